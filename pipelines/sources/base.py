@@ -1,0 +1,132 @@
+"""What a source module is made of: requests out, frames in.
+
+A source is pure. `requests(month, scope)` says what a month needs, `parse(payload, scope)` turns an answer into typed
+frames. It never opens a socket or a file and never asks the time. The same request may serve many months (a page holds
+a year): requests are values, so that a run asks each one once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import pandas as pd
+
+
+class SourceError(Exception):
+    """An answer that cannot be used: names the source, the request and what was expected."""
+
+    def __init__(self, request: Request, problem: str, expected: str) -> None:
+        self.request = request
+        self.problem = problem
+        self.expected = expected
+        super().__init__(f"{request.source} {request.name}: {problem}; expected {expected}")
+
+
+class NoData(Exception):
+    """The transport has nothing for this request. Not a failure (CONTRACT section 7)."""
+
+
+@dataclass(frozen=True)
+class Metal:
+    """One metal's names in the sources, from `metals.csv`."""
+
+    metal: str  # AL
+    name: str  # Aluminium
+    westmetall_code: str  # Al, as in LME_Al_cash
+    worldbank_column: str  # Aluminum
+    fred_series: str  # PALUMUSDM
+    customs_label: str  # regular expression of the commodity's name in customs table 13
+
+
+@dataclass(frozen=True)
+class Zone:
+    """One bidding zone, from `power_zones.csv`."""
+
+    zone: str  # DE-LU
+    eic: str  # 10Y1001A1001A82H
+    timezone: str  # Europe/Berlin
+    source: str  # energy_charts or entsoe: which one serves it by default
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run is about; reference data in the form that sources need."""
+
+    metals: tuple[Metal, ...]
+    zones: tuple[Zone, ...]
+
+    def zone(self, name: str) -> Zone:
+        """The zone of that name; KeyError when the scope has none."""
+        for zone in self.zones:
+            if zone.zone == name:
+                return zone
+        raise KeyError(name)
+
+    def metal(self, symbol: str) -> Metal:
+        """The metal of that symbol; KeyError when the scope has none."""
+        for metal in self.metals:
+            if metal.metal == symbol:
+                return metal
+        raise KeyError(symbol)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to one source. Hashable; holds no key: `secret` names the setting that the transport adds.
+
+    `name` is also the file name of its recording under the source's folder (CONTRACT section 7).
+    """
+
+    source: str
+    name: str
+    url: str
+    entity: str = ""  # metal, zone, series: whatever the source asks for
+    period: str = ""  # 2024, 2024-05, or empty where the answer holds everything
+    secret: tuple[str, str] | None = None  # (query parameter, setting), for example ("securityToken", "ENTSOE_API_TOKEN")
+
+
+@dataclass(frozen=True)
+class Payload:
+    """An answer as it came. `captured_at` is when it was captured (UTC)."""
+
+    request: Request
+    body: bytes = field(repr=False)
+    captured_at: datetime
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that could not be read: where it stands in the payload, what it said, which rule it broke."""
+
+    dataset: str
+    where: str  # for example "row 17" or "position 3 of 2026-01-14"
+    raw: str
+    reason: str
+
+
+@dataclass
+class Parsed:
+    """Frames by dataset (columns of its schema; `knowledge_ts` only where the publisher states it), and bad rows."""
+
+    frames: dict[str, pd.DataFrame] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class Source(Protocol):
+    """What a module in this package offers."""
+
+    NAME: str
+    TITLE: str
+    LICENCE: str  # OPEN | BYO | RESTRICTED
+    DATASETS: tuple[str, ...]
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]: ...
+    def parse(self, payload: Payload, scope: Scope) -> Parsed: ...
+
+
+def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Rows as a frame with exactly these columns, also when there are none."""
+    return pd.DataFrame(list(rows), columns=list(columns))

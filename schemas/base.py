@@ -1,0 +1,78 @@
+"""What every dataset shares: the bitemporal columns, units and licences, and how a schema describes itself.
+
+A dataset is one pandera model. Its value columns are what a source parses and what a drop file holds; the bitemporal
+columns are added on the way into the lake and are the same for all (DOMAIN section 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+BASES = ("OBSERVED", "CALENDAR", "ASSUMED")  # best first: the worst of the inputs travels downstream
+LICENCES = ("OPEN", "BYO", "RESTRICTED")  # freest first
+
+UTC = pd.DatetimeTZDtype("us", "UTC")
+
+
+def column(description: str, unit: str = "", **checks: Any) -> Any:
+    """A pandera field that also carries its description and unit (as metadata)."""
+    return pa.Field(description=description, metadata={"unit": unit}, **checks)
+
+
+class Dataset(pa.DataFrameModel):
+    """Base of every lake dataset: types are coerced, unknown columns refused."""
+
+    class Config:
+        coerce = True
+        strict = True
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A dataset: its model and what the model cannot say."""
+
+    model: type[Dataset]
+    title: str
+    key: tuple[str, ...]  # identifies one observation
+    period: str  # the column that says which day or month-end it speaks of
+    entity: str | None  # the column that names the series: metal, zone, pair; None where there is one series
+    cadence: str  # daily or monthly
+
+
+class Bitemporal(pa.DataFrameModel):
+    """The columns that every stored observation carries beside its values."""
+
+    obs_start: Series[pd.Timestamp] = column("First day of the period that the observation speaks of", "date")
+    obs_end: Series[pd.Timestamp] = column("Last day of that period", "date")
+    knowledge_ts: Series[UTC] = column("When a user of this source tier could first know the value", "UTC")  # type: ignore[valid-type]
+    knowledge_basis: Series[str] = column(
+        "Where knowledge_ts comes from: captured, release calendar, or assumed lag", isin=list(BASES)
+    )
+    vintage_no: Series[int] = column("1 for the first value known of an observation, then counted up", ge=1)
+    ingest_ts: Series[UTC] = column("When this project captured the value", "UTC")  # type: ignore[valid-type]
+    source: Series[str] = column("Where it was read: a source module's name, or drop")
+    payload_sha256: Series[str] = column("Hash of the archived payload that held it", str_matches="^[0-9a-f]{64}$")
+    licence_class: Series[str] = column("May it be passed on", isin=list(LICENCES))
+
+    class Config:
+        coerce = True
+
+
+def columns_of(model: type[pa.DataFrameModel]) -> dict[str, dict[str, Any]]:
+    """Column name to `{dtype, nullable, required, description, unit}` in the order they are written."""
+    schema = model.to_schema()
+    return {
+        name: {
+            "dtype": col.dtype,
+            "nullable": bool(col.nullable),
+            "required": bool(col.required),
+            "description": col.description or "",
+            "unit": (col.metadata or {}).get("unit", ""),
+        }
+        for name, col in schema.columns.items()
+    }

@@ -1,0 +1,74 @@
+{# What DuckDB and Spark write differently; everything else in the project is the same on both. #}
+
+{# The moment that the run speaks of: rows known later are not seen. #}
+{% macro as_of() -%} cast('{{ var("as_of") }}' as {{ type_instant() }}) {%- endmacro %}
+
+{% macro far_future() -%} cast('9999-12-31T00:00:00Z' as {{ type_instant() }}) {%- endmacro %}
+
+{% macro type_instant() -%} {{ return(adapter.dispatch('type_instant')()) }} {%- endmacro %}
+{% macro default__type_instant() %}timestamptz{% endmacro %}
+{% macro spark__type_instant() %}timestamp{% endmacro %}
+
+{# Parquet files as a relation. #}
+{% macro parquet(glob) -%} {{ return(adapter.dispatch('parquet')(glob)) }} {%- endmacro %}
+{% macro default__parquet(glob) -%}
+    read_parquet('{{ glob }}', hive_partitioning = false, union_by_name = true)
+{%- endmacro %}
+{% macro spark__parquet(glob) -%} parquet.`{{ glob }}` {%- endmacro %}
+
+{# A dataset of the lake. The source() call is there for the lineage; the path is the run's. #}
+{% macro lake(name) -%}
+    {%- set lineage = source('lake', name) -%}
+    {{ parquet(var('lake') ~ '/' ~ name ~ '/**/*.parquet') }}
+{%- endmacro %}
+
+{# A reference table, validated and written down by the run. #}
+{% macro reference(name) -%}
+    {%- set lineage = source('reference', name) -%}
+    {{ parquet(var('reference') ~ '/' ~ name ~ '.parquet') }}
+{%- endmacro %}
+
+{# The numbers 0 to n, one a row, as column n; n may be a column of the relation joined laterally. #}
+{% macro numbers_to(n) -%} {{ return(adapter.dispatch('numbers_to')(n)) }} {%- endmacro %}
+{% macro default__numbers_to(n) -%} unnest(generate_series(0, cast({{ n }} as bigint))) {%- endmacro %}
+{% macro spark__numbers_to(n) -%} explode(sequence(0, cast({{ n }} as bigint))) {%- endmacro %}
+
+{% macro days_between(later, earlier) -%} {{ return(adapter.dispatch('days_between')(later, earlier)) }} {%- endmacro %}
+{% macro default__days_between(later, earlier) -%} ({{ later }} - {{ earlier }}) {%- endmacro %}
+{% macro spark__days_between(later, earlier) -%} datediff({{ later }}, {{ earlier }}) {%- endmacro %}
+
+{% macro days_before(day, n) -%} {{ return(adapter.dispatch('days_before')(day, n)) }} {%- endmacro %}
+{% macro default__days_before(day, n) -%} cast({{ day }} - cast({{ n }} as integer) as date) {%- endmacro %}
+{% macro spark__days_before(day, n) -%} date_sub({{ day }}, cast({{ n }} as int)) {%- endmacro %}
+
+{% macro months_before(day, n) -%} {{ return(adapter.dispatch('months_before')(day, n)) }} {%- endmacro %}
+{% macro default__months_before(day, n) -%} cast({{ day }} - interval '{{ n }}' month as date) {%- endmacro %}
+{% macro spark__months_before(day, n) -%} add_months({{ day }}, -{{ n }}) {%- endmacro %}
+
+{# Months counted from year 0, so that a year before is 12 less. #}
+{% macro month_index(day) -%} (year({{ day }}) * 12 + month({{ day }})) {%- endmacro %}
+
+{# Numeric division that is NULL, never infinite or an error, where the divisor is 0. #}
+{% macro ratio(numerator, divisor) -%} (({{ numerator }}) / nullif({{ divisor }}, 0)) {%- endmacro %}
+
+{# The worst of several bases or licence classes; NULL inputs do not count. #}
+{% macro worst_basis(columns) -%} {{ _worst(columns, ['OBSERVED', 'CALENDAR', 'ASSUMED']) }} {%- endmacro %}
+{% macro worst_licence(columns) -%} {{ _worst(columns, ['OPEN', 'BYO', 'RESTRICTED']) }} {%- endmacro %}
+{% macro _worst(columns, order) -%}
+    case greatest(
+        {%- for c in columns %} case {{ c }} {% for o in order %} when '{{ o }}' then {{ loop.index }} {% endfor %} else 0 end
+        {%- if not loop.last %},{% endif %}{% endfor %}, 0)
+        {% for o in order %} when {{ loop.index }} then '{{ o }}' {% endfor %} end
+{%- endmacro %}
+
+{# The latest of several instants; NULL inputs do not count (DuckDB skips them, Spark does too). #}
+{% macro latest(columns) -%} greatest({{ columns | join(', ') }}) {%- endmacro %}
+
+{# The worst licence class of the rows of a group. #}
+{% macro worst_licence_of_group() -%}
+    case
+        when max(case when licence_class = 'RESTRICTED' then 1 end) = 1 then 'RESTRICTED'
+        when max(case when licence_class = 'BYO' then 1 end) = 1 then 'BYO'
+        when max(case when licence_class = 'OPEN' then 1 end) = 1 then 'OPEN'
+    end
+{%- endmacro %}

@@ -1,0 +1,32 @@
+{# Mid-distribution percentile of x within the frame of `window_size` rows that ends with this one:
+   (#{x_s < x_t} + half of #{x_s = x_t}) / n over the values that are there. NULL for a missing x.
+   percent_rank and cume_dist are not this (ties), and over a whole partition they look ahead. #}
+{% macro mid_rank(x, partition_by, order_by, window_size) -%}
+    {{ return(adapter.dispatch('mid_rank')(x, partition_by, order_by, window_size)) }}
+{%- endmacro %}
+{% macro default__mid_rank(x, partition_by, order_by, window_size) -%}
+{%- set frame -%}
+(partition by {{ partition_by }} order by {{ order_by }} rows between {{ window_size }} - 1 preceding and current row)
+{%- endset -%}
+    case when {{ x }} is not null then
+        (
+            -- Below: the framed rank less one. Up to and with it: the framed cume_dist times the rows.
+            -- Missing values come last, so they count in neither.
+            rank(order by {{ x }} asc nulls last) over {{ frame }} - 1
+            + round(cume_dist(order by {{ x }} asc nulls last) over {{ frame }} * count(*) over {{ frame }})
+        ) / 2.0 / nullif(count({{ x }}) over {{ frame }}, 0)
+    end
+{%- endmacro %}
+{% macro spark__mid_rank(x, partition_by, order_by, window_size) -%}
+{%- set frame -%}
+collect_list({{ x }}) over (
+    partition by {{ partition_by }} order by {{ order_by }} rows between unbounded preceding and current row
+)
+{%- endset -%}
+    {#- Spark's frames take constants only: the list is cut to the window. collect_list skips NULLs. -#}
+    case when {{ x }} is not null then aggregate(
+        slice({{ frame }}, -least(size({{ frame }}), cast({{ window_size }} as int)), cast({{ window_size }} as int)),
+        cast(0 as double),
+        (a, v) -> a + case when v < {{ x }} then 1.0 when v = {{ x }} then 0.5 else 0.0 end
+    ) / least(size({{ frame }}), cast({{ window_size }} as int)) end
+{%- endmacro %}

@@ -1,0 +1,64 @@
+{# State of the level machine: ABOVE, INSIDE, BELOW (DOMAIN section 3).
+
+   A price sustained beyond a level sets the state; it is left only when sustained back across that same level.
+   That is "the last event decides", so window functions do and no fold is needed.
+   above_up … below_down: booleans, sustained on this row; `w`: a window over the rows up to this one. #}
+{% macro level_state(above_up, below_up, above_down, below_down, n, w) -%}
+{%- set since_above = "coalesce(max(case when " ~ above_up ~ " then " ~ n ~ " end) over " ~ w ~ ", 0)" -%}
+{%- set since_below = "coalesce(max(case when " ~ below_down ~ " then " ~ n ~ " end) over " ~ w ~ ", 0)" -%}
+{%- set left_above = "coalesce(max(case when " ~ below_up ~ " then " ~ n ~ " end) over " ~ w ~ ", 0)" -%}
+{%- set left_below = "coalesce(max(case when " ~ above_down ~ " then " ~ n ~ " end) over " ~ w ~ ", 0)" -%}
+    case
+        when {{ since_above }} > {{ since_below }} and {{ left_above }} <= {{ since_above }} then 'ABOVE'
+        when {{ since_below }} > {{ since_above }} and {{ left_below }} <= {{ since_below }} then 'BELOW'
+        else 'INSIDE'
+    end
+{%- endmacro %}
+
+{# k of the last m observations beyond a level, the latest included; needs m observations. #}
+{% macro sustained(is_beyond, n_beyond, n_seen, k, m) -%}
+    ({{ is_beyond }} and {{ n_seen }} >= {{ m }} and {{ n_beyond }} >= {{ k }})
+{%- endmacro %}
+
+{# Fold of an ordered list with an initial state. #}
+{% macro fold(items, initial, a, b, body) -%} {{ return(adapter.dispatch('fold')(items, initial, a, b, body)) }} {%- endmacro %}
+{% macro default__fold(items, initial, a, b, body) -%}
+    list_reduce({{ items }}, lambda {{ a }}, {{ b }}: {{ body }}, {{ initial }})
+{%- endmacro %}
+{% macro spark__fold(items, initial, a, b, body) -%}
+    aggregate({{ items }}, {{ initial }}, ({{ a }}, {{ b }}) -> {{ body }})
+{%- endmacro %}
+
+{% macro struct(fields) -%} {{ return(adapter.dispatch('struct')(fields)) }} {%- endmacro %}
+{% macro default__struct(fields) -%}
+    { {%- for name, value in fields.items() %} '{{ name }}': {{ value }}{% if not loop.last %},{% endif %}{% endfor -%} }
+{%- endmacro %}
+{% macro spark__struct(fields) -%}
+    named_struct({% for name, value in fields.items() %}'{{ name }}', {{ value }}{% if not loop.last %}, {% endif %}{% endfor %})
+{%- endmacro %}
+
+{# Rows of a group as an ordered list of one expression. #}
+{% macro ordered_list(x, order_by) -%} {{ return(adapter.dispatch('ordered_list')(x, order_by)) }} {%- endmacro %}
+{% macro default__ordered_list(x, order_by) -%} list({{ x }} order by {{ order_by }} asc nulls last) {%- endmacro %}
+{% macro spark__ordered_list(x, order_by) -%}
+    transform(array_sort(collect_list(struct({{ order_by }} as o, {{ x }} as x))), e -> e.x)
+{%- endmacro %}
+
+{% macro appended(items, item) -%} {{ return(adapter.dispatch('appended')(items, item)) }} {%- endmacro %}
+{% macro default__appended(items, item) -%} list_append({{ items }}, {{ item }}) {%- endmacro %}
+{% macro spark__appended(items, item) -%} array_append({{ items }}, {{ item }}) {%- endmacro %}
+
+{# The two published parameterisations of the level machine: name, k, m. #}
+{% macro level_variants() -%}
+    {{ return([('5of5', 'level_k', 'level_m'), ('3of5', 'level_alt_k', 'level_alt_m')]) }}
+{%- endmacro %}
+
+{# The four crossings that move the level machine: name, side, level parameter, SQL test of a price. #}
+{% macro level_crossings(price) -%}
+    {{ return([
+        ('above_up', price ~ ' > p.level_up * (1 + p.level_buffer)'),
+        ('below_up', price ~ ' < p.level_up * (1 - p.level_buffer)'),
+        ('above_down', price ~ ' > p.level_down * (1 + p.level_buffer)'),
+        ('below_down', price ~ ' < p.level_down * (1 - p.level_buffer)'),
+    ]) }}
+{%- endmacro %}

@@ -1,0 +1,41 @@
+-- Scores in [0, 1], higher is tighter. Daily indicators are ranked against what this mart itself published on earlier
+-- dates; monthly ones bring the rank among their own releases.
+with ranked as (
+    select
+        component.metal,
+        component.as_of_date,
+        component.family,
+        component.indicator,
+        component.sign,
+        component.weight,
+        component.value,
+        case
+            when component.is_monthly then component.native_percentile
+            else {{ mid_rank(
+                'component.value', 'component.metal, component.indicator', 'component.as_of_date asc nulls last',
+                'cast(p.rank_window as integer)'
+            ) }}
+        end as percentile,
+        case
+            when component.is_monthly then component.n_ranked
+            else count(component.value) over (
+                partition by component.metal, component.indicator order by component.as_of_date asc nulls last
+                rows between cast(p.rank_window as integer) - 1 preceding and current row
+            )
+        end as n_hist,
+        case when component.is_monthly then p.rank_min_periods_monthly else p.rank_min_periods end as min_periods
+    from {{ ref('int_component_values') }} as component
+    inner join {{ ref('int_parameters') }} as p
+        on component.metal = p.metal and component.as_of_date = p.calendar_date
+)
+
+select
+    metal,
+    as_of_date,
+    family,
+    indicator,
+    weight,
+    value,
+    cast(n_hist as integer) as n_hist,
+    case when n_hist >= min_periods then case when sign > 0 then percentile else 1 - percentile end end as score
+from ranked

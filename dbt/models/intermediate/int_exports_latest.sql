@@ -1,0 +1,46 @@
+-- What the export series said after each release: its latest period, and the rank of that period's three-month change
+-- among those of the same series as known then. A monthly series is ranked on its own periods, never carried first.
+with periods as (
+    select
+        changes.*,
+        p.rank_window_monthly,
+        p.rank_min_periods_monthly,
+        row_number() over (
+            partition by changes.metal, changes.country, changes.release_ts order by changes.period_end desc nulls last
+        ) as recency
+    from {{ ref('int_exports_changes') }} as changes
+    inner join {{ ref('int_parameters') }} as p
+        on changes.metal = p.metal and cast(changes.release_ts as date) = p.calendar_date
+),
+
+ranked as (
+    select
+        *,
+        {{ mid_rank(
+            'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last',
+            'cast(rank_window_monthly as integer)'
+        ) }} as percentile,
+        count(exports_yoy_3m) over (
+            partition by metal, country, release_ts order by period_end asc nulls last
+            rows between cast(rank_window_monthly as integer) - 1 preceding and current row
+        ) as n_ranked
+    from periods
+)
+
+select
+    metal,
+    country,
+    release_ts as known_from,
+    coalesce(
+        lead(release_ts) over (partition by metal, country order by release_ts asc nulls last), {{ far_future() }}
+    ) as known_to,
+    period_end,
+    exports_yoy,
+    exports_yoy_3m,
+    exports_ytd_yoy,
+    case when n_ranked >= rank_min_periods_monthly then percentile end as exports_yoy_3m_percentile,
+    n_ranked,
+    knowledge_basis,
+    licence_class
+from ranked
+where recency = 1

@@ -1,0 +1,97 @@
+-- Price states as they stood at each decision time: levels, sustained backwardation, change on a year before.
+-- A market without a price known (none in 45 days) starts its level machine afresh.
+with latest_prices as (
+    select recent.*, p.yoy_max_staleness_days
+    from {{ ref('int_price_recent') }} as recent
+    inner join {{ ref('int_parameters') }} as p
+        on recent.metal = p.metal and recent.as_of_date = p.calendar_date
+    where recent.series = 'm3' and recent.recency = 1
+),
+
+-- Which levels the latest prices are sustained beyond: k of the last m, the latest included.
+crossings as (
+    select
+        recent.metal,
+        recent.as_of_date,
+        {% for variant, k, m in level_variants() -%}
+        {% for crossing, test in level_crossings('recent.value') -%}
+        count(*) filter (where recent.recency <= p.{{ m }}) >= max(p.{{ m }})
+        and count(*) filter (where recent.recency <= p.{{ m }} and {{ test }}) >= max(p.{{ k }})
+        and count(*) filter (where recent.recency = 1 and {{ test }}) = 1 as {{ crossing }}_{{ variant }}
+        {%- if not loop.last %},{% endif %}
+        {% endfor -%}{%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from {{ ref('int_price_recent') }} as recent
+    inner join {{ ref('int_parameters') }} as p
+        on recent.metal = p.metal and recent.as_of_date = p.calendar_date
+    where recent.series = 'm3'
+    group by recent.metal, recent.as_of_date
+),
+
+backwardation as (
+    select
+        recent.metal,
+        recent.as_of_date,
+        count(*) filter (where recent.recency <= p.bw_m) >= max(p.bw_m)
+        and count(*) filter (where recent.recency <= p.bw_m and recent.value > 0) >= max(p.bw_k)
+        and count(*) filter (where recent.recency = 1 and recent.value > 0) = 1 as is_sustained
+    from {{ ref('int_price_recent') }} as recent
+    inner join {{ ref('int_parameters') }} as p
+        on recent.metal = p.metal and recent.as_of_date = p.calendar_date
+    where recent.series = 'spread'
+    group by recent.metal, recent.as_of_date
+),
+
+-- A run of decision times with a price known; a gap begins a new run.
+runs as (
+    select
+        spine.metal,
+        spine.as_of_date,
+        row_number() over (partition by spine.metal order by spine.as_of_date asc nulls last) as n,
+        sum(case when crossings.metal is null then 1 else 0 end)
+            over (partition by spine.metal order by spine.as_of_date asc nulls last) as run
+    from {{ ref('int_as_of_dates') }} as spine
+    left join crossings on spine.metal = crossings.metal and spine.as_of_date = crossings.as_of_date
+),
+
+-- The last price on or before the same day a year earlier, at most some days older, as known then.
+year_ago as (
+    select looked.metal, looked.as_of_date, prices.obs_date as base_date, prices.m3_usd_t as base_usd_t
+    from (
+        select latest_prices.*, {{ numbers_to('yoy_max_staleness_days') }} as days_back
+        from latest_prices
+    ) as looked
+    inner join {{ ref('stg_prices') }} as prices
+        on
+            looked.metal = prices.metal
+            and {{ days_before(months_before('looked.obs_date', 12), 'looked.days_back') }} = prices.obs_date
+            and looked.as_of_ts >= prices.known_from
+            and looked.as_of_ts < prices.known_to
+    where prices.m3_usd_t is not null
+    qualify row_number() over (
+        partition by looked.metal, looked.as_of_date order by prices.obs_date desc nulls last
+    ) = 1
+)
+
+select
+    runs.metal,
+    runs.as_of_date,
+    latest_prices.obs_date as m3_obs_date,
+    latest_prices.known_from,
+    latest_prices.knowledge_basis,
+    latest_prices.licence_class,
+    {{ ratio('latest_prices.value', 'year_ago.base_usd_t') }} - 1 as m3_yoy,
+    year_ago.base_date as m3_yoy_base_date,
+    {% for variant, k, m in level_variants() -%}
+    case when latest_prices.value is not null then {{ level_state(
+        'crossings.above_up_' ~ variant, 'crossings.below_up_' ~ variant, 'crossings.above_down_' ~ variant,
+        'crossings.below_down_' ~ variant, 'runs.n',
+        '(partition by runs.metal, runs.run order by runs.as_of_date asc nulls last)'
+    ) }} end as level_state_{{ variant }},
+    {% endfor -%}
+    backwardation.is_sustained as backwardation_sustained
+from runs
+left join latest_prices on runs.metal = latest_prices.metal and runs.as_of_date = latest_prices.as_of_date
+left join crossings on runs.metal = crossings.metal and runs.as_of_date = crossings.as_of_date
+left join year_ago on runs.metal = year_ago.metal and runs.as_of_date = year_ago.as_of_date
+left join backwardation on runs.metal = backwardation.metal and runs.as_of_date = backwardation.as_of_date

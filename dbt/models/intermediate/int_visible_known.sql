@@ -1,0 +1,60 @@
+-- Visible stock (off-warrant plus registered at the same month-end) as the series stood after each release, with its
+-- change on a year before and the last earlier month that was as low.
+with releases as (
+    select distinct metal, known_from as release_ts
+    from {{ ref('stg_off_warrant') }}
+),
+
+known as (
+    select
+        releases.metal,
+        releases.release_ts,
+        stock.period_end,
+        {{ month_index('stock.period_end') }} as month_no,
+        stock.offwarrant_t,
+        stock.registered_month_end_t as registered_t,
+        stock.offwarrant_t + stock.registered_month_end_t as visible_t,
+        stock.known_from,
+        stock.vintage_no,
+        stock.source,
+        stock.knowledge_basis,
+        stock.licence_class
+    from releases
+    inner join {{ ref('stg_off_warrant') }} as stock
+        on
+            releases.metal = stock.metal
+            and releases.release_ts >= stock.known_from
+            and releases.release_ts < stock.known_to
+),
+
+as_low_before as (
+    select known.metal, known.release_ts, known.period_end, max(earlier.period_end) as lowest_since
+    from known
+    inner join known as earlier
+        on
+            known.metal = earlier.metal
+            and known.release_ts = earlier.release_ts
+            and known.period_end > earlier.period_end
+            and known.visible_t >= earlier.visible_t
+    group by known.metal, known.release_ts, known.period_end
+)
+
+select
+    known.*,
+    {{ ratio('known.offwarrant_t', 'base.offwarrant_t') }} - 1 as offwarrant_yoy,
+    {{ ratio('known.visible_t', 'base.visible_t') }} - 1 as visible_yoy,
+    as_low_before.lowest_since,
+    row_number() over (
+        partition by known.metal, known.release_ts order by known.period_end desc nulls last
+    ) as recency
+from known
+left join known as base
+    on
+        known.metal = base.metal
+        and known.release_ts = base.release_ts
+        and known.month_no - 12 = base.month_no
+left join as_low_before
+    on
+        known.metal = as_low_before.metal
+        and known.release_ts = as_low_before.release_ts
+        and known.period_end = as_low_before.period_end

@@ -1,0 +1,125 @@
+-- Prices by trading day as known now, with what the desk reads off them. States run over trading days; a gap of more
+-- than 45 days starts them afresh. (What was known at each decision time stands in tightness_daily and the signals.)
+with prices as (
+    select *
+    from {{ ref('stg_prices') }}
+    where known_to = {{ far_future() }}
+),
+
+m3_gaps as (
+    select
+        metal,
+        obs_date,
+        m3_usd_t,
+        case when {{ days_between(
+            'obs_date', 'lag(obs_date) over (partition by metal order by obs_date asc nulls last)'
+        ) }} > 45 then 1 else 0 end as is_after_gap
+    from prices
+    where m3_usd_t is not null
+),
+
+m3_runs as (
+    select
+        *,
+        sum(is_after_gap) over (partition by metal order by obs_date asc nulls last) as run,
+        row_number() over (partition by metal order by obs_date asc nulls last) as n
+    from m3_gaps
+),
+
+crossings as (
+    select
+        m3.metal,
+        m3.obs_date,
+        m3.run,
+        m3.n
+        {% for variant, k, m in level_variants() -%}
+        {% for crossing, test in level_crossings('m3.m3_usd_t') %}
+        ,
+        ({{ test }})
+        and count(*) over (
+            partition by m3.metal, m3.run order by m3.obs_date asc nulls last
+            rows between cast(p.{{ m }} as integer) - 1 preceding and current row
+        ) >= p.{{ m }}
+        and count(*) filter (where {{ test }}) over (
+            partition by m3.metal, m3.run order by m3.obs_date asc nulls last
+            rows between cast(p.{{ m }} as integer) - 1 preceding and current row
+        ) >= p.{{ k }} as {{ crossing }}_{{ variant }}
+        {%- endfor %}{% endfor %}
+    from m3_runs as m3
+    inner join {{ ref('int_parameters') }} as p
+        on m3.metal = p.metal and m3.obs_date = p.calendar_date
+),
+
+levels as (
+    select
+        metal,
+        obs_date,
+        {% for variant, k, m in level_variants() -%}
+        {{ level_state(
+            'above_up_' ~ variant, 'below_up_' ~ variant, 'above_down_' ~ variant, 'below_down_' ~ variant, 'n',
+            '(partition by metal, run order by obs_date asc nulls last)'
+        ) }} as level_state_{{ variant }}{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from crossings
+),
+
+backwardation as (
+    select
+        spreads.metal,
+        spreads.obs_date,
+        spreads.spread_usd_t > 0
+        and count(*) over (
+            partition by spreads.metal order by spreads.obs_date asc nulls last
+            rows between cast(p.bw_m as integer) - 1 preceding and current row
+        ) >= p.bw_m
+        and count(*) filter (where spreads.spread_usd_t > 0) over (
+            partition by spreads.metal order by spreads.obs_date asc nulls last
+            rows between cast(p.bw_m as integer) - 1 preceding and current row
+        ) >= p.bw_k as is_sustained
+    from (
+        select metal, obs_date, cash_usd_t - m3_usd_t as spread_usd_t
+        from prices
+        where cash_usd_t is not null and m3_usd_t is not null
+    ) as spreads
+    inner join {{ ref('int_parameters') }} as p
+        on spreads.metal = p.metal and spreads.obs_date = p.calendar_date
+),
+
+year_ago as (
+    select looked.metal, looked.obs_date, base.obs_date as base_date, base.m3_usd_t as base_usd_t
+    from (
+        select prices.metal, prices.obs_date, {{ numbers_to('p.yoy_max_staleness_days') }} as days_back
+        from prices
+        inner join {{ ref('int_parameters') }} as p
+            on prices.metal = p.metal and prices.obs_date = p.calendar_date
+    ) as looked
+    inner join prices as base
+        on
+            looked.metal = base.metal
+            and {{ days_before(months_before('looked.obs_date', 12), 'looked.days_back') }} = base.obs_date
+    where base.m3_usd_t is not null
+    qualify row_number() over (
+        partition by looked.metal, looked.obs_date order by base.obs_date desc nulls last
+    ) = 1
+)
+
+select
+    prices.metal,
+    prices.obs_date,
+    prices.cash_usd_t,
+    prices.m3_usd_t,
+    prices.cash_usd_t - prices.m3_usd_t as cash_3m_spread_usd_t,
+    {{ ratio('prices.m3_usd_t', 'year_ago.base_usd_t') }} - 1 as m3_yoy,
+    year_ago.base_date as m3_yoy_base_date,
+    levels.level_state_5of5,
+    levels.level_state_3of5,
+    coalesce(backwardation.is_sustained, false) as backwardation_sustained,
+    prices.known_from as knowledge_ts,
+    prices.knowledge_basis,
+    prices.vintage_no,
+    prices.source,
+    prices.licence_class
+from prices
+left join year_ago on prices.metal = year_ago.metal and prices.obs_date = year_ago.obs_date
+left join levels on prices.metal = levels.metal and prices.obs_date = levels.obs_date
+left join backwardation on prices.metal = backwardation.metal and prices.obs_date = backwardation.obs_date

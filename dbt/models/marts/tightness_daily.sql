@@ -1,0 +1,92 @@
+-- The wide row of each decision time: what was known by then, and the index and regime that follow from it.
+with scores as (
+    select
+        metal,
+        as_of_date,
+        {% for indicator in ['carry_tightness', 'cancelled_ratio', 'stock_days', 'stock_log_chg', 'exports_yoy_3m'] -%}
+        max(score) filter (where indicator = '{{ indicator }}') as score_{{ indicator }}
+        {%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from {{ ref('int_component_scores') }}
+    group by metal, as_of_date
+),
+
+-- The country whose exports the index of a metal follows.
+exports as (
+    select latest.*
+    from {{ ref('int_exports_latest') }} as latest
+    inner join {{ reference('index_components') }} as components
+        on
+            latest.metal = components.metal
+            and latest.country = components.region
+            and components.indicator = 'exports_yoy_3m'
+)
+
+select
+    spine.metal,
+    spine.as_of_date,
+    spine.as_of_ts,
+    curve.price_obs_date,
+    inventory.stock_obs_date,
+    curve.rate_obs_date,
+    exports.period_end as exports_period_end,
+    visible.period_end as offwarrant_period_end,
+    curve.cash_usd_t,
+    curve.m3_usd_t,
+    curve.days_cash_to_3m,
+    curve.cash_3m_spread_usd_t,
+    curve.basis_ann,
+    curve.rate,
+    curve.full_carry_usd_t,
+    curve.contango_share_of_full_carry,
+    curve.carry_tightness,
+    curve.conv_yield_ann,
+    inventory.total_t,
+    inventory.live_t,
+    inventory.cancelled_ratio,
+    inventory.stock_days,
+    inventory.stock_log_chg,
+    exports.exports_yoy,
+    exports.exports_yoy_3m,
+    exports.exports_ytd_yoy,
+    visible.offwarrant_yoy,
+    visible.visible_t,
+    scores.score_carry_tightness,
+    scores.score_cancelled_ratio,
+    scores.score_stock_days,
+    scores.score_stock_log_chg,
+    scores.score_exports_yoy_3m,
+    index_daily.family_curve,
+    index_daily.family_inventory,
+    index_daily.family_flow,
+    index_daily.contrib_curve,
+    index_daily.contrib_inventory,
+    index_daily.contrib_flow,
+    index_daily.coverage,
+    index_daily.n_components,
+    index_daily.tightness_index,
+    regimes.regime,
+    regimes.regime_status,
+    {{ latest([
+        'curve.knowledge_ts_max', 'inventory.knowledge_ts_max', 'exports.known_from', 'visible.known_from'
+    ]) }} as knowledge_ts_max,
+    {{ worst_basis([
+        'curve.knowledge_basis', 'inventory.knowledge_basis', 'exports.knowledge_basis', 'visible.knowledge_basis'
+    ]) }} as knowledge_basis,
+    {{ worst_licence([
+        'curve.licence_class', 'inventory.licence_class', 'exports.licence_class', 'visible.licence_class'
+    ]) }} as licence_class
+from {{ ref('int_as_of_dates') }} as spine
+inner join {{ ref('curve_daily') }} as curve
+    on spine.metal = curve.metal and spine.as_of_date = curve.as_of_date
+inner join {{ ref('inventory_daily') }} as inventory
+    on spine.metal = inventory.metal and spine.as_of_date = inventory.as_of_date
+left join exports
+    on spine.metal = exports.metal and spine.as_of_ts >= exports.known_from and spine.as_of_ts < exports.known_to
+left join {{ ref('int_visible_latest') }} as visible
+    on spine.metal = visible.metal and spine.as_of_ts >= visible.known_from and spine.as_of_ts < visible.known_to
+left join scores on spine.metal = scores.metal and spine.as_of_date = scores.as_of_date
+left join {{ ref('int_index_daily') }} as index_daily
+    on spine.metal = index_daily.metal and spine.as_of_date = index_daily.as_of_date
+left join {{ ref('int_regime_daily') }} as regimes
+    on spine.metal = regimes.metal and spine.as_of_date = regimes.as_of_date

@@ -1,0 +1,79 @@
+-- The log of published signals. Rows are only ever added: a run that changes nothing adds nothing, one that changes a
+-- published row adds its next revision and says why.
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', full_refresh=false) }}
+
+{% set content = [
+    'signal_version', 'value', 'score', 'state', 'direction', 'prev_state', 'state_since', 'is_transition', 'coverage',
+    'n_components', 'obs_end_max', 'knowledge_ts_max', 'quality', 'params_hash',
+] %}
+with candidates as (
+    select * from {{ ref('int_signal_candidates') }}
+)
+{% if is_incremental() %}
+,
+
+published as (
+    select *
+    from {{ this }}
+    qualify row_number() over (
+        partition by signal_id, signal_version, metal, region, as_of_ts order by revision_no desc nulls last
+    ) = 1
+)
+{% endif %}
+
+select
+    candidates.signal_id,
+    candidates.signal_version,
+    candidates.metal,
+    candidates.region,
+    candidates.as_of_ts,
+    candidates.as_of_date,
+    {% if is_incremental() %}cast(coalesce(published.revision_no, 0) + 1 as integer){% else %}1{% endif %} as revision_no,
+    {% if is_incremental() -%}
+    case
+        when published.signal_id is null then 'first publication'
+        when candidates.params_hash <> published.params_hash then 'a parameter changed'
+        when candidates.inputs_hash <> published.inputs_hash then 'an input changed'
+        else 'a rule changed'
+    end
+    {%- else -%}
+    'first publication'
+    {%- endif %} as revision_reason,
+    candidates.kind,
+    candidates.value,
+    candidates.unit,
+    candidates.score,
+    candidates.state,
+    candidates.direction,
+    candidates.prev_state,
+    candidates.state_since,
+    candidates.is_transition,
+    candidates.coverage,
+    candidates.n_hist,
+    candidates.n_components,
+    candidates.obs_end_max,
+    candidates.knowledge_ts_max,
+    candidates.staleness_days,
+    candidates.quality,
+    candidates.knowledge_basis,
+    candidates.licence_class,
+    candidates.params_hash,
+    candidates.inputs_hash,
+    '{{ var("code_version") }}' as code_version,
+    '{{ var("run_id") }}' as run_id,
+    {{ as_of() }} as computed_ts
+from candidates
+{% if is_incremental() %}
+left join published
+    on
+        candidates.signal_id = published.signal_id
+        and candidates.signal_version = published.signal_version
+        and candidates.metal = published.metal
+        and candidates.region = published.region
+        and candidates.as_of_ts = published.as_of_ts
+where
+    published.signal_id is null
+    {% for c in content -%}
+    or candidates.{{ c }} is distinct from published.{{ c }}
+    {% endfor %}
+{% endif %}

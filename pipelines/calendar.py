@@ -1,0 +1,143 @@
+"""Business days, decision times, prompt dates and release rules.
+
+Everything here is a pure function of dates. Public holidays come from the `holidays` package; time zones from the
+system's database. A release rule is a row of `release_calendar.csv` (DOMAIN section 2).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from functools import cache
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Calendar = Literal["LONDON", "NEW_YORK", "TARGET", "WEEKDAYS"]
+FIRST_YEAR: Final = 1990
+LAST_YEAR: Final = 2045
+DECISION_TIME: Final = "18:00"
+DECISION_ZONE: Final = "Europe/London"
+
+
+@cache
+def business_days(calendar: Calendar) -> np.busdaycalendar:
+    """Business days of London (England bank holidays), New York (SIFMA), TARGET, or plain weekdays."""
+    import holidays
+
+    years = range(FIRST_YEAR, LAST_YEAR + 1)
+    closed: list[date] = []
+    if calendar == "LONDON":
+        closed = list(holidays.country_holidays("GB", subdiv="ENG", years=years))
+    elif calendar == "NEW_YORK":
+        # The repo market that SOFR measures also rests on Good Friday, which is no federal holiday.
+        closed = list(holidays.country_holidays("US", years=years))
+        closed += [
+            day for day, name in holidays.financial_holidays("NYSE", years=years).items() if "Good Friday" in name
+        ]
+    elif calendar == "TARGET":
+        closed = list(holidays.financial_holidays("ECB", years=years))
+    return np.busdaycalendar(holidays=np.array(sorted(closed), dtype="datetime64[D]"))
+
+
+def is_london_business_day(days: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+    """Which of these days (datetime64[D]) are London business days."""
+    return np.asarray(np.is_busday(days, busdaycal=business_days("LONDON")))
+
+
+def to_utc(days: NDArray[np.datetime64], local_time: str, zone: str) -> pd.DatetimeIndex:
+    """The UTC instants of a local wall time on each of these days; daylight saving respected."""
+    hours, minutes = local_time.split(":")
+    offset = pd.Timedelta(hours=int(hours), minutes=int(minutes))
+    local = pd.DatetimeIndex(days.astype("datetime64[us]")) + offset
+    return local.tz_localize(zone, ambiguous=np.ones(len(local), dtype=bool), nonexistent="shift_forward").tz_convert(
+        "UTC"
+    )
+
+
+def three_months_on(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """The three-month prompt of each trade date: same day of the month three months on; where that is no London
+    business day, the following one inside the month, else the preceding one."""
+    target = (pd.DatetimeIndex(days) + pd.DateOffset(months=3)).to_numpy().astype("datetime64[D]")
+    return np.asarray(np.busday_offset(target, 0, roll="modifiedfollowing", busdaycal=business_days("LONDON")))
+
+
+def trading_calendar(first: date, last: date) -> pd.DataFrame:
+    """One row per calendar day from `first` to `last`.
+
+    Columns: calendar_date, is_business_day (London), as_of_ts (decision time, UTC), cash_prompt (T+2), m3_prompt,
+    days_cash_to_3m.
+    """
+    days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
+    cash = np.busday_offset(days, 2, roll="backward", busdaycal=business_days("LONDON"))
+    three = three_months_on(days)
+    return pd.DataFrame(
+        {
+            "calendar_date": days.astype("datetime64[us]"),
+            "is_business_day": is_london_business_day(days),
+            "as_of_ts": to_utc(days, DECISION_TIME, DECISION_ZONE).as_unit("us"),
+            "cash_prompt": cash.astype("datetime64[us]"),
+            "m3_prompt": three.astype("datetime64[us]"),
+            "days_cash_to_3m": (three - cash).astype(int),
+        }
+    )
+
+
+def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:
+    """When values for these periods could first be known, by the versioned rules.
+
+    `period_end`: naive dates. `rules`: release_calendar rows. Returns knowledge_ts (UTC) and knowledge_basis, indexed
+    like the input. Raises KeyError naming dataset and source when no rule covers a period.
+    """
+    own = rules[(rules["dataset"] == dataset) & (rules["data_source"].isin([source, "*"]))]
+    # A rule for this very source stands before one for all sources.
+    own = own.assign(specific=own["data_source"] == source).sort_values(["specific", "valid_from"])
+    result = pd.DataFrame(
+        {
+            "knowledge_ts": pd.Series(pd.NaT, index=period_end.index, dtype="datetime64[us, UTC]"),
+            "knowledge_basis": None,
+        },
+        index=period_end.index,
+    )
+    for rule in own.itertuples():
+        applies = period_end >= rule.valid_from
+        if applies.any():
+            days = period_end[applies].to_numpy().astype("datetime64[D]")
+            instants = to_utc(
+                _release_days(days, rule.rule, int(rule.n), int(rule.months_after), rule.calendar),
+                rule.local_time,
+                rule.timezone,
+            )
+            result.loc[applies, "knowledge_ts"] = instants.as_unit("us").to_numpy()
+            result.loc[applies, "knowledge_basis"] = "CALENDAR" if rule.status == "FACT" else "ASSUMED"
+    if result["knowledge_ts"].isna().any():
+        first = period_end[result["knowledge_ts"].isna()].iloc[0]
+        raise KeyError(f"release_calendar.csv has no rule for {dataset} from {source} on {first:%Y-%m-%d}: add a row")
+    return result
+
+
+def _release_days(
+    days: NDArray[np.datetime64], rule: str, n: int, months_after: int, calendar: Calendar
+) -> NDArray[np.datetime64]:
+    cal = business_days(calendar)
+    if rule == "DAYS_AFTER":
+        return days + np.timedelta64(n, "D")
+    if rule == "BUSINESS_DAYS_AFTER":
+        return np.asarray(np.busday_offset(days, n, roll="backward" if n else "forward", busdaycal=cal))
+    month = (days.astype("datetime64[M]") + np.timedelta64(months_after, "M")).astype("datetime64[D]")
+    if rule == "DAY_OF_MONTH":
+        return np.asarray(np.busday_offset(month + np.timedelta64(n - 1, "D"), 0, roll="forward", busdaycal=cal))
+    if rule == "BUSINESS_DAY_OF_MONTH":
+        return np.asarray(np.busday_offset(month, n - 1, roll="forward", busdaycal=cal))
+    raise ValueError(f"unknown release rule {rule!r}")
+
+
+def months_between(first: str, last: str) -> list[pd.Period]:
+    """The months from `first` to `last` (YYYY-MM), both included."""
+    return list(pd.period_range(first, last, freq="M"))
+
+
+def month_of(moment: datetime) -> str:
+    """The London month of a moment, as YYYY-MM."""
+    return pd.Timestamp(moment).tz_convert(DECISION_ZONE).strftime("%Y-%m")

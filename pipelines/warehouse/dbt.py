@@ -1,0 +1,134 @@
+"""dbt, called in this process: one call a run, with the manifest that was built at set-up.
+
+A dbt command line of its own would spend most of its time starting; the SQL takes about two seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipelines.calendar import trading_calendar
+from pipelines.reference import ReferenceTables
+from pipelines.settings import PROJECT
+
+DBT_PROJECT = PROJECT / "dbt"
+MANIFEST = DBT_PROJECT / "target" / "manifest.json"
+
+
+class DbtError(Exception):
+    """dbt failed: the first nodes that did and what they said."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one model or test."""
+
+    unique_id: str
+    status: str  # success, pass, warn, fail, error, skipped
+    message: str
+    failures: int
+    seconds: float
+
+
+@dataclass
+class BuildResult:
+    """All nodes of a dbt call, in the order they finished."""
+
+    nodes: list[NodeResult] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[NodeResult]:
+        """Nodes that failed or errored."""
+        return [node for node in self.nodes if node.status in {"fail", "error", "runtime error"}]
+
+
+def write_reference(reference: ReferenceTables, folder: Path, last_day: date) -> None:
+    """The validated reference tables and the trading calendar, as Parquet for dbt. Each file is replaced in one step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    calendar = trading_calendar(date(1990, 1, 1), last_day)
+    for name, table in {**reference.tables, "trading_calendar": calendar}.items():
+        aside = folder / f".{name}.tmp"
+        _with_dates(table).to_parquet(aside, index=False)
+        aside.replace(folder / f"{name}.parquet")
+
+
+def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
+    """Midnights without a zone become dates: pandas knows no date type, and dbt's contracts tell them apart."""
+    dates = table.select_dtypes("datetime").columns
+    return table.assign(**{name: table[name].dt.date for name in dates})
+
+
+def run_vars(*, warehouse: Path, lake: Path, reference: Path, as_of: datetime, run_id: str, code_version: str) -> dict[str, str]:
+    """The variables of a run, as `dbt_project.yml` names them."""
+    return {
+        "warehouse": str(warehouse),
+        "lake": str(lake),
+        "reference": str(reference),
+        "as_of": as_of.isoformat(),
+        "run_id": run_id,
+        "code_version": code_version,
+    }
+
+
+def parse() -> Path:
+    """Parses the project and writes its manifest (at set-up, never in a run). Returns the manifest's path."""
+    result = _invoke(["parse"], {}, manifest=None)
+    if not result.success:
+        raise DbtError(f"dbt cannot parse the project: {result.exception}")
+    return MANIFEST
+
+
+def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult:
+    """`dbt build` of everything but unit tests (those belong to the test suite), with these variables.
+
+    Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
+    """
+    result = _invoke(["build", "--exclude-resource-type", "unit_test", *args], variables, _manifest())
+    if result.exception is not None:
+        raise DbtError(str(result.exception))
+    return BuildResult(
+        [
+            NodeResult(
+                unique_id=entry.node.unique_id,
+                status=str(entry.status),
+                message=entry.message or "",
+                failures=int(entry.failures or 0),
+                seconds=float(entry.execution_time),
+            )
+            for entry in result.result
+        ]
+    )
+
+
+def _manifest() -> Any:
+    from dbt.contracts.graph.manifest import Manifest
+
+    if not MANIFEST.is_file():
+        parse()
+    return Manifest.from_dict(json.loads(MANIFEST.read_text()))
+
+
+def _invoke(command: list[str], variables: Mapping[str, str], manifest: Any) -> Any:
+    from dbt.adapters.factory import reset_adapters
+    from dbt.cli.main import dbtRunner
+
+    folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--quiet"]
+    try:
+        return dbtRunner(manifest=manifest).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])
+    finally:
+        _close_connections()
+        reset_adapters()
+
+
+def _close_connections() -> None:
+    """Lets go of the warehouse: dbt-duckdb keeps its connection open in the process otherwise."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    DuckDBConnectionManager.close_all_connections()

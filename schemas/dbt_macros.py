@@ -1,0 +1,31 @@
+"""What dbt's macros must know of the schemas: keys, periods and columns of the datasets, names of the parameters."""
+
+from __future__ import annotations
+
+import json
+
+from schemas.base import columns_of
+from schemas.datasets import DATASETS
+from schemas.reference import PARAMETERS
+
+
+def macros_sql() -> str:
+    """The text of `dbt/macros/_generated.sql`."""
+    datasets = {
+        name: {
+            "key": list(spec.key),
+            "period": spec.period,
+            "entity": spec.entity or "",
+            "columns": list(columns_of(spec.model)),
+        }
+        for name, spec in DATASETS.items()
+    }
+    return (
+        "{# Generated from schemas/ by `make docs`: do not edit. #}\n"
+        "{% macro dataset(name) -%} {{ return("
+        + json.dumps(datasets, indent=4)
+        + "[name]) }} {%- endmacro %}\n\n"
+        + "{% macro parameter_names() -%} {{ return("
+        + json.dumps(list(PARAMETERS), indent=4)
+        + ") }} {%- endmacro %}\n"
+    )

@@ -1,0 +1,197 @@
+"""The generated market: every series as a pure function of its period and a seed.
+
+Each function yields one year or one month and is the same whichever others were asked: random numbers are seeded by
+(seed, series, segment), where a segment is the stretch between two dates of `levels`. Inside a segment a bridge with
+mean zero is laid over the straight line, so that averages stay those of the levels. Nothing here knows a wire format,
+a release time or a defect.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.calendar import Calendar, business_days, to_utc
+from pipelines.transports.demo import levels
+
+Days = NDArray[np.datetime64]
+Floats = NDArray[np.float64]
+
+FIRST_YEAR: Final = 2008
+FIRST_SOFR: Final = np.datetime64("2018-04-02")
+FIRST_POWER: Final = np.datetime64("2015-01")
+FIRST_CUSTOMS_YEAR: Final = 2015
+QUARTER_HOURS_FROM: Final = np.datetime64("2025-10")
+
+PRICE_NOISE: Final = 0.010  # per square root of a day
+SPREAD_NOISE: Final = 0.7  # USD/t
+STOCK_NOISE: Final = 0.0025
+FX_NOISE: Final = 0.004
+LOT: Final = 25.0  # t: registered stock comes in whole warrants
+
+
+class Lme(NamedTuple):
+    """A metal's year on the exchange, by London business day: prices in USD/t, stock in t."""
+
+    days: Days
+    cash: Floats
+    m3: Floats
+    stock: Floats
+
+
+class Daily(NamedTuple):
+    """A year of one daily series."""
+
+    days: Days
+    values: Floats
+
+
+class Power(NamedTuple):
+    """A month of a day-ahead auction, a value per market time unit in time order."""
+
+    starts: NDArray[np.int64]  # of each local day, seconds since 1970 UTC; one more at the end
+    minutes: int  # market time unit
+    counts: NDArray[np.int64]  # units of each local day
+    prices: Floats  # EUR/MWh
+
+
+@cache
+def lme_year(metal: str, year: int, seed: int) -> Lme:
+    """Cash and 3M prices (USD/t, in half dollars) and registered stock (t) of a year. KeyError for an unknown metal."""
+    table = levels.LME[metal]
+    knots = np.array([level.day for level in table], dtype="datetime64[D]")
+    m3, spread, stock = (np.array(column, dtype=float) for column in list(zip(*table, strict=True))[1:])
+    days = _open_days("LONDON", year)
+
+    def path(name: str, values: Floats, noise: float) -> Floats:
+        return _path(f"{metal}.{name}", days, knots, values, noise, seed)
+
+    m3_usd = np.round(np.exp(path("m3", np.log(m3), PRICE_NOISE)) * 2) / 2
+    cash_usd = m3_usd + np.round(path("spread", spread, SPREAD_NOISE) * 2) / 2
+    tonnes = np.exp(path("stock", np.log(stock * 1000), STOCK_NOISE))
+    # A stated level is a published figure and stands as it is; between two of them metal moves in whole warrants.
+    tonnes = np.where(np.isin(days, knots), np.round(tonnes), np.round(tonnes / LOT) * LOT)
+    return Lme(days, *(_frozen(values) for values in (cash_usd, m3_usd, tonnes)))
+
+
+@cache
+def sofr_year(year: int, seed: int) -> Daily:
+    """SOFR of a year by US business day, percent; empty before 2018."""
+    days = _open_days("NEW_YORK", year)
+    days = days[days >= FIRST_SOFR]
+    since = np.array([day for day, _ in levels.SOFR], dtype="datetime64[D]")
+    base = np.array([rate for _, rate in levels.SOFR])[np.searchsorted(since, days, side="right") - 1]
+    turn = np.append(np.diff(days.astype("datetime64[M]")).astype(int) > 0, True) if len(days) else np.array([])
+    noise = _rng(seed, "sofr", year).normal(0, 0.012, len(days)) + 0.05 * turn  # cash is short over a month's end
+    return Daily(days, _frozen(np.round(np.maximum(base + noise, 0.01), 2)))
+
+
+@cache
+def fx_year(pair: str, year: int, seed: int) -> Daily:
+    """Reference rate of a year by TARGET business day, four decimals. KeyError for an unknown pair."""
+    means = levels.FX[pair]
+    knots = np.array([f"{y}-07-01" for y in means], dtype="datetime64[D]")
+    days = _open_days("TARGET", year)
+    rate = np.exp(_path(pair, days, knots, np.log(list(means.values())), FX_NOISE, seed))
+    return Daily(days, _frozen(np.round(rate, 4)))
+
+
+@cache
+def exports_year(name: str, year: int, seed: int) -> Floats:
+    """Twelve months of Chinese exports in the commodity's unit, rounded as published. KeyError for an unknown one."""
+    commodity = levels.CUSTOMS[name]
+    total = commodity.years[max(y for y in commodity.years if y <= year)]
+    months = np.arange(12)
+    weights = np.array(levels.CUSTOMS_SEASON) * np.exp(commodity.tilt.get(year, 0.0) * (months - 5.5) / 11)
+    weights *= np.exp(_rng(seed, name, year).normal(0, 0.02, 12))
+    return _frozen(np.round(total * weights / weights.sum() / commodity.scale, commodity.decimals))
+
+
+@cache
+def power_month(zone: str, month: str, timezone: str, seed: int) -> Power:
+    """Auction prices of a local month, hourly and from 2025-10 by quarter hour. KeyError for an unknown zone."""
+    start = np.datetime64(month, "M")
+    year, index = int(month[:4]), int(month[5:]) - 1
+    dates = np.arange(start.astype("datetime64[D]"), (start + 1).astype("datetime64[D]") + 1)
+    midnights = to_utc(dates, "00:00", timezone).as_unit("s").asi8
+    minutes = 15 if start >= QUARTER_HOURS_FROM else 60
+    counts = np.diff(midnights) // (minutes * 60)
+    day = np.repeat(np.arange(len(counts)), counts)
+    position = np.arange(len(day)) - np.repeat(np.cumsum(counts) - counts, counts)
+    hour = (position + 0.5) * 24 / counts[day]
+
+    rng = _rng(seed, zone, year * 12 + index)
+    wind = np.convolve(rng.standard_normal(len(counts) + 2), [0.6, 0.6, 0.5], "valid")[day]
+    weekend = (dates.astype(int)[day] + 3) % 7 >= 5
+    sun = (
+        levels.SOLAR_SHARE[zone]
+        * min(max((year - 2012) / 11, 0.2), 1.25)
+        * (0.55 - 0.45 * np.cos((index + 0.5) / 6 * np.pi))
+    )
+    shape = 1 + 0.22 * _bump(hour, 8.5, 1.8) + 0.38 * _bump(hour, 19.5, 2.0) - 0.20 * _bump(hour, 3.5, 3.0)
+    shape -= 0.15 * weekend + 0.25 * wind + sun * (0.9 + 0.3 * wind + 0.25 * weekend) * _bump(hour, 13.2, 2.6)
+    shape += rng.normal(0, 0.03, len(day))
+    shape = np.where(shape < 0, shape * 0.35, shape)  # few bid far below zero
+    prices = np.round(_power_level(zone, year, seed)[index] * (1 + shape - shape.mean()), 2)
+    # Some neighbours clear at one price, never over midnight: an A03 curve then leaves the repetition out.
+    repeats = np.flatnonzero((rng.random(len(day)) < 0.04) & (position > 0))
+    for i in repeats:
+        prices[i] = prices[i - 1]
+    return Power(_frozen(midnights), minutes, _frozen(counts), _frozen(prices))
+
+
+@cache
+def _power_level(zone: str, year: int, seed: int) -> Floats:
+    means = levels.POWER[zone]
+    months = np.array(levels.POWER_CRISIS.get(year, levels.POWER_SEASON))
+    months = months * np.exp(_rng(seed, f"{zone}.level", year).normal(0, 0.05, 12))
+    return np.asarray(means[min(year, max(means))] * months / months.mean())
+
+
+def _path(name: str, days: Days, knots: Days, values: Floats, noise: float, seed: int) -> Floats:
+    """The line through the knots, held flat beyond them, with noise that vanishes at every knot."""
+    level: Floats = np.interp(days.astype(int), knots.astype(int), values)
+    turns = (days[0].astype("datetime64[Y]") + np.arange(2)).astype("datetime64[D]")
+    edges = np.concatenate([knots, turns[turns > knots[-1]]])
+    for i in range(int(np.searchsorted(edges, days[0], side="right")) - 1, len(edges) - 1):
+        if edges[i] > days[-1]:
+            break
+        inside = (days >= edges[i]) & (days < edges[i + 1])
+        bridge = _bridge(name, int(edges[i].astype(int)), int(edges[i + 1].astype(int)), seed)
+        level[inside] += noise * bridge[(days[inside] - edges[i]).astype(int)]
+    return level
+
+
+@cache
+def _bridge(name: str, first: int, last: int, seed: int) -> Floats:
+    """A Brownian bridge over the days from first to last, zero at both ends and on average."""
+    walk = np.append(0.0, _rng(seed, name, first).standard_normal(last - first).cumsum())
+    x = np.linspace(0, 1, len(walk))
+    bridge: Floats = walk - x * walk[-1]
+    hat = x * (1 - x)
+    if hat.any():
+        bridge -= hat * bridge.mean() / hat.mean()
+    return _frozen(bridge)
+
+
+def _open_days(calendar: Calendar, year: int) -> Days:
+    days = np.arange(np.datetime64(f"{year}-01-01"), np.datetime64(f"{year + 1}-01-01"))
+    return np.asarray(days[np.is_busday(days, busdaycal=business_days(calendar))])
+
+
+def _bump(hour: Floats, centre: float, width: float) -> Floats:
+    return np.asarray(np.exp(-(((hour - centre) / width) ** 2) / 2))
+
+
+def _rng(seed: int, name: str, segment: int) -> np.random.Generator:
+    return np.random.default_rng([seed, crc32(name.encode()), segment])
+
+
+def _frozen(values: NDArray[Any]) -> NDArray[Any]:
+    """Read-only: cached arrays are shared."""
+    values.flags.writeable = False
+    return values

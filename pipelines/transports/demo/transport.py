@@ -1,0 +1,246 @@
+"""The demo transport: which answer a publisher of the generated market gives at a moment.
+
+It joins the other three: values from `market`, release times from the publishers' timetables, mistakes from `defects`,
+bytes from `wire`. Nothing that was not yet released at that moment is served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines.calendar import Calendar, business_days, to_utc
+from pipelines.sources.base import NoData, Payload, Request, Scope, Zone
+from pipelines.transports.demo import levels, market, wire
+from pipelines.transports.demo.defects import defects, earlier_captures
+
+Days = NDArray[np.datetime64]
+
+SECOND_AUCTION_EVERY: Final = 10  # in one of so many months the second auction stands beside the first
+
+
+class DemoTransport:
+    """Answers every source's requests from the generated market, as known at `now` (UTC).
+
+    The answer for a period that is wholly past is the same bytes at every later `now`. A revised answer comes with the
+    captures before it, oldest first. A payload's `captured_at` is `now`, or when an archive first had the same bytes.
+    """
+
+    def __init__(self, now: datetime, scope: Scope, seed: int = 0) -> None:
+        if now.tzinfo is None:
+            raise ValueError(f"now={now.isoformat()} has no time zone: give a moment in UTC")
+        self.now = now.astimezone(UTC)
+        self.scope = scope
+        self.seed = seed
+        self._answers: dict[str, Callable[[Request, datetime], bytes]] = {
+            "westmetall": self._westmetall,
+            "worldbank": self._worldbank,
+            "nyfed": self._nyfed,
+            "fred": self._fred,
+            "energy_charts": self._energy_charts,
+            "entsoe": self._entsoe,
+            "customs": self._customs,
+            "ecb": self._ecb,
+        }
+
+    def fetch(self, request: Request) -> list[Payload]:
+        """The captures of a request, oldest first. Raises `NoData` for what the market has not or not yet."""
+        answer = self._answers.get(request.source)
+        if answer is None:
+            raise NoData(f"the demo market has no source {request.source!r}; it has {', '.join(self._answers)}")
+        captures = earlier_captures(request.source, request.entity, request.period) if request.period else []
+        payloads: list[Payload] = []
+        for moment in (*(capture for capture in captures if capture <= self.now), self.now):
+            body = answer(request, moment)
+            if not payloads or payloads[-1].body != body:
+                payloads.append(Payload(request, body, moment))
+        return payloads
+
+    def _westmetall(self, request: Request, at: datetime) -> bytes:
+        metal = next((m for m in self.scope.metals if m.metal == request.entity), None)
+        year = _year(request)
+        if metal is None or metal.metal not in levels.LME or year < market.FIRST_YEAR:
+            raise _nothing(request)
+        lme = market.lme_year(metal.metal, year, self.seed)
+        wrong = defects(request.source, request.entity, request.period, at)
+        rows = []
+        for day, cash, m3, stock in _until(_released(lme.days, "LONDON", 1, "09:00", "Europe/London"), at, *lme):
+            cells = {"cash": f"{cash:,.2f}", "m3": f"{m3:,.2f}", "stock": f"{stock:,.0f}"}
+            here = {column: defect for (where, column), defect in wrong.items() if where == day.isoformat()}
+            if "row" not in here:
+                cells |= {column: defect.text for column, defect in here.items()}
+                rows.append((day, cells["cash"], cells["m3"], cells["stock"]))
+        if not rows:
+            raise _nothing(request)
+        return wire.westmetall_page(metal.name, metal.westmetall_code, year, rows)
+
+    def _worldbank(self, request: Request, at: datetime) -> bytes:
+        months = np.arange(np.datetime64(f"{market.FIRST_YEAR}-01"), np.datetime64(at.replace(tzinfo=None), "M"))
+        published = (months + 1).astype("datetime64[D]")
+        weekdays = business_days("WEEKDAYS")
+        published = np.busday_offset(published, 1, roll="forward", busdaycal=weekdays)
+        months = months[np.asarray(to_utc(published, "16:00", "America/New_York") <= pd.Timestamp(at))]
+        if not len(months):
+            raise _nothing(request)
+        wrong = defects(request.source, "", "", at)
+        columns: dict[str, list[float | str]] = {}
+        for metal, column in levels.WORLD_BANK_COLUMNS.items():
+            means = self._monthly_means(metal, int(str(months[-1])[:4]))
+            columns[column] = [
+                wrong[key].text if (key := (str(month), column)) in wrong else means[str(month)] for month in months
+            ]
+        names = [str(month).replace("-", "M") for month in months]
+        return wire.world_bank_workbook(names, columns, published[len(months) - 1].astype(date))
+
+    def _monthly_means(self, metal: str, last_year: int) -> dict[str, float]:
+        means: dict[str, float] = {}
+        for year in range(market.FIRST_YEAR, last_year + 1):
+            lme = market.lme_year(metal, year, self.seed)
+            months, first = np.unique(lme.days.astype("datetime64[M]"), return_index=True)
+            sums, counts = np.add.reduceat(lme.cash, first), np.diff(np.append(first, len(lme.days)))
+            means |= {str(month): round(float(mean), 2) for month, mean in zip(months, sums / counts, strict=True)}
+        return means
+
+    def _sofr(self, year: int, at: datetime) -> list[tuple[date, float]]:
+        sofr = market.sofr_year(year, self.seed)
+        return _until(_released(sofr.days, "NEW_YORK", 1, "08:00", "America/New_York"), at, *sofr)
+
+    def _nyfed(self, request: Request, at: datetime) -> bytes:
+        wrong = defects(request.source, "", request.period, at)
+        rates: list[tuple[str, float | str]] = []
+        for day, rate in self._sofr(_year(request), at):
+            key = (day.isoformat(), "percentRate")
+            rates.append((key[0], wrong[key].text if key in wrong else rate))
+        if not rates:
+            raise _nothing(request)
+        return wire.sofr_json(rates)
+
+    def _fred(self, request: Request, at: datetime) -> bytes:
+        if request.name != "SOFR.csv":
+            raise _nothing(request)
+        first_year = int(str(market.FIRST_SOFR)[:4])
+        known = dict(pair for year in range(first_year, at.year + 1) for pair in self._sofr(year, at))
+        if not known:
+            raise _nothing(request)
+        weekdays = pd.bdate_range(min(known), max(known)).date
+        return wire.fred_csv(
+            "SOFR", [(day.isoformat(), f"{known[day]:.2f}" if day in known else "") for day in weekdays]
+        )
+
+    def _ecb(self, request: Request, at: datetime) -> bytes:
+        year = _year(request)
+        wrong = defects(request.source, "", request.period, at)
+        series: dict[str, list[tuple[str, str]]] = {}
+        for pair in sorted(levels.FX):
+            currency = pair.removeprefix("EUR")
+            fx = market.fx_year(pair, year, self.seed)
+            series[currency] = [
+                (day.isoformat(), wrong[key].text if (key := (day.isoformat(), currency)) in wrong else f"{rate:.4f}")
+                for day, rate in _until(_released(fx.days, "TARGET", 0, "16:00", "Europe/Berlin"), at, *fx)
+            ]
+        if year < market.FIRST_YEAR or not any(series.values()):
+            raise _nothing(request)
+        return wire.ecb_csv(series)
+
+    def _auction(self, request: Request, at: datetime) -> tuple[Zone, market.Power, int]:
+        """The zone, its month, and how many of the month's days have been auctioned."""
+        zone = next((z for z in self.scope.zones if z.zone == request.entity), None)
+        month = _month(request)
+        if zone is None or zone.zone not in levels.POWER or month < market.FIRST_POWER:
+            raise _nothing(request)
+        power = market.power_month(zone.zone, request.period, zone.timezone, self.seed)
+        days = month.astype("datetime64[D]") + np.arange(len(power.counts))
+        known = int((to_utc(days - 1, "12:45", "Europe/Berlin") <= pd.Timestamp(at)).sum())
+        if not known:
+            raise _nothing(request)
+        return zone, power, known
+
+    def _energy_charts(self, request: Request, at: datetime) -> bytes:
+        _, power, known = self._auction(request, at)
+        n = int(power.counts[:known].sum())
+        seconds = power.starts[0] + np.arange(n) * (power.minutes * 60)
+        return wire.energy_charts_json(seconds.tolist(), power.prices[:n].tolist())
+
+    def _entsoe(self, request: Request, at: datetime) -> bytes:
+        zone, power, known = self._auction(request, at)
+        month = _month(request)
+        first = month.astype("datetime64[D]")
+        prices = _by_day(power.prices, power.counts)[:known]
+        for (where, position), defect in defects(request.source, request.entity, request.period, at).items():
+            if (day := int((np.datetime64(where) - first).astype(int))) < known:
+                prices[day][int(position) - 1] = defect.text
+        bounds = power.starts.tolist()
+        sequences = {1: (power.minutes, list(zip(bounds, bounds[1:], prices, strict=False)))}
+        if int(month.astype(int)) % SECOND_AUCTION_EVERY == 3:
+            quarters = np.repeat(power.prices, power.minutes // 15)
+            quarters = np.round(quarters + 2.5 * np.sin(np.arange(len(quarters)) * 2.1), 2)
+            other = _by_day(quarters, power.counts * (power.minutes // 15))[:known]
+            sequences[2] = (15, list(zip(bounds, bounds[1:], other, strict=False)))
+        created = to_utc(np.array([first + known - 2]), "12:45", "Europe/Berlin")[0].to_pydatetime()
+        mrid = hashlib.sha256(request.name.encode()).hexdigest()[:32]
+        return wire.entsoe_document(zone.eic, mrid, created, sequences)
+
+    def _customs(self, request: Request, at: datetime) -> bytes:
+        fourteenth = (_month(request) + 1).astype("datetime64[D]") + 13
+        release = np.busday_offset(fourteenth, 0, roll="forward", busdaycal=business_days("WEEKDAYS"))
+        released = to_utc(np.array([release]), "11:00", "Asia/Shanghai")[0]
+        year, month = int(request.period[:4]), int(request.period[5:])
+        if year < market.FIRST_CUSTOMS_YEAR or month == 1 or pd.Timestamp(at) < released:
+            raise _nothing(request)
+        defective = defects(request.source, "", request.period, at)
+        rows = []
+        for name, commodity in levels.CUSTOMS.items():
+            wrong = defective.get((request.period, name))
+            now, before = (market.exports_year(name, y, self.seed)[:month] for y in (year, year - 1))
+            quantity = float(now[:2].sum() if month == 2 else now[-1])
+            total, earlier = float(now.sum()), float(before.sum())
+            if wrong and wrong.kind == "REVISED":
+                quantity, total = quantity + float(wrong.text), total + float(wrong.text)
+            texts = [f"{x:,.{commodity.decimals}f}" for x in (quantity, total)]
+            values = [f"{x * commodity.usd_per_unit:,.0f}" for x in (quantity, total)]
+            change = f"{round((total / earlier - 1) * 100, 1) + 0.0:.1f}"  # adding zero takes the sign off -0.0
+            if wrong and wrong.kind == "MALFORMED":
+                texts = [wrong.text, wrong.text]
+            rows.append((name, commodity.unit, texts[0], values[0], texts[1], values[1], change, change))
+        return wire.customs_page(year, month, rows)
+
+
+def _released(days: Days, calendar: Calendar, n: int, time: str, zone: str) -> pd.DatetimeIndex:
+    """When the values of these days are released: n business days on, at that local time."""
+    return to_utc(np.asarray(np.busday_offset(days, n, busdaycal=business_days(calendar))), time, zone)
+
+
+def _until(released: pd.DatetimeIndex, at: datetime, days: Days, *columns: NDArray[Any]) -> list[tuple[Any, ...]]:
+    """Rows of (day, values) that were released by then; release times ascend."""
+    known = int(released.searchsorted(pd.Timestamp(at), side="right"))
+    return list(zip(days[:known].astype(object), *(column[:known].tolist() for column in columns), strict=True))
+
+
+def _by_day(prices: NDArray[np.float64], counts: NDArray[np.int64]) -> list[list[str]]:
+    texts = [f"{price:.10g}" for price in prices.tolist()]
+    ends = np.cumsum(counts).tolist()
+    return [texts[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _year(request: Request) -> int:
+    if not re.fullmatch(r"\d{4}", request.period):
+        raise _nothing(request)
+    return int(request.period)
+
+
+def _month(request: Request) -> np.datetime64:
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", request.period):
+        raise _nothing(request)
+    return np.datetime64(request.period, "M")
+
+
+def _nothing(request: Request) -> NoData:
+    asked = " ".join(part for part in (request.entity, request.period) if part) or request.name
+    return NoData(f"{request.source} {request.name}: the demo market has nothing for {asked} at this moment")

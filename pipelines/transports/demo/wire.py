@@ -1,0 +1,204 @@
+"""The publishers' formats: arrays and texts in, bytes out, as each publisher sends them.
+
+Encoders know no market, clock or defect: a cell is what they are given. Equal input gives equal bytes. Every answer
+says somewhere harmless that it is synthetic.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from calendar import month_name
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from html import escape
+from typing import Any, Final
+
+NOTE: Final = "SYNTHETIC DEMO DATA"
+
+
+def westmetall_page(metal: str, code: str, year: int, rows: Sequence[tuple[date, str, str, str]]) -> bytes:
+    """A metal's year: `rows` are (day, cash, 3M, stock), oldest first. The page has newest first, monthly headers."""
+    header = (
+        f'<tr class="shaded"><th class="text">date</th><th class="text">LME {metal} Cash-Settlement</th>'
+        f'<th class="text">LME {metal} 3-month</th><th class="text last">LME {metal} stock</th></tr>'
+    )
+    lines: list[str] = []
+    month = 0
+    for day, cash, m3, stock in reversed(rows):
+        if day.month != month and month:
+            lines.append(header)
+        month = day.month
+        lines.append(
+            f"<tr>\n<td >{day.day:02d}. {month_name[month]} {day.year}</td>\n<td >{cash}</td>\n<td >{m3}</td>\n"
+            f'<td class="last">{stock}</td>\n</tr>'
+        )
+    url = f"https://www.westmetall.com/en/markdaten.php?action=table&amp;field=LME_{code}_cash&amp;year={year}"
+    return "\n".join(
+        [
+            '<!DOCTYPE html>\n<html lang="en">\n<head>',
+            '<meta http-equiv="Content-Type" content="text/html; charset=UTF-8">',
+            f"<title>market data . {NOTE}</title>\n</head>\n<body>",
+            f'<div id="mainheadline"><h1>Market data</h1></div>\n<p>{NOTE}</p>\n<a id="y{year}"></a>\n<h2>{metal}</h2>',
+            f'<div class="year"><p>\n<a class="active" href="{url}">{year}</a>\n</p></div>',
+            f"<table >\n<thead>\n{header} </thead>\n<tbody>",
+            *lines,
+            "</tbody>\n</table>\n</body>\n</html>\n",
+        ]
+    ).encode()
+
+
+def world_bank_workbook(months: Sequence[str], columns: Mapping[str, Sequence[float | str]], updated: date) -> bytes:
+    """The Pink Sheet's `Monthly Prices`: `months` as 1960M01, one value per month and column ($/mt)."""
+    import openpyxl
+
+    book = openpyxl.Workbook(write_only=True)
+    book.properties.title = NOTE
+    book.properties.created = datetime(updated.year, updated.month, updated.day)  # noqa: DTZ001 (the format has no zone)
+    sheet = book.create_sheet("Monthly Prices")
+    for line in (
+        ["World Bank Commodity Price Data (The Pink Sheet)"],
+        ["monthly prices in nominal US dollars, 1960 to present"],
+        [f"(monthly series are available only in nominal US dollars) {NOTE}"],
+        [f"Updated on {month_name[updated.month]} {updated.day:02d}, {updated.year}"],
+        [None, *columns],
+        [None, *("($/mt)" for _ in columns)],
+        *([month, *values] for month, *values in zip(months, *columns.values(), strict=True)),
+    ):
+        sheet.append(line)
+    file = io.BytesIO()
+    book.save(file)
+    return _without_clock(file, updated)
+
+
+def _without_clock(workbook: io.BytesIO, stamp: date) -> bytes:
+    """The same workbook with no trace of when it was written: zip members and document properties carry a clock."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(workbook) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in sorted(old.namelist()):
+            body = old.read(name)
+            if name == "docProps/core.xml":
+                body = re.sub(
+                    rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>%sT00:00:00Z" % stamp.isoformat().encode(), body
+                )
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(member, body)
+    return file.getvalue()
+
+
+def sofr_json(rates: Sequence[tuple[str, float | str]]) -> bytes:
+    """The New York Fed's answer: `rates` are (day, percent) in time order, sent newest first."""
+    entries: list[dict[str, Any]] = []
+    for day, rate in reversed(rates):
+        entry: dict[str, Any] = {"effectiveDate": day, "type": "SOFR", "percentRate": rate}
+        if isinstance(rate, float):
+            entry |= {"percentPercentile1": round(rate - 0.05, 2), "percentPercentile99": round(rate + 0.08, 2)}
+        entries.append(entry | {"volumeInBillions": 2000, "revisionIndicator": ""})
+    return json.dumps({"refRates": entries, "note": NOTE}).encode()
+
+
+def fred_csv(series: str, values: Iterable[tuple[str, str]]) -> bytes:
+    """FRED's graph download; an empty text is a day without a value."""
+    lines = "".join(f"{day},{value},\n" for day, value in values)
+    return f"observation_date,{series},{NOTE}\n{lines}".encode()
+
+
+def energy_charts_json(seconds: list[int], prices: list[float]) -> bytes:
+    """The price answer of Energy-Charts: starts in seconds since 1970 UTC, EUR/MWh."""
+    answer = {
+        "license_info": f"CC BY 4.0 (creativecommons.org/licenses/by/4.0) {NOTE}",
+        "unix_seconds": seconds,
+        "price": prices,
+        "unit": "EUR / MWh",
+        "deprecated": False,
+    }
+    return json.dumps(answer, separators=(",", ":")).encode()
+
+
+Curve = Sequence[tuple[int, int, Sequence[str]]]
+
+
+def entsoe_document(eic: str, mrid: str, created: datetime, sequences: Mapping[int, tuple[int, Curve]]) -> bytes:
+    """A publication document A44: by auction sequence (minutes of a market time unit, curve).
+
+    A curve is a sequence of local days (start, end in seconds since 1970 UTC, a price text per market time unit); as
+    curve type A03 wants it, a price equal to the one before it is left out.
+    """
+    series = []
+    for sequence, (minutes, curve) in sequences.items():
+        periods = "".join(_period(start, end, minutes, texts) for start, end, texts in curve)
+        series.append(
+            f"<TimeSeries>\n<mRID>{sequence}</mRID>\n<auction.type>A01</auction.type>\n<businessType>A62</businessType>\n"
+            f'<in_Domain.mRID codingScheme="A01">{eic}</in_Domain.mRID>\n'
+            f'<out_Domain.mRID codingScheme="A01">{eic}</out_Domain.mRID>\n'
+            "<contract_MarketAgreement.type>A01</contract_MarketAgreement.type>\n"
+            "<currency_Unit.name>EUR</currency_Unit.name>\n<price_Measure_Unit.name>MWH</price_Measure_Unit.name>\n"
+            "<classificationSequence_AttributeInstanceComponent.position>"
+            f"{sequence}</classificationSequence_AttributeInstanceComponent.position>\n"
+            f"<curveType>A03</curveType>\n{periods}</TimeSeries>\n"
+        )
+    curve = next(iter(sequences.values()))[1]
+    return (
+        f'<?xml version="1.0" encoding="utf-8"?>\n<!-- {NOTE} -->\n'
+        '<Publication_MarketDocument xmlns="urn:iec62325.351:tc57wg16:451-3:publicationdocument:7:3">\n'
+        f"<mRID>{mrid}</mRID>\n<revisionNumber>1</revisionNumber>\n<type>A44</type>\n"
+        f"<createdDateTime>{created:%Y-%m-%dT%H:%M:%SZ}</createdDateTime>\n"
+        f"<period.timeInterval>\n{_interval(curve[0][0], curve[-1][1])}</period.timeInterval>\n"
+        f"{''.join(series)}</Publication_MarketDocument>\n"
+    ).encode()
+
+
+def _period(start: int, end: int, minutes: int, texts: Sequence[str]) -> str:
+    points = "".join(
+        f"<Point>\n<position>{i}</position>\n<price.amount>{text}</price.amount>\n</Point>\n"
+        for i, (text, before) in enumerate(zip(texts, ("", *texts), strict=False), start=1)
+        if text != before
+    )
+    return (
+        f"<Period>\n<timeInterval>\n{_interval(start, end)}</timeInterval>\n"
+        f"<resolution>PT{minutes}M</resolution>\n{points}</Period>\n"
+    )
+
+
+def _interval(start: int, end: int) -> str:
+    first, last = (datetime.fromtimestamp(seconds, UTC) for seconds in (start, end))
+    return f"<start>{first:%Y-%m-%dT%H:%MZ}</start>\n<end>{last:%Y-%m-%dT%H:%MZ}</end>\n"
+
+
+def customs_page(year: int, month: int, rows: Iterable[tuple[str, ...]]) -> bytes:
+    """Table (13) of a month: eight texts a row, commodity to change of value. February is the pool of two months."""
+    name = "January-February" if month == 2 else month_name[month]
+    group = f"1 to {month}"
+    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        '<!DOCTYPE html>\n<html>\n<head><meta charset="utf-8"><title>Major Export Commodities</title></head>\n<body>\n'
+        f"<!-- {NOTE} -->\n<h2>(13) Major Export Commodities in Quantity and Value, {name}, {year}</h2>\n"
+        f"<p>Value: USD 1,000. {NOTE}</p>\n<table>\n"
+        f'<tr><th rowspan="2">Commodity</th><th rowspan="2">Unit</th><th colspan="2">{name}</th>'
+        f'<th colspan="2">{group}</th><th colspan="2">Percentage change of {group} (%)</th></tr>\n'
+        f"<tr>{'<th>Quantity</th><th>Value</th>' * 3}</tr>\n{body}\n</table>\n</body>\n</html>\n"
+    ).encode()
+
+
+ECB_COLUMNS: Final = (
+    "KEY", "FREQ", "CURRENCY", "CURRENCY_DENOM", "EXR_TYPE", "EXR_SUFFIX", "TIME_PERIOD", "OBS_VALUE", "OBS_STATUS",
+    "OBS_CONF", "OBS_COM", "DECIMALS", "TITLE", "UNIT", "UNIT_MULT",
+)  # fmt: skip
+
+
+def ecb_csv(series: Mapping[str, Iterable[tuple[str, str]]]) -> bytes:
+    """The ECB's `csvdata`: by currency (day, units for one euro)."""
+    file = io.StringIO(newline="")
+    lines = csv.writer(file, lineterminator="\r\n")
+    lines.writerow(ECB_COLUMNS)
+    for currency, values in series.items():
+        key = f"EXR.D.{currency}.EUR.SP00.A"
+        for day, rate in values:
+            lines.writerow(
+                (key, "D", currency, "EUR", "SP00", "A", day, rate, "A", "F", NOTE, 4, f"{currency}/Euro", currency, 0)
+            )
+    return file.getvalue().encode()

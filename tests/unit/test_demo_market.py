@@ -1,0 +1,567 @@
+"""The generated market: its figures against public ones, its answers against the clock, its mistakes against the list.
+
+Answers are read here with means of their own (regular expressions, json, csv, openpyxl, entsoe-py), never with the
+project's parsers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import re
+import time
+import zipfile
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+from entsoe.parsers import parse_prices
+
+from pipelines.sources.base import Metal, NoData, Payload, Request, Scope, Zone
+from pipelines.transports.demo import KNOWN_DEFECTS, Defect, DemoTransport, defects, market
+
+SCOPE = Scope(
+    (Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um"),),
+    (
+        Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts"),
+        Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe"),
+    ),
+)
+NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
+
+# Yearly means of LME cash, USD/t, as published (2025 and 2026 as the demo's brief has them).
+CASH_MEANS = {
+    2008: 2573, 2009: 1665, 2010: 2173, 2011: 2401, 2012: 2023, 2013: 1847, 2014: 1867, 2015: 1665, 2016: 1604,
+    2017: 1968, 2018: 2108, 2019: 1794, 2020: 1704, 2021: 2473, 2022: 2705, 2023: 2256, 2024: 2419, 2025: 2630,
+    2026: 3150,
+}  # fmt: skip
+POWER_MEANS = {
+    "DE-LU": (31, 29, 34, 44, 38, 30, 97, 235, 95, 79, 89, 90),
+    "FR": (38, 37, 45, 50, 39, 32, 109, 276, 97, 58, 61, 60),
+}
+ZONES = {zone.zone: zone for zone in SCOPE.zones}
+
+
+def ask(source: str, period: str = "") -> Request:
+    """A request as the source module of that name makes it."""
+    name, entity = {
+        "westmetall": (f"westmetall_lme_al_{period}.html", "AL"),
+        "worldbank": ("CMO-Historical-Data-Monthly.xlsx", ""),
+        "nyfed": (f"sofr_{period}.json", "SOFR"),
+        "fred": ("SOFR.csv", "SOFR"),
+        "energy_charts": (f"price_DE-LU_{period}.json", "DE-LU"),
+        "entsoe": (f"A44_FR_{period}.xml", "FR"),
+        "customs": (f"table13_{period}.html", ""),
+        "ecb": (f"EXR_{period}.csv", ""),
+    }[source]
+    return Request(source, name, "", entity, period)
+
+
+def every_request() -> list[Request]:
+    """All that a run over the whole history asks."""
+    years, months = range(2008, 2027), [str(m) for m in pd.period_range("2015-01", "2026-11", freq="M")]
+    return [
+        *(ask("westmetall", str(year)) for year in years),
+        *(ask("ecb", str(year)) for year in years),
+        *(ask("nyfed", str(year)) for year in years if year >= 2018),
+        *(ask(source, month) for source in ("energy_charts", "entsoe", "customs") for month in months),
+        ask("worldbank"),
+        ask("fred"),
+    ]
+
+
+def answers(transport: DemoTransport, request: Request) -> list[Payload]:
+    try:
+        return transport.fetch(request)
+    except NoData:
+        return []
+
+
+def newest(source: str, period: str = "", now: datetime = NOW) -> bytes:
+    return DemoTransport(now, SCOPE).fetch(ask(source, period))[-1].body
+
+
+@pytest.fixture(scope="module")
+def full_run() -> dict[Request, list[Payload]]:
+    transport = DemoTransport(NOW, SCOPE)
+    started = time.perf_counter()
+    run = {request: answers(transport, request) for request in every_request()}
+    assert time.perf_counter() - started < 8
+    return run
+
+
+def forget() -> None:
+    """Empties the caches, so that what comes next is generated alone."""
+    for function in (
+        market.lme_year, market.sofr_year, market.fx_year, market.exports_year, market.power_month,
+        market._power_level, market._bridge,
+    ):  # fmt: skip
+        function.cache_clear()
+
+
+# Reading answers ------------------------------------------------------------------------------------------------------
+
+
+def westmetall_rows(body: bytes) -> dict[str, dict[str, str]]:
+    """Cells by ISO date."""
+    pattern = r"<td >(\d\d\. \w+ \d{4})</td>\n<td >(.*)</td>\n<td >(.*)</td>\n<td class=\"last\">(.*)</td>"
+    found = re.findall(pattern, body.decode())
+    assert len({row[0] for row in found}) == len(found)
+    return {
+        str(datetime.strptime(day, "%d. %B %Y").date()): {"cash": cash, "m3": m3, "stock": stock}  # noqa: DTZ007
+        for day, cash, m3, stock in found
+    }
+
+
+def customs_cells(body: bytes, commodity: str = defects.ALUMINIUM) -> list[str]:
+    row = re.search(rf"<tr><td>{commodity}</td>(.*)</tr>", body.decode())
+    assert row
+    return re.findall("<td>(.*?)</td>", row[1])
+
+
+def ecb_rates(body: bytes) -> dict[tuple[str, str], str]:
+    return {
+        (row["CURRENCY"], row["TIME_PERIOD"]): row["OBS_VALUE"] for row in csv.DictReader(io.StringIO(body.decode()))
+    }
+
+
+def sofr_rates(body: bytes) -> dict[str, object]:
+    return {entry["effectiveDate"]: entry["percentRate"] for entry in json.loads(body)["refRates"]}
+
+
+def pink_sheet(body: bytes) -> dict[str, dict[str, object]]:
+    """Values by month and column, read at the real file's places: header in row 5, units in row 6, data from row 7."""
+    lines = list(openpyxl.load_workbook(io.BytesIO(body))["Monthly Prices"].iter_rows(values_only=True))
+    assert set(lines[5][1:]) == {"($/mt)"}
+    return {str(line[0]): dict(zip(lines[4][1:], line[1:], strict=True)) for line in lines[6:]}
+
+
+def power_points(body: bytes) -> pd.Series:
+    answer = json.loads(body)
+    return pd.Series(answer["price"], index=pd.to_datetime(answer["unix_seconds"], unit="s", utc=True))
+
+
+def first_sequence(body: bytes) -> str:
+    return body.decode().split("</TimeSeries>")[0]
+
+
+# Figures --------------------------------------------------------------------------------------------------------------
+
+
+def lme(year: int) -> pd.DataFrame:
+    values = market.lme_year("AL", year, 0)
+    frame = pd.DataFrame(
+        {"cash": values.cash, "m3": values.m3, "stock": values.stock}, index=pd.DatetimeIndex(values.days)
+    )
+    return frame.assign(spread=frame["cash"] - frame["m3"])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("year", CASH_MEANS)
+def test_cash_keeps_the_public_yearly_mean(year: int, seed: int) -> None:
+    assert market.lme_year("AL", year, seed).cash.mean() == pytest.approx(CASH_MEANS[year], rel=0.03)
+
+
+@pytest.mark.parametrize("zone", POWER_MEANS)
+def test_power_keeps_the_public_yearly_mean(zone: str) -> None:
+    for year, expected in enumerate(POWER_MEANS[zone], start=2015):
+        days = []
+        for month in range(1, 13):
+            power = market.power_month(zone, f"{year}-{month:02d}", ZONES[zone].timezone, 0)
+            days += [day.mean() for day in np.split(power.prices, np.cumsum(power.counts)[:-1])]
+        assert np.mean(days) == pytest.approx(expected, rel=0.03), year
+
+
+def test_figures_of_the_article() -> None:
+    this, last = lme(2026), lme(2025)
+    price = this.at[pd.Timestamp("2026-01-13"), "m3"]
+    assert 3150 <= price <= 3210
+    assert 100 * (price / last.at[pd.Timestamp("2025-01-13"), "m3"] - 1) == pytest.approx(22.6, abs=1)
+    assert this.loc["2026-01", "spread"].between(5, 15).all()
+    assert last.at[pd.Timestamp("2025-12-31"), "stock"] + 163_680 == pytest.approx(669_140)
+
+
+def test_exports_fell_by_nine_percent_in_2025_and_faster_late() -> None:
+    cells = customs_cells(newest("customs", "2025-12"))
+    assert float(cells[-1]) == pytest.approx(-9, abs=1)
+    halves = [
+        float(customs_cells(newest("customs", f"{year}-{month}"))[3]) for year in (2024, 2025) for month in ("06", "12")
+    ]
+    first, second = halves[2] / halves[0], (halves[3] - halves[2]) / (halves[1] - halves[0])
+    assert second < first < 1
+
+
+def test_history_has_a_squeeze_and_gluts() -> None:
+    squeeze = lme(2022).loc["2022-02":"2022-03"]
+    assert (squeeze["spread"] > 60).sum() >= 5
+    assert lme(2022)["m3"].max() == pytest.approx(3915, abs=65)
+    for year, tonnes in ((2009, 4_000_000), (2013, 5_000_000)):
+        glut = lme(year)
+        assert glut["spread"].between(-65, -35).all()
+        assert glut["stock"].iloc[-1] > tonnes
+    assert lme(2018)["stock"].between(1_000_000, 1_400_000).all()
+    assert lme(2025)["stock"].between(300_000, 1_100_000).all()
+
+
+def test_rates_follow_the_policy() -> None:
+    for year, low, high in ((2019, 1.5, 2.6), (2021, 0.01, 0.15), (2024, 4.2, 5.5)):
+        assert market.sofr_year(year, 0).values.min() >= low
+        assert market.sofr_year(year, 0).values.max() <= high
+    january = market.sofr_year(2026, 0)
+    assert january.values[january.days < np.datetime64("2026-02-01")].mean() == pytest.approx(3.65, abs=0.05)
+
+
+def test_power_goes_negative_at_noon_in_summer_only_sometimes() -> None:
+    prices = power_points(newest("energy_charts", "2024-06"))
+    hours = prices.index.tz_convert("Europe/Berlin").hour
+    negative = prices < 0
+    assert 0.005 < negative.mean() < 0.2
+    assert set(hours[negative]) <= set(range(9, 18))
+
+
+def test_days_are_those_of_the_real_markets(real: Path) -> None:
+    def days(table: str) -> pd.DatetimeIndex:
+        return pd.DatetimeIndex(pd.read_csv(real / "tables" / table, parse_dates=["obs_date"])["obs_date"])
+
+    traded = days("lme_prices_daily.csv")
+    generated = pd.DatetimeIndex(np.concatenate([market.lme_year("AL", y, 0).days for y in range(2008, 2026)]))
+    generated = generated[generated <= traded.max()]
+    # The page also has a Saturday and the day of the state funeral: no London business days, so nothing is made there.
+    assert set(traded.symmetric_difference(generated)) <= {pd.Timestamp("2008-11-08"), pd.Timestamp("2022-09-19")}
+    fixed = days("sofr_daily.csv")
+    generated = pd.DatetimeIndex(np.concatenate([market.sofr_year(y, 0).days for y in range(2018, 2026)]))
+    generated = generated[(generated >= fixed.min()) & (generated <= fixed.max())]
+    assert len(fixed.symmetric_difference(generated)) <= 4  # holidays that fall on a weekend, days of mourning
+
+
+# Alone or together, now or later --------------------------------------------------------------------------------------
+
+
+def test_any_period_alone_equals_the_full_run(full_run: dict[Request, list[Payload]]) -> None:
+    for request in random.Random(7).sample(list(full_run), 40):
+        forget()
+        alone = answers(DemoTransport(NOW, SCOPE), request)
+        assert [(p.body, p.captured_at) for p in alone] == [(p.body, p.captured_at) for p in full_run[request]]
+
+
+def test_the_past_is_the_same_bytes_at_every_later_moment(full_run: dict[Request, list[Payload]]) -> None:
+    later = DemoTransport(NOW + timedelta(days=500), SCOPE)
+    past = [r for r in full_run if r.period and r.period[:7] < ("2026" if len(r.period) == 4 else "2026-10")]
+    assert len(past) > 400
+    for request in past:
+        payloads = answers(later, request)
+        assert [p.body for p in payloads] == [p.body for p in full_run[request]], request.name
+
+
+def test_another_seed_is_another_market() -> None:
+    request = ask("westmetall", "2024")
+    assert (
+        DemoTransport(NOW, SCOPE, seed=1).fetch(request)[-1].body != DemoTransport(NOW, SCOPE).fetch(request)[-1].body
+    )
+
+
+def test_years_beyond_the_stated_levels_go_on() -> None:
+    rows = westmetall_rows(newest("westmetall", "2029", datetime(2030, 6, 1, tzinfo=UTC)))
+    assert len(rows) > 250
+    assert len({row["m3"] for row in rows.values()}) > 100
+
+
+def test_every_answer_says_that_it_is_synthetic(full_run: dict[Request, list[Payload]]) -> None:
+    for request, payloads in full_run.items():
+        for payload in payloads:
+            body = payload.body
+            if request.source == "worldbank":
+                archive = zipfile.ZipFile(io.BytesIO(body))
+                body = b"".join(archive.read(name) for name in archive.namelist())
+            assert b"SYNTHETIC" in body, request.name
+
+
+# The clock ------------------------------------------------------------------------------------------------------------
+
+RELEASES = [
+    # source, period, what appears, when: a holiday, a weekend and both sides of daylight saving among them
+    ("westmetall", "2026", b"13. January 2026", "2026-01-14T09:00:00Z"),
+    ("westmetall", "2025", b"17. April 2025", "2025-04-22T08:00:00Z"),
+    ("nyfed", "2026", b'"2026-01-16"', "2026-01-20T13:00:00Z"),
+    ("nyfed", "2025", b'"2025-07-03"', "2025-07-07T12:00:00Z"),
+    ("fred", "", b"2026-01-16,", "2026-01-20T13:00:00Z"),
+    ("ecb", "2026", b"USD,EUR,SP00,A,2026-01-14,", "2026-01-14T15:00:00Z"),
+    ("ecb", "2025", b"CNY,EUR,SP00,A,2025-07-01,", "2025-07-01T14:00:00Z"),
+    ("customs", "2025-12", b"December, 2025", "2026-01-14T03:00:00Z"),
+    ("customs", "2025-02", b"January-February, 2025", "2025-03-14T03:00:00Z"),
+    ("entsoe", "2026-01", b"<start>2026-01-13T23:00Z</start>", "2026-01-13T11:45:00Z"),
+    ("entsoe", "2025-07", b"<start>2025-07-01T22:00Z</start>", "2025-07-01T10:45:00Z"),
+    ("energy_charts", "2026-01", b"1768345200", "2026-01-13T11:45:00Z"),
+    ("energy_charts", "2026-02", b"1769900400", "2026-01-31T11:45:00Z"),
+]
+
+
+@pytest.mark.parametrize(("source", "period", "mark", "released"), RELEASES)
+def test_nothing_is_served_before_its_release(source: str, period: str, mark: bytes, released: str) -> None:
+    moment = datetime.fromisoformat(released)
+
+    def shown(at: datetime) -> bool:
+        return any(mark in payload.body for payload in answers(DemoTransport(at, SCOPE), ask(source, period)))
+
+    assert not shown(moment - timedelta(seconds=1))
+    assert shown(moment)
+
+
+def test_pink_sheet_month_appears_on_the_second_business_day() -> None:
+    moment = datetime(2026, 1, 2, 21, tzinfo=UTC)
+    assert max(pink_sheet(newest("worldbank", now=moment - timedelta(seconds=1)))) == "2025M11"
+    assert max(pink_sheet(newest("worldbank", now=moment))) == "2025M12"
+
+
+def test_no_capture_lies_in_the_future(full_run: dict[Request, list[Payload]]) -> None:
+    for payloads in full_run.values():
+        moments = [payload.captured_at for payload in payloads]
+        assert moments == sorted(moments)
+        assert all(moment <= NOW for moment in moments)
+
+
+def test_a_clock_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"2026-01-13T18:00:00 has no time zone"):
+        DemoTransport(datetime(2026, 1, 13, 18), SCOPE)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request("comtrade", "x.json", ""),
+        ask("westmetall", "2007"),
+        ask("westmetall", "2027"),
+        ask("westmetall", ""),
+        replace(ask("westmetall", "2024"), entity="CU"),
+        ask("nyfed", "2017"),
+        replace(ask("fred"), name="PALUMUSDM.csv"),
+        ask("energy_charts", "2014-12"),
+        ask("entsoe", "2024"),
+        replace(ask("entsoe", "2024-05"), entity="SE1"),
+        ask("customs", "2025-01"),
+        ask("customs", "2014-12"),
+        ask("customs", "2026-11"),
+        ask("ecb", "2007"),
+    ],
+    ids=lambda r: f"{r.source}-{r.entity}-{r.period}",
+)
+def test_what_the_market_has_not_is_no_data(request_: Request) -> None:
+    with pytest.raises(NoData, match=request_.source):
+        DemoTransport(NOW, SCOPE).fetch(request_)
+
+
+# Formats --------------------------------------------------------------------------------------------------------------
+
+
+def test_westmetall_page_is_newest_first_with_monthly_headers() -> None:
+    body = newest("westmetall", "2022").decode()
+    days = [datetime.strptime(d, "%d. %B %Y") for d in re.findall(r"<td >(\d\d\. \w+ \d{4})", body)]  # noqa: DTZ007
+    assert days == sorted(days, reverse=True)
+    assert body.count('<tr class="shaded">') == 12
+    assert re.findall(r'class="active" href="[^"]*field=LME_Al_cash&amp;year=(\d+)"', body) == ["2022"]
+
+
+def test_copper_needs_only_the_scope() -> None:
+    copper = Metal("CU", "Copper", "Cu", "Copper", "PCOPPUSDM", "(?i)unwrought copper")
+    request = Request("westmetall", "westmetall_lme_cu_2024.html", "", "CU", "2024")
+    (payload,) = DemoTransport(NOW, replace(SCOPE, metals=(*SCOPE.metals, copper))).fetch(request)
+    rows = westmetall_rows(payload.body)
+    assert len(rows) == len(market.lme_year("CU", 2024, 0).days)
+    assert 8_000 < float(rows["2024-05-21"]["m3"].replace(",", "")) < 12_000
+    assert b"LME Copper Cash-Settlement" in payload.body
+
+
+def test_pink_sheet_is_the_monthly_mean_and_carries_no_clock() -> None:
+    body = newest("worldbank")
+    cash = pd.concat([lme(year)["cash"] for year in (2024, 2025)]).groupby(lambda day: f"{day:%YM%m}").mean()
+    sheet = pink_sheet(body)
+    assert {month: sheet[month]["Aluminum"] for month in cash.index} == pytest.approx(cash.to_dict(), abs=0.006)
+    assert next(iter(sheet)) == "2008M01"
+    assert set(sheet["2024M01"]) == {"Aluminum", "Copper"}
+    archive = zipfile.ZipFile(io.BytesIO(body))
+    assert {member.date_time[:3] for member in archive.infolist()} == {(1980, 1, 1)}
+    # October's release, not the moment of writing.
+    assert re.findall(rb">(\d{4}-\d\d-\d\dT[^<]*)<", archive.read("docProps/core.xml")) == [b"2026-11-03T00:00:00Z"] * 2
+    assert newest("worldbank", now=NOW + timedelta(days=3)) == body
+
+
+@pytest.mark.parametrize(
+    ("source", "month", "day", "points"),
+    [
+        ("energy_charts", "2024-03", date(2024, 3, 31), 23),
+        ("energy_charts", "2024-10", date(2024, 10, 27), 25),
+        ("energy_charts", "2025-10", date(2025, 10, 26), 100),
+        ("energy_charts", "2026-03", date(2026, 3, 29), 92),
+        ("energy_charts", "2025-09", date(2025, 9, 30), 24),
+        ("energy_charts", "2025-10", date(2025, 10, 1), 96),
+    ],
+)
+def test_days_have_their_hours(source: str, month: str, day: date, points: int) -> None:
+    prices = power_points(newest(source, month))
+    local = prices.index.tz_convert("Europe/Berlin")
+    assert (local.date == day).sum() == points
+    assert set(np.diff(prices.index.asi8)) == {np.diff(prices.index.asi8)[0]}
+    assert {f"{stamp:%Y-%m}" for stamp in local} == {month}
+
+
+@pytest.mark.filterwarnings("ignore:It looks like you're using an HTML parser")
+@pytest.mark.parametrize(
+    ("month", "resolution", "second"),
+    [("2024-10", "60min", False), ("2024-06", "60min", True), ("2026-03", "15min", False)],
+)
+def test_entsoe_document_holds_the_market(month: str, resolution: str, second: bool) -> None:
+    body = newest("entsoe", month)
+    power = market.power_month("FR", month, "Europe/Paris", 0)
+    step = pd.Timedelta(resolution)
+    stamps = pd.date_range(pd.Timestamp(power.starts[0], unit="s", tz="UTC"), periods=len(power.prices), freq=step)
+    series = parse_prices(body.decode())[resolution]
+    assert np.array_equal(series.index, stamps)
+    assert np.array_equal(series.to_numpy(), power.prices)
+    assert f"{stamps[-1] + step:%Y-%m-%dT%H:%MZ}" == re.findall(r"<end>(.*)</end>", body.decode())[0]
+    assert (b"position>2</classificationSequence" in body) is second
+    # A03: what repeats is left out, and it happens.
+    points = [
+        re.findall(r"<position>(\d+)</position>\n<price.amount>(.*)</price.amount>", period)
+        for period in first_sequence(body).split("<Period>")[1:]
+    ]
+    assert sum(map(len, points)) < len(power.prices)
+    assert all(before[1] != after[1] for day in points for before, after in pairwise(day))
+    assert all(day[0][0] == "1" for day in points)
+
+
+def test_one_month_in_ten_has_the_second_auction(full_run: dict[Request, list[Payload]]) -> None:
+    documents = [payloads[-1].body for request, payloads in full_run.items() if request.source == "entsoe"]
+    share = np.mean([b"position>2</classificationSequence" in body for body in documents])
+    assert 0.05 <= share <= 0.15
+
+
+def test_customs_pools_january_and_february_and_adds_up() -> None:
+    pool = customs_cells(newest("customs", "2025-02"))
+    march = customs_cells(newest("customs", "2025-03"))
+    assert pool[1] == pool[3]  # month and cumulative are the same two months
+    assert float(march[3]) == pytest.approx(float(pool[3]) + float(march[1]), abs=0.05)
+    assert pool[0] == "10000T"
+
+
+def test_fred_agrees_with_the_new_york_fed() -> None:
+    lines = [line.split(",")[:2] for line in newest("fred").decode().splitlines()]
+    assert lines[0] == ["observation_date", "SOFR"]
+    values = dict(lines[1:])
+    assert values["2026-01-19"] == ""  # Martin Luther King's day
+    assert {day: value for day, value in values.items() if day.startswith("2024") and value} == {
+        day: f"{rate:.2f}" for day, rate in sofr_rates(newest("nyfed", "2024")).items()
+    }
+
+
+# Defects --------------------------------------------------------------------------------------------------------------
+
+
+def said(defect: Defect, body: bytes) -> str | None:
+    """What an answer says where the defect is; None where it has no such row."""
+    if defect.source == "westmetall":
+        row = westmetall_rows(body).get(defect.where)
+        return None if row is None else row.get(defect.column, "present")
+    if defect.source == "worldbank":
+        return str(pink_sheet(body)[defect.where.replace("-", "M")][defect.column])
+    if defect.source == "nyfed":
+        return str(sofr_rates(body)[defect.where])
+    if defect.source == "ecb":
+        return ecb_rates(body)[defect.column, defect.where]
+    if defect.source == "entsoe":
+        day = first_sequence(body).split("<Period>")[int(defect.where[-2:])]
+        return dict(re.findall(r"<position>(\d+)</position>\n<price.amount>(.*)</price.amount>", day))[defect.column]
+    return customs_cells(body, defect.column)[1]
+
+
+def period_of(defect: Defect) -> str:
+    return {"worldbank": "", "entsoe": defect.where[:7], "customs": defect.where}.get(defect.source, defect.where[:4])
+
+
+STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None]
+
+
+@pytest.mark.parametrize("defect", STANDING, ids=lambda d: f"{d.source}-{d.where}")
+def test_a_standing_defect_is_in_the_answer(defect: Defect) -> None:
+    assert said(defect, newest(defect.source, period_of(defect))) == (None if defect.column == "row" else defect.text)
+
+
+def test_what_is_malformed_is_no_number() -> None:
+    malformed = {defect.source: defect.text for defect in KNOWN_DEFECTS if defect.kind == "MALFORMED"}
+    assert set(malformed) == {"westmetall", "worldbank", "nyfed", "ecb", "entsoe", "customs"}
+    for text in malformed.values():
+        with pytest.raises(ValueError, match="could not convert"):
+            float(text.replace(",", ""))
+
+
+def test_a_late_row_comes_three_business_days_late() -> None:
+    (defect,) = (defect for defect in KNOWN_DEFECTS if defect.kind == "LATE")
+    assert defect.until is not None
+    due = datetime(2025, 11, 5, 9, tzinfo=UTC)
+    assert np.busday_count(due.date(), defect.until.date()) == 3
+    assert said(defect, newest("westmetall", "2025", defect.until - timedelta(seconds=1))) is None
+    assert said(defect, newest("westmetall", "2025", defect.until)) == "present"
+
+
+def test_a_typing_error_comes_with_its_captures() -> None:
+    (defect,) = (d for d in KNOWN_DEFECTS if (d.source, d.kind) == ("westmetall", "REVISED"))
+    payloads = DemoTransport(NOW, SCOPE).fetch(ask("westmetall", "2024"))
+    assert [p.captured_at for p in payloads] == [defect.captured, defect.until, NOW]
+    first, second, third = (said(defect, p.body) for p in payloads)
+    assert first == "2,339.00"
+    assert second == third
+    true = lme(2024).at[pd.Timestamp(defect.where), "m3"]
+    assert second == f"{true:,.2f}"
+    assert abs(true - 2339) > 200  # wide enough to be seen as an error
+    # What an earlier capture shows beside it is what stands there still.
+    wanted = westmetall_rows(payloads[0].body)
+    assert max(wanted) == defect.where
+    later = westmetall_rows(payloads[-1].body)
+    assert {day for day in wanted if wanted[day] != later[day]} == {defect.where}
+
+
+REVISED = [defect for defect in KNOWN_DEFECTS if (defect.source, defect.kind) == ("customs", "REVISED")]
+
+
+@pytest.mark.parametrize("defect", REVISED, ids=lambda d: d.where)
+def test_a_revised_customs_month_has_two_prints(defect: Defect) -> None:
+    assert defect.captured is not None
+    assert defect.until is not None
+    request = ask("customs", defect.where)
+    prints = DemoTransport(NOW, SCOPE).fetch(request)
+    # The run's clock is in neither: a later run archives the same two.
+    assert [p.captured_at for p in prints] == [defect.captured, defect.until]
+    before, after = (customs_cells(p.body) for p in prints)
+    for column in (1, 3):  # of the month, of the year so far
+        assert float(before[column]) - float(after[column]) == pytest.approx(float(defect.text))
+    assert [p.body for p in DemoTransport(defect.until - timedelta(seconds=1), SCOPE).fetch(request)] == [
+        prints[0].body
+    ]
+    with pytest.raises(NoData):
+        DemoTransport(defect.captured - timedelta(seconds=1), SCOPE).fetch(request)
+
+
+def test_the_docstring_lists_the_defects() -> None:
+    rows = re.findall(r"^\| (\w+) \| *(\w*) *\| ([\d-]+) \| (\w+) \| ([A-Z]+) \|", defects.__doc__ or "", re.MULTILINE)
+    column = {defects.ALUMINIUM: "aluminium"}
+    listed = [(d.source, d.entity, d.where, column.get(d.column, d.column), d.kind) for d in KNOWN_DEFECTS]
+    assert rows == listed
+
+
+def test_everything_else_on_the_pages_is_clean(full_run: dict[Request, list[Payload]]) -> None:
+    wrong = {(d.where, d.column) for d in KNOWN_DEFECTS if d.source == "westmetall"}
+    for year in range(2008, 2026):
+        rows = westmetall_rows(full_run[ask("westmetall", str(year))][-1].body)
+        expected = lme(year)
+        missing = {str(day.date()) for day in expected.index} - set(rows)
+        assert missing <= {where for where, column in wrong if column == "row"}
+        for day, row in rows.items():
+            for column, cell in row.items():
+                if (day, column) not in wrong:
+                    assert float(cell.replace(",", "")) == expected.at[pd.Timestamp(day), column]

@@ -1,0 +1,27 @@
+"""The publishers that the project can read, by name. Parsers import their heavy libraries only when they parse."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipelines.sources.base import Source
+from pipelines.sources.customs import Customs
+from pipelines.sources.ecb import Ecb
+from pipelines.sources.energy_charts import EnergyCharts
+from pipelines.sources.entsoe import Entsoe
+from pipelines.sources.fred import Fred
+from pipelines.sources.nyfed import NyFed
+from pipelines.sources.westmetall import Westmetall
+from pipelines.sources.worldbank import WorldBank
+
+_ALL: tuple[Source, ...] = (
+    Westmetall(),
+    WorldBank(),
+    NyFed(),
+    Fred(),
+    EnergyCharts(),
+    Entsoe(),
+    Customs(),
+    Ecb(),
+)
+SOURCES: Final[dict[str, Source]] = {source.NAME: source for source in _ALL}

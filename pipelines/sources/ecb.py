@@ -1,0 +1,59 @@
+"""European Central Bank: euro reference rates by TARGET business day; one CSV answer a year."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from pipelines.sources.base import Parsed, Payload, Request, Scope
+from pipelines.sources.reading import Rows, check_period, csv_rows, iso_date, number, parsed, require_period
+
+FIRST_YEAR: Final = 1999
+COLUMNS: Final = ("CURRENCY", "CURRENCY_DENOM", "TIME_PERIOD", "OBS_VALUE")
+BLANK: Final = frozenset({"", "NaN", "-", "."})
+
+
+class Ecb:
+    """US dollars and yuan for one euro."""
+
+    NAME = "ecb"
+    TITLE = "ECB euro reference rates"
+    LICENCE = "OPEN"
+    DATASETS: tuple[str, ...] = ("fx",)
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """The month's calendar year; none before the euro."""
+        if month.year < FIRST_YEAR:
+            return []
+        year = month.year
+        return [
+            Request(
+                source=self.NAME,
+                name=f"EXR_{year}.csv",
+                url="https://data-api.ecb.europa.eu/service/data/EXR/D.USD+CNY.EUR.SP00.A"
+                f"?format=csvdata&startPeriod={year}-01-01&endPeriod={year}-12-31",
+                period=str(year),
+            )
+        ]
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """Rates by pair and day; EURUSD is US dollars for one euro. A blank or NaN is no fixing.
+
+        Raises SourceError when the answer is no such CSV or speaks of another year.
+        """
+        rows, days = Rows("fx"), []
+        for line, cells, raw in csv_rows(payload, COLUMNS):
+            where, name = f"line {line}", "obs_date"
+            try:
+                days.append(day := iso_date(cells["TIME_PERIOD"]))
+                require_period(payload.request, day)
+                name = "rate"
+                if cells["OBS_VALUE"] not in BLANK:
+                    pair = cells["CURRENCY_DENOM"] + cells["CURRENCY"]
+                    rows.add({"pair": pair, "obs_date": day, "rate": number(cells["OBS_VALUE"])}, where, raw)
+            except ValueError as error:
+                rows.reject(where, raw, f"{name}: {error}")
+        check_period(payload.request, days, "the daily rates of the asked year")
+        return parsed(rows)

@@ -1,0 +1,130 @@
+"""Energy-Charts (Fraunhofer ISE): day-ahead prices by bidding zone; one JSON answer a zone and month."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from pipelines.sources.base import Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.delivery import (
+    FIRST_MONTH,
+    RESOLUTION,
+    DeliveryDay,
+    bounds,
+    local_day,
+    month_days,
+    power_frame,
+)
+from pipelines.sources.reading import check_period, json_number, json_object
+
+EXPECTED: Final = "JSON with unix_seconds[] and price[] of the same length, in EUR/MWh, for the asked month"
+UNSTATED: Final = frozenset({"", "no unit"})  # what the publisher writes where it states none
+
+
+class EnergyCharts:
+    """Auction prices as parallel arrays of instants and EUR/MWh; curves are complete, never abridged."""
+
+    NAME = "energy_charts"
+    TITLE = "Energy-Charts: day-ahead prices"
+    LICENCE = "OPEN"
+    DATASETS: tuple[str, ...] = ("power",)
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """One request a zone that this source serves; none before 2015."""
+        if month < FIRST_MONTH:
+            return []
+        first, last = month_days(str(month))
+        return [
+            Request(
+                source=self.NAME,
+                name=f"price_{zone.zone}_{month}.json",
+                url=f"https://api.energy-charts.info/price?bzn={zone.zone}&start={first}&end={last}",
+                entity=zone.zone,
+                period=str(month),
+            )
+            for zone in scope.zones
+            if zone.source == self.NAME
+        ]
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """The whole local days of the asked month, EUR/MWh by position; the resolution follows from the spacing.
+
+        A day with a null, an unreadable price or a missing point is rejected whole: in the `power` dataset a missing
+        position repeats the one before. Days outside the asked month are the business of another request.
+        Raises SourceError when the answer is no such JSON, in another unit, or for another month or an unknown zone.
+        """
+        request = payload.request
+        answer = json_object(payload, EXPECTED)
+        times, prices, unit = (answer.get(name) for name in ("unix_seconds", "price", "unit"))
+        if not isinstance(times, list) or not isinstance(prices, list) or len(times) != len(prices):
+            raise SourceError(request, "unix_seconds and price are not two lists of one length", EXPECTED)
+        if any(isinstance(time, bool) or not isinstance(time, int) for time in times):
+            raise SourceError(request, "unix_seconds holds something else than whole seconds", EXPECTED)
+        stated = str(unit or "").lower()
+        if stated not in UNSTATED and not ("eur" in stated and "mwh" in stated):
+            raise SourceError(request, f"the unit is {unit!r}", "EUR / MWh")
+        try:
+            zone = scope.zone(request.entity)
+        except KeyError:
+            known = ", ".join(zone.zone for zone in scope.zones) or "none"
+            raise SourceError(request, f"zone {request.entity!r} is not known", f"one of {known}") from None
+
+        points: defaultdict[dt.date, dict[int, object]] = defaultdict(dict)
+        rejected: list[Rejected] = []
+        spoilt: set[dt.date] = set()
+        for time, price in zip(times, prices, strict=True):
+            day = local_day(zone.timezone, time)
+            if points[day].setdefault(time, price) != price:
+                spoilt.add(day)
+                raw = f"{points[day][time]} and {price}"
+                rejected.append(_rejected(zone, time, raw, f"price_eur_mwh: {raw} for the same time"))
+        check_period(request, points, EXPECTED)
+        days = []
+        for day, curve in sorted(points.items()):
+            if day.isoformat().startswith(request.period):
+                read, bad = _read(zone, day, curve)
+                rejected += bad
+                if read and day not in spoilt:
+                    days.append(read)
+        return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected)
+
+
+def _read(zone: Zone, day: dt.date, curve: dict[int, object]) -> tuple[DeliveryDay | None, list[Rejected]]:
+    """The day, or None and why not."""
+    start, end = bounds(zone.timezone, day)
+    times = sorted(curve)
+    step = min((later - time for time, later in itertools.pairwise(times)), default=0)
+    length = (end - start) // step if step in RESOLUTION else 0
+    if times != [start + step * i for i in range(length)]:
+        spacing = RESOLUTION.get(step, f"{step} s")
+        missing = sorted({start + step * i for i in range(length)} - set(times))
+        first_gap = f", the first missing one at {_clock(zone, missing[0])}" if missing else ""
+        reason = (
+            f"position: {len(times)} points {spacing} apart do not fill the local day of {(end - start) // 3600} h"
+            f"{first_gap}; the day is left out"
+        )
+        return None, [Rejected("power", f"{day} of {zone.zone}", f"{len(times)} points", reason)]
+    prices: dict[int, float] = {}
+    bad: list[Rejected] = []
+    for position, time in enumerate(times, start=1):
+        try:
+            prices[position] = json_number(curve[time])
+        except ValueError as error:
+            raw = json.dumps(curve[time])
+            bad.append(_rejected(zone, time, raw, f"price_eur_mwh: {error}; it would read as a repeat"))
+    return (None if bad else DeliveryDay(day, step, prices)), bad
+
+
+def _rejected(zone: Zone, time: int, raw: str, reason: str) -> Rejected:
+    return Rejected("power", f"{_clock(zone, time)} of {zone.zone}", raw, f"{reason}, so the day is left out")
+
+
+def _clock(zone: Zone, time: int) -> str:
+    return dt.datetime.fromtimestamp(time, ZoneInfo(zone.timezone)).strftime("%Y-%m-%d %H:%M%z")

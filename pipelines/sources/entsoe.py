@@ -1,0 +1,264 @@
+"""ENTSO-E transparency platform: day-ahead prices (A44) by bidding zone; one XML answer a zone and month."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.delivery import (
+    FIRST_MONTH,
+    RESOLUTION,
+    SECONDS,
+    DeliveryDay,
+    bounds,
+    local_day,
+    month_days,
+    power_frame,
+    stamp,
+)
+from pipelines.sources.reading import check_period, excerpt, number
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+EXPECTED: Final = "a Publication_MarketDocument with day-ahead prices in EUR/MWh of the asked zone and month"
+SEQUENCE: Final = "classificationSequence_AttributeInstanceComponent.position"
+CONTRACT: Final = "contract_MarketAgreement.type"
+DAY_AHEAD: Final = "A01"
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What one Period says of one local day: prices by slot of the block from 0, NaN where unreadable."""
+
+    start: int
+    end: int
+    step: int
+    prices: dict[int, float]
+
+    def __str__(self) -> str:
+        return f"{stamp(self.start)}/{stamp(self.end)} at {RESOLUTION[self.step]}"
+
+
+class Entsoe:
+    """The day-ahead auction (SDAC) of a zone; other auctions in the same answer are left aside, never mixed in.
+
+    `createdDateTime` is when the answer was written, not when prices were published, so no knowledge time is stated.
+    """
+
+    NAME = "entsoe"
+    TITLE = "ENTSO-E transparency platform: day-ahead prices"
+    LICENCE = "OPEN"
+    DATASETS: tuple[str, ...] = ("power",)
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """One request a zone that this source serves, from local midnight to local midnight; none before 2015."""
+        if month < FIRST_MONTH:
+            return []
+        first, last = month_days(str(month))
+        requests = []
+        for zone in scope.zones:
+            if zone.source == self.NAME:
+                limits = (bounds(zone.timezone, first)[0], bounds(zone.timezone, last)[1])
+                start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y%m%d%H%M") for seconds in limits)
+                requests.append(
+                    Request(
+                        source=self.NAME,
+                        name=f"A44_{zone.zone}_{month}.xml",
+                        url="https://web-api.tp.entsoe.eu/api?documentType=A44"
+                        f"&in_Domain={zone.eic}&out_Domain={zone.eic}&periodStart={start}&periodEnd={end}",
+                        entity=zone.zone,
+                        period=str(month),
+                        secret=("securityToken", "ENTSOE_API_TOKEN"),
+                    )
+                )
+        return requests
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """The whole local days of the asked month, EUR/MWh by position; gaps of an A03 curve stay gaps.
+
+        Periods are cut at local midnights; where a cut falls into a repeat, its price is written at position 1.
+        A day that is not covered whole at one resolution, or holds a price that cannot be read, is rejected whole.
+        Raises NoData for "no matching data", SourceError for another document, zone, currency or month, or when there
+        is no auction sequence 1.
+        """
+        request = payload.request
+        root, ns = _root(payload)
+        blocks: defaultdict[dt.date, list[_Block]] = defaultdict(list)
+        others: dict[dt.date, str] = {}  # days that only another auction speaks of
+        rejected: list[Rejected] = []
+        zone: Zone | None = None
+        auctions: set[str] = set()
+        for series in root.iter(f"{ns}TimeSeries"):
+            fields = {child.tag[len(ns) :]: (child.text or "").strip() for child in series}
+            zone = _zone(request, fields, scope)
+            sequence, contract = fields.get(SEQUENCE, "1"), fields.get(CONTRACT, DAY_AHEAD)
+            auctions.add(auction := f"auction sequence {sequence} of contract type {contract}")
+            main = sequence == "1" and contract == DAY_AHEAD
+            for period in series.iter(f"{ns}Period"):
+                start, end = _interval(request, period, ns)
+                if main:
+                    block, bad = _block(zone, period, ns, start, end, fields.get("curveType", ""))
+                    rejected += bad
+                    for day, piece in _by_day(zone, block) if block else []:
+                        blocks[day].append(piece)
+                else:
+                    others |= dict.fromkeys(_days(zone, start, end), auction)
+            if main:
+                _check_units(request, fields)
+        if zone is None:
+            raise SourceError(request, "the document holds no TimeSeries", EXPECTED)
+        if not blocks and not rejected:
+            raise SourceError(request, f"only {' and '.join(sorted(auctions))}", "auction sequence 1, never mixed")
+        check_period(request, [*blocks, *others], EXPECTED)
+        days = []
+        for day in sorted({*blocks, *others}):
+            if not day.isoformat().startswith(request.period):
+                continue
+            try:
+                if day not in blocks:
+                    raise ValueError(f"only {others[day]}")
+                if (read := _join(zone, day, blocks[day])) is not None:
+                    days.append(read)
+            except ValueError as error:
+                raw = ", ".join(map(str, blocks.get(day, []))) or others[day]
+                rejected.append(
+                    Rejected("power", f"{day} of {zone.zone}", raw, f"position: {error}; the day is left out")
+                )
+        return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected)
+
+
+def _root(payload: Payload) -> tuple[Element, str]:
+    """The publication document and its XML namespace as a tag prefix."""
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    request = payload.request
+    try:
+        root: Element = fromstring(payload.body, forbid_dtd=True)
+    except DefusedXmlException as error:
+        problem = f"the XML declares a DTD or entities, which is refused ({type(error).__name__})"
+        raise SourceError(request, problem, EXPECTED) from None
+    except (ParseError, ValueError, LookupError) as error:
+        raise SourceError(request, f"no XML ({error}): it starts {excerpt(payload.body)}", EXPECTED) from None
+    ns = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
+    kind = root.tag[len(ns) :]
+    if kind == "Acknowledgement_MarketDocument":
+        text = " ".join(" ".join(reason.itertext()).strip() for reason in root.iter(f"{ns}Reason"))
+        text = " ".join(text.split())
+        if "no matching data" in text.lower():
+            raise NoData(f"{request.source} {request.name}: {text}")
+        raise SourceError(request, f"the platform refused: {excerpt(text, 300)}", EXPECTED)
+    if kind != "Publication_MarketDocument":
+        raise SourceError(request, f"the document is a {kind}", EXPECTED)
+    return root, ns
+
+
+def _zone(request: Request, fields: dict[str, str], scope: Scope) -> Zone:
+    """The zone that a series speaks of, by its EIC; it must be the one asked for."""
+    eic = fields.get("in_Domain.mRID", "")
+    zone = next((zone for zone in scope.zones if zone.eic == eic), None)
+    names = {zone.zone for zone in scope.zones}
+    if zone is None or (request.entity in names and request.entity != zone.zone):
+        raise SourceError(request, f"the series is for area {eic or 'unstated'}", f"the area of {request.entity}")
+    return zone
+
+
+def _check_units(request: Request, fields: dict[str, str]) -> None:
+    for name, wanted in (("currency_Unit.name", "EUR"), ("price_Measure_Unit.name", "MWH")):
+        if fields.get(name) != wanted:
+            raise SourceError(request, f"{name} is {fields.get(name, 'unstated')}", wanted)
+
+
+def _interval(request: Request, period: Element, ns: str) -> tuple[int, int]:
+    """Start and end of a Period in unix seconds."""
+    texts = [period.findtext(f"{ns}timeInterval/{ns}{name}", "").strip() for name in ("start", "end")]
+    try:
+        start, end = (dt.datetime.fromisoformat(text) for text in texts)
+        if start.tzinfo and end.tzinfo and start < end <= start + dt.timedelta(days=400):
+            return int(start.timestamp()), int(end.timestamp())
+    except ValueError:
+        pass
+    raise SourceError(request, f"a Period runs from {texts[0]!r} to {texts[1]!r}", "two UTC instants within a year")
+
+
+def _block(
+    zone: Zone, period: Element, ns: str, start: int, end: int, curve: str
+) -> tuple[_Block | None, list[Rejected]]:
+    """A Period's points, or None and why it cannot be trusted; a price that cannot be read is NaN and rejected."""
+    where = f"Period {stamp(start)}/{stamp(end)} of {zone.zone}"
+    resolution = period.findtext(f"{ns}resolution", "").strip()
+    step = SECONDS.get(resolution)
+    if step is None or (end - start) % step:
+        reason = f"resolution: {resolution!r} does not divide the Period into {', '.join(SECONDS)}; it is left out"
+        return None, [Rejected("power", where, resolution, reason)]
+    length = (end - start) // step
+    prices: dict[int, float] = {}
+    bad: list[Rejected] = []
+    tags = f"{ns}position", f"{ns}price.amount"
+    for point in period.iter(f"{ns}Point"):
+        position, amount = ((point.findtext(tag) or "").strip() for tag in tags)
+        slot = int(position) - 1 if position.isdecimal() else -1
+        if not 0 <= slot < length:
+            reason = f"position: {position!r} is not one of 1 to {length}; the Period is left out"
+            return None, [Rejected("power", where, f"{position}: {amount}", reason)]
+        try:
+            price = number(amount)
+        except ValueError as error:
+            price = math.nan
+            at = f"position {position} of {where}"
+            bad.append(Rejected("power", at, amount, f"price_eur_mwh: {error}; the day is left out"))
+        if slot in prices and prices[slot] != price:
+            reason = f"price_eur_mwh: position {position} has both {prices[slot]} and {amount}; the Period is left out"
+            return None, [Rejected("power", where, f"{position}: {amount}", reason)]
+        prices[slot] = price
+    if 0 not in prices or (curve != "A03" and len(prices) < length):
+        reason = f"position: {len(prices)} of {length} points, and a curve of type {curve or 'unstated'} cannot repeat "
+        reason += "the missing ones" if prices.get(0) is not None else "what comes before position 1"
+        return None, [*bad, Rejected("power", where, f"{len(prices)} points", f"{reason}; the Period is left out")]
+    return _Block(start, end, step, prices), bad
+
+
+def _days(zone: Zone, start: int, end: int) -> Iterator[dt.date]:
+    """The local days that an interval touches."""
+    day = local_day(zone.timezone, start)
+    while bounds(zone.timezone, day)[0] < end:
+        yield day
+        day += dt.timedelta(days=1)
+
+
+def _by_day(zone: Zone, block: _Block) -> Iterator[tuple[dt.date, _Block]]:
+    """A block cut at the local midnights; a repeat across midnight is written at the start of the new day."""
+    for day in _days(zone, block.start, block.end):
+        midnight, next_midnight = bounds(zone.timezone, day)
+        start, end = max(midnight, block.start), min(next_midnight, block.end)
+        first, last = -((block.start - start) // block.step), -((block.start - end) // block.step)
+        prices = {slot - first: block.prices[slot] for slot in range(first, last) if slot in block.prices}
+        if 0 not in prices:
+            prices[0] = block.prices[max(slot for slot in block.prices if slot < first)]
+        yield day, _Block(start, end, block.step, prices)
+
+
+def _join(zone: Zone, day: dt.date, blocks: list[_Block]) -> DeliveryDay | None:
+    """The blocks of a day as one curve, None when a price was rejected; ValueError when they do not fill the day."""
+    start, end = bounds(zone.timezone, day)
+    pieces = sorted((b for at, b in enumerate(blocks) if b not in blocks[:at]), key=lambda block: block.start)
+    step = pieces[0].step
+    edges = [start, *(block.end for block in pieces)]
+    if [block.start for block in pieces] != edges[:-1] or edges[-1] != end or any(b.step != step for b in pieces):
+        covered = ", ".join(map(str, pieces))
+        raise ValueError(f"{covered} is not the whole local day {stamp(start)}/{stamp(end)} at one resolution")
+    if any(math.isnan(price) for block in pieces for price in block.prices.values()):
+        return None
+    offset = {block.start: (block.start - start) // step + 1 for block in pieces}
+    prices = {offset[block.start] + slot: price for block in pieces for slot, price in block.prices.items()}
+    return DeliveryDay(day, step, prices)

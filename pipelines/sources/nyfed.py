@@ -1,0 +1,69 @@
+"""New York Fed: the secured overnight financing rate by US business day; one JSON answer a year."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from pipelines.sources.base import Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.reading import Rows, check_period, iso_date, json_number, json_object, parsed, require_period
+
+FIRST_MONTH: Final = pd.Period("2018-04", "M")  # the first SOFR was published on 2018-04-03
+EXPECTED: Final = "JSON with refRates[]: effectiveDate, type, percentRate of the asked year"
+
+
+class NyFed:
+    """SOFR as its administrator publishes it."""
+
+    NAME = "nyfed"
+    TITLE = "New York Fed: SOFR"
+    LICENCE = "OPEN"
+    DATASETS: tuple[str, ...] = ("rates",)
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """The month's calendar year; none before April 2018."""
+        if month < FIRST_MONTH:
+            return []
+        year = month.year
+        return [
+            Request(
+                source=self.NAME,
+                name=f"sofr_{year}.json",
+                url="https://markets.newyorkfed.org/api/rates/secured/sofr/search.json"
+                f"?startDate={year}-01-01&endDate={year}-12-31",
+                entity="SOFR",
+                period=str(year),
+            )
+        ]
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """SOFR in percent per year by effective date; other rate types are ignored, an empty year has no rows.
+
+        Raises SourceError when the answer is no such JSON or speaks of another year.
+        """
+        entries = json_object(payload, EXPECTED).get("refRates")
+        if not isinstance(entries, list):
+            raise SourceError(payload.request, "no list refRates in the answer", EXPECTED)
+        rows, days = Rows("rates"), []
+        for index, entry in enumerate(entries):
+            where, raw = f"refRates[{index}]", json.dumps(entry)
+            if not isinstance(entry, dict):
+                rows.reject(where, raw, f"obs_date: {raw} is no object with effectiveDate")
+                continue
+            if entry.get("type") != "SOFR":
+                continue
+            try:
+                days.append(day := iso_date(entry.get("effectiveDate")))
+                require_period(payload.request, day)
+            except ValueError as error:
+                rows.reject(where, raw, f"obs_date: {error}")
+                continue
+            try:
+                rows.add({"obs_date": day, "sofr_pct": json_number(entry.get("percentRate"))}, where, raw)
+            except ValueError as error:
+                rows.reject(where, raw, f"sofr_pct: {error}")
+        check_period(payload.request, days, EXPECTED)
+        return parsed(rows)

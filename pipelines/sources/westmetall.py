@@ -1,0 +1,170 @@
+"""Westmetall: LME cash, three-month price and stock by day; one HTML page a metal and year, day-delayed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
+
+import pandas as pd
+
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.reading import (
+    MONTHS,
+    NO_CELL,
+    Rows,
+    check_period,
+    excerpt,
+    grid,
+    html_root,
+    number,
+    parsed,
+    require_period,
+)
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+FIRST_YEAR: Final = 2008
+EXPECTED: Final = "a table with the columns date, Cash-Settlement, 3-month, stock for the asked metal and year"
+BLANK: Final = frozenset({"", "-", "\u2013", "."})
+COLUMNS: Final = {"date": r"^date$", "cash_usd_t": "cash", "m3_usd_t": r"3.?month", "total_t": "stock"}
+_DATE: Final = re.compile(r"(\d{1,2})\.\s*([A-Za-z]{3})[a-z]*\.?\s+(\d{4})", re.ASCII)
+
+
+class Westmetall:
+    """Prices and stock as published, and the cash less three-month spread that follows from them."""
+
+    NAME = "westmetall"
+    TITLE = "Westmetall: LME settlement prices and stock"
+    LICENCE = "BYO"
+    DATASETS: tuple[str, ...] = ("prices", "stocks", "spreads")
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """One page a metal for the month's year; none before 2008."""
+        if month.year < FIRST_YEAR:
+            return []
+        page = "https://www.westmetall.com/en/markdaten.php?action=table"
+        return [
+            Request(
+                source=self.NAME,
+                name=f"westmetall_lme_{metal.westmetall_code.lower()}_{month.year}.html",
+                url=f"{page}&field=LME_{metal.westmetall_code}_cash&year={month.year}",
+                entity=metal.metal,
+                period=str(month.year),
+            )
+            for metal in scope.metals
+            if metal.westmetall_code
+        ]
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """The page's year: prices and spreads in USD/t, stock in t.
+
+        A blank price is missing, two of them are no row; a blank stock is no row. A day written twice counts once.
+        Raises SourceError when the page has no such table or is another year or metal, NoData when the table is empty.
+        """
+        request = payload.request
+        root = html_root(payload, EXPECTED)
+        _check_links(request, root, scope)
+        prices, stocks, spreads = Rows("prices"), Rows("stocks"), Rows("spreads")
+        days: list[dt.date] = []
+        for line, cells in _table(payload, root):
+            where, raw = f"table row {line}", " | ".join(cells.values())
+            try:
+                days.append(day := _date(cells["date"]))
+                require_period(request, day)
+            except ValueError as error:
+                for rows in (prices, stocks):
+                    rows.reject(where, raw, f"obs_date: {error}")
+                continue
+            key = {"metal": request.entity, "obs_date": day}
+            try:
+                price = {name: _value(cells, name) for name in ("cash_usd_t", "m3_usd_t")}
+            except ValueError as error:
+                prices.reject(where, raw, str(error))
+            else:
+                cash, m3 = price.values()
+                if cash is not None or m3 is not None:
+                    prices.add(key | price, where, raw)
+                if cash is not None and m3 is not None:
+                    spreads.add(key | {"spread": "CASH_3M", "usd_t": round(cash - m3, 6)}, where, raw)
+            try:
+                total = _value(cells, "total_t")
+            except ValueError as error:
+                stocks.reject(where, raw, str(error))
+            else:
+                if total is not None:
+                    stocks.add(key | {"total_t": total}, where, raw)
+        check_period(request, days, EXPECTED)
+        result = parsed(prices, stocks, spreads)
+        if not days and not result.rejected:
+            raise NoData(f"{request.source} {request.name}: the table is empty")
+        return result
+
+
+def _table(payload: Payload, root: _Element) -> list[tuple[int, dict[str, str]]]:
+    """The data rows of the price table with their place in it, cells by column; the header is repeated monthly."""
+    for table in root.iter("table"):
+        places: dict[str, int] = {}
+        rows: list[tuple[int, dict[str, str]]] = []
+        for line, cells in enumerate(grid(table), start=1):
+            if header := _header(cells):
+                places = header
+            elif places and any(cells):
+                rows.append((line, {name: cells[at] if at < len(cells) else NO_CELL for name, at in places.items()}))
+        if places:
+            # The HTML parser closes what a cut answer leaves open, so the cut shows only in the bytes.
+            if b"</table" not in payload.body.lower():
+                raise SourceError(payload.request, f"the page is cut inside its table, after row {len(rows)}", EXPECTED)
+            return rows
+    raise SourceError(payload.request, f"no price table in the page, which starts {excerpt(payload.body)}", EXPECTED)
+
+
+def _header(cells: list[str]) -> dict[str, int]:
+    """Column to place when these cells are a header, else empty."""
+    found = {
+        name: at
+        for name, pattern in COLUMNS.items()
+        for at in [next((i for i, cell in enumerate(cells) if re.search(pattern, cell.lower())), None)]
+        if at is not None
+    }
+    return found if len(found) == len(COLUMNS) else {}
+
+
+def _check_links(request: Request, root: _Element, scope: Scope) -> None:
+    """The page marks its own metal and year as active links; where they are, they must be the asked ones."""
+    try:
+        code = scope.metal(request.entity).westmetall_code
+    except KeyError:
+        known = ", ".join(metal.metal for metal in scope.metals) or "none"
+        raise SourceError(request, f"metal {request.entity!r} is not known", f"one of {known}") from None
+    asked = {"year": request.period, "field": f"LME_{code}_cash"}
+    for link in root.iter("a"):
+        if "active" not in (link.get("class") or "").split():
+            continue
+        query = parse_qs(urlsplit(link.get("href") or "").query)
+        for name, value in asked.items():
+            if value and query.get(name, [value]) != [value]:
+                raise SourceError(request, f"the page is for {name} {query[name][0]}, not {value}", EXPECTED)
+
+
+def _date(cell: str) -> dt.date:
+    """`31. December 2020`; month names in English whatever the locale."""
+    if (match := _DATE.fullmatch(cell)) and (month := MONTHS.get(match[2].lower())):
+        try:
+            return dt.date(int(match[3]), month, int(match[1]))
+        except ValueError:  # 31. February
+            pass
+    raise ValueError(f"{cell!r} is not a date like 31. December 2020")
+
+
+def _value(cells: dict[str, str], name: str) -> float | None:
+    cell = cells[name]
+    if cell in BLANK:
+        return None
+    try:
+        return number(cell)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

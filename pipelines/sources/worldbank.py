@@ -1,0 +1,118 @@
+"""World Bank Pink Sheet: monthly mean prices since 1960 in one workbook, overwritten every month."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from pipelines.sources.base import Metal, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.reading import Rows, excerpt, json_number, parsed
+
+# The hash changes once a year: a live transport may discover the link, this is the last good one.
+URL: Final = (
+    "https://thedocs.worldbank.org/en/doc/74e8be41ceb20fa0da750cda2f6b9e4e-0050012026/related/"
+    "CMO-Historical-Data-Monthly.xlsx"
+)
+SHEET: Final = "Monthly Prices"
+UNIT: Final = "($/mt)"
+EXPECTED: Final = f"a workbook with the sheet {SHEET!r}: a header of commodities, units below it, months like 1960M01"
+BLANK: Final = frozenset({"", "…", "..", "...", "-", "."})
+MAX_BYTES: Final = 200 * 1024 * 1024  # unpacked; the real file has 3.4 MB
+_MONTH: Final = re.compile(r"(\d{4})M(\d{2})", re.ASCII)
+
+
+class WorldBank:
+    """Monthly mean cash price by metal, kept as a benchmark."""
+
+    NAME = "worldbank"
+    TITLE = "World Bank commodity prices (Pink Sheet)"
+    LICENCE = "OPEN"
+    DATASETS: tuple[str, ...] = ("benchmark_prices",)
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """The one workbook, whatever the month."""
+        return [Request(self.NAME, "CMO-Historical-Data-Monthly.xlsx", URL)]
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """All months of the scope's metals, USD/t; a blank or `…` is missing.
+
+        Raises SourceError for a file that is no workbook or too large, a sheet or column gone, or another unit.
+        """
+        sheet = _sheet(payload)
+        start = next((at for at, row in enumerate(sheet) if row and _MONTH.fullmatch(str(row[0]))), None)
+        if start is None:
+            raise SourceError(payload.request, f"no month in the first column of {SHEET!r}", EXPECTED)
+        rows = Rows("benchmark_prices")
+        columns = [(m, _column(payload.request, sheet[:start], m)) for m in scope.metals if m.worldbank_column]
+        for line, row in enumerate(sheet[start:], start=start + 1):
+            for metal, at in columns:
+                cell = row[at] if at < len(row) else ""
+                if str(cell).strip() in BLANK:
+                    continue
+                where, raw = f"{SHEET} row {line}, column {metal.worldbank_column}", f"{row[0]} | {cell}"
+                try:
+                    period_end = _month_end(str(row[0]))
+                except ValueError as error:
+                    rows.reject(where, raw, f"period_end: {error}")
+                    continue
+                try:
+                    mean = json_number(cell)
+                except (ValueError, TypeError):
+                    rows.reject(where, raw, f"mean_usd_t: {cell!r} is not a number")
+                    continue
+                key = {"metal": metal.metal, "benchmark": "WORLD_BANK", "period_end": period_end}
+                rows.add(key | {"mean_usd_t": mean}, where, raw)
+        return parsed(rows)
+
+
+def _sheet(payload: Payload) -> Sequence[Sequence[object]]:
+    """The price sheet's cells from its first row on."""
+    import python_calamine
+
+    request = payload.request
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload.body)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > MAX_BYTES:
+                problem = f"the workbook unpacks to {size / 1024**2:,.0f} MB"
+                raise SourceError(request, problem, f"at most {MAX_BYTES // 1024**2} MB")
+            # Reads no member beyond the size it declares, so a lie about the size shows here as a bad checksum.
+            if (broken := archive.testzip()) is not None:
+                raise SourceError(request, f"{broken} in the workbook is damaged", EXPECTED)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise SourceError(request, f"no xlsx file ({error}): it starts {excerpt(payload.body)}", EXPECTED) from None
+    try:
+        workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(payload.body))
+        names = workbook.sheet_names
+        if SHEET in names:
+            return workbook.get_sheet_by_name(SHEET).to_python(skip_empty_area=False)
+    except python_calamine.CalamineError as error:
+        raise SourceError(request, f"the workbook cannot be read ({error})", EXPECTED) from None
+    raise SourceError(request, f"no sheet {SHEET!r}, only {', '.join(names)}", EXPECTED)
+
+
+def _column(request: Request, head: Sequence[Sequence[object]], metal: Metal) -> int:
+    """Where a metal's column stands, by its name above the first month; the unit below the name must be USD/t."""
+    for row, below in zip(head, [*head[1:], []], strict=True):
+        for at, cell in enumerate(row):
+            if str(cell).rstrip("* ").strip().casefold() == metal.worldbank_column.casefold():
+                unit = str(below[at]).strip() if at < len(below) else ""
+                if unit.replace(" ", "") != UNIT:
+                    problem = f"column {metal.worldbank_column!r} of {SHEET!r} is in {unit or 'no unit'!r}"
+                    raise SourceError(request, problem, UNIT)
+                return at
+    names = [str(cell) for row in head for cell in row[1:] if str(cell).strip() and not str(cell).startswith("(")]
+    problem = f"no column {metal.worldbank_column!r} in {SHEET!r}, only {', '.join(names[:8])}, …"
+    raise SourceError(request, problem, EXPECTED)
+
+
+def _month_end(cell: str) -> pd.Timestamp:
+    match = _MONTH.fullmatch(cell.strip())
+    if match is None or not 1 <= int(match[2]) <= 12:
+        raise ValueError(f"{cell!r} is not a month like 2024M05")
+    return pd.Period(f"{match[1]}-{match[2]}", "M").end_time.normalize()

@@ -1,0 +1,46 @@
+"""What the source tests share: a scope, and payloads as a transport would hand them over."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Metal, Parsed, Payload, Request, Scope, Zone
+from schemas.base import columns_of
+from schemas.datasets import DATASETS
+
+ALUMINIUM = Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um")
+COPPER = Metal("CU", "Copper", "Cu", "Copper", "PCOPPUSDM", "(?i)unwrought copper")
+GERMANY = Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts")
+BELGIUM = Zone("BE", "10YBE----------2", "Europe/Brussels", "entsoe")
+SCOPE = Scope((ALUMINIUM,), (GERMANY, BELGIUM))
+BOT_WALL = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
+
+
+def payload(source: str, body: bytes | Path, period: str = "", entity: str = "", name: str = "asked") -> Payload:
+    """An answer to a request of this source."""
+    request = Request(source, name, "https://example.org", entity, period)
+    return Payload(
+        request, body if isinstance(body, bytes) else body.read_bytes(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    )
+
+
+def parse(answer: Payload, scope: Scope = SCOPE) -> Parsed:
+    """Parses an answer and checks what holds for every source: columns and types are those of the schema."""
+    result = SOURCES[answer.request.source].parse(answer, scope)
+    for dataset, frame in result.frames.items():
+        assert list(frame.columns) == list(columns_of(DATASETS[dataset].model))
+        assert not frame.duplicated(list(DATASETS[dataset].key)).any()
+        for column in frame.columns:
+            if re.search("date|period_end", column):
+                assert frame[column].dtype == "datetime64[us]"
+                assert (frame[column] == frame[column].dt.normalize()).all()
+    return result
+
+
+def month(text: str) -> pd.Period:
+    return pd.Period(text, "M")

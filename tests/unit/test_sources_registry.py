@@ -1,0 +1,143 @@
+"""What holds for every source, and the readers that they share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from sourcing import BOT_WALL, SCOPE, month, payload
+
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Scope, SourceError
+from pipelines.sources.reading import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
+from schemas.base import LICENCES
+from schemas.datasets import DATASETS
+
+ENTITY = {"westmetall": "AL", "energy_charts": "DE-LU", "entsoe": "BE"}
+
+
+def test_registry_names_licences_and_datasets():
+    names = {"westmetall", "worldbank", "nyfed", "fred", "energy_charts", "entsoe", "customs", "ecb"}
+    assert set(SOURCES) == names
+    for name, source in SOURCES.items():
+        assert name == source.NAME
+        assert source.TITLE
+        assert source.LICENCE in LICENCES
+        assert set(source.DATASETS) <= set(DATASETS)
+    assert [name for name, source in SOURCES.items() if source.LICENCE != "OPEN"] == ["westmetall"]
+
+
+def test_import_is_light():
+    heavy = ["lxml", "openpyxl", "entsoe", "python_calamine", "defusedxml", "dagster", "duckdb"]
+    code = f"import sys, pipelines.sources; print(*[m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_requests_are_values_a_year_asks_each_once(name):
+    year = pd.period_range("2024-01", "2024-12", freq="M")
+    asked = [request for m in year for request in SOURCES[name].requests(m, SCOPE)]
+    once = {"westmetall": 1, "worldbank": 1, "nyfed": 1, "fred": 1, "ecb": 1}
+    assert len(set(asked)) == once.get(name, 11 if name == "customs" else 12)
+    for request in asked:
+        assert request.source == name
+        assert request.url.startswith("http")
+        assert "token" not in request.url.lower()
+    assert len({request.name for request in set(asked)}) == len(set(asked)), "a name is a file name: unique"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_an_empty_scope_is_no_error(name):
+    assert isinstance(SOURCES[name].requests(month("2024-05"), Scope((), ())), list)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("body", [BOT_WALL, b"", b"\xff\xfe\x00", b"{", b"[]", b"<html></html>"], ids=range(6))
+def test_an_answer_that_is_something_else_is_one_precise_error(name, body):
+    answer = payload(name, body, period="2024", entity=ENTITY.get(name, ""), name="the_request")
+    with pytest.raises(SourceError) as caught:
+        SOURCES[name].parse(answer, SCOPE)
+    assert str(caught.value).startswith(f"{name} the_request: ")
+    assert caught.value.problem
+    assert len(caught.value.expected) > 10
+    assert len(str(caught.value)) < 500
+
+
+def test_the_bot_wall_is_quoted():
+    with pytest.raises(SourceError, match="Just a moment"):
+        SOURCES["nyfed"].parse(payload("nyfed", BOT_WALL), SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,978.00", 1978.0),
+        ("-3.1", -3.1),
+        ("0", 0.0),
+        ("1,345,800", 1345800.0),
+        ("1181.227294921880", 1181.22729492188),
+    ],
+)
+def test_number(text, value):
+    assert number(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["2,5x8.00", "n/a", "", "nan", "inf", "1e5", "1_000", "1.234,56", "1,23", "٣", ".5", "5."]
+)
+def test_what_is_no_number_is_named(text):
+    with pytest.raises(ValueError, match="is not a number") as caught:
+        number(text)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, True, "5", float("nan"), float("inf"), [5]])
+def test_what_is_no_json_number(value):
+    with pytest.raises(ValueError, match="is not a number"):
+        json_number(value)
+
+
+@pytest.mark.parametrize("text", ["2024-02-30", "20240201", "2024-W05-1", "2024-2-1", "", None, "2024-01-01T00:00"])
+def test_what_is_no_date(text):
+    with pytest.raises(ValueError, match="is not a date"):
+        iso_date(text)
+    assert iso_date("2024-02-29") == dt.date(2024, 2, 29)
+
+
+def test_grid_puts_spanning_cells_in_every_place_they_cover():
+    html = b"""<table><tr><th rowspan=2>Commodity</th><th rowspan="2">Unit</th><th colspan=2>May</th></tr>
+    <tr><th>Quantity</th><th>Value<table><tr><td>inner</td></tr></table></th></tr>
+    <tr><td>Coke &nbsp;x</td><td>T</td><td>1<!-- note --></td><td>2</td></tr></table>"""
+    table = next(html_root(payload("customs", html), "x").iter("table"))
+    assert grid(table) == [
+        ["Commodity", "Unit", "May", "May"],
+        ["Commodity", "Unit", "Quantity", "Valueinner"],
+        ["Coke x", "T", "1", "2"],
+    ]
+
+
+def test_rows_keep_the_first_of_repeats_and_reject_contradictions():
+    rows = Rows("rates")
+    rows.add({"obs_date": dt.date(2024, 5, 2), "sofr_pct": 5.3}, "line 2", "a")
+    rows.add({"obs_date": dt.date(2024, 5, 2), "sofr_pct": 5.3}, "line 3", "b")
+    rows.add({"obs_date": dt.date(2024, 5, 2), "sofr_pct": 5.4}, "line 4", "c")
+    rows.add({"obs_date": dt.date(2024, 5, 1), "sofr_pct": 5.2}, "line 5", "d")
+    assert rows.frame()["sofr_pct"].tolist() == [5.2, 5.3]
+    assert [(bad.where, bad.reason) for bad in rows.rejected] == [
+        ("line 4", "contradicts an earlier row of obs_date 2024-05-02, which is kept")
+    ]
+
+
+def test_frames_without_rows_have_the_types_too():
+    for dataset in DATASETS:
+        empty = Rows(dataset).frame()
+        assert {name: str(kind) for name, kind in empty.dtypes.items()} == dtypes(dataset)
+
+
+def test_excerpt_is_one_short_line():
+    assert excerpt(b"<html>\n\n  <body>" + b"x" * 1000) == "'<html> <body>" + "x" * 67 + "…'"
+    assert excerpt(b"") == "nothing"

@@ -31,11 +31,10 @@ def business_days(calendar: Calendar) -> np.busdaycalendar:
     if calendar == "LONDON":
         closed = list(holidays.country_holidays("GB", subdiv="ENG", years=years))
     elif calendar == "NEW_YORK":
-        # The repo market that SOFR measures also rests on Good Friday, which is no federal holiday.
-        closed = list(holidays.country_holidays("US", years=years))
-        closed += [
-            day for day, name in holidays.financial_holidays("NYSE", years=years).items() if "Good Friday" in name
-        ]
+        # SOFR's days: SIFMA's calendar, and Good Friday, on which the repo market rests but SIFMA only recommends to.
+        closed = list(holidays.financial_holidays("SIFMA", years=years))
+        nyse = holidays.financial_holidays("NYSE", years=years)
+        closed += [day for day, name in nyse.items() if "Good Friday" in name]
     elif calendar == "TARGET":
         closed = list(holidays.financial_holidays("ECB", years=years))
     return np.busdaycalendar(holidays=np.array(sorted(closed), dtype="datetime64[D]"))

@@ -44,6 +44,24 @@ class Spec:
     cadence: str  # daily or monthly
 
 
+class Table(pa.DataFrameModel):
+    """Base of every published table."""
+
+    class Config:
+        coerce = True
+        strict = True
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A published table: its model, where it stands, and the columns that identify a row."""
+
+    model: type[Table]
+    schema: str  # marts or signals
+    title: str
+    key: tuple[str, ...]
+
+
 class Bitemporal(pa.DataFrameModel):
     """The columns that every stored observation carries beside its values."""
 

@@ -23,8 +23,11 @@ class Prices(Dataset):
     cash_usd_t: Series[float] = column("Cash settlement price", "USD/t", nullable=True, gt=0, le=200_000)
     m3_usd_t: Series[float] = column("Three-month price", "USD/t", nullable=True, gt=0, le=200_000)
     days_cash_to_3m: Series[pd.Int64Dtype] = column(
-        "Calendar days from the cash to the three-month prompt, where the source gives it", "days",
-        nullable=True, ge=80, le=100,
+        "Calendar days from the cash to the three-month prompt, where the source gives it",
+        "days",
+        nullable=True,
+        ge=80,
+        le=100,
     )
 
     @pa.dataframe_check(name="has_a_price", error="neither cash_usd_t nor m3_usd_t is given")
@@ -114,7 +117,9 @@ class Costs(Dataset):
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
     obs_date: Series[pd.Timestamp] = column("Assessment day", "date")
     alumina_usd_t: Series[float] = column("Alumina price", "USD/t alumina", nullable=True, gt=0, le=5_000)
-    premium_usd_t: Series[float] = column("Physical premium over the exchange", "USD/t", nullable=True, ge=-1_000, le=5_000)
+    premium_usd_t: Series[float] = column(
+        "Physical premium over the exchange", "USD/t", nullable=True, ge=-1_000, le=5_000
+    )
 
 
 class BenchmarkPrices(Dataset):
@@ -128,43 +133,83 @@ class BenchmarkPrices(Dataset):
 
 DATASETS: dict[str, Spec] = {
     "prices": Spec(
-        Prices, "Exchange prices, cash and three months",
-        key=("metal", "obs_date"), period="obs_date", entity="metal", cadence="daily",
+        Prices,
+        "Exchange prices, cash and three months",
+        key=("metal", "obs_date"),
+        period="obs_date",
+        entity="metal",
+        cadence="daily",
     ),
     "stocks": Spec(
-        Stocks, "Exchange stock, registered and cancelled",
-        key=("metal", "obs_date"), period="obs_date", entity="metal", cadence="daily",
+        Stocks,
+        "Exchange stock, registered and cancelled",
+        key=("metal", "obs_date"),
+        period="obs_date",
+        entity="metal",
+        cadence="daily",
     ),
     "spreads": Spec(
-        Spreads, "Calendar spreads",
-        key=("metal", "spread", "obs_date"), period="obs_date", entity="metal", cadence="daily",
+        Spreads,
+        "Calendar spreads",
+        key=("metal", "spread", "obs_date"),
+        period="obs_date",
+        entity="metal",
+        cadence="daily",
     ),
     "off_warrant": Spec(
-        OffWarrant, "Off-warrant stock, month-end",
-        key=("metal", "period_end"), period="period_end", entity="metal", cadence="monthly",
+        OffWarrant,
+        "Off-warrant stock, month-end",
+        key=("metal", "period_end"),
+        period="period_end",
+        entity="metal",
+        cadence="monthly",
     ),
     "exports": Spec(
-        Exports, "Exports by country, monthly",
-        key=("metal", "country", "period_end"), period="period_end", entity="metal", cadence="monthly",
+        Exports,
+        "Exports by country, monthly",
+        key=("metal", "country", "period_end"),
+        period="period_end",
+        entity="metal",
+        cadence="monthly",
     ),
     "rates": Spec(
-        Rates, "SOFR, daily",
-        key=("obs_date",), period="obs_date", entity=None, cadence="daily",
+        Rates,
+        "SOFR, daily",
+        key=("obs_date",),
+        period="obs_date",
+        entity=None,
+        cadence="daily",
     ),
     "fx": Spec(
-        Fx, "Reference exchange rates, daily",
-        key=("pair", "obs_date"), period="obs_date", entity="pair", cadence="daily",
+        Fx,
+        "Reference exchange rates, daily",
+        key=("pair", "obs_date"),
+        period="obs_date",
+        entity="pair",
+        cadence="daily",
     ),
     "power": Spec(
-        Power, "Day-ahead power prices",
-        key=("zone", "delivery_date", "resolution", "position"), period="delivery_date", entity="zone", cadence="daily",
+        Power,
+        "Day-ahead power prices",
+        key=("zone", "delivery_date", "resolution", "position"),
+        period="delivery_date",
+        entity="zone",
+        cadence="daily",
     ),
     "costs": Spec(
-        Costs, "Alumina price and physical premium",
-        key=("metal", "obs_date"), period="obs_date", entity="metal", cadence="daily",
+        Costs,
+        "Alumina price and physical premium",
+        key=("metal", "obs_date"),
+        period="obs_date",
+        entity="metal",
+        cadence="daily",
     ),
     "benchmark_prices": Spec(
-        BenchmarkPrices, "Monthly mean prices, for cross-checks",
-        key=("metal", "benchmark", "period_end"), period="period_end", entity="metal", cadence="monthly",
+        BenchmarkPrices,
+        "Monthly mean prices, for cross-checks",
+        key=("metal", "benchmark", "period_end"),
+        period="period_end",
+        entity="metal",
+        cadence="monthly",
     ),
 }

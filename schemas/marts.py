@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from pandera.typing import Series
 
@@ -39,7 +40,7 @@ class PriceDaily(Table):
     )
     knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")  # type: ignore[valid-type]
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
-    vintage_no: Series[int] = column("Number of the vintage shown, the last one known", "", ge=1)
+    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
     source: Series[str] = column("Where it was read", "")
     licence_class: Series[str] = column("May it be passed on", "", isin=list(LICENCES))
 
@@ -52,10 +53,10 @@ class CurveDaily(Table):
     as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")  # type: ignore[valid-type]
     price_obs_date: Series[pd.Timestamp] = column("Trading day of the prices", "", nullable=True)
     rate_obs_date: Series[pd.Timestamp] = column("Day of the rate", "", nullable=True)
-    price_age_days: Series[pd.Int64Dtype] = column("Days from price_obs_date to as_of_date", "days", nullable=True)
+    price_age_days: Series[pd.Int32Dtype] = column("Days from price_obs_date to as_of_date", "days", nullable=True)
     cash_usd_t: Series[float] = column("Cash settlement price (C)", "USD/t", nullable=True, gt=0)
     m3_usd_t: Series[float] = column("Three-month price (F)", "USD/t", nullable=True, gt=0)
-    days_cash_to_3m: Series[pd.Int64Dtype] = column(
+    days_cash_to_3m: Series[pd.Int32Dtype] = column(
         "Calendar days from the cash to the three-month prompt (D)", "days", nullable=True, ge=80, le=100
     )
     cash_3m_spread_usd_t: Series[float] = column("C - F; positive is backwardation", "USD/t", nullable=True)
@@ -91,8 +92,8 @@ class InventoryDaily(Table):
     as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")  # type: ignore[valid-type]
     stock_obs_date: Series[pd.Timestamp] = column("Day of the latest stock known", "", nullable=True)
     cancelled_obs_date: Series[pd.Timestamp] = column("Latest day that reports cancelled warrants", "", nullable=True)
-    stock_age_days: Series[pd.Int64Dtype] = column("Days from stock_obs_date to as_of_date", "days", nullable=True)
-    cancelled_age_days: Series[pd.Int64Dtype] = column(
+    stock_age_days: Series[pd.Int32Dtype] = column("Days from stock_obs_date to as_of_date", "days", nullable=True)
+    cancelled_age_days: Series[pd.Int32Dtype] = column(
         "Days from cancelled_obs_date to as_of_date", "days", nullable=True
     )
     total_t: Series[float] = column("Registered stock: live plus cancelled warrants", "t", nullable=True, ge=0)
@@ -123,7 +124,7 @@ class InventoryVisibleMonthly(Table):
     visible_yoy: Series[float] = column("Visible / 12 months before - 1", "ratio", nullable=True)
     lowest_since: Series[str] = column("Last earlier month-end with visible stock as low, or RECORD", "")
     is_record_low: Series[bool] = column("No earlier month known was as low", "")
-    vintage_no: Series[int] = column("Number of the vintage shown, the last one known", "", ge=1)
+    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
     source: Series[str] = column("Where it was read", "")
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
     licence_class: Series[str] = column("May it be passed on", "", isin=list(LICENCES))
@@ -135,8 +136,8 @@ class ExportsMonthly(Table):
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
     country: Series[str] = column("Exporter, ISO 3166 alpha-2", "")
     period_end: Series[pd.Timestamp] = column("Last day of the period", "")
-    vintage_no: Series[int] = column("1 for the first release of the period, then counted up", "", ge=1)
-    period_months: Series[int] = column("Months in the period: 2 for the January-February pool", "months")
+    vintage_no: Series[np.int32] = column("1 for the first release of the period, then counted up", "", ge=1)
+    period_months: Series[np.int32] = column("Months in the period: 2 for the January-February pool", "months")
     exports_kt: Series[float] = column("Exported quantity", "kt", ge=0)
     exports_yoy: Series[float] = column(
         "Against the same period a year before, a pool against a pool", "ratio", nullable=True
@@ -152,7 +153,7 @@ class ExportsMonthly(Table):
         ge=0,
         le=1,
     )
-    n_hist: Series[pd.Int64Dtype] = column("Periods that were ranked", "count", nullable=True)
+    n_hist: Series[pd.Int32Dtype] = column("Periods that were ranked", "count", nullable=True)
     knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")  # type: ignore[valid-type]
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
     source: Series[str] = column("Where it was read", "")
@@ -164,9 +165,9 @@ class PowerDaily(Table):
 
     zone: Series[str] = column("Bidding zone", "")
     delivery_date: Series[pd.Timestamp] = column("Local delivery day", "")
-    resolution_min: Series[int] = column("Length of a market time unit", "min")
-    n_mtu: Series[int] = column("Market time units in the day", "count", ge=1, le=100)
-    n_points: Series[int] = column("Points that were published; the others repeat", "count")
+    resolution_min: Series[np.int32] = column("Length of a market time unit", "min")
+    n_mtu: Series[np.int32] = column("Market time units in the day", "count", ge=1, le=100)
+    n_points: Series[np.int32] = column("Points that were published; the others repeat", "count")
     mean_eur_mwh: Series[float] = column(
         "Mean over market time units, repeats filled (curve type A03)", "EUR/MWh", nullable=True
     )
@@ -212,7 +213,7 @@ class TightnessDaily(Table):
     )
     cash_usd_t: Series[float] = column("Cash settlement price (C)", "USD/t", nullable=True, gt=0)
     m3_usd_t: Series[float] = column("Three-month price (F)", "USD/t", nullable=True, gt=0)
-    days_cash_to_3m: Series[pd.Int64Dtype] = column(
+    days_cash_to_3m: Series[pd.Int32Dtype] = column(
         "Calendar days from the cash to the three-month prompt (D)", "days", nullable=True, ge=80, le=100
     )
     cash_3m_spread_usd_t: Series[float] = column("C - F; positive is backwardation", "USD/t", nullable=True)
@@ -258,7 +259,7 @@ class TightnessDaily(Table):
     contrib_inventory: Series[float] = column("What INVENTORY adds to the index", "index points", nullable=True)
     contrib_flow: Series[float] = column("What FLOW adds to the index", "index points", nullable=True)
     coverage: Series[float] = column("Weight of the families that are there", "ratio", ge=0, le=1)
-    n_components: Series[int] = column("Scores that are there", "count")
+    n_components: Series[np.int32] = column("Scores that are there", "count")
     tightness_index: Series[float] = column(
         "100 * sum(weight * family) / sum(weight); missing below min_coverage",
         "index points",

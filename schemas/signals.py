@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from pandera.typing import Series
 
@@ -17,14 +18,14 @@ class Signals(Table):
     region: Series[str] = column("Country, or GLOBAL", "")
     as_of_ts: Series[UTC] = column("Decision time", "UTC")  # type: ignore[valid-type]
     as_of_date: Series[pd.Timestamp] = column("London business day", "")
-    revision_no: Series[int] = column("1 for the first publication of the row, then counted up", "", ge=1)
+    revision_no: Series[np.int32] = column("1 for the first publication of the row, then counted up", "", ge=1)
     revision_reason: Series[str] = column("Why this revision was added", "")
     kind: Series[str] = column("LEVEL, SCORE, STATE or EVENT", "", isin=["LEVEL", "SCORE", "STATE", "EVENT"])
     value: Series[float] = column("The value, in unit", "", nullable=True)
     unit: Series[str] = column("Unit of value", "")
     score: Series[float] = column("Mid-rank, higher is tighter", "score", nullable=True, ge=0, le=1)
     state: Series[str] = column("The state, for kind STATE", "", nullable=True)
-    direction: Series[int] = column(
+    direction: Series[np.int32] = column(
         "+1 tighter, -1 looser, 0 neither; not an advice to buy or sell", "", isin=[-1, 0, 1]
     )
     prev_state: Series[str] = column("State before the present one or before this day", "", nullable=True)
@@ -33,13 +34,13 @@ class Signals(Table):
     coverage: Series[float] = column(
         "Weight of the families that are there, for the index and regime", "ratio", nullable=True, ge=0, le=1
     )
-    n_hist: Series[int] = column("Observations in the ranking window or the history so far", "count")
-    n_components: Series[int] = column("Components that are there", "count")
+    n_hist: Series[np.int32] = column("Observations in the ranking window or the history so far", "count")
+    n_components: Series[np.int32] = column("Components that are there", "count")
     obs_end_max: Series[pd.Timestamp] = column("End of the latest observation used", "", nullable=True)
     knowledge_ts_max: Series[UTC] = column(
         "When the last of the inputs could be known; never after as_of_ts", "UTC", nullable=True
     )  # type: ignore[valid-type]
-    staleness_days: Series[pd.Int64Dtype] = column("Days from obs_end_max to as_of_date", "days", nullable=True)
+    staleness_days: Series[pd.Int32Dtype] = column("Days from obs_end_max to as_of_date", "days", nullable=True)
     quality: Series[str] = column(
         "OK, STALE, PARTIAL, WARMUP, BREAK, SUSPECT or MISSING",
         "",

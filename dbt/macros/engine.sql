@@ -72,3 +72,7 @@
         when max(case when licence_class = 'OPEN' then 1 end) = 1 then 'OPEN'
     end
 {%- endmacro %}
+
+{# The frame of the last n rows, this one included; n may be a column. Spark takes constants only: see mid_rank. #}
+{% macro last_rows(n) -%} {{ return(adapter.dispatch('last_rows')(n)) }} {%- endmacro %}
+{% macro default__last_rows(n) -%} rows between cast({{ n }} as integer) - 1 preceding and current row {%- endmacro %}

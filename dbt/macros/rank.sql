@@ -6,7 +6,7 @@
 {%- endmacro %}
 {% macro default__mid_rank(x, partition_by, order_by, window_size) -%}
 {%- set frame -%}
-(partition by {{ partition_by }} order by {{ order_by }} rows between {{ window_size }} - 1 preceding and current row)
+(partition by {{ partition_by }} order by {{ order_by }} {{ last_rows(window_size) }})
 {%- endset -%}
     case when {{ x }} is not null then
         (

@@ -13,14 +13,14 @@ with ranked as (
             when component.is_monthly then component.native_percentile
             else {{ mid_rank(
                 'component.value', 'component.metal, component.indicator', 'component.as_of_date asc nulls last',
-                'cast(p.rank_window as integer)'
+                'p.rank_window'
             ) }}
         end as percentile,
         case
             when component.is_monthly then component.n_ranked
             else count(component.value) over (
                 partition by component.metal, component.indicator order by component.as_of_date asc nulls last
-                rows between cast(p.rank_window as integer) - 1 preceding and current row
+                {{ last_rows('p.rank_window') }}
             )
         end as n_hist,
         case when component.is_monthly then p.rank_min_periods_monthly else p.rank_min_periods end as min_periods

@@ -35,7 +35,8 @@ monthly as (
 ),
 
 all_values as (
-    select *, cast(null as double) as native_percentile, cast(null as bigint) as n_ranked, false as is_monthly from daily
+    select *, cast(null as double) as native_percentile, cast(null as bigint) as n_ranked, false as is_monthly
+    from daily
     union all
     select *, true as is_monthly from monthly
 )

@@ -18,11 +18,11 @@ ranked as (
         *,
         {{ mid_rank(
             'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last',
-            'cast(rank_window_monthly as integer)'
+            'rank_window_monthly'
         ) }} as percentile,
         count(exports_yoy_3m) over (
             partition by metal, country, release_ts order by period_end asc nulls last
-            rows between cast(rank_window_monthly as integer) - 1 preceding and current row
+            {{ last_rows('rank_window_monthly') }}
         ) as n_ranked
     from periods
 )

@@ -22,6 +22,12 @@ rates as (
     where recency = 1
 ),
 
+quoted_names as (
+    select spine.*, names.spread
+    from spine
+    cross join (select distinct spread from {{ ref('stg_spreads') }}) as names
+),
+
 quoted as (
     select
         metal,
@@ -32,8 +38,7 @@ quoted as (
         max(obs_date) filter (where spread = 'CASH_3M') as quoted_cash_3m_obs_date
     from (
         {{ known_at(
-            "(select spine.*, names.spread from spine cross join (select distinct spread from "
-            ~ ref('stg_spreads') ~ ") as names)",
+            'quoted_names',
             ref('stg_spreads'), 'obs_date', back, by=['metal', 'spread'], columns=['usd_t'],
         ) }}
     ) as known

@@ -4,7 +4,7 @@ select
     exports.country,
     exports.period_end,
     exports.vintage_no,
-    exports.period_months,
+    cast(exports.period_months as integer) as period_months,
     exports.exports_kt,
     changes.exports_yoy,
     changes.exports_yoy_3m,

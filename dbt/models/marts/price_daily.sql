@@ -38,11 +38,11 @@ crossings as (
         ({{ test }})
         and count(*) over (
             partition by m3.metal, m3.run order by m3.obs_date asc nulls last
-            rows between cast(p.{{ m }} as integer) - 1 preceding and current row
+            {{ last_rows('p.' ~ m) }}
         ) >= p.{{ m }}
         and count(*) filter (where {{ test }}) over (
             partition by m3.metal, m3.run order by m3.obs_date asc nulls last
-            rows between cast(p.{{ m }} as integer) - 1 preceding and current row
+            {{ last_rows('p.' ~ m) }}
         ) >= p.{{ k }} as {{ crossing }}_{{ variant }}
         {%- endfor %}{% endfor %}
     from m3_runs as m3
@@ -70,11 +70,11 @@ backwardation as (
         spreads.spread_usd_t > 0
         and count(*) over (
             partition by spreads.metal order by spreads.obs_date asc nulls last
-            rows between cast(p.bw_m as integer) - 1 preceding and current row
+            {{ last_rows('p.bw_m') }}
         ) >= p.bw_m
         and count(*) filter (where spreads.spread_usd_t > 0) over (
             partition by spreads.metal order by spreads.obs_date asc nulls last
-            rows between cast(p.bw_m as integer) - 1 preceding and current row
+            {{ last_rows('p.bw_m') }}
         ) >= p.bw_k as is_sustained
     from (
         select metal, obs_date, cash_usd_t - m3_usd_t as spread_usd_t

@@ -28,7 +28,8 @@ select
     candidates.region,
     candidates.as_of_ts,
     candidates.as_of_date,
-    {% if is_incremental() %}cast(coalesce(published.revision_no, 0) + 1 as integer){% else %}1{% endif %} as revision_no,
+    {% if is_incremental() %}cast(coalesce(published.revision_no, 0) + 1 as integer){% else %}1{% endif %}
+        as revision_no,
     {% if is_incremental() -%}
     case
         when published.signal_id is null then 'first publication'

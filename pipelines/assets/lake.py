@@ -1,0 +1,193 @@
+"""Extraction: one raw asset a source (ask, archive), one lake asset a dataset (parse, validate, append)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+import pandas as pd
+
+from pipelines.assets.partitions import months
+from pipelines.assets.resources import WorkspaceResource
+from pipelines.datasets import FEEDS, Feed
+from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, fetch
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Payload, Request
+from pipelines.transports.drop import DropProblem, scan
+from pipelines.workspace import Workspace
+from schemas.base import columns_of
+
+OWNER = "team:data-engineering"
+RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
+SAMPLE = 5
+
+
+def raw_key(source: str) -> dg.AssetKey:
+    """Key of a source's raw asset."""
+    return dg.AssetKey(["raw", source])
+
+
+def lake_key(dataset: str) -> dg.AssetKey:
+    """Key of a dataset in the lake."""
+    return dg.AssetKey(["lake", dataset])
+
+
+def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    """The raw asset of a source: its payloads of the months asked for, archived by hash."""
+    source = SOURCES[name]
+
+    @dg.asset(
+        key=raw_key(name), group_name="raw", partitions_def=partitions, owners=[OWNER],
+        backfill_policy=dg.BackfillPolicy.single_run(), kinds={"python", "file"},
+        tags={"source": name, "licence": source.LICENCE},
+        description=f"{source.TITLE}: answers as they came, archived by hash before they are parsed.",
+        check_specs=[dg.AssetCheckSpec("answered", asset=raw_key(name), description="Every request was answered.")],
+    )
+    def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+        open_workspace, asked = workspace.open(), months(context)
+        transport = open_workspace.transport()
+        report = FetchReport()
+        if transport is not None:
+            report = fetch(
+                name, asked, open_workspace.scope, transport, open_workspace.archive, open_workspace.now
+            )
+        open_workspace.note_failures(f"raw_{name}", [str(month) for month in asked], report.failures)
+        return dg.MaterializeResult(
+            metadata={
+                "requests": report.requests,
+                "payloads": report.payloads,
+                "bytes": report.bytes,
+                "without data": report.no_data,
+                "profile": open_workspace.settings.profile,
+            },
+            check_results=[_check("answered", report.failures)],
+        )
+
+    return raw
+
+
+@dg.asset(
+    key=raw_key(DROP), group_name="raw", owners=[OWNER], kinds={"csv", "parquet"}, tags={"source": DROP},
+    description="The user's own files in the drop folder, archived by hash. They stand before every other source.",
+    check_specs=[dg.AssetCheckSpec("usable", asset=raw_key(DROP), description="Every file can be taken.")],
+)
+def raw_drop(workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+    """Archives what the drop folder holds; files that cannot be taken are named in the check."""
+    open_workspace = workspace.open()
+    found = dropped_payloads(open_workspace)
+    for payload in found[0]:
+        open_workspace.archive.put(payload)
+    open_workspace.note_failures("raw_drop", [], found[1])
+    return dg.MaterializeResult(
+        metadata={"files": len(found[0]), "bytes": sum(len(payload.body) for payload in found[0])},
+        check_results=[_check("usable", found[1])],
+    )
+
+
+def dropped_payloads(workspace: Workspace, dataset: str | None = None) -> tuple[list[Payload], list[Failure]]:
+    """The drop folder's files (of one dataset, or all) as payloads, and those that cannot be taken."""
+    droppable = [name for name, feed in FEEDS.items() if feed.droppable]
+    payloads, failures = [], []
+    for item in scan(workspace.settings.drop, droppable, max_mb=workspace.settings.drop_max_mb):
+        if dataset is not None and item.dataset != dataset:
+            continue
+        if isinstance(item, DropProblem):
+            failures.append(Failure(DROP, item.relative, (), item.message))
+        else:
+            request = Request(source=DROP, name=item.relative, url="", entity=item.dataset)
+            payloads.append(Payload(request, item.path.read_bytes(), workspace.now))
+    return payloads, failures
+
+
+def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    """The lake asset of a dataset: its months brought up to what the archive and the drop folder say."""
+    key = lake_key(feed.name)
+    spec = feed.spec
+
+    @dg.asset(
+        key=key, group_name="lake", partitions_def=partitions, owners=[OWNER], deps=_upstream(feed),
+        backfill_policy=dg.BackfillPolicy.single_run(), kinds={"python", "pandera", "parquet"},
+        tags={"frequency": spec.cadence},
+        description=f"{spec.title}. {(spec.model.__doc__ or '').strip()}",
+        metadata={"dagster/column_schema": _table_schema(feed), "key": ", ".join(spec.key)},
+        check_specs=[
+            dg.AssetCheckSpec("rows_valid", asset=key, description="No row broke a rule of the schema."),
+            dg.AssetCheckSpec("months_complete", asset=key, description="Every payload of these months could be read."),
+        ],
+    )
+    def lake(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+        open_workspace, asked = workspace.open(), months(context)
+        dropped, unusable = dropped_payloads(open_workspace, feed.name) if feed.droppable else ([], [])
+        report = open_workspace.ingestion().run(feed.name, asked, dropped)
+        failures = [*report.failures, *unusable]
+        open_workspace.note_failures(feed.name, [str(month) for month in asked], failures)
+        if failures and not _health_follows(context):
+            # Alone, the asset shows its own failure; in a run that ends with run_health every other dataset and the
+            # publication come first, and that step fails the run.
+            raise dg.Failure("; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE]))
+        return dg.MaterializeResult(
+            metadata=_metadata(report), check_results=[_rows_check(report), _check("months_complete", failures)]
+        )
+
+    return lake
+
+
+def _upstream(feed: Feed) -> list[dg.AssetKey]:
+    return [*(raw_key(source) for source in feed.sources), *([raw_key(DROP)] if feed.droppable else [])]
+
+
+def _health_follows(context: dg.AssetExecutionContext) -> bool:
+    return RUN_HEALTH in context.job_def.asset_layer.selected_asset_keys
+
+
+def _table_schema(feed: Feed) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=name,
+                type=str(info["dtype"]),
+                description=info["description"] + (f" [{info['unit']}]" if info["unit"] else ""),
+                constraints=dg.TableColumnConstraints(nullable=info["nullable"]),
+            )
+            for name, info in columns_of(feed.spec.model).items()
+        ]
+    )
+
+
+def _metadata(report: IngestReport) -> dict[str, dg.MetadataValue | int]:
+    return {
+        "dagster/row_count": report.new + report.revised,
+        "rows read": report.rows_read,
+        "new observations": report.new,
+        "revised observations": report.revised,
+        "rows in quarantine": len(report.rejected),
+        "months unchanged": report.months_unchanged,
+        "files written": sum(1 for part in report.written if part.path),
+    }
+
+
+def _rows_check(report: IngestReport) -> dg.AssetCheckResult:
+    metadata: dict[str, object] = {"rejected": len(report.rejected)}
+    if len(report.rejected):
+        metadata["sample"] = dg.MetadataValue.md(_markdown(report.rejected.head(SAMPLE)))
+    return dg.AssetCheckResult(
+        check_name="rows_valid", passed=report.rejected.empty, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+    )
+
+
+def _markdown(rows: pd.DataFrame) -> str:
+    lines = ["| source | period | where | value | reason |", "|---|---|---|---|---|"]
+    for row in rows.itertuples():
+        cells = (row.source, row.period, row.where, row.raw, row.reason)
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ")[:200] for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _check(name: str, failures: Sequence[Failure]) -> dg.AssetCheckResult:
+    shown = [f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE]]
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not failures,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"failures": len(failures), **({"first": dg.MetadataValue.md("\n\n".join(shown))} if shown else {})},
+    )

@@ -1,0 +1,129 @@
+"""The dbt models as Dagster assets, built by one dbt call a run in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+
+from pipelines.assets.lake import OWNER, lake_key
+from pipelines.assets.resources import WorkspaceResource
+from pipelines.warehouse import dbt
+from pipelines.workspace import Workspace, calendar_end, code_version
+
+POOL = "duckdb_writer"
+REFERENCE = dg.AssetKey(["raw", "reference"])
+
+
+@dg.asset(
+    key=REFERENCE, group_name="raw", owners=[OWNER], kinds={"csv", "pandera"}, tags={"source": "reference"},
+    description="Facts and assumptions with their sources, validated; and the trading calendar made from them.",
+)
+def reference_tables(workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+    """Validates the reference folder. The models' run takes its own copy under the writer's lock."""
+    reference = workspace.open().reference
+    return dg.MaterializeResult(metadata={"rows": {name: len(table) for name, table in reference.tables.items()}})
+
+
+class Translator(DagsterDbtTranslator):
+    """Names as readers write them: marts/tightness_daily; lake datasets are the assets that write them."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            name = dbt_resource_props["name"]
+            return lake_key(name) if dbt_resource_props["source_name"] == "lake" else REFERENCE
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        return str(dbt_resource_props["schema"])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return [OWNER]
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        comment = "\n".join(
+            line.removeprefix("--").strip()
+            for line in str(dbt_resource_props.get("raw_code", "")).splitlines()
+            if line.startswith("--")
+        )
+        return str(dbt_resource_props.get("description") or comment or dbt_resource_props["name"])
+
+
+def model_assets() -> dg.AssetsDefinition:
+    """Every model and its tests as assets and checks. The manifest is built at set-up; here it is only read."""
+    if not dbt.MANIFEST.is_file():
+        dbt.parse()
+    manifest = json.loads(dbt.MANIFEST.read_text())
+
+    @dbt_assets(
+        manifest=manifest, name="models", dagster_dbt_translator=Translator(), pool=POOL,
+        exclude="resource_type:unit_test",
+    )
+    def models(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[Any]:
+        open_workspace = workspace.open()
+        every = {spec.key for spec in models.specs}
+        chosen = context.selected_asset_keys
+        select = [] if chosen == every else ["--select", *sorted(key.path[-1] for key in chosen)]
+        with open_workspace.writing():
+            result = build(open_workspace, context.run_id, select)
+            rows = row_counts(open_workspace)
+        yield from _results(context, manifest, result, rows)
+        if result.failed:
+            raise dg.Failure(
+                "; ".join(f"{node.unique_id}: {node.message}" for node in result.failed[:5])
+                + " -- nothing is published, the last release stays",
+                allow_retries=False,
+            )
+
+    return models
+
+
+def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResult:
+    """Builds the models as of the workspace's clock. The caller holds the writer's lock."""
+    workspace.lake  # noqa: B018 -- makes sure that every dataset has a schema to read
+    dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(workspace.now).date())
+    return dbt.build(
+        dbt.run_vars(
+            warehouse=workspace.warehouse, lake=workspace.settings.data / "lake",
+            reference=workspace.reference_copies, as_of=workspace.now, run_id=run_id, code_version=code_version(),
+        ),
+        select,
+    )
+
+
+def row_counts(workspace: Workspace) -> dict[str, int]:
+    """Rows of every table in the private warehouse, by schema.table."""
+    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+        names = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+        query = " union all ".join(f"select '{s}.{t}', count(*) from \"{s}\".\"{t}\"" for s, t in names)
+        return dict(connection.execute(query).fetchall()) if names else {}
+
+
+def _results(
+    context: dg.AssetExecutionContext, manifest: Mapping[str, Any], result: dbt.BuildResult, rows: Mapping[str, int]
+) -> Iterator[Any]:
+    checks = {
+        str(spec.metadata["dagster_dbt/unique_id"]): spec.key for spec in context.assets_def.check_specs
+    }
+    for node in result.nodes:
+        if node.unique_id in checks:
+            key = checks[node.unique_id]
+            config = manifest["nodes"][node.unique_id]["config"]
+            severity = "WARN" if str(config.get("severity", "error")).lower() == "warn" else "ERROR"
+            if key in context.selected_asset_check_keys:
+                yield dg.AssetCheckResult(
+                    asset_key=key.asset_key, check_name=key.name, passed=node.status == "pass",
+                    severity=dg.AssetCheckSeverity[severity],
+                    metadata={"failing rows": node.failures, "message": node.message},
+                )
+        elif node.status == "success":
+            properties = manifest["nodes"][node.unique_id]
+            name = f"{properties['schema']}.{properties['name']}"
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(name.split(".")),
+                metadata={"dagster/row_count": rows.get(name, 0), "seconds": round(node.seconds, 3)},
+            )

@@ -1,0 +1,25 @@
+"""The one partitions definition: months since 2008, shared by every time-based extraction."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pandas as pd
+
+from pipelines.calendar import month_of
+from pipelines.settings import Settings
+from pipelines.workspace import FIRST_MONTH
+
+KEY_FORMAT = "%Y-%m"
+
+
+def monthly(settings: Settings) -> dg.MonthlyPartitionsDefinition:
+    """Months from 2008-01 to the clock's month, that one included."""
+    if settings.now is None:
+        return dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt=KEY_FORMAT, end_offset=1)
+    following = pd.Period(month_of(settings.now), "M") + 1
+    return dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, end_date=str(following), fmt=KEY_FORMAT)
+
+
+def months(context: dg.AssetExecutionContext) -> list[pd.Period]:
+    """The months of a run, one or many."""
+    return [pd.Period(key, "M") for key in context.partition_keys]

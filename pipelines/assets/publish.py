@@ -1,0 +1,99 @@
+"""The way out: the publication, and the step that fails a run whose sources failed, after everything else landed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import dagster as dg
+
+from pipelines.assets.lake import OWNER, RUN_HEALTH
+from pipelines.assets.models import POOL
+from pipelines.assets.resources import WorkspaceResource
+from pipelines.warehouse.publish import Release, publish
+from pipelines.workspace import Workspace, git_commit
+from schemas.base import Mart, columns_of
+from schemas.marts import MARTS
+from schemas.signals import SIGNALS
+
+RELEASE = dg.AssetKey(["publish", "release"])
+PUBLISHED: dict[tuple[str, str], Mart] = {(mart.schema, name): mart for name, mart in {**MARTS, **SIGNALS}.items()}
+
+
+@dg.asset(
+    key=RELEASE, group_name="publish", owners=[OWNER], kinds={"duckdb", "parquet"}, pool=POOL,
+    deps=[dg.AssetKey([schema, name]) for schema, name in PUBLISHED],
+    description="What readers open: marts.duckdb, Parquet copies and the manifest; written aside, verified, moved.",
+)
+def release(workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+    """Publishes the marts and signals."""
+    open_workspace = workspace.open()
+    with open_workspace.writing():
+        done = publish_release(open_workspace)
+    return dg.MaterializeResult(
+        metadata={
+            "release": done.release_id,
+            "unchanged": done.unchanged,
+            "profile": open_workspace.settings.profile,
+            "synthetic": open_workspace.settings.synthetic,
+            "difference": dg.MetadataValue.json(done.manifest.get("difference") or {}),
+        }
+    )
+
+
+def publish_release(workspace: Workspace) -> Release:
+    """Publishes what the private warehouse holds. The caller holds the writer's lock."""
+    return publish(
+        workspace.warehouse,
+        workspace.published,
+        manifest_base={
+            "profile": workspace.settings.profile,
+            "computed_ts": workspace.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "git_commit": git_commit(),
+            "inputs": {
+                "reference": workspace.reference.sha256,
+                "lake": lake_fingerprint(workspace.settings.data / "lake"),
+            },
+        },
+        comments={name: _comments(mart) for name, mart in PUBLISHED.items()},
+        keys={name: mart.key for name, mart in PUBLISHED.items()},
+        synthetic=workspace.settings.synthetic,
+    )
+
+
+def lake_fingerprint(lake: Path) -> str:
+    """Identifies the lake's content: its files are never changed, so their names do."""
+    names = sorted(path.relative_to(lake).as_posix() for path in lake.rglob("month=*/*.parquet"))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _comments(mart: Mart) -> dict[str, str]:
+    described = {
+        name: info["description"] + (f" [{info['unit']}]" if info["unit"] else "")
+        for name, info in columns_of(mart.model).items()
+    }
+    return {"": mart.title, **described}
+
+
+@dg.asset(
+    key=RUN_HEALTH, group_name="publish", owners=[OWNER], kinds={"python"}, deps=[RELEASE],
+    description="Fails when a source or file failed, naming each: after the publication, so that what is good landed.",
+)
+def run_health(workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+    """Fails with the list of what is wrong."""
+    open_workspace = workspace.open()
+    failures = list(dict.fromkeys(open_workspace.failures()))
+    if failures:
+        raise dg.Failure(
+            f"{len(failures)} source(s) or file(s) failed; everything else is published. "
+            + "; ".join(f"{f.source} {f.request} ({_span(f.months)}): {f.message}" for f in failures[:10]),
+            allow_retries=False,
+        )
+    counts = open_workspace.quarantine.counts()
+    return dg.MaterializeResult(metadata={"rows in quarantine": dg.MetadataValue.json(counts)})
+
+
+def _span(months: tuple[str, ...]) -> str:
+    if not months:
+        return "whole file"
+    return months[0] if len(months) == 1 else f"{min(months)} to {max(months)}"

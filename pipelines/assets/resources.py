@@ -1,0 +1,21 @@
+"""How assets reach their workspace: a resource that reads the settings when a run asks, never at import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from pipelines.workspace import Workspace
+
+
+class WorkspaceResource(dg.ConfigurableResource[Any]):
+    """Opens the workspace of the environment's settings, with these overrides (tests give them)."""
+
+    profile: str | None = None
+    data_dir: str | None = None
+    now: str | None = None
+
+    def open(self) -> Workspace:
+        """A workspace with its clock read now."""
+        return Workspace.open(profile=self.profile, data_dir=self.data_dir, now=self.now)

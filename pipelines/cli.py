@@ -1,0 +1,198 @@
+"""`tightness`: a thin command line over the same definitions that the UI shows.
+
+Exit codes: 0 ok, 1 failed, 2 bad usage. Heavy imports stand inside the commands, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    help="Point-in-time tightness of metals: run the pipeline, read its signals, check its health.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    err.print(message, style="red" if code == 1 else "yellow", markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _workspace(**overrides: object) -> Any:
+    from pipelines.reference import ReferenceError
+    from pipelines.settings import SettingsError
+    from pipelines.workspace import Workspace
+
+    try:
+        workspace = Workspace.open(**overrides)
+        workspace.reference  # noqa: B018 -- a bad reference table is bad usage, said before anything runs
+    except (SettingsError, ReferenceError) as error:
+        _fail(str(error), 2)
+    return workspace
+
+
+def _banner(workspace: Any) -> None:
+    if workspace.settings.synthetic:
+        err.print("SYNTHETIC DEMO DATA: a generated market, not real prices or stocks", style="bold magenta")
+
+
+@app.command()
+def run(
+    profile: Annotated[str | None, typer.Option(help="demo, live, replay or drop.")] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="First month.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month.")] = None,
+    metal: Annotated[list[str] | None, typer.Option(help="Metals; all of metals.csv unless given.")] = None,
+) -> None:
+    """Extract, validate, model and publish: everything, for a range of months."""
+    from pipelines.automation.jobs import FULL_RUN
+    from pipelines.reference import ReferenceError
+    from pipelines.runs import month_range, run_job
+    from pipelines.settings import SettingsError
+    from pipelines.warehouse.lock import WriterBusyError
+
+    workspace = _workspace(profile=profile)
+    try:
+        months = month_range(workspace, first, last)
+        workspace.reference.scope(tuple(metal or ()))
+        workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
+    except (SettingsError, ReferenceError) as error:
+        _fail(str(error), 2)
+    _banner(workspace)
+    begun = time.monotonic()
+    with err.status(f"{months[0]} to {months[1]}: starting") as status:
+
+        def report(step: str, state: str) -> None:
+            if state == "started":
+                status.update(f"{months[0]} to {months[1]}: {step.replace('__', ' ')}")
+            elif state == "failed":
+                err.print(f"failed: {step.replace('__', ' ')}", style="red")
+
+        try:
+            outcome = run_job(workspace, FULL_RUN, *months, report)
+        except WriterBusyError as error:
+            _fail(str(error), 1)
+    seconds = time.monotonic() - begun
+    if (workspace.published / "marts.duckdb").is_file():
+        _print_signals(workspace, _read_signals(workspace.published / "marts.duckdb", None), as_json=False)
+        _print_release(workspace)
+    err.print(f"{months[0]} to {months[1]} in {seconds:.1f} s, run {outcome.run_id}")
+    if not outcome.success:
+        _fail("\n".join(outcome.problems) or "the run failed; see the UI (make ui) for its events", 1)
+
+
+@app.command()
+def signals(
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TS", help="A moment in UTC, ISO.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The latest published signals, or those of a past moment."""
+    workspace = _workspace()
+    moment = None
+    if as_of is not None:
+        try:
+            moment = datetime.fromisoformat(as_of)
+        except ValueError:
+            _fail(f"--as-of {as_of!r} is no ISO time: write for example 2026-01-13T18:00:00Z", 2)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    database = workspace.published / "marts.duckdb"
+    if not database.is_file():
+        _fail("nothing is published yet: run `tightness run` first", 1)
+    _print_signals(workspace, _read_signals(database, moment), as_json)
+
+
+def _read_signals(database: Path, moment: datetime | None) -> list[dict[str, Any]]:
+    """The newest row of each signal, at or before a moment and as computed by then where one is given."""
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True) as connection:
+        cursor = connection.execute(
+            """
+            select signal_id, as_of_date, value, unit, score, state, direction, quality, state_since, knowledge_ts_max
+            from signals.signals
+            where as_of_ts <= coalesce(?::timestamptz, 'infinity'::timestamptz)
+            qualify row_number() over (
+                partition by signal_id, metal, region order by as_of_ts desc, signal_version desc, revision_no desc
+            ) = 1
+            order by signal_id
+            """,
+            [moment],
+        )
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _print_signals(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> None:
+    synthetic = bool(_manifest(workspace).get("synthetic"))
+    if as_json:
+        sys.stdout.write(json.dumps({"synthetic": synthetic, "signals": rows}, default=str, indent=1) + "\n")
+        return
+    table = Table(title="Signals" + (" (SYNTHETIC DEMO DATA)" if synthetic else ""), title_justify="left")
+    for name, right in [("signal", False), ("day", False), ("value", True), ("unit", False), ("score", True),
+                        ("state", False), ("since", False), ("quality", False)]:
+        table.add_column(name, justify="right" if right else "left", no_wrap=name in {"signal", "day"})
+    arrows = {1: "▲", 0: "", -1: "▼"}
+    for row in rows:
+        value = "" if row["value"] is None else f"{row['value']:,.4g}" if abs(row["value"]) < 1000 else f"{row['value']:,.0f}"
+        score = "" if row["score"] is None else f"{row['score']:.2f}"
+        table.add_row(
+            row["signal_id"], str(row["as_of_date"]), value, row["unit"], score,
+            f"{row['state'] or ''} {arrows[row['direction']]}".strip(),
+            str(row["state_since"] or ""), row["quality"],
+            style=None if row["quality"] == "OK" else "dim",
+        )
+    out.print(table)
+
+
+def _manifest(workspace: Any) -> dict[str, Any]:
+    path = workspace.published / "manifest.json"
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def _print_release(workspace: Any) -> None:
+    manifest = _manifest(workspace)
+    out.print(f"release   {manifest.get('release_id')}", highlight=False)
+    for label, name in [("database", "marts.duckdb"), ("Parquet", "parquet"), ("manifest", "manifest.json")]:
+        out.print(f"{label:9} {workspace.published / name}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Settings, keys, sources, locks, disk, versions, and what is known to be wrong."""
+    from pipelines.doctor import diagnose
+
+    workspace = _workspace()
+    findings = diagnose(workspace)
+    if as_json:
+        sys.stdout.write(json.dumps([finding.__dict__ for finding in findings], default=str, indent=1) + "\n")
+    else:
+        table = Table(title="Doctor", title_justify="left")
+        for name in ("what", "state", "detail"):
+            table.add_column(name, overflow="fold")
+        styles = {"ok": "green", "warn": "yellow", "bad": "red"}
+        for finding in findings:
+            table.add_row(finding.what, f"[{styles[finding.state]}]{finding.state}[/]", finding.detail)
+        out.print(table)
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

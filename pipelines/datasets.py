@@ -1,0 +1,42 @@
+"""The registry: which sources feed a dataset, in the order in which they are believed. Adding a dataset is a line here.
+
+Of several sources the first that has rows for a series and month gives them. A user's drop file stands before all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.base import Spec
+from schemas.datasets import DATASETS
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One dataset and what feeds it."""
+
+    name: str
+    sources: tuple[str, ...]  # modules of pipelines.sources, first believed first
+    droppable: bool = True
+
+    @property
+    def spec(self) -> Spec:
+        """The dataset's schema."""
+        return DATASETS[self.name]
+
+
+FEEDS: dict[str, Feed] = {
+    feed.name: feed
+    for feed in (
+        Feed("prices", ("westmetall",)),
+        Feed("stocks", ("westmetall",)),
+        Feed("spreads", ("westmetall",)),
+        Feed("off_warrant", ()),
+        Feed("exports", ("customs",)),
+        Feed("rates", ("nyfed", "fred")),
+        Feed("fx", ("ecb",)),
+        Feed("power", ("energy_charts", "entsoe")),
+        Feed("costs", ()),
+        Feed("benchmark_prices", ("worldbank",), droppable=False),
+    )
+}

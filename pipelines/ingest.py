@@ -1,0 +1,356 @@
+"""The way of one observation, from archived payloads to the lake: parse, filter, time, validate, append.
+
+Dagster's assets call this and report what it returns; nothing here knows Dagster. What fails is kept as a `Failure`
+with its months, and everything else still lands (CONTRACT section 8).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from pipelines.calendar import release_times
+from pipelines.datasets import FEEDS, Feed
+from pipelines.lake.quarantine import Quarantine
+from pipelines.lake.store import Lake, Written
+from pipelines.lake.validate import SchemaMismatch, validate
+from pipelines.reference import ReferenceTables
+from pipelines.sources import SOURCES
+from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, Scope, SourceError
+from pipelines.transports.archive import Archive
+from pipelines.transports.base import Transport
+from pipelines.transports.drop import DropError, parse_drop
+from schemas.base import columns_of
+
+DROP = "drop"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that could not be had or read, and the months that miss it."""
+
+    source: str
+    request: str
+    months: tuple[str, ...]
+    message: str
+
+
+@dataclass
+class FetchReport:
+    """What a source was asked and what it answered."""
+
+    requests: int = 0
+    payloads: int = 0
+    bytes: int = 0
+    no_data: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass
+class IngestReport:
+    """What became of a dataset's months."""
+
+    rows_read: int = 0
+    months_unchanged: int = 0
+    written: list[Written] = field(default_factory=list)
+    rejected: pd.DataFrame = field(default_factory=pd.DataFrame)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def new(self) -> int:
+        """Observations seen for the first time."""
+        return sum(part.new for part in self.written)
+
+    @property
+    def revised(self) -> int:
+        """Vintages added to observations that were there."""
+        return sum(part.revised for part in self.written)
+
+
+def fetch(
+    source: str, months: Sequence[pd.Period], scope: Scope, transport: Transport, archive: Archive, now: datetime
+) -> FetchReport:
+    """Asks a source everything that these months need, each request once, and archives the answers by hash."""
+    report = FetchReport()
+    for request, needed_by in _requests(source, months, scope).items():
+        report.requests += 1
+        try:
+            payloads = transport.fetch(request)
+        except NoData:
+            archive.record_no_data(request, now)
+            report.no_data += 1
+        except SourceError as error:
+            archive.record_error(request, str(error), now)
+            report.failures.append(Failure(source, request.name, needed_by, str(error)))
+        else:
+            archive.record(request, payloads)
+            report.payloads += len(payloads)
+            report.bytes += sum(len(payload.body) for payload in payloads)
+    return report
+
+
+def _requests(source: str, months: Sequence[pd.Period], scope: Scope) -> dict[Request, tuple[str, ...]]:
+    needed_by: dict[Request, list[str]] = {}
+    for month in months:
+        for request in SOURCES[source].requests(month, scope):
+            needed_by.setdefault(request, []).append(str(month))
+    return {request: tuple(named) for request, named in needed_by.items()}
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """Everything that turning payloads into stored observations needs."""
+
+    lake: Lake
+    archive: Archive
+    quarantine: Quarantine
+    reference: ReferenceTables
+    scope: Scope
+    now: datetime
+    use_sources: bool = True  # False in the drop profile
+
+    def run(self, name: str, months: Sequence[pd.Period], dropped: Sequence[Payload] = ()) -> IngestReport:
+        """Brings these months of a dataset up to what the archive and the drop files say.
+
+        Months whose payloads, rules and code are those of their last ingestion are left out before anything is parsed.
+        """
+        feed = FEEDS[name]
+        report = IngestReport()
+        wanted = {str(month) for month in months}
+        sources = self._source_payloads(feed, months, report)
+        todo, digests = self._changed_months(feed, wanted, sources, dropped)
+        report.months_unchanged = len(wanted) - len(todo)
+        if not todo:
+            return report
+
+        quarantined: list[pd.DataFrame] = []
+        frames: list[pd.DataFrame] = []
+        for rank, (payload, needed_by) in enumerate(sources):
+            if not todo.isdisjoint(needed_by):
+                part = self._read(feed, payload, todo, report, quarantined, needed_by)
+                frames.extend([part.assign(rank=feed.sources.index(payload.request.source), order=rank)] if len(part) else [])
+        combined = _first_believed(feed, frames)
+        for payload in dropped:
+            part = self._read_drop(feed, payload, todo, report, quarantined, wanted)
+            combined.extend([part] if len(part) else [])
+        if combined:
+            self._store(feed, pd.concat(combined, ignore_index=True), report)
+        self._put_aside(feed, quarantined, report)
+        failed = {month for failure in report.failures for month in failure.months}
+        self._remember(feed, {month: digest for month, digest in digests.items() if month not in failed})
+        return report
+
+    # --- what is there
+
+    def _source_payloads(
+        self, feed: Feed, months: Sequence[pd.Period], report: IngestReport
+    ) -> list[tuple[Payload, tuple[str, ...]]]:
+        found: list[tuple[Payload, tuple[str, ...]]] = []
+        if not self.use_sources:
+            return found
+        for source in feed.sources:
+            for request, needed_by in _requests(source, months, self.scope).items():
+                receipt = self.archive.receipt(request.source, request.name)
+                if receipt is None:
+                    continue
+                if receipt.error:
+                    report.failures.append(Failure(source, request.name, needed_by, receipt.error["message"]))
+                found.extend((payload, needed_by) for payload in self.archive.load(request))
+        return found
+
+    def _changed_months(
+        self, feed: Feed, wanted: set[str], sources: list[tuple[Payload, tuple[str, ...]]], dropped: Sequence[Payload]
+    ) -> tuple[set[str], dict[str, str]]:
+        rules = hashlib.sha256((_code_fingerprint() + self.reference.sha256).encode())
+        for payload in dropped:
+            rules.update(payload.request.name.encode() + _sha(payload).encode())
+        digests = {}
+        by_month: dict[str, list[str]] = {month: [] for month in wanted}
+        for payload, needed_by in sources:
+            for month in needed_by:
+                by_month[month].append(f"{payload.request.name} {_sha(payload)}")
+        for month, held in by_month.items():
+            digests[month] = hashlib.sha256("\n".join([rules.hexdigest(), *held]).encode()).hexdigest()
+        known = _read_json(self._ledger(feed))
+        return {month for month, digest in digests.items() if known.get(month) != digest}, digests
+
+    def _ledger(self, feed: Feed) -> Path:
+        return self.lake.root / feed.name / "_ingested.json"
+
+    def _remember(self, feed: Feed, digests: dict[str, str]) -> None:
+        from filelock import FileLock
+
+        path = self._ledger(feed)
+        with FileLock(path.with_suffix(".lock")):
+            write_json(path, {**_read_json(path), **digests})
+
+    # --- reading
+
+    def _read(
+        self, feed: Feed, payload: Payload, todo: set[str], report: IngestReport,
+        quarantined: list[pd.DataFrame], needed_by: tuple[str, ...],
+    ) -> pd.DataFrame:
+        source = SOURCES[payload.request.source]
+        try:
+            parsed = _parse(payload, self.scope)
+            frame = parsed.frames.get(feed.name, pd.DataFrame())
+            quarantined.append(_unreadable(feed, payload, parsed.rejected))
+            if frame.empty:
+                return frame
+            frame = frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(todo)]
+            report.rows_read += len(frame)
+            checked = validate(feed.name, frame)
+        except NoData:
+            return pd.DataFrame()
+        except (SourceError, SchemaMismatch) as error:
+            report.failures.append(Failure(payload.request.source, payload.request.name, needed_by, str(error)))
+            return pd.DataFrame()
+        quarantined.append(_broken(feed, payload, checked.rejected))
+        return self._timed(feed, checked.good, payload, source.LICENCE)
+
+    def _read_drop(
+        self, feed: Feed, payload: Payload, todo: set[str], report: IngestReport,
+        quarantined: list[pd.DataFrame], wanted: set[str],
+    ) -> pd.DataFrame:
+        try:
+            parsed = parse_drop(feed.name, payload.request.name, payload.body)
+            frame = parsed.frames[feed.name]
+            months = frame[feed.spec.period].dt.strftime("%Y-%m")
+            frame = frame[months.isin(todo)]
+            report.rows_read += len(frame)
+            checked = validate(feed.name, frame)
+        except (DropError, SchemaMismatch) as error:
+            report.failures.append(Failure(DROP, payload.request.name, tuple(sorted(wanted)), str(error)))
+            return pd.DataFrame()
+        quarantined.append(_broken(feed, payload, checked.rejected))
+        return self._timed(feed, checked.good, payload, "BYO")
+
+    def _timed(self, feed: Feed, frame: pd.DataFrame, payload: Payload, licence: str) -> pd.DataFrame:
+        """Adds the bitemporal columns. Known at the publisher's or user's own time, else by the release calendar; but
+        never later than it was captured."""
+        if frame.empty:
+            return frame
+        period_end = frame[feed.spec.period]
+        source = payload.request.source
+        known = release_times(period_end, feed.name, source, self.reference["release_calendar"])
+        captured = pd.Timestamp(payload.captured_at).tz_convert("UTC").as_unit("us")
+        if source != DROP:
+            earlier = known["knowledge_ts"] > captured
+            known.loc[earlier, "knowledge_ts"] = captured
+            known.loc[earlier, "knowledge_basis"] = "OBSERVED"
+        stated = frame["knowledge_ts"] if "knowledge_ts" in frame else pd.Series(pd.NaT, index=frame.index)
+        is_stated = stated.notna()
+        known.loc[is_stated, "knowledge_ts"] = stated[is_stated]
+        known.loc[is_stated, "knowledge_basis"] = "OBSERVED"
+        start = period_end
+        if "period_months" in frame:
+            months = period_end.dt.to_period("M") - (frame["period_months"] - 1)
+            start = months.dt.to_timestamp()
+        elif feed.spec.cadence == "monthly":
+            start = period_end.dt.to_period("M").dt.to_timestamp()
+        return frame.assign(
+            obs_start=start,
+            obs_end=period_end,
+            knowledge_ts=known["knowledge_ts"],
+            knowledge_basis=known["knowledge_basis"],
+            source=source,
+            payload_sha256=_sha(payload),
+            licence_class=licence,
+            explicit_knowledge=is_stated,
+            captured_ts=captured,
+        )
+
+    # --- writing
+
+    def _store(self, feed: Feed, frame: pd.DataFrame, report: IngestReport) -> None:
+        """Appends capture by capture, oldest first, so that what an earlier capture said is an earlier vintage."""
+        captures = frame.pop("captured_ts")
+        for captured, part in frame.groupby(captures, sort=True):
+            report.written.extend(self.lake.append(feed.name, part, ingest_ts=pd.Timestamp(captured).to_pydatetime()))
+
+    def _put_aside(self, feed: Feed, quarantined: list[pd.DataFrame], report: IngestReport) -> None:
+        parts = [part for part in quarantined if len(part)]
+        if parts:
+            report.rejected = pd.concat(parts, ignore_index=True)
+            self.quarantine.put(feed.name, report.rejected, self.now)
+
+
+def _first_believed(feed: Feed, frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Of several sources the first with rows for a series and month gives them; the others are left out there."""
+    if not frames:
+        return []
+    everything = pd.concat(frames, ignore_index=True)
+    month = everything[feed.spec.period].dt.to_period("M")
+    by = [month] if feed.spec.entity is None else [month, everything[feed.spec.entity]]
+    best = everything.groupby(by)["rank"].transform("min")
+    return [everything[everything["rank"] == best].drop(columns=["rank", "order"])]
+
+
+@lru_cache(maxsize=64)
+def _parse(payload: Payload, scope: Scope) -> Parsed:
+    # Three datasets read the same exchange page: it is parsed once a run.
+    return SOURCES[payload.request.source].parse(payload, scope)
+
+
+@lru_cache(maxsize=4096)
+def _sha(payload: Payload) -> str:
+    return hashlib.sha256(payload.body).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _code_fingerprint() -> str:
+    """Identifies the code that turns payloads into rows: when it changes, payloads are read again."""
+    import schemas
+
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    rooms: Iterable[Path] = [*(here / "sources").glob("*.py"), *Path(schemas.__file__).parent.glob("*.py")]
+    files = [Path(__file__), here / "calendar.py", here / "transports" / "drop.py", *(here / "lake").glob("*.py")]
+    for path in sorted([*rooms, *files]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _unreadable(feed: Feed, payload: Payload, rejected: list[Rejected]) -> pd.DataFrame:
+    rows = [(r.where, r.raw, r.reason) for r in rejected if r.dataset == feed.name]
+    return _aside(feed, payload, pd.DataFrame(rows, columns=["where", "raw", "reason"]))
+
+
+def _broken(feed: Feed, payload: Payload, rejected: pd.DataFrame) -> pd.DataFrame:
+    if rejected.empty:
+        return pd.DataFrame()
+    where = "row " + (rejected["row"] + 1).astype(str)
+    return _aside(feed, payload, pd.DataFrame({"where": where, "raw": rejected["raw"], "reason": rejected["reason"]}))
+
+
+def _aside(feed: Feed, payload: Payload, rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(
+        dataset=feed.name,
+        source=payload.request.source,
+        payload_sha256=_sha(payload),
+        period=payload.request.period or payload.request.name,
+    )
+
+
+def _read_json(path: Path) -> dict[str, str]:
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes JSON aside and moves it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.tmp")
+    aside.write_text(json.dumps(content, indent=1, sort_keys=True, default=str))
+    aside.replace(path)
+
+
+def value_columns(name: str) -> Iterator[str]:
+    """The value columns of a dataset, in the schema's order."""
+    yield from columns_of(FEEDS[name].spec.model)

@@ -1,0 +1,33 @@
+"""The Dagster instance of the project: `.dagster` under the root unless DAGSTER_HOME says otherwise."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from pipelines.settings import PROJECT
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+def prepare_home() -> None:
+    """Sets DAGSTER_HOME and the event batch size where they are not set, and puts the instance's settings there."""
+    from pipelines.event_log import BATCH_SIZE
+
+    os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster"))
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
+    home = os.environ["DAGSTER_HOME"]
+    os.makedirs(home, exist_ok=True)
+    target = os.path.join(home, "dagster.yaml")
+    if not os.path.exists(target):
+        shutil.copyfile(PROJECT / "dagster.yaml", target)
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The instance that the UI shows as well."""
+    import dagster as dg
+
+    prepare_home()
+    return dg.DagsterInstance.get()

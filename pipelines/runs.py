@@ -1,0 +1,100 @@
+"""Runs a job of the definitions in this process: what the command line and the benchmarks call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipelines.calendar import month_of
+from pipelines.settings import SettingsError
+from pipelines.workspace import FIRST_MONTH, Workspace
+
+Report = Callable[[str, str], None]  # step, what became of it
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended; `problems` names each failed step with its reason."""
+
+    run_id: str
+    success: bool
+    problems: list[str]
+
+
+def month_range(workspace: Workspace, first: str | None, last: str | None) -> tuple[str, str]:
+    """The months of a run: all that the product keeps unless the user says otherwise. SettingsError when they cannot be."""
+    import pandas as pd
+
+    end = month_of(workspace.now)
+    given = {"--from": first or FIRST_MONTH, "--to": last or end}
+    for option, value in given.items():
+        try:
+            month = pd.Period(value, "M")
+        except ValueError:
+            month = None
+        if month is None or str(month) != value:
+            raise SettingsError(f"{option} {value!r} is not a month: write YYYY-MM, for example 2024-05")
+        if not pd.Period(FIRST_MONTH, "M") <= month <= pd.Period(end, "M"):
+            raise SettingsError(f"{option} {value} lies outside {FIRST_MONTH} to {end}, the months there are")
+    if given["--from"] > given["--to"]:
+        raise SettingsError(f"--from {given['--from']} lies after --to {given['--to']}")
+    return given["--from"], given["--to"]
+
+
+def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: Report | None = None) -> RunOutcome:
+    """Runs a job over a range of months on the project's instance, in this process."""
+    import logging
+
+    from dagster import DagsterEventType
+    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+    from pipelines.definitions import build_defs
+    from pipelines.instance import open_instance
+
+    # The run's story is in the event log; on the terminal only what the command prints.
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    with open_instance() as instance:
+        from pipelines.assets.resources import WorkspaceResource
+
+        settings = workspace.settings
+        resource = WorkspaceResource(
+            profile=settings.profile, data_dir=str(settings.data), now=workspace.now.isoformat()
+        )
+        job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
+        events = {
+            DagsterEventType.STEP_START: "started",
+            DagsterEventType.STEP_SUCCESS: "done",
+            DagsterEventType.STEP_FAILURE: "failed",
+            DagsterEventType.STEP_SKIPPED: "skipped",
+        }
+
+        class Teller(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                meta = getattr(record, "dagster_event", None)
+                if report and meta is not None and meta.event_type in events and meta.step_key:
+                    report(meta.step_key, events[meta.event_type])
+
+        teller = Teller()
+        logging.getLogger("dagster").addHandler(teller)
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                raise_on_error=False,
+                tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+            )
+        finally:
+            logging.getLogger("dagster").removeHandler(teller)
+        problems = [
+            _reason(event.event_specific_data.error)
+            for event in result.all_events
+            if event.event_type == DagsterEventType.STEP_FAILURE
+        ]
+        return RunOutcome(result.run_id, result.success, problems)
+
+
+def _reason(error: object) -> str:
+    """The user's sentence of a step's error: the innermost cause, without Dagster's wrapping."""
+    while getattr(error, "cause", None) is not None:
+        error = error.cause  # type: ignore[attr-defined]
+    text = str(getattr(error, "message", error)).strip()
+    return text.split(": ", 1)[1] if text.startswith(("dagster.", "pipelines.", "dagster_")) and ": " in text else text

@@ -1,0 +1,274 @@
+"""What a release says of itself: rows and hashes of every table, where it comes from, what changed since the last.
+
+Hashes are of the values, not of the bytes on disk: row order, file layout and compression do not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+import duckdb
+
+SCHEMAS = ("marts", "signals")
+STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open; the 2.0 default is closed to 1.x
+ISO = "%Y-%m-%dT%H:%M:%SZ"
+PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "metal-tightness", "pandas", "pandera", "pyarrow")
+SYNTHETIC_NOTE = "Synthetic demo data from a generated market: not prices or stocks of any real one."
+
+# What differs between two runs that publish the same; everything else in the manifest makes a new release.
+PER_RUN = {"release_id", "previous_release_id", "computed_ts", "difference", "files"}
+
+Name = tuple[str, str]  # schema, table
+Manifest = dict[str, Any]  # manifest.json, CONTRACT section 6
+
+
+class ManifestBase(TypedDict):
+    """What the run knows and the files do not. No paths and no keys: it is published as it stands."""
+
+    profile: str
+    computed_ts: str  # ISO, UTC
+    git_commit: str | None
+    inputs: dict[str, str]  # hash of each input by its name
+    knowledge_ts_max: NotRequired[str]  # ISO, UTC; found in the tables when left out
+
+
+class TableDiff(TypedDict):
+    """Rows by key, from the old release to the new. `changed` and its columns count rows that both have."""
+
+    added: int
+    removed: int
+    changed: int
+    changed_columns: dict[str, int]
+    columns_added: list[str]
+    columns_removed: list[str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One table as it is: its columns (name to DuckDB type, in order), row count and hash of its values."""
+
+    columns: dict[str, str]
+    rows: int
+    content_sha256: str
+
+
+def identifier(*parts: str) -> str:
+    """A quoted SQL name: `identifier("marts", "t")` is `"marts"."t"`."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def literal(text: object) -> str:
+    """A quoted SQL string."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """The one row of a query that has exactly one."""
+    row = con.execute(sql).fetchone()
+    assert row is not None
+    return row
+
+
+def reader() -> duckdb.DuckDBPyConnection:
+    """An in-memory connection to attach files to; instants are written in UTC whatever the machine's zone."""
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    return con
+
+
+def tables_in(con: duckdb.DuckDBPyConnection, database: str) -> dict[Name, dict[str, str]]:
+    """Tables and views of the published schemas: columns by name with their types, all in order."""
+    found: dict[Name, dict[str, str]] = {}
+    for schema, table, column, data_type in con.execute(
+        "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+        f"where database_name = {literal(database)} and schema_name in {SCHEMAS} order by 1, 2, column_index"
+    ).fetchall():
+        found.setdefault((schema, table), {})[column] = data_type
+    return found
+
+
+def table_facts(con: duckdb.DuckDBPyConnection, database: str, name: Name, columns: Mapping[str, str]) -> Facts:
+    """Row count and content hash of a table: SHA-256 over the sorted hashes of its rows, so their order is free."""
+    values = ", ".join(identifier(column) for column in columns)
+    rows, content = one(
+        con,
+        "select count(*), sha256(coalesce(string_agg(h, '' order by h), '')) "
+        f"from (select md5(cast(json_array({values}) as varchar)) as h from {identifier(database, *name)})",
+    )
+    return Facts(dict(columns), rows, content)
+
+
+def knowledge_ts_max(con: duckdb.DuckDBPyConnection, database: str, tables: Mapping[Name, Facts]) -> str | None:
+    """The latest `knowledge_ts_max` of all tables that have the column: ISO, UTC. None where none has a value."""
+    latest = [
+        one(con, f"select strftime(max(knowledge_ts_max)::timestamp, '{ISO}') from {identifier(database, *name)}")[0]
+        for name, facts in tables.items()
+        if "knowledge_ts_max" in facts.columns
+    ]
+    return max((value for value in latest if value is not None), default=None)
+
+
+def packages() -> dict[str, str | None]:
+    """Installed versions of the packages that shape the result; None for one that is not installed."""
+    found: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def describe(
+    base: ManifestBase,
+    tables: Mapping[Name, Facts],
+    keys: Mapping[Name, tuple[str, ...]],
+    comments: Mapping[Name, Mapping[str, str]],
+    *,
+    synthetic: bool,
+    known: str | None,
+) -> Manifest:
+    """The part of the manifest that the content and the run decide: all but the release's id, files and difference."""
+    return {
+        "release_id": None,
+        "previous_release_id": None,
+        "computed_ts": base["computed_ts"],
+        "profile": base["profile"],
+        "synthetic": synthetic,
+        "note": SYNTHETIC_NOTE if synthetic else "",
+        "knowledge_ts_max": known,
+        "git_commit": base["git_commit"],
+        "packages": packages(),
+        "storage_version": STORAGE_VERSION,
+        "inputs": dict(sorted(base["inputs"].items())),
+        "tables": {
+            ".".join(name): {
+                "rows": facts.rows,
+                "content_sha256": facts.content_sha256,
+                "schema_sha256": _digest([list(facts.columns.items()), dict(comments[name])]),
+                "key": list(keys.get(name, ())),
+            }
+            for name, facts in tables.items()
+        },
+        "files": {},
+        "difference": None,
+    }
+
+
+def same_content(old: Manifest, new: Manifest) -> bool:
+    """True when publishing `new` after `old` would change nothing that a reader can see but the time of the run."""
+    return {k: v for k, v in old.items() if k not in PER_RUN} == {k: v for k, v in new.items() if k not in PER_RUN}
+
+
+def content_id(manifest: Manifest) -> str:
+    """Eight hex digits for what `same_content` compares."""
+    return _digest({k: v for k, v in manifest.items() if k not in PER_RUN})[:8]
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """A manifest from its file; None when there is none or it cannot be read (then all is published anew)."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and "release_id" in manifest else None
+
+
+def diff_releases(old_db: Path, new_db: Path, keys: Mapping[Name, tuple[str, ...]]) -> dict[str, TableDiff]:
+    """Row-level difference of two published databases, by `schema.table`.
+
+    Rows are matched by the table's key. Where there is no key, or a side lacks one of its columns, whole rows are
+    matched and none counts as changed. A table that one side lacks has all its rows added or removed. Rows that share
+    a key are matched in order. Raises `duckdb.Error` when a file cannot be opened.
+    """
+    with reader() as con:
+        con.execute(f"attach {literal(old_db)} as old (read_only); attach {literal(new_db)} as new (read_only)")
+        old, new = tables_in(con, "old"), tables_in(con, "new")
+        return {
+            ".".join(name): _diff_table(con, name, old.get(name), new.get(name), keys.get(name, ()))
+            for name in sorted(old.keys() | new.keys())
+        }
+
+
+def _diff_table(
+    con: duckdb.DuckDBPyConnection,
+    name: Name,
+    old: Mapping[str, str] | None,
+    new: Mapping[str, str] | None,
+    key: tuple[str, ...],
+) -> TableDiff:
+    if old is None or new is None:
+        rows = one(con, f"select count(*) from {identifier('old' if new is None else 'new', *name)}")[0]
+        return _diff(added=rows if old is None else 0, removed=rows if new is None else 0)
+    common = [column for column in new if column in old]
+    by = list(key) if key and set(key) <= set(common) else common
+    values = [column for column in common if column not in by]
+    columns_added = [column for column in new if column not in old]
+    columns_removed = [column for column in old if column not in new]
+    if not common:
+        removed, added = (one(con, f"select count(*) from {identifier(side, *name)}")[0] for side in ("old", "new"))
+        return _diff(added=added, removed=removed, columns_added=columns_added, columns_removed=columns_removed)
+
+    def side(database: str) -> str:
+        # A type that changed is compared as text; a key that is not unique still pairs its rows one to one.
+        chosen = ", ".join(
+            identifier(c) if old[c] == new[c] else f"cast({identifier(c)} as varchar) as {identifier(c)}"
+            for c in common
+        )
+        return (
+            f"(select {chosen}, true as {_HERE}, row_number() over "
+            f"(partition by {_list(by)} order by {_list(values or by)}) as {_NTH} from {identifier(database, *name)})"
+        )
+
+    match = " and ".join(f"o.{c} is not distinct from n.{c}" for c in [*map(identifier, by), _NTH])
+    differs = [f"(o.{_HERE} and n.{_HERE} and o.{c} is distinct from n.{c})" for c in map(identifier, values)]
+    added, removed, changed, *by_column = one(
+        con,
+        f"select count_if(o.{_HERE} is null), count_if(n.{_HERE} is null), "
+        + ", ".join(f"count_if({condition})" for condition in [" or ".join(differs) or "false", *differs])
+        + f" from {side('old')} as o full join {side('new')} as n on {match}",
+    )
+    return _diff(
+        added=added,
+        removed=removed,
+        changed=changed,
+        changed_columns={c: n for c, n in zip(values, by_column, strict=True) if n},
+        columns_added=columns_added,
+        columns_removed=columns_removed,
+    )
+
+
+_HERE, _NTH = identifier("row is there"), identifier("nth row of its key")
+
+
+def _diff(
+    *,
+    added: int = 0,
+    removed: int = 0,
+    changed: int = 0,
+    changed_columns: dict[str, int] | None = None,
+    columns_added: list[str] | None = None,
+    columns_removed: list[str] | None = None,
+) -> TableDiff:
+    return {
+        "added": added,
+        "removed": removed,
+        "changed": changed,
+        "changed_columns": changed_columns or {},
+        "columns_added": columns_added or [],
+        "columns_removed": columns_removed or [],
+    }
+
+
+def _list(columns: Iterable[str]) -> str:
+    return ", ".join(identifier(column) for column in columns)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,176 @@
+"""The folders and parts of one run, made from the settings: what Dagster's assets and the command line both open."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from pipelines.ingest import Failure, Ingestion, write_json
+from pipelines.lake.quarantine import Quarantine
+from pipelines.lake.store import Lake
+from pipelines.reference import ReferenceTables, load_reference
+from pipelines.settings import PROJECT, Settings, SettingsError, load_settings
+from pipelines.sources.base import Scope
+from pipelines.transports.archive import Archive
+from pipelines.transports.base import Transport
+from pipelines.warehouse.lock import writer_lock
+from schemas.datasets import DATASETS
+
+FIRST_MONTH = "2008-01"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One run's view of the data folder. Cheap to make; parts open when they are first used."""
+
+    settings: Settings
+
+    @classmethod
+    def open(cls, **overrides: object) -> Workspace:
+        """From the environment, with overrides. Raises `SettingsError` or `ReferenceError` with one clear line."""
+        return cls(load_settings(**overrides))
+
+    @cached_property
+    def now(self) -> datetime:
+        """The clock, read once a run."""
+        return self.settings.clock()
+
+    @cached_property
+    def reference(self) -> ReferenceTables:
+        """Validated reference tables."""
+        return load_reference(self.settings.reference)
+
+    @cached_property
+    def scope(self) -> Scope:
+        """Metals and zones of the run."""
+        return self.reference.scope()
+
+    @property
+    def warehouse(self) -> Path:
+        """The writer's private database. Its name is part of dbt's manifest."""
+        return self.settings.data / "warehouse" / "warehouse.duckdb"
+
+    @property
+    def reference_copies(self) -> Path:
+        """Reference tables as dbt reads them."""
+        return self.settings.data / "warehouse" / "reference"
+
+    @property
+    def published(self) -> Path:
+        """What readers open."""
+        return self.settings.data / "published"
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake, with every dataset's schema file there."""
+        self._claim_for_one_kind_of_data()
+        lake = Lake(self.settings.data / "lake")
+        lake.ensure(DATASETS)
+        return lake
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archived payloads."""
+        return Archive(self.settings.data / "raw")
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        """Rejected rows with their reasons."""
+        return Quarantine(self.settings.data / "quarantine")
+
+    def transport(self) -> Transport | None:
+        """Who answers the sources' requests; None in the drop profile."""
+        if self.settings.profile == "demo":
+            from pipelines.transports.demo import DemoTransport
+
+            return DemoTransport(self.now, self.scope)
+        if self.settings.profile == "live":
+            from pipelines.transports.http import HttpTransport
+
+            return HttpTransport(self.settings.clock, self.settings.secrets())
+        if self.settings.profile == "replay":
+            from pipelines.transports.replay import ReplayTransport
+
+            assert self.settings.replay is not None  # load_settings has refused the profile without it
+            return ReplayTransport(self.settings.replay, self.now)
+        return None
+
+    def ingestion(self) -> Ingestion:
+        """What turns archived payloads into stored observations."""
+        return Ingestion(
+            lake=self.lake, archive=self.archive, quarantine=self.quarantine, reference=self.reference,
+            scope=self.scope, now=self.now, use_sources=self.settings.profile != "drop",
+        )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the writer's lock: one process at a time writes the warehouse and the publication."""
+        with writer_lock(self.settings.data, self.settings.lock_timeout_s):
+            yield
+
+    # --- what failed, kept until it is mended
+
+    def note_failures(self, part: str, months: list[str], failures: list[Failure]) -> None:
+        """Replaces what is known to be wrong with these months of a dataset or source."""
+        path = self._health / f"{part}.json"
+        kept = [f for f in self.failures(part) if not set(f.months) <= set(months)]
+        write_json(path, [{**f.__dict__, "months": list(f.months)} for f in [*kept, *failures]])
+
+    def failures(self, part: str | None = None) -> list[Failure]:
+        """What is known to be wrong, by part or altogether."""
+        paths = [self._health / f"{part}.json"] if part else sorted(self._health.glob("*.json"))
+        return [
+            Failure(entry["source"], entry["request"], tuple(entry["months"]), entry["message"])
+            for path in paths
+            if path.is_file()
+            for entry in json.loads(path.read_text())
+        ]
+
+    @property
+    def _health(self) -> Path:
+        return self.settings.data / "warehouse" / "health"
+
+    def _claim_for_one_kind_of_data(self) -> None:
+        """Generated and real numbers never meet in one lake."""
+        mark = self.settings.data / "lake" / "KIND"
+        kind = "synthetic" if self.settings.synthetic else "real"
+        if not mark.is_file():
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.write_text(kind + "\n")
+        held = mark.read_text().strip()
+        if held != kind:
+            raise SettingsError(
+                f"TIGHTNESS_PROFILE={self.settings.profile!r} brings {kind} data, but TIGHTNESS_DATA_DIR holds {held} "
+                "data: set another TIGHTNESS_DATA_DIR, or empty this one (make clean)"
+            )
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Package version and, in a git checkout, the commit."""
+    commit = git_commit()
+    return version("metal-tightness") + (f"+{commit[:12]}" if commit else "")
+
+
+@lru_cache(maxsize=1)
+def git_commit() -> str | None:
+    """The checked-out commit; None outside a git checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(PROJECT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def calendar_end(now: datetime) -> datetime:
+    """How far the trading calendar must reach: power is known a day ahead, prompts lie three months ahead."""
+    return now + timedelta(days=7)

@@ -1,0 +1,116 @@
+"""A published file opens in the oldest driver that the contract names, in a 1.x of today, and in the locked one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.warehouse.publish import publish
+
+PRICES, LATEST = ("marts", "price_daily"), ("signals", "signals_latest")
+COMMENTS = {
+    PRICES: {
+        "": "Prices by day",
+        "metal": "Metal",
+        "obs_date": "Day",
+        "cash_usd_t": "Cash price [USD/t]",
+        "up": "Rose",
+    },
+    LATEST: {"": "Newest signal", "signal_id": "Name", "n": "Count", "knowledge_ts_max": "Known since [UTC]"},
+}
+READ = """
+import json, sys, duckdb
+con = duckdb.connect()
+con.execute(f"set TimeZone = 'UTC'; attach '{sys.argv[1]}' as tightness (read_only); use tightness")
+one = lambda sql: [str(value) for value in con.execute(sql).fetchone()]
+print(json.dumps({
+    "version": duckdb.__version__,
+    "row": one("select metal, obs_date, cash_usd_t, up from marts.price_daily order by obs_date desc limit 1"),
+    "instant": one("select signal_id, n, cast(knowledge_ts_max as varchar) from signals.signals_latest"),
+    "counts": one("select (select count(*) from marts.price_daily), (select count(*) from signals.signals_latest)"),
+    "comment": one("select comment from duckdb_tables() where table_name = 'price_daily'"),
+    "unit": one("select comment from duckdb_columns() where table_name = 'price_daily' and column_name = 'cash_usd_t'"),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("versions")
+    with duckdb.connect(folder / "warehouse.duckdb") as con:
+        con.execute("create schema marts; create schema signals")
+        con.execute(
+            "create table marts.price_daily as select 'AL' as metal, date '2020-01-01' + cast(i as int) as obs_date, "
+            "3000.5 + i::double as cash_usd_t, i % 2 = 1 as up from range(2000) r(i)"
+        )
+        con.execute(
+            "create table signals.signals_latest as "
+            "select 'AL.A' as signal_id, 7::bigint as n, timestamptz '2026-01-13 18:00:00+00' as knowledge_ts_max"
+        )
+    publish(
+        folder / "warehouse.duckdb",
+        folder / "published",
+        manifest_base={"profile": "demo", "git_commit": None, "computed_ts": "2026-01-13T18:00:00Z", "inputs": {}},
+        comments=COMMENTS,
+        keys={PRICES: ("metal", "obs_date"), LATEST: ("signal_id",)},
+        synthetic=True,
+    )
+    return folder / "published" / "marts.duckdb"
+
+
+def driver(version: str, tmp_path: Path) -> Path:
+    """A folder with that DuckDB, installed once; TIGHTNESS_TEST_DRIVERS names a folder to keep it in between runs."""
+    folder = Path(os.environ.get("TIGHTNESS_TEST_DRIVERS") or tmp_path) / f"duckdb-{version}"
+    if not (folder / "duckdb").is_dir():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0"]
+        options = ["--timeout", "20", "--no-deps", "--only-binary", ":all:", "--target", str(folder)]
+        done = subprocess.run([*pip, *options, f"duckdb=={version}"], capture_output=True, text=True)
+        if "(from versions: none)" in done.stderr or "Cannot connect" in done.stderr:
+            pytest.skip(f"pip reaches no package index, so duckdb {version} cannot be installed")
+        if "No matching distribution" in done.stderr:
+            pytest.skip(f"duckdb {version} has no wheel for Python {sys.version_info.major}.{sys.version_info.minor}")
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["1.0.0", "1.3.2", "locked"])
+def test_a_published_file_opens_in(version: str, database: Path, tmp_path: Path) -> None:
+    environment = dict(os.environ)
+    if version != "locked":
+        environment["PYTHONPATH"] = str(driver(version, tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", READ, database], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "version": duckdb.__version__ if version == "locked" else version,
+        "row": ["AL", "2025-06-22", "4999.5", "True"],
+        "instant": ["AL.A", "7", "2026-01-13 18:00:00+00"],
+        "counts": ["2000", "1"],
+        "comment": ["SYNTHETIC DEMO DATA. Prices by day"],
+        "unit": ["Cash price [USD/t]"],
+    }
+
+
+@pytest.mark.slow
+def test_the_file_is_what_makes_the_difference(tmp_path: Path) -> None:
+    """The default storage of the locked version is closed to 1.0.0: the test above would notice if it were used."""
+    with duckdb.connect(tmp_path / "default.duckdb") as con:
+        con.execute("create schema marts; create table marts.price_daily as select 1 as x")
+    environment = os.environ | {"PYTHONPATH": str(driver("1.0.0", tmp_path))}
+    done = subprocess.run(
+        [sys.executable, "-c", READ, tmp_path / "default.duckdb"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert done.returncode != 0
+    assert "version number" in done.stderr

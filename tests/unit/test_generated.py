@@ -1,0 +1,116 @@
+"""What is generated from the schemas: contracts, sources, comments, the dictionary, and that drift is noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from pandera.typing import Series
+
+from schemas.__main__ import generated, main
+from schemas.base import Mart, Table, column
+from schemas.datasets import DATASETS
+from schemas.dbt_yaml import comments, dictionary_md, keys, models_yaml, sources_yaml
+from schemas.marts import MARTS
+from schemas.signals import SIGNALS
+
+
+class Example(Table):
+    """One of each type."""
+
+    metal: Series[str] = column("Metal: {yes}, # or | no")
+    day: Series[pd.Timestamp] = column("Day")
+    known: Series[pd.DatetimeTZDtype(unit="us", tz="UTC")] = column("Known since", "UTC")  # type: ignore[valid-type]
+    price_usd_t: Series[float] = column("Price", "USD/t", nullable=True)
+    n: Series[int] = column("Count")
+    age: Series[pd.Int64Dtype] = column("Age", "days", nullable=True)
+    vintage_no: Series[pd.Int32Dtype] = column("Vintage")
+    is_new: Series[bool] = column("New")
+    may_be: Series[pd.BooleanDtype] = column("Maybe", nullable=True)
+
+
+MODELS = {"example": Mart(Example, "marts", "An example", key=("metal", "day"))}
+
+
+def test_a_contract_names_every_column_with_its_sql_type() -> None:
+    (model,) = yaml.safe_load(models_yaml(MODELS))["models"]
+    assert (model["name"], model["description"], model["config"]["contract"]) == (
+        "example",
+        "An example",
+        {"enforced": True},
+    )
+    assert {c["name"]: c["data_type"] for c in model["columns"]} == {
+        "metal": "varchar",
+        "day": "date",
+        "known": "timestamptz",
+        "price_usd_t": "double",
+        "n": "bigint",
+        "age": "bigint",
+        "vintage_no": "integer",
+        "is_new": "boolean",
+        "may_be": "boolean",
+    }
+    assert model["columns"][0]["description"] == "Metal: {yes}, # or | no"
+    assert model["columns"][3]["description"] == "Price [USD/t]"
+    assert model["columns"][3]["config"] == {"meta": {"unit": "USD/t"}}
+
+
+def test_every_dataset_of_the_lake_is_a_source_with_its_own_and_the_bitemporal_columns() -> None:
+    lake, reference = yaml.safe_load(sources_yaml())["sources"]
+    assert [table["name"] for table in lake["tables"]] == list(DATASETS)
+    rates = next(table for table in lake["tables"] if table["name"] == "rates")
+    assert [c["name"] for c in rates["columns"]] == [
+        *["obs_date", "sofr_pct"],
+        *["obs_start", "obs_end", "knowledge_ts", "knowledge_basis", "vintage_no"],
+        *["ingest_ts", "source", "payload_sha256", "licence_class"],
+    ]
+    assert {"metals", "parameters", "trading_calendar"} <= {table["name"] for table in reference["tables"]}
+
+
+def test_comments_and_keys_are_by_schema_and_table() -> None:
+    said = comments(MODELS)[("marts", "example")]
+    assert (said[""], said["price_usd_t"], said["day"]) == ("An example", "Price [USD/t]", "Day")
+    assert keys(MODELS) == {("marts", "example"): ("metal", "day")}
+
+
+def test_the_dictionary_shows_type_unit_and_missing_and_keeps_its_table_whole() -> None:
+    text = dictionary_md(MODELS)
+    assert "| `price_usd_t` | double | USD/t | yes | Price |" in text
+    assert "| `metal` | varchar |  |  | Metal: {yes}, # or \\| no |" in text
+
+
+def test_a_column_without_description_or_sql_type_is_named() -> None:
+    class Silent(Table):
+        x: Series[float] = column("")
+
+    class Odd(Table):
+        y: Series[complex] = column("Complex")
+
+    with pytest.raises(ValueError, match=r"Silent\.x has no description"):
+        models_yaml({"silent": Mart(Silent, "marts", "T", key=("x",))})
+    with pytest.raises(TypeError, match=r"Odd\.y has type complex128"):
+        models_yaml({"odd": Mart(Odd, "marts", "T", key=("y",))})
+
+
+@pytest.mark.parametrize("name", MARTS | SIGNALS)
+def test_the_key_of_a_published_table_is_made_of_its_columns(name: str) -> None:
+    mart = (MARTS | SIGNALS)[name]
+    assert set(mart.key) <= set(mart.model.to_schema().columns)
+    assert mart.key
+
+
+def test_check_names_the_file_that_drifted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"], tmp_path) == 1
+    assert main([], tmp_path) == 0
+    capsys.readouterr()
+    assert main(["--check"], tmp_path) == 0
+    (tmp_path / "docs" / "dictionary.md").write_text("edited by hand")
+    assert main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().err == "docs/dictionary.md is not what schemas/ says: run `make docs` and commit it\n"
+    assert main(["--chekc"], tmp_path) == 2
+
+
+def test_generated_text_is_the_same_each_time() -> None:
+    assert generated() == generated()

@@ -1,0 +1,585 @@
+"""Lock, manifest and publication, on a small warehouse made by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.warehouse import publish as publishing
+from pipelines.warehouse.lock import WriterBusyError, writer_lock
+from pipelines.warehouse.manifest import ManifestBase, TableDiff, diff_releases
+from pipelines.warehouse.publish import PublicationError, Release, publish
+
+PRICES, LATEST = ("marts", "price_daily"), ("signals", "signals_latest")
+COMMENTS = {
+    PRICES: {"": "Prices by day", "metal": "Metal", "obs_date": "Trading day", "cash_usd_t": "Cash price [USD/t]"},
+    LATEST: {
+        "": "Newest signal",
+        "signal_id": "Name",
+        "value": "Value's size",
+        "knowledge_ts_max": "Known since [UTC]",
+    },
+}
+KEYS = {PRICES: ("metal", "obs_date"), LATEST: ("signal_id",)}
+SIGNALS_SQL = """create table signals.signals_latest as
+    from (values ('AL.B', null, timestamptz '2026-01-13 18:00:00+00'), ('AL.A', 0.25, '2026-01-12 18:00:00+00'))
+    as t(signal_id, value, knowledge_ts_max)"""
+
+
+def warehouse(path: Path, prices: Mapping[str, float], *more: str, signals: str = SIGNALS_SQL) -> Path:
+    """A warehouse with these cash prices by day, and whatever more SQL says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with duckdb.connect(path) as con:
+        con.execute("create schema marts; create schema signals; create schema staging; create table staging.t(x int)")
+        con.execute("create table marts.price_daily(metal varchar, obs_date date, cash_usd_t double)")
+        for day, price in prices.items():
+            con.execute("insert into marts.price_daily values ('AL', ?, ?)", [day, price])
+        con.execute(signals)
+        for statement in more:
+            con.execute(statement)
+    return path
+
+
+def base(computed: str = "2026-01-13T18:00:00Z", **inputs: str) -> ManifestBase:
+    return {"profile": "demo", "git_commit": None, "computed_ts": computed, "inputs": inputs or {"prices": "aa"}}
+
+
+def release(source: Path, published: Path, computed: str = "2026-01-13T18:00:00Z", keep: int = 5) -> Release:
+    return publish(
+        source, published, manifest_base=base(computed), comments=COMMENTS, keys=KEYS, synthetic=True, keep=keep
+    )
+
+
+def opened(database: Path) -> duckdb.DuckDBPyConnection:
+    """The database as readers attach it. Opened directly its catalog is `marts` too, and `marts.x` is ambiguous."""
+    con = duckdb.connect()
+    con.execute(f"attach '{database}' as tightness (read_only); use tightness")
+    return con
+
+
+def prices_in(database: Path) -> list[tuple[str, float]]:
+    with opened(database) as con:
+        return con.execute("select cast(obs_date as varchar), cash_usd_t from marts.price_daily").fetchall()
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file with what tells that it was touched."""
+    return {
+        str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()
+    }
+
+
+TWO_DAYS = {"2026-01-13": 3200.0, "2026-01-12": 3150.5}
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    return tmp_path / "published"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return warehouse(tmp_path_factory.mktemp("source") / "warehouse.duckdb", TWO_DAYS)
+
+
+# --- what readers see -------------------------------------------------------------------------------------------------
+
+
+def test_readers_find_the_tables_in_key_order_with_their_descriptions(source: Path, published: Path) -> None:
+    release(source, published)
+
+    assert prices_in(published / "marts.duckdb") == [("2026-01-12", 3150.5), ("2026-01-13", 3200.0)]
+    with opened(published / "marts.duckdb") as con:
+        tables = con.execute("select schema_name, table_name, comment from duckdb_tables() order by 1").fetchall()
+        columns = con.execute(
+            "select column_name, comment from duckdb_columns() where schema_name = 'signals'"
+        ).fetchall()
+    assert tables == [
+        ("marts", "price_daily", "SYNTHETIC DEMO DATA. Prices by day"),
+        ("signals", "signals_latest", "SYNTHETIC DEMO DATA. Newest signal"),
+    ]
+    assert dict(columns) == {k: v for k, v in COMMENTS[LATEST].items() if k}
+
+
+def test_parquet_holds_the_same_rows_and_says_that_they_are_synthetic(source: Path, published: Path) -> None:
+    done = release(source, published)
+
+    file = published / "parquet" / "marts" / "price_daily.parquet"
+    assert pq.read_table(file).column("cash_usd_t").to_pylist() == [3150.5, 3200.0]
+    said = pq.read_metadata(file).metadata
+    assert (said[b"synthetic"], said[b"release_id"]) == (b"true", done.release_id.encode())
+
+
+def test_real_data_is_not_called_synthetic(source: Path, published: Path) -> None:
+    done = publish(source, published, manifest_base=base(), comments=COMMENTS, keys=KEYS, synthetic=False)
+
+    with opened(published / "marts.duckdb") as con:
+        comments = con.execute("select comment from duckdb_tables() order by 1").fetchall()
+    assert comments == [("Newest signal",), ("Prices by day",)]
+    assert (done.manifest["synthetic"], done.manifest["note"]) == (False, "")
+
+
+def test_manifest_describes_the_files_beside_it(source: Path, published: Path) -> None:
+    done = release(source, published)
+
+    manifest = json.loads((published / "manifest.json").read_text())
+    assert manifest == done.manifest
+    assert manifest["release_id"].startswith("20260113T180000Z-")
+    assert manifest["knowledge_ts_max"] == "2026-01-13T18:00:00Z"
+    assert manifest["inputs"] == {"prices": "aa"}
+    assert manifest["tables"]["marts.price_daily"]["rows"] == 2
+    assert manifest["tables"]["marts.price_daily"]["key"] == ["metal", "obs_date"]
+    assert manifest["packages"]["duckdb"] == duckdb.__version__
+    assert set(manifest["files"]) == {
+        "marts.duckdb",
+        "parquet/marts/price_daily.parquet",
+        "parquet/signals/signals_latest.parquet",
+    }
+    for name, facts in manifest["files"].items():
+        assert hashlib.sha256((published / name).read_bytes()).hexdigest() == facts["sha256"], name
+        assert (done.path / name).read_bytes() == (published / name).read_bytes(), name
+
+
+def test_nothing_published_names_a_folder_of_this_machine(source: Path, published: Path, tmp_path: Path) -> None:
+    release(source, published)
+
+    for path in published.rglob("*"):
+        assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), path.name
+
+
+def test_published_files_are_readable_by_all_whatever_the_umask(source: Path, published: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        release(source, published)
+    finally:
+        os.umask(before)
+    modes = {str(p.relative_to(published)): p.stat().st_mode & 0o777 for p in published.rglob("*") if p.is_file()}
+    assert set(modes.values()) == {0o644}, modes
+
+
+# --- again and again --------------------------------------------------------------------------------------------------
+
+
+def test_same_content_touches_nothing_even_in_another_row_order(source: Path, published: Path, tmp_path: Path) -> None:
+    first = release(source, published)
+    before = tree(published)
+    again = warehouse(tmp_path / "again.duckdb", dict(reversed(TWO_DAYS.items())))
+    second = release(again, published, computed="2026-01-14T18:00:00Z")
+
+    assert (second.unchanged, second.release_id) == (True, first.release_id)
+    assert tree(published) == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"manifest_base": base(prices="bb")},
+        {"synthetic": False},
+        {"comments": COMMENTS | {PRICES: COMMENTS[PRICES] | {"metal": "Symbol"}}},
+        {"keys": {PRICES: KEYS[PRICES]}},
+    ],
+    ids=["input", "synthetic", "description", "key"],
+)
+def test_same_rows_with_another_story_are_a_new_release(
+    source: Path, published: Path, changed: dict[str, object]
+) -> None:
+    given: dict[str, object] = {"manifest_base": base(), "comments": COMMENTS, "keys": KEYS, "synthetic": True}
+    first = publish(source, published, **given)  # type: ignore[arg-type]
+    second = publish(source, published, **given | changed)  # type: ignore[arg-type]
+
+    assert not second.unchanged
+    assert second.manifest["previous_release_id"] == first.release_id
+    assert second.manifest["difference"]["marts.price_daily"]["changed"] == 0
+
+
+def test_a_new_release_names_what_changed(source: Path, published: Path, tmp_path: Path) -> None:
+    release(source, published)
+    later = warehouse(tmp_path / "later.duckdb", {"2026-01-13": 3201.0, "2026-01-12": 3150.5, "2026-01-14": 3300.0})
+    second = release(later, published)
+
+    assert not second.unchanged
+    assert second.manifest["difference"]["marts.price_daily"] == {
+        "added": 1,
+        "removed": 0,
+        "changed": 1,
+        "changed_columns": {"cash_usd_t": 1},
+        "columns_added": [],
+        "columns_removed": [],
+    }
+    assert prices_in(published / "marts.duckdb")[-1] == ("2026-01-14", 3300.0)
+
+
+def test_a_change_of_the_last_bit_is_a_change(published: Path, tmp_path: Path) -> None:
+    release(warehouse(tmp_path / "a.duckdb", {"2026-01-13": 0.1}), published)
+    second = release(warehouse(tmp_path / "b.duckdb", {"2026-01-13": 0.1 + 2**-56}), published)
+
+    assert second.manifest["difference"]["marts.price_daily"]["changed"] == 1
+
+
+def test_content_that_comes_back_under_a_fixed_clock_gets_an_id_of_its_own(published: Path, tmp_path: Path) -> None:
+    a = warehouse(tmp_path / "a.duckdb", {"2026-01-13": 1.0})
+    b = warehouse(tmp_path / "b.duckdb", {"2026-01-13": 2.0})
+    ids = [release(source, published).release_id for source in (a, b, a, b)]
+
+    assert len(set(ids)) == 4
+    assert prices_in(published / "marts.duckdb") == [("2026-01-13", 2.0)]
+
+
+def test_only_the_last_releases_are_kept_and_the_current_one_always(published: Path, tmp_path: Path) -> None:
+    # The clock runs backwards: what counts is when a release was written.
+    ids = [
+        release(warehouse(tmp_path / "w.duckdb", {"2026-01-13": n}), published, f"2026-01-{20 - n}T18:00:00Z", keep=2)
+        for n in range(1, 5)
+    ]
+    assert {path.name for path in (published / "releases").iterdir()} == {r.release_id for r in ids[-2:]}
+    assert not list(published.glob(".tmp-*"))
+
+
+def test_a_table_that_is_gone_leaves_no_parquet_behind(published: Path, tmp_path: Path) -> None:
+    extra, described = ("marts", "fx_daily"), {"": "Rates", "rate": "Rate"}
+    two = warehouse(tmp_path / "two.duckdb", TWO_DAYS, "create table marts.fx_daily as select 1.5::double as rate")
+    publish(two, published, manifest_base=base(), comments=COMMENTS | {extra: described}, keys=KEYS, synthetic=True)
+    assert (published / "parquet" / "marts" / "fx_daily.parquet").is_file()
+
+    second = release(warehouse(tmp_path / "one.duckdb", TWO_DAYS), published)
+    assert not (published / "parquet" / "marts" / "fx_daily.parquet").exists()
+    assert second.manifest["difference"]["marts.fx_daily"]["removed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("marts.duckdb", "gone"), ("manifest.json", "cut"), ("parquet/signals/signals_latest.parquet", "cut")],
+)
+def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
+    source: Path, published: Path, name: str, damage: str
+) -> None:
+    release(source, published)
+    good = prices_in(published / "marts.duckdb")
+    if damage == "gone":
+        (published / name).unlink()
+    else:
+        (published / name).write_bytes((published / name).read_bytes()[:100])
+    second = release(source, published)
+
+    assert not second.unchanged
+    assert prices_in(published / "marts.duckdb") == good
+    assert pq.read_metadata(published / "parquet/signals/signals_latest.parquet").num_rows == 2
+    assert release(source, published).unchanged
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("create table marts.extra as select 1 as x", "marts.extra has no description"),
+        ("drop table marts.price_daily", "marts.price_daily is not in the warehouse"),
+        ("alter table marts.price_daily add column note varchar", "marts.price_daily.note has no description"),
+        ("alter table marts.price_daily drop column obs_date", "marts.price_daily has no column obs_date"),
+        (
+            "insert into marts.price_daily values ('AL', '2026-01-13', 1)",
+            "marts.price_daily has 2 rows with metal=AL, obs_date=2026-01-13",
+        ),
+    ],
+)
+def test_a_release_that_must_not_be_shown_leaves_the_last_one(
+    source: Path, published: Path, tmp_path: Path, sql: str, said: str
+) -> None:
+    release(source, published)
+    before = tree(published)
+    with pytest.raises(PublicationError, match=said):
+        release(warehouse(tmp_path / "bad.duckdb", TWO_DAYS, sql), published)
+    assert tree(published) == before
+
+
+def test_an_empty_schema_is_refused(source: Path, published: Path) -> None:
+    with pytest.raises(PublicationError, match="schema signals would be empty"):
+        publish(
+            source,
+            published,
+            manifest_base=base(),
+            comments=COMMENTS,
+            keys=KEYS,
+            synthetic=True,
+            tables={"marts": ["price_daily"]},
+        )
+
+
+def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tmp_path: Path) -> None:
+    with pytest.raises(PublicationError, match="build the marts first"):
+        release(tmp_path / "none.duckdb", published)
+    (tmp_path / "text.duckdb").write_text("not a database, but long enough to be looked at" * 500)
+    with pytest.raises(PublicationError, match=r"text\.duckdb cannot be read"):
+        release(tmp_path / "text.duckdb", published)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("delete from marts.price_daily where cash_usd_t > 3160", "price_daily differs from the warehouse"),
+        ("update marts.price_daily set cash_usd_t = 1 where cash_usd_t > 3160", "price_daily differs"),
+        ("comment on table signals.signals_latest is null", "signals.signals_latest lost its description"),
+        ("comment on column marts.price_daily.metal is null", "marts.price_daily.metal lost its description"),
+        ("drop table signals.signals_latest", "other tables"),
+    ],
+)
+def test_what_is_written_wrong_is_noticed_before_it_is_shown(
+    source: Path, published: Path, monkeypatch: pytest.MonkeyPatch, damage: str, said: str
+) -> None:
+    release(source, published)
+    shown = (published / "manifest.json").read_text()
+    verify = publishing._verify
+
+    def damaged(staged: Path, *args: object) -> None:
+        with duckdb.connect(staged / "marts.duckdb") as con:
+            con.execute(damage.replace("marts.price", "marts.marts.price"))
+        verify(staged, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(publishing, "_verify", damaged)
+    with pytest.raises(PublicationError, match=said):
+        publish(source, published, manifest_base=base(prices="bb"), comments=COMMENTS, keys=KEYS, synthetic=True)
+    assert (published / "manifest.json").read_text() == shown
+    assert len(list((published / "releases").iterdir())) == 1
+
+
+# --- crash and concurrency --------------------------------------------------------------------------------------------
+
+
+def test_an_open_reader_keeps_the_old_release(source: Path, published: Path, tmp_path: Path) -> None:
+    release(source, published)
+    with duckdb.connect(published / "marts.duckdb", read_only=True) as reader:
+        release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
+        assert reader.execute("select count(*) from marts.marts.price_daily").fetchone() == (2,)
+    assert prices_in(published / "marts.duckdb") == [("2026-01-14", 1.0)]
+
+
+def test_a_tool_that_writes_into_the_visible_file_harms_neither_release_nor_successor(
+    source: Path, published: Path, tmp_path: Path
+) -> None:
+    first = release(source, published)
+    with duckdb.connect(published / "marts.duckdb") as con:
+        con.execute("delete from marts.marts.price_daily")
+    (published / "marts.duckdb.wal").write_bytes(b"left behind")
+    assert len(prices_in(first.path / "marts.duckdb")) == 2
+
+    release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
+    assert prices_in(published / "marts.duckdb") == [("2026-01-14", 1.0)]
+    assert not (published / "marts.duckdb.wal").exists()
+
+
+CRASHES = """
+import json, os, shutil, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.unit.test_publish import opened, release
+from pipelines.warehouse.manifest import read_manifest
+import pyarrow.parquet as pq
+
+published, old, new = map(Path, sys.argv[2:])
+start = published.with_name("start")
+
+def in_child(work):  # no database is open in the parent, so a fork is safe
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+        sys.stdout.flush()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+def publish_and_die(at):
+    calls = iter(range(1, at))
+    for module, name in ((os, "replace"), (os, "rename"), (os, "rmdir"), (shutil, "copyfile")):
+        def dying(*args, _name=name, _real=getattr(module, name), **kwargs):
+            if next(calls, None) is None:
+                if _name == "copyfile":  # half of the file is there
+                    Path(args[1]).write_bytes(Path(args[0]).read_bytes()[:1000])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return _real(*args, **kwargs)
+        setattr(module, name, dying)
+    release(new, published, keep=1)
+
+def look():
+    manifest = read_manifest(published / "manifest.json")
+    kept = published / "releases" / manifest["release_id"] / "marts.duckdb"
+    with opened(published / "marts.duckdb") as con:
+        con.execute(f"attach '{kept}' as kept (read_only)")
+        (database, kept), = con.execute(
+            "select (select count(*) from tightness.marts.price_daily), (select count(*) from kept.marts.price_daily)"
+        ).fetchall()
+    print(json.dumps({
+        "manifest": manifest["tables"]["marts.price_daily"]["rows"],
+        "parquet": pq.read_metadata(published / "parquet" / "marts" / "price_daily.parquet").num_rows,
+        "database": database,
+        "kept": kept,
+    }))
+
+assert in_child(lambda: release(old, start)) == 0
+at, code = 0, -signal.SIGKILL
+while code == -signal.SIGKILL:
+    at += 1
+    shutil.rmtree(published, ignore_errors=True)
+    shutil.copytree(start, published)
+    code = in_child(lambda: publish_and_die(at))
+    assert in_child(look) == 0, f"after death at step {at}"
+    if code == -signal.SIGKILL and at in (1, 3):  # the next run finishes what the dead one left
+        assert in_child(lambda: release(new, published)) == 0
+        assert not list(published.glob(".tmp-*"))
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_crash_at_any_step_shows_the_old_release_or_the_new_one(published: Path, tmp_path: Path) -> None:
+    old = warehouse(tmp_path / "old.duckdb", TWO_DAYS)
+    new = warehouse(tmp_path / "new.duckdb", TWO_DAYS | {"2026-01-14": 1.0})
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", CRASHES, root, published, old, new], capture_output=True, text=True, cwd=root
+    )
+    assert done.returncode == 0, done.stderr
+    seen = [json.loads(line) for line in done.stdout.splitlines()]
+
+    for state in seen:
+        # The manifest is replaced last: it never promises what the database does not hold yet.
+        assert (state["manifest"], state["database"], state["parquet"]) in [(2, 2, 2), (2, 2, 3), (2, 3, 3), (3, 3, 3)]
+        assert state["kept"] == state["manifest"]
+    assert len(seen) > 10  # each round but the last ended at another step
+    assert {(s["manifest"], s["database"]) for s in seen} == {(2, 2), (2, 3), (3, 3)}  # each window was hit
+
+
+# --- difference -------------------------------------------------------------------------------------------------------
+
+
+def table(name: str, values: str, columns: str = "k, v") -> str:
+    return f"create table marts.{name} as from (values {values}) as t({columns});"
+
+
+# name: old rows, new rows, (added, removed, changed, changed columns)
+MATCHED = {
+    "all_kinds": ("(1, 'a'), (2, 'b'), (3, 'c')", "(3, 'c'), (2, 'x'), (4, 'd')", (1, 1, 1, {"v": 1})),
+    "value_to_null": ("(1, 'a')", "(1, null)", (0, 0, 1, {"v": 1})),
+    "null_stays": ("(1, null::varchar)", "(1, null::varchar)", (0, 0, 0, {})),
+    "nan_stays": ("(1, 'nan'::double)", "(1, 'nan'::double)", (0, 0, 0, {})),
+    "null_key": ("(null::int, 'a'), (1, 'b')", "(null::int, 'z'), (1, 'b')", (0, 0, 1, {"v": 1})),
+    "other_type": ("(1, 7)", "(1, '7')", (0, 0, 0, {})),
+    "other_type_and_value": ("(1, 7)", "(1, 'seven')", (0, 0, 1, {"v": 1})),
+    "key_twice": ("(1, 'a'), (1, 'b')", "(1, 'a'), (1, 'b'), (1, 'c')", (1, 0, 0, {})),
+    "no_key": ("(1, 'a'), (2, 'b')", "(1, 'a'), (2, 'x'), (2, 'x')", (2, 1, 0, {})),
+}
+ODD = 'create table marts.odd as select 1 as "order", 2 as "t", 3 as "a""b", \'x\' as "select";'
+
+
+@pytest.fixture(scope="module")
+def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TableDiff]:
+    folder = tmp_path_factory.mktemp("diff")
+    old = [table(name, rows) for name, (rows, _, _) in MATCHED.items()] + [
+        table("two_columns", "(1, 1, 1), (2, 2, 2)", "k, v, w"),
+        table("columns_come_and_go", "(1, 1, 1)", "k, v, gone"),
+        table("nothing_in_common", "(1, 1), (2, 2)", "a, b"),
+        "create table signals.gone as select unnest([1, 2, 3]) as k;",
+        ODD,
+    ]
+    new = [table(name, rows) for name, (_, rows, _) in MATCHED.items()] + [
+        table("two_columns", "(1, 9, 9), (2, 2, 9)", "k, v, w"),
+        table("columns_come_and_go", "(1, 2, 1)", "k, v, fresh"),
+        table("nothing_in_common", "(1, 1)", "c, d"),
+        "create table signals.fresh as select unnest([1, 2]) as k;",
+        ODD.replace("3 as", "4 as"),
+    ]
+    for name, statements in (("old", old), ("new", new)):
+        with duckdb.connect(folder / f"{name}.duckdb") as con:
+            con.execute("create schema marts; create schema signals;" + "".join(statements))
+    keys = {("marts", name): ("k",) for name in [*MATCHED, "two_columns", "columns_come_and_go", "nothing_in_common"]}
+    keys |= {("marts", "no_key"): ("k", "a column that is not there"), ("marts", "odd"): ("order", "t")}
+    return diff_releases(folder / "old.duckdb", folder / "new.duckdb", keys)
+
+
+def counts(found: TableDiff) -> tuple[int, int, int, dict[str, int]]:
+    return found["added"], found["removed"], found["changed"], found["changed_columns"]
+
+
+@pytest.mark.parametrize("name", MATCHED)
+def test_rows_are_matched_by_key(differences: dict[str, TableDiff], name: str) -> None:
+    assert counts(differences[f"marts.{name}"]) == MATCHED[name][2]
+
+
+def test_a_row_with_two_changed_columns_is_one_changed_row(differences: dict[str, TableDiff]) -> None:
+    assert counts(differences["marts.two_columns"]) == (0, 0, 2, {"v": 1, "w": 2})
+
+
+def test_columns_that_come_and_go_are_named_and_do_not_change_rows(differences: dict[str, TableDiff]) -> None:
+    found = differences["marts.columns_come_and_go"]
+    assert counts(found) == (0, 0, 1, {"v": 1})
+    assert (found["columns_added"], found["columns_removed"]) == (["fresh"], ["gone"])
+
+
+def test_tables_of_one_side_only_and_tables_without_common_columns(differences: dict[str, TableDiff]) -> None:
+    names = ["marts.nothing_in_common", "signals.fresh", "signals.gone"]
+    assert [counts(differences[name])[:2] for name in names] == [(1, 2), (2, 0), (0, 3)]
+
+
+def test_column_names_that_are_sql_words_or_quoted_are_no_danger(
+    differences: dict[str, TableDiff], tmp_path: Path, published: Path
+) -> None:
+    assert counts(differences["marts.odd"]) == (0, 0, 1, {'a"b': 1})
+
+    source = warehouse(tmp_path / "odd.duckdb", TWO_DAYS, ODD)
+    described = {"": "it's odd", "order": "x", "t": "x", 'a"b': "x", "select": "x"}
+    comments, keys = COMMENTS | {("marts", "odd"): described}, KEYS | {("marts", "odd"): ("order", "t")}
+    done = publish(source, published, manifest_base=base(), comments=comments, keys=keys, synthetic=True)
+    assert done.manifest["tables"]["marts.odd"]["rows"] == 1
+
+
+# --- the lock ---------------------------------------------------------------------------------------------------------
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipelines.warehouse.lock import writer_lock
+with writer_lock(Path(sys.argv[1]), 5):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_told_who_holds_the_lock_until_that_process_dies(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True, cwd=root
+    ) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            told = rf"another run \(pid {holder.pid}, since 20.*Z\) is writing"
+            with pytest.raises(WriterBusyError, match=told), writer_lock(tmp_path, 0.1):
+                pytest.fail("two writers")
+        finally:
+            holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with writer_lock(tmp_path, 0):
+        holder_file = json.loads((tmp_path / "warehouse" / ".writer.json").read_text())
+        assert holder_file["pid"] == os.getpid()
+
+
+def test_the_lock_is_free_again_after_an_error_and_leaves_no_name(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), writer_lock(tmp_path, 0):
+        raise ZeroDivisionError
+    assert not (tmp_path / "warehouse" / ".writer.json").exists()
+    with writer_lock(tmp_path, 0):
+        pass

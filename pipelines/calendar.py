@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Calendar = Literal["LONDON", "NEW_YORK", "TARGET", "WEEKDAYS"]
+FIRST_MONTH: Final = "2008-01"  # the first that the product keeps
 FIRST_YEAR: Final = 1990
 LAST_YEAR: Final = 2045
 DECISION_TIME: Final = "18:00"
@@ -99,7 +100,7 @@ def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.Da
         },
         index=period_end.index,
     )
-    for rule in own.itertuples():
+    for _, rule in own.iterrows():
         applies = period_end >= rule.valid_from
         if applies.any():
             days = period_end[applies].to_numpy().astype("datetime64[D]")

@@ -18,7 +18,9 @@ from rich.table import Table
 
 app = typer.Typer(
     help="Point-in-time tightness of metals: run the pipeline, read its signals, check its health.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 out = Console()
 err = Console(stderr=True)
@@ -145,17 +147,36 @@ def _print_signals(workspace: Any, rows: list[dict[str, Any]], as_json: bool) ->
         sys.stdout.write(json.dumps({"synthetic": synthetic, "signals": rows}, default=str, indent=1) + "\n")
         return
     table = Table(title="Signals" + (" (SYNTHETIC DEMO DATA)" if synthetic else ""), title_justify="left")
-    for name, right in [("signal", False), ("day", False), ("value", True), ("unit", False), ("score", True),
-                        ("state", False), ("since", False), ("quality", False)]:
+    for name, right in [
+        ("signal", False),
+        ("day", False),
+        ("value", True),
+        ("unit", False),
+        ("score", True),
+        ("state", False),
+        ("since", False),
+        ("quality", False),
+    ]:
         table.add_column(name, justify="right" if right else "left", no_wrap=name in {"signal", "day"})
     arrows = {1: "▲", 0: "", -1: "▼"}
     for row in rows:
-        value = "" if row["value"] is None else f"{row['value']:,.4g}" if abs(row["value"]) < 1000 else f"{row['value']:,.0f}"
+        value = (
+            ""
+            if row["value"] is None
+            else f"{row['value']:,.4g}"
+            if abs(row["value"]) < 1000
+            else f"{row['value']:,.0f}"
+        )
         score = "" if row["score"] is None else f"{row['score']:.2f}"
         table.add_row(
-            row["signal_id"], str(row["as_of_date"]), value, row["unit"], score,
+            row["signal_id"],
+            str(row["as_of_date"]),
+            value,
+            row["unit"],
+            score,
             f"{row['state'] or ''} {arrows[row['direction']]}".strip(),
-            str(row["state_since"] or ""), row["quality"],
+            str(row["state_since"] or ""),
+            row["quality"],
             style=None if row["quality"] == "OK" else "dim",
         )
     out.print(table)

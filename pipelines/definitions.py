@@ -1,7 +1,5 @@
 """The code location: wiring only."""
 
-from __future__ import annotations
-
 import warnings
 
 import dagster as dg

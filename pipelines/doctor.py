@@ -44,11 +44,17 @@ def _settings(workspace: Workspace) -> list[Finding]:
     return [
         Finding("profile", "ok", settings.profile + (" (SYNTHETIC DEMO DATA)" if settings.synthetic else "")),
         Finding("clock", "ok", clock),
-        Finding("reference tables", "ok", f"{len(workspace.reference.tables)} tables, sha256 {workspace.reference.sha256[:12]}"),
+        Finding(
+            "reference tables",
+            "ok",
+            f"{len(workspace.reference.tables)} tables, sha256 {workspace.reference.sha256[:12]}",
+        ),
         Finding(
             "ENTSOE_API_TOKEN",
             "ok" if keys or settings.profile != "live" else "warn",
-            "set" if keys else "not set" + ("; zones served by ENTSO-E have no data" if settings.profile == "live" else ""),
+            "set"
+            if keys
+            else "not set" + ("; zones served by ENTSO-E have no data" if settings.profile == "live" else ""),
         ),
     ]
 
@@ -63,7 +69,9 @@ def _stores(workspace: Workspace) -> list[Finding]:
     ]
     if (data / "lake").is_dir():
         for name in FEEDS:
-            months = sorted({path.parent.name.removeprefix("month=") for path in (data / "lake" / name).rglob("month=*/*.parquet")})
+            months = sorted(
+                {path.parent.name.removeprefix("month=") for path in (data / "lake" / name).rglob("month=*/*.parquet")}
+            )
             detail = f"{len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
             found.append(Finding(f"lake {name}", "ok" if months else "warn", detail))
     return found
@@ -73,7 +81,9 @@ def _sources(workspace: Workspace) -> list[Finding]:
     failures = list(dict.fromkeys(workspace.failures()))
     found = [Finding(f"{f.source} {f.request}", "bad", f.message) for f in failures[:20]]
     counts = workspace.quarantine.counts() if (workspace.settings.data / "quarantine").is_dir() else {}
-    found += [Finding(f"quarantine {name}", "warn", f"{rows} row(s) put aside") for name, rows in sorted(counts.items())]
+    found += [
+        Finding(f"quarantine {name}", "warn", f"{rows} row(s) put aside") for name, rows in sorted(counts.items())
+    ]
     return found or [Finding("sources", "ok", "nothing is known to be wrong")]
 
 
@@ -99,5 +109,7 @@ def _versions() -> list[Finding]:
     return [
         Finding("code", "ok", code_version()),
         Finding("packages", "ok", f"Python {sys.version.split()[0]}, {installed}"),
-        Finding("dbt manifest", "ok" if MANIFEST.is_file() else "warn", "built" if MANIFEST.is_file() else "not built: make"),
+        Finding(
+            "dbt manifest", "ok" if MANIFEST.is_file() else "warn", "built" if MANIFEST.is_file() else "not built: make"
+        ),
     ]

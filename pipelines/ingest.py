@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipelines.calendar import release_times
+from pipelines.calendar import FIRST_MONTH, month_of, release_times
 from pipelines.datasets import FEEDS, Feed
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake, Written
@@ -30,6 +30,7 @@ from pipelines.transports.drop import DropError, parse_drop
 from schemas.base import columns_of
 
 DROP = "drop"
+UTC_US = "datetime64[us, UTC]"
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,9 @@ class Ingestion:
         for rank, (payload, needed_by) in enumerate(sources):
             if not todo.isdisjoint(needed_by):
                 part = self._read(feed, payload, todo, report, quarantined, needed_by)
-                frames.extend([part.assign(rank=feed.sources.index(payload.request.source), order=rank)] if len(part) else [])
+                frames.extend(
+                    [part.assign(rank=feed.sources.index(payload.request.source), order=rank)] if len(part) else []
+                )
         combined = _first_believed(feed, frames)
         for payload in dropped:
             part = self._read_drop(feed, payload, todo, report, quarantined, wanted)
@@ -194,8 +197,13 @@ class Ingestion:
     # --- reading
 
     def _read(
-        self, feed: Feed, payload: Payload, todo: set[str], report: IngestReport,
-        quarantined: list[pd.DataFrame], needed_by: tuple[str, ...],
+        self,
+        feed: Feed,
+        payload: Payload,
+        todo: set[str],
+        report: IngestReport,
+        quarantined: list[pd.DataFrame],
+        needed_by: tuple[str, ...],
     ) -> pd.DataFrame:
         source = SOURCES[payload.request.source]
         try:
@@ -216,20 +224,28 @@ class Ingestion:
         return self._timed(feed, checked.good, payload, source.LICENCE)
 
     def _read_drop(
-        self, feed: Feed, payload: Payload, todo: set[str], report: IngestReport,
-        quarantined: list[pd.DataFrame], wanted: set[str],
+        self,
+        feed: Feed,
+        payload: Payload,
+        todo: set[str],
+        report: IngestReport,
+        quarantined: list[pd.DataFrame],
+        wanted: set[str],
     ) -> pd.DataFrame:
         try:
             parsed = parse_drop(feed.name, payload.request.name, payload.body)
             frame = parsed.frames[feed.name]
             months = frame[feed.spec.period].dt.strftime("%Y-%m")
+            kept = f"{FIRST_MONTH} to {month_of(self.now)}"
+            outside = frame[(months < FIRST_MONTH) | (months > month_of(self.now))]
+            quarantined.append(_outside(feed, payload, outside, kept))
             frame = frame[months.isin(todo)]
             report.rows_read += len(frame)
             checked = validate(feed.name, frame)
         except (DropError, SchemaMismatch) as error:
             report.failures.append(Failure(DROP, payload.request.name, tuple(sorted(wanted)), str(error)))
             return pd.DataFrame()
-        quarantined.append(_broken(feed, payload, checked.rejected))
+        quarantined.append(_broken(feed, payload, checked.rejected, "line"))
         return self._timed(feed, checked.good, payload, "BYO")
 
     def _timed(self, feed: Feed, frame: pd.DataFrame, payload: Payload, licence: str) -> pd.DataFrame:
@@ -245,7 +261,9 @@ class Ingestion:
             earlier = known["knowledge_ts"] > captured
             known.loc[earlier, "knowledge_ts"] = captured
             known.loc[earlier, "knowledge_basis"] = "OBSERVED"
-        stated = frame["knowledge_ts"] if "knowledge_ts" in frame else pd.Series(pd.NaT, index=frame.index)
+        stated = (
+            frame["knowledge_ts"] if "knowledge_ts" in frame else pd.Series(pd.NaT, index=frame.index, dtype=UTC_US)
+        )
         is_stated = stated.notna()
         known.loc[is_stated, "knowledge_ts"] = stated[is_stated]
         known.loc[is_stated, "knowledge_basis"] = "OBSERVED"
@@ -323,10 +341,23 @@ def _unreadable(feed: Feed, payload: Payload, rejected: list[Rejected]) -> pd.Da
     return _aside(feed, payload, pd.DataFrame(rows, columns=["where", "raw", "reason"]))
 
 
-def _broken(feed: Feed, payload: Payload, rejected: pd.DataFrame) -> pd.DataFrame:
+def _outside(feed: Feed, payload: Payload, rows: pd.DataFrame, kept: str) -> pd.DataFrame:
+    if rows.empty:
+        return pd.DataFrame()
+    days = rows[feed.spec.period].dt.strftime("%Y-%m-%d")
+    where = "line " + rows.index.astype(str)
+    reason = f"{feed.spec.period}=" + days + f" lies outside the months that are kept, {kept}"
+    return _aside(feed, payload, pd.DataFrame({"where": where, "raw": days.to_numpy(), "reason": reason.to_numpy()}))
+
+
+def _broken(feed: Feed, payload: Payload, rejected: pd.DataFrame, place: str = "row") -> pd.DataFrame:
+    """Rows that broke a rule; where they stand is said by line for a file, by row of the parsed frame for an answer."""
     if rejected.empty:
         return pd.DataFrame()
-    where = "row " + (rejected["row"] + 1).astype(str)
+    where = [
+        f"{place} {label}" if place == "line" else f"{place} {row + 1}"
+        for row, label in zip(rejected["row"], rejected["label"], strict=True)
+    ]
     return _aside(feed, payload, pd.DataFrame({"where": where, "raw": rejected["raw"], "reason": rejected["reason"]}))
 
 

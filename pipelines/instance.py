@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.settings import PROJECT
@@ -18,11 +19,10 @@ def prepare_home() -> None:
 
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster"))
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
-    home = os.environ["DAGSTER_HOME"]
-    os.makedirs(home, exist_ok=True)
-    target = os.path.join(home, "dagster.yaml")
-    if not os.path.exists(target):
-        shutil.copyfile(PROJECT / "dagster.yaml", target)
+    home = Path(os.environ["DAGSTER_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
 
 
 def open_instance() -> dg.DagsterInstance:

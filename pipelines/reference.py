@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandera.errors
 
 from pipelines.sources.base import Metal, Scope, Zone
 from schemas.base import columns_of
-from schemas.reference import REFERENCE, Reference
+from schemas.reference import PARAMETERS, REFERENCE, Reference
 
 
 class ReferenceError(Exception):
@@ -29,19 +29,25 @@ class ReferenceTables:
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.tables[name]
 
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """A table's rows as plain dictionaries."""
+        return [{str(key): value for key, value in row.items()} for row in self[name].to_dict("records")]
+
     def scope(self, metals: tuple[str, ...] = ()) -> Scope:
         """Metals (all, or those asked for) and zones as sources need them. `ReferenceError` for an unknown metal."""
-        known = {row.metal: row for row in self["metals"].itertuples()}
+        known = {row["metal"]: row for row in self.rows("metals")}
         for metal in metals:
             if metal not in known:
                 raise ReferenceError(f"metal {metal!r} is not in metals.csv; known: {', '.join(known)}")
         return Scope(
             metals=tuple(
-                Metal(r.metal, r.name, r.westmetall_code, r.worldbank_column, r.fred_series, r.customs_label)
-                for symbol, r in known.items()
+                Metal(**{field.name: row[field.name] for field in fields(Metal)})
+                for symbol, row in known.items()
                 if not metals or symbol in metals
             ),
-            zones=tuple(Zone(r.zone, r.eic, r.timezone, r.data_source) for r in self["power_zones"].itertuples()),
+            zones=tuple(
+                Zone(row["zone"], row["eic"], row["timezone"], row["data_source"]) for row in self.rows("power_zones")
+            ),
         )
 
 
@@ -56,7 +62,28 @@ def load_reference(folder: Path) -> ReferenceTables:
         body = path.read_bytes()
         digest.update(name.encode() + b"\0" + body + b"\0")
         tables[name] = _checked(path.name, path, model)
+    _check_parameters(tables["parameters"], list(tables["metals"]["metal"]))
     return ReferenceTables(tables, digest.hexdigest())
+
+
+# What only a smelter has: a metal without it simply has no such figures.
+_OPTIONAL = {"mwh_per_t", "power_line_high_usd_mwh", "power_line_low_usd_mwh"}
+
+
+def _check_parameters(parameters: pd.DataFrame, metals: list[str]) -> None:
+    for name, unit in PARAMETERS.items():
+        rows = parameters[parameters["name"] == name]
+        wrong = rows[rows["unit"] != unit]
+        if len(wrong):
+            line, found = int(wrong.index[0]) + 2, wrong["unit"].iloc[0]
+            raise ReferenceError(f"parameters.csv line {line}: {name} is in {found!r}, the formulas take {unit!r}")
+        for metal in metals:
+            if name not in _OPTIONAL and not rows["metal"].isin([metal, "*"]).any():
+                raise ReferenceError(f"parameters.csv: {name} ({unit}) has no row for {metal}, and none for *: add one")
+    unknown = parameters[~parameters["name"].isin(list(PARAMETERS))]
+    if len(unknown):
+        line, name = int(unknown.index[0]) + 2, unknown["name"].iloc[0]
+        raise ReferenceError(f"parameters.csv line {line}: {name!r} is no parameter of any formula; check its spelling")
 
 
 def _checked(file: str, path: Path, model: type[Reference]) -> pd.DataFrame:
@@ -77,7 +104,7 @@ def _checked(file: str, path: Path, model: type[Reference]) -> pd.DataFrame:
 
 def _first_failure(file: str, frame: pd.DataFrame, cases: pd.DataFrame) -> str:
     # A rule about the whole table names no row; a cell that is no number names the value.
-    case: dict[str, Any] = cases.iloc[0].to_dict()
+    case = cases.iloc[0]
     where = "" if pd.isna(case["index"]) else f" line {int(case['index']) + 2}"
     column = case["column"] if case["column"] in frame.columns else ""
     value = f" {frame[column].iloc[int(case['index'])]!r}" if column and where else ""

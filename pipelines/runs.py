@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.calendar import month_of
+from typing import TYPE_CHECKING
+
+from pipelines.calendar import FIRST_MONTH, month_of
 from pipelines.settings import SettingsError
-from pipelines.workspace import FIRST_MONTH, Workspace
+from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dagster import EventLogEntry
 
 Report = Callable[[str, str], None]  # step, what became of it
 
@@ -22,7 +27,7 @@ class RunOutcome:
 
 
 def month_range(workspace: Workspace, first: str | None, last: str | None) -> tuple[str, str]:
-    """The months of a run: all that the product keeps unless the user says otherwise. SettingsError when they cannot be."""
+    """The months of a run: all that the product keeps unless the user says otherwise. Raises `SettingsError`."""
     import pandas as pd
 
     end = month_of(workspace.now)
@@ -43,49 +48,42 @@ def month_range(workspace: Workspace, first: str | None, last: str | None) -> tu
 
 def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: Report | None = None) -> RunOutcome:
     """Runs a job over a range of months on the project's instance, in this process."""
-    import logging
-
     from dagster import DagsterEventType
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+    from dagster._core.utils import make_new_run_id
 
+    from pipelines.assets.resources import WorkspaceResource
     from pipelines.definitions import build_defs
     from pipelines.instance import open_instance
 
-    # The run's story is in the event log; on the terminal only what the command prints.
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    told = {
+        DagsterEventType.STEP_START: "started",
+        DagsterEventType.STEP_SUCCESS: "done",
+        DagsterEventType.STEP_FAILURE: "failed",
+        DagsterEventType.STEP_SKIPPED: "skipped",
+    }
+
+    def tell(event: EventLogEntry, _cursor: str) -> None:
+        step = event.dagster_event
+        if report and step is not None and step.event_type in told and step.step_key:
+            report(step.step_key, told[step.event_type])
+
+    settings = workspace.settings
+    resource = WorkspaceResource(profile=settings.profile, data_dir=str(settings.data), now=workspace.now.isoformat())
+    job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
+    run_id = make_new_run_id()
     with open_instance() as instance:
-        from pipelines.assets.resources import WorkspaceResource
-
-        settings = workspace.settings
-        resource = WorkspaceResource(
-            profile=settings.profile, data_dir=str(settings.data), now=workspace.now.isoformat()
+        instance.add_event_listener(run_id, tell)
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+            # The run's story is in the event log; the terminal shows only what the command prints.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-        job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
-        events = {
-            DagsterEventType.STEP_START: "started",
-            DagsterEventType.STEP_SUCCESS: "done",
-            DagsterEventType.STEP_FAILURE: "failed",
-            DagsterEventType.STEP_SKIPPED: "skipped",
-        }
-
-        class Teller(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                meta = getattr(record, "dagster_event", None)
-                if report and meta is not None and meta.event_type in events and meta.step_key:
-                    report(meta.step_key, events[meta.event_type])
-
-        teller = Teller()
-        logging.getLogger("dagster").addHandler(teller)
-        try:
-            result = job.execute_in_process(
-                instance=instance,
-                raise_on_error=False,
-                tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
-            )
-        finally:
-            logging.getLogger("dagster").removeHandler(teller)
         problems = [
-            _reason(event.event_specific_data.error)
+            _reason(event.step_failure_data.error)
             for event in result.all_events
             if event.event_type == DagsterEventType.STEP_FAILURE
         ]

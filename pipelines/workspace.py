@@ -23,8 +23,6 @@ from pipelines.transports.base import Transport
 from pipelines.warehouse.lock import writer_lock
 from schemas.datasets import DATASETS
 
-FIRST_MONTH = "2008-01"
-
 
 @dataclass(frozen=True)
 class Workspace:
@@ -105,8 +103,13 @@ class Workspace:
     def ingestion(self) -> Ingestion:
         """What turns archived payloads into stored observations."""
         return Ingestion(
-            lake=self.lake, archive=self.archive, quarantine=self.quarantine, reference=self.reference,
-            scope=self.scope, now=self.now, use_sources=self.settings.profile != "drop",
+            lake=self.lake,
+            archive=self.archive,
+            quarantine=self.quarantine,
+            reference=self.reference,
+            scope=self.scope,
+            now=self.now,
+            use_sources=self.settings.profile != "drop",
         )
 
     @contextmanager

@@ -7,7 +7,7 @@ columns are added on the way into the lake and are the same for all (DOMAIN sect
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -16,7 +16,7 @@ from pandera.typing import Series
 BASES = ("OBSERVED", "CALENDAR", "ASSUMED")  # best first: the worst of the inputs travels downstream
 LICENCES = ("OPEN", "BYO", "RESTRICTED")  # freest first
 
-UTC = pd.DatetimeTZDtype("us", "UTC")
+UTC = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
 
 def column(description: str, unit: str = "", **checks: Any) -> Any:
@@ -67,12 +67,12 @@ class Bitemporal(pa.DataFrameModel):
 
     obs_start: Series[pd.Timestamp] = column("First day of the period that the observation speaks of", "date")
     obs_end: Series[pd.Timestamp] = column("Last day of that period", "date")
-    knowledge_ts: Series[UTC] = column("When a user of this source tier could first know the value", "UTC")  # type: ignore[valid-type]
+    knowledge_ts: Series[UTC] = column("When a user of this source tier could first know the value", "UTC")
     knowledge_basis: Series[str] = column(
         "Where knowledge_ts comes from: captured, release calendar, or assumed lag", isin=list(BASES)
     )
     vintage_no: Series[int] = column("1 for the first value known of an observation, then counted up", ge=1)
-    ingest_ts: Series[UTC] = column("When this project captured the value", "UTC")  # type: ignore[valid-type]
+    ingest_ts: Series[UTC] = column("When this project captured the value", "UTC")
     source: Series[str] = column("Where it was read: a source module's name, or drop")
     payload_sha256: Series[str] = column("Hash of the archived payload that held it", str_matches="^[0-9a-f]{64}$")
     licence_class: Series[str] = column("May it be passed on", isin=list(LICENCES))

@@ -38,7 +38,7 @@ class PriceDaily(Table):
     backwardation_sustained: Series[bool] = column(
         "Spread above 0 on at least bw_k of the last bw_m days, the latest included", ""
     )
-    knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")  # type: ignore[valid-type]
+    knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
     vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
     source: Series[str] = column("Where it was read", "")
@@ -50,7 +50,7 @@ class CurveDaily(Table):
 
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
     as_of_date: Series[pd.Timestamp] = column("London business day", "")
-    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")  # type: ignore[valid-type]
+    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")
     price_obs_date: Series[pd.Timestamp] = column("Trading day of the prices", "", nullable=True)
     rate_obs_date: Series[pd.Timestamp] = column("Day of the rate", "", nullable=True)
     price_age_days: Series[pd.Int32Dtype] = column("Days from price_obs_date to as_of_date", "days", nullable=True)
@@ -79,7 +79,7 @@ class CurveDaily(Table):
     quoted_spread_disagrees: Series[pd.BooleanDtype] = column(
         "The quoted spread of the same day is more than a tick from C - F", "", nullable=True
     )
-    knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)  # type: ignore[valid-type]
+    knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)
     knowledge_basis: Series[str] = column("Worst knowledge basis of the inputs", "", nullable=True, isin=list(BASES))
     licence_class: Series[str] = column("Worst licence class of the inputs", "", nullable=True, isin=list(LICENCES))
 
@@ -89,7 +89,7 @@ class InventoryDaily(Table):
 
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
     as_of_date: Series[pd.Timestamp] = column("London business day", "")
-    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")  # type: ignore[valid-type]
+    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")
     stock_obs_date: Series[pd.Timestamp] = column("Day of the latest stock known", "", nullable=True)
     cancelled_obs_date: Series[pd.Timestamp] = column("Latest day that reports cancelled warrants", "", nullable=True)
     stock_age_days: Series[pd.Int32Dtype] = column("Days from stock_obs_date to as_of_date", "days", nullable=True)
@@ -106,7 +106,7 @@ class InventoryDaily(Table):
     stock_log_chg: Series[float] = column(
         "ln(S_t / S_t-n), n = stock_chg_obs stock observations back", "ln", nullable=True
     )
-    knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)  # type: ignore[valid-type]
+    knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)
     knowledge_basis: Series[str] = column("Worst knowledge basis of the inputs", "", nullable=True, isin=list(BASES))
     licence_class: Series[str] = column("Worst licence class of the inputs", "", nullable=True, isin=list(LICENCES))
 
@@ -116,7 +116,7 @@ class InventoryVisibleMonthly(Table):
 
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
     period_end: Series[pd.Timestamp] = column("Month-end business day", "")
-    knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")  # type: ignore[valid-type]
+    knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")
     offwarrant_t: Series[float] = column('Off-warrant ("shadow") stock', "t", ge=0)
     registered_t: Series[float] = column("Registered stock of the same day", "t", ge=0)
     visible_t: Series[float] = column("offwarrant + registered", "t", ge=0)
@@ -154,7 +154,7 @@ class ExportsMonthly(Table):
         le=1,
     )
     n_hist: Series[pd.Int32Dtype] = column("Periods that were ranked", "count", nullable=True)
-    knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")  # type: ignore[valid-type]
+    knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
     source: Series[str] = column("Where it was read", "")
     licence_class: Series[str] = column("May it be passed on", "", isin=list(LICENCES))
@@ -192,7 +192,7 @@ class PowerDaily(Table):
         ge=0,
         le=1,
     )
-    knowledge_ts: Series[UTC] = column("When the auction result could be known: before its day", "UTC")  # type: ignore[valid-type]
+    knowledge_ts: Series[UTC] = column("When the auction result could be known: before its day", "UTC")
     source: Series[str] = column("Where it was read", "")
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
     licence_class: Series[str] = column("Worst licence class of the inputs", "", isin=list(LICENCES))
@@ -203,7 +203,7 @@ class TightnessDaily(Table):
 
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
     as_of_date: Series[pd.Timestamp] = column("London business day", "")
-    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")  # type: ignore[valid-type]
+    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")
     price_obs_date: Series[pd.Timestamp] = column("Trading day of the prices", "", nullable=True)
     stock_obs_date: Series[pd.Timestamp] = column("Day of the stock", "", nullable=True)
     rate_obs_date: Series[pd.Timestamp] = column("Day of the rate", "", nullable=True)
@@ -273,7 +273,7 @@ class TightnessDaily(Table):
     regime_status: Series[str] = column("OK, STALE, UNKNOWN or WARMUP", "", isin=["OK", "STALE", "UNKNOWN", "WARMUP"])
     knowledge_ts_max: Series[UTC] = column(
         "When the last of the inputs could be known; never after as_of_ts", "UTC", nullable=True
-    )  # type: ignore[valid-type]
+    )
     knowledge_basis: Series[str] = column("Worst knowledge basis of the inputs", "", nullable=True, isin=list(BASES))
     licence_class: Series[str] = column("Worst licence class of the inputs", "", nullable=True, isin=list(LICENCES))
 

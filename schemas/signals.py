@@ -16,7 +16,7 @@ class Signals(Table):
     signal_version: Series[str] = column("Formula = major, default parameter = minor", "")
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
     region: Series[str] = column("Country, or GLOBAL", "")
-    as_of_ts: Series[UTC] = column("Decision time", "UTC")  # type: ignore[valid-type]
+    as_of_ts: Series[UTC] = column("Decision time", "UTC")
     as_of_date: Series[pd.Timestamp] = column("London business day", "")
     revision_no: Series[np.int32] = column("1 for the first publication of the row, then counted up", "", ge=1)
     revision_reason: Series[str] = column("Why this revision was added", "")
@@ -39,7 +39,7 @@ class Signals(Table):
     obs_end_max: Series[pd.Timestamp] = column("End of the latest observation used", "", nullable=True)
     knowledge_ts_max: Series[UTC] = column(
         "When the last of the inputs could be known; never after as_of_ts", "UTC", nullable=True
-    )  # type: ignore[valid-type]
+    )
     staleness_days: Series[pd.Int32Dtype] = column("Days from obs_end_max to as_of_date", "days", nullable=True)
     quality: Series[str] = column(
         "OK, STALE, PARTIAL, WARMUP, BREAK, SUSPECT or MISSING",
@@ -52,7 +52,7 @@ class Signals(Table):
     inputs_hash: Series[str] = column("Hash of the values and times that the row rests on", "")
     code_version: Series[str] = column("Version that computed the row", "")
     run_id: Series[str] = column("Run that added the row", "")
-    computed_ts: Series[UTC] = column("Clock of that run", "UTC")  # type: ignore[valid-type]
+    computed_ts: Series[UTC] = column("Clock of that run", "UTC")
 
 
 class SignalsLatest(Signals):
@@ -64,7 +64,7 @@ class SignalsWideDaily(Table):
 
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
     as_of_date: Series[pd.Timestamp] = column("London business day", "")
-    as_of_ts: Series[UTC] = column("Decision time", "UTC")  # type: ignore[valid-type]
+    as_of_ts: Series[UTC] = column("Decision time", "UTC")
     price_yoy: Series[float] = column("Signal AL.PRICE.YOY", "ratio", nullable=True)
     price_level_5of5: Series[str] = column("Signal AL.PRICE.LEVEL_5OF5", "", nullable=True)
     price_level_3of5: Series[str] = column("Signal AL.PRICE.LEVEL_3OF5", "", nullable=True)
@@ -86,7 +86,7 @@ class SignalsWideDaily(Table):
     regime: Series[str] = column(
         "Signal AL.TIGHTNESS.REGIME", "", nullable=True, isin=["LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE", "UNKNOWN"]
     )
-    knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)  # type: ignore[valid-type]
+    knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)
     licence_class: Series[str] = column("Worst licence class of the inputs", "", nullable=True, isin=list(LICENCES))
 
 

@@ -12,7 +12,7 @@ SHARED = ROOT.parent / "shared"
 
 def _folder(path: Path) -> Path:
     if not path.is_dir():
-        pytest.skip(f"{path.relative_to(ROOT.parent)} is not beside the project: not redistributable, tests that need it skip")
+        pytest.skip(f"{path.relative_to(ROOT.parent)} is not beside the project (it may not be redistributed)")
     return path
 
 

@@ -1,8 +1,7 @@
 """Extraction: one raw asset a source (ask, archive), one lake asset a dataset (parse, validate, append)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -37,20 +36,22 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
     source = SOURCES[name]
 
     @dg.asset(
-        key=raw_key(name), group_name="raw", partitions_def=partitions, owners=[OWNER],
-        backfill_policy=dg.BackfillPolicy.single_run(), kinds={"python", "file"},
+        key=raw_key(name),
+        group_name="raw",
+        partitions_def=partitions,
+        owners=[OWNER],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        kinds={"python", "file"},
         tags={"source": name, "licence": source.LICENCE},
         description=f"{source.TITLE}: answers as they came, archived by hash before they are parsed.",
         check_specs=[dg.AssetCheckSpec("answered", asset=raw_key(name), description="Every request was answered.")],
     )
-    def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+    def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
         transport = open_workspace.transport()
         report = FetchReport()
         if transport is not None:
-            report = fetch(
-                name, asked, open_workspace.scope, transport, open_workspace.archive, open_workspace.now
-            )
+            report = fetch(name, asked, open_workspace.scope, transport, open_workspace.archive, open_workspace.now)
         open_workspace.note_failures(f"raw_{name}", [str(month) for month in asked], report.failures)
         return dg.MaterializeResult(
             metadata={
@@ -67,11 +68,15 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
 
 
 @dg.asset(
-    key=raw_key(DROP), group_name="raw", owners=[OWNER], kinds={"csv", "parquet"}, tags={"source": DROP},
+    key=raw_key(DROP),
+    group_name="raw",
+    owners=[OWNER],
+    kinds={"csv", "parquet"},
+    tags={"source": DROP},
     description="The user's own files in the drop folder, archived by hash. They stand before every other source.",
     check_specs=[dg.AssetCheckSpec("usable", asset=raw_key(DROP), description="Every file can be taken.")],
 )
-def raw_drop(workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+def raw_drop(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Archives what the drop folder holds; files that cannot be taken are named in the check."""
     open_workspace = workspace.open()
     found = dropped_payloads(open_workspace)
@@ -105,8 +110,13 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
     spec = feed.spec
 
     @dg.asset(
-        key=key, group_name="lake", partitions_def=partitions, owners=[OWNER], deps=_upstream(feed),
-        backfill_policy=dg.BackfillPolicy.single_run(), kinds={"python", "pandera", "parquet"},
+        key=key,
+        group_name="lake",
+        partitions_def=partitions,
+        owners=[OWNER],
+        deps=_upstream(feed),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        kinds={"python", "pandera", "parquet"},
         tags={"frequency": spec.cadence},
         description=f"{spec.title}. {(spec.model.__doc__ or '').strip()}",
         metadata={"dagster/column_schema": _table_schema(feed), "key": ", ".join(spec.key)},
@@ -115,7 +125,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             dg.AssetCheckSpec("months_complete", asset=key, description="Every payload of these months could be read."),
         ],
     )
-    def lake(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+    def lake(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
         dropped, unusable = dropped_payloads(open_workspace, feed.name) if feed.droppable else ([], [])
         report = open_workspace.ingestion().run(feed.name, asked, dropped)
@@ -154,7 +164,7 @@ def _table_schema(feed: Feed) -> dg.TableSchema:
     )
 
 
-def _metadata(report: IngestReport) -> dict[str, dg.MetadataValue | int]:
+def _metadata(report: IngestReport) -> dict[str, dg.MetadataValue[Any] | int]:
     return {
         "dagster/row_count": report.new + report.revised,
         "rows read": report.rows_read,
@@ -167,7 +177,7 @@ def _metadata(report: IngestReport) -> dict[str, dg.MetadataValue | int]:
 
 
 def _rows_check(report: IngestReport) -> dg.AssetCheckResult:
-    metadata: dict[str, object] = {"rejected": len(report.rejected)}
+    metadata: dict[str, dg.MetadataValue[Any] | int] = {"rejected": len(report.rejected)}
     if len(report.rejected):
         metadata["sample"] = dg.MetadataValue.md(_markdown(report.rejected.head(SAMPLE)))
     return dg.AssetCheckResult(

@@ -1,8 +1,5 @@
 """The dbt models as Dagster assets, built by one dbt call a run in this process."""
 
-from __future__ import annotations
-
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,19 +11,35 @@ from pipelines.assets.lake import OWNER, lake_key
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.warehouse import dbt
 from pipelines.workspace import Workspace, calendar_end, code_version
+from schemas.dbt_yaml import TRADING_CALENDAR
+from schemas.reference import REFERENCE
 
 POOL = "duckdb_writer"
-REFERENCE = dg.AssetKey(["raw", "reference"])
+REFERENCE_TABLES = {name: (model.__doc__ or name).strip() for name, model in REFERENCE.items()} | {
+    "trading_calendar": TRADING_CALENDAR
+}
 
 
-@dg.asset(
-    key=REFERENCE, group_name="raw", owners=[OWNER], kinds={"csv", "pandera"}, tags={"source": "reference"},
-    description="Facts and assumptions with their sources, validated; and the trading calendar made from them.",
+def reference_key(table: str) -> dg.AssetKey:
+    """Key of a reference table."""
+    return dg.AssetKey(["reference", table])
+
+
+@dg.multi_asset(
+    name="reference_tables",
+    specs=[
+        dg.AssetSpec(
+            reference_key(name), group_name="raw", owners=[OWNER], kinds={"csv", "pandera"}, description=description
+        )
+        for name, description in REFERENCE_TABLES.items()
+    ],
 )
-def reference_tables(workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+def reference_tables(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
     """Validates the reference folder. The models' run takes its own copy under the writer's lock."""
     reference = workspace.open().reference
-    return dg.MaterializeResult(metadata={"rows": {name: len(table) for name, table in reference.tables.items()}})
+    for name in REFERENCE_TABLES:
+        rows = {"dagster/row_count": len(reference[name])} if name in reference.tables else {}
+        yield dg.MaterializeResult(asset_key=reference_key(name), metadata=rows)
 
 
 class Translator(DagsterDbtTranslator):
@@ -35,7 +48,7 @@ class Translator(DagsterDbtTranslator):
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
             name = dbt_resource_props["name"]
-            return lake_key(name) if dbt_resource_props["source_name"] == "lake" else REFERENCE
+            return lake_key(name) if dbt_resource_props["source_name"] == "lake" else reference_key(name)
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
@@ -54,13 +67,14 @@ class Translator(DagsterDbtTranslator):
 
 
 def model_assets() -> dg.AssetsDefinition:
-    """Every model and its tests as assets and checks. The manifest is built at set-up; here it is only read."""
-    if not dbt.MANIFEST.is_file():
-        dbt.parse()
-    manifest = json.loads(dbt.MANIFEST.read_text())
+    """Every model and its tests as assets and checks."""
+    manifest = dbt.manifest()
 
     @dbt_assets(
-        manifest=manifest, name="models", dagster_dbt_translator=Translator(), pool=POOL,
+        manifest=manifest,
+        name="models",
+        dagster_dbt_translator=Translator(),
+        pool=POOL,
         exclude="resource_type:unit_test",
     )
     def models(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[Any]:
@@ -88,8 +102,12 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
     dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(workspace.now).date())
     return dbt.build(
         dbt.run_vars(
-            warehouse=workspace.warehouse, lake=workspace.settings.data / "lake",
-            reference=workspace.reference_copies, as_of=workspace.now, run_id=run_id, code_version=code_version(),
+            warehouse=workspace.warehouse,
+            lake=workspace.settings.data / "lake",
+            reference=workspace.reference_copies,
+            as_of=workspace.now,
+            run_id=run_id,
+            code_version=code_version(),
         ),
         select,
     )
@@ -99,16 +117,14 @@ def row_counts(workspace: Workspace) -> dict[str, int]:
     """Rows of every table in the private warehouse, by schema.table."""
     with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
         names = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
-        query = " union all ".join(f"select '{s}.{t}', count(*) from \"{s}\".\"{t}\"" for s, t in names)
+        query = " union all ".join(f'select \'{s}.{t}\', count(*) from "{s}"."{t}"' for s, t in names)
         return dict(connection.execute(query).fetchall()) if names else {}
 
 
 def _results(
     context: dg.AssetExecutionContext, manifest: Mapping[str, Any], result: dbt.BuildResult, rows: Mapping[str, int]
 ) -> Iterator[Any]:
-    checks = {
-        str(spec.metadata["dagster_dbt/unique_id"]): spec.key for spec in context.assets_def.check_specs
-    }
+    checks = {str(spec.metadata["dagster_dbt/unique_id"]): spec.key for spec in context.assets_def.check_specs}
     for node in result.nodes:
         if node.unique_id in checks:
             key = checks[node.unique_id]
@@ -116,7 +132,9 @@ def _results(
             severity = "WARN" if str(config.get("severity", "error")).lower() == "warn" else "ERROR"
             if key in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
-                    asset_key=key.asset_key, check_name=key.name, passed=node.status == "pass",
+                    asset_key=key.asset_key,
+                    check_name=key.name,
+                    passed=node.status == "pass",
                     severity=dg.AssetCheckSeverity[severity],
                     metadata={"failing rows": node.failures, "message": node.message},
                 )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pandas as pd
 
-from pipelines.calendar import month_of
+from pipelines.calendar import FIRST_MONTH, month_of
 from pipelines.settings import Settings
-from pipelines.workspace import FIRST_MONTH
 
 KEY_FORMAT = "%Y-%m"
 

@@ -1,7 +1,5 @@
 """The way out: the publication, and the step that fails a run whose sources failed, after everything else landed."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 
@@ -12,20 +10,24 @@ from pipelines.assets.models import POOL
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.warehouse.publish import Release, publish
 from pipelines.workspace import Workspace, git_commit
-from schemas.base import Mart, columns_of
+from schemas.dbt_yaml import comments, keys
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
 RELEASE = dg.AssetKey(["publish", "release"])
-PUBLISHED: dict[tuple[str, str], Mart] = {(mart.schema, name): mart for name, mart in {**MARTS, **SIGNALS}.items()}
+MODELS = MARTS | SIGNALS
 
 
 @dg.asset(
-    key=RELEASE, group_name="publish", owners=[OWNER], kinds={"duckdb", "parquet"}, pool=POOL,
-    deps=[dg.AssetKey([schema, name]) for schema, name in PUBLISHED],
+    key=RELEASE,
+    group_name="publish",
+    owners=[OWNER],
+    kinds={"duckdb", "parquet"},
+    pool=POOL,
+    deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
     description="What readers open: marts.duckdb, Parquet copies and the manifest; written aside, verified, moved.",
 )
-def release(workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Publishes the marts and signals."""
     open_workspace = workspace.open()
     with open_workspace.writing():
@@ -55,8 +57,8 @@ def publish_release(workspace: Workspace) -> Release:
                 "lake": lake_fingerprint(workspace.settings.data / "lake"),
             },
         },
-        comments={name: _comments(mart) for name, mart in PUBLISHED.items()},
-        keys={name: mart.key for name, mart in PUBLISHED.items()},
+        comments=comments(MODELS),
+        keys=keys(MODELS),
         synthetic=workspace.settings.synthetic,
     )
 
@@ -67,19 +69,15 @@ def lake_fingerprint(lake: Path) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def _comments(mart: Mart) -> dict[str, str]:
-    described = {
-        name: info["description"] + (f" [{info['unit']}]" if info["unit"] else "")
-        for name, info in columns_of(mart.model).items()
-    }
-    return {"": mart.title, **described}
-
-
 @dg.asset(
-    key=RUN_HEALTH, group_name="publish", owners=[OWNER], kinds={"python"}, deps=[RELEASE],
+    key=RUN_HEALTH,
+    group_name="publish",
+    owners=[OWNER],
+    kinds={"python"},
+    deps=[RELEASE],
     description="Fails when a source or file failed, naming each: after the publication, so that what is good landed.",
 )
-def run_health(workspace: WorkspaceResource) -> dg.MaterializeResult[None]:
+def run_health(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Fails with the list of what is wrong."""
     open_workspace = workspace.open()
     failures = list(dict.fromkeys(open_workspace.failures()))

@@ -10,6 +10,7 @@ from pipelines.sources.ecb import Ecb
 from pipelines.sources.energy_charts import EnergyCharts
 from pipelines.sources.entsoe import Entsoe
 from pipelines.sources.fred import Fred
+from pipelines.sources.jin10 import Jin10
 from pipelines.sources.nyfed import NyFed
 from pipelines.sources.westmetall import Westmetall
 from pipelines.sources.worldbank import WorldBank
@@ -23,5 +24,6 @@ _ALL: tuple[Source, ...] = (
     Entsoe(),
     Customs(),
     Ecb(),
+    Jin10(),
 )
 SOURCES: Final[dict[str, Source]] = {source.NAME: source for source in _ALL}

@@ -25,7 +25,7 @@ class SourceError(Exception):
         super().__init__(f"{request.source} {request.name}: {problem}; expected {expected}")
 
 
-class NoData(Exception):
+class NoData(Exception):  # noqa: N818 -- an answer, not an error
     """The transport has nothing for this request. Not a failure (CONTRACT section 7)."""
 
 
@@ -85,7 +85,7 @@ class Request:
     url: str
     entity: str = ""  # metal, zone, series: whatever the source asks for
     period: str = ""  # 2024, 2024-05, or empty where the answer holds everything
-    secret: tuple[str, str] | None = None  # (query parameter, setting), for example ("securityToken", "ENTSOE_API_TOKEN")
+    secret: tuple[str, str] | None = None  # (query parameter, setting): ("securityToken", "ENTSOE_API_TOKEN")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class BuildResult:
 
 
 def write_reference(reference: ReferenceTables, folder: Path, last_day: date) -> None:
-    """The validated reference tables and the trading calendar, as Parquet for dbt. Each file is replaced in one step."""
+    """Reference tables and the trading calendar as Parquet for dbt; each file is replaced in one step."""
     folder.mkdir(parents=True, exist_ok=True)
     calendar = trading_calendar(date(1990, 1, 1), last_day)
     for name, table in {**reference.tables, "trading_calendar": calendar}.items():
@@ -65,7 +65,9 @@ def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: table[name].dt.date for name in dates})
 
 
-def run_vars(*, warehouse: Path, lake: Path, reference: Path, as_of: datetime, run_id: str, code_version: str) -> dict[str, str]:
+def run_vars(
+    *, warehouse: Path, lake: Path, reference: Path, as_of: datetime, run_id: str, code_version: str
+) -> dict[str, str]:
     """The variables of a run, as `dbt_project.yml` names them."""
     return {
         "warehouse": str(warehouse),
@@ -79,7 +81,7 @@ def run_vars(*, warehouse: Path, lake: Path, reference: Path, as_of: datetime, r
 
 def parse() -> Path:
     """Parses the project and writes its manifest (at set-up, never in a run). Returns the manifest's path."""
-    result = _invoke(["parse"], {}, manifest=None)
+    result = _invoke(["parse"], {}, None)
     if not result.success:
         raise DbtError(f"dbt cannot parse the project: {result.exception}")
     return MANIFEST
@@ -90,7 +92,7 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
 
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
-    result = _invoke(["build", "--exclude-resource-type", "unit_test", *args], variables, _manifest())
+    result = _invoke(["build", "--exclude-resource-type", "unit_test", *args], variables, manifest())
     if result.exception is not None:
         raise DbtError(str(result.exception))
     return BuildResult(
@@ -107,28 +109,37 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
     )
 
 
-def _manifest() -> Any:
-    from dbt.contracts.graph.manifest import Manifest
-
-    if not MANIFEST.is_file():
+def manifest() -> dict[str, Any]:
+    """The parsed project, from the file that was built at set-up; built again where a model is newer than it."""
+    written = MANIFEST.stat().st_mtime if MANIFEST.is_file() else 0.0
+    rooms = [DBT_PROJECT / name for name in ("models", "macros", "tests")]
+    files = [DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml"]
+    files += [path for room in rooms for path in room.rglob("*.*")]
+    if any(path.stat().st_mtime > written for path in files):
         parse()
-    return Manifest.from_dict(json.loads(MANIFEST.read_text()))
+    return dict(json.loads(MANIFEST.read_text()))
 
 
-def _invoke(command: list[str], variables: Mapping[str, str], manifest: Any) -> Any:
+def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, Any] | None) -> Any:
     from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
 
     folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--quiet"]
+    given = Manifest.from_dict(parsed) if parsed else None
     try:
-        return dbtRunner(manifest=manifest).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])
+        return dbtRunner(manifest=given).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])
     finally:
         _close_connections()
-        reset_adapters()
+        reset_adapters()  # type: ignore[no-untyped-call]
 
 
 def _close_connections() -> None:
     """Lets go of the warehouse: dbt-duckdb keeps its connection open in the process otherwise."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    parse()

@@ -16,6 +16,10 @@ from typing import Any, NotRequired, TypedDict
 import duckdb
 
 SCHEMAS = ("marts", "signals")
+WAREHOUSE = "warehouse"  # the catalog name of the private database; every other one here is a published file
+# A DuckDB file is a catalog of its own name, and a schema of the same name would make `marts.t` ambiguous (an error in
+# every version). So the published tables of `marts` stand in the main schema of marts.duckdb, where `marts.t` finds them.
+MAIN = {"marts": "main"}
 STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open; the 2.0 default is closed to 1.x
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "metal-tightness", "pandas", "pandera", "pyarrow")
@@ -63,6 +67,12 @@ def identifier(*parts: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
+def place(database: str, name: Name) -> str:
+    """Where a table stands in an attached database, as a quoted SQL name."""
+    schema, table = name
+    return identifier(database, schema if database == WAREHOUSE else MAIN.get(schema, schema), table)
+
+
 def literal(text: object) -> str:
     """A quoted SQL string."""
     return "'" + str(text).replace("'", "''") + "'"
@@ -85,12 +95,14 @@ def reader() -> duckdb.DuckDBPyConnection:
 def tables_in(con: duckdb.DuckDBPyConnection, database: str) -> dict[Name, dict[str, str]]:
     """Tables and views of the published schemas: columns by name with their types, all in order."""
     found: dict[Name, dict[str, str]] = {}
+    names = {schema if database == WAREHOUSE else MAIN.get(schema, schema): schema for schema in SCHEMAS}
     for schema, table, column, data_type in con.execute(
         "select schema_name, table_name, column_name, data_type from duckdb_columns() "
-        f"where database_name = {literal(database)} and schema_name in {SCHEMAS} order by 1, 2, column_index"
+        f"where database_name = {literal(database)} and not internal order by 1, 2, column_index"
     ).fetchall():
-        found.setdefault((schema, table), {})[column] = data_type
-    return found
+        if schema in names:
+            found.setdefault((names[schema], table), {})[column] = data_type
+    return dict(sorted(found.items()))
 
 
 def table_facts(con: duckdb.DuckDBPyConnection, database: str, name: Name, columns: Mapping[str, str]) -> Facts:
@@ -99,7 +111,7 @@ def table_facts(con: duckdb.DuckDBPyConnection, database: str, name: Name, colum
     rows, content = one(
         con,
         "select count(*), sha256(coalesce(string_agg(h, '' order by h), '')) "
-        f"from (select md5(cast(json_array({values}) as varchar)) as h from {identifier(database, *name)})",
+        f"from (select md5(cast(json_array({values}) as varchar)) as h from {place(database, name)})",
     )
     return Facts(dict(columns), rows, content)
 
@@ -107,7 +119,7 @@ def table_facts(con: duckdb.DuckDBPyConnection, database: str, name: Name, colum
 def knowledge_ts_max(con: duckdb.DuckDBPyConnection, database: str, tables: Mapping[Name, Facts]) -> str | None:
     """The latest `knowledge_ts_max` of all tables that have the column: ISO, UTC. None where none has a value."""
     latest = [
-        one(con, f"select strftime(max(knowledge_ts_max)::timestamp, '{ISO}') from {identifier(database, *name)}")[0]
+        one(con, f"select strftime(max(knowledge_ts_max)::timestamp, '{ISO}') from {place(database, name)}")[0]
         for name, facts in tables.items()
         if "knowledge_ts_max" in facts.columns
     ]
@@ -204,7 +216,7 @@ def _diff_table(
     key: tuple[str, ...],
 ) -> TableDiff:
     if old is None or new is None:
-        rows = one(con, f"select count(*) from {identifier('old' if new is None else 'new', *name)}")[0]
+        rows = one(con, f"select count(*) from {place('old' if new is None else 'new', name)}")[0]
         return _diff(added=rows if old is None else 0, removed=rows if new is None else 0)
     common = [column for column in new if column in old]
     by = list(key) if key and set(key) <= set(common) else common
@@ -212,7 +224,7 @@ def _diff_table(
     columns_added = [column for column in new if column not in old]
     columns_removed = [column for column in old if column not in new]
     if not common:
-        removed, added = (one(con, f"select count(*) from {identifier(side, *name)}")[0] for side in ("old", "new"))
+        removed, added = (one(con, f"select count(*) from {place(side, name)}")[0] for side in ("old", "new"))
         return _diff(added=added, removed=removed, columns_added=columns_added, columns_removed=columns_removed)
 
     def side(database: str) -> str:
@@ -223,7 +235,7 @@ def _diff_table(
         )
         return (
             f"(select {chosen}, true as {_HERE}, row_number() over "
-            f"(partition by {_list(by)} order by {_list(values or by)}) as {_NTH} from {identifier(database, *name)})"
+            f"(partition by {_list(by)} order by {_list(values or by)}) as {_NTH} from {place(database, name)})"
         )
 
     match = " and ".join(f"o.{c} is not distinct from n.{c}" for c in [*map(identifier, by), _NTH])

@@ -25,6 +25,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.warehouse.manifest import (
+    MAIN,
     SCHEMAS,
     STORAGE_VERSION,
     Facts,
@@ -38,6 +39,7 @@ from pipelines.warehouse.manifest import (
     knowledge_ts_max,
     literal,
     one,
+    place,
     read_manifest,
     reader,
     same_content,
@@ -188,8 +190,7 @@ def _facts(
 def _check_unique(con: duckdb.DuckDBPyConnection, name: Name, key: tuple[str, ...]) -> None:
     by = ", ".join(map(identifier, key))
     twice = con.execute(
-        f"select {by}, count(*) from {identifier('warehouse', *name)} "
-        f"group by {by} having count(*) > 1 order by {by} limit 1"
+        f"select {by}, count(*) from {place('warehouse', name)} group by {by} having count(*) > 1 order by {by} limit 1"
     ).fetchone()
     if twice:
         row = ", ".join(f"{column}={value}" for column, value in zip(key, twice, strict=False))
@@ -212,13 +213,13 @@ def _write(
 ) -> None:
     con.execute(f"attach {literal(staged / DATABASE)} as release (storage_version {literal(STORAGE_VERSION)})")
     for schema in SCHEMAS:
-        con.execute(f"create schema {identifier('release', schema)}")
+        con.execute(f"create schema if not exists {identifier('release', MAIN.get(schema, schema))}")
         (staged / "parquet" / schema).mkdir(parents=True)
     metadata = f"{{release_id: {literal(release_id)}, synthetic: {literal(str(synthetic).lower())}}}"
     for name, known in facts.items():
-        table = identifier("release", *name)
+        table = place("release", name)
         order = ", ".join(f"{identifier(c)} nulls last" for c in keys.get(name, ())) or "all nulls last"
-        con.execute(f"create table {table} as select * from {identifier('warehouse', *name)} order by {order}")
+        con.execute(f"create table {table} as select * from {place('warehouse', name)} order by {order}")
         con.execute(f"comment on table {table} is {literal(_table_comment(comments[name], synthetic))}")
         for column in known.columns:
             con.execute(f"comment on column {table}.{identifier(column)} is {literal(comments[name][column])}")
@@ -254,14 +255,20 @@ def _verify(
         for schema, table, comment in con.execute(
             f"select schema_name, table_name, comment from duckdb_tables() where {told}"
         ).fetchall():
-            if comment != expected[schema, table]:
-                raise PublicationError(f"{schema}.{table} lost its description in writing: run again")
+            if comment != expected[_published_name(schema), table]:
+                raise PublicationError(f"{_published_name(schema)}.{table} lost its description in writing: run again")
         silent = con.execute(
             "select schema_name, table_name, column_name from duckdb_columns() "
             f"where {told} and comment is null limit 1"
         ).fetchone()
         if silent:
-            raise PublicationError(f"{'.'.join(silent)} lost its description in writing: run again")
+            where = ".".join([_published_name(silent[0]), *silent[1:]])
+            raise PublicationError(f"{where} lost its description in writing: run again")
+
+
+def _published_name(stored: str) -> str:
+    """The schema as readers call it, from where it stands in the file."""
+    return next((name for name, place in MAIN.items() if place == stored), stored)
 
 
 def _table_comment(described: Mapping[str, str], synthetic: bool) -> str:

@@ -26,8 +26,8 @@ COMMENTS = {
 }
 READ = """
 import json, sys, duckdb
-con = duckdb.connect()
-con.execute(f"set TimeZone = 'UTC'; attach '{sys.argv[1]}' as tightness (read_only); use tightness")
+con = duckdb.connect(sys.argv[1], read_only=True)
+con.execute("set TimeZone = 'UTC'")
 one = lambda sql: [str(value) for value in con.execute(sql).fetchone()]
 print(json.dumps({
     "version": duckdb.__version__,
@@ -71,10 +71,9 @@ def driver(version: str, tmp_path: Path) -> Path:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0"]
         options = ["--timeout", "20", "--no-deps", "--only-binary", ":all:", "--target", str(folder)]
         done = subprocess.run([*pip, *options, f"duckdb=={version}"], capture_output=True, text=True)
-        if "(from versions: none)" in done.stderr or "Cannot connect" in done.stderr:
-            pytest.skip(f"pip reaches no package index, so duckdb {version} cannot be installed")
         if "No matching distribution" in done.stderr:
-            pytest.skip(f"duckdb {version} has no wheel for Python {sys.version_info.major}.{sys.version_info.minor}")
+            python = f"{sys.version_info.major}.{sys.version_info.minor}"
+            pytest.skip(f"pip finds no duckdb {version}: no package index in reach, or no wheel for Python {python}")
         assert done.returncode == 0, done.stderr
     return folder
 

@@ -60,6 +60,7 @@ def ask(source: str, period: str = "") -> Request:
         "entsoe": (f"A44_FR_{period}.xml", "FR"),
         "customs": (f"table13_{period}.html", ""),
         "ecb": (f"EXR_{period}.csv", ""),
+        "jin10": ("lme_stock.json", ""),
     }[source]
     return Request(source, name, "", entity, period)
 
@@ -74,6 +75,7 @@ def every_request() -> list[Request]:
         *(ask(source, month) for source in ("energy_charts", "entsoe", "customs") for month in months),
         ask("worldbank"),
         ask("fred"),
+        ask("jin10"),
     ]
 
 
@@ -101,7 +103,7 @@ def forget() -> None:
     """Empties the caches, so that what comes next is generated alone."""
     for function in (
         market.lme_year, market.sofr_year, market.fx_year, market.exports_year, market.power_month,
-        market._power_level, market._bridge,
+        market.cancelled_year, market.off_warrant_year, market.costs_year, market._power_level, market._bridge,
     ):  # fmt: skip
         function.cache_clear()
 
@@ -136,6 +138,12 @@ def sofr_rates(body: bytes) -> dict[str, object]:
     return {entry["effectiveDate"]: entry["percentRate"] for entry in json.loads(body)["refRates"]}
 
 
+def warrants(body: bytes, metal: str = "AL") -> dict[str, list[int | str]]:
+    """Stock, registered and cancelled warrants by ISO date."""
+    name = {"AL": "铝", "CU": "铜"}[metal]
+    return {day: metals[name] for day, metals in json.loads(body)["values"].items()}
+
+
 def pink_sheet(body: bytes) -> dict[str, dict[str, object]]:
     """Values by month and column, read at the real file's places: header in row 5, units in row 6, data from row 7."""
     lines = list(openpyxl.load_workbook(io.BytesIO(body))["Monthly Prices"].iter_rows(values_only=True))
@@ -146,6 +154,12 @@ def pink_sheet(body: bytes) -> dict[str, dict[str, object]]:
 def power_points(body: bytes) -> pd.Series:
     answer = json.loads(body)
     return pd.Series(answer["price"], index=pd.to_datetime(answer["unix_seconds"], unit="s", utc=True))
+
+
+def keyed_in(name: str, now: datetime = NOW, seed: int = 0) -> pd.DataFrame:
+    """A file of the drop folder, by its date."""
+    files = DemoTransport(now, SCOPE, seed=seed).dropped()
+    return pd.read_csv(io.BytesIO(files[f"{name}/synthetic_demo_{name}.csv"]), index_col=1, parse_dates=[1])
 
 
 def first_sequence(body: bytes) -> str:
@@ -241,6 +255,80 @@ def test_days_are_those_of_the_real_markets(real: Path) -> None:
     assert len(fixed.symmetric_difference(generated)) <= 4  # holidays that fall on a weekend, days of mourning
 
 
+def cancelled_ratio(seed: int = 0) -> pd.Series:
+    years = [(market.lme_year("AL", y, seed), market.cancelled_year("AL", y, seed)) for y in range(2014, 2027)]
+    return pd.concat([pd.Series(gone.values / lme.stock, pd.DatetimeIndex(lme.days)) for lme, gone in years])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("first", "last", "low", "high"),
+    [
+        ("2014-07", "2015-06", 0.50, 0.58),
+        ("2016-01", "2019-12", 0.20, 0.40),
+        ("2020-01", "2020-12", 0.10, 0.25),
+        ("2022-03", "2022-12", 0.30, 0.60),
+        ("2023-01", "2023-12", 0.45, 0.50),
+        ("2024-06", "2024-08", 0.50, 0.60),
+        ("2025-01", "2025-12", 0.10, 0.30),
+        ("2026-01", "2026-01", 0.08, 0.10),
+    ],
+)
+def test_cancelled_ratio_keeps_the_public_levels(first: str, last: str, low: float, high: float, seed: int) -> None:
+    assert low <= cancelled_ratio(seed).loc[first:last].mean() <= high
+
+
+def test_cancelled_ratio_moves_as_the_real_one_did(real: Path) -> None:
+    table = pd.read_csv(real / "tables" / "lme_cancelled_monthend.csv", index_col="month", parse_dates=["month"])
+    expected = (table["cancelled_t"] / table["total_t"]).to_period("M")
+    generated = cancelled_ratio().groupby(lambda day: day.to_period("M")).last()[expected.index]
+    assert (generated - expected).abs().mean() < 0.10
+    assert generated.corr(expected) > 0.7
+
+
+def test_cancelled_warrants_are_whole_and_part_of_the_stock() -> None:
+    for metal in ("AL", "CU"):
+        for year in range(2014, 2031):
+            stock, gone = market.lme_year(metal, year, 0).stock, market.cancelled_year(metal, year, 0).values
+            assert ((gone > 0) & (gone <= stock)).all()
+            assert (gone % 25 == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_off_warrant_and_visible_stock_are_those_of_the_article(seed: int) -> None:
+    stock = keyed_in("off_warrant", seed=seed)
+    assert stock.at[pd.Timestamp("2025-12-31"), "offwarrant_t"] == 163_680
+    assert 163_680 / stock.at[pd.Timestamp("2024-12-31"), "offwarrant_t"] - 1 == pytest.approx(-0.56, abs=1e-12)
+    visible = stock["offwarrant_t"] + stock["registered_month_end_t"]
+    assert visible["2025-12-31"] == 669_140
+    earlier = visible[:"2025-11"]
+    assert earlier[earlier <= 669_140].index.max().year == 2022
+
+
+def test_off_warrant_file_has_every_month_end_with_the_stock_of_the_exchange() -> None:
+    stock = keyed_in("off_warrant")
+    assert list(stock.columns) == ["metal", "offwarrant_t", "registered_month_end_t"]
+    assert stock.index.name == "period_end"
+    assert set(stock["metal"]) == {"AL"}
+    ends = pd.concat([lme(year)["stock"] for year in range(2018, 2027)])
+    ends = ends.groupby(lambda day: day.to_period("M")).tail(1)[:"2026-09"]  # 30 September is out since 10 November
+    assert stock["registered_month_end_t"].to_dict() == ends.to_dict()
+
+
+def test_costs_file_keeps_the_public_levels() -> None:
+    costs = keyed_in("costs")
+    assert list(costs.columns) == ["metal", "alumina_usd_t", "premium_usd_t"]
+    assert costs.index.name == "obs_date"
+    assert costs.index.equals(pd.DatetimeIndex(np.concatenate([lme(y).index for y in range(2015, 2027)]))[: len(costs)])
+    alumina, premium = costs["alumina_usd_t"], costs["premium_usd_t"]
+    assert alumina["2018"].max() == pytest.approx(600, rel=0.05)
+    assert alumina["2024-11":"2025-01"].max() == pytest.approx(700, rel=0.05)
+    assert alumina["2026-01"].mean() == pytest.approx(310, rel=0.03)
+    assert premium["2022"].max() == pytest.approx(600, rel=0.05)
+    assert premium["2026-01"].mean() == pytest.approx(330, rel=0.03)
+    assert premium.drop(premium["2022"].index).between(120, 380).all()
+
+
 # Alone or together, now or later --------------------------------------------------------------------------------------
 
 
@@ -258,6 +346,21 @@ def test_the_past_is_the_same_bytes_at_every_later_moment(full_run: dict[Request
     for request in past:
         payloads = answers(later, request)
         assert [p.body for p in payloads] == [p.body for p in full_run[request]], request.name
+
+
+def test_files_that_hold_everything_keep_their_past() -> None:
+    earlier, later = (DemoTransport(now, SCOPE) for now in (NOW, NOW + timedelta(days=500)))
+    before, after = (warrants(t.fetch(ask("jin10"))[-1].body) for t in (earlier, later))
+    assert len(after) > len(before)
+    assert {day: after[day] for day in before} == before
+    for name, body in earlier.dropped().items():
+        assert later.dropped()[name].startswith(body), name
+
+
+def test_dropped_files_alone_equal_those_of_a_full_run(full_run: dict[Request, list[Payload]]) -> None:
+    together = DemoTransport(NOW, SCOPE).dropped()
+    forget()
+    assert DemoTransport(NOW, SCOPE).dropped() == together
 
 
 def test_another_seed_is_another_market() -> None:
@@ -292,6 +395,8 @@ RELEASES = [
     ("nyfed", "2026", b'"2026-01-16"', "2026-01-20T13:00:00Z"),
     ("nyfed", "2025", b'"2025-07-03"', "2025-07-07T12:00:00Z"),
     ("fred", "", b"2026-01-16,", "2026-01-20T13:00:00Z"),
+    ("jin10", "", b'"2026-01-13":', "2026-01-14T09:00:00Z"),
+    ("jin10", "", b'"2025-04-17":', "2025-04-22T08:00:00Z"),
     ("ecb", "2026", b"USD,EUR,SP00,A,2026-01-14,", "2026-01-14T15:00:00Z"),
     ("ecb", "2025", b"CNY,EUR,SP00,A,2025-07-01,", "2025-07-01T14:00:00Z"),
     ("customs", "2025-12", b"December, 2025", "2026-01-14T03:00:00Z"),
@@ -312,6 +417,35 @@ def test_nothing_is_served_before_its_release(source: str, period: str, mark: by
 
     assert not shown(moment - timedelta(seconds=1))
     assert shown(moment)
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "released"),
+    [
+        ("off_warrant", "2025-12-31", "2026-02-10T09:00:00Z"),
+        ("off_warrant", "2025-11-28", "2026-01-12T09:00:00Z"),  # the 10th is a Saturday
+        ("off_warrant", "2025-08-29", "2025-10-10T08:00:00Z"),
+        ("costs", "2026-01-13", "2026-01-14T18:00:00Z"),
+        ("costs", "2025-04-17", "2025-04-22T17:00:00Z"),  # over Easter
+    ],
+)
+def test_nothing_is_keyed_in_before_its_release(name: str, day: str, released: str) -> None:
+    moment = datetime.fromisoformat(released)
+    assert keyed_in(name, moment - timedelta(seconds=1)).index.max() < pd.Timestamp(day)
+    assert keyed_in(name, moment).index.max() == pd.Timestamp(day)
+
+
+def test_what_is_not_yet_keyed_in_has_no_file() -> None:
+    assert DemoTransport(datetime(2014, 12, 31, tzinfo=UTC), SCOPE).dropped() == {}
+    assert list(DemoTransport(datetime(2018, 3, 9, tzinfo=UTC), SCOPE).dropped()) == ["costs/synthetic_demo_costs.csv"]
+    assert DemoTransport(NOW, replace(SCOPE, metals=())).dropped() == {}
+
+
+def test_jin10_starts_with_its_first_report() -> None:
+    released = datetime(2014, 7, 3, 8, tzinfo=UTC)
+    assert list(warrants(newest("jin10", now=released))) == ["2014-07-02"]
+    with pytest.raises(NoData, match="jin10"):
+        DemoTransport(released - timedelta(seconds=1), SCOPE).fetch(ask("jin10"))
 
 
 def test_pink_sheet_month_appears_on_the_second_business_day() -> None:
@@ -349,6 +483,7 @@ def test_a_clock_without_a_zone_is_refused() -> None:
         ask("customs", "2014-12"),
         ask("customs", "2026-11"),
         ask("ecb", "2007"),
+        replace(ask("jin10"), name="lme_position.json"),
     ],
     ids=lambda r: f"{r.source}-{r.entity}-{r.period}",
 )
@@ -376,6 +511,19 @@ def test_copper_needs_only_the_scope() -> None:
     assert len(rows) == len(market.lme_year("CU", 2024, 0).days)
     assert 8_000 < float(rows["2024-05-21"]["m3"].replace(",", "")) < 12_000
     assert b"LME Copper Cash-Settlement" in payload.body
+
+
+@pytest.mark.parametrize("metal", ["AL", "CU"])
+def test_jin10_has_the_stock_of_the_exchange_and_its_parts(metal: str) -> None:
+    reports = warrants(newest("jin10"), metal)
+    (defect,) = (d for d in KNOWN_DEFECTS if d.source == "jin10")
+    years = [market.lme_year(metal, year, 0) for year in range(2014, 2027)]
+    stock = {str(day): tonnes for lme in years for day, tonnes in zip(lme.days, lme.stock, strict=True)}
+    gap = {day for day in stock if "2021-10" <= day < "2022-03"}
+    assert list(reports) == [day for day in stock if "2014-07-02" <= day < NOW.date().isoformat() and day not in gap]
+    assert {day: tonnes for day, (tonnes, _, _) in reports.items()} == {day: stock[day] for day in reports}
+    wrong = {day for day, (tonnes, live, gone) in reports.items() if not isinstance(gone, int) or live + gone != tonnes}
+    assert wrong == ({defect.where} if metal == defect.entity else set())
 
 
 def test_pink_sheet_is_the_monthly_mean_and_carries_no_clock() -> None:
@@ -474,6 +622,8 @@ def said(defect: Defect, body: bytes) -> str | None:
         return str(sofr_rates(body)[defect.where])
     if defect.source == "ecb":
         return ecb_rates(body)[defect.column, defect.where]
+    if defect.source == "jin10":
+        return str(warrants(body, defect.entity)[defect.where][2])
     if defect.source == "entsoe":
         day = first_sequence(body).split("<Period>")[int(defect.where[-2:])]
         return dict(re.findall(r"<position>(\d+)</position>\n<price.amount>(.*)</price.amount>", day))[defect.column]
@@ -481,7 +631,9 @@ def said(defect: Defect, body: bytes) -> str | None:
 
 
 def period_of(defect: Defect) -> str:
-    return {"worldbank": "", "entsoe": defect.where[:7], "customs": defect.where}.get(defect.source, defect.where[:4])
+    return {"worldbank": "", "jin10": "", "entsoe": defect.where[:7], "customs": defect.where}.get(
+        defect.source, defect.where[:4]
+    )
 
 
 STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None]
@@ -494,7 +646,7 @@ def test_a_standing_defect_is_in_the_answer(defect: Defect) -> None:
 
 def test_what_is_malformed_is_no_number() -> None:
     malformed = {defect.source: defect.text for defect in KNOWN_DEFECTS if defect.kind == "MALFORMED"}
-    assert set(malformed) == {"westmetall", "worldbank", "nyfed", "ecb", "entsoe", "customs"}
+    assert set(malformed) == {"westmetall", "worldbank", "nyfed", "ecb", "entsoe", "customs", "jin10"}
     for text in malformed.values():
         with pytest.raises(ValueError, match="could not convert"):
             float(text.replace(",", ""))

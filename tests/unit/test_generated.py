@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pandera.typing import Series
 
-from schemas.__main__ import generated, main
+from schemas.__main__ import main
 from schemas.base import Mart, Table, column
 from schemas.datasets import DATASETS
 from schemas.dbt_yaml import comments, dictionary_md, keys, models_yaml, sources_yaml
@@ -110,7 +110,3 @@ def test_check_names_the_file_that_drifted(tmp_path: Path, capsys: pytest.Captur
     assert main(["--check"], tmp_path) == 1
     assert capsys.readouterr().err == "docs/dictionary.md is not what schemas/ says: run `make docs` and commit it\n"
     assert main(["--chekc"], tmp_path) == 2
-
-
-def test_generated_text_is_the_same_each_time() -> None:
-    assert generated() == generated()

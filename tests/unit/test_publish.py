@@ -62,10 +62,8 @@ def release(source: Path, published: Path, computed: str = "2026-01-13T18:00:00Z
 
 
 def opened(database: Path) -> duckdb.DuckDBPyConnection:
-    """The database as readers attach it. Opened directly its catalog is `marts` too, and `marts.x` is ambiguous."""
-    con = duckdb.connect()
-    con.execute(f"attach '{database}' as tightness (read_only); use tightness")
-    return con
+    """The database as readers open it: directly, so that `marts.x` and `signals.x` are found by these names."""
+    return duckdb.connect(str(database), read_only=True)
 
 
 def prices_in(database: Path) -> list[tuple[str, float]]:
@@ -106,7 +104,7 @@ def test_readers_find_the_tables_in_key_order_with_their_descriptions(source: Pa
             "select column_name, comment from duckdb_columns() where schema_name = 'signals'"
         ).fetchall()
     assert tables == [
-        ("marts", "price_daily", "SYNTHETIC DEMO DATA. Prices by day"),
+        ("main", "price_daily", "SYNTHETIC DEMO DATA. Prices by day"),
         ("signals", "signals_latest", "SYNTHETIC DEMO DATA. Newest signal"),
     ]
     assert dict(columns) == {k: v for k, v in COMMENTS[LATEST].items() if k}
@@ -344,7 +342,7 @@ def test_what_is_written_wrong_is_noticed_before_it_is_shown(
 
     def damaged(staged: Path, *args: object) -> None:
         with duckdb.connect(staged / "marts.duckdb") as con:
-            con.execute(damage.replace("marts.price", "marts.marts.price"))
+            con.execute(damage.replace("marts.price", "marts.main.price"))
         verify(staged, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(publishing, "_verify", damaged)
@@ -361,7 +359,7 @@ def test_an_open_reader_keeps_the_old_release(source: Path, published: Path, tmp
     release(source, published)
     with duckdb.connect(published / "marts.duckdb", read_only=True) as reader:
         release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
-        assert reader.execute("select count(*) from marts.marts.price_daily").fetchone() == (2,)
+        assert reader.execute("select count(*) from marts.price_daily").fetchone() == (2,)
     assert prices_in(published / "marts.duckdb") == [("2026-01-14", 1.0)]
 
 
@@ -370,7 +368,7 @@ def test_a_tool_that_writes_into_the_visible_file_harms_neither_release_nor_succ
 ) -> None:
     first = release(source, published)
     with duckdb.connect(published / "marts.duckdb") as con:
-        con.execute("delete from marts.marts.price_daily")
+        con.execute("delete from marts.price_daily")
     (published / "marts.duckdb.wal").write_bytes(b"left behind")
     assert len(prices_in(first.path / "marts.duckdb")) == 2
 
@@ -420,7 +418,7 @@ def look():
     with opened(published / "marts.duckdb") as con:
         con.execute(f"attach '{kept}' as kept (read_only)")
         (database, kept), = con.execute(
-            "select (select count(*) from tightness.marts.price_daily), (select count(*) from kept.marts.price_daily)"
+            "select (select count(*) from marts.price_daily), (select count(*) from kept.price_daily)"
         ).fetchall()
     print(json.dumps({
         "manifest": manifest["tables"]["marts.price_daily"]["rows"],
@@ -467,7 +465,7 @@ def test_a_crash_at_any_step_shows_the_old_release_or_the_new_one(published: Pat
 
 
 def table(name: str, values: str, columns: str = "k, v") -> str:
-    return f"create table marts.{name} as from (values {values}) as t({columns});"
+    return f"create table {name} as from (values {values}) as t({columns});"
 
 
 # name: old rows, new rows, (added, removed, changed, changed columns)
@@ -482,7 +480,7 @@ MATCHED = {
     "key_twice": ("(1, 'a'), (1, 'b')", "(1, 'a'), (1, 'b'), (1, 'c')", (1, 0, 0, {})),
     "no_key": ("(1, 'a'), (2, 'b')", "(1, 'a'), (2, 'x'), (2, 'x')", (2, 1, 0, {})),
 }
-ODD = 'create table marts.odd as select 1 as "order", 2 as "t", 3 as "a""b", \'x\' as "select";'
+ODD = 'create table odd as select 1 as "order", 2 as "t", 3 as "a""b", \'x\' as "select";'
 
 
 @pytest.fixture(scope="module")
@@ -504,7 +502,7 @@ def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TableDiff
     ]
     for name, statements in (("old", old), ("new", new)):
         with duckdb.connect(folder / f"{name}.duckdb") as con:
-            con.execute("create schema marts; create schema signals;" + "".join(statements))
+            con.execute("create schema signals;" + "".join(statements))
     keys = {("marts", name): ("k",) for name in [*MATCHED, "two_columns", "columns_come_and_go", "nothing_in_common"]}
     keys |= {("marts", "no_key"): ("k", "a column that is not there"), ("marts", "odd"): ("order", "t")}
     return diff_releases(folder / "old.duckdb", folder / "new.duckdb", keys)
@@ -539,7 +537,7 @@ def test_column_names_that_are_sql_words_or_quoted_are_no_danger(
 ) -> None:
     assert counts(differences["marts.odd"]) == (0, 0, 1, {'a"b': 1})
 
-    source = warehouse(tmp_path / "odd.duckdb", TWO_DAYS, ODD)
+    source = warehouse(tmp_path / "odd.duckdb", TWO_DAYS, ODD.replace("table odd", "table marts.odd"))
     described = {"": "it's odd", "order": "x", "t": "x", 'a"b': "x", "select": "x"}
     comments, keys = COMMENTS | {("marts", "odd"): described}, KEYS | {("marts", "odd"): ("order", "t")}
     done = publish(source, published, manifest_base=base(), comments=comments, keys=keys, synthetic=True)

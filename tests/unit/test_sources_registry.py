@@ -20,14 +20,14 @@ ENTITY = {"westmetall": "AL", "energy_charts": "DE-LU", "entsoe": "BE"}
 
 
 def test_registry_names_licences_and_datasets():
-    names = {"westmetall", "worldbank", "nyfed", "fred", "energy_charts", "entsoe", "customs", "ecb"}
+    names = {"westmetall", "worldbank", "nyfed", "fred", "energy_charts", "entsoe", "customs", "ecb", "jin10"}
     assert set(SOURCES) == names
     for name, source in SOURCES.items():
         assert name == source.NAME
         assert source.TITLE
         assert source.LICENCE in LICENCES
         assert set(source.DATASETS) <= set(DATASETS)
-    assert [name for name, source in SOURCES.items() if source.LICENCE != "OPEN"] == ["westmetall"]
+    assert [name for name, source in SOURCES.items() if source.LICENCE != "OPEN"] == ["westmetall", "jin10"]
 
 
 def test_import_is_light():
@@ -41,7 +41,7 @@ def test_import_is_light():
 def test_requests_are_values_a_year_asks_each_once(name):
     year = pd.period_range("2024-01", "2024-12", freq="M")
     asked = [request for m in year for request in SOURCES[name].requests(m, SCOPE)]
-    once = {"westmetall": 1, "worldbank": 1, "nyfed": 1, "fred": 1, "ecb": 1}
+    once = {"westmetall": 1, "worldbank": 1, "nyfed": 1, "fred": 1, "ecb": 1, "jin10": 1}
     assert len(set(asked)) == once.get(name, 11 if name == "customs" else 12)
     for request in asked:
         assert request.source == name

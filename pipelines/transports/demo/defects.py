@@ -15,6 +15,7 @@
 | worldbank |  | 2019-03 | Aluminum | MALFORMED | text in place of a mean |
 | nyfed |  | 2023-04-19 | percentRate | MALFORMED | text in place of a rate |
 | ecb |  | 2023-10-18 | USD | MALFORMED | a rate with two points |
+| jin10 | AL | 2019-05-14 | cancelled | MALFORMED | a letter in a quantity |
 | entsoe | FR | 2024-04-17 | 13 | MALFORMED | text in place of the price of one position |
 | customs |  | 2019-10 | aluminium | MALFORMED | dashes in place of quantities |
 | customs |  | 2024-06 | aluminium | REVISED | the first print is 0.6 higher |
@@ -77,6 +78,7 @@ KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
     Defect("worldbank", "", "2019-03", "Aluminum", "MALFORMED", "1,8x1.2"),
     Defect("nyfed", "", "2023-04-19", "percentRate", "MALFORMED", "n/a"),
     Defect("ecb", "", "2023-10-18", "USD", "MALFORMED", "1.0.8"),
+    Defect("jin10", "AL", "2019-05-14", "cancelled", "MALFORMED", "12x5"),
     Defect("entsoe", "FR", "2024-04-17", "13", "MALFORMED", "n/a"),
     Defect("customs", "", "2019-10", ALUMINIUM, "MALFORMED", "--"),
     Defect(

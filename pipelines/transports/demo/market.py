@@ -8,6 +8,7 @@ a release time or a defect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 from zlib import crc32
@@ -25,11 +26,16 @@ FIRST_YEAR: Final = 2008
 FIRST_SOFR: Final = np.datetime64("2018-04-02")
 FIRST_POWER: Final = np.datetime64("2015-01")
 FIRST_CUSTOMS_YEAR: Final = 2015
+FIRST_OFF_WARRANT_YEAR: Final = 2018
+FIRST_COSTS_YEAR: Final = 2015
 QUARTER_HOURS_FROM: Final = np.datetime64("2025-10")
 
 PRICE_NOISE: Final = 0.010  # per square root of a day
 SPREAD_NOISE: Final = 0.7  # USD/t
 STOCK_NOISE: Final = 0.0025
+CANCELLED_NOISE: Final = 0.015
+OFF_WARRANT_NOISE: Final = 0.003
+COST_NOISE: Final = 0.004
 FX_NOISE: Final = 0.004
 LOT: Final = 25.0  # t: registered stock comes in whole warrants
 
@@ -41,6 +47,22 @@ class Lme(NamedTuple):
     cash: Floats
     m3: Floats
     stock: Floats
+
+
+class OffWarrant(NamedTuple):
+    """A metal's year of month-ends (last London business days): stock in t."""
+
+    days: Days
+    off_warrant: Floats
+    registered: Floats
+
+
+class Costs(NamedTuple):
+    """A metal's year beside the exchange, by London business day."""
+
+    days: Days
+    alumina: Floats  # USD/t alumina
+    premium: Floats  # USD/t
 
 
 class Daily(NamedTuple):
@@ -62,9 +84,7 @@ class Power(NamedTuple):
 @cache
 def lme_year(metal: str, year: int, seed: int) -> Lme:
     """Cash and 3M prices (USD/t, in half dollars) and registered stock (t) of a year. KeyError for an unknown metal."""
-    table = levels.LME[metal]
-    knots = np.array([level.day for level in table], dtype="datetime64[D]")
-    m3, spread, stock = (np.array(column, dtype=float) for column in list(zip(*table, strict=True))[1:])
+    knots, (m3, spread, stock) = _columns(levels.LME[metal])
     days = _open_days("LONDON", year)
 
     def path(name: str, values: Floats, noise: float) -> Floats:
@@ -76,6 +96,38 @@ def lme_year(metal: str, year: int, seed: int) -> Lme:
     # A stated level is a published figure and stands as it is; between two of them metal moves in whole warrants.
     tonnes = np.where(np.isin(days, knots), np.round(tonnes), np.round(tonnes / LOT) * LOT)
     return Lme(days, *(_frozen(values) for values in (cash_usd, m3_usd, tonnes)))
+
+
+@cache
+def cancelled_year(metal: str, year: int, seed: int) -> Daily:
+    """Cancelled warrants of a year (t, whole warrants, never more than the stock). KeyError for an unknown metal."""
+    lme = lme_year(metal, year, seed)
+    knots, (share,) = _columns(levels.CANCELLED[metal])
+    ratio = np.exp(_path(f"{metal}.cancelled", lme.days, knots, np.log(share), CANCELLED_NOISE, seed))
+    warrants = np.round(lme.stock * np.minimum(ratio, 0.95) / LOT)
+    return Daily(lme.days, _frozen(np.minimum(warrants, lme.stock // LOT) * LOT))
+
+
+@cache
+def off_warrant_year(metal: str, year: int, seed: int) -> OffWarrant:
+    """Off-warrant stock at a year's month-ends (t), the registered beside it. KeyError for an unknown metal."""
+    lme = lme_year(metal, year, seed)
+    ends = np.append(np.diff(lme.days.astype("datetime64[M]")).astype(int) > 0, True)
+    knots, (stock,) = _columns(levels.OFF_WARRANT[metal])
+    tonnes = _path(f"{metal}.off_warrant", lme.days, knots, np.log(stock * 1000), OFF_WARRANT_NOISE, seed)
+    return OffWarrant(*(_frozen(values[ends]) for values in (lme.days, np.round(np.exp(tonnes)), lme.stock)))
+
+
+@cache
+def costs_year(metal: str, year: int, seed: int) -> Costs:
+    """Alumina (half dollars) and premium (steps of 5 USD/t) of a year. KeyError for an unknown metal."""
+    days = _open_days("LONDON", year)
+    knots, (alumina, premium) = _columns(levels.COSTS[metal])
+    alumina_usd, premium_usd = (
+        np.exp(_path(f"{metal}.{name}", days, knots, np.log(values), COST_NOISE, seed))
+        for name, values in (("alumina", alumina), ("premium", premium))
+    )
+    return Costs(days, _frozen(np.round(alumina_usd * 2) / 2), _frozen(np.round(premium_usd / 5) * 5))
 
 
 @cache
@@ -150,6 +202,12 @@ def _power_level(zone: str, year: int, seed: int) -> Floats:
     months = np.array(levels.POWER_CRISIS.get(year, levels.POWER_SEASON))
     months = months * np.exp(_rng(seed, f"{zone}.level", year).normal(0, 0.05, 12))
     return np.asarray(means[min(year, max(means))] * months / months.mean())
+
+
+def _columns(table: Sequence[tuple[Any, ...]]) -> tuple[Days, list[Floats]]:
+    """The dates of a table of levels, and its other columns."""
+    days, *columns = zip(*table, strict=True)
+    return np.array(days, dtype="datetime64[D]"), [np.array(column, dtype=float) for column in columns]
 
 
 def _path(name: str, days: Days, knots: Days, values: Floats, noise: float, seed: int) -> Floats:

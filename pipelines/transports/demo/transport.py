@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -22,7 +22,10 @@ from pipelines.transports.demo import levels, market, wire
 from pipelines.transports.demo.defects import defects, earlier_captures
 
 Days = NDArray[np.datetime64]
+Known = Callable[[str, int], list[tuple[Any, ...]]]  # a metal's and year's rows that are out
 
+JIN10_FIRST_DAY: Final = date(2014, 7, 2)
+JIN10_GAP: Final = (date(2021, 10, 1), date(2022, 3, 1))  # from the first to before the second
 SECOND_AUCTION_EVERY: Final = 10  # in one of so many months the second auction stands beside the first
 
 
@@ -48,6 +51,7 @@ class DemoTransport:
             "entsoe": self._entsoe,
             "customs": self._customs,
             "ecb": self._ecb,
+            "jin10": self._jin10,
         }
 
     def fetch(self, request: Request) -> list[Payload]:
@@ -62,6 +66,47 @@ class DemoTransport:
             if not payloads or payloads[-1].body != body:
                 payloads.append(Payload(request, body, moment))
         return payloads
+
+    def dropped(self) -> dict[str, bytes]:
+        """What a desk would have keyed in by `now`: files of the drop folder by their path in it, CSV.
+
+        Off-warrant stock (t, month-ends from 2018) and smelter costs (USD/t, London business days from 2015). There is
+        no `knowledge_ts`: the release calendar gives it. A file without rows is left out.
+        """
+        tables: tuple[tuple[str, tuple[str, ...], Container[str], int, Known], ...] = (
+            (
+                "off_warrant/synthetic_demo_off_warrant.csv",
+                ("metal", "period_end", "offwarrant_t", "registered_month_end_t"),
+                levels.OFF_WARRANT, market.FIRST_OFF_WARRANT_YEAR, self._off_warrant,
+            ),
+            (
+                "costs/synthetic_demo_costs.csv",
+                ("metal", "obs_date", "alumina_usd_t", "premium_usd_t"),
+                levels.COSTS, market.FIRST_COSTS_YEAR, self._costs,
+            ),
+        )  # fmt: skip
+        files: dict[str, bytes] = {}
+        for name, columns, metals, first_year, known in tables:
+            rows = [
+                (metal.metal, *row)
+                for metal in self.scope.metals
+                if metal.metal in metals
+                for year in range(first_year, self.now.year + 1)
+                for row in known(metal.metal, year)
+            ]
+            if rows:
+                files[name] = wire.drop_csv(columns, rows)
+        return files
+
+    def _off_warrant(self, metal: str, year: int) -> list[tuple[Any, ...]]:
+        stock = market.off_warrant_year(metal, year, self.seed)
+        tenth = (stock.days.astype("datetime64[M]") + 2).astype("datetime64[D]") + 9
+        tonnes = (values.astype(int) for values in (stock.off_warrant, stock.registered))
+        return _until(_released(tenth, "LONDON", 0, "09:00", "Europe/London"), self.now, stock.days, *tonnes)
+
+    def _costs(self, metal: str, year: int) -> list[tuple[Any, ...]]:
+        costs = market.costs_year(metal, year, self.seed)
+        return _until(_released(costs.days, "LONDON", 1, "18:00", "Europe/London"), self.now, *costs)
 
     def _westmetall(self, request: Request, at: datetime) -> bytes:
         metal = next((m for m in self.scope.metals if m.metal == request.entity), None)
@@ -80,6 +125,27 @@ class DemoTransport:
         if not rows:
             raise _nothing(request)
         return wire.westmetall_page(metal.name, metal.westmetall_code, year, rows)
+
+    def _jin10(self, request: Request, at: datetime) -> bytes:
+        if request.name != "lme_stock.json":
+            raise _nothing(request)
+        days: dict[str, dict[str, list[float | str]]] = {}
+        for metal, name in levels.JIN10_NAMES.items():
+            wrong = defects(request.source, metal, "", at)
+            for year in range(JIN10_FIRST_DAY.year, at.year + 1):
+                lme = market.lme_year(metal, year, self.seed)
+                gone = market.cancelled_year(metal, year, self.seed).values
+                columns = (tonnes.astype(int) for tonnes in (lme.stock, lme.stock - gone, gone))
+                released = _released(lme.days, "LONDON", 1, "09:00", "Europe/London")
+                for day, stock, live, cancelled in _until(released, at, lme.days, *columns):
+                    if day < JIN10_FIRST_DAY or JIN10_GAP[0] <= day < JIN10_GAP[1]:
+                        continue
+                    key = (day.isoformat(), "cancelled")
+                    said = wrong[key].text if key in wrong else cancelled
+                    days.setdefault(key[0], {})[name] = [stock, live, said]
+        if not days:
+            raise _nothing(request)
+        return wire.jin10_json(list(levels.JIN10_NAMES.values()), days)
 
     def _worldbank(self, request: Request, at: datetime) -> bytes:
         months = np.arange(np.datetime64(f"{market.FIRST_YEAR}-01"), np.datetime64(at.replace(tzinfo=None), "M"))
@@ -214,7 +280,7 @@ class DemoTransport:
 
 def _released(days: Days, calendar: Calendar, n: int, time: str, zone: str) -> pd.DatetimeIndex:
     """When the values of these days are released: n business days on, at that local time."""
-    return to_utc(np.asarray(np.busday_offset(days, n, busdaycal=business_days(calendar))), time, zone)
+    return to_utc(np.asarray(np.busday_offset(days, n, roll="forward", busdaycal=business_days(calendar))), time, zone)
 
 
 def _until(released: pd.DatetimeIndex, at: datetime, days: Days, *columns: NDArray[Any]) -> list[tuple[Any, ...]]:

@@ -101,6 +101,18 @@ def sofr_json(rates: Sequence[tuple[str, float | str]]) -> bytes:
     return json.dumps({"refRates": entries, "note": NOTE}).encode()
 
 
+def jin10_json(metals: Sequence[str], days: Mapping[str, Mapping[str, Sequence[float | str]]]) -> bytes:
+    """Jin10's copy of the LME stock report: by day and metal stock, registered and cancelled warrants, in tonnes."""
+    answer = {
+        "date": max(days, default=""),
+        "keys": [{"name": name} for name in ("库存", "注册仓单", "注销仓单")],
+        "products": list(metals),
+        "values": days,
+        "note": NOTE,
+    }
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def fred_csv(series: str, values: Iterable[tuple[str, str]]) -> bytes:
     """FRED's graph download; an empty text is a day without a value."""
     lines = "".join(f"{day},{value},\n" for day, value in values)
@@ -201,4 +213,13 @@ def ecb_csv(series: Mapping[str, Iterable[tuple[str, str]]]) -> bytes:
             lines.writerow(
                 (key, "D", currency, "EUR", "SP00", "A", day, rate, "A", "F", NOTE, 4, f"{currency}/Euro", currency, 0)
             )
+    return file.getvalue().encode()
+
+
+def drop_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A file as a user keys it in for the drop folder. It has no place for a note: its name says what it is."""
+    file = io.StringIO(newline="")
+    lines = csv.writer(file, lineterminator="\n")
+    lines.writerow(columns)
+    lines.writerows(rows)
     return file.getvalue().encode()

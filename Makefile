@@ -1,0 +1,55 @@
+# Everything sets itself up: a Python from 3.11 on and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+HOME_DIR := $(CURDIR)/.dagster
+export DAGSTER_HOME ?= $(HOME_DIR)
+export DAGSTER_EVENT_BATCH_SIZE ?= 1000
+
+.PHONY: run test test-fast test-slow ui lint bench docs setup lock clean
+.DEFAULT_GOAL := run
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q pipelines schemas
+	$(BIN)/python -m pipelines.warehouse.dbt
+	touch $@
+
+run: setup
+	$(BIN)/tightness run
+
+ui: setup
+	mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+test: lint test-fast test-slow
+
+test-fast: setup
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -q -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas --check
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt/models dbt/tests
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+docs: setup
+	$(BIN)/python -m schemas
+
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock
+
+clean:
+	rm -rf data/raw data/lake data/quarantine data/warehouse data/published .dagster dbt/target dbt/logs

@@ -1,0 +1,61 @@
+"""Rows that were not let into the lake, with the reason and where they came from. Append-only, like the lake."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from pipelines.files import write_aside
+
+IDENTITY: Final = ("dataset", "source", "payload_sha256", "where", "reason")
+COLUMNS: Final = (*IDENTITY, "raw", "period")
+SCHEMA: Final = pa.schema([*((name, pa.string()) for name in COLUMNS), ("ingest_ts", pa.timestamp("us", tz="UTC"))])
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Rejected rows under `<root>/<dataset>/`, Parquet."""
+
+    root: Path
+
+    def put(self, dataset: str, rows: pd.DataFrame, ingest_ts: datetime) -> int:
+        """Keeps rejected rows of a dataset and returns how many were not there yet.
+
+        `rows`: columns dataset, source, payload_sha256, where, raw, reason, period, all text. The same fault at the
+        same place of the same payload is kept once, whenever it is met again. Raises `ValueError` for other columns.
+        """
+        if missing := [column for column in COLUMNS if column not in rows]:
+            raise ValueError(f"quarantine of {dataset}: the rows have no {', '.join(missing)}")
+        folder = self.root / dataset
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = rows[list(COLUMNS)].astype("str").drop_duplicates(list(IDENTITY)).sort_values(list(IDENTITY))
+        with FileLock(folder / ".lock"):
+            known = pd.MultiIndex.from_frame(self.read(dataset)[list(IDENTITY)])
+            news = rows[~pd.MultiIndex.from_frame(rows[list(IDENTITY)]).isin(known)]
+            if len(news):
+                table = pa.Table.from_pandas(news.assign(ingest_ts=ingest_ts), schema=SCHEMA, preserve_index=False)
+                sink = pa.BufferOutputStream()
+                pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
+                body = sink.getvalue()
+                stamp = f"{ingest_ts.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(body).hexdigest()[:8]}"
+                write_aside(folder / f"{stamp}.parquet", lambda aside: aside.write_bytes(body))
+        return len(news)
+
+    def read(self, dataset: str | None = None) -> pd.DataFrame:
+        """The kept rows of a dataset or of all, oldest first: the columns of `put`, and ingest_ts (when first met)."""
+        paths = sorted(self.root.glob(f"{dataset or '*'}/*.parquet"), key=lambda path: (path.name, path))
+        tables = [pq.read_table(path, schema=SCHEMA) for path in paths]
+        frame: pd.DataFrame = pa.concat_tables([SCHEMA.empty_table(), *tables]).to_pandas()
+        return frame
+
+    def counts(self) -> dict[str, int]:
+        """Dataset to number of kept rows; datasets without any are left out."""
+        return {str(name): int(n) for name, n in self.read()["dataset"].value_counts().sort_index().items()}

@@ -1,0 +1,91 @@
+"""Jin10: a mirror of the LME stock report with cancelled warrants by day; one JSON file holds the whole history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from pipelines.sources.base import Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.reading import Rows, iso_date, json_number, json_object, number, parsed
+
+FIRST_MONTH: Final = pd.Period("2014-07", "M")  # the file starts on 2014-07-02
+EXPECTED: Final = "JSON with values{date: {metal: [stock, registered, cancelled]}} in tonnes"
+CELLS: Final = ("total_t", "registered", "cancelled_t")
+LABELS: Final = {"AL": "铝", "CU": "铜"}  # as the publisher writes them; another metal goes by its symbol
+TOLERANCE_T: Final = 1.0
+
+
+class Jin10:
+    """Registered stock with its cancelled part. The file has no days from 2021-10 to 2022-02."""
+
+    NAME = "jin10"
+    TITLE = "Jin10: LME stock with cancelled warrants"
+    LICENCE = "RESTRICTED"
+    DATASETS: tuple[str, ...] = ("stocks",)
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """The one file, whichever month; none before July 2014."""
+        if month < FIRST_MONTH:
+            return []
+        url = "https://cdn.jin10.com/data_center/reports/lme_stock.json"
+        return [Request(source=self.NAME, name="lme_stock.json", url=url)]
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """Stock and cancelled warrants in t by metal and day of the close; metals out of scope are ignored.
+
+        Rejects a row whose registered and cancelled warrants do not add up to the stock within a tonne. Raises
+        SourceError when the answer is no such JSON, or holds none of the metals in scope on any day.
+        """
+        values = json_object(payload, EXPECTED).get("values")
+        if not isinstance(values, dict) or not values:
+            raise SourceError(payload.request, "no days under values in the answer", EXPECTED)
+        rows, there = Rows("stocks"), set[str]()
+        for text, metals in values.items():
+            try:
+                day = iso_date(text)
+                if not isinstance(metals, dict):
+                    raise ValueError(f"{json.dumps(metals, ensure_ascii=False)} is no object of metals")
+            except ValueError as error:
+                rows.reject(text, json.dumps(metals, ensure_ascii=False), f"obs_date: {error}")
+                continue
+            there |= metals.keys()
+            for metal in scope.metals:
+                label = next((name for name in _labels(metal.metal) if name in metals), None)
+                if label is None:
+                    continue
+                where, raw = f"{text} {label}", json.dumps(metals[label], ensure_ascii=False)
+                try:
+                    rows.add({"metal": metal.metal, "obs_date": day} | _warrants(metals[label]), where, raw)
+                except ValueError as error:
+                    rows.reject(where, raw, str(error))
+        asked = [name for metal in scope.metals for name in _labels(metal.metal)]
+        if asked and there and there.isdisjoint(asked):
+            problem = f"none of {', '.join(asked)} on any day, only {', '.join(sorted(there))}"
+            raise SourceError(payload.request, problem, EXPECTED)
+        return parsed(rows)
+
+
+def _labels(symbol: str) -> list[str]:
+    return [LABELS[symbol], symbol] if symbol in LABELS else [symbol]
+
+
+def _warrants(cells: Any) -> dict[str, float]:
+    if not isinstance(cells, list) or len(cells) != len(CELLS):
+        raise ValueError(f"total_t: {json.dumps(cells, ensure_ascii=False)} is not [stock, registered, cancelled]")
+    total, registered, cancelled = (_tonnes(name, cell) for name, cell in zip(CELLS, cells, strict=True))
+    if abs(registered + cancelled - total) > TOLERANCE_T:
+        raise ValueError(
+            f"total_t: stock {total:.10g} is not registered {registered:.10g} + cancelled {cancelled:.10g} "
+            f"(within {TOLERANCE_T:g} t)"
+        )
+    return {"total_t": total, "cancelled_t": cancelled}
+
+
+def _tonnes(name: str, cell: object) -> float:
+    try:
+        return number(cell) if isinstance(cell, str) else json_number(cell)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

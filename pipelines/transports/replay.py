@@ -1,0 +1,99 @@
+"""The replay transport: answers requests from a folder of recorded payloads, never from the network.
+
+A recording is `<root>/<source>/<request name>`. Two sources are recorded in the wild by other names than their monthly
+requests have: Energy-Charts by day, ENTSO-E by whatever name, so that only the document says what it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from pipelines.sources.base import NoData, Payload, Request, SourceError
+
+HEAD_BYTES: Final = 8192  # an ENTSO-E document names its area and its interval long before
+_INTERVAL: Final = re.compile(rb"<period\.timeInterval>\s*<start>([^<]+)</start>\s*<end>([^<]+)</end>")
+_AREA: Final = re.compile(rb"<in_Domain\.mRID[^>]*>\s*([^<\s]+)\s*<")
+
+
+@dataclass(frozen=True)
+class _Document:
+    """What the head of a recorded ENTSO-E document says."""
+
+    path: Path
+    area: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class ReplayTransport:
+    """Serves the files under `root`, one folder a source. `captured_at` is `now` (UTC): a file's own time is chance."""
+
+    root: Path
+    now: datetime
+    _entsoe: dict[Path, list[_Document]] = field(default_factory=dict, compare=False, repr=False)
+
+    def fetch(self, request: Request) -> list[Payload]:
+        """The recorded payloads of a request, by file name.
+
+        Raises `NoData` when nothing is recorded for it, `SourceError` for a file that cannot be read or a link that
+        leaves the folder.
+        """
+        exact = self.root / request.source / request.name
+        if exact.is_file() or exact.is_symlink():
+            paths = [exact]
+        elif request.source == "energy_charts":
+            month = request.period.replace("-", "")
+            paths = sorted(exact.parent.glob(f"price_{request.entity}_{month}[0-3][0-9]*.json")) if month else []
+        elif request.source == "entsoe":
+            paths = self._overlapping(request)
+        else:
+            paths = []
+        if not paths:
+            raise NoData(f"nothing is recorded for {request.source}/{request.name}")
+        return [Payload(request, self._read(request, path), self.now) for path in paths]
+
+    def _overlapping(self, request: Request) -> list[Path]:
+        """The documents of the asked area that hold a part of the asked time."""
+        folder = self.root / request.source
+        if folder not in self._entsoe:
+            found = (self._document(request, path) for path in sorted(folder.glob("*.xml")))
+            self._entsoe[folder] = [document for document in found if document]
+        query = parse_qs(urlsplit(request.url).query)
+        if not {"in_Domain", "periodStart", "periodEnd"} <= set(query):
+            return []
+        start, end = (_minute(query[name][0]) for name in ("periodStart", "periodEnd"))
+        area = query["in_Domain"][0]
+        return [d.path for d in self._entsoe[folder] if d.area == area and d.start < end and start < d.end]
+
+    def _document(self, request: Request, path: Path) -> _Document | None:
+        head = self._read(request, path)[:HEAD_BYTES]
+        interval, area = _INTERVAL.search(head), _AREA.search(head)
+        if not interval or not area:
+            return None  # an acknowledgement or another document: it holds no prices
+        try:
+            start, end = (datetime.fromisoformat(text.decode("ascii").strip()) for text in interval.groups())
+        except ValueError:
+            problem = f"{path.name}: the interval {interval.group(0)[:120]!r} cannot be read"
+            raise SourceError(request, problem, "two instants such as 2024-10-05T22:00Z") from None
+        return _Document(path, area.group(1).decode("ascii", "replace"), start, end)
+
+    def _read(self, request: Request, path: Path) -> bytes:
+        place = path.relative_to(self.root)
+        try:
+            if not path.resolve(strict=True).is_relative_to(self.root.resolve()):
+                problem = f"{place} is a link to a file outside the replay folder and is not followed"
+                raise SourceError(request, problem, "a file inside the folder")
+            return path.read_bytes()
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise SourceError(request, f"{place} cannot be read: {reason}", "a readable file") from None
+
+
+def _minute(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%d%H%M").replace(tzinfo=UTC)

@@ -1,0 +1,210 @@
+"""The demo market through the project's own parsers: what the market says is what is read, but for its known mistakes.
+
+The months asked hold daylight saving in both directions, quarter hours, a revised and a malformed customs table, and
+years whose pages have each kind of defect.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.calendar import release_times
+from pipelines.reference import load_reference
+from pipelines.settings import PROJECT
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Metal, Parsed, Request, Scope, Zone
+from pipelines.transports.demo import KNOWN_DEFECTS, DemoTransport, defects, market
+from schemas.datasets import DATASETS
+
+SCOPE = Scope(
+    (Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um"),),
+    (
+        Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts"),
+        Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe"),
+    ),
+)
+NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
+MONTHS = ("2019-03", "2019-10", "2024-05", "2025-10", "2026-03")
+YEARS = (2019, 2024, 2025, 2026)
+
+Read = dict[str, dict[Request, list[Parsed]]]
+
+
+@pytest.fixture(scope="module")
+def read() -> Read:
+    """Every source's answers to the months, parsed: by source and request, captures oldest first."""
+    transport = DemoTransport(NOW, SCOPE)
+    return {
+        name: {
+            request: [source.parse(payload, SCOPE) for payload in transport.fetch(request)]
+            for month in MONTHS
+            for request in source.requests(pd.Period(month, "M"), SCOPE)
+        }
+        for name, source in SOURCES.items()
+    }
+
+
+def newest(read: Read, source: str, dataset: str) -> pd.DataFrame:
+    """What the last capture of each answer says, one frame."""
+    return pd.concat([captures[-1].frames[dataset] for captures in read[source].values()], ignore_index=True)
+
+
+def by_day(days: Iterable[np.datetime64], values: Iterable[float]) -> dict[pd.Timestamp, float]:
+    return {pd.Timestamp(day): float(value) for day, value in zip(days, values, strict=True)}
+
+
+def exchange(column: str) -> dict[pd.Timestamp, float]:
+    """The market's figures of the pages asked, as far as they are out, without the rows that the pages leave out."""
+    years = [market.lme_year("AL", year, 0) for year in YEARS]
+    figures = {day: v for lme in years for day, v in by_day(lme.days, getattr(lme, column)).items()}
+    gone = {
+        pd.Timestamp(d.where) for d in KNOWN_DEFECTS if (d.source, d.kind, d.column) == ("westmetall", "MISSING", "row")
+    }
+    return {day: value for day, value in figures.items() if day not in gone and day < pd.Timestamp(NOW.date())}
+
+
+def test_every_source_answers_every_dataset_it_names(read: Read) -> None:
+    assert set(read) == set(SOURCES)
+    for name, answers in read.items():
+        held = {dataset for captures in answers.values() for p in captures for dataset, f in p.frames.items() if len(f)}
+        assert held == set(SOURCES[name].DATASETS), name
+
+
+def test_the_intended_rows_are_rejected_and_no_others(read: Read) -> None:
+    rejected = {
+        (name, request.period, bad.dataset, bad.reason)
+        for name, answers in read.items()
+        for request, captures in answers.items()
+        for parsed in captures
+        for bad in parsed.rejected
+    }
+    assert rejected == {
+        ("westmetall", "2024", "prices", "cash_usd_t: '2,5x8.00' is not a number"),
+        ("worldbank", "", "benchmark_prices", "mean_usd_t: '1,8x1.2' is not a number"),
+        ("customs", "2019-10", "exports", "exports_kt: '--' is not a number"),
+        ("jin10", "", "stocks", "cancelled_t: '12x5' is not a number"),
+    }
+    count = sum(len(captures[-1].rejected) for answers in read.values() for captures in answers.values())
+    assert count == len(rejected)
+
+
+def test_exchange_prices_and_stock_are_the_markets(read: Read) -> None:
+    malformed = pd.Timestamp("2024-08-14")
+    prices = newest(read, "westmetall", "prices").set_index("obs_date")
+    for column, name in (("cash", "cash_usd_t"), ("m3", "m3_usd_t")):
+        expected = exchange(column)
+        del expected[malformed]
+        assert prices[name].to_dict() == expected
+    stocks = newest(read, "westmetall", "stocks").set_index("obs_date")
+    assert stocks["total_t"].to_dict() == exchange("stock")
+    assert stocks["cancelled_t"].isna().all()
+    spreads = newest(read, "westmetall", "spreads").set_index("obs_date")["usd_t"]
+    assert spreads.to_dict() == (prices["cash_usd_t"] - prices["m3_usd_t"]).to_dict()
+
+
+def test_an_earlier_capture_holds_the_typing_error(read: Read) -> None:
+    (captures,) = (parsed for request, parsed in read["westmetall"].items() if request.period == "2024")
+    day = pd.Timestamp("2024-05-21")
+    first, *later = (p.frames["prices"].set_index("obs_date").at[day, "m3_usd_t"] for p in captures)
+    lme = market.lme_year("AL", 2024, 0)
+    assert first == 2339
+    assert set(later) == {by_day(lme.days, lme.m3)[day]}
+
+
+def test_cancelled_warrants_are_the_markets(read: Read) -> None:
+    stocks = newest(read, "jin10", "stocks").set_index("obs_date")
+    (defect,) = (d for d in KNOWN_DEFECTS if d.source == "jin10")
+    assert pd.Timestamp(defect.where) not in stocks.index
+    for year in YEARS:
+        lme, gone = market.lme_year("AL", year, 0), market.cancelled_year("AL", year, 0)
+        here = stocks[stocks.index.year == year]
+        assert len(here) > 220
+        totals, cancelled = by_day(lme.days, lme.stock), by_day(gone.days, gone.values)
+        assert here["total_t"].to_dict() == {day: totals[day] for day in here.index}
+        assert here["cancelled_t"].to_dict() == {day: cancelled[day] for day in here.index}
+    months = set(stocks.index.to_period("M"))
+    absent = pd.period_range("2014-07", "2026-11", freq="M").difference(pd.PeriodIndex(sorted(months)))
+    assert [str(month) for month in absent] == ["2021-10", "2021-11", "2021-12", "2022-01", "2022-02"]
+
+
+def test_rates_and_exchange_rates_are_the_markets(read: Read) -> None:
+    sofr = {day: v for year in YEARS for day, v in by_day(*market.sofr_year(year, 0)).items()}
+    rates = newest(read, "nyfed", "rates").set_index("obs_date")["sofr_pct"]
+    assert rates.to_dict() == {day: sofr[day] for day in sofr if day <= rates.index.max()}
+    second = newest(read, "fred", "rates").set_index("obs_date")["sofr_pct"]
+    assert second[second.index.year.isin(YEARS)].to_dict() == rates.to_dict()
+    fx = newest(read, "ecb", "fx")
+    for pair in ("EURUSD", "EURCNY"):
+        expected = {day: v for year in YEARS for day, v in by_day(*market.fx_year(pair, year, 0)).items()}
+        found = fx[fx["pair"] == pair].set_index("obs_date")["rate"].to_dict()
+        assert found == {day: v for day, v in expected.items() if day <= pd.Timestamp(NOW.date())}
+
+
+@pytest.mark.parametrize(("source", "zone"), [("energy_charts", SCOPE.zones[0]), ("entsoe", SCOPE.zones[1])])
+def test_power_points_are_the_markets(read: Read, source: str, zone: Zone) -> None:
+    points = newest(read, source, "power")
+    assert set(points["zone"]) == {zone.zone}
+    for month in MONTHS:
+        power = market.power_month(zone.zone, month, zone.timezone, 0)
+        here = points[points["delivery_date"].dt.strftime("%Y-%m") == month]
+        assert set(here["resolution"]) == {f"PT{power.minutes}M"}
+        starts = np.cumsum(power.counts) - power.counts
+        day = here["delivery_date"].dt.day.to_numpy() - 1
+        assert np.array_equal(here["n_positions"], power.counts[day])
+        prices = pd.Series(here["price_eur_mwh"].to_numpy(), index=starts[day] + here["position"].to_numpy() - 1)
+        # A missing position repeats the one before.
+        assert np.array_equal(prices.reindex(range(len(power.prices))).ffill(), power.prices)
+
+
+def test_exports_are_the_markets_and_first_prints_differ_by_what_was_revised(read: Read) -> None:
+    revised = {d.where: float(d.text) for d in KNOWN_DEFECTS if (d.source, d.kind) == ("customs", "REVISED")}
+    seen = set()
+    for request, captures in read["customs"].items():
+        year, month = map(int, request.period.split("-"))
+        true = float(market.exports_year(defects.ALUMINIUM, year, 0)[month - 1])
+        found = [float(parsed.frames["exports"]["exports_kt"].sum()) for parsed in captures]
+        if request.period == "2019-10":
+            assert found == [0]  # its row is rejected
+            continue
+        ten_thousand_tonnes = [true + revised[request.period], true] if request.period in revised else [true]
+        assert found == pytest.approx([10 * quantity for quantity in ten_thousand_tonnes])
+        seen.add(request.period)
+    assert seen == set(MONTHS) - {"2019-10"}
+
+
+def test_the_pink_sheet_is_the_mean_of_the_days(read: Read) -> None:
+    sheet = newest(read, "worldbank", "benchmark_prices").set_index("period_end")["mean_usd_t"]
+    for year in YEARS:
+        lme = market.lme_year("AL", year, 0)
+        means = pd.Series(lme.cash, pd.DatetimeIndex(lme.days)).groupby(lambda day: day.to_period("M")).mean()
+        for month, mean in means.items():
+            if month <= pd.Period("2026-10", "M") and str(month) != "2019-03":
+                assert sheet[month.end_time.normalize()] == pytest.approx(mean, abs=0.006)
+    assert pd.Timestamp("2019-03-31") not in sheet.index
+
+
+@pytest.mark.parametrize("now", [NOW, datetime(2026, 1, 13, 18, tzinfo=UTC), datetime(2025, 7, 1, 5, tzinfo=UTC)])
+def test_dropped_files_fit_their_schemas_and_the_release_calendar(now: datetime) -> None:
+    rules = load_reference(PROJECT / "data" / "reference")["release_calendar"]
+    files = DemoTransport(now, SCOPE).dropped()
+    assert {name.split("/")[0] for name in files} == {"off_warrant", "costs"}
+    for name, body in files.items():
+        dataset = name.split("/")[0]
+        spec = DATASETS[dataset]
+        rows = spec.model.validate(pd.read_csv(io.BytesIO(body), parse_dates=[spec.period]))
+        assert not rows.duplicated(list(spec.key)).any()
+        assert rows.notna().all().all()
+        # All that the calendar lets be known is there, and nothing else.
+        known = release_times(rows[spec.period], dataset, "drop", rules)["knowledge_ts"]
+        assert (known <= pd.Timestamp(now)).all()
+        year_of, first = {"off_warrant": (market.off_warrant_year, 2018), "costs": (market.costs_year, 2015)}[dataset]
+        days = np.concatenate([year_of("AL", year, 0).days for year in range(first, 2027)])
+        due = pd.Series(days.astype("datetime64[us]"))
+        due = due[(release_times(due, dataset, "drop", rules)["knowledge_ts"] <= pd.Timestamp(now)).to_numpy()]
+        assert rows[spec.period].tolist() == due.tolist()

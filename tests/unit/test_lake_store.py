@@ -1,0 +1,427 @@
+"""The lake: what becomes a vintage, what does not, and what survives writers that die or meet."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.lake.store import Lake
+from schemas.arrow import arrow_schema, pandas_types, stored_columns
+from schemas.datasets import DATASETS
+
+T1 = datetime(2026, 2, 1, 12, tzinfo=UTC)
+T2 = T1 + timedelta(days=1)
+T3 = T1 + timedelta(days=2)
+
+
+def observed(rows: list[tuple], **more: object) -> pd.DataFrame:
+    """Rows (day, total_t, cancelled_t[, knowledge_ts]) of stocks as they come to the lake; known the next morning."""
+    days = pd.to_datetime([row[0] for row in rows])
+    calendar = [f"{day + timedelta(days=1):%Y-%m-%d}T09:00:00Z" for day in days]
+    frame = pd.DataFrame(
+        {
+            "metal": "AL",
+            "obs_date": days,
+            "total_t": [float(row[1]) for row in rows],
+            "cancelled_t": [row[2] for row in rows],
+            "obs_start": days,
+            "obs_end": days,
+            "knowledge_ts": pd.to_datetime(
+                [row[3] if len(row) > 3 else c for row, c in zip(rows, calendar, strict=True)]
+            ),
+            "knowledge_basis": "CALENDAR",
+            "source": "westmetall",
+            "payload_sha256": "a" * 64,
+            "licence_class": "BYO",
+        }
+    )
+    return frame.assign(**more)
+
+
+def vintages(lake: Lake, day: str = "2026-01-05", **query: object) -> list[tuple[float, str, str, int]]:
+    """(total_t, knowledge_ts, basis, vintage_no) of a day, in order of knowledge."""
+    rows = lake.read("stocks", **query)
+    rows = rows[rows["obs_date"] == day]
+    times = rows["knowledge_ts"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return list(zip(rows["total_t"], times, rows["knowledge_basis"], rows["vintage_no"], strict=True))
+
+
+def parquet_files(lake: Lake) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(lake.root.rglob("month=*/*.parquet"))}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    lake = Lake(tmp_path / "lake")
+    lake.ensure()
+    return lake
+
+
+FIRST = ("2026-01-05", 500_000, 60_000.0)
+KNOWN = "2026-01-06T09:00:00Z"
+
+
+def test_arrow_schema_is_the_model_and_the_bitemporal_columns() -> None:
+    schema = arrow_schema("prices")
+    assert schema.names[:5] == ["metal", "obs_date", "cash_usd_t", "m3_usd_t", "days_cash_to_3m"]
+    assert schema.names[5:8] == ["obs_start", "obs_end", "knowledge_ts"]
+    assert schema.field("obs_date").type == pa.date32()
+    assert schema.field("knowledge_ts").type == pa.timestamp("us", tz="UTC")
+    assert schema.field("days_cash_to_3m").type == pa.int64()
+    assert schema.field("cash_usd_t").metadata == {b"description": b"Cash settlement price", b"unit": b"USD/t"}
+    with pytest.raises(KeyError, match=r"no dataset 'nickel'; there are prices, stocks"):
+        arrow_schema("nickel")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_has_an_empty_file_with_all_columns_that_duckdb_finds(lake: Lake, name: str) -> None:
+    found = duckdb.execute(f"select * from read_parquet('{lake.root}/{name}/**/*.parquet')")
+    assert [column[0] for column in found.description] == list(stored_columns(name))
+    assert found.fetchall() == []
+
+
+def test_a_row_comes_back_as_it_was_given(lake: Lake) -> None:
+    given = observed([FIRST, ("2026-01-06", 499_000, None)])
+    [written] = lake.append("stocks", given, ingest_ts=T1)
+    assert (written.month, written.rows, written.new, written.revised) == ("2026-01", 2, 2, 0)
+    assert written.path is not None
+    assert written.path.name.startswith("20260201T120000000000Z-")
+    stored = lake.read("stocks")
+    assert {column: str(kind) for column, kind in stored.dtypes.items()} == pandas_types("stocks")
+    pd.testing.assert_frame_equal(stored[given.columns], given.astype(stored[given.columns].dtypes.to_dict()))
+    assert (stored["ingest_ts"] == T1).all()
+    assert pq.read_schema(written.path).equals(arrow_schema("stocks"))
+
+
+def test_rows_go_to_the_month_that_they_speak_of(lake: Lake) -> None:
+    rows = observed([("2025-12-31", 1, None), ("2026-01-02", 2, None)])
+    assert [w.month for w in lake.append("stocks", rows, ingest_ts=T1)] == ["2025-12", "2026-01"]
+    assert {path.parent.name for path in parquet_files(lake)} == {"month=2025-12", "month=2026-01"}
+    assert lake.read("stocks", months=("2026-01", "2026-01"))["total_t"].tolist() == [2.0]
+    assert lake.read("stocks", months=(pd.Period("2025-12"), pd.Period("2026-01")))["total_t"].tolist() == [1.0, 2.0]
+
+
+def test_identical_rows_write_nothing_even_later_and_with_missing_values(lake: Lake) -> None:
+    rows = observed([FIRST, ("2026-01-06", 499_000, None)])
+    lake.append("stocks", rows, ingest_ts=T1)
+    before = parquet_files(lake)
+    [again] = lake.append("stocks", rows, ingest_ts=T2)
+    assert (again.rows, again.new, again.revised, again.path) == (2, 0, 0, None)
+    assert parquet_files(lake) == before
+
+
+@pytest.mark.parametrize("changed", [499_999.999, 500_000.0000001])
+def test_a_changed_value_is_the_next_vintage_known_since_it_was_captured(lake: Lake, changed: float) -> None:
+    lake.append("stocks", observed([FIRST]), ingest_ts=T1)
+    before = parquet_files(lake)
+    [written] = lake.append("stocks", observed([("2026-01-05", changed, 60_000.0)]), ingest_ts=T2)
+    assert (written.new, written.revised) == (0, 1)
+    assert vintages(lake) == [
+        (500_000.0, KNOWN, "CALENDAR", 1),
+        (changed, "2026-02-02T12:00:00Z", "OBSERVED", 2),
+    ]
+    assert parquet_files(lake).items() >= before.items()
+
+
+@pytest.mark.parametrize(("then", "now"), [(None, 60_000.0), (60_000.0, None)])
+def test_a_value_that_appears_or_goes_is_a_change(lake: Lake, then: float | None, now: float | None) -> None:
+    lake.append("stocks", observed([("2026-01-05", 1, then)]), ingest_ts=T1)
+    assert [w.revised for w in lake.append("stocks", observed([("2026-01-05", 1, now)]), ingest_ts=T2)] == [1]
+
+
+def test_a_change_that_the_publisher_dates_keeps_its_date(lake: Lake) -> None:
+    lake.append("stocks", observed([FIRST]), ingest_ts=T1)
+    lake.append("stocks", observed([("2026-01-05", 1, 1.0, "2026-01-20T09:00:00Z")]), ingest_ts=T2)
+    assert vintages(lake)[1] == (1.0, "2026-01-20T09:00:00Z", "CALENDAR", 2)
+
+
+def test_an_older_capture_read_again_adds_nothing(lake: Lake) -> None:
+    captures = [(T1, 3), (T2, 2), (T3, 1)]
+    for captured, value in captures:
+        lake.append("stocks", observed([("2026-01-05", value, None)]), ingest_ts=captured)
+    before = parquet_files(lake)
+    for captured, value in captures:
+        assert lake.append("stocks", observed([("2026-01-05", value, None)]), ingest_ts=captured)[0].path is None
+    assert parquet_files(lake) == before
+    assert [row[0] for row in vintages(lake)] == [3.0, 2.0, 1.0]
+
+
+def test_a_publisher_that_changes_back_is_heard(lake: Lake) -> None:
+    for captured, value in [(T1, 1), (T2, 2), (T3, 1)]:
+        lake.append("stocks", observed([("2026-01-05", value, None)]), ingest_ts=captured)
+    assert [(row[0], row[3]) for row in vintages(lake)] == [(1.0, 1), (2.0, 2), (1.0, 3)]
+    assert lake.read("stocks", as_of=T3)["total_t"].tolist() == [1.0]
+
+
+def test_vintages_of_one_frame_are_numbered_by_when_they_were_known(lake: Lake) -> None:
+    rows = [
+        ("2026-01-05", 3, None, "2026-01-09T09:00:00Z"),
+        ("2026-01-05", 1, None, "2026-01-06T09:00:00Z"),
+        ("2026-01-05", 1, None, "2026-01-07T09:00:00Z"),  # says nothing new
+        ("2026-01-05", 2, None, "2026-01-08T09:00:00Z"),
+    ]
+    [written] = lake.append("stocks", observed(rows), ingest_ts=T1)
+    assert (written.new, written.revised) == (1, 2)
+    assert [(row[0], row[1][:10], row[3]) for row in vintages(lake)] == [
+        (1.0, "2026-01-06", 1),
+        (2.0, "2026-01-08", 2),
+        (3.0, "2026-01-09", 3),
+    ]
+    assert lake.append("stocks", observed(rows), ingest_ts=T2)[0].path is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_row_order_and_duplicates_change_nothing(tmp_path: Path, seed: int) -> None:
+    rows = observed(
+        [FIRST, ("2026-01-06", 2, None), ("2025-12-30", 3, 1.0), ("2026-01-06", 4, None, "2026-01-20T09:00:00Z")]
+    )
+    shuffled = pd.concat([rows, rows.iloc[[0, 3]]]).sample(frac=1, random_state=seed)
+    contents = []
+    for place, frame in (("one", rows), ("other", shuffled)):
+        lake = Lake(tmp_path / place)
+        lake.append("stocks", frame, ingest_ts=T1)
+        contents.append({path.relative_to(lake.root): body for path, body in parquet_files(lake).items()})
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 2
+
+
+def test_as_of_gives_the_last_vintage_known_by_then_to_the_second(lake: Lake) -> None:
+    lake.append("stocks", observed([FIRST]), ingest_ts=T1)
+    lake.append("stocks", observed([("2026-01-05", 1, None)]), ingest_ts=T2)
+    known = datetime(2026, 1, 6, 9, tzinfo=UTC)
+    assert vintages(lake, as_of=known - timedelta(seconds=1)) == []
+    assert [row[0] for row in vintages(lake, as_of=known)] == [500_000.0]
+    assert [row[0] for row in vintages(lake, as_of=T2 - timedelta(seconds=1))] == [500_000.0]
+    assert [row[0] for row in vintages(lake, as_of=T2)] == [1.0]
+
+
+# --- drops
+
+
+def dropped(rows: list[tuple], **more: object) -> pd.DataFrame:
+    explicit = [len(row) > 3 for row in rows]
+    return observed(rows, **{"source": "drop", "explicit_knowledge": explicit, "payload_sha256": "b" * 64, **more})
+
+
+def test_a_drop_is_a_series_beside_the_sources(lake: Lake) -> None:
+    lake.append("stocks", observed([FIRST, ("2026-02-05", 7, None)]), ingest_ts=T1)
+    [written] = lake.append("stocks", dropped([FIRST]), ingest_ts=T2)
+    assert (written.new, written.revised) == (1, 0)
+    lake.append("stocks", dropped([("2026-01-05", 9, None)]), ingest_ts=T3)
+    rows = lake.read("stocks", months=("2026-01", "2026-01"))
+    assert sorted(zip(rows["source"], rows["vintage_no"], strict=True)) == [("drop", 1), ("drop", 2), ("westmetall", 1)]
+
+
+def test_as_of_a_drop_wins_for_the_months_that_it_holds(lake: Lake) -> None:
+    lake.append("stocks", observed([FIRST, ("2026-01-07", 6, None), ("2025-12-30", 7, None)]), ingest_ts=T1)
+    lake.append("stocks", dropped([("2026-01-05", 9, None)]), ingest_ts=T1)
+    rows = lake.read("stocks", as_of=T1)
+    assert list(zip(rows["obs_date"].dt.strftime("%m-%d"), rows["total_t"], strict=True)) == [
+        ("12-30", 7.0),
+        ("01-05", 9.0),
+    ]
+
+
+def test_a_dropped_vintage_with_its_own_time_is_put_where_it_belongs(lake: Lake) -> None:
+    late, early = ("2026-01-05", 2, None, "2026-01-20T09:00:00Z"), ("2026-01-05", 1, None, "2026-01-06T09:00:00Z")
+    lake.append("stocks", dropped([late]), ingest_ts=T1)
+    lake.append("stocks", dropped([early]), ingest_ts=T2)
+    assert [(row[0], row[1][:10], row[2]) for row in vintages(lake)] == [
+        (1.0, "2026-01-06", "CALENDAR"),
+        (2.0, "2026-01-20", "CALENDAR"),
+    ]
+    assert lake.read("stocks", as_of=datetime(2026, 1, 10, tzinfo=UTC))["total_t"].tolist() == [1.0]
+    before = parquet_files(lake)
+    lake.append("stocks", dropped([late, early]), ingest_ts=T3)
+    assert parquet_files(lake) == before
+
+
+def test_a_drop_without_its_own_time_cannot_rewrite_what_was_known(lake: Lake) -> None:
+    lake.append("stocks", dropped([FIRST]), ingest_ts=T1)
+    lake.append("stocks", dropped([("2026-01-05", 1, None)]), ingest_ts=T2)
+    assert vintages(lake)[1] == (1.0, "2026-02-02T12:00:00Z", "OBSERVED", 2)
+
+
+@pytest.mark.parametrize("moment", [(), ("2026-01-06T09:00:00Z",)])
+def test_a_drop_that_is_edited_and_put_back_says_again_what_it_said(lake: Lake, moment: tuple[str, ...]) -> None:
+    for captured, value in [(T1, 1), (T2, 2), (T3, 1)]:
+        lake.append("stocks", dropped([("2026-01-05", value, None, *moment)]), ingest_ts=captured)
+    assert lake.read("stocks", as_of=T3)["total_t"].tolist() == [1.0]
+
+
+def test_explicit_time_means_nothing_outside_a_drop(lake: Lake) -> None:
+    lake.append("stocks", observed([("2026-01-05", 2, None, "2026-01-20T09:00:00Z")]), ingest_ts=T1)
+    early = observed([("2026-01-05", 1, None, "2026-01-06T09:00:00Z")], explicit_knowledge=True)
+    lake.append("stocks", early, ingest_ts=T2)
+    assert vintages(lake)[1][:2] == (1.0, "2026-02-02T12:00:00Z")
+
+
+# --- what cannot be stored
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (observed([FIRST]).drop(columns=["source"]), "stocks: the frame has no source"),
+        (observed([FIRST], total_t=np.nan), "stocks: row 0 has no total_t"),
+        (observed([FIRST], metal=None), "stocks: row 0 has no metal"),
+        (observed([FIRST], total_t="many"), "stocks: could not convert string to float"),
+    ],
+)
+def test_a_frame_that_cannot_be_stored_is_refused(lake: Lake, frame: pd.DataFrame, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        lake.append("stocks", frame, ingest_ts=T1)
+    assert parquet_files(lake) == {}
+
+
+def test_a_moment_without_zone_is_refused(lake: Lake) -> None:
+    with pytest.raises(ValueError, match="ingest_ts=2026-02-01T12:00:00 has no time zone"):
+        lake.append("stocks", observed([FIRST]), ingest_ts=T1.replace(tzinfo=None))
+
+
+# --- writers that meet or die
+
+WRITER = """
+    import sys
+    from datetime import UTC, datetime, timedelta
+    from pathlib import Path
+    sys.path[:0] = sys.argv[4].split("|")
+    from test_lake_store import observed
+    from pipelines.lake.store import Lake
+    lake, months, value = Lake(Path(sys.argv[1])), sys.argv[2].split(","), int(sys.argv[3])
+    print("ready", flush=True)
+    for n in range(200 if value < 0 else 1):
+        rows = [(f"{month}-{day:02d}", abs(value) + n, None) for month in months for day in range(1, 29)]
+        captured = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=abs(value) + n)
+        lake.append("stocks", observed(rows), ingest_ts=captured)
+"""
+
+
+def writer(lake: Lake, months: list[str], value: int) -> subprocess.Popen[bytes]:
+    here = Path(__file__).parent
+    arguments = [str(lake.root), ",".join(months), str(value), f"{here}|{here.parents[1]}"]
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(WRITER), *arguments], stdout=subprocess.PIPE)
+
+
+def test_writers_of_different_months_and_of_the_same_lose_nothing(lake: Lake) -> None:
+    year = [f"2025-{month:02d}" for month in range(1, 13)]
+    writers = [writer(lake, [*year[:6], "2025-12"], 1), writer(lake, year[6:], 2)]
+    assert [process.wait(timeout=60) for process in writers] == [0, 0]
+    rows = lake.read("stocks")
+    only = rows[rows["obs_date"] < "2025-12-01"]
+    assert len(only) == 11 * 28
+    assert set(only["vintage_no"]) == {1}
+    shared = rows[rows["obs_date"] >= "2025-12-01"].groupby("obs_date")["vintage_no"].agg(sorted)
+    # Whoever came second either saw the first's values as older captures (nothing to add) or as a change.
+    assert len(shared) == 28
+    assert set(map(tuple, shared)) <= {(1,), (1, 2)}
+
+
+def test_a_write_that_was_overtaken_is_compared_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look without a lock and the lock another writer stores the same rows."""
+    lock, overtaken = Lake._lock, []
+
+    def overtake(self: Lake, name: str, month: str):  # type: ignore[no-untyped-def]
+        if not overtaken:
+            overtaken.append(month)
+            lake.append(name, observed([FIRST]), ingest_ts=T1)
+        return lock(self, name, month)
+
+    monkeypatch.setattr(Lake, "_lock", overtake)
+    [written] = lake.append("stocks", observed([FIRST]), ingest_ts=T2)
+    assert overtaken
+    assert (written.new, written.path) == (0, None)
+    assert [row[3] for row in vintages(lake)] == [1]
+
+
+def test_a_month_that_stays_locked_is_named(lake: Lake) -> None:
+    impatient = Lake(lake.root, lock_timeout=0.05)
+    with lake._lock("stocks", "2026-01"), pytest.raises(TimeoutError, match=r"lake stocks 2026-01: another process"):
+        impatient.append("stocks", observed([FIRST]), ingest_ts=T1)
+    assert lake.append("stocks", observed([FIRST]), ingest_ts=T1)[0].new == 1
+
+
+def test_a_crash_between_writing_and_moving_leaves_readers_whole(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.append("stocks", observed([FIRST]), ingest_ts=T1)
+    before = parquet_files(lake)
+
+    def die(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die)
+        patch.setattr(Path, "unlink", lambda self, missing_ok=False: None)  # a killed process tidies nothing
+        with pytest.raises(KeyboardInterrupt):
+            lake.append("stocks", observed([("2026-01-05", 1, None)]), ingest_ts=T2)
+    left = list(lake.root.rglob(".tmp-*"))
+    assert len(left) == 1
+    assert parquet_files(lake) == before
+    glob = f"{lake.root}/stocks/**/*.parquet"
+    assert duckdb.execute(f"select count(*) from read_parquet('{glob}')").fetchone() == (1,)
+
+    lake.ensure()
+    assert left[0].exists(), "younger than an hour: its writer may live"
+    os.utime(left[0], (time.time() - 3700,) * 2)
+    lake.ensure()
+    assert not left[0].exists()
+    assert lake.append("stocks", observed([("2026-01-05", 1, None)]), ingest_ts=T2)[0].revised == 1
+
+
+def test_writers_killed_at_any_moment_leave_whole_files_only(lake: Lake) -> None:
+    chance = random.Random(7)
+    months = [f"2025-{month:02d}" for month in range(1, 13)]
+    for round_ in range(3):
+        process = writer(lake, months, -(1 + 1000 * round_))
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(chance.uniform(0.05, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=10)
+    for path in parquet_files(lake):
+        assert pq.read_table(path).num_rows == 28
+    rows = lake.read("stocks")
+    assert len(rows) > 0
+    assert not rows.duplicated(["obs_date", "vintage_no"]).any()
+    later = datetime(2026, 4, 1, tzinfo=UTC)
+    everything = observed([(f"{month}-{day:02d}", 5, None) for month in months for day in range(1, 29)])
+    lake.append("stocks", everything, ingest_ts=later)
+    assert lake.read("stocks", as_of=later)["total_t"].tolist() == [5.0] * 12 * 28
+
+
+def test_ensure_renews_an_empty_file_of_an_older_schema(lake: Lake) -> None:
+    path = lake.root / "stocks" / "_schema.parquet"
+    pq.write_table(arrow_schema("stocks").remove(0).empty_table(), path)
+    lake.ensure(["stocks"])
+    assert pq.read_schema(path).equals(arrow_schema("stocks"))
+
+
+def test_200k_rows_are_compared_quickly(lake: Lake) -> None:
+    n = 200_000
+    days = pd.date_range("2010-01-01", periods=n // 24 + 1).repeat(24)[:n]
+    frame = pd.DataFrame(
+        {
+            "zone": "FR", "delivery_date": days, "resolution": "PT60M", "n_positions": 24,
+            "position": np.arange(n) % 24 + 1, "price_eur_mwh": np.random.default_rng(1).normal(80, 30, n),
+            "obs_start": days, "obs_end": days, "knowledge_ts": days.tz_localize("UTC"), "knowledge_basis": "CALENDAR",
+            "source": "entsoe", "payload_sha256": "c" * 64, "licence_class": "OPEN",
+        }
+    )  # fmt: skip
+    assert sum(w.new for w in lake.append("power", frame, ingest_ts=T1)) == n
+    started = time.process_time()
+    written = lake.append("power", frame, ingest_ts=T2)
+    assert time.process_time() - started < 1.5
+    assert not any(w.path for w in written)

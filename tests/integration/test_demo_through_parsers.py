@@ -20,6 +20,7 @@ from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Metal, Parsed, Request, Scope, Zone
 from pipelines.transports.demo import KNOWN_DEFECTS, DemoTransport, defects, market
+from pipelines.transports.drop import parse_drop
 from schemas.datasets import DATASETS
 
 SCOPE = Scope(
@@ -200,6 +201,8 @@ def test_dropped_files_fit_their_schemas_and_the_release_calendar(now: datetime)
         rows = spec.model.validate(pd.read_csv(io.BytesIO(body), parse_dates=[spec.period]))
         assert not rows.duplicated(list(spec.key)).any()
         assert rows.notna().all().all()
+        read_as_dropped = parse_drop(dataset, name, body).frames[dataset]
+        assert read_as_dropped[list(rows)].to_dict("list") == rows.to_dict("list")
         # All that the calendar lets be known is there, and nothing else.
         known = release_times(rows[spec.period], dataset, "drop", rules)["knowledge_ts"]
         assert (known <= pd.Timestamp(now)).all()

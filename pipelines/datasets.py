@@ -25,11 +25,14 @@ class Feed:
         return DATASETS[self.name]
 
 
+# Their terms do not allow us to ask by default; `TIGHTNESS_OPTIONAL_SOURCES` names those that a user may.
+OPTIONAL_SOURCES = frozenset({"jin10"})
+
 FEEDS: dict[str, Feed] = {
     feed.name: feed
     for feed in (
         Feed("prices", ("westmetall",)),
-        Feed("stocks", ("westmetall",)),
+        Feed("stocks", ("jin10", "westmetall")),
         Feed("spreads", ("westmetall",)),
         Feed("off_warrant", ()),
         Feed("exports", ("customs",)),

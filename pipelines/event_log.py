@@ -18,7 +18,6 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy.engine import Connection
 
 # What `DAGSTER_EVENT_BATCH_SIZE` should say; Dagster does not batch without it.
 BATCH_SIZE = 1000
@@ -54,7 +53,10 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
             connection.execute(SqlEventLogStorageTable.insert(), rows)
         # The index shard serves queries across runs; tags and the latest event of an asset hang on its row ids.
         with self.index_connection() as connection:
-            ids = [self._insert(connection, row) for row in rows]
+            insert = SqlEventLogStorageTable.insert().returning(
+                SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
+            )
+            ids = list(connection.execute(insert, rows).scalars())
             self._store_asset_event_tags(connection, events, ids)
             latest = {
                 event.get_dagster_event().asset_key: (event, event_id)
@@ -62,9 +64,3 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
             }
             for event, event_id in latest.values():
                 self._store_asset_event(connection, event, event_id)
-
-    @staticmethod
-    def _insert(connection: Connection, row: Mapping[str, Any]) -> int:
-        key = connection.execute(SqlEventLogStorageTable.insert(), row).inserted_primary_key
-        assert key is not None  # the table counts its rows itself
-        return int(key[0])

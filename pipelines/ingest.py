@@ -14,7 +14,9 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipelines.calendar import FIRST_MONTH, month_of, release_times
 from pipelines.datasets import FEEDS, Feed
@@ -116,6 +118,7 @@ class Ingestion:
     scope: Scope
     now: datetime
     use_sources: bool = True  # False in the drop profile
+    synthetic: bool = False  # generated rows may be passed on freely, users' own may not
 
     def run(self, name: str, months: Sequence[pd.Period], dropped: Sequence[Payload] = ()) -> IngestReport:
         """Brings these months of a dataset up to what the archive and the drop files say.
@@ -132,17 +135,15 @@ class Ingestion:
             return report
 
         quarantined: list[pd.DataFrame] = []
-        frames: list[pd.DataFrame] = []
-        for rank, (payload, needed_by) in enumerate(sources):
-            if not todo.isdisjoint(needed_by):
-                part = self._read(feed, payload, todo, report, quarantined, needed_by)
-                frames.extend(
-                    [part.assign(rank=feed.sources.index(payload.request.source), order=rank)] if len(part) else []
-                )
-        combined = _first_believed(feed, frames)
+        believed: list[pd.DataFrame] = []
+        for rank, source in enumerate(feed.sources):
+            for batch in _captures(sources, source, todo):
+                rows = self._read(feed, batch, todo, report, quarantined)
+                believed.extend([rows.assign(rank=rank)] if len(rows) else [])
+        combined = _first_believed(feed, believed)
         for payload in dropped:
-            part = self._read_drop(feed, payload, todo, report, quarantined, wanted)
-            combined.extend([part] if len(part) else [])
+            rows = self._read_drop(feed, payload, todo, report, quarantined, wanted)
+            combined.extend([rows] if len(rows) else [])
         if combined:
             self._store(feed, pd.concat(combined, ignore_index=True), report)
         self._put_aside(feed, quarantined, report)
@@ -199,29 +200,38 @@ class Ingestion:
     def _read(
         self,
         feed: Feed,
-        payload: Payload,
+        batch: list[tuple[Payload, tuple[str, ...]]],
         todo: set[str],
         report: IngestReport,
         quarantined: list[pd.DataFrame],
-        needed_by: tuple[str, ...],
     ) -> pd.DataFrame:
-        source = SOURCES[payload.request.source]
-        try:
-            parsed = _parse(payload, self.scope)
-            frame = parsed.frames.get(feed.name, pd.DataFrame())
+        """The rows of payloads of one source, validated and timed together: a gate passed once is much cheaper."""
+        payloads: list[Payload] = []
+        frames: list[pd.DataFrame] = []
+        for payload, needed_by in batch:
+            try:
+                parsed = _parse(payload, self.scope)
+            except NoData:
+                continue
+            except SourceError as error:
+                report.failures.append(Failure(payload.request.source, payload.request.name, needed_by, str(error)))
+                continue
             quarantined.append(_unreadable(feed, payload, parsed.rejected))
-            if frame.empty:
-                return frame
-            frame = frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(todo)]
-            report.rows_read += len(frame)
-            checked = validate(feed.name, frame)
-        except NoData:
+            frame = parsed.frames.get(feed.name)
+            if frame is not None and len(frame):
+                frames.append(frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(todo)])
+                payloads.append(payload)
+        if not sum(map(len, frames)):
             return pd.DataFrame()
-        except (SourceError, SchemaMismatch) as error:
-            report.failures.append(Failure(payload.request.source, payload.request.name, needed_by, str(error)))
-            return pd.DataFrame()
-        quarantined.append(_broken(feed, payload, checked.rejected))
-        return self._timed(feed, checked.good, payload, source.LICENCE)
+        report.rows_read += sum(map(len, frames))
+        of_payload = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+        places = np.concatenate([np.arange(len(frame)) for frame in frames])
+        checked = validate(feed.name, pd.concat(frames, ignore_index=True))
+        for number, rejected in checked.rejected.groupby(of_payload[checked.rejected["row"]]):
+            own = rejected.assign(row=places[rejected["row"]])
+            quarantined.append(_broken(feed, payloads[int(str(number))], own))
+        source = SOURCES[payloads[0].request.source]
+        return self._timed(feed, checked.good, payloads, of_payload[checked.positions], source.LICENCE)
 
     def _read_drop(
         self,
@@ -246,31 +256,35 @@ class Ingestion:
             report.failures.append(Failure(DROP, payload.request.name, tuple(sorted(wanted)), str(error)))
             return pd.DataFrame()
         quarantined.append(_broken(feed, payload, checked.rejected, "line"))
-        return self._timed(feed, checked.good, payload, "BYO")
+        nothing_else = np.zeros(len(checked.good), dtype=int)
+        licence = "OPEN" if self.synthetic else "BYO"
+        return self._timed(feed, checked.good, [payload], nothing_else, licence)
 
-    def _timed(self, feed: Feed, frame: pd.DataFrame, payload: Payload, licence: str) -> pd.DataFrame:
+    def _timed(
+        self, feed: Feed, frame: pd.DataFrame, payloads: list[Payload], of_payload: NDArray[np.int64], licence: str
+    ) -> pd.DataFrame:
         """Adds the bitemporal columns. Known at the publisher's or user's own time, else by the release calendar; but
-        never later than it was captured."""
+        never later than it was captured. `of_payload` says which payload each row comes from."""
         if frame.empty:
             return frame
         period_end = frame[feed.spec.period]
-        source = payload.request.source
+        source = payloads[0].request.source
+        moments = pd.DatetimeIndex([payload.captured_at for payload in payloads]).tz_convert("UTC").as_unit("us")
+        captured = pd.Series(moments[of_payload], index=frame.index)
         known = release_times(period_end, feed.name, source, self.reference["release_calendar"])
-        captured = pd.Timestamp(payload.captured_at).tz_convert("UTC").as_unit("us")
         if source != DROP:
             earlier = known["knowledge_ts"] > captured
-            known.loc[earlier, "knowledge_ts"] = captured
+            known.loc[earlier, "knowledge_ts"] = captured[earlier]
             known.loc[earlier, "knowledge_basis"] = "OBSERVED"
-        stated = (
-            frame["knowledge_ts"] if "knowledge_ts" in frame else pd.Series(pd.NaT, index=frame.index, dtype=UTC_US)
-        )
+        stated = frame["knowledge_ts"] if "knowledge_ts" in frame else pd.Series(pd.NaT, frame.index, dtype=UTC_US)
         is_stated = stated.notna()
         known.loc[is_stated, "knowledge_ts"] = stated[is_stated]
         known.loc[is_stated, "knowledge_basis"] = "OBSERVED"
         start = period_end
         if "period_months" in frame:
-            months = period_end.dt.to_period("M") - (frame["period_months"] - 1)
-            start = months.dt.to_timestamp()
+            # January and February as a pool begin in January; months before that are other rows.
+            start = (period_end - pd.to_timedelta(31 * (frame["period_months"] - 1), unit="D")).dt.to_period("M")
+            start = start.dt.to_timestamp()
         elif feed.spec.cadence == "monthly":
             start = period_end.dt.to_period("M").dt.to_timestamp()
         return frame.assign(
@@ -279,7 +293,7 @@ class Ingestion:
             knowledge_ts=known["knowledge_ts"],
             knowledge_basis=known["knowledge_basis"],
             source=source,
-            payload_sha256=_sha(payload),
+            payload_sha256=np.array([_sha(payload) for payload in payloads])[of_payload],
             licence_class=licence,
             explicit_knowledge=is_stated,
             captured_ts=captured,
@@ -300,6 +314,27 @@ class Ingestion:
             self.quarantine.put(feed.name, report.rejected, self.now)
 
 
+def _captures(
+    sources: list[tuple[Payload, tuple[str, ...]]], source: str, todo: set[str]
+) -> list[list[tuple[Payload, tuple[str, ...]]]]:
+    """A source's payloads that hold any of these months: first captures together, then second ones, and so on. Of one
+    batch no two are captures of the same question, so that what they say of one observation may not differ."""
+    batches: list[list[tuple[Payload, tuple[str, ...]]]] = []
+    seen: dict[tuple[Request, datetime], int] = {}
+    numbers: dict[Request, int] = {}
+    for payload, needed_by in sources:
+        if payload.request.source != source or todo.isdisjoint(needed_by):
+            continue
+        moment = (payload.request, payload.captured_at)
+        if moment not in seen:
+            seen[moment] = numbers.get(payload.request, 0)
+            numbers[payload.request] = seen[moment] + 1
+        while len(batches) <= seen[moment]:
+            batches.append([])
+        batches[seen[moment]].append((payload, needed_by))
+    return batches
+
+
 def _first_believed(feed: Feed, frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
     """Of several sources the first with rows for a series and month gives them; the others are left out there."""
     if not frames:
@@ -308,7 +343,7 @@ def _first_believed(feed: Feed, frames: list[pd.DataFrame]) -> list[pd.DataFrame
     month = everything[feed.spec.period].dt.to_period("M")
     by = [month] if feed.spec.entity is None else [month, everything[feed.spec.entity]]
     best = everything.groupby(by)["rank"].transform("min")
-    return [everything[everything["rank"] == best].drop(columns=["rank", "order"])]
+    return [everything[everything["rank"] == best].drop(columns="rank")]
 
 
 @lru_cache(maxsize=64)

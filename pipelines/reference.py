@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +55,21 @@ class ReferenceTables:
 
 def load_reference(folder: Path) -> ReferenceTables:
     """Every table of `schemas.reference`, validated. Raises `ReferenceError` for the first thing that is wrong."""
-    tables: dict[str, pd.DataFrame] = {}
-    digest = hashlib.sha256()
-    for name, model in REFERENCE.items():
+    bodies: dict[str, bytes] = {}
+    for name in REFERENCE:
         path = folder / f"{name}.csv"
         if not path.is_file():
             raise ReferenceError(f"{path.name} is missing from the reference folder")
-        body = path.read_bytes()
-        digest.update(name.encode() + b"\0" + body + b"\0")
-        tables[name] = _checked(path.name, path, model)
+        bodies[name] = path.read_bytes()
+    return _load(tuple(bodies.items()))
+
+
+@lru_cache(maxsize=4)
+def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
+    # Every step of a run asks for them; the same bytes are validated once a process.
+    tables = {name: _checked(f"{name}.csv", body, REFERENCE[name]) for name, body in bodies}
     _check_parameters(tables["parameters"], list(tables["metals"]["metal"]))
+    digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies))
     return ReferenceTables(tables, digest.hexdigest())
 
 
@@ -86,9 +93,9 @@ def _check_parameters(parameters: pd.DataFrame, metals: list[str]) -> None:
         raise ReferenceError(f"parameters.csv line {line}: {name!r} is no parameter of any formula; check its spelling")
 
 
-def _checked(file: str, path: Path, model: type[Reference]) -> pd.DataFrame:
+def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        frame = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False, encoding="utf-8")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ReferenceError(f"{file}: cannot be read as UTF-8 CSV with a header: {error}") from None
     expected = list(columns_of(model))

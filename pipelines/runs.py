@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
 from typing import TYPE_CHECKING
 
 from pipelines.calendar import FIRST_MONTH, month_of
@@ -63,7 +62,7 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
         DagsterEventType.STEP_SKIPPED: "skipped",
     }
 
-    def tell(event: EventLogEntry, _cursor: str) -> None:
+    def tell(event: EventLogEntry) -> None:
         step = event.dagster_event
         if report and step is not None and step.event_type in told and step.step_key:
             report(step.step_key, told[step.event_type])

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     drop_dir: Path | None = None
     replay_dir: Path | None = None
     now: datetime | None = None
+    optional_sources: str = ""
     drop_max_mb: int = Field(default=100, ge=1)
     lock_timeout_s: float = Field(default=600.0, ge=0)
     entsoe_api_token: SecretStr | None = Field(default=None, validation_alias="ENTSOE_API_TOKEN")

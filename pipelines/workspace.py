@@ -12,14 +12,16 @@ from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from pipelines.ingest import Failure, Ingestion, write_json
+from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
+from pipelines.ingest import DROP, Failure, Ingestion, write_json
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
 from pipelines.reference import ReferenceTables, load_reference
 from pipelines.settings import PROJECT, Settings, SettingsError, load_settings
-from pipelines.sources.base import Scope
+from pipelines.sources.base import Payload, Request, Scope
 from pipelines.transports.archive import Archive
 from pipelines.transports.base import Transport
+from pipelines.transports.drop import DropProblem, scan
 from pipelines.warehouse.lock import writer_lock
 from schemas.datasets import DATASETS
 
@@ -100,6 +102,33 @@ class Workspace:
             return ReplayTransport(self.settings.replay, self.now)
         return None
 
+    def asks(self, source: str) -> bool:
+        """Whether a run asks this source: live, the optional ones only where the user has named them."""
+        named = {name.strip() for name in self.settings.optional_sources.split(",")}
+        return self.settings.profile != "live" or source not in OPTIONAL_SOURCES or source in named
+
+    def dropped(self, dataset: str | None = None) -> tuple[list[Payload], list[Failure]]:
+        """The drop folder's files (of one dataset, or all) as payloads, and those that cannot be taken."""
+        droppable = [name for name, feed in FEEDS.items() if feed.droppable]
+        payloads, failures = [], []
+        for item in scan(self.settings.drop, droppable, max_mb=self.settings.drop_max_mb):
+            if dataset is not None and item.dataset != dataset:
+                continue
+            if isinstance(item, DropProblem):
+                failures.append(Failure(DROP, item.relative, (), item.message))
+            else:
+                payloads.append(self._dropped(item.relative, item.path.read_bytes()))
+        if self.settings.profile == "demo":
+            # What a desk would key in by hand is generated too.
+            from pipelines.transports.demo import DemoTransport
+
+            generated = DemoTransport(self.now, self.scope).dropped().items()
+            payloads += [self._dropped(name, body) for name, body in generated if dataset in (None, name.split("/")[0])]
+        return payloads, failures
+
+    def _dropped(self, name: str, body: bytes) -> Payload:
+        return Payload(Request(source=DROP, name=name, url="", entity=name.split("/")[0]), body, self.now)
+
     def ingestion(self) -> Ingestion:
         """What turns archived payloads into stored observations."""
         return Ingestion(
@@ -110,6 +139,7 @@ class Workspace:
             scope=self.scope,
             now=self.now,
             use_sources=self.settings.profile != "drop",
+            synthetic=self.settings.synthetic,
         )
 
     @contextmanager

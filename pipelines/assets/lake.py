@@ -8,12 +8,9 @@ import pandas as pd
 
 from pipelines.assets.partitions import months
 from pipelines.assets.resources import WorkspaceResource
-from pipelines.datasets import FEEDS, Feed
+from pipelines.datasets import Feed
 from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, fetch
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Payload, Request
-from pipelines.transports.drop import DropProblem, scan
-from pipelines.workspace import Workspace
 from schemas.base import columns_of
 
 OWNER = "team:data-engineering"
@@ -50,7 +47,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         open_workspace, asked = workspace.open(), months(context)
         transport = open_workspace.transport()
         report = FetchReport()
-        if transport is not None:
+        if transport is not None and open_workspace.asks(name):
             report = fetch(name, asked, open_workspace.scope, transport, open_workspace.archive, open_workspace.now)
         open_workspace.note_failures(f"raw_{name}", [str(month) for month in asked], report.failures)
         return dg.MaterializeResult(
@@ -79,7 +76,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
 def raw_drop(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Archives what the drop folder holds; files that cannot be taken are named in the check."""
     open_workspace = workspace.open()
-    found = dropped_payloads(open_workspace)
+    found = open_workspace.dropped()
     for payload in found[0]:
         open_workspace.archive.put(payload)
     open_workspace.note_failures("raw_drop", [], found[1])
@@ -87,21 +84,6 @@ def raw_drop(workspace: WorkspaceResource) -> dg.MaterializeResult:
         metadata={"files": len(found[0]), "bytes": sum(len(payload.body) for payload in found[0])},
         check_results=[_check("usable", found[1])],
     )
-
-
-def dropped_payloads(workspace: Workspace, dataset: str | None = None) -> tuple[list[Payload], list[Failure]]:
-    """The drop folder's files (of one dataset, or all) as payloads, and those that cannot be taken."""
-    droppable = [name for name, feed in FEEDS.items() if feed.droppable]
-    payloads, failures = [], []
-    for item in scan(workspace.settings.drop, droppable, max_mb=workspace.settings.drop_max_mb):
-        if dataset is not None and item.dataset != dataset:
-            continue
-        if isinstance(item, DropProblem):
-            failures.append(Failure(DROP, item.relative, (), item.message))
-        else:
-            request = Request(source=DROP, name=item.relative, url="", entity=item.dataset)
-            payloads.append(Payload(request, item.path.read_bytes(), workspace.now))
-    return payloads, failures
 
 
 def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
@@ -127,7 +109,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
     )
     def lake(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
-        dropped, unusable = dropped_payloads(open_workspace, feed.name) if feed.droppable else ([], [])
+        dropped, unusable = open_workspace.dropped(feed.name) if feed.droppable else ([], [])
         report = open_workspace.ingestion().run(feed.name, asked, dropped)
         failures = [*report.failures, *unusable]
         open_workspace.note_failures(feed.name, [str(month) for month in asked], failures)

@@ -42,6 +42,7 @@ class Validated:
 
     good: pd.DataFrame
     rejected: pd.DataFrame
+    positions: NDArray[np.int64]  # where each row of `good` stood in the frame that was given
 
 
 def validate(name: str, frame: pd.DataFrame) -> Validated:
@@ -62,7 +63,8 @@ def validate(name: str, frame: pd.DataFrame) -> Validated:
     _hold_against_rules(spec, typed, readable, faults)
     repeated = _repeated(spec, typed, faults) & readable
 
-    good = typed[~faults.bad & ~repeated].reset_index(drop=True).astype({column: about[column] for column in columns})
+    kept = ~faults.bad & ~repeated
+    good = typed[kept].reset_index(drop=True).astype({column: about[column] for column in columns})
     # The rules were asked one by one to learn which rows break them; the model has the last word.
     if len(good):
         spec.model.validate(good.drop(columns=KNOWN, errors="ignore"), lazy=True)
@@ -75,7 +77,7 @@ def validate(name: str, frame: pd.DataFrame) -> Validated:
             "reason": pd.Series(["; ".join(faults.reasons[row]) for row in bad], dtype="str"),
         }
     )
-    return Validated(good, rejected)
+    return Validated(good, rejected, np.flatnonzero(kept))
 
 
 class _Faults:

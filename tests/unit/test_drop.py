@@ -1,0 +1,384 @@
+"""The drop folder: what is taken, what is refused, and that each refusal says where and what to do."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipelines.lake.validate import validate
+from pipelines.transports.drop import DropError, DropFile, DropProblem, parse_drop, scan
+from schemas.datasets import DATASETS
+
+HEADER = "metal,obs_date,knowledge_ts,total_t,cancelled_t\n"
+GOOD = "AL,2026-01-05,,500000,\n"
+FILE = "stocks/mine.csv"
+
+
+def read(body: str | bytes, dataset: str = "stocks", name: str = FILE) -> pd.DataFrame:
+    parsed = parse_drop(dataset, name, body.encode() if isinstance(body, str) else body)
+    assert parsed.rejected == []
+    return parsed.frames[dataset]
+
+
+def refusal(body: str | bytes, dataset: str = "stocks", name: str = FILE) -> DropError:
+    with pytest.raises(DropError) as error:
+        read(body, dataset, name)
+    assert str(error.value).endswith("; the file is refused whole")
+    return error.value
+
+
+# --- reading
+
+
+def test_cells_become_values_and_empty_ones_are_missing() -> None:
+    frame = read(HEADER + GOOD + "AL,2026-01-06,2026-01-07T09:00:00Z, 4.5e5 ,-1.25\n,,,,\n")
+    assert list(frame) == ["metal", "obs_date", "total_t", "cancelled_t", "knowledge_ts"]
+    assert frame.index.tolist() == [2, 3, 4]
+    assert frame["obs_date"].tolist()[:2] == [pd.Timestamp("2026-01-05"), pd.Timestamp("2026-01-06")]
+    assert frame["total_t"].tolist()[:2] == [500_000.0, 450_000.0]
+    assert frame["cancelled_t"].tolist()[1] == -1.25
+    assert frame["knowledge_ts"].tolist()[:2] == [pd.NaT, pd.Timestamp("2026-01-07 09:00", tz="UTC")]
+    assert frame.loc[4].isna().all()
+    assert str(frame["knowledge_ts"].dtype) == "datetime64[us, UTC]"
+    assert str(frame["obs_date"].dtype) == "datetime64[us]"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "\ufeff" + HEADER + GOOD,
+        (HEADER + GOOD).replace("\n", "\r\n"),
+        (HEADER + GOOD).replace("\n", "\r"),
+        HEADER + GOOD.rstrip(),
+        HEADER + GOOD + "\n\n",
+        (HEADER + GOOD).replace("metal,obs_date", '"metal", obs_date').replace("AL,", '"AL", '),
+        "cancelled_t,total_t,obs_date,metal\n,500000,2026-01-05,AL\n",
+        "total_t,obs_date,metal,vintage\n500000,2026-01-05,AL,1\n",
+    ],
+)
+def test_ways_of_writing_the_same_file(body: str) -> None:
+    [row] = read(body).to_dict("records")
+    assert (row["metal"], row["obs_date"], row["total_t"]) == ("AL", pd.Timestamp("2026-01-05"), 500_000.0)
+    assert "vintage" not in row
+
+
+def test_line_numbers_count_blank_lines() -> None:
+    assert read(HEADER + "\n" + GOOD + "\n\n" + GOOD).index.tolist() == [3, 6]
+    assert refusal(HEADER + "\n" + GOOD + "\nAL,2026-01-06,,many,\n").line == 5
+
+
+@pytest.mark.parametrize("moment", ["2026-01-07T09:00:00Z", "2026-01-07T09:00:00+00:00", "2026-01-07 09:00Z"])
+def test_moments_in_utc(moment: str) -> None:
+    assert read(HEADER + f"AL,2026-01-05,{moment},1,\n")["knowledge_ts"].item() == pd.Timestamp("2026-01-07T09:00Z")
+
+
+def test_a_header_alone_is_a_file_without_rows() -> None:
+    assert len(validate("stocks", read(HEADER)).good) == 0
+    assert len(read(HEADER.rstrip())) == 0
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "benchmark_prices"])
+def test_every_dataset_takes_its_own_header(name: str) -> None:
+    columns = list(DATASETS[name].model.to_schema().columns)
+    assert list(read(",".join(columns) + "\n", name)) == [*columns, "knowledge_ts"]
+
+
+# --- refusing
+
+
+def test_a_wrong_column_is_named_with_those_that_are_accepted() -> None:
+    error = refusal(HEADER.replace("total_t", "Total_t") + GOOD)
+    assert (error.file, error.line, error.value) == (FILE, 1, "Total_t")
+    assert "stocks/mine.csv, line 1: 'Total_t' is no column of stocks; expected metal, obs_date, total_t" in str(error)
+    assert "[cancelled_t], [knowledge_ts], [vintage]" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("metal,obs_date,cancelled_t\n", "the header has no total_t; expected metal"),
+        ("metal,obs_date,total_t,total_t\n", "'total_t' stands twice in the header"),
+        (HEADER.replace(",", ";"), "is the separator a comma?"),
+    ],
+)
+def test_headers_that_do_not_fit(header: str, said: str) -> None:
+    assert said in str(refusal(header))
+
+
+@pytest.mark.parametrize(
+    ("cells", "column", "value", "rule"),
+    [
+        ("AL,05.01.2026,,1,", "obs_date", "05.01.2026", "must be a day as YYYY-MM-DD"),
+        ("AL,2026-1-5,,1,", "obs_date", "2026-1-5", "must be a day as YYYY-MM-DD"),
+        ("AL,2026-02-30,,1,", "obs_date", "2026-02-30", "must be a day as YYYY-MM-DD"),
+        ("AL,2026-01-05 00:00,,1,", "obs_date", "2026-01-05 00:00", "must be a day as YYYY-MM-DD"),
+        ("AL,2026-01-05,,many,", "total_t", "many", "must be a number with . for decimals and no thousands separators"),
+        (
+            'AL,2026-01-05,,"1,234",',
+            "total_t",
+            "1,234",
+            "must be a number with . for decimals and no thousands separators",
+        ),
+        ("AL,2026-01-05,,nan,", "total_t", "nan", "must be a number with . for decimals and no thousands separators"),
+        (
+            "AL,2026-01-05,,1e999,",
+            "total_t",
+            "1e999",
+            "must be a number with . for decimals and no thousands separators",
+        ),
+        (
+            "AL,2026-01-05,,1,N/A",
+            "cancelled_t",
+            "N/A",
+            "must be a number with . for decimals and no thousands separators",
+        ),
+        ("AL,2026-01-05,2026-01-06T09:00:00,1,", "knowledge_ts", "2026-01-06T09:00:00", "must be a moment in UTC"),
+        ("AL,2026-01-05,2026-01-06T09:00:00+01:00,1,", "knowledge_ts", "2026-01-06T09:00:00+01:00", "must be a moment"),
+        ("AL,2026-01-05,2026-01-06T25:00:00Z,1,", "knowledge_ts", "2026-01-06T25:00:00Z", "must be a moment in UTC"),
+    ],
+)
+def test_the_first_cell_that_cannot_be_read_is_named(cells: str, column: str, value: str, rule: str) -> None:
+    error = refusal(HEADER + GOOD + cells + "\n" + cells + "\n")
+    assert (error.line, error.column, error.value) == (3, column, value)
+    assert error.rule.startswith(rule)
+    assert str(error).startswith(f"{FILE}, line 3, column {column}: {value!r} {rule}")
+
+
+@pytest.mark.parametrize("value", ["2.5", "two", "1e1", "99999999999999999999"])
+def test_whole_numbers(value: str) -> None:
+    header = "metal,country,period_end,period_months,exports_kt\n"
+    assert read(header + "AL,CN,2026-02-28,2.0,900\n", "exports")["period_months"].tolist() == [2]
+    error = refusal(header + f"AL,CN,2026-02-28,{value},900\n", "exports")
+    assert (error.line, error.column, error.rule) == (2, "period_months", "must be a whole number")
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "said"),
+    [
+        (HEADER + GOOD + "AL,2026-01-06,,1\n", 3, "the line has 4 cells, the header 5"),
+        (HEADER + GOOD + "\nAL,2026-01-06,,1,2,3\n" + GOOD, 4, "the line has 6 cells, the header 5"),
+        (HEADER + GOOD + 'AL,2026-01-06,,"1,2\n' + GOOD, 3, "a quotation mark is not closed on its line"),
+        (HEADER + 'AL,2026-01-06,,"1\n",2\n' + GOOD, 2, "a quotation mark is not closed on its line"),
+    ],
+)
+def test_lines_that_do_not_hold_together(body: str, line: int, said: str) -> None:
+    error = refusal(body)
+    assert (error.line, said in str(error)) == (line, True)
+
+
+def test_latin_1_is_refused_with_its_place_and_what_to_do() -> None:
+    error = refusal((HEADER + GOOD + "AL,2026-01-06,,1,£\n").encode("latin-1"))
+    assert (error.line, error.value) == (3, "0xA3")
+    offset = len(HEADER + GOOD + "AL,2026-01-06,,1,")
+    assert f"at byte {offset} is not UTF-8: save the file again as UTF-8" in str(error)
+
+
+@pytest.mark.parametrize("body", ["", "\n\n", "\ufeff", "\r\n"])
+def test_an_empty_file_is_refused(body: str) -> None:
+    assert "the file is empty; expected a header line and rows" in str(refusal(body))
+
+
+def test_utf_16_is_refused() -> None:
+    assert "is not UTF-8" in str(refusal((HEADER + GOOD).encode("utf-16")))
+
+
+# --- values are the gate's business
+
+
+def test_rows_that_break_a_value_rule_are_left_to_the_gate() -> None:
+    body = (
+        HEADER + GOOD + "AL,2026-01-06,,-5,\nAL,2026-01-07,,1,\nAL,2026-01-07,,2,\nAL,2026-01-08,,1,\n,2026-01-09,,1,\n"
+    )
+    checked = validate("stocks", read(body))
+    assert checked.good["obs_date"].dt.day.tolist() == [5, 8]
+    found = dict(zip(checked.rejected["label"], checked.rejected["reason"], strict=True))
+    assert found[3] == "total_t=-5.0 breaks >= 0"
+    assert found[4] == found[5]
+    assert "obs_date=2026-01-07" in found[4]
+    assert "unique key" in found[4]
+    assert found[7] == "metal=null breaks not null"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "files"),
+    [("prices", ["prices_daily", "prices_year_ago"]), ("stocks", ["lme_stocks_daily"]), ("rates", ["sofr_daily"]),
+     ("off_warrant", ["offwarrant_monthly"]), ("exports", ["cn_exports_monthly"]), ("power", ["power_da_points"])],
+)  # fmt: skip
+def test_the_acceptance_inputs_are_drop_files_without_a_bad_row(
+    acceptance: Path, dataset: str, files: list[str]
+) -> None:
+    for name in files:
+        path = acceptance / "inputs" / f"{name}.csv"
+        with path.open() as lines:
+            expected = sum(1 for _ in lines) - 1
+        checked = validate(dataset, read(path.read_bytes(), dataset, f"{dataset}/{path.name}"))
+        assert (len(checked.good), len(checked.rejected)) == (expected, 0)
+
+
+# --- Parquet
+
+
+def parquet(**columns: object) -> bytes:
+    sink = io.BytesIO()
+    given = {"metal": ["AL", "AL"], "obs_date": [date(2026, 1, 5), date(2026, 1, 6)], "total_t": [1.5, 2.5], **columns}
+    pd.DataFrame(given).to_parquet(sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {},
+        {"obs_date": pd.to_datetime(["2026-01-05", "2026-01-06"])},
+        {"obs_date": ["2026-01-05", "2026-01-06"], "total_t": ["1.5", "2.5"]},
+        {"metal": pd.Categorical(["AL", "AL"])},
+        {"cancelled_t": [None, None]},
+    ],
+)
+def test_parquet_says_the_same(columns: dict[str, object]) -> None:
+    frame = read(parquet(**columns), name="stocks/mine.parquet")
+    assert frame["obs_date"].tolist() == [pd.Timestamp("2026-01-05"), pd.Timestamp("2026-01-06")]
+    assert frame["total_t"].tolist() == [1.5, 2.5]
+    assert len(validate("stocks", frame).good) == 2
+
+
+def test_parquet_moments_have_a_zone() -> None:
+    berlin = pd.to_datetime(["2026-01-06T10:00", "2026-01-07T10:00"]).tz_localize("Europe/Berlin")
+    frame = read(parquet(knowledge_ts=berlin), name="stocks/mine.parquet")
+    assert frame["knowledge_ts"].tolist()[0] == pd.Timestamp("2026-01-06T09:00Z")
+    error = refusal(parquet(knowledge_ts=berlin.tz_localize(None)), name="stocks/mine.parquet")
+    assert error.column == "knowledge_ts"
+    assert "must be a moment in UTC" in error.rule
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"metal": [1, 2]}, "column metal: holds int64, but must be text"),
+        ({"total_t": ["1", "x"]}, "row 2, column total_t: 'x' must be a number"),
+        (
+            {"obs_date": pd.to_datetime(["2026-01-05T00:00", "2026-01-06T05:00"])},
+            "row 2, column obs_date: '2026-01-06 05:00",
+        ),
+        ({"colour": [1, 2]}, "'colour' is no column of stocks"),
+        ({"total_t": [1.0, float("inf")]}, "row 2, column total_t: 'inf' must be a number"),
+    ],
+)
+def test_parquet_that_does_not_fit(columns: dict[str, object], said: str) -> None:
+    assert said in str(refusal(parquet(**columns), name="stocks/mine.parquet"))
+
+
+@pytest.mark.parametrize("body", [b"PAR1", b"", parquet()[:200], HEADER.encode()])
+def test_what_is_no_parquet(body: bytes) -> None:
+    assert "cannot be read as Parquet" in str(refusal(body, name="stocks/mine.parquet"))
+
+
+def test_a_million_rows_are_read_quickly() -> None:
+    days = pd.date_range("1990-01-01", periods=10_000).strftime("%Y-%m-%d")
+    body = "pair,obs_date,rate\n" + "".join(f"{pair:06d},{day},1.25\n" for pair in range(100) for day in days)
+    started = time.process_time()
+    assert len(read(body, "fx", "fx/mine.csv")) == 1_000_000
+    assert time.process_time() - started < 4
+
+
+# --- the folder
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    for name in ("stocks", "prices"):
+        (tmp_path / "drop" / name).mkdir(parents=True)
+    return tmp_path / "drop"
+
+
+def problem(drop: Path, max_mb: int = 100) -> DropProblem:
+    [found] = scan(drop, ["stocks", "prices"], max_mb)
+    assert isinstance(found, DropProblem)
+    return found
+
+
+def test_files_are_found_by_name_and_hidden_ones_passed(drop: Path) -> None:
+    for name in ("stocks/b.csv", "stocks/a.PARQUET", "prices/c.CSV", "stocks/.gitkeep", ".DS_Store"):
+        (drop / name).write_text("x")
+    assert scan(drop, ["stocks", "prices"]) == [
+        DropFile("prices", drop / "prices/c.CSV", "prices/c.CSV"),
+        DropFile("stocks", drop / "stocks/a.PARQUET", "stocks/a.PARQUET"),
+        DropFile("stocks", drop / "stocks/b.csv", "stocks/b.csv"),
+    ]
+
+
+def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert scan(tmp_path / "nowhere", ["stocks"]) == []
+
+
+def big(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(200 * 1024**2)  # sparse: it takes no room
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("stocks/big.csv", big, "stocks/big.csv has 200 MB, more than 100 MB; split it or raise TIGHTNESS_DROP_MAX_MB"),
+        ("stocks/none.csv", Path.touch, "stocks/none.csv is empty; expected a header line and rows"),
+        ("stocks/book.xlsx", lambda p: p.write_text("x"), "is of an unknown type; accepted are *.csv and *.parquet"),
+        ("stocks/more", Path.mkdir, "stocks/more is not a file; accepted are *.csv and *.parquet right in the"),
+        ("stocks/pipe.csv", os.mkfifo, "stocks/pipe.csv is not a file"),
+        (
+            "stock",
+            Path.mkdir,
+            "stock is an unknown dataset folder; accepted are the folders prices, stocks with files *.csv",
+        ),
+        ("loose.csv", lambda p: p.write_text("x"), "loose.csv is a file outside the dataset folders; accepted are"),
+        (
+            "stocks/link.csv",
+            lambda p: p.symlink_to("/etc/passwd"),
+            "is a link that leaves the drop folder and is not followed",
+        ),
+        ("stocks/up.csv", lambda p: p.symlink_to("../../outside.csv"), "is a link that leaves the drop folder"),
+        ("stocks/loop.csv", lambda p: p.symlink_to("loop.csv"), "is a link that leads nowhere; copy the file instead"),
+    ],
+)
+def test_what_cannot_be_taken_says_why(drop: Path, name: str, make: Callable[[Path], object], message: str) -> None:
+    (drop.parent / "outside.csv").write_text(HEADER)
+    make(drop / name)
+    found = problem(drop)
+    assert found.relative == name
+    assert found.dataset == ("stocks" if "/" in name else None)
+    assert message in found.message
+    assert str(drop) not in found.message
+
+
+def test_the_limit_is_a_setting(drop: Path) -> None:
+    (drop / "stocks" / "a.csv").write_bytes(b"x" * (1024**2 + 1))
+    assert "more than 1 MB" in problem(drop, max_mb=1).message
+    assert isinstance(scan(drop, ["stocks", "prices"], 2)[0], DropFile)
+
+
+def test_a_linked_dataset_folder_is_not_followed_and_links_inside_are(drop: Path) -> None:
+    (drop.parent / "elsewhere").mkdir()
+    (drop.parent / "elsewhere" / "a.csv").write_text("x")
+    (drop / "prices").rmdir()
+    (drop / "prices").symlink_to(drop.parent / "elsewhere")
+    assert "prices is a link that leaves the drop folder" in problem(drop).message
+    (drop / "prices").unlink()
+    (drop / "stocks" / "a.csv").write_text("x")
+    (drop / "stocks" / "b.csv").symlink_to("a.csv")
+    assert [type(found) for found in scan(drop, ["stocks", "prices"])] == [DropFile, DropFile]
+
+
+def test_a_file_that_may_not_be_read_is_a_problem(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (drop / "stocks" / "a.csv").write_text("x")
+
+    def forbidden(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", forbidden)
+    assert problem(drop).message == "stocks/a.csv cannot be read: Permission denied"

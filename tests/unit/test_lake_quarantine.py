@@ -1,0 +1,68 @@
+"""Rejected rows are kept once, with where they came from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipelines.lake.quarantine import Quarantine
+
+NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
+
+
+def rows(*wheres: str, reason: str = "total_t=-1.0 breaks >= 0") -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "dataset": "stocks",
+            "source": "westmetall",
+            "payload_sha256": "a" * 64,
+            "where": list(wheres),
+            "raw": '{"total_t": -1.0}',
+            "reason": reason,
+            "period": "2026-01",
+        }
+    )
+
+
+def test_the_same_fault_is_kept_once_however_often_it_is_met(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path)
+    assert quarantine.put("stocks", rows("row 1", "row 2", "row 2"), NOW) == 2
+    files = sorted(tmp_path.rglob("*.parquet"))
+    assert quarantine.put("stocks", rows("row 2", "row 1"), NOW + timedelta(days=1)) == 0
+    assert sorted(tmp_path.rglob("*.parquet")) == files
+    assert quarantine.put("stocks", rows("row 2", "row 3"), NOW + timedelta(days=1)) == 1
+    kept = quarantine.read("stocks")
+    assert kept["where"].tolist() == ["row 1", "row 2", "row 3"]
+    assert kept["ingest_ts"].tolist() == [NOW, NOW, NOW + timedelta(days=1)]
+
+
+@pytest.mark.parametrize("change", [{"source": "drop"}, {"payload_sha256": "b" * 64}, {"reason": "other"}])
+def test_another_source_payload_or_reason_is_another_fault(tmp_path: Path, change: dict[str, str]) -> None:
+    quarantine = Quarantine(tmp_path)
+    quarantine.put("stocks", rows("row 1"), NOW)
+    assert quarantine.put("stocks", rows("row 1").assign(**change), NOW) == 1
+
+
+def test_reading_one_dataset_all_and_none(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path)
+    assert quarantine.read().empty
+    assert quarantine.counts() == {}
+    quarantine.put("stocks", rows("row 1", "row 2"), NOW)
+    quarantine.put("power", rows("row 1").assign(dataset="power"), NOW)
+    assert quarantine.counts() == {"power": 1, "stocks": 2}
+    assert quarantine.read("power")["dataset"].tolist() == ["power"]
+    assert quarantine.read("rates").empty
+    first = quarantine.read("stocks").iloc[0]
+    assert (first["raw"], first["reason"], first["period"]) == (
+        '{"total_t": -1.0}',
+        "total_t=-1.0 breaks >= 0",
+        "2026-01",
+    )
+
+
+def test_rows_without_their_place_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="quarantine of stocks: the rows have no where"):
+        Quarantine(tmp_path).put("stocks", rows("row 1").drop(columns="where"), NOW)

@@ -76,3 +76,16 @@
 {# The frame of the last n rows, this one included; n may be a column. Spark takes constants only: see mid_rank. #}
 {% macro last_rows(n) -%} {{ return(adapter.dispatch('last_rows')(n)) }} {%- endmacro %}
 {% macro default__last_rows(n) -%} rows between cast({{ n }} as integer) - 1 preceding and current row {%- endmacro %}
+
+{# A sum or mean whose terms are added in a fixed order: otherwise the last bit differs from run to run, and a run on
+   unchanged input would publish other numbers. #}
+{% macro ordered_sum(x, order_by) -%} {{ return(adapter.dispatch('ordered_sum')(x, order_by)) }} {%- endmacro %}
+{% macro default__ordered_sum(x, order_by) -%} sum({{ x }} order by {{ order_by }} asc nulls last) {%- endmacro %}
+{% macro spark__ordered_sum(x, order_by) -%}
+    aggregate(
+        array_sort(collect_list(struct({{ order_by }} as o, {{ x }} as x))), cast(null as double),
+        (a, e) -> case when e.x is null then a else coalesce(a, cast(0 as double)) + e.x end
+    )
+{%- endmacro %}
+
+{% macro ordered_mean(x, order_by) -%} ({{ ordered_sum(x, order_by) }} / nullif(count({{ x }}), 0)) {%- endmacro %}

@@ -1,14 +1,12 @@
 """The way out: the publication, and the step that fails a run whose sources failed, after everything else landed."""
 
-import hashlib
-from pathlib import Path
-
 import dagster as dg
 
 from pipelines.assets.lake import OWNER, RUN_HEALTH
 from pipelines.assets.models import POOL
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.warehouse.publish import Release, publish
+from pipelines.warehouse.unchanged import lake_fingerprint
 from pipelines.workspace import Workspace, git_commit
 from schemas.dbt_yaml import comments, keys
 from schemas.marts import MARTS
@@ -61,12 +59,6 @@ def publish_release(workspace: Workspace) -> Release:
         keys=keys(MODELS),
         synthetic=workspace.settings.synthetic,
     )
-
-
-def lake_fingerprint(lake: Path) -> str:
-    """Identifies the lake's content: its files are never changed, so their names do."""
-    names = sorted(path.relative_to(lake).as_posix() for path in lake.rglob("month=*/*.parquet"))
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 @dg.asset(

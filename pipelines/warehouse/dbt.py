@@ -5,6 +5,7 @@ A dbt command line of its own would spend most of its time starting; the SQL tak
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -109,13 +110,24 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
     )
 
 
+def project_fingerprint() -> str:
+    """Identifies the models, macros and tests."""
+    digest = hashlib.sha256()
+    for path in sorted(_project_files()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _project_files() -> list[Path]:
+    rooms = [DBT_PROJECT / name for name in ("models", "macros", "tests")]
+    files = [path for room in rooms for path in room.rglob("*.*") if path.is_file()]
+    return [DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml", *files]
+
+
 def manifest() -> dict[str, Any]:
     """The parsed project, from the file that was built at set-up; built again where a model is newer than it."""
     written = MANIFEST.stat().st_mtime if MANIFEST.is_file() else 0.0
-    rooms = [DBT_PROJECT / name for name in ("models", "macros", "tests")]
-    files = [DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml"]
-    files += [path for room in rooms for path in room.rglob("*.*")]
-    if any(path.stat().st_mtime > written for path in files):
+    if any(path.stat().st_mtime > written for path in _project_files()):
         parse()
     return dict(json.loads(MANIFEST.read_text()))
 

@@ -18,7 +18,7 @@ import duckdb
 SCHEMAS = ("marts", "signals")
 WAREHOUSE = "warehouse"  # the catalog name of the private database; every other one here is a published file
 # A DuckDB file is a catalog of its own name, and a schema of the same name would make `marts.t` ambiguous (an error in
-# every version). So the published tables of `marts` stand in the main schema of marts.duckdb, where `marts.t` finds them.
+# every version). So the tables of `marts` stand in the main schema of marts.duckdb, where `marts.t` finds them.
 MAIN = {"marts": "main"}
 STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open; the 2.0 default is closed to 1.x
 ISO = "%Y-%m-%dT%H:%M:%SZ"

@@ -82,7 +82,7 @@ def test_redirects_stay_on_the_host_and_on_https() -> None:
     assert publisher.asked[1] == httpx.URL("https://publisher.example/moved?x=1")
     for elsewhere in ("https://other.example/", "http://publisher.example/", "file:///etc/passwd"):
         publisher = Publisher(status(302, location=elsewhere))
-        with pytest.raises(SourceError, match="redirected to .*expected the same host"):
+        with pytest.raises(SourceError, match=r"redirected to .*expected the same host"):
             transport(publisher).fetch(PLAIN)
         assert len(publisher.asked) == 1
     with pytest.raises(SourceError, match="more than 5 redirects"):
@@ -117,6 +117,7 @@ def test_a_key_in_an_error_is_blanked(key: str, caplog: pytest.LogCaptureFixture
         transport(publisher, ENTSOE_API_TOKEN=key).fetch(KEYED)
     assert "cannot reach https://publisher.example/api?a=1&securityToken=*** with ***" in str(error.value)
     assert error.value.__suppress_context__
+    assert error.value.__cause__ is None
 
 
 def test_a_key_that_is_not_set_is_named_and_nothing_is_asked() -> None:

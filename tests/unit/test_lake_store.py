@@ -167,6 +167,24 @@ def test_a_publisher_that_changes_back_is_heard(lake: Lake) -> None:
     assert lake.read("stocks", as_of=T3)["total_t"].tolist() == [1.0]
 
 
+def test_a_change_never_stands_before_what_it_changes(lake: Lake) -> None:
+    """A value whose calendar time lies after its capture is changed before that time."""
+    lake.append("stocks", observed([("2026-02-05", 1, None)]), ingest_ts=T1)
+    lake.append("stocks", observed([("2026-02-05", 2, None)]), ingest_ts=T2)
+    assert [row[:2] for row in vintages(lake, "2026-02-05")] == [
+        (1.0, "2026-02-06T09:00:00Z"),
+        (2.0, "2026-02-06T09:00:00Z"),
+    ]
+    assert lake.read("stocks", as_of=T1 + timedelta(days=30))["total_t"].tolist() == [2.0]
+
+
+def test_answers_of_one_instant_that_contradict_each_other_come_to_rest(lake: Lake) -> None:
+    for _ in range(2):
+        for value in (1, 2):
+            lake.append("stocks", observed([("2026-01-05", value, None)]), ingest_ts=T1)
+    assert [(row[0], row[3]) for row in vintages(lake)] == [(1.0, 1), (2.0, 2)]
+
+
 def test_vintages_of_one_frame_are_numbered_by_when_they_were_known(lake: Lake) -> None:
     rows = [
         ("2026-01-05", 3, None, "2026-01-09T09:00:00Z"),
@@ -261,6 +279,23 @@ def test_a_drop_that_is_edited_and_put_back_says_again_what_it_said(lake: Lake, 
     for captured, value in [(T1, 1), (T2, 2), (T3, 1)]:
         lake.append("stocks", dropped([("2026-01-05", value, None, *moment)]), ingest_ts=captured)
     assert lake.read("stocks", as_of=T3)["total_t"].tolist() == [1.0]
+
+
+def test_a_dropped_value_known_before_another_one_is_news_also_when_it_holds_today(lake: Lake) -> None:
+    first, second = ("2026-01-05", 1, None, "2026-01-10T09:00:00Z"), ("2026-01-05", 2, None, "2026-01-20T09:00:00Z")
+    lake.append("stocks", dropped([first, second]), ingest_ts=T1)
+    lake.append("stocks", dropped([("2026-01-05", 2, None, "2026-01-06T09:00:00Z")]), ingest_ts=T2)
+    assert [(row[0], row[1][:10]) for row in vintages(lake)] == [
+        (2.0, "2026-01-06"),
+        (1.0, "2026-01-10"),
+        (2.0, "2026-01-20"),
+    ]
+
+
+def test_a_drop_says_what_holds_whatever_its_own_time(lake: Lake) -> None:
+    lake.append("stocks", dropped([("2026-01-05", 1, None)]), ingest_ts=T2)
+    lake.append("stocks", dropped([("2026-01-05", 2, None)]), ingest_ts=T1)
+    assert lake.read("stocks", as_of=T3)["total_t"].tolist() == [2.0]
 
 
 def test_explicit_time_means_nothing_outside_a_drop(lake: Lake) -> None:

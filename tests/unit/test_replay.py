@@ -60,7 +60,7 @@ def test_days_of_energy_charts_answer_their_month_unless_the_month_is_there(tmp_
 
 def test_entsoe_documents_answer_by_area_and_interval(tmp_path: Path) -> None:
     folder = tmp_path / "entsoe"
-    # Brussels is at UTC+2 until 27 October 2024 and at UTC+1 after: October runs from 30 September 22:00Z to 31, 23:00Z.
+    # Brussels leaves summer time on 27 October 2024: its October runs from 30 September 22:00Z to 31 October 23:00Z.
     write(folder / "a_before.xml", document("2024-09-29T22:00Z", "2024-09-30T22:00Z"))
     write(folder / "b_first.xml", document("2024-09-30T22:00Z", "2024-10-01T22:00Z"))
     write(folder / "c_last.xml", document("2024-10-30T23:00Z", "2024-10-31T23:00Z"))
@@ -122,9 +122,17 @@ def test_a_name_cannot_climb_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "month", "count"),
-    [("westmetall", "2024-05", 1), ("westmetall", "2019-05", 0), ("worldbank", "2024-05", 1), ("energy_charts", "2024-12", 1),
-     ("energy_charts", "2024-11", 0), ("entsoe", "2024-10", 3), ("entsoe", "2024-09", 0), ("fred", "2024-05", 0)],
-)  # fmt: skip
+    [
+        ("westmetall", "2024-05", 1),
+        ("westmetall", "2019-05", 0),
+        ("worldbank", "2024-05", 1),
+        ("energy_charts", "2024-12", 1),
+        ("energy_charts", "2024-11", 0),
+        ("entsoe", "2024-10", 3),
+        ("entsoe", "2024-09", 0),
+        ("fred", "2024-05", 0),
+    ],
+)
 def test_the_recorded_real_payloads_are_found(real: Path, source: str, month: str, count: int) -> None:
     transport = ReplayTransport(real / "payloads", NOW)
     if count:

@@ -87,8 +87,8 @@ def test_a_rejected_row_keeps_its_values_place_and_label() -> None:
 def test_rules_over_several_columns() -> None:
     power = pd.DataFrame(
         {
-            "zone": "FR", "delivery_date": pd.Timestamp("2026-01-05"), 
-            "resolution": ["PT60M", "PT15M", "PT60M", "PT5M"], "n_positions": [24, 24, 24, 24], "position": [1, 1, 25, 1], "price_eur_mwh": -5.0,
+            "zone": "FR", "delivery_date": pd.Timestamp("2026-01-05"), "n_positions": 24,
+            "resolution": ["PT60M", "PT15M", "PT60M", "PT5M"], "position": [1, 1, 25, 1], "price_eur_mwh": -5.0,
         }
     )  # fmt: skip
     found = reasons(validate("power", power))
@@ -144,6 +144,11 @@ def test_different_rows_of_one_key_are_all_rejected() -> None:
     reason = "metal=AL, obs_date=2026-01-06 breaks unique key: rows with the same key have different values"
     assert reasons(checked) == {1: reason, 5: reason, 6: reason}
     assert len(checked.good) == 4
+
+
+def test_rows_without_a_key_are_not_compared_with_each_other() -> None:
+    checked = validate("stocks", stocks(metal={1: None, 2: None}, obs_date=pd.Timestamp("2026-01-05")).iloc[1:3])
+    assert reasons(checked) == {0: "metal=null breaks not null", 1: "metal=null breaks not null"}
 
 
 def test_the_time_of_knowledge_belongs_to_the_key_where_it_is_given() -> None:

@@ -36,7 +36,7 @@ three_months as (
                 sum(period_months) >= 3
                 and sum(period_months) = max(month_no) - min(first_month_no) + 1
                 and count(base_kt) = count(*)
-                then {{ ratio('sum(exports_kt)', 'sum(base_kt)') }} - 1
+                then {{ ratio(ordered_sum('exports_kt', 'month_no'), ordered_sum('base_kt', 'month_no')) }} - 1
         end as exports_yoy_3m
     from last_periods
     where months_after < 3

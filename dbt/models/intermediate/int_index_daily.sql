@@ -1,7 +1,13 @@
 -- Families, coverage, contributions and the index. Weights are renormalised over the families that are there; with too
 -- little weight there is no index.
 with families as (
-    select metal, as_of_date, family, max(weight) as weight, avg(score) as family_score, count(score) as n_scores
+    select
+        metal,
+        as_of_date,
+        family,
+        max(weight) as weight,
+        {{ ordered_mean('score', 'indicator') }} as family_score,
+        count(score) as n_scores
     from {{ ref('int_component_scores') }}
     group by metal, as_of_date, family
 ),
@@ -12,7 +18,7 @@ sums as (
         as_of_date,
         -- Rounded, so that 0.4 + 0.2 is the 0.6 that the limit means.
         round(sum(case when family_score is not null then weight else 0 end), 9) as coverage,
-        sum(weight * family_score) as weighted_score,
+        {{ ordered_sum('weight * family_score', 'family') }} as weighted_score,
         sum(n_scores) as n_components,
         {% for family in ['curve', 'inventory', 'flow'] -%}
         max(family_score) filter (where family = '{{ family | upper }}') as family_{{ family }},

@@ -16,7 +16,7 @@ with quotes as (
 spine as (
     select dates.metal, series.series, dates.as_of_date, dates.as_of_ts
     from {{ ref('int_as_of_dates') }} as dates
-    cross join (select 'm3' as series union all select 'spread' as series) as series
+    cross join (select distinct series from quotes) as series
 )
 
 {{ known_at('spine', 'quotes', 'obs_date', back, by=['metal', 'series'], columns=['value']) }}

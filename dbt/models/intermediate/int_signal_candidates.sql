@@ -79,7 +79,7 @@ select
         when defined.kind = 'LEVEL' and defined.unit = 'index points' and defined.value > 50 then 1
         when defined.kind = 'LEVEL' and defined.unit = 'index points' and defined.value < 50 then -1
         -- A level in tonnes has no neutral point; a change or a spread has: 0.
-        when defined.kind = 'LEVEL' and defined.unit in ('ratio', 'USD/t') 
+        when defined.kind = 'LEVEL' and defined.unit in ('ratio', 'USD/t')
             then coalesce(sign(defined.value), 0) * defined.sign
         else 0
     end as integer) as direction,

@@ -47,8 +47,9 @@ means as (
     select
         points.zone,
         points.delivery_date,
-        sum(points.price_eur_mwh * points.n_units) / max(points.n_positions) as mean_eur_mwh,
-        avg(points.price_eur_mwh) as naive_mean_of_points_eur_mwh,
+        {{ ordered_sum('points.price_eur_mwh * points.n_units', 'points.position') }}
+        / max(points.n_positions) as mean_eur_mwh,
+        {{ ordered_mean('points.price_eur_mwh', 'points.position') }} as naive_mean_of_points_eur_mwh,
         sum(case when points.price_eur_mwh * rates.eurusd > p.power_line_high_usd_mwh then points.n_units else 0 end)
         / cast(max(points.n_positions) as double) as share_above,
         sum(case when points.price_eur_mwh * rates.eurusd < p.power_line_low_usd_mwh then points.n_units else 0 end)

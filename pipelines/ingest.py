@@ -283,8 +283,8 @@ class Ingestion:
         start = period_end
         if "period_months" in frame:
             # January and February as a pool begin in January; months before that are other rows.
-            start = (period_end - pd.to_timedelta(31 * (frame["period_months"] - 1), unit="D")).dt.to_period("M")
-            start = start.dt.to_timestamp()
+            in_first_month = period_end - pd.to_timedelta(31 * (frame["period_months"] - 1), unit="D")
+            start = in_first_month.dt.to_period("M").dt.to_timestamp()
         elif feed.spec.cadence == "monthly":
             start = period_end.dt.to_period("M").dt.to_timestamp()
         return frame.assign(

@@ -1,7 +1,7 @@
 """Whether the marts would come out the same: then a run keeps them instead of building them again.
 
-They depend on the lake's files, the reference tables, the dbt project, and on the clock only at certain moments: the next
-decision time, and the next moment at which something that is stored already becomes known.
+They depend on the lake's files, the reference tables, the dbt project, and on the clock only at certain moments: the
+next decision time, and the next moment at which something that is stored already becomes known.
 """
 
 from __future__ import annotations

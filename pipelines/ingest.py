@@ -131,9 +131,23 @@ class Ingestion:
         sources = self._source_payloads(feed, months, report)
         todo, digests = self._changed_months(feed, wanted, sources, dropped)
         report.months_unchanged = len(wanted) - len(todo)
-        if not todo:
-            return report
+        if todo:
+            self._ingest(feed, sources, dropped, todo, wanted, digests, report)
+        # What these months rest on may have been read in an earlier run: its rejected rows are still missing.
+        newest = {payload.request: payload for payload, _ in sources}
+        report.rejected = self._rejected(feed, [*newest.values(), *dropped])
+        return report
 
+    def _ingest(
+        self,
+        feed: Feed,
+        sources: list[tuple[Payload, tuple[str, ...]]],
+        dropped: Sequence[Payload],
+        todo: set[str],
+        wanted: set[str],
+        digests: dict[str, str],
+        report: IngestReport,
+    ) -> None:
         quarantined: list[pd.DataFrame] = []
         believed: list[pd.DataFrame] = []
         for rank, source in enumerate(feed.sources):
@@ -141,15 +155,15 @@ class Ingestion:
                 rows = self._read(feed, batch, todo, report, quarantined)
                 believed.extend([rows.assign(rank=rank)] if len(rows) else [])
         combined = _first_believed(feed, believed)
-        for payload in dropped:
-            rows = self._read_drop(feed, payload, todo, report, quarantined, wanted)
-            combined.extend([rows] if len(rows) else [])
+        stated = self._read_dropped(feed, dropped, todo, report, quarantined, wanted)
+        combined.extend([stated] if len(stated) else [])
         if combined:
             self._store(feed, pd.concat(combined, ignore_index=True), report)
-        self._put_aside(feed, quarantined, report)
+        parts = [part for part in quarantined if len(part)]
+        if parts:
+            self.quarantine.put(feed.name, pd.concat(parts, ignore_index=True), self.now)
         failed = {month for failure in report.failures for month in failure.months}
         self._remember(feed, {month: digest for month, digest in digests.items() if month not in failed})
-        return report
 
     # --- what is there
 
@@ -166,7 +180,10 @@ class Ingestion:
                     continue
                 if receipt.error:
                     report.failures.append(Failure(source, request.name, needed_by, receipt.error["message"]))
-                found.extend((payload, needed_by) for payload in self.archive.load(request))
+                try:
+                    found.extend((payload, needed_by) for payload in self.archive.load(request))
+                except SourceError as error:  # an archived file is gone or damaged
+                    report.failures.append(Failure(source, request.name, needed_by, str(error)))
         return found
 
     def _changed_months(
@@ -219,46 +236,69 @@ class Ingestion:
             quarantined.append(_unreadable(feed, payload, parsed.rejected))
             frame = parsed.frames.get(feed.name)
             if frame is not None and len(frame):
+                frame = frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
                 frames.append(frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(todo)])
                 payloads.append(payload)
-        if not sum(map(len, frames)):
+        if not payloads:
             return pd.DataFrame()
-        report.rows_read += sum(map(len, frames))
-        of_payload = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
-        places = np.concatenate([np.arange(len(frame)) for frame in frames])
-        checked = validate(feed.name, pd.concat(frames, ignore_index=True))
-        for number, rejected in checked.rejected.groupby(of_payload[checked.rejected["row"]]):
-            own = rejected.assign(row=places[rejected["row"]])
-            quarantined.append(_broken(feed, payloads[int(str(number))], own))
-        source = SOURCES[payloads[0].request.source]
-        return self._timed(feed, checked.good, payloads, of_payload[checked.positions], source.LICENCE)
+        licence = SOURCES[payloads[0].request.source].LICENCE
+        return self._admitted(feed, payloads, frames, report, quarantined, licence)
 
-    def _read_drop(
+    def _read_dropped(
         self,
         feed: Feed,
-        payload: Payload,
+        dropped: Sequence[Payload],
         todo: set[str],
         report: IngestReport,
         quarantined: list[pd.DataFrame],
         wanted: set[str],
     ) -> pd.DataFrame:
-        try:
-            parsed = parse_drop(feed.name, payload.request.name, payload.body)
-            frame = parsed.frames[feed.name]
+        """The rows of a user's files, held against the rules together: two files may not contradict each other."""
+        payloads: list[Payload] = []
+        frames: list[pd.DataFrame] = []
+        last = month_of(self.now)
+        for payload in dropped:
+            try:
+                frame = parse_drop(feed.name, payload.request.name, payload.body).frames[feed.name]
+            except DropError as error:
+                report.failures.append(Failure(DROP, payload.request.name, tuple(sorted(wanted)), str(error)))
+                continue
             months = frame[feed.spec.period].dt.strftime("%Y-%m")
-            kept = f"{FIRST_MONTH} to {month_of(self.now)}"
-            outside = frame[(months < FIRST_MONTH) | (months > month_of(self.now))]
-            quarantined.append(_outside(feed, payload, outside, kept))
-            frame = frame[months.isin(todo)]
-            report.rows_read += len(frame)
-            checked = validate(feed.name, frame)
-        except (DropError, SchemaMismatch) as error:
-            report.failures.append(Failure(DROP, payload.request.name, tuple(sorted(wanted)), str(error)))
+            outside = frame[(months < FIRST_MONTH) | (months > last)]
+            quarantined.append(_outside(feed, payload, outside, f"{FIRST_MONTH} to {last}"))
+            # A row without a date belongs to no month: it goes on, to be refused with its reason.
+            frames.append(frame[months.isin(todo) | months.isna()])
+            payloads.append(payload)
+        if not payloads:
             return pd.DataFrame()
-        quarantined.append(_broken(feed, payload, checked.rejected, "line"))
-        nothing_else = np.zeros(len(checked.good), dtype=int)
-        licence = "OPEN" if self.synthetic else "BYO"
-        return self._timed(feed, checked.good, [payload], nothing_else, licence)
+        return self._admitted(feed, payloads, frames, report, quarantined, "OPEN" if self.synthetic else "BYO")
+
+    def _admitted(
+        self,
+        feed: Feed,
+        payloads: list[Payload],
+        frames: list[pd.DataFrame],
+        report: IngestReport,
+        quarantined: list[pd.DataFrame],
+        licence: str,
+    ) -> pd.DataFrame:
+        """The rows that the schema lets in, timed; the others are put aside with what they broke. The index of each
+        frame says on which line or row of its payload a row stands."""
+        rows = sum(map(len, frames))
+        report.rows_read += rows
+        if not rows:
+            return pd.DataFrame()
+        of_payload = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+        try:
+            checked = validate(feed.name, pd.concat(frames))
+        except SchemaMismatch as error:
+            request = payloads[0].request
+            months = tuple(sorted({month for frame in frames for month in _months(feed, frame)}))
+            report.failures.append(Failure(request.source, request.name, months, str(error)))
+            return pd.DataFrame()
+        for number, rejected in checked.rejected.groupby(of_payload[checked.rejected["row"]]):
+            quarantined.append(_broken(feed, payloads[int(str(number))], rejected))
+        return self._timed(feed, checked.good, payloads, of_payload[checked.positions], licence)
 
     def _timed(
         self, feed: Feed, frame: pd.DataFrame, payloads: list[Payload], of_payload: NDArray[np.int64], licence: str
@@ -280,13 +320,13 @@ class Ingestion:
         is_stated = stated.notna()
         known.loc[is_stated, "knowledge_ts"] = stated[is_stated]
         known.loc[is_stated, "knowledge_basis"] = "OBSERVED"
-        start = period_end
+        start: pd.Series = period_end
         if "period_months" in frame:
             # January and February as a pool begin in January; months before that are other rows.
             in_first_month = period_end - pd.to_timedelta(31 * (frame["period_months"] - 1), unit="D")
-            start = in_first_month.dt.to_period("M").dt.to_timestamp()
+            start = pd.Series(in_first_month.dt.to_period("M").dt.to_timestamp())
         elif feed.spec.cadence == "monthly":
-            start = period_end.dt.to_period("M").dt.to_timestamp()
+            start = pd.Series(period_end.dt.to_period("M").dt.to_timestamp())
         return frame.assign(
             obs_start=start,
             obs_end=period_end,
@@ -307,11 +347,9 @@ class Ingestion:
         for captured, part in frame.groupby(captures, sort=True):
             report.written.extend(self.lake.append(feed.name, part, ingest_ts=pd.Timestamp(captured).to_pydatetime()))
 
-    def _put_aside(self, feed: Feed, quarantined: list[pd.DataFrame], report: IngestReport) -> None:
-        parts = [part for part in quarantined if len(part)]
-        if parts:
-            report.rejected = pd.concat(parts, ignore_index=True)
-            self.quarantine.put(feed.name, report.rejected, self.now)
+    def _rejected(self, feed: Feed, payloads: Sequence[Payload]) -> pd.DataFrame:
+        kept = self.quarantine.read(feed.name)
+        return kept[kept["payload_sha256"].isin([_sha(payload) for payload in payloads])]
 
 
 def _captures(
@@ -385,15 +423,15 @@ def _outside(feed: Feed, payload: Payload, rows: pd.DataFrame, kept: str) -> pd.
     return _aside(feed, payload, pd.DataFrame({"where": where, "raw": days.to_numpy(), "reason": reason.to_numpy()}))
 
 
-def _broken(feed: Feed, payload: Payload, rejected: pd.DataFrame, place: str = "row") -> pd.DataFrame:
-    """Rows that broke a rule; where they stand is said by line for a file, by row of the parsed frame for an answer."""
-    if rejected.empty:
-        return pd.DataFrame()
-    where = [
-        f"{place} {label}" if place == "line" else f"{place} {row + 1}"
-        for row, label in zip(rejected["row"], rejected["label"], strict=True)
-    ]
+def _broken(feed: Feed, payload: Payload, rejected: pd.DataFrame) -> pd.DataFrame:
+    """Rows that broke a rule, with the line of a file or the row of an answer on which they stand."""
+    place = "line " if payload.request.source == DROP else "row "
+    where = place + rejected["label"].astype(str)
     return _aside(feed, payload, pd.DataFrame({"where": where, "raw": rejected["raw"], "reason": rejected["reason"]}))
+
+
+def _months(feed: Feed, frame: pd.DataFrame) -> list[str]:
+    return list(frame[feed.spec.period].dropna().dt.strftime("%Y-%m").unique())
 
 
 def _aside(feed: Feed, payload: Payload, rows: pd.DataFrame) -> pd.DataFrame:

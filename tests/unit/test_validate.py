@@ -75,6 +75,7 @@ def test_a_bad_row_is_put_aside_with_its_reason_and_the_others_go_on(change: dic
     checked = validate("stocks", stocks(**change))
     assert reasons(checked) == {1: reason}
     assert checked.good["obs_date"].dt.day.tolist() == [5, 7, 8, 9]
+    assert checked.positions.tolist() == [0, 2, 3, 4]
 
 
 def test_a_rejected_row_keeps_its_values_place_and_label() -> None:
@@ -136,6 +137,7 @@ def test_equal_rows_of_one_key_are_kept_once_whatever_is_missing_in_them() -> No
     checked = validate("stocks", twice)
     assert checked.rejected.empty
     assert checked.good["obs_date"].dt.day.tolist() == [5, 6, 7, 8, 9]
+    assert checked.positions.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_different_rows_of_one_key_are_all_rejected() -> None:

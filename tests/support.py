@@ -1,0 +1,244 @@
+"""Whole runs in folders of their own: the pieces called in this process, or the command line as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from pipelines.calendar import FIRST_MONTH, month_of, months_between
+from pipelines.datasets import FEEDS
+from pipelines.ingest import Failure, FetchReport, IngestReport, fetch
+from pipelines.settings import PROJECT
+from pipelines.warehouse.dbt import BuildResult
+from pipelines.warehouse.publish import Release
+from pipelines.workspace import Workspace
+
+Months = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data folder with its own drop, replay and reference folders under `root`, and a clock that stands."""
+
+    root: Path
+    profile: str
+    now: str
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def database(self) -> Path:
+        return self.data / "published" / "marts.duckdb"
+
+    def at(self, now: str) -> Place:
+        """The same folders at another time."""
+        return Place(self.root, self.profile, now)
+
+    # --- what lies there before a run
+
+    def reference(self) -> Path:
+        """The place's own copy of the reference tables."""
+        folder = self.root / "reference"
+        if not folder.is_dir():
+            shutil.copytree(PROJECT / "data" / "reference", folder)
+        return folder
+
+    def set_parameters(self, **values: float) -> None:
+        """Gives parameters other values, for every metal and from the beginning."""
+        self._change("parameters", "name", "value", values)
+
+    def set_max_age(self, **days: int) -> None:
+        """Gives components of the index another age limit."""
+        self._change("index_components", "indicator", "max_age_days", days)
+
+    def _change(self, table: str, by: str, column: str, values: Mapping[str, float]) -> None:
+        path = self.reference() / f"{table}.csv"
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        for name, value in values.items():
+            assert (rows[by] == name).any(), f"{table}.csv has no {name}"
+            rows.loc[rows[by] == name, column] = f"{value}"
+        rows.to_csv(path, index=False)
+
+    def drop(self, name: str, content: pd.DataFrame | str | bytes | Path) -> Path:
+        """Puts a file into the drop folder."""
+        return self._put(self.root / "drop" / name, content)
+
+    def record(self, name: str, content: pd.DataFrame | str | bytes | Path) -> Path:
+        """Puts a recorded answer into the replay folder."""
+        return self._put(self.root / "replay" / name, content)
+
+    @staticmethod
+    def _put(path: Path, content: pd.DataFrame | str | bytes | Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, pd.DataFrame):
+            content.to_csv(path, index=False)
+        elif isinstance(content, Path):
+            shutil.copyfile(content, path)
+        else:
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    # --- runs
+
+    def open(self) -> Workspace:
+        """The workspace of these folders."""
+        replay = self.root / "replay"
+        return Workspace.open(
+            profile=self.profile,
+            data_dir=self.data,
+            drop_dir=self.root / "drop",
+            reference_dir=self.reference(),
+            replay_dir=replay if replay.is_dir() else None,
+            now=self.now,
+        )
+
+    def ingest(self, months: Months | None = None, datasets: Iterable[str] = FEEDS) -> Ingested:
+        """What a run does before the models: asks every source, reads every dataset."""
+        workspace, datasets = self.open(), list(datasets)
+        first, last = months or (FIRST_MONTH, month_of(workspace.now))
+        periods, transport = months_between(first, last), workspace.transport()
+        fetched = {}
+        for name in dict.fromkeys(source for dataset in datasets for source in FEEDS[dataset].sources):
+            if transport is not None and workspace.asks(name):
+                fetched[name] = fetch(name, periods, workspace.scope, transport, workspace.archive, workspace.now)
+        ingestion, read, unusable = workspace.ingestion(), {}, []
+        for dataset in datasets:
+            dropped, refused = workspace.dropped(dataset) if FEEDS[dataset].droppable else ([], [])
+            unusable += refused
+            read[dataset] = ingestion.run(dataset, periods, dropped)
+        return Ingested(fetched, read, unusable)
+
+    def build(self, select: Sequence[str] = ()) -> BuildResult:
+        """The models, as of the clock. dbt's own faults raise, failed models and tests are in the result."""
+        from pipelines.assets.models import build
+
+        workspace = self.open()
+        with workspace.writing():
+            return build(workspace, "test", [*(["--select"] if select else []), *select])
+
+    def publish(self) -> Release:
+        """The publication of what the warehouse holds."""
+        from pipelines.assets.publish import publish_release
+
+        workspace = self.open()
+        with workspace.writing():
+            return publish_release(workspace)
+
+    def run(self, months: Months | None = None, datasets: Iterable[str] = FEEDS) -> Release:
+        """Everything; a model or test that fails is an assertion."""
+        self.ingest(months, datasets)
+        result = self.build()
+        assert not result.failed, [(node.unique_id, node.message) for node in result.failed]
+        return self.publish()
+
+    def tightness(self, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """The command line in a process of its own, with the place's environment and `more` variables on top."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipelines.cli", *args],
+            capture_output=True,
+            text=True,
+            env=self.environment() | more,
+            cwd=self.root,  # no .env of a developer is found here
+            timeout=300,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a run in these folders; nothing of the caller's settings is in it."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TIGHTNESS_", "DAGSTER_", "ENTSOE_"))}
+        replay = self.root / "replay"
+        return inherited | {
+            "TIGHTNESS_PROFILE": self.profile,
+            "TIGHTNESS_NOW": self.now,
+            "TIGHTNESS_DATA_DIR": str(self.data),
+            "TIGHTNESS_DROP_DIR": str(self.root / "drop"),
+            "TIGHTNESS_REFERENCE_DIR": str(self.reference()),
+            "TIGHTNESS_REPLAY_DIR": str(replay) if replay.is_dir() else "",
+            "DAGSTER_HOME": str(self.root / "dagster"),
+            "DAGSTER_EVENT_BATCH_SIZE": "1000",
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+        }
+
+    # --- what a run left
+
+    def query(self, sql: str, *parameters: object) -> pd.DataFrame:
+        """Rows of the published database, instants in UTC."""
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            return connection.sql(sql, params=list(parameters)).to_arrow_table().to_pandas(date_as_object=False)
+
+    def stored(self) -> dict[str, tuple[int, int]]:
+        """Every file of the lake, archive and quarantine by name, with size and time of its last change (ns)."""
+        found = {}
+        for room in ("lake", "raw", "quarantine"):
+            for path in sorted((self.data / room).rglob("*")):
+                if path.is_file() and not path.name.startswith(".") and path.suffix != ".lock":
+                    about = path.stat()
+                    found[path.relative_to(self.data).as_posix()] = (about.st_size, about.st_mtime_ns)
+        return found
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of every source, dataset and file."""
+
+    fetched: dict[str, FetchReport]
+    read: dict[str, IngestReport]
+    unusable: list[Failure]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Everything that failed."""
+        reports: list[Any] = [*self.fetched.values(), *self.read.values()]
+        return [*(failure for report in reports for failure in report.failures), *self.unusable]
+
+
+def differences(expected: pd.DataFrame, actual: pd.DataFrame, key: list[str], tolerance: float) -> list[str]:
+    """Every cell of `expected` that `actual` does not have: rows by key, numbers within the tolerance, the rest as text.
+
+    A missing value is only equal to a missing one. What only `actual` has is none of its business.
+    """
+    missing = sorted(set(expected) - set(actual))
+    if missing:
+        return [f"column {name} is missing" for name in missing]
+    rows = actual.assign(**{name: actual[name].map(_text) for name in key}).set_index(key)
+    wanted = expected.assign(**{name: expected[name].map(_text) for name in key}).set_index(key)
+    found = [
+        f"{at} is {'missing' if at not in rows.index else 'there twice'}"
+        for at in wanted.index[[(rows.index == at).sum() != 1 for at in wanted.index]]
+    ]
+    if found:
+        return found
+    for at, row in wanted.iterrows():
+        for name, want in row.items():
+            have = rows.loc[at, name]
+            if not _same(want, have, tolerance):
+                found.append(f"{at} {name}: expected {want!r}, found {have!r}")
+    return found
+
+
+def _same(want: Any, have: Any, tolerance: float) -> bool:
+    if pd.isna(want) or pd.isna(have):
+        return bool(pd.isna(want) and pd.isna(have))
+    if isinstance(want, Real) and not isinstance(have, str):
+        return abs(float(want) - float(have)) <= tolerance
+    return _text(want) == _text(have)
+
+
+def _text(value: Any) -> str:
+    """As the expected files write it: days without a time, moments as ISO in UTC."""
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ") if value.tzinfo else value.strftime("%Y-%m-%d")
+    return str(value)

@@ -13,9 +13,10 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitions:
     """All assets, checks and jobs, for these settings; tests put other resources in."""
     from pipelines.assets.lake import dataset_asset, raw_drop, source_asset
-    from pipelines.assets.models import model_assets, reference_tables
+    from pipelines.assets.models import model_assets
     from pipelines.assets.partitions import monthly
     from pipelines.assets.publish import release, run_health
+    from pipelines.assets.reference import reference_tables
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.automation.jobs import jobs
     from pipelines.datasets import FEEDS

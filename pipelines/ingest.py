@@ -242,7 +242,7 @@ class Ingestion:
         if not payloads:
             return pd.DataFrame()
         licence = SOURCES[payloads[0].request.source].LICENCE
-        return self._admitted(feed, payloads, frames, report, quarantined, licence)
+        return self._admitted(feed, payloads, frames, report, quarantined, "OPEN" if self.synthetic else licence)
 
     def _read_dropped(
         self,

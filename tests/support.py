@@ -206,7 +206,7 @@ class Ingested:
 
 
 def differences(expected: pd.DataFrame, actual: pd.DataFrame, key: list[str], tolerance: float) -> list[str]:
-    """Every cell of `expected` that `actual` does not have: rows by key, numbers within the tolerance, the rest as text.
+    """Every cell of `expected` that `actual` lacks: rows by key, numbers within the tolerance, the rest as text.
 
     A missing value is only equal to a missing one. What only `actual` has is none of its business.
     """

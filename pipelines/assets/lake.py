@@ -7,13 +7,13 @@ import dagster as dg
 import pandas as pd
 
 from pipelines.assets.partitions import months
+from pipelines.assets.reference import OWNER, reference_key
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.datasets import Feed
 from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, fetch
 from pipelines.sources import SOURCES
 from schemas.base import columns_of
 
-OWNER = "team:data-engineering"
 RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
 SAMPLE = 5
 
@@ -34,6 +34,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
 
     @dg.asset(
         key=raw_key(name),
+        deps=[reference_key("metals"), reference_key("power_zones")],
         group_name="raw",
         partitions_def=partitions,
         owners=[OWNER],
@@ -125,7 +126,8 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
 
 
 def _upstream(feed: Feed) -> list[dg.AssetKey]:
-    return [*(raw_key(source) for source in feed.sources), *([raw_key(DROP)] if feed.droppable else [])]
+    drop = [raw_key(DROP)] if feed.droppable else []
+    return [*(raw_key(source) for source in feed.sources), *drop, reference_key("release_calendar")]
 
 
 def _health_follows(context: dg.AssetExecutionContext) -> bool:

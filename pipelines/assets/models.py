@@ -7,39 +7,13 @@ import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
-from pipelines.assets.lake import OWNER, lake_key
+from pipelines.assets.lake import lake_key
+from pipelines.assets.reference import OWNER, reference_key
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.warehouse import dbt, unchanged
 from pipelines.workspace import Workspace, calendar_end, code_version
-from schemas.dbt_yaml import TRADING_CALENDAR
-from schemas.reference import REFERENCE
 
 POOL = "duckdb_writer"
-REFERENCE_TABLES = {name: (model.__doc__ or name).strip() for name, model in REFERENCE.items()} | {
-    "trading_calendar": TRADING_CALENDAR
-}
-
-
-def reference_key(table: str) -> dg.AssetKey:
-    """Key of a reference table."""
-    return dg.AssetKey(["reference", table])
-
-
-@dg.multi_asset(
-    name="reference_tables",
-    specs=[
-        dg.AssetSpec(
-            reference_key(name), group_name="raw", owners=[OWNER], kinds={"csv", "pandera"}, description=description
-        )
-        for name, description in REFERENCE_TABLES.items()
-    ],
-)
-def reference_tables(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-    """Validates the reference folder. The models' run takes its own copy under the writer's lock."""
-    reference = workspace.open().reference
-    for name in REFERENCE_TABLES:
-        rows = {"dagster/row_count": len(reference[name])} if name in reference.tables else {}
-        yield dg.MaterializeResult(asset_key=reference_key(name), metadata=rows)
 
 
 class Translator(DagsterDbtTranslator):

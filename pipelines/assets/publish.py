@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from pipelines.assets.lake import OWNER, RUN_HEALTH
+from pipelines.assets.lake import RUN_HEALTH
 from pipelines.assets.models import POOL
+from pipelines.assets.reference import OWNER
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.warehouse.publish import Release, publish
 from pipelines.warehouse.unchanged import lake_fingerprint

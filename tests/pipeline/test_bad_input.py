@@ -1,0 +1,283 @@
+"""Bad usage, bad files, bad answers: each is named with its reason, and everything else lands and is published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import Place
+
+NOW = "2026-01-20T20:00:00Z"
+MONTHS = ("2025-12", "2026-01")
+DAYS = ["2026-01-12", "2026-01-13", "2026-01-14", "2026-01-15", "2026-01-16"]
+
+PRICES = pd.DataFrame(
+    {"metal": "AL", "obs_date": DAYS, "cash_usd_t": [3150.0, 3162, 3171, 3158, 3149], "m3_usd_t": 3160}
+)
+STOCKS = pd.DataFrame({"metal": "AL", "obs_date": DAYS, "total_t": 500_000, "cancelled_t": 60_000})
+RATES = pd.DataFrame({"obs_date": DAYS, "sofr_pct": 3.65})
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A drop folder with good prices, stocks and rates."""
+    place = Place(tmp_path, "drop", NOW)
+    place.drop("prices/good.csv", PRICES)
+    place.drop("stocks/good.csv", STOCKS)
+    place.drop("rates/good.csv", RATES)
+    return place
+
+
+# --- bad usage: one line, exit code 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["run", "--profile", "dmeo"], {}, "TIGHTNESS_PROFILE='dmeo' is not accepted: give demo, live, replay or drop"),
+        (["run"], {"TIGHTNESS_PROFILE": "dmeo"}, "TIGHTNESS_PROFILE='dmeo' is not accepted"),
+        (["run"], {"TIGHTNESS_NOW": "yesterday"}, "TIGHTNESS_NOW='yesterday' is not accepted: give an ISO time in UTC"),
+        (["run", "--from", "2026-13"], {}, "--from '2026-13' is not a month: write YYYY-MM"),
+        (["run", "--from", "2026-01-05"], {}, "--from '2026-01-05' is not a month: write YYYY-MM"),
+        (["run", "--from", "2026-01", "--to", "2025-12"], {}, "--from 2026-01 lies after --to 2025-12"),
+        (["run", "--to", "2026-02"], {}, "--to 2026-02 lies outside 2008-01 to 2026-01"),
+        (["run", "--metal", "XX"], {}, "metal 'XX' is not in metals.csv; known: "),
+        (["run", "--profile", "replay"], {}, "TIGHTNESS_REPLAY_DIR='' is not a folder"),
+        (["signals", "--as-of", "soon"], {}, "--as-of 'soon' is no ISO time"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    done = Place(tmp_path, "drop", NOW).tightness(*arguments, **environment)
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.strip().splitlines()
+    assert said in line
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_generated_and_real_data_never_meet_in_one_folder(place: Place) -> None:
+    Place(place.root, "demo", NOW).ingest(MONTHS, ["prices"])
+    before = place.stored()
+    done = place.tightness("run", "--from", MONTHS[0])
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.strip().splitlines()
+    assert "TIGHTNESS_PROFILE='drop' brings real data, but TIGHTNESS_DATA_DIR holds synthetic data" in line
+    assert place.stored() == before
+
+
+def test_bad_reference_tables_stop_everything_before_it_starts(place: Place) -> None:
+    place.set_max_age(stock_days=-1)
+    done = place.tightness("run")
+    assert done.returncode == 2, done.stderr
+    assert "index_components.csv line 4: max_age_days '-1' breaks the rule" in done.stderr
+
+
+# --- bad files: refused whole, with file, line, column, value and rule
+
+
+def linked_from_outside(place: Place) -> None:
+    secret = place.root / "outside.csv"
+    RATES.to_csv(secret, index=False)
+    (place.root / "drop" / "rates" / "linked.csv").symlink_to(secret)
+
+
+def huge(place: Place) -> None:
+    path = place.drop("power/huge.csv", "zone")
+    os.truncate(path, 200 * 1024**2)  # sparse: it takes no room
+
+
+BAD_FILES: dict[str, tuple[str, Callable[[Place], object], list[str]]] = {
+    "wrong column": (
+        "rates",
+        lambda place: place.drop("rates/wrong_column.csv", RATES.rename(columns={"sofr_pct": "sofr"})),
+        ["rates/wrong_column.csv, line 1: 'sofr' is no column of rates", "obs_date, sofr_pct"],
+    ),
+    "date that cannot be read": (
+        "fx",
+        lambda place: place.drop("fx/date.csv", "pair,obs_date,rate\nEURUSD,2026-01-12,1.16\nEURUSD,13.01.2026,1.17\n"),
+        ["fx/date.csv, line 3, column obs_date: '13.01.2026' must be a day as YYYY-MM-DD", "refused whole"],
+    ),
+    "date that does not exist": (
+        "fx",
+        lambda place: place.drop("fx/date.csv", "pair,obs_date,rate\nEURUSD,2026-02-30,1.16\n"),
+        ["fx/date.csv, line 2, column obs_date: '2026-02-30'"],
+    ),
+    "decimal comma": (
+        "costs",
+        lambda place: place.drop("costs/comma.csv", 'metal,obs_date,alumina_usd_t\nAL,2026-01-12,"310,5"\n'),
+        ["costs/comma.csv, line 2, column alumina_usd_t: '310,5' must be a number with . for decimals"],
+    ),
+    "Latin-1": (
+        "exports",
+        lambda place: place.drop(
+            "exports/latin1.csv", "metal,country,period_end,period_months,exports_kt,é\n".encode("latin-1")
+        ),
+        ["exports/latin1.csv, line 1: '0xE9' at byte 55 is not UTF-8"],
+    ),
+    "empty": (
+        "power",
+        lambda place: place.drop("power/empty.csv", ""),
+        ["power/empty.csv is empty; expected a header"],
+    ),
+    "200 MB": ("power", huge, ["power/huge.csv has 200 MB, more than 100 MB", "TIGHTNESS_DROP_MAX_MB"]),
+    "link out of the folder": (
+        "rates",
+        linked_from_outside,
+        ["rates/linked.csv is a link that leaves the drop folder and is not followed"],
+    ),
+    "spreadsheet": (
+        "prices",
+        lambda place: place.drop("prices/book.xlsx", b"PK\x03\x04"),
+        ["prices/book.xlsx is of an unknown type; accepted are *.csv and *.parquet"],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_FILES)
+def test_a_bad_file_is_refused_with_its_reason_and_the_good_ones_land(place: Place, fault: str) -> None:
+    dataset, put, said = BAD_FILES[fault]
+    put(place)
+    done = place.ingest(MONTHS, ["prices", "stocks", "rates", dataset])
+    [failure] = done.failures
+    for text in said:
+        assert text in failure.message
+    assert str(place.root) not in failure.message, "a machine's path is nobody's business"
+    lake = place.open().lake
+    kept = {name: len(lake.read(name)) for name in ("prices", "stocks", "rates", dataset)}
+    assert kept == {dataset: 0} | {"prices": 5, "stocks": 5, "rates": 5}
+
+
+# --- bad rows: put aside with their reason, the others land
+
+
+@pytest.mark.parametrize(
+    ("row", "where", "reason", "kept"),
+    [
+        ("AL,2026-01-09,-500,", "line 3", "total_t=-500.0 breaks >= 0", 6),
+        ("AL,2026-01-09,,", "line 3", "total_t=null breaks not null", 6),
+        ("AL,2026-01-09,100,200", "line 3", "cancelled_t is more than total_t", 6),
+        ("AL,2008-01-01,1e9,", "line 3", "total_t=1000000000.0 breaks <= 50000000", 6),
+        ("AL,2007-12-31,100,", "line 3", "lies outside the months that are kept, 2008-01 to 2026-01", 6),
+        ("AL,2026-02-02,100,", "line 3", "lies outside the months that are kept, 2008-01 to 2026-01", 6),
+    ],
+)
+def test_a_bad_row_is_put_aside_with_its_reason(place: Place, row: str, where: str, reason: str, kept: int) -> None:
+    place.drop("stocks/more.csv", f"metal,obs_date,total_t,cancelled_t\nAL,2026-01-08,498000,61000\n{row}\n")
+    done = place.ingest(("2008-01", "2026-01"), ["stocks"])
+    assert done.failures == []
+    [aside] = place.open().quarantine.read("stocks").itertuples()
+    assert (aside.source, aside.period, aside.where) == ("drop", "stocks/more.csv", where)
+    assert reason in aside.reason
+    assert len(place.open().lake.read("stocks")) == kept
+
+
+def test_two_rows_of_one_key_that_differ_are_both_put_aside(place: Place) -> None:
+    place.drop(
+        "stocks/more.csv", "metal,obs_date,total_t\nAL,2026-01-08,498000\nAL,2026-01-08,499000\nAL,2026-01-09,500000\n"
+    )
+    assert place.ingest(MONTHS, ["stocks"]).failures == []
+    aside = place.open().quarantine.read("stocks")
+    assert sorted(aside["where"]) == ["line 2", "line 3"]
+    assert aside["reason"].str.contains("unique key: rows with the same key have different values").all()
+    stored = place.open().lake.read("stocks")
+    assert len(stored) == 6 and "2026-01-08" not in stored["obs_date"].astype(str).tolist()
+
+
+# --- bad answers: the source, the request and what was expected
+
+
+def laughs() -> bytes:
+    """An entity bomb: a kilobyte that would unfold to gigabytes."""
+    entities = "".join(f'<!ENTITY e{n} "{"".join([f"&e{n - 1};"] * 10)}">' for n in range(1, 10))
+    return f'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY e0 "lol">{entities}]><d>&e9;</d>'.encode()
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Place:
+    """Recordings of which four cannot be used and one can."""
+    place = Place(tmp_path, "replay", NOW)
+    wall = "<html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
+    place.record("westmetall/westmetall_lme_al_2026.html", wall)
+    place.record("nyfed/sofr_2026.json", '{"refRates": [{"effectiveDate": "2026-01-12", "type": "SOFR", "perc')
+    place.record("entsoe/A44_FR_2026-01.xml", laughs())
+    place.record("worldbank/CMO-Historical-Data-Monthly.xlsx", wall)
+    header = "CURRENCY,CURRENCY_DENOM,TIME_PERIOD,OBS_VALUE"
+    place.record("ecb/EXR_2026.csv", f"{header}\nUSD,EUR,2026-01-12,1.16\nUSD,EUR,2026-01-13,1.17\n")
+    return place
+
+
+BAD_ANSWERS = {
+    "prices": ("westmetall", "westmetall_lme_al_2026.html", ["no price table in the page", "Cash-Settlement"]),
+    "rates": ("nyfed", "sofr_2026.json", ["JSON", "expected JSON with refRates[]"]),
+    "power": ("entsoe", "A44_FR_2026-01.xml", ["expected a Publication_MarketDocument"]),
+    "benchmark_prices": ("worldbank", "CMO-Historical-Data-Monthly.xlsx", ["expected a workbook with the sheet"]),
+}
+
+
+def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(recorded: Place) -> None:
+    done = recorded.ingest(MONTHS)
+    by_dataset = {name: report.failures for name, report in done.read.items()}
+    for dataset, (source, request, said) in BAD_ANSWERS.items():
+        [failure] = by_dataset[dataset]
+        assert (failure.source, failure.request) == (source, request)
+        assert failure.message.startswith(f"{source} {request}: ")
+        for text in said:
+            assert text in failure.message, failure.message
+        assert len(failure.message) < 500, "an answer's body does not belong into an error"
+        assert recorded.open().lake.read(dataset).empty
+    assert recorded.open().lake.read("fx")["rate"].tolist() == [1.16, 1.17]
+    assert all(report.failures == [] for report in done.fetched.values()), "they were answered; they cannot be read"
+
+
+# --- whole runs
+
+
+@pytest.mark.slow
+def test_a_run_with_bad_files_publishes_the_rest_and_fails_naming_them_until_they_are_mended(place: Place) -> None:
+    for _, put, _ in BAD_FILES.values():
+        put(place)
+    place.drop("stocks/negative.csv", "metal,obs_date,total_t\nAL,2026-01-09,-1\nAL,2026-01-08,498000\n")
+    done = place.tightness("run", "--from", MONTHS[0])
+    assert done.returncode == 1, done.stderr
+    for name in ["wrong_column", "date", "comma", "latin1", "empty", "huge", "linked"]:
+        assert f"/{name}.csv" in done.stderr, name
+    assert "column obs_date: '2026-02-30'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+    prices = place.query("select obs_date, cash_usd_t from marts.price_daily order by 1")
+    assert prices["cash_usd_t"].tolist() == PRICES["cash_usd_t"].tolist()
+    stocks = place.query("select distinct total_t from marts.inventory_daily order by 1")
+    assert stocks["total_t"].tolist() == [498_000, 500_000]
+    assert place.query("select count(*) as n from marts.tightness_daily where carry_tightness is not null")["n"][0] > 0
+
+    for path in (place.root / "drop").rglob("*.*"):
+        if path.stem not in ("good", "negative"):
+            path.unlink()
+    mended = place.tightness("run", "--from", MONTHS[0])
+    assert mended.returncode == 0, mended.stderr
+
+
+@pytest.mark.slow
+def test_a_run_with_bad_answers_publishes_the_rest_and_fails_naming_them(recorded: Place) -> None:
+    recorded.drop("prices/good.csv", PRICES)
+    done = recorded.tightness("run", "--from", MONTHS[0])
+    assert done.returncode == 1, done.stderr
+    for source, request, said in BAD_ANSWERS.values():
+        assert f"{source} {request} (" in done.stderr
+        assert said[-1] in done.stderr
+    assert "2026-01" in done.stderr
+    assert recorded.query("select count(*) as n from marts.price_daily")["n"][0] == len(PRICES)
+
+
+@pytest.mark.slow
+def test_no_data_at_all_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    done = Place(tmp_path, "drop", NOW).tightness("run", "--from", MONTHS[0])
+    assert done.returncode == 1, done.stderr
+    assert "no data" in done.stderr.lower()
+    assert "Traceback" not in done.stderr

@@ -39,13 +39,13 @@ def _fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _workspace(**overrides: object) -> Any:
+def _workspace(metals: tuple[str, ...] = (), **overrides: object) -> Any:
     from pipelines.reference import ReferenceError
     from pipelines.settings import SettingsError
     from pipelines.workspace import Workspace
 
     try:
-        workspace = Workspace.open(**overrides)
+        workspace = Workspace.open(metals, **overrides)
         workspace.reference  # noqa: B018 -- a bad reference table is bad usage, said before anything runs
     except (SettingsError, ReferenceError) as error:
         _fail(str(error), 2)
@@ -71,10 +71,10 @@ def run(
     from pipelines.settings import SettingsError
     from pipelines.warehouse.lock import WriterBusyError
 
-    workspace = _workspace(profile=profile)
+    workspace = _workspace(tuple(metal or ()), profile=profile)
     try:
         months = month_range(workspace, first, last)
-        workspace.reference.scope(tuple(metal or ()))
+        workspace.scope  # noqa: B018 -- an unknown metal is bad usage
         workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
     except (SettingsError, ReferenceError) as error:
         _fail(str(error), 2)
@@ -122,7 +122,7 @@ def signals(
 
 
 def _read_signals(database: Path, moment: datetime | None) -> list[dict[str, Any]]:
-    """The newest row of each signal, at or before a moment and as computed by then where one is given."""
+    """The newest row of each signal, at or before a moment where one is given, in its latest revision."""
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as connection:

@@ -68,7 +68,12 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
             report(step.step_key, told[step.event_type])
 
     settings = workspace.settings
-    resource = WorkspaceResource(profile=settings.profile, data_dir=str(settings.data), now=workspace.now.isoformat())
+    resource = WorkspaceResource(
+        profile=settings.profile,
+        data_dir=str(settings.data),
+        now=workspace.now.isoformat(),
+        metals=list(workspace.metals),
+    )
     job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
     run_id = make_new_run_id()
     with open_instance() as instance:

@@ -31,11 +31,12 @@ class Workspace:
     """One run's view of the data folder. Cheap to make; parts open when they are first used."""
 
     settings: Settings
+    metals: tuple[str, ...] = ()  # all of the reference tables unless some are named
 
     @classmethod
-    def open(cls, **overrides: object) -> Workspace:
+    def open(cls, metals: tuple[str, ...] = (), **overrides: object) -> Workspace:
         """From the environment, with overrides. Raises `SettingsError` or `ReferenceError` with one clear line."""
-        return cls(load_settings(**overrides))
+        return cls(load_settings(**overrides), metals)
 
     @cached_property
     def now(self) -> datetime:
@@ -50,7 +51,7 @@ class Workspace:
     @cached_property
     def scope(self) -> Scope:
         """Metals and zones of the run."""
-        return self.reference.scope()
+        return self.reference.scope(self.metals)
 
     @property
     def warehouse(self) -> Path:

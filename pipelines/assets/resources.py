@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from pipelines.workspace import Workspace
 
@@ -15,7 +16,8 @@ class WorkspaceResource(dg.ConfigurableResource[Any]):
     profile: str | None = None
     data_dir: str | None = None
     now: str | None = None
+    metals: list[str] = Field(default_factory=list)
 
     def open(self) -> Workspace:
         """A workspace with its clock read now."""
-        return Workspace.open(profile=self.profile, data_dir=self.data_dir, now=self.now)
+        return Workspace.open(tuple(self.metals), profile=self.profile, data_dir=self.data_dir, now=self.now)

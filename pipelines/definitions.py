@@ -12,7 +12,7 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitions:
     """All assets, checks and jobs, for these settings; tests put other resources in."""
-    from pipelines.assets.lake import dataset_asset, raw_drop, source_asset
+    from pipelines.assets.lake import dataset_asset, drop_asset, source_asset
     from pipelines.assets.models import model_assets
     from pipelines.assets.partitions import monthly
     from pipelines.assets.publish import release, run_health
@@ -26,7 +26,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     return dg.Definitions(
         assets=[
             *(source_asset(name, partitions) for name in SOURCES),
-            raw_drop,
+            drop_asset(partitions),
             reference_tables,
             *(dataset_asset(feed, partitions) for feed in FEEDS.values()),
             model_assets(),

@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from pipelines.assets.partitions import months
-from pipelines.assets.reference import OWNER, reference_key
+from pipelines.assets.reference import OWNER
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.datasets import Feed
 from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, fetch
@@ -34,7 +34,6 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
 
     @dg.asset(
         key=raw_key(name),
-        deps=[reference_key("metals"), reference_key("power_zones")],
         group_name="raw",
         partitions_def=partitions,
         owners=[OWNER],
@@ -65,26 +64,33 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
     return raw
 
 
-@dg.asset(
-    key=raw_key(DROP),
-    group_name="raw",
-    owners=[OWNER],
-    kinds={"csv", "parquet"},
-    tags={"source": DROP},
-    description="The user's own files in the drop folder, archived by hash. They stand before every other source.",
-    check_specs=[dg.AssetCheckSpec("usable", asset=raw_key(DROP), description="Every file can be taken.")],
-)
-def raw_drop(workspace: WorkspaceResource) -> dg.MaterializeResult:
-    """Archives what the drop folder holds; files that cannot be taken are named in the check."""
-    open_workspace = workspace.open()
-    found = open_workspace.dropped()
-    for payload in found[0]:
-        open_workspace.archive.put(payload)
-    open_workspace.note_failures("raw_drop", [], found[1])
-    return dg.MaterializeResult(
-        metadata={"files": len(found[0]), "bytes": sum(len(payload.body) for payload in found[0])},
-        check_results=[_check("usable", found[1])],
+def drop_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    """The raw asset of the drop folder. Partitioned like the others, though a file may hold any months: an unpartitioned
+    parent would cut every backfill of the datasets into several runs."""
+
+    @dg.asset(
+        key=raw_key(DROP),
+        group_name="raw",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        owners=[OWNER],
+        kinds={"csv", "parquet"},
+        tags={"source": DROP},
+        description="The user's own files in the drop folder, archived by hash. They stand before every other source.",
+        check_specs=[dg.AssetCheckSpec("usable", asset=raw_key(DROP), description="Every file can be taken.")],
     )
+    def raw_drop(workspace: WorkspaceResource) -> dg.MaterializeResult:
+        open_workspace = workspace.open()
+        payloads, failures = open_workspace.dropped()
+        for payload in payloads:
+            open_workspace.archive.put(payload)
+        open_workspace.note_failures("raw_drop", [], failures)
+        return dg.MaterializeResult(
+            metadata={"files": len(payloads), "bytes": sum(len(payload.body) for payload in payloads)},
+            check_results=[_check("usable", failures)],
+        )
+
+    return raw_drop
 
 
 def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
@@ -127,7 +133,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
 
 def _upstream(feed: Feed) -> list[dg.AssetKey]:
     drop = [raw_key(DROP)] if feed.droppable else []
-    return [*(raw_key(source) for source in feed.sources), *drop, reference_key("release_calendar")]
+    return [*(raw_key(source) for source in feed.sources), *drop]
 
 
 def _health_follows(context: dg.AssetExecutionContext) -> bool:

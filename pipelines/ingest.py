@@ -155,14 +155,15 @@ class Ingestion:
                 rows = self._read(feed, batch, todo, report, quarantined)
                 believed.extend([rows.assign(rank=rank)] if len(rows) else [])
         combined = _first_believed(feed, believed)
-        stated = self._read_dropped(feed, dropped, todo, report, quarantined, wanted)
+        stated = self._read_dropped(feed, dropped, todo, report, quarantined)
         combined.extend([stated] if len(stated) else [])
         if combined:
             self._store(feed, pd.concat(combined, ignore_index=True), report)
         parts = [part for part in quarantined if len(part)]
         if parts:
             self.quarantine.put(feed.name, pd.concat(parts, ignore_index=True), self.now)
-        failed = {month for failure in report.failures for month in failure.months}
+        # A file that was refused could hold any month.
+        failed = {month for failure in report.failures for month in failure.months or wanted}
         self._remember(feed, {month: digest for month, digest in digests.items() if month not in failed})
 
     # --- what is there
@@ -251,7 +252,6 @@ class Ingestion:
         todo: set[str],
         report: IngestReport,
         quarantined: list[pd.DataFrame],
-        wanted: set[str],
     ) -> pd.DataFrame:
         """The rows of a user's files, held against the rules together: two files may not contradict each other."""
         payloads: list[Payload] = []
@@ -261,7 +261,7 @@ class Ingestion:
             try:
                 frame = parse_drop(feed.name, payload.request.name, payload.body).frames[feed.name]
             except DropError as error:
-                report.failures.append(Failure(DROP, payload.request.name, tuple(sorted(wanted)), str(error)))
+                report.failures.append(Failure(DROP, payload.request.name, (), str(error)))
                 continue
             months = frame[feed.spec.period].dt.strftime("%Y-%m")
             outside = frame[(months < FIRST_MONTH) | (months > last)]

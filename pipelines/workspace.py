@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from importlib.metadata import version
@@ -152,10 +152,12 @@ class Workspace:
     # --- what failed, kept until it is mended
 
     def note_failures(self, part: str, months: list[str], failures: list[Failure]) -> None:
-        """Replaces what is known to be wrong with these months of a dataset or source."""
-        path = self._health / f"{part}.json"
-        kept = [f for f in self.failures(part) if not set(f.months) <= set(months)]
-        write_json(path, [{**f.__dict__, "months": list(f.months)} for f in [*kept, *failures]])
+        """Replaces what is known to be wrong with these months of a dataset; other months stay as they are known."""
+        kept = [
+            replace(f, months=tuple(month for month in f.months if month not in months)) for f in self.failures(part)
+        ]
+        known = [*(f for f in kept if f.months), *failures]
+        write_json(self._health / f"{part}.json", [{**f.__dict__, "months": list(f.months)} for f in known])
 
     def failures(self, part: str | None = None) -> list[Failure]:
         """What is known to be wrong, by part or altogether."""

@@ -12,7 +12,8 @@ from pipelines.assets.resources import WorkspaceResource
 from pipelines.datasets import Feed
 from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, fetch
 from pipelines.sources import SOURCES
-from schemas.base import columns_of
+from schemas.base import Bitemporal, columns_of
+from schemas.dbt_yaml import data_type
 
 RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
 SAMPLE = 5
@@ -49,7 +50,6 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         report = FetchReport()
         if transport is not None and open_workspace.asks(name):
             report = fetch(name, asked, open_workspace.scope, transport, open_workspace.archive, open_workspace.now)
-        open_workspace.note_failures(f"raw_{name}", [str(month) for month in asked], report.failures)
         return dg.MaterializeResult(
             metadata={
                 "requests": report.requests,
@@ -65,8 +65,8 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
 
 
 def drop_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    """The raw asset of the drop folder. Partitioned like the others, though a file may hold any months: an unpartitioned
-    parent would cut every backfill of the datasets into several runs."""
+    """The raw asset of the drop folder. Partitioned like the others, though a file may hold any months: an
+    unpartitioned parent would cut every backfill of the datasets into several runs."""
 
     @dg.asset(
         key=raw_key(DROP),
@@ -125,7 +125,8 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             # publication come first, and that step fails the run.
             raise dg.Failure("; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE]))
         return dg.MaterializeResult(
-            metadata=_metadata(report), check_results=[_rows_check(report), _check("months_complete", failures)]
+            metadata=_metadata(report, open_workspace.lake.rows(feed.name)),
+            check_results=[_rows_check(report), _check("months_complete", failures)],
         )
 
     return lake
@@ -145,18 +146,19 @@ def _table_schema(feed: Feed) -> dg.TableSchema:
         columns=[
             dg.TableColumn(
                 name=name,
-                type=str(info["dtype"]),
+                type=data_type(name, info["dtype"]),
                 description=info["description"] + (f" [{info['unit']}]" if info["unit"] else ""),
                 constraints=dg.TableColumnConstraints(nullable=info["nullable"]),
             )
-            for name, info in columns_of(feed.spec.model).items()
+            for model in (feed.spec.model, Bitemporal)
+            for name, info in columns_of(model).items()
         ]
     )
 
 
-def _metadata(report: IngestReport) -> dict[str, dg.MetadataValue[Any] | int]:
+def _metadata(report: IngestReport, rows: int) -> dict[str, dg.MetadataValue[Any] | int]:
     return {
-        "dagster/row_count": report.new + report.revised,
+        "dagster/row_count": rows,
         "rows read": report.rows_read,
         "new observations": report.new,
         "revised observations": report.revised,

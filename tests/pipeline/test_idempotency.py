@@ -1,0 +1,227 @@
+"""Runs that follow each other: the same twice changes nothing, more knowledge only adds, a bad build is withheld."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+from support import Place
+
+from pipelines.settings import PROJECT
+from pipelines.warehouse import dbt
+
+NOW = "2026-01-14T20:00:00Z"
+MONTHS = ("2024-10", "2026-01")
+DATASETS = ("prices", "stocks", "spreads", "off_warrant", "exports", "rates", "fx", "power", "benchmark_prices")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The demo market of sixteen months, published."""
+    place = Place(tmp_path_factory.mktemp("demo"), "demo", NOW)
+    place.run(MONTHS)
+    return place
+
+
+def copy(place: Place, root: Path) -> Place:
+    shutil.copytree(place.root, root, dirs_exist_ok=True)
+    return Place(root, place.profile, place.now)
+
+
+def hashes(manifest: dict[str, Any]) -> dict[str, str]:
+    return {name: about["content_sha256"] for name, about in manifest["tables"].items()}
+
+
+def test_the_same_run_again_writes_no_file_and_publishes_nothing(demo: Place, tmp_path: Path) -> None:
+    place = copy(demo, tmp_path)
+    before, published = place.stored(), place.published()
+    assert any(name.endswith(".parquet") for name in before)
+    again = place.ingest(MONTHS)
+    assert {name: (report.new, report.revised) for name, report in again.read.items() if report.written} == {}
+    place.build()
+    assert place.publish().unchanged
+    assert place.stored().keys() == before.keys()
+    parquet = [name for name in before if name.endswith(".parquet")]
+    assert {name: place.stored()[name] for name in parquet} == {name: before[name] for name in parquet}
+    assert place.published() == published
+
+
+def test_models_built_anew_on_the_same_input_are_the_same(demo: Place, tmp_path: Path) -> None:
+    """Not because the build was kept: it is forgotten here, and every model runs again."""
+    place = copy(demo, tmp_path)
+    before = place.publish()
+    assert before.unchanged
+    place.forget_build()
+    built = place.open().warehouse.stat().st_mtime_ns
+    assert place.build().failed == []
+    assert place.open().warehouse.stat().st_mtime_ns > built
+    after = place.publish()
+    assert after.unchanged
+    assert hashes(after.manifest) == hashes(before.manifest)
+
+
+def test_a_warehouse_made_anew_publishes_the_same_rows(demo: Place, tmp_path: Path) -> None:
+    """From the lake alone; the log of signals starts again too, and says the same."""
+    place = copy(demo, tmp_path)
+    before = hashes(place.publish().manifest)
+    shutil.rmtree(place.data / "warehouse")
+    assert place.build().failed == []
+    assert hashes(place.publish().manifest) == before
+
+
+@pytest.mark.parametrize("month", ["2025-02", "2026-01"])
+def test_a_month_alone_gives_the_rows_that_a_long_run_gives(demo: Place, tmp_path: Path, month: str) -> None:
+    alone = Place(tmp_path, "demo", NOW)
+    assert alone.ingest((month, month)).failures == []
+    for name in DATASETS:
+        wanted = demo.open().lake.read(name, (month, month))
+        pd.testing.assert_frame_equal(alone.open().lake.read(name, (month, month)), wanted)
+    assert len(alone.open().lake.read("prices")) > 5
+    assert set(alone.open().lake.read("prices")["obs_date"].dt.strftime("%Y-%m")) == {month}
+
+
+def test_a_later_clock_adds_what_became_known_and_changes_nothing(demo: Place, tmp_path: Path) -> None:
+    place = copy(demo, tmp_path)
+    before = place.stored()
+    later = place.at("2026-01-15T20:00:00Z")
+    release = later.run(MONTHS)
+    parquet = {name: about for name, about in before.items() if name.endswith(".parquet")}
+    assert parquet.items() <= later.stored().items()
+
+    difference = release.manifest["difference"]
+    # By grain: one decision time later, every daily mart has one row more, and every signal.
+    n_signals = later.query("select count(distinct signal_id) as n from signals.signals")["n"][0]
+    added = {name: (about["added"], about["removed"], about["changed"]) for name, about in difference.items()}
+    assert added["marts.tightness_daily"] == (1, 0, 0)
+    assert added["marts.curve_daily"] == (1, 0, 0)
+    assert added["marts.inventory_daily"] == (1, 0, 0)
+    assert added["signals.signals"] == (n_signals, 0, 0)
+    days = later.query("select max(as_of_date) as day from marts.tightness_daily")["day"][0]
+    assert days == pd.Timestamp("2026-01-15")
+
+    lake = later.open().lake
+    for name in DATASETS:
+        rows = lake.read(name)
+        news = rows[rows["ingest_ts"] > pd.Timestamp(NOW)]
+        assert (news["knowledge_ts"] > pd.Timestamp(NOW)).all(), f"{name}: what is new was not known before"
+
+
+def test_an_hour_later_nothing_is_different(demo: Place, tmp_path: Path) -> None:
+    """Between two decision times the clock alone adds nothing, whether the build is kept or made."""
+    place = copy(demo, tmp_path).at("2026-01-14T20:30:00Z")
+    place.forget_build()
+    assert place.build().failed == []
+    assert hashes(place.publish().manifest) == hashes(demo.publish().manifest)
+
+
+# --- revisions
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A month of a user's prices and stocks, published."""
+    place = Place(tmp_path_factory.mktemp("users"), "drop", "2026-01-20T20:00:00Z")
+    days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
+    place.drop(
+        "prices/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
+    )
+    place.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
+    place.run(("2026-01", "2026-01"))
+    return place
+
+
+@pytest.fixture
+def own(users: Place, tmp_path: Path) -> Place:
+    return copy(users, tmp_path)
+
+
+LOG = """
+    select as_of_date, revision_no, revision_reason, value, params_hash, run_id, computed_ts
+    from signals.signals where signal_id = 'AL.INVENTORY.STOCK_DAYS' order by as_of_date, revision_no
+"""
+
+
+def test_a_revision_is_added_to_the_log_with_its_reason_and_leaves_the_earlier_row(own: Place) -> None:
+    first = own.query(LOG)
+    assert set(first["revision_no"]) == {1}
+    revised = "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-13,2026-01-14T09:00:00Z,450000\n"
+    own.drop(
+        "stocks/own.csv", (own.root / "drop" / "stocks" / "own.csv").read_text().replace("AL,2026-01-13,500000.0\n", "")
+    )
+    own.drop("stocks/revised.csv", revised)
+    later = own.at("2026-01-20T21:00:00Z")
+    release = later.run(("2026-01", "2026-01"))
+
+    log = later.query(LOG)
+    pd.testing.assert_frame_equal(log[log["revision_no"] == 1].reset_index(drop=True), first)
+    second = log[log["revision_no"] > 1]
+    assert second[["revision_no", "revision_reason"]].drop_duplicates().to_numpy().tolist() == [[2, "an input changed"]]
+    # Known at 09:00 on the 14th, it is the latest stock of that day only.
+    assert second["as_of_date"].dt.strftime("%Y-%m-%d").tolist() == ["2026-01-14"]
+    assert second["value"].tolist() == pytest.approx([450_000 / (73_000_000 / 365)])
+    about = release.manifest["difference"]["signals.signals"]
+    assert (about["removed"], about["changed"]) == (0, 0)
+
+
+def test_a_parameter_that_changed_is_the_reason(own: Place) -> None:
+    own.set_parameters(consumption_t_per_year=36_500_000)
+    own.run(("2026-01", "2026-01"))
+    log = own.query(LOG)
+    second = log[log["revision_no"] == 2]
+    assert set(second["revision_reason"]) == {"a parameter changed"}
+    known = log[(log["revision_no"] == 1) & log["value"].notna()]
+    assert second.dropna(subset="value")["value"].tolist() == pytest.approx((known["value"] * 2).tolist())
+
+
+# --- what must not be published
+
+
+def test_a_failing_test_on_the_marts_withholds_the_publication(own: Place) -> None:
+    released = own.published()
+    # A row that stands twice in the log, as a bug or a hand on the warehouse would leave it.
+    with duckdb.connect(str(own.open().warehouse)) as connection:
+        connection.execute("insert into signals.signals select * from signals.signals order by as_of_ts limit 1")
+    stocks = own.root / "drop" / "stocks" / "own.csv"
+    stocks.write_text(stocks.read_text() + "AL,2026-01-21,400000\n")
+
+    done = own.at("2026-01-22T20:00:00Z").tightness("run", "--from", "2026-01")
+    assert done.returncode == 1, done.stderr
+    assert "unique_key_signals" in done.stderr
+    assert "nothing is published, the last release stays" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert own.published() == released
+    assert 400_000 not in own.query("select total_t from marts.inventory_daily")["total_t"].tolist()
+
+
+def test_a_stale_dbt_manifest_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "dbt"
+    (project / "models").mkdir(parents=True)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copyfile(PROJECT / "dbt" / name, project / name)
+    shutil.copytree(PROJECT / "dbt" / "macros", project / "macros")
+    (project / "tests").mkdir()
+    model = project / "models" / "one.sql"
+    model.write_text("select 1 as x")
+    monkeypatch.setattr(dbt, "DBT_PROJECT", project)
+    monkeypatch.setattr(dbt, "MANIFEST", project / "target" / "manifest.json")
+
+    def code() -> str:
+        return str(dbt.manifest()["nodes"]["model.metal_tightness.one"]["raw_code"])
+
+    assert code() == "select 1 as x"
+    was = dbt.project_fingerprint()
+    written = dbt.MANIFEST.stat().st_mtime_ns
+    assert code() == "select 1 as x"
+    assert dbt.MANIFEST.stat().st_mtime_ns == written, "nothing changed, nothing is parsed"
+
+    model.write_text("select 2 as x")
+    after = dbt.MANIFEST.stat().st_mtime + 1
+    os.utime(model, (after, after))
+    assert code() == "select 2 as x"
+    assert dbt.project_fingerprint() != was

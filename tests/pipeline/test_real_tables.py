@@ -1,4 +1,4 @@
-"""Seventeen years of real tables through the drop folder: what history knows must show, and known defects do no harm."""
+"""Seventeen years of real tables through the drop folder: what history knows must show, defects do no harm."""
 
 from __future__ import annotations
 

@@ -110,9 +110,9 @@ def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
 
 
 def _first_failure(file: str, frame: pd.DataFrame, cases: pd.DataFrame) -> str:
-    # A rule about the whole table names no row; a cell that is no number names the value.
+    # A rule about a whole row names its line, one about a cell the column and its value as well.
     case = cases.iloc[0]
     where = "" if pd.isna(case["index"]) else f" line {int(case['index']) + 2}"
-    column = case["column"] if case["column"] in frame.columns else ""
+    column = case["column"] if case["schema_context"] == "Column" else ""
     value = f" {frame[column].iloc[int(case['index'])]!r}" if column and where else ""
     return f"{file}{where}: {column}{value} breaks the rule: {case['check']}".replace(":  ", ": ")

@@ -110,7 +110,11 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         description=f"{spec.title}. {(spec.model.__doc__ or '').strip()}",
         metadata={"dagster/column_schema": _table_schema(feed), "key": ", ".join(spec.key)},
         check_specs=[
-            dg.AssetCheckSpec("rows_valid", asset=key, description="No row broke a rule of the schema."),
+            dg.AssetCheckSpec(
+                "rows_valid",
+                asset=key,
+                description="No row of the payloads that these months rest on broke a rule of the schema.",
+            ),
             dg.AssetCheckSpec("months_complete", asset=key, description="Every payload of these months could be read."),
         ],
     )
@@ -159,12 +163,12 @@ def _table_schema(feed: Feed) -> dg.TableSchema:
 def _metadata(report: IngestReport, rows: int) -> dict[str, dg.MetadataValue[Any] | int]:
     return {
         "dagster/row_count": rows,
-        "rows read": report.rows_read,
-        "new observations": report.new,
-        "revised observations": report.revised,
+        "rows read in this run": report.rows_read,
+        "new observations in this run": report.new,
+        "revised observations in this run": report.revised,
         "rows in quarantine": len(report.rejected),
         "months unchanged": report.months_unchanged,
-        "files written": sum(1 for part in report.written if part.path),
+        "files written in this run": sum(1 for part in report.written if part.path),
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
 from pipelines.assets.lake import lake_key
 from pipelines.assets.reference import OWNER, reference_key
@@ -14,6 +14,13 @@ from pipelines.warehouse import dbt, unchanged
 from pipelines.workspace import Workspace, calendar_end, code_version
 
 POOL = "duckdb_writer"
+
+
+GENERIC_TESTS = {
+    "unique_key": "The key identifies one row.",
+    "known_by": "Nothing in a row was known after its decision time.",
+    "holds": "Every value keeps to the rules of its schema.",
+}
 
 
 class Translator(DagsterDbtTranslator):
@@ -31,13 +38,23 @@ class Translator(DagsterDbtTranslator):
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         return [OWNER]
 
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        properties = manifest["nodes"][unique_id]
+        generic = (properties.get("test_metadata") or {}).get("name", "")
+        said = GENERIC_TESTS.get(generic) or _comment(properties)
+        return spec._replace(description=said) if spec else None
+
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        comment = "\n".join(
-            line.removeprefix("--").strip()
-            for line in str(dbt_resource_props.get("raw_code", "")).splitlines()
-            if line.startswith("--")
-        )
-        return str(dbt_resource_props.get("description") or comment or dbt_resource_props["name"])
+        return str(dbt_resource_props.get("description") or _comment(dbt_resource_props) or dbt_resource_props["name"])
+
+
+def _comment(dbt_resource_props: Mapping[str, Any]) -> str:
+    """What the comment at the head of a model or test says."""
+    lines = str(dbt_resource_props.get("raw_code", "")).splitlines()
+    return " ".join(line.removeprefix("--").strip() for line in lines if line.startswith("--"))
 
 
 def model_assets() -> dg.AssetsDefinition:
@@ -55,7 +72,9 @@ def model_assets() -> dg.AssetsDefinition:
         open_workspace = workspace.open()
         every = {spec.key for spec in models.specs}
         chosen = context.selected_asset_keys
-        select = [] if chosen == every else ["--select", *sorted(key.path[-1] for key in chosen)]
+        tests = {key.name for key in context.selected_asset_check_keys}
+        names = {key.path[-1] for key in chosen} or tests  # a check may be executed without its asset
+        select = [] if chosen == every else ["--select", *sorted(names)]
         with open_workspace.writing():
             result = build(open_workspace, context.run_id, select)
             rows = row_counts(open_workspace)
@@ -126,7 +145,7 @@ def _results(
                     check_name=key.name,
                     passed=node.status == "pass",
                     severity=dg.AssetCheckSeverity[severity],
-                    metadata={"failing rows": node.failures, "message": node.message},
+                    metadata={"failing rows": node.failures, **({"message": node.message} if node.message else {})},
                 )
         elif node.status == "success":
             properties = manifest["nodes"][node.unique_id]

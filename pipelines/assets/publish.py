@@ -37,7 +37,9 @@ def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
             "unchanged": done.unchanged,
             "profile": open_workspace.settings.profile,
             "synthetic": open_workspace.settings.synthetic,
-            "difference": dg.MetadataValue.json(done.manifest.get("difference") or {}),
+            "knowledge to": str(done.manifest["knowledge_ts_max"]),
+            "rows": dg.MetadataValue.json({name: table["rows"] for name, table in done.manifest["tables"].items()}),
+            "difference": dg.MetadataValue.json(done.manifest["difference"] or "first release"),
         }
     )
 

@@ -137,7 +137,15 @@ def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, 
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
-    folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--quiet"]
+    folders = [
+        "--project-dir",
+        str(DBT_PROJECT),
+        "--profiles-dir",
+        str(DBT_PROJECT),
+        "--quiet",
+        "--log-level-file",
+        "none",
+    ]
     given = Manifest.from_dict(parsed) if parsed else None
     try:
         return dbtRunner(manifest=given).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])

@@ -1,1 +1,2 @@
+-- The stocks of the lake as known now: every vintage with the interval in which it was the latest.
 {{ vintages('stocks') }}

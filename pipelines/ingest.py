@@ -150,9 +150,10 @@ class Ingestion:
     ) -> None:
         quarantined: list[pd.DataFrame] = []
         believed: list[pd.DataFrame] = []
+        newest = {payload.request: payload.captured_at for payload, _ in sources}
         for rank, source in enumerate(feed.sources):
             for batch in _captures(sources, source, todo):
-                rows = self._read(feed, batch, todo, report, quarantined)
+                rows = self._read(feed, batch, newest, todo, report, quarantined)
                 believed.extend([rows.assign(rank=rank)] if len(rows) else [])
         combined = _first_believed(feed, believed)
         stated = self._read_dropped(feed, dropped, todo, report, quarantined)
@@ -219,6 +220,7 @@ class Ingestion:
         self,
         feed: Feed,
         batch: list[tuple[Payload, tuple[str, ...]]],
+        newest: dict[Request, datetime],
         todo: set[str],
         report: IngestReport,
         quarantined: list[pd.DataFrame],
@@ -232,7 +234,9 @@ class Ingestion:
             except NoData:
                 continue
             except SourceError as error:
-                report.failures.append(Failure(payload.request.source, payload.request.name, needed_by, str(error)))
+                # A bad answer that a later one has replaced is history.
+                if payload.captured_at == newest[payload.request]:
+                    report.failures.append(Failure(payload.request.source, payload.request.name, needed_by, str(error)))
                 continue
             quarantined.append(_unreadable(feed, payload, parsed.rejected))
             frame = parsed.frames.get(feed.name)

@@ -75,6 +75,12 @@ def model_assets() -> dg.AssetsDefinition:
         tests = {key.name for key in context.selected_asset_check_keys}
         names = {key.path[-1] for key in chosen} or tests  # a check may be executed without its asset
         select = [] if chosen == every else ["--select", *sorted(names)]
+        if not any((open_workspace.settings.data / "lake").rglob("month=*/*.parquet")):
+            raise dg.Failure(
+                f"no data at all: profile {open_workspace.settings.profile} has brought nothing into the lake, so there "
+                "is nothing to build or publish. Put files into the drop folder, or choose another TIGHTNESS_PROFILE",
+                allow_retries=False,
+            )
         with open_workspace.writing():
             result = build(open_workspace, context.run_id, select)
             rows = row_counts(open_workspace)

@@ -15,6 +15,7 @@ from schemas.signals import SIGNALS
 
 RELEASE = dg.AssetKey(["publish", "release"])
 MODELS = MARTS | SIGNALS
+SHOWN = 10  # failures that the message names
 
 
 @dg.asset(
@@ -77,9 +78,10 @@ def run_health(workspace: WorkspaceResource) -> dg.MaterializeResult:
     open_workspace = workspace.open()
     failures = list(dict.fromkeys(open_workspace.failures()))
     if failures:
+        named = [f"{f.source} {f.request} ({_span(f.months)}): {f.message}" for f in failures[:SHOWN]]
+        more = [f"and {len(failures) - SHOWN} more: see `tightness doctor`"] if len(failures) > SHOWN else []
         raise dg.Failure(
-            f"{len(failures)} source(s) or file(s) failed; everything else is published. "
-            + "; ".join(f"{f.source} {f.request} ({_span(f.months)}): {f.message}" for f in failures[:10]),
+            f"{len(failures)} source(s) or file(s) failed; everything else is published. " + "; ".join(named + more),
             allow_retries=False,
         )
     counts = open_workspace.quarantine.counts()

@@ -1,0 +1,173 @@
+"""The graph that users see: its assets by group, what they hang on, how they are partitioned, and what checks them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+from pipelines.datasets import FEEDS
+from pipelines.definitions import build_defs
+from pipelines.settings import load_settings
+from pipelines.sources import SOURCES
+from schemas.base import Bitemporal
+from schemas.marts import MARTS
+from schemas.reference import REFERENCE
+from schemas.signals import SIGNALS
+
+GROUPS = {"raw", "lake", "staging", "intermediate", "marts", "signals", "publish"}
+RELEASE, HEALTH = dg.AssetKey(["publish", "release"]), dg.AssetKey(["publish", "run_health"])
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    return build_defs(load_settings(profile="demo", now="2026-01-14T20:00:00Z"))
+
+
+@pytest.fixture(scope="module")
+def graph(defs: dg.Definitions) -> AssetGraph:
+    return defs.resolve_asset_graph()
+
+
+def names(keys: Iterable[dg.AssetKey]) -> set[str]:
+    return {key.to_user_string() for key in keys}
+
+
+def groups(graph: AssetGraph) -> dict[str, set[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for key in graph.get_all_asset_keys():
+        found[graph.get(key).group_name or ""].add(key.to_user_string())
+    return dict(found)
+
+
+def test_the_groups_hold_what_the_registries_name(graph: AssetGraph) -> None:
+    found = groups(graph)
+    assert found.keys() == GROUPS
+    reference = {f"reference/{name}" for name in [*REFERENCE, "trading_calendar"]}
+    assert found["raw"] == {f"raw/{name}" for name in [*SOURCES, "drop"]} | reference
+    assert found["lake"] == {f"lake/{name}" for name in FEEDS}
+    assert found["marts"] == {f"marts/{name}" for name in MARTS}
+    assert found["signals"] == {f"signals/{name}" for name in SIGNALS}
+    assert {RELEASE.to_user_string(), HEALTH.to_user_string()} <= found["publish"]
+    assert all(name.startswith("staging/stg_") for name in found["staging"])
+    assert all(name.startswith("intermediate/int_") for name in found["intermediate"])
+
+
+def test_a_dataset_hangs_on_its_sources_and_the_drop_folder(graph: AssetGraph) -> None:
+    parents = {
+        key.path[-1]: names(graph.get(key).parent_keys) for key in graph.get_all_asset_keys() if key.path[0] == "lake"
+    }
+    assert parents["rates"] == {"raw/nyfed", "raw/fred", "raw/drop"}
+    assert parents["off_warrant"] == {"raw/drop"}
+    assert parents["benchmark_prices"] == {"raw/worldbank"}
+    for name, feed in FEEDS.items():
+        wanted = {f"raw/{source}" for source in feed.sources} | ({"raw/drop"} if feed.droppable else set())
+        assert parents[name] == wanted
+
+
+def test_the_way_is_straight(graph: AssetGraph) -> None:
+    """From raw to publish and never back; staging is the only way out of the lake, and every mart is published."""
+    order = ["raw", "lake", "staging", "intermediate", "marts", "signals", "publish"]
+    for key in graph.get_all_asset_keys():
+        group = graph.get(key).group_name
+        for parent in graph.get(key).parent_keys:
+            before = graph.get(parent).group_name
+            if before == "lake":
+                assert group == "staging", f"{key} reads the lake beside its staging model"
+            # Indicators go to and fro between intermediate models and marts; nothing else turns back.
+            if {group, before} != {"intermediate", "marts"}:
+                assert order.index(str(before)) <= order.index(str(group)), f"{key} hangs on {parent}"
+    assert names(graph.get(RELEASE).parent_keys) == groups(graph)["marts"] | groups(graph)["signals"]
+    assert RELEASE in graph.get(HEALTH).parent_keys
+
+
+def test_extraction_shares_one_partitions_definition_and_runs_a_range_at_once(graph: AssetGraph) -> None:
+    extraction = [key for key in graph.get_all_asset_keys() if key.path[0] in ("raw", "lake")]
+    shared = {graph.get(key).partitions_def for key in extraction if graph.get(key).partitions_def}
+    [months] = shared
+    assert isinstance(months, dg.MonthlyPartitionsDefinition)
+    keys = months.get_partition_keys()
+    assert (keys[0], keys[-1], len(keys)) == ("2008-01", "2026-01", 18 * 12 + 1)
+    for key in extraction:
+        if graph.get(key).partitions_def:
+            assert graph.get(key).backfill_policy == dg.BackfillPolicy.single_run(), key
+    assert {graph.get(key).partitions_def for key in graph.get_all_asset_keys() if key not in extraction} == {None}
+    assert all(graph.get(dg.AssetKey(["lake", name])).partitions_def for name in FEEDS)
+    assert all(graph.get(dg.AssetKey(["raw", name])).partitions_def for name in SOURCES)
+
+
+def test_what_comes_in_and_what_goes_out_is_checked(graph: AssetGraph) -> None:
+    checks = defaultdict(set)
+    for check in graph.asset_check_keys:
+        checks[check.asset_key.to_user_string()].add(check.name)
+    for name in SOURCES:
+        assert checks[f"raw/{name}"] == {"answered"}
+    assert "usable" in checks["raw/drop"]
+    for name in FEEDS:
+        assert checks[f"lake/{name}"] >= {"rows_valid", "months_complete"}
+    for key in groups(graph)["marts"] | groups(graph)["signals"]:
+        assert any(name.startswith("unique_key") for name in checks[key]), f"{key}: nothing holds its key"
+    assert not any("unit_test" in name for found in checks.values() for name in found)
+
+
+def test_every_asset_says_what_it_is_and_whose(graph: AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        about = graph.get(key)
+        assert about.description, key
+        assert about.owners, key
+        assert about.kinds, key
+
+
+def test_lake_assets_carry_their_columns_and_units(graph: AssetGraph) -> None:
+    for name, feed in FEEDS.items():
+        schema = graph.get(dg.AssetKey(["lake", name])).metadata["dagster/column_schema"]
+        columns = [column.name for column in schema.columns]
+        own = list(feed.spec.model.to_schema().columns)
+        assert columns[: len(own)] == own
+        assert set(columns[len(own) :]) <= set(Bitemporal.to_schema().columns)
+    prices = graph.get(dg.AssetKey(["lake", "prices"])).metadata["dagster/column_schema"]
+    [cash] = [column for column in prices.columns if column.name == "cash_usd_t"]
+    assert cash.description == "Cash settlement price [USD/t]"
+
+
+def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:
+    """Whatever opens the warehouse for writing shares one pool."""
+    pools = {
+        key.to_user_string(): definition.op.pool
+        for definition in defs.assets or []
+        if isinstance(definition, dg.AssetsDefinition) and definition.op.pool
+        for key in definition.keys
+    }
+    written = {key for group in ("staging", "intermediate", "marts", "signals") for key in groups(graph)[group]}
+    assert pools == dict.fromkeys({*written, "publish/release"}, "duckdb_writer")
+
+
+def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: AssetGraph) -> None:
+    for name in ("full_run", "daily_refresh"):
+        job = defs.resolve_job_def(name)
+        assert job.asset_layer.selected_asset_keys == graph.get_all_asset_keys()
+        assert job.executor_def.name == "in_process"
+
+
+def test_nothing_is_read_when_the_definitions_are_imported(tmp_path: Path) -> None:
+    """An environment that no run would take harms an import as little as it harms --help."""
+    odd = {"TIGHTNESS_PROFILE": "nonsense", "TIGHTNESS_NOW": "never", "TIGHTNESS_REFERENCE_DIR": "/nowhere"}
+    code = (
+        "import pipelines.definitions, pipelines.cli, pipelines.sources, pipelines.transports.http; print('imported')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | odd | {"DAGSTER_HOME": str(tmp_path / "none")},
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (0, "imported\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,195 @@
+"""Seventeen years of real tables through the drop folder: the days are complete, the known defects of the sources are
+handled as they must be, and the marts show what everybody knows of those years."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import holidays
+import pandas as pd
+import pytest
+from support import Place
+
+NOW = "2025-06-30T22:00:00Z"
+pytestmark = pytest.mark.slow
+
+
+def stocks_with_cancelled(tables: Path) -> pd.DataFrame:
+    """Cancelled warrants, known by month only, stand on the month's last row if it has that very total."""
+    stocks = pd.read_csv(tables / "lme_stocks_daily.csv")
+    cancelled = pd.read_csv(tables / "lme_cancelled_monthend.csv")
+    last = stocks.dropna(subset="total_t").groupby(stocks["obs_date"].str[:7])["obs_date"].last().rename("obs_date")
+    ends = cancelled.merge(last, left_on="month", right_index=True)
+    return stocks.merge(ends[["obs_date", "total_t", "cancelled_t"]], how="left", on=["obs_date", "total_t"])
+
+
+@pytest.fixture(scope="module")
+def place(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("real"), "drop", NOW)
+    place.set_max_age(cancelled_ratio=45)
+    place.drop("prices/lme.csv", real / "tables" / "lme_prices_daily.csv")
+    stocks = stocks_with_cancelled(real / "tables")
+    assert stocks["cancelled_t"].count() > 100, "the month-ends must match to say anything"
+    place.drop("stocks/lme.csv", stocks)
+    place.drop("rates/sofr.csv", real / "tables" / "sofr_daily.csv")
+    ingested = place.ingest()
+    assert ingested.failures == []
+    assert place.build().failed == []
+    place.publish()
+    return place
+
+
+@pytest.fixture(scope="module")
+def daily(place: Place) -> pd.DataFrame:
+    return place.query("select * from marts.tightness_daily order by as_of_date").set_index("as_of_date")
+
+
+def one(place: Place, table: str, day: str, column: str = "obs_date") -> pd.Series:
+    rows = place.query(f"select * from marts.{table} where {column} = ?", day)
+    assert len(rows) == 1, f"{table} has {len(rows)} rows for {day}"
+    return rows.iloc[0]
+
+
+# --- complete
+
+
+def test_every_london_business_day_has_one_row(daily: pd.DataFrame) -> None:
+    closed = holidays.country_holidays("GB", subdiv="ENG", years=range(2008, 2026))
+    days = [day for day in pd.bdate_range("2008-01-02", "2025-06-30") if day.date() not in closed]
+    assert daily.index.tolist() == days
+    assert daily.index[-1].date() == date(2025, 6, 30), "18:00 in London has passed at the clock's 22:00Z"
+
+
+def test_every_row_of_the_tables_is_stored_or_put_aside(place: Place, real: Path) -> None:
+    lake = place.open().lake
+    prices = pd.read_csv(real / "tables" / "lme_prices_daily.csv")
+    stored = lake.read("prices").assign(obs_date=lambda rows: rows["obs_date"].dt.strftime("%Y-%m-%d"))
+    pd.testing.assert_frame_equal(stored[list(prices)], prices, check_dtype=False)
+    stocks = pd.read_csv(real / "tables" / "lme_stocks_daily.csv")
+    aside = place.open().quarantine.read("stocks")
+    assert len(lake.read("stocks")) == stocks["total_t"].count()
+    assert len(aside) == stocks["total_t"].isna().sum() == 2
+    assert aside["reason"].str.contains("total_t=null breaks not null").all()
+    assert place.open().quarantine.counts() == {"stocks": 2}
+
+
+# --- known defects
+
+
+def test_a_blank_three_month_price_is_never_filled(place: Place, daily: pd.DataFrame, real: Path) -> None:
+    """Blank from 2008-02-20 to 2008-06-16: cash is there, spread and carry are not."""
+    prices = place.query("select * from marts.price_daily where obs_date between '2008-02-20' and '2008-06-16'")
+    given = pd.read_csv(real / "tables" / "lme_prices_daily.csv").query("'2008-02-20' <= obs_date <= '2008-06-16'")
+    assert prices["cash_usd_t"].tolist() == given["cash_usd_t"].tolist()
+    assert prices["cash_usd_t"].notna().all()
+    assert prices[["m3_usd_t", "cash_3m_spread_usd_t"]].isna().all().all()
+    assert not prices["backwardation_sustained"].any()
+    blank = daily.loc["2008-02-20":"2008-06-16"]
+    assert blank["cash_usd_t"].notna().all()
+    assert blank[["m3_usd_t", "cash_3m_spread_usd_t", "basis_ann", "carry_tightness"]].isna().all().all()
+    assert daily.loc["2008-02-19", "m3_usd_t"] == 2846.5
+    assert pd.notna(daily.loc["2008-06-17", "m3_usd_t"])
+
+
+def test_a_typo_of_the_source_stays_visible(place: Place, daily: pd.DataFrame) -> None:
+    """Cash 2,631 against three months 2,339 (2008-01-30): nobody corrects the publisher, everybody can see it."""
+    row = one(place, "price_daily", "2008-01-30")
+    assert (row["cash_usd_t"], row["m3_usd_t"], row["cash_3m_spread_usd_t"]) == (2631, 2339, 292)
+    spreads = daily.loc["2008-01-02":"2008-02-19", "cash_3m_spread_usd_t"]
+    assert spreads.idxmax() == pd.Timestamp("2008-01-30")
+    assert spreads.drop(pd.Timestamp("2008-01-30")).max() < 30
+
+
+def test_a_saturday_of_the_source_is_a_price_but_no_decision_day(place: Place, daily: pd.DataFrame) -> None:
+    assert one(place, "price_daily", "2008-11-08")["cash_usd_t"] == 1956
+    assert pd.Timestamp("2008-11-08") not in daily.index
+    assert daily.loc["2008-11-10", "price_obs_date"] == pd.Timestamp("2008-11-10")
+
+
+def test_a_day_on_which_london_is_closed_but_the_exchange_quotes(place: Place, daily: pd.DataFrame) -> None:
+    """The Queen's funeral, 2022-09-19: the price is there for the next decision time."""
+    assert one(place, "price_daily", "2022-09-19")["cash_usd_t"] > 2000
+    assert pd.Timestamp("2022-09-19") not in daily.index
+
+
+def test_a_blank_stock_carries_the_one_before_with_its_date(daily: pd.DataFrame) -> None:
+    """Blank on 2011-10-13 and 2017-05-25; a stock is known the morning after its day."""
+    for day, after in [("2011-10-13", "2011-10-14"), ("2017-05-25", "2017-05-26")]:
+        row, before = daily.loc[after], daily.loc[day]
+        assert row["stock_obs_date"] == before["stock_obs_date"] < pd.Timestamp(day)
+        assert row["total_t"] == before["total_t"] > 0
+    assert pd.isna(daily.loc["2011-10-13", "m3_usd_t"])
+    assert daily.loc["2011-10-13", "cash_usd_t"] == 2178
+
+
+def test_real_jumps_pass(place: Place, daily: pd.DataFrame) -> None:
+    """Stock +88 % in a day (2024-05-10), cash -12 % in a day (2022-03-08)."""
+    stock = daily.loc["2024-05-13", ["stock_obs_date", "total_t", "stock_days"]]
+    assert stock["stock_obs_date"] == pd.Timestamp("2024-05-10")
+    assert stock["total_t"] / daily.loc["2024-05-10", "total_t"] == pytest.approx(903_850 / 479_850)
+    assert stock["stock_days"] == pytest.approx(903_850 / (73_000_000 / 365))
+    assert one(place, "price_daily", "2022-03-08")["cash_usd_t"] / one(place, "price_daily", "2022-03-07")[
+        "cash_usd_t"
+    ] == pytest.approx(3500.5 / 3984.5)
+
+
+# --- what everybody knows
+
+
+def test_the_queues_of_2014_and_2015(daily: pd.DataFrame) -> None:
+    """More than half of the registered metal was booked to leave."""
+    ratios = daily.loc["2014-09-01":"2015-02-27", "cancelled_ratio"]
+    assert ratios.notna().all(), "a month-end is carried to the next one"
+    assert ratios.min() > 0.5
+    # At the end of August 2014, a Friday, known on the Monday: 2,522,675 t of 4,803,425 t.
+    assert pd.isna(daily.loc["2014-08-29", "cancelled_ratio"])
+    assert daily.loc["2014-09-01", "cancelled_ratio"] == pytest.approx(2_522_675 / 4_803_425)
+    # At the end of September 2,590,825 t of 4,620,175 t.
+    assert daily.loc["2014-10-01", "cancelled_ratio"] == pytest.approx(2_590_825 / 4_620_175)
+    assert daily.loc["2019", "cancelled_ratio"].median() < daily.loc["2014-08":"2015-06", "cancelled_ratio"].median()
+
+
+def test_the_stock_that_ran_down_through_2021(daily: pd.DataFrame) -> None:
+    days = daily.loc["2021-04":"2022-06", "stock_days"].resample("QE").mean()
+    assert days.is_monotonic_decreasing
+    assert days.iloc[-1] < days.iloc[0] / 2
+
+
+def test_the_price_spike_of_march_2022(place: Place, daily: pd.DataFrame) -> None:
+    highest = place.query("select obs_date, m3_usd_t from marts.price_daily order by m3_usd_t desc nulls last limit 1")
+    assert highest["obs_date"][0] == pd.Timestamp("2022-03-07")
+    assert highest["m3_usd_t"][0] == 3968
+    spike = daily.loc["2022-02-10":"2022-03-07"]
+    assert (spike["cash_3m_spread_usd_t"] > 0).mean() > 0.9, "the market was in backwardation"
+    assert spike["carry_tightness"].min() > daily.loc["2020-04":"2020-12", "carry_tightness"].max()
+    assert spike["score_carry_tightness"].median() > 0.95
+    assert set(spike["regime"]) <= {"TIGHT", "SQUEEZE"}
+    assert one(place, "price_daily", "2022-03-07")["level_state_5of5"] == "ABOVE"
+
+
+def test_the_contango_of_2020_is_loose(daily: pd.DataFrame) -> None:
+    covid = daily.loc["2020-05"]
+    assert (covid["cash_3m_spread_usd_t"] < 0).all()
+    assert covid["score_carry_tightness"].median() < 0.1
+
+
+def test_the_index_waits_for_what_it_needs(daily: pd.DataFrame) -> None:
+    """SOFR begins in April 2018; a carry needs it, and a score a year of carries. Weights renormalise, below 0.60 there
+    is no index. Without exports CURVE and INVENTORY make 0.80."""
+    assert daily.loc[:"2018-04-03", "carry_tightness"].isna().all()
+    carried = daily["carry_tightness"].dropna()
+    first = daily["tightness_index"].first_valid_index()
+    assert first == carried.index[251], "the 252nd carry"
+    assert daily.loc[:first, "tightness_index"].iloc[:-1].isna().all()
+    later = daily.loc[first:]
+    assert set(later["coverage"]) == {0.8}
+    assert later["tightness_index"].between(0, 100).all()
+    assert set(daily.loc["2018-06":"2019-01", "coverage"]) == {0.4}, "inventory alone is not enough"
+    assert daily["exports_yoy_3m"].isna().all()
+
+
+def test_a_missing_input_is_missing_and_never_zero(daily: pd.DataFrame) -> None:
+    assert daily["visible_t"].isna().all()
+    assert daily.loc[:"2014-07-30", "cancelled_ratio"].isna().all()
+    assert (daily["total_t"].dropna() > 0).all()

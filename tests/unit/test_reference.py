@@ -1,0 +1,165 @@
+"""Reference tables: the committed ones hold, and whatever is wrong with a user's is said with file, line and rule."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipelines.datasets import FEEDS
+from pipelines.reference import ReferenceError, load_reference
+from pipelines.settings import PROJECT
+from schemas.reference import REFERENCE
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(PROJECT / "data" / "reference", tmp_path / "reference"))
+
+
+def edit(folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    path = folder / f"{table}.csv"
+    change(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(path, index=False)
+
+
+def with_cell(column: str, value: str, row: int = 0) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def change(rows: pd.DataFrame) -> pd.DataFrame:
+        rows.loc[row, column] = value
+        return rows
+
+    return change
+
+
+def test_the_committed_tables_hold() -> None:
+    reference = load_reference(PROJECT / "data" / "reference")
+    assert set(reference.tables) == set(REFERENCE)
+    for name, table in reference.tables.items():
+        assert len(table), name
+        assert set(table["status"]) <= {"FACT", "ASSUMPTION"}, name
+
+
+def test_the_committed_defaults_are_those_of_the_contract() -> None:
+    """CONTRACT section 5 and DOMAIN sections 3 and 4, by value."""
+    parameters = load_reference(PROJECT / "data" / "reference")["parameters"].set_index("name")["value"]
+    wanted = {
+        "stock_chg_obs": 20, "rank_window": 1260, "rank_min_periods": 252, "rank_min_periods_monthly": 24,
+        "min_coverage": 0.60, "enter_tight": 70, "exit_tight": 60, "enter_squeeze": 85, "exit_squeeze": 75,
+        "enter_loose": 30, "exit_loose": 40, "regime_confirm": 2, "regime_max_gap": 5, "level_up": 3200,
+        "level_down": 3000, "level_k": 5, "level_m": 5, "level_alt_k": 3, "level_alt_m": 5, "bw_k": 3, "bw_m": 5,
+        "yoy_max_staleness_days": 7, "day_count": 360, "mwh_per_t": 14.1,
+    }  # fmt: skip
+    assert {name: parameters[name] for name in wanted} == wanted
+    components = load_reference(PROJECT / "data" / "reference")["index_components"].query("metal == 'AL'")
+    families = components.groupby("family").agg(weight=("weight", "first"), n=("indicator", "count"))
+    assert families.to_dict("index") == {
+        "CURVE": {"weight": 0.4, "n": 1},
+        "INVENTORY": {"weight": 0.4, "n": 3},
+        "FLOW": {"weight": 0.2, "n": 1},
+    }
+
+
+def test_every_dataset_has_a_release_rule() -> None:
+    rules = load_reference(PROJECT / "data" / "reference")["release_calendar"]
+    general = set(rules.loc[rules["data_source"] == "*", "dataset"])
+    assert general == set(FEEDS)
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "said"),
+    [
+        (
+            "parameters",
+            lambda rows: rows[rows["name"] != "rank_window"],
+            "parameters.csv: rank_window (observations) has no row for AL, and none for *: add one",
+        ),
+        (
+            "parameters",
+            lambda rows: rows.assign(unit=rows["unit"].where(rows["name"] != "rent_usd_t_day", "EUR/t/day")),
+            r"parameters.csv line 3: rent_usd_t_day is in 'EUR/t/day', the formulas take 'USD/t/day'",
+        ),
+        (
+            "parameters",
+            lambda rows: rows.assign(name=rows["name"].replace("level_up", "levle_up")),
+            "parameters.csv: level_up (USD/t) has no row for AL",
+        ),
+        (
+            "parameters",
+            lambda rows: pd.concat([rows, rows.tail(1).assign(name="colour")]),
+            "'colour' is no parameter of any formula; check its spelling",
+        ),
+        ("parameters", with_cell("value", "many", 2), "parameters.csv line 4: value 'many' breaks the rule"),
+        (
+            "parameters",
+            lambda rows: pd.concat([rows, rows.head(1)]),
+            "parameters.csv line 2: breaks the rule: name, metal and valid_from stand twice",
+        ),
+        (
+            "index_components",
+            with_cell("weight", "0.5"),
+            "index_components.csv line 2: breaks the rule: the weights of a metal's families do not sum to 1",
+        ),
+        ("index_components", with_cell("sign", "0", 1), "index_components.csv line 3: sign '0' breaks the rule"),
+        ("metals", with_cell("status", "RUMOUR"), "metals.csv line 2: status 'RUMOUR' breaks the rule"),
+        ("metals", with_cell("valid_from", "soon"), "metals.csv line 2: valid_from 'soon' breaks the rule"),
+        ("metals", with_cell("lot_t", "-25"), "metals.csv line 2: lot_t '-25' breaks the rule"),
+        ("metals", lambda rows: rows.drop(columns="lot_t"), "metals.csv line 1: column lot_t is missing; expected "),
+        ("metals", lambda rows: rows.assign(colour="red"), "metals.csv line 1: column colour is unknown; expected "),
+        (
+            "release_calendar",
+            with_cell("local_time", "1 pm"),
+            "release_calendar.csv line 2: local_time '1 pm' breaks the rule",
+        ),
+        ("power_zones", with_cell("eic", "short"), "power_zones.csv line 2: eic 'short' breaks the rule"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_line_and_rule(
+    folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    edit(folder, table, change)
+    with pytest.raises(ReferenceError, match=re.escape(said)) as error:
+        load_reference(folder)
+    assert "\n" not in str(error.value)
+    assert str(folder) not in str(error.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"metal;n\xe4me\n", b'metal,name\n"AL,x\n'])
+def test_a_file_that_is_no_csv(folder: Path, body: bytes) -> None:
+    (folder / "metals.csv").write_bytes(body)
+    with pytest.raises(ReferenceError, match=r"^metals\.csv"):
+        load_reference(folder)
+
+
+def test_a_missing_file(folder: Path) -> None:
+    (folder / "metals.csv").unlink()
+    with pytest.raises(ReferenceError, match=r"metals\.csv is missing from the reference folder"):
+        load_reference(folder)
+
+
+def test_another_metal_is_rows(folder: Path) -> None:
+    """Its parameters may be those for all; what it lacks is asked for by name."""
+    edit(folder, "metals", lambda rows: pd.concat([rows, rows.assign(metal="CU", name="Copper", westmetall_code="Cu")]))
+    with pytest.raises(ReferenceError, match=r"parameters\.csv: rent_usd_t_day \(USD/t/day\) has no row for CU"):
+        load_reference(folder)
+    edit(
+        folder,
+        "parameters",
+        lambda rows: pd.concat(
+            [rows, rows[(rows["metal"] == "AL") & ~rows["name"].str.contains("mwh")].assign(metal="CU")]
+        ),
+    )
+    reference = load_reference(folder)
+    assert [metal.metal for metal in reference.scope().metals] == ["AL", "CU"]
+    assert [metal.westmetall_code for metal in reference.scope(("CU",)).metals] == ["Cu"]
+    with pytest.raises(ReferenceError, match=r"metal 'XX' is not in metals\.csv; known: AL, CU"):
+        reference.scope(("XX",))
+
+
+def test_the_hash_is_of_what_the_files_say(folder: Path) -> None:
+    before = load_reference(folder).sha256
+    assert load_reference(folder).sha256 == before
+    edit(folder, "parameters", with_cell("value", "365"))
+    assert load_reference(folder).sha256 != before

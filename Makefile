@@ -43,7 +43,7 @@ lint: setup
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt/models dbt/tests
 
 bench: setup
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m benchmarks
 
 docs: setup
 	$(BIN)/python -m schemas

@@ -78,7 +78,7 @@ def model_assets() -> dg.AssetsDefinition:
         if not any((open_workspace.settings.data / "lake").rglob("month=*/*.parquet")):
             raise dg.Failure(
                 f"no data at all: profile {open_workspace.settings.profile} has brought nothing into the lake, so "
-                "there is nothing to build or publish. Put files into the drop folder, or choose another TIGHTNESS_PROFILE",
+                "there is nothing to build or publish. Drop files, or choose another TIGHTNESS_PROFILE",
                 allow_retries=False,
             )
         with open_workspace.writing():

@@ -1,0 +1,224 @@
+"""`python -m benchmarks`: what a run costs, measured in one go on this machine, in temporary folders.
+
+Exit codes: 0 measured, 1 a measured program failed, a table is not equal to the limit's, or a second run on the same
+input published something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+
+from benchmarks.measure import BenchmarkError, Cost, median, run
+
+PROJECT = Path(__file__).resolve().parents[1]
+OURS = ("TIGHTNESS_", "DAGSTER_", "DBT_", "ENTSOE_")
+NOW, NEXT_DAY = "2026-11-20T20:00:00Z", "2026-11-23T20:00:00Z"  # a Friday, and the business day after it
+REFRESHED = ("2026-10", "2026-11")
+TIMES = 3
+IMPORTS = "import dagster, dagster_dbt"
+DEFINITIONS = (
+    "from pipelines.definitions import build_defs; from pipelines.settings import load_settings; "
+    "build_defs(load_settings()).get_repository_def()"
+)
+TIGHTNESS = "tightness_daily"
+# Cautious: a test that also reads a model that is not selected is left out.
+ONLY_TIGHTNESS = ["--select", f"+{TIGHTNESS}", "--indirect-selection", "cautious"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measured thing. `note` says what it is held against."""
+
+    what: str
+    cost: Cost
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The temporary folders of one benchmark: the runs have `data`, each build has one of its own beside it."""
+
+    root: Path
+    status: Status
+
+    def environment(self, data: Path, now: str = NOW) -> dict[str, str]:
+        """The demo market in `data`, with nothing of the caller's settings and nothing written into the project."""
+        return _inherited() | {
+            "TIGHTNESS_PROFILE": "demo",
+            "TIGHTNESS_NOW": now,
+            "TIGHTNESS_DATA_DIR": str(data),
+            "DAGSTER_HOME": str(self.root / "dagster"),
+            "DAGSTER_EVENT_BATCH_SIZE": "1000",
+            "DBT_TARGET_PATH": str(self.root / "dbt"),
+            "DBT_LOG_PATH": str(self.root / "dbt"),
+            "PYTHONPATH": str(PROJECT),
+            "NO_COLOR": "1",
+        }
+
+    @property
+    def data(self) -> Path:
+        """The data folder of the runs."""
+        return self.root / "data"
+
+    def python(self, doing: str, *args: str, data: Path | None = None, now: str = NOW) -> tuple[Cost, str]:
+        """Runs this Python in a process of its own, in the temporary folder: no .env of a developer is found there."""
+        self.status.update(doing)
+        return run([sys.executable, *args], self.environment(data or self.data, now), self.root)
+
+    def tightness_run(self, doing: str, *args: str, now: str = NOW) -> tuple[Cost, dict[str, Any]]:
+        """`tightness run`: its cost and the manifest that is published after it."""
+        cost, _ = self.python(doing, "-m", "pipelines.cli", "run", *args, now=now)
+        return cost, json.loads((self.data / "published" / "manifest.json").read_text())
+
+    def timed(self, doing: str, *args: str, data: Path | None = None) -> tuple[Cost, dict[str, Any]]:
+        """A program that prints what it spent inside: that, with the peak memory of its process, and all it printed."""
+        whole, said = self.python(doing, *args, data=data)
+        inside = json.loads(said.splitlines()[-1])
+        return replace(whole, wall_s=inside["wall_s"], cpu_s=inside["cpu_s"]), inside
+
+    def fresh(self, name: str) -> Path:
+        """A data folder without a warehouse, over the lake of the runs."""
+        folder = self.root / name
+        folder.mkdir()
+        (folder / "lake").symlink_to(self.data / "lake", target_is_directory=True)
+        return folder
+
+
+def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
+    """Every line in turn; what is wrong is added to `problems`. Raises `BenchmarkError`."""
+    # Set-up has parsed the models; where one is newer, that is not part of what is measured.
+    run([sys.executable, "-c", "from pipelines.warehouse.dbt import manifest; manifest()"], _inherited(), PROJECT)
+
+    full, first = bench.tightness_run("full run")
+    yield Line("full run, 2008 to now, fresh folders", full, _rows(first))
+
+    again, second = bench.tightness_run("the same again")
+    changed = _changed(first, second)
+    yield Line(
+        "the same again",
+        again,
+        f"{again.wall_s / full.wall_s:.2f} of the full run; "
+        + (f"CHANGED: {', '.join(changed)}" if changed else "no published row changed"),
+    )
+    if changed:
+        problems.append(f"a run on unchanged input published other rows in {', '.join(changed)}")
+
+    yield from _models(bench, problems)
+
+    months = ["--from", REFRESHED[0], "--to", REFRESHED[1]]
+    day, third = bench.tightness_run("one business day later", *months, now=NEXT_DAY)
+    yield Line(f"one business day later, {REFRESHED[0]} to {REFRESHED[1]}", day, _difference(third))
+
+    bare = median([bench.python(f"imports {n + 1} of {TIMES}", "-c", IMPORTS)[0] for n in range(TIMES)])
+    yield Line(f"{IMPORTS} (median of {TIMES})", bare)
+    loaded = median([bench.python(f"definitions {n + 1} of {TIMES}", "-c", DEFINITIONS)[0] for n in range(TIMES)])
+    yield Line(f"the definitions (median of {TIMES})", loaded, f"{loaded.wall_s / bare.wall_s:.2f} of the bare imports")
+
+
+def _models(bench: Bench, problems: list[str]) -> Iterator[Line]:
+    """dbt and the hand-written script over the same lake, alternating, so that a busy machine is busy for both."""
+    dbt, part, limit, nodes = [], [], [], [0, 0]
+    for n in range(TIMES):
+        turn = f"{n + 1} of {TIMES}"
+        every, one = bench.fresh(f"all{n}"), bench.fresh(f"one{n}")
+        cost, about = bench.timed(f"dbt, everything, {turn}", "-m", "benchmarks.models", data=every)
+        dbt.append(cost)
+        nodes[0] = about["nodes"]
+        cost, about = bench.timed(f"dbt, +{TIGHTNESS}, {turn}", "-m", "benchmarks.models", *ONLY_TIGHTNESS, data=one)
+        part.append(cost)
+        nodes[1] = about["nodes"]
+        tables = [str(bench.data / "lake"), str(every / "warehouse" / "reference"), NOW]
+        made = bench.root / f"limit{n}.duckdb"
+        cost, _ = bench.timed(f"limit.sql, {turn}", "-m", "benchmarks.limit", *tables, str(made))
+        limit.append(cost)
+
+    from benchmarks.limit import differences  # late: see measure.py
+
+    rows, found = differences(every / "warehouse" / "warehouse.duckdb", made)
+    problems += [f"{TIGHTNESS}: {problem}" for problem in found]
+    best = min(cost.wall_s for cost in limit)
+    for what, costs in [
+        (f"dbt, {nodes[0]} models and tests", dbt),
+        (f"dbt, {nodes[1]} of them: +{TIGHTNESS}", part),
+        (f"limit.sql: {TIGHTNESS} by hand", limit),
+    ]:
+        fastest = min(cost.wall_s for cost in costs)
+        note = f"best {fastest:.2f} s" + (f", {fastest / best:.1f} of the limit's best" if costs is not limit else "")
+        if costs is limit:
+            note += "; DIFFERS, see below" if found else f"; {rows} rows equal to dbt's"
+        yield Line(f"{what} (median of {TIMES})", median(costs), note)
+
+
+def _inherited() -> dict[str, str]:
+    """The caller's environment without his settings of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Published tables whose content is not the same in both manifests."""
+    old, new = (
+        {name: table["content_sha256"] for name, table in manifest["tables"].items()} for manifest in (before, after)
+    )
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def _rows(manifest: dict[str, Any]) -> str:
+    return f"{sum(table['rows'] for table in manifest['tables'].values())} rows in {len(manifest['tables'])} tables"
+
+
+def _difference(manifest: dict[str, Any]) -> str:
+    tables = (manifest["difference"] or {}).values()
+    return ", ".join(f"{sum(table[kind] for table in tables)} rows {kind}" for kind in ("added", "changed", "removed"))
+
+
+def _machine() -> str:
+    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}{load}"
+
+
+def main() -> int:
+    """Measures, prints, and says whether all is well."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    as_json = parser.parse_args().json
+    machine, lines, problems = _machine(), [], list[str]()
+    err = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="tightness-bench-") as root, err.status("") as status:
+        try:
+            for line in measure(Bench(Path(root).resolve(), status), problems):
+                lines.append(line)
+                err.print(f"{line.what}: {line.cost.wall_s:.1f} s", highlight=False, markup=False)
+        except BenchmarkError as error:
+            problems.append(str(error))
+    if as_json:
+        found = {"machine": machine, "now": NOW, "lines": [asdict(line) for line in lines], "problems": problems}
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    else:
+        table = Table(title=f"Demo market as of {NOW}. {machine}", title_justify="left")
+        for name in ("", "wall s", "CPU s", "peak MB"):
+            table.add_column(name, justify="right" if name else "left", no_wrap=bool(name))
+        table.add_column("")
+        for line in lines:
+            cost = line.cost
+            table.add_row(line.what, f"{cost.wall_s:.2f}", f"{cost.cpu_s:.2f}", f"{cost.peak_mb:.0f}", line.note)
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for problem in problems:
+        err.print(problem, style="red", markup=False, soft_wrap=True)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -93,7 +93,9 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
 
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
-    result = _invoke(["build", "--exclude-resource-type", "unit_test", *args], variables, manifest())
+    # What dbt writes of a build lies beside the warehouse: runs in different data folders do not meet.
+    target = ["--target-path", str(Path(variables["warehouse"]).with_name("dbt"))]
+    result = _invoke(["build", "--exclude-resource-type", "unit_test", *target, *args], variables, manifest())
     if result.exception is not None:
         raise DbtError(str(result.exception))
     return BuildResult(

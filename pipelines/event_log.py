@@ -8,6 +8,7 @@ writes each in transactions of its own (about 16 ms), which is longer than all t
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,18 +39,20 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
         return cls(base_dir=str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data=inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Stores asset events of one run; anything else goes the way of single events."""
-        run_ids = {event.run_id for event in events}
-        batchable = all(
-            event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS and event.get_dagster_event().asset_key
-            for event in events
-        )
-        if len(run_ids) != 1 or not batchable:
-            for event in events:
+        """Stores the asset events of each run together, and anything else among them one by one."""
+        together: dict[str, list[EventLogEntry]] = defaultdict(list)
+        for event in events:
+            dagster_event = event.dagster_event
+            if dagster_event and dagster_event.event_type in ASSET_EVENTS and dagster_event.asset_key:
+                together[event.run_id].append(event)
+            else:
                 self.store_event(event)
-            return
+        for run_id, own in together.items():
+            self._store_together(run_id, own)
+
+    def _store_together(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
         rows = [self._event_to_row(event) for event in events]
-        with self.run_connection(run_ids.pop()) as connection:
+        with self.run_connection(run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
         # The index shard serves queries across runs; tags and the latest event of an asset hang on its row ids.
         with self.index_connection() as connection:

@@ -129,10 +129,10 @@ class Ingestion:
         report = IngestReport()
         wanted = {str(month) for month in months}
         sources = self._source_payloads(feed, months, report)
-        todo, digests = self._changed_months(feed, wanted, sources, dropped)
-        report.months_unchanged = len(wanted) - len(todo)
-        if todo:
-            self._ingest(feed, sources, dropped, todo, wanted, digests, report)
+        pending, digests = self._changed_months(feed, wanted, sources, dropped)
+        report.months_unchanged = len(wanted) - len(pending)
+        if pending:
+            self._ingest(feed, sources, dropped, pending, wanted, digests, report)
         # What these months rest on may have been read in an earlier run: its rejected rows are still missing.
         newest = {payload.request: payload for payload, _ in sources}
         report.rejected = self._rejected(feed, [*newest.values(), *dropped])
@@ -143,7 +143,7 @@ class Ingestion:
         feed: Feed,
         sources: list[tuple[Payload, tuple[str, ...]]],
         dropped: Sequence[Payload],
-        todo: set[str],
+        pending: set[str],
         wanted: set[str],
         digests: dict[str, str],
         report: IngestReport,
@@ -152,11 +152,11 @@ class Ingestion:
         believed: list[pd.DataFrame] = []
         newest = {payload.request: payload.captured_at for payload, _ in sources}
         for rank, source in enumerate(feed.sources):
-            for batch in _captures(sources, source, todo):
-                rows = self._read(feed, batch, newest, todo, report, quarantined)
+            for batch in _captures(sources, source, pending):
+                rows = self._read(feed, batch, newest, pending, report, quarantined)
                 believed.extend([rows.assign(rank=rank)] if len(rows) else [])
         combined = _first_believed(feed, believed)
-        stated = self._read_dropped(feed, dropped, todo, report, quarantined)
+        stated = self._read_dropped(feed, dropped, pending, report, quarantined)
         combined.extend([stated] if len(stated) else [])
         if combined:
             self._store(feed, pd.concat(combined, ignore_index=True), report)
@@ -221,7 +221,7 @@ class Ingestion:
         feed: Feed,
         batch: list[tuple[Payload, tuple[str, ...]]],
         newest: dict[Request, datetime],
-        todo: set[str],
+        pending: set[str],
         report: IngestReport,
         quarantined: list[pd.DataFrame],
     ) -> pd.DataFrame:
@@ -242,7 +242,7 @@ class Ingestion:
             frame = parsed.frames.get(feed.name)
             if frame is not None and len(frame):
                 frame = frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
-                frames.append(frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(todo)])
+                frames.append(frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(pending)])
                 payloads.append(payload)
         if not payloads:
             return pd.DataFrame()
@@ -253,7 +253,7 @@ class Ingestion:
         self,
         feed: Feed,
         dropped: Sequence[Payload],
-        todo: set[str],
+        pending: set[str],
         report: IngestReport,
         quarantined: list[pd.DataFrame],
     ) -> pd.DataFrame:
@@ -271,7 +271,7 @@ class Ingestion:
             outside = frame[(months < FIRST_MONTH) | (months > last)]
             quarantined.append(_outside(feed, payload, outside, f"{FIRST_MONTH} to {last}"))
             # A row without a date belongs to no month: it goes on, to be refused with its reason.
-            frames.append(frame[months.isin(todo) | months.isna()])
+            frames.append(frame[months.isin(pending) | months.isna()])
             payloads.append(payload)
         if not payloads:
             return pd.DataFrame()
@@ -357,7 +357,7 @@ class Ingestion:
 
 
 def _captures(
-    sources: list[tuple[Payload, tuple[str, ...]]], source: str, todo: set[str]
+    sources: list[tuple[Payload, tuple[str, ...]]], source: str, pending: set[str]
 ) -> list[list[tuple[Payload, tuple[str, ...]]]]:
     """A source's payloads that hold any of these months: first captures together, then second ones, and so on. Of one
     batch no two are captures of the same question, so that what they say of one observation may not differ."""
@@ -365,7 +365,7 @@ def _captures(
     seen: dict[tuple[Request, datetime], int] = {}
     numbers: dict[Request, int] = {}
     for payload, needed_by in sources:
-        if payload.request.source != source or todo.isdisjoint(needed_by):
+        if payload.request.source != source or pending.isdisjoint(needed_by):
             continue
         moment = (payload.request, payload.captured_at)
         if moment not in seen:

@@ -11,7 +11,6 @@ import io
 import json
 import random
 import re
-import time
 import zipfile
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -93,10 +92,7 @@ def newest(source: str, period: str = "", now: datetime = NOW) -> bytes:
 @pytest.fixture(scope="module")
 def full_run() -> dict[Request, list[Payload]]:
     transport = DemoTransport(NOW, SCOPE)
-    started = time.perf_counter()
-    run = {request: answers(transport, request) for request in every_request()}
-    assert time.perf_counter() - started < 8
-    return run
+    return {request: answers(transport, request) for request in every_request()}
 
 
 def forget() -> None:

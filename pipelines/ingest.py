@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -29,7 +29,6 @@ from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, S
 from pipelines.transports.archive import Archive
 from pipelines.transports.base import Transport
 from pipelines.transports.drop import DropError, parse_drop
-from schemas.base import columns_of
 
 DROP = "drop"
 UTC_US = "datetime64[us, UTC]"
@@ -457,8 +456,3 @@ def write_json(path: Path, content: object) -> None:
     aside = path.with_name(f".{path.name}.tmp")
     aside.write_text(json.dumps(content, indent=1, sort_keys=True, default=str))
     aside.replace(path)
-
-
-def value_columns(name: str) -> Iterator[str]:
-    """The value columns of a dataset, in the schema's order."""
-    yield from columns_of(FEEDS[name].spec.model)

@@ -15,11 +15,6 @@
     end
 {%- endmacro %}
 
-{# k of the last m observations beyond a level, the latest included; needs m observations. #}
-{% macro sustained(is_beyond, n_beyond, n_seen, k, m) -%}
-    ({{ is_beyond }} and {{ n_seen }} >= {{ m }} and {{ n_beyond }} >= {{ k }})
-{%- endmacro %}
-
 {# Fold of an ordered list with an initial state. #}
 {% macro fold(items, initial, a, b, body) -%} {{ return(adapter.dispatch('fold')(items, initial, a, b, body)) }} {%- endmacro %}
 {% macro default__fold(items, initial, a, b, body) -%}

@@ -14,7 +14,7 @@ import pandera.errors
 
 from pipelines.sources.base import Metal, Scope, Zone
 from schemas.base import columns_of
-from schemas.reference import PARAMETERS, REFERENCE, Reference
+from schemas.reference import ORDERED, PARAMETERS, REFERENCE, Reference
 
 
 class ReferenceError(Exception):
@@ -68,29 +68,71 @@ def load_reference(folder: Path) -> ReferenceTables:
 def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
     # Every step of a run asks for them; the same bytes are validated once a process.
     tables = {name: _checked(f"{name}.csv", body, REFERENCE[name]) for name, body in bodies}
-    _check_parameters(tables["parameters"], list(tables["metals"]["metal"]))
+    _check_metals(tables)
+    _check_parameters(tables["parameters"], tables["metals"])
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies))
     return ReferenceTables(tables, digest.hexdigest())
 
 
-# What only a smelter has: a metal without it simply has no such figures.
-_OPTIONAL = {"mwh_per_t", "power_line_high_usd_mwh", "power_line_low_usd_mwh"}
+def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
+    known = set(tables["metals"]["metal"])
+    for name, table in tables.items():
+        if "metal" in table and name != "metals":
+            strange = table[~table["metal"].isin([*known, "*"])]
+            if len(strange):
+                line, metal = int(strange.index[0]) + 2, strange["metal"].iloc[0]
+                raise ReferenceError(f"{name}.csv line {line}: metal {metal!r} is not in metals.csv: add it there")
 
 
-def _check_parameters(parameters: pd.DataFrame, metals: list[str]) -> None:
-    for name, unit in PARAMETERS.items():
-        rows = parameters[parameters["name"] == name]
-        wrong = rows[rows["unit"] != unit]
-        if len(wrong):
-            line, found = int(wrong.index[0]) + 2, wrong["unit"].iloc[0]
-            raise ReferenceError(f"parameters.csv line {line}: {name} is in {found!r}, the formulas take {unit!r}")
-        for metal in metals:
-            if name not in _OPTIONAL and not rows["metal"].isin([metal, "*"]).any():
-                raise ReferenceError(f"parameters.csv: {name} ({unit}) has no row for {metal}, and none for *: add one")
+def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
+    """Every number that a formula reads is there, in its unit and range, for each metal from its first day on."""
     unknown = parameters[~parameters["name"].isin(list(PARAMETERS))]
     if len(unknown):
-        line, name = int(unknown.index[0]) + 2, unknown["name"].iloc[0]
-        raise ReferenceError(f"parameters.csv line {line}: {name!r} is no parameter of any formula; check its spelling")
+        name = unknown["name"].iloc[0]
+        raise _at(unknown, f"{name!r} is no parameter of any formula; check its spelling")
+    for name, about in PARAMETERS.items():
+        rows = parameters[parameters["name"] == name]
+        if len(wrong := rows[rows["unit"] != about.unit]):
+            raise _at(wrong, f"{name} is in {wrong['unit'].iloc[0]!r}, the formulas take {about.unit!r}")
+        if len(wrong := rows[~rows["value"].between(about.low, about.high)]):
+            allowed = f"{about.low:g} to {about.high:g} {about.unit}"
+            raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} is out of range; allowed is {allowed}")
+        if about.whole and len(wrong := rows[rows["value"] % 1 != 0]):
+            raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} must be a whole number of {about.unit}")
+        for metal in metals.itertuples():
+            own = rows[rows["metal"].isin([metal.metal, "*"])]
+            if own.empty and about.smelting:
+                continue
+            if own.empty:
+                raise ReferenceError(
+                    f"parameters.csv: {name} ({about.unit}) has no row for {metal.metal}, and none for *: add one"
+                )
+            if (first := own["valid_from"].min()) > metal.valid_from:
+                raise ReferenceError(
+                    f"parameters.csv: {name} for {metal.metal} holds only from {first:%Y-%m-%d}, the metal is followed "
+                    f"from {metal.valid_from:%Y-%m-%d}: add a row that holds from then"
+                )
+    for metal in metals["metal"]:
+        _check_order(parameters[parameters["metal"].isin([metal, "*"])], metal)
+
+
+def _check_order(parameters: pd.DataFrame, metal: str) -> None:
+    """The lower of two numbers is not above the higher one, on any day on which one of them changes."""
+    for low, high in ORDERED:
+        pair = parameters[parameters["name"].isin([low, high])]
+        for day in sorted(pair["valid_from"].unique()):
+            held = pair[pair["valid_from"] <= day].assign(general=lambda rows: rows["metal"] == "*")
+            held = held.sort_values(["general", "valid_from"], ascending=[False, True]).drop_duplicates("name", keep="last")
+            values = held.set_index("name")["value"]
+            if {low, high} <= set(values.index) and values[low] > values[high]:
+                raise _at(
+                    held[held["name"] == low],
+                    f"{low} = {values[low]:g} is more than {high} = {values[high]:g} for {metal} on {day:%Y-%m-%d}",
+                )
+
+
+def _at(rows: pd.DataFrame, problem: str) -> ReferenceError:
+    return ReferenceError(f"parameters.csv line {int(rows.index[0]) + 2}: {problem}")
 
 
 def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
@@ -103,6 +145,8 @@ def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
     if missing or unknown:
         problem = f"column {min(missing)} is missing" if missing else f"column {min(unknown)} is unknown"
         raise ReferenceError(f"{file} line 1: {problem}; expected {', '.join(expected)}")
+    optional = [name for name, about in columns_of(model).items() if about["nullable"]]
+    frame[optional] = frame[optional].where(frame[optional] != "")  # an empty cell is a missing value
     try:
         return model.validate(frame[expected], lazy=True)
     except pandera.errors.SchemaErrors as error:

@@ -1,4 +1,4 @@
-"""What dbt's macros must know of the schemas: keys, periods and columns of the datasets, names of the parameters."""
+"""What dbt's macros must know of the schemas: the datasets, names of the parameters, metrics, the wide table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
+from schemas.metrics import METRICS
 from schemas.reference import PARAMETERS
+from schemas.signals import wide_columns
 
 
 def macros_sql() -> str:
@@ -27,5 +29,11 @@ def macros_sql() -> str:
         + "[name]) }} {%- endmacro %}\n\n"
         + "{% macro parameter_names() -%} {{ return("
         + json.dumps(list(PARAMETERS), indent=4)
+        + ") }} {%- endmacro %}\n\n"
+        + "{% macro metric_registry() -%} {{ return("
+        + json.dumps({name: metric._asdict() for name, metric in METRICS.items()}, indent=4)
+        + ") }} {%- endmacro %}\n\n"
+        + "{% macro wide_columns() -%} {{ return("
+        + json.dumps(wide_columns(), indent=4)
         + ") }} {%- endmacro %}\n"
     )

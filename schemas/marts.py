@@ -39,6 +39,9 @@ class PriceDaily(Table):
         "Spread above 0 on at least bw_k of the last bw_m days, the latest included", ""
     )
     knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")
+    knowledge_ts_max: Series[UTC] = column(
+        "When the last of all prices that the states and the change rest on could be known", "UTC"
+    )
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
     vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
     source: Series[str] = column("Where it was read", "")
@@ -198,6 +201,198 @@ class PowerDaily(Table):
     licence_class: Series[str] = column("Worst licence class of the inputs", "", isin=list(LICENCES))
 
 
+class ArbitrageDaily(Table):
+    """What moving metal between China and the world pays, at each decision time."""
+
+    metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
+    as_of_date: Series[pd.Timestamp] = column("London business day", "")
+    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")
+    arb_obs_date: Series[pd.Timestamp] = column("Day of the Shanghai price and the premia", "")
+    price_obs_date: Series[pd.Timestamp] = column("Day of the three-month price", "", nullable=True)
+    shfe_cny_t: Series[float] = column("Shanghai price, VAT included (SHFE)", "CNY/t", nullable=True)
+    lme_usd_t: Series[float] = column("Three-month price (LME)", "USD/t", nullable=True)
+    cif_premium_usd_t: Series[float] = column("Premium of metal delivered to China", "USD/t", nullable=True)
+    usdcny: Series[float] = column("Exchange rate (FX)", "CNY/USD", nullable=True)
+    dest_premium_usd_t: Series[float] = column("Premium where the semis go", "USD/t", nullable=True)
+    freight_usd_t: Series[float] = column("Freight to there", "USD/t", nullable=True)
+    vat: Series[float] = column("Value added tax in force on as_of_date", "ratio", nullable=True)
+    import_duty: Series[float] = column("Import duty in force", "ratio", nullable=True)
+    semis_rebate: Series[float] = column("VAT rebate on exports of semis in force", "ratio", nullable=True)
+    port_cny_t: Series[float] = column("Port and handling, an assumption", "CNY/t")
+    import_arb_cny_t: Series[float] = column(
+        "SHFE - [(LME + CIF premium) * FX * (1 + duty) * (1 + VAT) + port]; positive pulls metal into China",
+        "CNY/t",
+        nullable=True,
+    )
+    shfe_lme_ratio: Series[float] = column("SHFE / LME", "CNY/USD", nullable=True)
+    semis_export_arb_usd_t: Series[float] = column(
+        "(LME + destination premium - freight) - (SHFE - SHFE / (1 + VAT) * rebate) / FX; positive: export pays",
+        "USD/t",
+        nullable=True,
+    )
+    export_window: Series[str] = column(
+        "SHUT when exporting semis has not paid on arb_shut_days decision days in a row",
+        "",
+        nullable=True,
+        isin=["OPEN", "SHUT"],
+    )
+    knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)
+    knowledge_basis: Series[str] = column("Worst knowledge basis of the inputs", "", nullable=True, isin=list(BASES))
+    licence_class: Series[str] = column("Worst licence class of the inputs", "", nullable=True, isin=list(LICENCES))
+
+
+class SmelterMarginDaily(Table):
+    """What a smelter on day-ahead power earns and pays in each zone, at each decision time. Other cash cost is an
+    ASSUMPTION."""
+
+    metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
+    zone: Series[str] = column("Bidding zone of the power", "")
+    as_of_date: Series[pd.Timestamp] = column("London business day", "")
+    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")
+    price_obs_date: Series[pd.Timestamp] = column("Trading day of the price", "", nullable=True)
+    cost_obs_date: Series[pd.Timestamp] = column("Day of alumina and premium", "", nullable=True)
+    power_delivery_date: Series[pd.Timestamp] = column("Delivery day of the power, not after as_of_date", "")
+    cash_usd_t: Series[float] = column("Cash settlement price (C)", "USD/t", nullable=True)
+    premium_usd_t: Series[float] = column("Physical premium over the exchange", "USD/t", nullable=True)
+    alumina_usd_t: Series[float] = column("Alumina price", "USD/t alumina", nullable=True)
+    mwh_per_t: Series[float] = column("Power use of a smelter (e)", "MWh/t")
+    alumina_t_per_t: Series[float] = column("Alumina use", "t/t", nullable=True)
+    other_cash_usd_t: Series[float] = column("Other cash cost, an ASSUMPTION", "USD/t", nullable=True)
+    other_cash_status: Series[str] = column(
+        "Whether other cash cost is a fact or an assumption", "", nullable=True, isin=["FACT", "ASSUMPTION"]
+    )
+    power_usd_mwh: Series[float] = column("Mean day-ahead power of power_delivery_date", "USD/MWh", nullable=True)
+    power_cost_usd_t: Series[float] = column("power_usd_mwh * e", "USD/t", nullable=True)
+    cash_cost_usd_t: Series[float] = column(
+        "power cost + alumina_t_per_t * alumina + other cash cost (ASSUMPTION)", "USD/t", nullable=True
+    )
+    power_share_of_cost: Series[float] = column("power cost / cash cost", "ratio", nullable=True)
+    margin_usd_t: Series[float] = column(
+        "C + premium - cash cost; rests on other cash cost (ASSUMPTION)", "USD/t", nullable=True
+    )
+    breakeven_power_usd_mwh: Series[float] = column(
+        "(C + premium - alumina_t_per_t * alumina - other cash cost (ASSUMPTION)) / e", "USD/MWh", nullable=True
+    )
+    headroom_usd_mwh: Series[float] = column("Break-even power - power_usd_mwh", "USD/MWh", nullable=True)
+    curtailment_state: Series[str] = column(
+        "CURTAILMENT_RISK when headroom was below 0 on curtailment_days decision days in a row",
+        "",
+        nullable=True,
+        isin=["CURTAILMENT_RISK", "NONE"],
+    )
+    power_usd_mwh_30d: Series[float] = column(
+        "Mean of the daily means of the last power_mean_days delivery days; missing below power_mean_min_days of them",
+        "USD/MWh",
+        nullable=True,
+    )
+    n_power_days_30d: Series[np.int32] = column("Delivery days in that mean", "count")
+    score_power: Series[float] = column(
+        "Mid-rank of power_usd_mwh_30d in its trailing window, higher is dearer", "score", nullable=True, ge=0, le=1
+    )
+    score_headroom: Series[float] = column(
+        "1 - mid-rank of headroom in its trailing window, higher is thinner", "score", nullable=True, ge=0, le=1
+    )
+    supply_stress: Series[float] = column(
+        "100 * mean of score_power and score_headroom; beside the tightness index, not in it",
+        "index points",
+        nullable=True,
+        ge=0,
+        le=100,
+    )
+    n_hist: Series[np.int32] = column("Values in the ranking windows, the lower number of the two", "count")
+    knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)
+    knowledge_basis: Series[str] = column("Worst knowledge basis of the inputs", "", nullable=True, isin=list(BASES))
+    licence_class: Series[str] = column("Worst licence class of the inputs", "", nullable=True, isin=list(LICENCES))
+
+
+class SupplyMonthly(Table):
+    """Output by country and period, as known now."""
+
+    metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
+    country: Series[str] = column("Producer, ISO 3166 alpha-2", "")
+    period_end: Series[pd.Timestamp] = column("Last day of the period", "")
+    period_months: Series[np.int32] = column("Months in the period: 2 for the January-February pool", "months")
+    n_days: Series[np.int32] = column("Days in the period", "days")
+    production_kt: Series[float] = column("Output", "kt", ge=0)
+    annualised_kt: Series[float] = column("Output / days * 365", "kt/yr")
+    cap_kt: Series[float] = column("Cap on the country's capacity, where it has one", "kt/yr", nullable=True)
+    cap_utilisation: Series[float] = column("annualised / cap", "ratio", nullable=True)
+    production_yoy: Series[float] = column("Against the same period a year before - 1", "ratio", nullable=True)
+    knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")
+    knowledge_ts_max: Series[UTC] = column("When it and its base of a year before could be known", "UTC")
+    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
+    is_suspect: Series[bool] = column("Published twice under one number with different values", "")
+    source: Series[str] = column("Where it was read", "")
+    knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
+    licence_class: Series[str] = column("May it be passed on", "", isin=list(LICENCES))
+
+
+class EquityDaily(Table):
+    """Closes of producers' shares, as known now."""
+
+    ticker: Series[str] = column("Ticker", "")
+    obs_date: Series[pd.Timestamp] = column("Trading day", "")
+    close_usd: Series[float] = column("Close, as traded", "USD", gt=0)
+    high_252_usd: Series[float] = column("Highest of the last near_high_obs closes, this one included", "USD")
+    n_closes: Series[np.int32] = column("Closes that the high is taken of", "count")
+    near_high: Series[float] = column("close / high", "ratio", gt=0, le=1)
+    knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")
+    knowledge_ts_max: Series[UTC] = column("When the last of the closes of the year could be known", "UTC")
+    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
+    source: Series[str] = column("Where it was read", "")
+    knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
+    licence_class: Series[str] = column("May it be passed on", "", isin=list(LICENCES))
+
+
+class EventCalendar(Table):
+    """Watched events at each decision time, by the date that was known then."""
+
+    event_id: Series[str] = column("Stable name", "")
+    as_of_date: Series[pd.Timestamp] = column("London business day", "")
+    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")
+    title: Series[str] = column("What happens", "")
+    event_date: Series[pd.Timestamp] = column("Day of the event", "")
+    days_to_event: Series[np.int32] = column("event_date - as_of_date; below 0 afterwards", "days")
+    state: Series[str] = column(
+        "ACTIVE from event_before_days before to event_after_days after", "", isin=["AHEAD", "ACTIVE", "PAST"]
+    )
+    known_since: Series[pd.Timestamp] = column("Day from which this date was known", "")
+    status: Series[str] = column("Is the date a fact or an assumption", "", isin=["FACT", "ASSUMPTION"])
+
+
+class IndicatorRanksDaily(Table):
+    """Each component of the index with its ranks over several windows and its robust z."""
+
+    metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
+    indicator: Series[str] = column("Component of the index", "")
+    as_of_date: Series[pd.Timestamp] = column("London business day", "")
+    as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")
+    family: Series[str] = column("Family of the component", "", isin=["CURVE", "INVENTORY", "FLOW"])
+    region: Series[str] = column("Country of the series, or GLOBAL", "")
+    sign: Series[np.int32] = column("+1 where higher is tighter, -1 where lower is", "", isin=[-1, 1])
+    weight: Series[float] = column("Weight of the family in the index", "ratio")
+    value: Series[float] = column("The indicator; missing when older than its max_age_days", "", nullable=True)
+    percentile: Series[float] = column(
+        "Mid-rank over rank_window: (below + half of the equal) / n", "ratio", nullable=True, ge=0, le=1
+    )
+    score: Series[float] = column(
+        "The percentile, or 1 - percentile where lower is tighter", "score", nullable=True, ge=0, le=1
+    )
+    n_hist: Series[np.int32] = column("Values in the ranking window", "count")
+    rank_2y: Series[float] = column("The percentile over 2 years", "ratio", nullable=True, ge=0, le=1)
+    rank_5y: Series[float] = column("The percentile over 5 years", "ratio", nullable=True, ge=0, le=1)
+    rank_10y: Series[float] = column("The percentile over 10 years", "ratio", nullable=True, ge=0, le=1)
+    rank_sensitivity: Series[float] = column("Highest less lowest of the three", "ratio", nullable=True, ge=0, le=1)
+    median: Series[float] = column("Median over rank_window", "", nullable=True)
+    mad: Series[float] = column("Median absolute deviation over rank_window", "", nullable=True)
+    robust_z: Series[float] = column(
+        "(value - median) / (1.4826 * MAD), cut off at z_cap; missing where MAD is 0; for display", "", nullable=True
+    )
+    ranked_from: Series[pd.Timestamp] = column("First day or period in the ranking window", "", nullable=True)
+    is_break: Series[bool] = column("The window spans a day on which the series changed its meaning", "")
+    break_ids: Series[str] = column("Which ones, of series_breaks.csv", "", nullable=True)
+
+
 class TightnessDaily(Table):
     """The wide row of each decision time: what was known by then, the index and the regime."""
 
@@ -304,6 +499,31 @@ MARTS: dict[str, Mart] = {
         ExportsMonthly, "marts", "Exports by period and vintage", key=("metal", "country", "period_end", "vintage_no")
     ),
     "power_daily": Mart(PowerDaily, "marts", "Day-ahead power by zone and delivery day", key=("zone", "delivery_date")),
+    "arbitrage_daily": Mart(
+        ArbitrageDaily,
+        "marts",
+        "What moving metal between China and the world pays, at each decision time",
+        key=("metal", "as_of_date"),
+    ),
+    "smelter_margin_daily": Mart(
+        SmelterMarginDaily,
+        "marts",
+        "Smelter cost, margin and break-even power by zone, at each decision time; other cash cost is an ASSUMPTION",
+        key=("metal", "zone", "as_of_date"),
+    ),
+    "supply_monthly": Mart(
+        SupplyMonthly, "marts", "Output by country and period, as known now", key=("metal", "country", "period_end")
+    ),
+    "equity_daily": Mart(EquityDaily, "marts", "Closes of producers' shares, as known now", key=("ticker", "obs_date")),
+    "event_calendar": Mart(
+        EventCalendar, "marts", "Watched events at each decision time", key=("event_id", "as_of_date")
+    ),
+    "indicator_ranks_daily": Mart(
+        IndicatorRanksDaily,
+        "marts",
+        "Each component of the index with its ranks over several windows and its robust z",
+        key=("metal", "indicator", "as_of_date"),
+    ),
     "tightness_daily": Mart(
         TightnessDaily,
         "marts",

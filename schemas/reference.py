@@ -6,11 +6,14 @@ Files are CSV in the reference folder (CONTRACT section 5). A parameter is chang
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
 from schemas.base import column
+from schemas.metrics import METRICS
 
 METAL_OR_ALL = r"^([A-Z]{2}|\*)$"
 
@@ -63,7 +66,11 @@ class Parameters(Reference):
 
 
 class IndexComponents(Reference):
-    """What the tightness index is made of. `weight` is the family's and stands on each of its rows."""
+    """What the tightness index is made of. `weight` is the family's and stands on each of its rows.
+
+    A metal's rows of one `valid_from` are the whole index from that day on: to change a weight or a component, all
+    rows are given again with a later day.
+    """
 
     metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
     family: Series[str] = column("Family of the component", isin=["CURVE", "INVENTORY", "FLOW"])
@@ -75,9 +82,15 @@ class IndexComponents(Reference):
 
     @pa.dataframe_check(name="weights_sum_to_one", error="the weights of a metal's families do not sum to 1")
     def weights_sum_to_one(cls, df: pd.DataFrame) -> pd.Series:
-        families = df.drop_duplicates(["metal", "family", "weight"])
-        total = families.groupby("metal")["weight"].sum()
-        return (df["metal"].map(total) - 1).abs() < 1e-9
+        families = df.drop_duplicates(["metal", "valid_from", "family", "weight"])
+        total = families.groupby(["metal", "valid_from"])["weight"].transform("sum")
+        sums = pd.Series(total.to_numpy(), index=pd.MultiIndex.from_frame(families[["metal", "valid_from"]]))
+        found = sums[~sums.index.duplicated()].reindex(pd.MultiIndex.from_frame(df[["metal", "valid_from"]]))
+        return pd.Series((found - 1).abs().to_numpy() < 1e-9, index=df.index)
+
+    @pa.dataframe_check(name="one_component_once", error="the component stands twice")
+    def one_component_once(cls, df: pd.DataFrame) -> pd.Series:
+        return ~df.duplicated(["metal", "indicator", "valid_from"], keep=False)
 
 
 class ReleaseCalendar(Reference):
@@ -97,20 +110,151 @@ class ReleaseCalendar(Reference):
 
 
 class SignalDefinitions(Reference):
-    """The published signals: which metric, which version, which sign."""
+    """The published signals: which metric of which series, in which version. A row holds from `valid_from` on."""
 
     signal_id: Series[str] = column("Stable name, METAL.FAMILY.NAME", str_matches=r"^[A-Z]{2}(\.[A-Z0-9_]+)+$")
     signal_version: Series[str] = column("Formula = major, default parameter = minor", str_matches=r"^\d+\.\d+\.\d+$")
     metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
-    region: Series[str] = column("Country, or GLOBAL")
+    region: Series[str] = column("Country or region that it speaks of, or GLOBAL")
     kind: Series[str] = column("Kind of signal", isin=["LEVEL", "SCORE", "STATE", "EVENT"])
-    metric_id: Series[str] = column("Column of the daily marts that it publishes")
-    unit: Series[str] = column("Unit of the value")
+    metric_id: Series[str] = column("Metric that it publishes", isin=list(METRICS))
+    entity: Series[str] = column(
+        "Series of the metric: country, region, zone, ticker or event; empty where there is one"
+    )
+    unit: Series[str] = column("Unit of the value, that of the metric")
     sign: Series[int] = column(
         "+1 where a higher value is tighter, -1 where a lower one is, 0 where neither", isin=[-1, 0, 1]
     )
+    tight_states: Series[str] = column("States that mean tighter, separated by blanks")
+    loose_states: Series[str] = column("States that mean looser, separated by blanks")
     max_age_days: Series[int] = column("Older than this it is STALE", "days", gt=0)
     description: Series[str] = column("What it says")
+
+    @pa.dataframe_check(name="one_row_at_a_time", error="signal_id and valid_from stand twice")
+    def one_row_at_a_time(cls, df: pd.DataFrame) -> pd.Series:
+        return ~df.duplicated(["signal_id", "valid_from"], keep=False)
+
+    @pa.dataframe_check(name="unit_of_the_metric", error="unit is not that of metric_id")
+    def unit_of_the_metric(cls, df: pd.DataFrame) -> pd.Series:
+        return df["unit"] == df["metric_id"].map({name: metric.unit for name, metric in METRICS.items()})
+
+    @pa.dataframe_check(name="states_of_the_metric", error="tight_states or loose_states name no state of metric_id")
+    def states_of_the_metric(cls, df: pd.DataFrame) -> pd.Series:
+        named = (df["tight_states"] + " " + df["loose_states"]).str.split()
+        known = df["metric_id"].map({name: set(metric.states) for name, metric in METRICS.items()})
+        return pd.Series([set(n) <= k for n, k in zip(named, known, strict=True)], index=df.index)
+
+    @pa.dataframe_check(name="kind_of_the_metric", error="kind STATE or EVENT needs a metric with states")
+    def kind_of_the_metric(cls, df: pd.DataFrame) -> pd.Series:
+        has_states = df["metric_id"].isin([name for name, metric in METRICS.items() if metric.states])
+        return ~df["kind"].isin(["STATE", "EVENT"]) | has_states
+
+
+class SeriesBreaks(Reference):
+    """Days on which a series changed its meaning; what is compared across one is flagged BREAK from `valid_from` on."""
+
+    break_id: Series[str] = column("Stable name", str_matches="^[A-Z0-9_]+$")
+    metal: Series[str] = column("Metal, or * for all", str_matches=METAL_OR_ALL)
+    metric_id: Series[str] = column("Metric whose comparisons it breaks", isin=list(METRICS))
+    break_date: Series[pd.Timestamp] = column("First day with the new meaning", "date")
+    description: Series[str] = column("What changed")
+
+
+class Events(Reference):
+    """Dated events that are watched. Known from `valid_from` on; a later row of the same event moves its date."""
+
+    event_id: Series[str] = column("Stable name", str_matches="^[A-Z0-9_]+$")
+    metal: Series[str] = column("Metal that it matters to, or * for all", str_matches=METAL_OR_ALL)
+    title: Series[str] = column("What happens")
+    event_date: Series[pd.Timestamp] = column("Day of the event", "date")
+
+    @pa.dataframe_check(name="one_date_at_a_time", error="event_id, metal and valid_from stand twice")
+    def one_date_at_a_time(cls, df: pd.DataFrame) -> pd.Series:
+        return ~df.duplicated(["event_id", "metal", "valid_from"], keep=False)
+
+
+class Smelters(Reference):
+    """The smelter register: capacity and what of it is idled, by plant, from `valid_from` on."""
+
+    plant: Series[str] = column("Plant")
+    metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
+    country: Series[str] = column("Country, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$")
+    region: Series[str] = column("Region whose idled capacity it counts to, for example EUROPE")
+    capacity_kt: Series[float] = column("Yearly capacity; 0 once it is closed for good", "kt/yr", ge=0, le=10_000)
+    idled_kt: Series[float] = column("Of it idled", "kt/yr", ge=0, le=10_000)
+
+    @pa.dataframe_check(name="idled_within_capacity", error="idled_kt is more than capacity_kt")
+    def idled_within_capacity(cls, df: pd.DataFrame) -> pd.Series:
+        return df["idled_kt"] <= df["capacity_kt"]
+
+    @pa.dataframe_check(name="one_row_a_day", error="plant, metal and valid_from stand twice")
+    def one_row_a_day(cls, df: pd.DataFrame) -> pd.Series:
+        return ~df.duplicated(["plant", "metal", "valid_from"], keep=False)
+
+
+class TaxSchedule(Reference):
+    """Taxes on imports and exports over time, as fractions."""
+
+    country: Series[str] = column("Country, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$")
+    metal: Series[str] = column("Metal, or * for all", str_matches=METAL_OR_ALL)
+    tax: Series[str] = column(
+        "Value added tax, import duty on the metal, or VAT rebate on exports of semis",
+        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE"],
+    )
+    rate: Series[float] = column("Rate", "ratio", ge=0, le=1)
+
+    @pa.dataframe_check(name="one_rate_at_a_time", error="country, metal, tax and valid_from stand twice")
+    def one_rate_at_a_time(cls, df: pd.DataFrame) -> pd.Series:
+        return ~df.duplicated(["country", "metal", "tax", "valid_from"], keep=False)
+
+
+OPERATORS = ("APPROX", "EQ", "GT", "GE", "LT", "LE", "BETWEEN")
+
+
+class Claims(Reference):
+    """Written claims that are held against the data as known then, from `valid_from` until `horizon_end`.
+
+    A claim without a metric_id cannot be tested. `period_from` and `period_to` say which observation it speaks of;
+    without them it is the latest one known.
+    """
+
+    claim_id: Series[str] = column("Stable name", str_matches="^[A-Z0-9_]+$", unique=True)
+    metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
+    claim_text: Series[str] = column("What was claimed")
+    source_doc: Series[str] = column("Where it stood", str_length={"min_value": 3})
+    claim_date: Series[pd.Timestamp] = column("Day of the claim", "date")
+    metric_id: Series[str] = column("Metric that it is held against; empty where it cannot be", isin=[*METRICS, ""])
+    entity: Series[str] = column(
+        "Series of the metric: country, region, zone, ticker or event; empty where there is one"
+    )
+    definition: Series[str] = column("How the claim is understood, in words", str_length={"min_value": 3})
+    operator: Series[str] = column(
+        "How the value is held against the threshold; empty without a metric", isin=[*OPERATORS, ""]
+    )
+    threshold: Series[float] = column("Claimed value, in the metric's unit", nullable=True)
+    threshold_high: Series[float] = column("Upper end, for BETWEEN", nullable=True)
+    tolerance: Series[float] = column(
+        "How far off it may be; for APPROX up to three times as far is PARTIAL", nullable=True, ge=0
+    )
+    period_from: Series[pd.Timestamp] = column("First day on which the observation may end", "date", nullable=True)
+    period_to: Series[pd.Timestamp] = column("Last day on which it may end", "date", nullable=True)
+    horizon_end: Series[pd.Timestamp] = column("Last day on which the claim is held against the data", "date")
+
+    @pa.dataframe_check(
+        name="testable_claims_are_complete", error="a claim with metric_id needs operator, threshold and tolerance"
+    )
+    def testable_claims_are_complete(cls, df: pd.DataFrame) -> pd.Series:
+        whole = (df["operator"] != "") & df["threshold"].notna() & df["tolerance"].notna()
+        return (df["metric_id"] == "") | whole
+
+    @pa.dataframe_check(name="between_has_two_ends", error="operator BETWEEN needs threshold_high, not below threshold")
+    def between_has_two_ends(cls, df: pd.DataFrame) -> pd.Series:
+        return (df["operator"] != "BETWEEN") | (df["threshold_high"] >= df["threshold"])
+
+    @pa.dataframe_check(name="period_in_order", error="period_from lies after period_to, or one of them is missing")
+    def period_in_order(cls, df: pd.DataFrame) -> pd.Series:
+        neither = df["period_from"].isna() & df["period_to"].isna()
+        return neither | (df["period_from"] <= df["period_to"])
 
 
 REFERENCE: dict[str, type[Reference]] = {
@@ -119,43 +263,99 @@ REFERENCE: dict[str, type[Reference]] = {
     "parameters": Parameters,
     "index_components": IndexComponents,
     "release_calendar": ReleaseCalendar,
+    "series_breaks": SeriesBreaks,
     "signal_definitions": SignalDefinitions,
+    "claims": Claims,
+    "events": Events,
+    "smelters": Smelters,
+    "tax_schedule": TaxSchedule,
 }
 
+
+class Parameter(NamedTuple):
+    """What a parameter may be: its unit, the range of its values, whether it is a whole number, and who needs it."""
+
+    unit: str
+    low: float
+    high: float
+    whole: bool = False
+    smelting: bool = False  # only a metal with smelters has it; without it the smelter figures are simply empty
+
+
 # Every parameter that the formulas read; each metal needs a value of its own or the one for all.
-PARAMETERS: dict[str, str] = {
-    "day_count": "days",
-    "rent_usd_t_day": "USD/t/day",
-    "financing_spread": "fraction per year",
-    "consumption_t_per_year": "t/yr",
-    "stock_chg_obs": "observations",
-    "yoy_max_staleness_days": "days",
-    "tick_usd_t": "USD/t",
-    "level_up": "USD/t",
-    "level_down": "USD/t",
-    "level_k": "observations",
-    "level_m": "observations",
-    "level_alt_k": "observations",
-    "level_alt_m": "observations",
-    "level_buffer": "ratio",
-    "bw_k": "observations",
-    "bw_m": "observations",
-    "rank_min_periods": "observations",
-    "rank_min_periods_monthly": "observations",
-    "rank_window": "observations",
-    "rank_window_monthly": "observations",
-    "min_coverage": "ratio",
-    "enter_tight": "index points",
-    "exit_tight": "index points",
-    "enter_squeeze": "index points",
-    "exit_squeeze": "index points",
-    "enter_loose": "index points",
-    "exit_loose": "index points",
-    "regime_confirm": "observations",
-    "regime_max_gap": "observations",
-    "max_age_days_rate": "days",
-    "max_age_days_off_warrant": "days",
-    "mwh_per_t": "MWh/t",
-    "power_line_high_usd_mwh": "USD/MWh",
-    "power_line_low_usd_mwh": "USD/MWh",
+PARAMETERS: dict[str, Parameter] = {
+    "day_count": Parameter("days", 360, 366, whole=True),
+    "rent_usd_t_day": Parameter("USD/t/day", 0, 10),
+    "financing_spread": Parameter("fraction per year", -0.05, 0.5),
+    "consumption_t_per_year": Parameter("t/yr", 1, 1e10),
+    "stock_chg_obs": Parameter("observations", 1, 260, whole=True),
+    "yoy_max_staleness_days": Parameter("days", 0, 31, whole=True),
+    "tick_usd_t": Parameter("USD/t", 0, 100),
+    "level_up": Parameter("USD/t", 0, 1e6),
+    "level_down": Parameter("USD/t", 0, 1e6),
+    "level_k": Parameter("observations", 1, 30, whole=True),
+    "level_m": Parameter("observations", 1, 30, whole=True),
+    "level_alt_k": Parameter("observations", 1, 30, whole=True),
+    "level_alt_m": Parameter("observations", 1, 30, whole=True),
+    "level_buffer": Parameter("ratio", 0, 0.5),
+    "bw_k": Parameter("observations", 1, 30, whole=True),
+    "bw_m": Parameter("observations", 1, 30, whole=True),
+    "rank_min_periods": Parameter("observations", 1, 10_000, whole=True),
+    "rank_min_periods_monthly": Parameter("observations", 1, 1_000, whole=True),
+    "rank_window": Parameter("observations", 2, 10_000, whole=True),
+    "rank_window_monthly": Parameter("observations", 2, 1_000, whole=True),
+    "z_cap": Parameter("robust z", 1, 20),
+    "min_coverage": Parameter("ratio", 0, 1),
+    "enter_tight": Parameter("index points", 0, 100),
+    "exit_tight": Parameter("index points", 0, 100),
+    "enter_squeeze": Parameter("index points", 0, 100),
+    "exit_squeeze": Parameter("index points", 0, 100),
+    "enter_loose": Parameter("index points", 0, 100),
+    "exit_loose": Parameter("index points", 0, 100),
+    "regime_confirm": Parameter("observations", 1, 60, whole=True),
+    "regime_max_gap": Parameter("observations", 0, 60, whole=True),
+    "max_age_days_rate": Parameter("days", 1, 366, whole=True),
+    "stock_unwind_ln": Parameter("ln", 0, 2),
+    "stock_unwind_k": Parameter("observations", 1, 60, whole=True),
+    "visible_low_age_days": Parameter("days", 1, 10_000, whole=True),
+    "offwarrant_drain": Parameter("ratio", -1, 0),
+    "exports_drop": Parameter("ratio", -1, 0),
+    "exports_drop_prints": Parameter("periods", 1, 12, whole=True),
+    "port_cny_t": Parameter("CNY/t", 0, 5_000),
+    "arb_shut_days": Parameter("days", 1, 260, whole=True),
+    "china_cap_t": Parameter("t/yr", 1, 1e10, smelting=True),
+    "cap_binding": Parameter("ratio", 0, 2),
+    "cap_breach": Parameter("ratio", 0, 2),
+    "idled_event_kt": Parameter("kt/yr", 0, 10_000),
+    "idled_event_days": Parameter("days", 1, 366, whole=True),
+    "mwh_per_t": Parameter("MWh/t", 0.1, 50, smelting=True),
+    "alumina_t_per_t": Parameter("t/t", 0, 10, smelting=True),
+    "other_cash_usd_t": Parameter("USD/t", 0, 10_000, smelting=True),
+    "power_line_high_usd_mwh": Parameter("USD/MWh", 0, 5_000, smelting=True),
+    "power_line_low_usd_mwh": Parameter("USD/MWh", 0, 5_000, smelting=True),
+    "power_mean_days": Parameter("days", 1, 366, whole=True),
+    "power_mean_min_days": Parameter("days", 1, 366, whole=True),
+    "curtailment_days": Parameter("days", 1, 260, whole=True),
+    "near_high_obs": Parameter("observations", 2, 2_600, whole=True),
+    "near_high_ratio": Parameter("ratio", 0, 1),
+    "event_before_days": Parameter("days", 0, 366, whole=True),
+    "event_after_days": Parameter("days", 0, 366, whole=True),
 }
+
+# Pairs of which the first may not be more than the second, on any day.
+ORDERED: tuple[tuple[str, str], ...] = (
+    ("level_down", "level_up"),
+    ("level_k", "level_m"),
+    ("level_alt_k", "level_alt_m"),
+    ("bw_k", "bw_m"),
+    ("rank_min_periods", "rank_window"),
+    ("rank_min_periods_monthly", "rank_window_monthly"),
+    ("exit_tight", "enter_tight"),
+    ("enter_tight", "enter_squeeze"),
+    ("exit_squeeze", "enter_squeeze"),
+    ("enter_loose", "exit_loose"),
+    ("exit_loose", "enter_tight"),
+    ("cap_binding", "cap_breach"),
+    ("power_line_low_usd_mwh", "power_line_high_usd_mwh"),
+    ("power_mean_min_days", "power_mean_days"),
+)

@@ -64,12 +64,14 @@
 {# The latest of several instants; NULL inputs do not count (DuckDB skips them, Spark does too). #}
 {% macro latest(columns) -%} greatest({{ columns | join(', ') }}) {%- endmacro %}
 
-{# The worst licence class of the rows of a group. #}
-{% macro worst_licence_of_group() -%}
+{# The worst basis or licence class of the rows of a group. #}
+{% macro worst_basis_of_group() -%} {{ _worst_of_group('knowledge_basis', ['ASSUMED', 'CALENDAR', 'OBSERVED']) }} {%- endmacro %}
+{% macro worst_licence_of_group() -%} {{ _worst_of_group('licence_class', ['RESTRICTED', 'BYO', 'OPEN']) }} {%- endmacro %}
+{% macro _worst_of_group(column, order) -%}
     case
-        when max(case when licence_class = 'RESTRICTED' then 1 end) = 1 then 'RESTRICTED'
-        when max(case when licence_class = 'BYO' then 1 end) = 1 then 'BYO'
-        when max(case when licence_class = 'OPEN' then 1 end) = 1 then 'OPEN'
+        {%- for o in order %}
+        when max(case when {{ column }} = '{{ o }}' then 1 end) = 1 then '{{ o }}'
+        {%- endfor %}
     end
 {%- endmacro %}
 
@@ -89,3 +91,16 @@
 {%- endmacro %}
 
 {% macro ordered_mean(x, order_by) -%} ({{ ordered_sum(x, order_by) }} / nullif(count({{ x }}), 0)) {%- endmacro %}
+
+{# The first day of a month, and a day's year and month as one number: 202601. #}
+{% macro first_of_month(day) -%} cast(date_trunc('month', {{ day }}) as date) {%- endmacro %}
+{% macro year_month(day) -%} (year({{ day }}) * 100 + month({{ day }})) {%- endmacro %}
+
+{# A number of months before a day; the number may be a column. #}
+{% macro months_back(day, n) -%} {{ return(adapter.dispatch('months_back')(day, n)) }} {%- endmacro %}
+{% macro default__months_back(day, n) -%} cast({{ day }} - to_months(cast({{ n }} as integer)) as date) {%- endmacro %}
+{% macro spark__months_back(day, n) -%} add_months({{ day }}, -cast({{ n }} as int)) {%- endmacro %}
+
+{% macro epoch_seconds(ts) -%} {{ return(adapter.dispatch('epoch_seconds')(ts)) }} {%- endmacro %}
+{% macro default__epoch_seconds(ts) -%} cast(epoch({{ ts }}) as bigint) {%- endmacro %}
+{% macro spark__epoch_seconds(ts) -%} unix_timestamp({{ ts }}) {%- endmacro %}

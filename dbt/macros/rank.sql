@@ -30,3 +30,16 @@ collect_list({{ x }}) over (
         (a, v) -> a + case when v < {{ x }} then 1.0 when v = {{ x }} then 0.5 else 0.0 end
     ) / least(size({{ frame }}), cast({{ window_size }} as int)) end
 {%- endmacro %}
+
+{# Median absolute deviation, as an aggregate that also works over a frame. #}
+{% macro median_deviation(x) -%} {{ return(adapter.dispatch('median_deviation')(x)) }} {%- endmacro %}
+{% macro default__median_deviation(x) -%} mad({{ x }}) {%- endmacro %}
+
+{# Robust z: distance from the median in units of 1.4826 * MAD, cut off at the cap; NULL where MAD is 0. #}
+{% macro robust_z(x, median, mad, cap) -%}
+    greatest(-({{ cap }}), least({{ cap }}, {{ ratio(x ~ ' - ' ~ median, '1.4826 * ' ~ mad) }}))
+{%- endmacro %}
+
+{# Over how many years ranks are also shown, and how many business days a year of them has. #}
+{% macro rank_years() -%} {{ return([2, 5, 10]) }} {%- endmacro %}
+{% macro rank_days_a_year() -%} {{ return(252) }} {%- endmacro %}

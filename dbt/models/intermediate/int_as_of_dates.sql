@@ -1,6 +1,7 @@
--- London business days of each metal from its first price to the last decision time that has passed.
+-- London business days of each metal from the first decision time at which a price was known to the last one that has
+-- passed. (A price that becomes known late must not add days that nobody had.)
 with first_prices as (
-    select metal, min(obs_date) as first_date
+    select metal, min(known_from) as first_known
     from {{ ref('stg_prices') }}
     group by metal
 )
@@ -8,5 +9,5 @@ with first_prices as (
 select first_prices.metal, calendar.calendar_date as as_of_date, calendar.as_of_ts
 from first_prices
 inner join {{ reference('trading_calendar') }} as calendar
-    on calendar.calendar_date >= first_prices.first_date
+    on first_prices.first_known <= calendar.as_of_ts
 where calendar.is_business_day and calendar.as_of_ts <= {{ as_of() }}

@@ -25,7 +25,8 @@ monthly as (
         exports.exports_yoy_3m as value,
         {{ days_between('dates.as_of_date', 'exports.period_end') }} as age_days,
         exports.exports_yoy_3m_percentile as native_percentile,
-        exports.n_ranked
+        exports.n_ranked,
+        exports.ranked_from
     from {{ ref('int_as_of_dates') }} as dates
     inner join {{ ref('int_exports_latest') }} as exports
         on
@@ -35,26 +36,34 @@ monthly as (
 ),
 
 all_values as (
-    select *, cast(null as double) as native_percentile, cast(null as bigint) as n_ranked, false as is_monthly
+    select
+        *,
+        cast(null as double) as native_percentile,
+        cast(null as bigint) as n_ranked,
+        cast(null as date) as ranked_from,
+        false as is_monthly
     from daily
     union all
     select *, true as is_monthly from monthly
 )
 
 select
-    all_values.metal,
-    all_values.as_of_date,
-    all_values.indicator,
+    components.metal,
+    components.as_of_date,
+    components.indicator,
     components.family,
+    components.region,
     components.sign,
     components.weight,
     case when all_values.age_days <= components.max_age_days then all_values.value end as value,
     case when all_values.age_days <= components.max_age_days then all_values.native_percentile end as native_percentile,
     all_values.n_ranked,
+    all_values.ranked_from,
     all_values.is_monthly
 from all_values
-inner join {{ reference('index_components') }} as components
+inner join {{ ref('int_components') }} as components
     on
         all_values.metal = components.metal
+        and all_values.as_of_date = components.as_of_date
         and all_values.indicator = components.indicator
         and all_values.region = components.region

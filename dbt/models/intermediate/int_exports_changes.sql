@@ -11,6 +11,7 @@ with last_periods as (
         part.period_months,
         part.exports_kt,
         part.base_kt,
+        part.rests_on_suspect,
         coalesce(sum(part.period_months) over (
             partition by latest.metal, latest.country, latest.release_ts, latest.period_end
             order by part.month_no desc nulls last
@@ -36,8 +37,9 @@ three_months as (
                 sum(period_months) >= 3
                 and sum(period_months) = max(month_no) - min(first_month_no) + 1
                 and count(base_kt) = count(*)
-                then {{ ratio(ordered_sum('exports_kt', 'month_no'), ordered_sum('base_kt', 'month_no')) }} - 1
-        end as exports_yoy_3m
+                then {{ yoy(ordered_sum('exports_kt', 'month_no'), ordered_sum('base_kt', 'month_no')) }}
+        end as exports_yoy_3m,
+        max(case when rests_on_suspect then 1 else 0 end) = 1 as is_suspect
     from last_periods
     where months_after < 3
     group by metal, country, release_ts, period_end
@@ -67,12 +69,13 @@ select
     known.period_months,
     known.exports_kt,
     known.month_no,
-    {{ ratio('known.exports_kt', 'known.base_kt') }} - 1 as exports_yoy,
+    {{ yoy('known.exports_kt', 'known.base_kt') }} as exports_yoy,
     three_months.exports_yoy_3m,
     case
         when years_to_date.ytd_months = month(known.period_end)
-            then {{ ratio('years_to_date.ytd_kt', 'years_to_date.ytd_base_kt') }} - 1
+            then {{ yoy('years_to_date.ytd_kt', 'years_to_date.ytd_base_kt') }}
     end as exports_ytd_yoy,
+    three_months.is_suspect,
     known.known_from,
     known.knowledge_basis,
     known.licence_class

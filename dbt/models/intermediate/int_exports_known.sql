@@ -14,6 +14,7 @@ known as (
         exports.period_months,
         exports.exports_kt,
         {{ month_index('exports.period_end') }} as month_no,
+        exports.is_suspect,
         exports.known_from,
         exports.knowledge_basis,
         exports.licence_class
@@ -28,7 +29,8 @@ known as (
 
 select
     known.*,
-    base.exports_kt as base_kt
+    base.exports_kt as base_kt,
+    known.is_suspect or coalesce(base.is_suspect, false) as rests_on_suspect
 from known
 left join known as base
     on

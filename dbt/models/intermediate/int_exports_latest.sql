@@ -5,6 +5,8 @@ with periods as (
         changes.*,
         p.rank_window_monthly,
         p.rank_min_periods_monthly,
+        p.exports_drop,
+        p.exports_drop_prints,
         row_number() over (
             partition by changes.metal, changes.country, changes.release_ts order by changes.period_end desc nulls last
         ) as recency
@@ -20,11 +22,27 @@ ranked as (
             'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last',
             'rank_window_monthly'
         ) }} as percentile,
-        count(exports_yoy_3m) over (
+        count(exports_yoy_3m) over in_window as n_ranked,
+        median(exports_yoy_3m) over in_window as median,
+        {{ median_deviation('exports_yoy_3m') }} over in_window as mad,
+        min(case when exports_yoy_3m is not null then period_end end) over in_window as ranked_from,
+        {% for years in rank_years() -%}
+        {{ mid_rank(
+            'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last', years * 12
+        ) }} as rank_{{ years }}y,
+        {% endfor -%}
+        count(*) filter (where exports_yoy_3m <= exports_drop) over last_prints as n_drops,
+        count(*) filter (where exports_yoy_3m > exports_drop) over last_prints as n_no_drops
+    from periods
+    window
+        in_window as (
             partition by metal, country, release_ts order by period_end asc nulls last
             {{ last_rows('rank_window_monthly') }}
-        ) as n_ranked
-    from periods
+        ),
+        last_prints as (
+            partition by metal, country, release_ts order by period_end asc nulls last
+            {{ last_rows('exports_drop_prints') }}
+        )
 )
 
 select
@@ -40,6 +58,15 @@ select
     exports_ytd_yoy,
     case when n_ranked >= rank_min_periods_monthly then percentile end as exports_yoy_3m_percentile,
     n_ranked,
+    case
+        when n_drops >= exports_drop_prints then 'ON'
+        when n_no_drops > 0 then 'OFF'
+    end as exports_drop_state,
+    {% for name in ['median', 'mad', 'rank_2y', 'rank_5y', 'rank_10y'] -%}
+    case when n_ranked >= rank_min_periods_monthly then {{ name }} end as {{ name }},
+    {% endfor -%}
+    ranked_from,
+    is_suspect,
     knowledge_basis,
     licence_class
 from ranked

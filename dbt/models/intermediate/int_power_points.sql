@@ -1,20 +1,34 @@
--- Auction points as known now, each with the number of market time units that it stands for: under curve type A03 a
--- missing position repeats the one before, so a point lasts until the next one.
+-- Auction points of a delivery day as they stood after each release, each with the number of market time units that it
+-- stands for: under curve type A03 a missing position repeats the one before, so a point lasts until the next one.
+with releases as (
+    select distinct zone, delivery_date, known_from as release_ts
+    from {{ ref('stg_power') }}
+)
+
 select
-    zone,
-    delivery_date,
-    resolution,
-    cast(substr(resolution, 3, 2) as integer) as resolution_min,
-    n_positions,
-    position,
-    price_eur_mwh,
+    releases.zone,
+    releases.delivery_date,
+    releases.release_ts,
+    points.resolution,
+    cast(substr(points.resolution, 3, 2) as integer) as resolution_min,
+    points.n_positions,
+    points.position,
+    points.price_eur_mwh,
     coalesce(
-        lead(position) over (partition by zone, delivery_date, resolution order by position asc nulls last),
-        n_positions + 1
-    ) - position as n_units,
-    known_from,
-    source,
-    knowledge_basis,
-    licence_class
-from {{ ref('stg_power') }}
-where known_to = {{ far_future() }}
+        lead(points.position) over (
+            partition by releases.zone, releases.delivery_date, releases.release_ts, points.resolution
+            order by points.position asc nulls last
+        ),
+        points.n_positions + 1
+    ) - points.position as n_units,
+    points.known_from,
+    points.source,
+    points.knowledge_basis,
+    points.licence_class
+from releases
+inner join {{ ref('stg_power') }} as points
+    on
+        releases.zone = points.zone
+        and releases.delivery_date = points.delivery_date
+        and releases.release_ts >= points.known_from
+        and releases.release_ts < points.known_to

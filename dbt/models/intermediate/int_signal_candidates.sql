@@ -6,36 +6,70 @@ with defined as (
         definitions.metal,
         definitions.region,
         definitions.kind,
+        definitions.metric_id,
+        definitions.entity,
         definitions.unit,
         definitions.sign,
+        definitions.tight_states,
+        definitions.loose_states,
         definitions.max_age_days,
-        vals.as_of_ts,
-        vals.as_of_date,
-        vals.value,
-        vals.score,
-        vals.state,
-        vals.obs_end,
-        vals.knowledge_ts_max,
-        vals.knowledge_basis,
-        vals.licence_class,
-        vals.coverage,
-        vals.n_components,
-        vals.regime_status,
-        vals.params_hash,
-        cast({{ days_between('vals.as_of_date', 'vals.obs_end') }} as integer) as staleness_days,
-        coalesce(vals.state, cast(vals.value as varchar)) is not null as is_known,
-        coalesce(scores.n_hist, cast(count(coalesce(vals.state, cast(vals.value as varchar))) over (
-            partition by definitions.signal_id order by vals.as_of_date asc nulls last
-        ) as integer)) as n_hist
+        dates.as_of_date,
+        dates.as_of_ts,
+        parameters.params_hash
     from {{ reference('signal_definitions') }} as definitions
-    inner join {{ ref('int_signal_values') }} as vals
-        on definitions.metal = vals.metal and definitions.metric_id = vals.metric_id
-    left join {{ ref('int_component_scores') }} as scores
+    inner join {{ ref('int_as_of_dates') }} as dates on definitions.metal = dates.metal
+    -- The version of a signal, and its parameters, as they held on the day.
+    inner join {{ ref('int_signal_parameters') }} as parameters
         on
-            definitions.metal = scores.metal
-            and definitions.metric_id = scores.indicator
-            and vals.as_of_date = scores.as_of_date
-    where definitions.valid_from <= vals.as_of_date
+            definitions.signal_id = parameters.signal_id
+            and definitions.valid_from = parameters.defined_from
+            and dates.as_of_date >= parameters.valid_from
+            and dates.as_of_date < coalesce(parameters.valid_to, cast('9999-12-31' as date))
+),
+
+valued as (
+    select
+        defined.*,
+        metrics.value,
+        metrics.score,
+        metrics.state,
+        metrics.obs_end,
+        metrics.known as knowledge_ts_max,
+        metrics.basis as knowledge_basis,
+        metrics.licence as licence_class,
+        metrics.coverage,
+        metrics.n_components,
+        metrics.status,
+        coalesce(metrics.is_suspect, false) as is_suspect,
+        breaks.is_break is not null as is_break,
+        cast({{ days_between('defined.as_of_date', 'metrics.obs_end') }} as integer) as staleness_days,
+        coalesce(metrics.n_hist, cast(count(metrics.value) over (
+            partition by defined.signal_id order by defined.as_of_date asc nulls last
+        ) as integer)) as n_hist
+    from defined
+    left join {{ ref('int_metrics') }} as metrics
+        on
+            defined.metal = metrics.metal
+            and defined.as_of_date = metrics.as_of_date
+            and defined.metric_id = metrics.metric_id
+            and defined.entity = metrics.entity
+    -- What is compared across a day on which the series changed its meaning.
+    left join (
+        select distinct metrics.metal, metrics.as_of_date, metrics.metric_id, metrics.entity, true as is_break
+        from {{ ref('int_metrics') }} as metrics
+        inner join {{ reference('series_breaks') }} as breaks
+            on
+                breaks.metal in (metrics.metal, '*')
+                and metrics.metric_id = breaks.metric_id
+                and metrics.as_of_date >= breaks.valid_from
+                and metrics.window_start < breaks.break_date
+                and metrics.obs_end >= breaks.break_date
+    ) as breaks
+        on
+            defined.metal = breaks.metal
+            and defined.as_of_date = breaks.as_of_date
+            and defined.metric_id = breaks.metric_id
+            and defined.entity = breaks.entity
 ),
 
 -- The state before, and since when the present one holds: a missing state ends nothing.
@@ -43,7 +77,7 @@ known_states as (
     select
         *,
         lag(state) over (partition by signal_id order by as_of_date asc nulls last) as prev_state
-    from defined
+    from valued
     where state is not null
 ),
 
@@ -59,56 +93,59 @@ state_runs as (
 )
 
 select
-    defined.signal_id,
-    defined.signal_version,
-    defined.metal,
-    defined.region,
-    defined.as_of_ts,
-    defined.as_of_date,
-    defined.kind,
-    defined.value,
-    defined.unit,
-    defined.score,
-    defined.state,
+    valued.signal_id,
+    valued.signal_version,
+    valued.metal,
+    valued.region,
+    valued.as_of_ts,
+    valued.as_of_date,
+    valued.kind,
+    valued.metric_id,
+    valued.entity,
+    valued.value,
+    valued.unit,
+    valued.score,
+    valued.state,
     -- What the present value says: tighter than the middle of its history, looser, or nothing.
     cast(case
-        when defined.score > 0.5 then 1
-        when defined.score < 0.5 then -1
-        when defined.state in ('ABOVE', 'ON', 'TIGHT', 'SQUEEZE') then 1
-        when defined.state in ('BELOW', 'LOOSE') then -1
-        when defined.kind = 'LEVEL' and defined.unit = 'index points' and defined.value > 50 then 1
-        when defined.kind = 'LEVEL' and defined.unit = 'index points' and defined.value < 50 then -1
+        when valued.score is not null then sign(valued.score - 0.5)
+        when {{ is_listed('valued.state', 'valued.tight_states') }} then 1
+        when {{ is_listed('valued.state', 'valued.loose_states') }} then -1
+        when valued.state is not null then 0
+        when valued.kind = 'LEVEL' and valued.unit = 'index points' then coalesce(sign(valued.value - 50), 0)
         -- A level in tonnes has no neutral point; a change or a spread has: 0.
-        when defined.kind = 'LEVEL' and defined.unit in ('ratio', 'USD/t')
-            then coalesce(sign(defined.value), 0) * defined.sign
+        when valued.kind = 'LEVEL' and valued.unit in ('ratio', 'ln', 'USD/t', 'CNY/t')
+            then coalesce(sign(valued.value), 0) * valued.sign
         else 0
     end as integer) as direction,
     state_runs.prev_state,
     state_runs.state_since,
     coalesce(state_runs.is_transition, false) as is_transition,
-    defined.coverage,
-    defined.n_hist,
-    cast(defined.n_components as integer) as n_components,
-    defined.obs_end as obs_end_max,
-    defined.knowledge_ts_max,
-    defined.staleness_days,
+    valued.coverage,
+    valued.n_hist,
+    coalesce(valued.n_components, case when valued.value is null then 0 else 1 end) as n_components,
+    valued.obs_end as obs_end_max,
+    valued.knowledge_ts_max,
+    valued.staleness_days,
     case
-        when defined.regime_status in ('WARMUP', 'STALE') then defined.regime_status
-        when defined.kind = 'SCORE' and defined.is_known and defined.score is null
-            and defined.staleness_days <= defined.max_age_days then 'WARMUP'
-        when not defined.is_known and defined.coverage is not null and defined.n_hist = 0 then 'WARMUP'
-        when not defined.is_known then 'MISSING'
-        when defined.staleness_days > defined.max_age_days then 'STALE'
-        when defined.coverage < 1 then 'PARTIAL'
+        when valued.value is null and valued.status in ('WARMUP', 'STALE') then valued.status
+        when valued.value is null and valued.coverage is not null and valued.n_hist = 0 then 'WARMUP'
+        when valued.value is null then 'MISSING'
+        when valued.staleness_days > valued.max_age_days then 'STALE'
+        when valued.kind = 'SCORE' and valued.score is null then 'WARMUP'
+        when valued.kind in ('STATE', 'EVENT') and valued.state is null then 'WARMUP'
+        when valued.is_suspect then 'SUSPECT'
+        when valued.is_break then 'BREAK'
+        when valued.coverage < 1 then 'PARTIAL'
         else 'OK'
     end as quality,
-    defined.knowledge_basis,
-    defined.licence_class,
-    defined.params_hash,
+    valued.knowledge_basis,
+    valued.licence_class,
+    valued.params_hash,
     md5(concat_ws(
-        '|', cast(defined.value as varchar), defined.state, cast(defined.score as varchar),
-        cast(defined.obs_end as varchar), cast(defined.knowledge_ts_max as varchar)
+        '|', cast(valued.value as varchar), valued.state, cast(valued.score as varchar),
+        cast(valued.obs_end as varchar), cast(valued.knowledge_ts_max as varchar)
     )) as inputs_hash
-from defined
+from valued
 left join state_runs
-    on defined.signal_id = state_runs.signal_id and defined.as_of_date = state_runs.as_of_date
+    on valued.signal_id = state_runs.signal_id and valued.as_of_date = state_runs.as_of_date

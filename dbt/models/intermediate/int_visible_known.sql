@@ -13,7 +13,7 @@ known as (
         {{ month_index('stock.period_end') }} as month_no,
         stock.offwarrant_t,
         stock.registered_month_end_t as registered_t,
-        stock.offwarrant_t + stock.registered_month_end_t as visible_t,
+        {{ visible_t('stock.offwarrant_t', 'stock.registered_month_end_t') }} as visible_t,
         stock.known_from,
         stock.vintage_no,
         stock.source,
@@ -41,9 +41,11 @@ as_low_before as (
 
 select
     known.*,
-    {{ ratio('known.offwarrant_t', 'base.offwarrant_t') }} - 1 as offwarrant_yoy,
-    {{ ratio('known.visible_t', 'base.visible_t') }} - 1 as visible_yoy,
+    {{ yoy('known.offwarrant_t', 'base.offwarrant_t') }} as offwarrant_yoy,
+    {{ yoy('known.visible_t', 'base.visible_t') }} as visible_yoy,
     as_low_before.lowest_since,
+    base.period_end as base_period_end,
+    min(known.period_end) over (partition by known.metal, known.release_ts) as first_period_end,
     row_number() over (
         partition by known.metal, known.release_ts order by known.period_end desc nulls last
     ) as recency

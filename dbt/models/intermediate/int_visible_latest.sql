@@ -8,6 +8,9 @@ select
     period_end,
     visible_t,
     offwarrant_yoy,
+    base_period_end,
+    lowest_since,
+    first_period_end,
     knowledge_basis,
     licence_class
 from {{ ref('int_visible_known') }}

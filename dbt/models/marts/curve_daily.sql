@@ -56,7 +56,7 @@ inputs as (
         prices.cash_usd_t,
         prices.m3_usd_t,
         coalesce(prices.days_cash_to_3m, calendar.days_cash_to_3m) as days_cash_to_3m,
-        prices.cash_usd_t - prices.m3_usd_t as cash_3m_spread_usd_t,
+        {{ cash_3m_spread('prices.cash_usd_t', 'prices.m3_usd_t') }} as cash_3m_spread_usd_t,
         {{ days_between('spine.as_of_date', 'prices.obs_date') }} as price_age_days,
         case
             when {{ days_between('spine.as_of_date', 'rates.obs_date') }} <= p.max_age_days_rate
@@ -85,8 +85,8 @@ inputs as (
 carried as (
     select
         *,
-        cash_usd_t * (rate + financing_spread) * days_cash_to_3m / day_count
-        + rent_usd_t_day * days_cash_to_3m as full_carry_usd_t
+        {{ full_carry('cash_usd_t', 'rate', 'financing_spread', 'days_cash_to_3m', 'day_count', 'rent_usd_t_day') }}
+            as full_carry_usd_t
     from inputs
 )
 
@@ -101,12 +101,12 @@ select
     m3_usd_t,
     cast(days_cash_to_3m as integer) as days_cash_to_3m,
     cash_3m_spread_usd_t,
-    {{ ratio('cash_3m_spread_usd_t', 'cash_usd_t') }} * 365 / days_cash_to_3m as basis_ann,
+    {{ basis_ann('cash_3m_spread_usd_t', 'cash_usd_t', 'days_cash_to_3m') }} as basis_ann,
     rate,
     full_carry_usd_t,
-    {{ ratio('-cash_3m_spread_usd_t', 'full_carry_usd_t') }} as contango_share_of_full_carry,
-    1 - {{ ratio('-cash_3m_spread_usd_t', 'full_carry_usd_t') }} as carry_tightness,
-    {{ ratio('cash_3m_spread_usd_t + full_carry_usd_t', 'cash_usd_t') }} * 365 / days_cash_to_3m as conv_yield_ann,
+    {{ contango_share_of_full_carry('cash_3m_spread_usd_t', 'full_carry_usd_t') }} as contango_share_of_full_carry,
+    {{ carry_tightness('cash_3m_spread_usd_t', 'full_carry_usd_t') }} as carry_tightness,
+    {{ conv_yield_ann('cash_3m_spread_usd_t', 'full_carry_usd_t', 'cash_usd_t', 'days_cash_to_3m') }} as conv_yield_ann,
     quoted_cash_3m_usd_t,
     quoted_tom_next_usd_t,
     quoted_m3_m15_usd_t,

@@ -86,7 +86,7 @@ backwardation as (
 ),
 
 year_ago as (
-    select looked.metal, looked.obs_date, base.obs_date as base_date, base.m3_usd_t as base_usd_t
+    select looked.metal, looked.obs_date, base.obs_date as base_date, base.m3_usd_t as base_usd_t, base.known_from
     from (
         select prices.metal, prices.obs_date, {{ numbers_to('p.yoy_max_staleness_days') }} as days_back
         from prices
@@ -108,13 +108,18 @@ select
     prices.obs_date,
     prices.cash_usd_t,
     prices.m3_usd_t,
-    prices.cash_usd_t - prices.m3_usd_t as cash_3m_spread_usd_t,
-    {{ ratio('prices.m3_usd_t', 'year_ago.base_usd_t') }} - 1 as m3_yoy,
+    {{ cash_3m_spread('prices.cash_usd_t', 'prices.m3_usd_t') }} as cash_3m_spread_usd_t,
+    {{ yoy('prices.m3_usd_t', 'year_ago.base_usd_t') }} as m3_yoy,
     year_ago.base_date as m3_yoy_base_date,
     levels.level_state_5of5,
     levels.level_state_3of5,
     coalesce(backwardation.is_sustained, false) as backwardation_sustained,
     prices.known_from as knowledge_ts,
+    -- States rest on all prices before them, so that what came late among those counts as well.
+    {{ latest([
+        'max(prices.known_from) over (partition by prices.metal order by prices.obs_date asc nulls last)',
+        'year_ago.known_from',
+    ]) }} as knowledge_ts_max,
     prices.knowledge_basis,
     prices.vintage_no,
     prices.source,

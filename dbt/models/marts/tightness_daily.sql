@@ -9,17 +9,6 @@ with scores as (
         {% endfor %}
     from {{ ref('int_component_scores') }}
     group by metal, as_of_date
-),
-
--- The country whose exports the index of a metal follows.
-exports as (
-    select latest.*
-    from {{ ref('int_exports_latest') }} as latest
-    inner join {{ reference('index_components') }} as components
-        on
-            latest.metal = components.metal
-            and latest.country = components.region
-            and components.indicator = 'exports_yoy_3m'
 )
 
 select
@@ -81,8 +70,18 @@ inner join {{ ref('curve_daily') }} as curve
     on spine.metal = curve.metal and spine.as_of_date = curve.as_of_date
 inner join {{ ref('inventory_daily') }} as inventory
     on spine.metal = inventory.metal and spine.as_of_date = inventory.as_of_date
-left join exports
-    on spine.metal = exports.metal and spine.as_of_ts >= exports.known_from and spine.as_of_ts < exports.known_to
+-- The country whose exports the index of a metal follows.
+left join {{ ref('int_components') }} as flow
+    on
+        spine.metal = flow.metal
+        and spine.as_of_date = flow.as_of_date
+        and flow.indicator = 'exports_yoy_3m'
+left join {{ ref('int_exports_latest') }} as exports
+    on
+        flow.metal = exports.metal
+        and flow.region = exports.country
+        and spine.as_of_ts >= exports.known_from
+        and spine.as_of_ts < exports.known_to
 left join {{ ref('int_visible_latest') }} as visible
     on spine.metal = visible.metal and spine.as_of_ts >= visible.known_from and spine.as_of_ts < visible.known_to
 left join scores on spine.metal = scores.metal and spine.as_of_date = scores.as_of_date

@@ -1,0 +1,47 @@
+{# How a value is held against a claim. APPROX and EQ: SUPPORTED within the tolerance, PARTIAL within three of them and
+   on the same side of zero. GT, GE, LT, LE: SUPPORTED when it holds, PARTIAL when missed by the tolerance or less.
+   BETWEEN: SUPPORTED inside, PARTIAL within the tolerance of an end. Else CONTRADICTED. #}
+{% macro verdict(value, claim) -%}
+case
+    when {{ claim }}.operator in ('APPROX', 'EQ') and abs({{ value }} - {{ claim }}.threshold) <= {{ claim }}.tolerance
+        then 'SUPPORTED'
+    when
+        {{ claim }}.operator = 'APPROX'
+        and abs({{ value }} - {{ claim }}.threshold) <= 3 * {{ claim }}.tolerance
+        and sign({{ value }}) = sign({{ claim }}.threshold)
+        then 'PARTIAL'
+    {% for operator, sql, slack in [
+        ('GT', '>', '-'), ('GE', '>=', '-'), ('LT', '<', '+'), ('LE', '<=', '+'),
+    ] -%}
+    when {{ claim }}.operator = '{{ operator }}' and {{ value }} {{ sql }} {{ claim }}.threshold then 'SUPPORTED'
+    when
+        {{ claim }}.operator = '{{ operator }}' and {{ claim }}.tolerance > 0
+        and {{ value }} {{ sql[:1] }}= {{ claim }}.threshold {{ slack }} {{ claim }}.tolerance
+        then 'PARTIAL'
+    {% endfor -%}
+    when
+        {{ claim }}.operator = 'BETWEEN'
+        and {{ value }} >= {{ claim }}.threshold and {{ value }} <= {{ claim }}.threshold_high
+        then 'SUPPORTED'
+    when
+        {{ claim }}.operator = 'BETWEEN'
+        and {{ value }} >= {{ claim }}.threshold - {{ claim }}.tolerance
+        and {{ value }} <= {{ claim }}.threshold_high + {{ claim }}.tolerance
+        then 'PARTIAL'
+    else 'CONTRADICTED'
+end
+{%- endmacro %}
+
+{# The number behind a verdict, in words. #}
+{% macro explain_verdict() -%}
+    concat_ws(
+        ' ', cast(round(evidence_value, 4) as varchar), nullif(unit, ''), 'against',
+        case operator
+            when 'APPROX' then 'about' when 'EQ' then 'exactly' when 'GT' then 'more than' when 'GE' then 'at least'
+            when 'LT' then 'less than' when 'LE' then 'at most' when 'BETWEEN' then 'between'
+        end,
+        cast(threshold as varchar),
+        case when operator = 'BETWEEN' then 'and ' || cast(threshold_high as varchar) end,
+        case when tolerance > 0 then '(tolerance ' || cast(tolerance as varchar) || ')' end
+    )
+{%- endmacro %}

@@ -1,0 +1,115 @@
+{# Every formula of the domain, once, named as in DOMAIN section 3. Units stand in the arguments' names.
+
+   C = cash price, F = three-month price (USD/t); D = calendar days between their prompts; rate and financing_spread per
+   year as fractions. The mid-rank and the robust z are in rank.sql, the level machine in states.sql, the regime in
+   int_regime_daily. A divisor of 0 gives NULL (`ratio`), a missing argument too. #}
+
+{# --- curve #}
+
+{% macro cash_3m_spread(cash_usd_t, m3_usd_t) -%} ({{ cash_usd_t }} - {{ m3_usd_t }}) {%- endmacro %}
+
+{% macro basis_ann(spread_usd_t, cash_usd_t, days) -%}
+    ({{ ratio(spread_usd_t, cash_usd_t) }} * 365 / {{ days }})
+{%- endmacro %}
+
+{% macro full_carry(cash_usd_t, rate, financing_spread, days, day_count, rent_usd_t_day) -%}
+    (
+        {{ cash_usd_t }} * ({{ rate }} + {{ financing_spread }}) * {{ days }} / {{ day_count }}
+        + {{ rent_usd_t_day }} * {{ days }}
+    )
+{%- endmacro %}
+
+{% macro contango_share_of_full_carry(spread_usd_t, full_carry_usd_t) -%}
+    {{ ratio('-' ~ spread_usd_t, full_carry_usd_t) }}
+{%- endmacro %}
+
+{% macro carry_tightness(spread_usd_t, full_carry_usd_t) -%}
+    (1 - {{ contango_share_of_full_carry(spread_usd_t, full_carry_usd_t) }})
+{%- endmacro %}
+
+{% macro conv_yield_ann(spread_usd_t, full_carry_usd_t, cash_usd_t, days) -%}
+    ({{ ratio(spread_usd_t ~ ' + ' ~ full_carry_usd_t, cash_usd_t) }} * 365 / {{ days }})
+{%- endmacro %}
+
+{# --- inventory #}
+
+{% macro live_t(total_t, cancelled_t) -%} ({{ total_t }} - {{ cancelled_t }}) {%- endmacro %}
+
+{% macro cancelled_ratio(cancelled_t, total_t) -%} {{ ratio(cancelled_t, total_t) }} {%- endmacro %}
+
+{% macro stock_days(total_t, consumption_t_per_year) -%}
+    ({{ total_t }} / ({{ consumption_t_per_year }} / 365))
+{%- endmacro %}
+
+{% macro stock_log_chg(total_t, earlier_t) -%}
+    case when {{ total_t }} > 0 and {{ earlier_t }} > 0 then ln({{ total_t }} / {{ earlier_t }}) end
+{%- endmacro %}
+
+{% macro visible_t(offwarrant_t, registered_t) -%} ({{ offwarrant_t }} + {{ registered_t }}) {%- endmacro %}
+
+{# --- changes on a year before: px_yoy, offwarrant_yoy, visible_yoy, exports_yoy, exports_yoy_3m, exports_ytd_yoy #}
+
+{% macro yoy(value, base) -%} ({{ ratio(value, base) }} - 1) {%- endmacro %}
+
+{# --- trade with China #}
+
+{% macro import_arb(shfe_cny_t, lme_usd_t, cif_premium_usd_t, usdcny, duty, vat, port_cny_t) -%}
+    (
+        {{ shfe_cny_t }} - (
+            ({{ lme_usd_t }} + {{ cif_premium_usd_t }}) * {{ usdcny }} * (1 + {{ duty }}) * (1 + {{ vat }})
+            + {{ port_cny_t }}
+        )
+    )
+{%- endmacro %}
+
+{% macro semis_export_arb(shfe_cny_t, lme_usd_t, dest_premium_usd_t, freight_usd_t, usdcny, vat, rebate) -%}
+    (
+        ({{ lme_usd_t }} + {{ dest_premium_usd_t }} - {{ freight_usd_t }})
+        - ({{ shfe_cny_t }} - {{ shfe_cny_t }} / (1 + {{ vat }}) * {{ rebate }}) / nullif({{ usdcny }}, 0)
+    )
+{%- endmacro %}
+
+{# --- power and smelters #}
+
+{% macro power_cost(power_usd_mwh, mwh_per_t) -%} ({{ power_usd_mwh }} * {{ mwh_per_t }}) {%- endmacro %}
+
+{% macro cash_cost(power_cost_usd_t, alumina_usd_t, alumina_t_per_t, other_cash_usd_t) -%}
+    ({{ power_cost_usd_t }} + {{ alumina_t_per_t }} * {{ alumina_usd_t }} + {{ other_cash_usd_t }})
+{%- endmacro %}
+
+{% macro smelter_margin(lme_usd_t, premium_usd_t, cash_cost_usd_t) -%}
+    ({{ lme_usd_t }} + {{ premium_usd_t }} - {{ cash_cost_usd_t }})
+{%- endmacro %}
+
+{% macro breakeven_power(lme_usd_t, premium_usd_t, alumina_usd_t, alumina_t_per_t, other_cash_usd_t, mwh_per_t) -%}
+    (
+        ({{ lme_usd_t }} + {{ premium_usd_t }} - {{ alumina_t_per_t }} * {{ alumina_usd_t }} - {{ other_cash_usd_t }})
+        / nullif({{ mwh_per_t }}, 0)
+    )
+{%- endmacro %}
+
+{# Share of a day's market time units whose price, in USD, lies beyond a line; `beyond` is > or <. #}
+{% macro share_beyond(price_usd_mwh, beyond, line_usd_mwh, units, n_units) -%}
+    (
+        sum(case when {{ price_usd_mwh }} {{ beyond }} {{ line_usd_mwh }} then {{ units }} else 0 end)
+        / cast({{ n_units }} as double)
+    )
+{%- endmacro %}
+
+{# --- supply #}
+
+{# Output of a period as a yearly rate, in the same unit: per day of the period, times 365. #}
+{% macro annualised(output, days) -%} ({{ ratio(output, days) }} * 365) {%- endmacro %}
+
+{% macro cap_utilisation(annualised_kt, cap_t) -%} {{ ratio(annualised_kt ~ ' * 1000', cap_t) }} {%- endmacro %}
+
+{# Dear power and thin headroom, both as ranks; higher is more stress. 0 to 100. #}
+{% macro supply_stress(score_power, score_headroom) -%}
+    (100 * ({{ score_power }} + {{ score_headroom }}) / 2)
+{%- endmacro %}
+
+{# --- equities and events #}
+
+{% macro near_high(close_usd, high_usd) -%} {{ ratio(close_usd, high_usd) }} {%- endmacro %}
+
+{% macro days_to_event(event_date, as_of_date) -%} {{ days_between(event_date, as_of_date) }} {%- endmacro %}

@@ -1,0 +1,32 @@
+{# Metric rows: one a decision time, metal, entity and metric, all of the same columns, for the signals and claims.
+
+   from: relation with metal, as_of_date and what the rows name; rows: dictionaries of SQL expressions. `metric` and
+   `value` must be there; what a row leaves out is missing. `known` is when the last of its inputs became known,
+   `window_start` the first day that the value is compared with. #}
+{% macro metric_rows(from, rows) -%}
+{%- set columns = [
+    ('value', 'double'), ('state', 'varchar'), ('score', 'double'), ('n_hist', 'integer'), ('window_start', 'date'),
+    ('obs_end', 'date'), ('known', type_instant()), ('basis', 'varchar'), ('licence', 'varchar'),
+    ('coverage', 'double'), ('n_components', 'integer'), ('is_suspect', 'boolean'), ('status', 'varchar'),
+] -%}
+{% for row in rows -%}
+{%- if row.metric not in metric_registry() -%}
+    {{ exceptions.raise_compiler_error(row.metric ~ ' is no metric of schemas/metrics.py') }}
+{%- endif -%}
+select
+    metal,
+    as_of_date,
+    '{{ row.metric }}' as metric_id,
+    {{ row.entity or "''" }} as entity,
+    {% for name, type in columns -%}
+    cast({{ row[name] or 'null' }} as {{ type }}) as {{ name }}{% if not loop.last %},{% endif %}
+    {% endfor -%}
+from {{ from }}
+{% if not loop.last %}union all{% endif %}
+{% endfor %}
+{%- endmacro %}
+
+{# Whether a word stands in a list of words separated by blanks. #}
+{% macro is_listed(word, words) -%}
+    (' ' || {{ words }} || ' ') like ('% ' || {{ word }} || ' %')
+{%- endmacro %}

@@ -1,0 +1,94 @@
+-- The parameters that each signal rests on, from each day on which one of them changes: as text for the dictionary, and
+-- as a hash that tells one parameterisation from another.
+with uses as (
+    {% for metric_id, metric in metric_registry().items() -%}
+    {% set outer = loop -%}
+    {% for name in metric.parameters or ['-'] -%}
+    select '{{ metric_id }}' as metric_id, '{{ name }}' as name
+    {% if not (outer.last and loop.last) %}union all{% endif %}
+    {% endfor -%}
+    {% endfor %}
+),
+
+definitions as (
+    select
+        definitions.signal_id,
+        definitions.signal_version,
+        definitions.metal,
+        definitions.metric_id,
+        definitions.valid_from as defined_from,
+        lead(definitions.valid_from) over (
+            partition by definitions.signal_id order by definitions.valid_from asc nulls last
+        ) as defined_to
+    from {{ reference('signal_definitions') }} as definitions
+),
+
+-- The index's weights, signs and age limits count as one parameter.
+given as (
+    select name, metal, valid_from, cast(value as varchar) as value, unit, status
+    from {{ reference('parameters') }}
+    union all
+    select
+        'index_components' as name,
+        metal,
+        valid_from,
+        string_agg(
+            concat_ws(
+                ' ', indicator, region, cast(sign as varchar), cast(weight as varchar), cast(max_age_days as varchar)
+            ), ', ' order by indicator asc nulls last
+        ) as value,
+        'indicator region sign weight max_age_days' as unit,
+        max(status) as status
+    from {{ reference('index_components') }}
+    group by metal, valid_from
+),
+
+change_days as (
+    select distinct valid_from from given
+    union
+    select distinct defined_from from definitions
+),
+
+held as (
+    select
+        definitions.signal_id,
+        definitions.signal_version,
+        definitions.defined_from,
+        change_days.valid_from,
+        uses.name,
+        given.value,
+        given.unit,
+        given.status
+    from definitions
+    inner join change_days
+        on
+            definitions.defined_from <= change_days.valid_from
+            and change_days.valid_from < coalesce(definitions.defined_to, cast('9999-12-31' as date))
+    inner join uses on definitions.metric_id = uses.metric_id
+    left join given
+        on
+            uses.name = given.name
+            and given.metal in (definitions.metal, '*')
+            and change_days.valid_from >= given.valid_from
+    qualify row_number() over (
+        partition by definitions.signal_id, definitions.defined_from, change_days.valid_from, uses.name
+        order by
+            case when given.metal = '*' then 1 else 0 end asc nulls last,
+            given.valid_from desc nulls last
+    ) = 1
+)
+
+select
+    signal_id,
+    signal_version,
+    defined_from,
+    valid_from,
+    lead(valid_from) over (partition by signal_id order by valid_from asc nulls last) as valid_to,
+    md5(concat(signal_version, coalesce(
+        string_agg(name || '=' || value, ';' order by name asc nulls last), ''
+    ))) as params_hash,
+    string_agg(
+        name || ' = ' || value || ' ' || unit || ' (' || status || ')', '; ' order by name asc nulls last
+    ) as parameters
+from held
+group by signal_id, signal_version, defined_from, valid_from

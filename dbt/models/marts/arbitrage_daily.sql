@@ -1,0 +1,90 @@
+-- What moving metal between China and the world pays at each decision time, against the three-month price. Taxes are
+-- those in force on the day.
+with quotes as (
+    select * from (
+        {{ known_at(
+            ref('int_as_of_dates'), ref('stg_arbitrage'), 'obs_date', 45, by=['metal'],
+            columns=['shfe_cny_t', 'cif_premium_usd_t', 'usdcny', 'dest_premium_usd_t', 'freight_usd_t'],
+        ) }}
+    ) as known
+    where recency = 1
+),
+
+inputs as (
+    select
+        quotes.metal,
+        quotes.as_of_date,
+        quotes.as_of_ts,
+        quotes.obs_date as arb_obs_date,
+        prices.obs_date as price_obs_date,
+        quotes.shfe_cny_t,
+        prices.value as lme_usd_t,
+        quotes.cif_premium_usd_t,
+        quotes.usdcny,
+        quotes.dest_premium_usd_t,
+        quotes.freight_usd_t,
+        taxes.vat,
+        taxes.import_duty,
+        taxes.semis_rebate,
+        p.port_cny_t,
+        p.arb_shut_days,
+        {{ latest(['quotes.known_from', 'prices.known_from']) }} as knowledge_ts_max,
+        {{ worst_basis(['quotes.knowledge_basis', 'prices.knowledge_basis']) }} as knowledge_basis,
+        {{ worst_licence(['quotes.licence_class', 'prices.licence_class']) }} as licence_class
+    from quotes
+    inner join {{ ref('int_parameters') }} as p on quotes.metal = p.metal and quotes.as_of_date = p.calendar_date
+    left join {{ ref('int_price_recent') }} as prices
+        on
+            quotes.metal = prices.metal
+            and quotes.as_of_date = prices.as_of_date
+            and prices.series = 'm3'
+            and prices.recency = 1
+    left join {{ ref('int_taxes') }} as taxes
+        on quotes.metal = taxes.metal and quotes.as_of_date = taxes.calendar_date
+),
+
+arbs as (
+    select
+        *,
+        {{ import_arb('shfe_cny_t', 'lme_usd_t', 'cif_premium_usd_t', 'usdcny', 'import_duty', 'vat', 'port_cny_t') }}
+            as import_arb_cny_t,
+        {{ ratio('shfe_cny_t', 'lme_usd_t') }} as shfe_lme_ratio,
+        {{ semis_export_arb(
+            'shfe_cny_t', 'lme_usd_t', 'dest_premium_usd_t', 'freight_usd_t', 'usdcny', 'vat', 'semis_rebate'
+        ) }} as semis_export_arb_usd_t
+    from inputs
+)
+
+select
+    metal,
+    as_of_date,
+    as_of_ts,
+    arb_obs_date,
+    price_obs_date,
+    shfe_cny_t,
+    lme_usd_t,
+    cif_premium_usd_t,
+    usdcny,
+    dest_premium_usd_t,
+    freight_usd_t,
+    vat,
+    import_duty,
+    semis_rebate,
+    port_cny_t,
+    import_arb_cny_t,
+    shfe_lme_ratio,
+    semis_export_arb_usd_t,
+    case
+        when
+            count(*) filter (where semis_export_arb_usd_t < 0) over last_days >= arb_shut_days
+            then 'SHUT'
+        when count(*) filter (where semis_export_arb_usd_t >= 0) over last_days > 0
+            then 'OPEN'
+    end as export_window,
+    knowledge_ts_max,
+    knowledge_basis,
+    licence_class
+from arbs
+window last_days as (
+    partition by metal order by as_of_date asc nulls last {{ last_rows('arb_shut_days') }}
+)

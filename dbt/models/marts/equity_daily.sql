@@ -1,0 +1,31 @@
+-- Closes by ticker and day as known now, against the highest of the last year of closes.
+with closes as (
+    select equities.*, names.metal, names.name
+    from {{ ref('stg_equities') }} as equities
+    inner join (
+        select ticker, min(metal) as metal, min(name) as name
+        from {{ reference('equities') }}
+        group by ticker
+    ) as names
+        on equities.ticker = names.ticker
+    where equities.known_to = {{ far_future() }}
+)
+
+select
+    closes.ticker,
+    closes.obs_date,
+    closes.close_usd,
+    max(closes.close_usd) over last_year as high_252_usd,
+    cast(count(closes.close_usd) over last_year as integer) as n_closes,
+    {{ near_high('closes.close_usd', 'max(closes.close_usd) over last_year') }} as near_high,
+    closes.known_from as knowledge_ts,
+    max(closes.known_from) over last_year as knowledge_ts_max,
+    closes.vintage_no,
+    closes.source,
+    closes.knowledge_basis,
+    closes.licence_class
+from closes
+inner join {{ ref('int_parameters') }} as p on closes.metal = p.metal and closes.obs_date = p.calendar_date
+window last_year as (
+    partition by closes.ticker order by closes.obs_date asc nulls last {{ last_rows('p.near_high_obs') }}
+)

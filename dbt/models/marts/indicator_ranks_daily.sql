@@ -1,0 +1,113 @@
+-- How much each component's score depends on the window it is ranked over, and its robust z, for display. Daily
+-- indicators over 252 days a year, monthly ones over 12 periods of their own.
+with daily as (
+    select
+        scores.metal,
+        scores.indicator,
+        scores.as_of_date,
+        {% for years in rank_years() -%}
+        case when scores.n_hist >= p.rank_min_periods then {{ mid_rank(
+            'scores.value', 'scores.metal, scores.indicator', 'scores.as_of_date asc nulls last',
+            years * rank_days_a_year()
+        ) }} end as rank_{{ years }}y,
+        {% endfor -%}
+        case when scores.n_hist >= p.rank_min_periods then median(scores.value) over in_window end as median,
+        case when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.value') }} over in_window end
+            as mad
+    from {{ ref('int_component_scores') }} as scores
+    inner join {{ ref('int_parameters') }} as p
+        on scores.metal = p.metal and scores.as_of_date = p.calendar_date
+    where not scores.is_monthly
+    window in_window as (
+        partition by scores.metal, scores.indicator order by scores.as_of_date asc nulls last
+        {{ last_rows('p.rank_window') }}
+    )
+),
+
+monthly as (
+    select
+        scores.metal,
+        scores.indicator,
+        scores.as_of_date,
+        {% for name in ['rank_2y', 'rank_5y', 'rank_10y', 'median', 'mad'] -%}
+        exports.{{ name }}{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from {{ ref('int_component_scores') }} as scores
+    inner join {{ ref('int_as_of_dates') }} as dates
+        on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
+    inner join {{ ref('int_exports_latest') }} as exports
+        on
+            scores.metal = exports.metal
+            and scores.region = exports.country
+            and dates.as_of_ts >= exports.known_from
+            and dates.as_of_ts < exports.known_to
+    where scores.is_monthly
+),
+
+spread_out as (
+    select * from daily
+    union all
+    select * from monthly
+),
+
+-- A rank says less where the series changed its meaning inside the window.
+breaks as (
+    select
+        scores.metal,
+        scores.indicator,
+        scores.as_of_date,
+        string_agg(breaks.break_id, ' ' order by breaks.break_id asc nulls last) as break_ids
+    from {{ ref('int_component_scores') }} as scores
+    inner join {{ reference('series_breaks') }} as breaks
+        on
+            breaks.metal in (scores.metal, '*')
+            and scores.indicator = breaks.metric_id
+            and scores.as_of_date >= breaks.valid_from
+            and scores.ranked_from < breaks.break_date
+            and scores.as_of_date >= breaks.break_date
+    group by scores.metal, scores.indicator, scores.as_of_date
+)
+
+select
+    scores.metal,
+    scores.indicator,
+    scores.as_of_date,
+    dates.as_of_ts,
+    scores.family,
+    scores.region,
+    cast(scores.sign as integer) as sign,
+    scores.weight,
+    scores.value,
+    scores.percentile,
+    scores.score,
+    scores.n_hist,
+    {% for years in rank_years() -%}
+    case when scores.value is not null then spread_out.rank_{{ years }}y end as rank_{{ years }}y,
+    {% endfor -%}
+    case when scores.value is not null then
+        greatest(spread_out.rank_2y, spread_out.rank_5y, spread_out.rank_10y)
+        - least(spread_out.rank_2y, spread_out.rank_5y, spread_out.rank_10y)
+    end as rank_sensitivity,
+    spread_out.median,
+    spread_out.mad,
+    case when scores.value is not null then
+        {{ robust_z('scores.value', 'spread_out.median', 'spread_out.mad', 'p.z_cap') }}
+    end as robust_z,
+    scores.ranked_from,
+    breaks.break_ids is not null as is_break,
+    breaks.break_ids
+from {{ ref('int_component_scores') }} as scores
+inner join {{ ref('int_as_of_dates') }} as dates
+    on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
+inner join {{ ref('int_parameters') }} as p
+    on scores.metal = p.metal and scores.as_of_date = p.calendar_date
+left join spread_out
+    on
+        scores.metal = spread_out.metal
+        and scores.indicator = spread_out.indicator
+        and scores.as_of_date = spread_out.as_of_date
+left join breaks
+    on
+        scores.metal = breaks.metal
+        and scores.indicator = breaks.indicator
+        and scores.as_of_date = breaks.as_of_date

@@ -1,0 +1,80 @@
+-- Every change of a state that was ever published, once, with a key that stays the same whatever is run again: what an
+-- alert has to be sent for. A revision that takes a change back does not unsay it. Claims change their verdict here too.
+with signal_changes as (
+    select
+        signal_id,
+        signal_version,
+        metal,
+        region,
+        as_of_ts,
+        as_of_date,
+        prev_state,
+        state,
+        value,
+        unit,
+        direction,
+        quality,
+        revision_no,
+        knowledge_ts_max
+    from {{ ref('signals') }}
+    where is_transition
+),
+
+verdicts as (
+    select
+        *,
+        lag(status) over (partition by claim_id order by as_of_ts asc nulls last) as prev_status
+    from {{ ref('claim_audit') }}
+),
+
+claim_changes as (
+    select
+        'CLAIM.' || claim_id as signal_id,
+        '1.0.0' as signal_version,
+        metal,
+        'GLOBAL' as region,
+        as_of_ts,
+        as_of_date,
+        prev_status as prev_state,
+        status as state,
+        evidence_value as value,
+        unit,
+        0 as direction,
+        'OK' as quality,
+        1 as revision_no,
+        evidence_knowledge_ts as knowledge_ts_max
+    from verdicts
+    -- Before the claim was made its verdict is nobody's news.
+    where prev_status <> status and as_of_date > claim_date
+),
+
+changes as (
+    select * from signal_changes
+    union all
+    select * from claim_changes
+)
+
+select
+    md5(concat_ws(
+        '|', signal_id, signal_version, metal, region,
+        cast({{ epoch_seconds('as_of_ts') }} as varchar), prev_state, state
+    )) as transition_id,
+    signal_id,
+    signal_version,
+    metal,
+    region,
+    as_of_ts,
+    as_of_date,
+    prev_state,
+    state,
+    value,
+    unit,
+    direction,
+    quality,
+    cast(revision_no as integer) as revision_no,
+    knowledge_ts_max
+from changes
+qualify row_number() over (
+    partition by signal_id, signal_version, metal, region, as_of_ts, prev_state, state
+    order by revision_no asc nulls last
+) = 1

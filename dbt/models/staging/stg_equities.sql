@@ -1,0 +1,2 @@
+-- The equities of the lake as known now: every vintage with the interval in which it was the latest.
+{{ vintages('equities') }}

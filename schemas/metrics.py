@@ -1,0 +1,158 @@
+"""The metrics that signals publish and claims are held against: what each one is, in which unit, on which parameters.
+
+A metric has one row for each decision time, metal and entity (country, zone, ticker, event). Its formula is written
+once, in `dbt/macros/formulas.sql`; the text here is what the dictionary shows. Names are those of DOMAIN section 3.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+COMPONENTS: Final = "index_components"  # stands among the parameters of what rests on the index's weights and signs
+
+LEVEL_5OF5 = ("level_up", "level_down", "level_buffer", "level_k", "level_m")
+LEVEL_3OF5 = ("level_up", "level_down", "level_buffer", "level_alt_k", "level_alt_m")
+CARRY = ("day_count", "rent_usd_t_day", "financing_spread", "max_age_days_rate")
+RANK = ("rank_window", "rank_min_periods")
+RANK_MONTHLY = ("rank_window_monthly", "rank_min_periods_monthly")
+INDEX = (
+    COMPONENTS, *CARRY, "consumption_t_per_year", "stock_chg_obs", *RANK, *RANK_MONTHLY, "min_coverage",
+)  # fmt: skip
+REGIME = (
+    "enter_tight", "exit_tight", "enter_squeeze", "exit_squeeze", "enter_loose", "exit_loose", "regime_confirm",
+    "regime_max_gap",
+)  # fmt: skip
+SMELTER = ("mwh_per_t", "alumina_t_per_t", "other_cash_usd_t")
+POWER_MEAN = ("power_mean_days", "power_mean_min_days")
+
+
+class Metric(NamedTuple):
+    """One metric: unit, formula as the dictionary shows it, parameters, and the states it may be in."""
+
+    unit: str
+    formula: str
+    parameters: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+
+
+LEVELS = ("ABOVE", "INSIDE", "BELOW")
+ON_OFF = ("ON", "OFF")
+
+METRICS: Final[dict[str, Metric]] = {
+    # price
+    "m3_usd_t": Metric("USD/t", "F, the latest three-month price known"),
+    "px_yoy": Metric(
+        "ratio", "P / last P on or before 12 calendar months earlier, at most 7 days older, - 1",
+        ("yoy_max_staleness_days",),
+    ),
+    "level_state_5of5": Metric(
+        "USD/t", "value F; state ABOVE when the last 5 of 5 F > level_up, BELOW when < level_down; left when sustained "
+        "back across the same level", LEVEL_5OF5, LEVELS,
+    ),
+    "level_state_3of5": Metric("USD/t", "as level_state_5of5 with 3 of 5, the latest included", LEVEL_3OF5, LEVELS),
+    # curve
+    "cash_3m_spread": Metric("USD/t", "C - F; positive is backwardation"),
+    "backwardation_sustained": Metric(
+        "USD/t", "value C - F; state ON when C - F > 0 on at least 3 of the last 5, the latest included",
+        ("bw_k", "bw_m"), ON_OFF,
+    ),
+    "carry_tightness": Metric("ratio", "1 - (F - C) / full carry", (*CARRY, *RANK)),
+    "spread_unwind": Metric(
+        "USD/t", "value C - F; state BACKWARDATION once sustained, UNWOUND once C - F <= 0 on 3 of 5 after it",
+        ("bw_k", "bw_m"), ("BACKWARDATION", "UNWOUND", "CONTANGO"),
+    ),
+    "thesis_broken": Metric(
+        "conditions", "conditions met of two: level_state_5of5 = BELOW; C - F <= 0. State ON when both are",
+        (*LEVEL_5OF5, "bw_k", "bw_m"), ON_OFF,
+    ),
+    # inventory
+    "cancelled_ratio": Metric("ratio", "cancelled / total", RANK),
+    "stock_days": Metric("days", "total / (annual consumption / 365)", ("consumption_t_per_year", *RANK)),
+    "stock_log_chg": Metric("ln", "ln(S_t / S_t-n), n = stock_chg_obs stock observations", ("stock_chg_obs", *RANK)),
+    "stock_unwind": Metric(
+        "ln", "value ln(S_t / S_t-n); state ON when it was >= stock_unwind_ln on the last stock_unwind_k observations",
+        ("stock_chg_obs", "stock_unwind_ln", "stock_unwind_k"), ON_OFF,
+    ),
+    "visible_t": Metric("t", "off-warrant + registered at the same month-end"),
+    "visible_low": Metric(
+        "t", "value visible stock; state MULTI_YEAR_LOW when the last month as low lies visible_low_age_days back or "
+        "more, RECORD when there is none in a history as long", ("visible_low_age_days",),
+        ("RECORD", "MULTI_YEAR_LOW", "OFF"),
+    ),
+    "visible_low_age": Metric("days", "month-end less the last earlier one with visible stock as low"),
+    "offwarrant_yoy": Metric("ratio", "off-warrant / 12 months before - 1"),
+    "offwarrant_drain": Metric(
+        "ratio", "value offwarrant_yoy; state ON when <= offwarrant_drain", ("offwarrant_drain",), ON_OFF
+    ),
+    # flow
+    "exports_yoy": Metric("ratio", "latest period / same period a year earlier - 1; Jan+Feb only as a pool"),
+    "exports_yoy_3m": Metric(
+        "ratio", "latest periods that cover 3 months or more / the same a year earlier - 1", RANK_MONTHLY
+    ),
+    "exports_ytd_yoy": Metric("ratio", "year to date / year to date a year earlier - 1"),
+    "exports_drop": Metric(
+        "ratio", "value exports_yoy_3m; state ON when <= exports_drop on the last exports_drop_prints periods",
+        ("exports_drop", "exports_drop_prints"), ON_OFF,
+    ),
+    "import_arb": Metric("CNY/t", "SHFE - [(F + CIF premium) * FX * (1 + duty) * (1 + VAT) + port]", ("port_cny_t",)),
+    "semis_export_arb": Metric(
+        "USD/t", "(F + destination premium - freight) - (SHFE - SHFE / (1 + VAT) * rebate) / FX"
+    ),
+    "export_window": Metric(
+        "USD/t", "value semis_export_arb; state SHUT when < 0 on the last arb_shut_days decision days",
+        ("arb_shut_days",), ("OPEN", "SHUT"),
+    ),
+    # supply
+    "cap_utilisation": Metric(
+        "ratio", "output / days of the period * 365 / cap; state BINDING from cap_binding on, BREACH above cap_breach",
+        ("china_cap_t", "cap_binding", "cap_breach"), ("SLACK", "BINDING", "BREACH"),
+    ),
+    "idled_kt": Metric("kt/yr", "sum of idled capacity in the smelter register of the region"),
+    "idled_event": Metric(
+        "kt/yr", "value change of idled_kt over idled_event_days; state IDLED or RESTARTED from idled_event_kt on",
+        ("idled_event_kt", "idled_event_days"), ("IDLED", "RESTARTED", "STEADY"),
+    ),
+    # power and smelters
+    "power_cost": Metric("USD/t", "mean over market time units (EUR/MWh) * EURUSD * mwh_per_t", ("mwh_per_t",)),
+    "share_above_115usd": Metric(
+        "ratio", "share of market time units above the reference line power_line_high_usd_mwh",
+        ("power_line_high_usd_mwh",),
+    ),
+    "power_mean_30d": Metric(
+        "USD/MWh", "mean of the daily means of the last power_mean_days; state HIGH from power_line_high_usd_mwh on",
+        (*POWER_MEAN, "power_line_high_usd_mwh"), ("HIGH", "NORMAL"),
+    ),
+    "smelter_margin": Metric(
+        "USD/t", "C + premium - (power cost + alumina_t_per_t * alumina + other cash cost); other cash cost is an "
+        "ASSUMPTION", SMELTER,
+    ),
+    "breakeven_power": Metric(
+        "USD/MWh", "(C + premium - alumina_t_per_t * alumina - other cash cost) / mwh_per_t; other cash cost is an "
+        "ASSUMPTION", SMELTER,
+    ),
+    "curtailment_risk": Metric(
+        "USD/MWh", "value headroom = break-even power - power; state CURTAILMENT_RISK when < 0 on the last "
+        "curtailment_days decision days; other cash cost is an ASSUMPTION", (*SMELTER, "curtailment_days"),
+        ("CURTAILMENT_RISK", "NONE"),
+    ),
+    "supply_stress": Metric(
+        "index points", "100 * mean of mid-rank(power_mean_30d) and 1 - mid-rank(headroom); beside the index, not in "
+        "it; other cash cost is an ASSUMPTION", (*SMELTER, *POWER_MEAN, *RANK),
+    ),
+    # equities and events
+    "near_high": Metric(
+        "ratio", "close / highest close of the last 252; state NEAR_HIGH from near_high_ratio on",
+        ("near_high_obs", "near_high_ratio"), ("NEAR_HIGH", "BELOW"),
+    ),
+    "days_to_event": Metric(
+        "days", "event date - as-of date; state ACTIVE from event_before_days before to event_after_days after",
+        ("event_before_days", "event_after_days"), ("AHEAD", "ACTIVE", "PAST"),
+    ),
+    "event_month": Metric("yyyymm", "year and month of the event's date, as known then"),
+    # index
+    "tightness_index": Metric("index points", "100 * sum(weight * family) / sum(weight)", INDEX),
+    "regime": Metric(
+        "index points", "value the index; state with hysteresis and confirmation", (*INDEX, *REGIME),
+        ("LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"),
+    ),
+}  # fmt: skip

@@ -111,6 +111,46 @@ def test_whole_numbers(bad: object) -> None:
     assert checked.good["period_months"].dtype == "int64"
 
 
+PRODUCED = {"metal": "AL", "country": "CN", "period_end": "2026-02-28", "period_months": 2, "production_kt": 7_300.0}
+ARBITRAGE = {
+    "metal": "AL", "obs_date": "2026-01-13", "shfe_cny_t": 24_500.0, "cif_premium_usd_t": 190.0, "usdcny": 6.98,
+    "dest_premium_usd_t": 350.0, "freight_usd_t": 95.0,
+}  # fmt: skip
+SHARE = {"ticker": "AA", "obs_date": "2026-01-13", "close_usd": 63.0}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "row", "change", "reason"),
+    [
+        ("production", PRODUCED, {}, None),
+        ("production", PRODUCED, {"production_kt": 0.0}, None),
+        ("production", PRODUCED, {"production_kt": -1.0}, "production_kt=-1.0 breaks >= 0"),
+        ("production", PRODUCED, {"period_months": 3}, "period_months=3 breaks <= 2"),
+        ("arbitrage", ARBITRAGE, {}, None),
+        (
+            "arbitrage",
+            ARBITRAGE,
+            {"cif_premium_usd_t": None, "dest_premium_usd_t": None, "freight_usd_t": None},
+            None,
+        ),
+        ("arbitrage", ARBITRAGE, {"cif_premium_usd_t": -20.0}, None),
+        ("arbitrage", ARBITRAGE, {"shfe_cny_t": None}, "shfe_cny_t=null breaks not null"),
+        ("arbitrage", ARBITRAGE, {"usdcny": None}, "usdcny=null breaks not null"),
+        ("arbitrage", ARBITRAGE, {"usdcny": 0.14}, "usdcny=0.14 breaks >= 1"),
+        ("arbitrage", ARBITRAGE, {"freight_usd_t": -1.0}, "freight_usd_t=-1.0 breaks >= 0"),
+        ("equities", SHARE, {"ticker": "BRK-B"}, None),
+        ("equities", SHARE, {"ticker": "aa"}, "ticker=aa breaks pattern ^[A-Z][A-Z0-9.-]{0,11}$"),
+        ("equities", SHARE, {"close_usd": 0.0}, "close_usd=0.0 breaks > 0"),
+    ],
+)
+def test_what_the_desks_datasets_take(
+    dataset: str, row: dict[str, object], change: dict[str, object], reason: str | None
+) -> None:
+    good = pd.DataFrame([row | {DATASETS[dataset].period: "2026-01-31"}])
+    checked = validate(dataset, pd.concat([good, pd.DataFrame([row | change])], ignore_index=True))
+    assert reasons(checked) == ({} if reason is None else {1: reason})
+
+
 def test_optional_columns_may_be_absent() -> None:
     prices = pd.DataFrame({"metal": ["AL"], "obs_date": pd.to_datetime(["2026-01-05"]), "cash_usd_t": [3000.0]})
     good = validate("prices", prices).good

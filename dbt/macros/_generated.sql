@@ -130,6 +130,52 @@
             "premium_usd_t"
         ]
     },
+    "production": {
+        "key": [
+            "metal",
+            "country",
+            "period_end"
+        ],
+        "period": "period_end",
+        "entity": "metal",
+        "columns": [
+            "metal",
+            "country",
+            "period_end",
+            "period_months",
+            "production_kt"
+        ]
+    },
+    "arbitrage": {
+        "key": [
+            "metal",
+            "obs_date"
+        ],
+        "period": "obs_date",
+        "entity": "metal",
+        "columns": [
+            "metal",
+            "obs_date",
+            "shfe_cny_t",
+            "cif_premium_usd_t",
+            "usdcny",
+            "dest_premium_usd_t",
+            "freight_usd_t"
+        ]
+    },
+    "equities": {
+        "key": [
+            "ticker",
+            "obs_date"
+        ],
+        "period": "obs_date",
+        "entity": "ticker",
+        "columns": [
+            "ticker",
+            "obs_date",
+            "close_usd"
+        ]
+    },
     "benchmark_prices": {
         "key": [
             "metal",

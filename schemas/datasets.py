@@ -13,6 +13,7 @@ from pandera.typing import Series
 from schemas.base import Dataset, Spec, column
 
 METAL = "^[A-Z]{2}$"
+RELEASE = "Number of the release as its publisher states it; only orders"
 
 
 class Prices(Dataset):
@@ -74,6 +75,7 @@ class Exports(Dataset):
     period_end: Series[pd.Timestamp] = column("Last day of the period", "date")
     period_months: Series[int] = column("Months in the period: 1, or 2 for January-February", "months", ge=1, le=2)
     exports_kt: Series[float] = column("Exported quantity", "kt", ge=0, le=100_000)
+    vintage: Series[pd.Int64Dtype] = column(RELEASE, "count", nullable=True, ge=1)
 
 
 class Rates(Dataset):
@@ -130,6 +132,7 @@ class Production(Dataset):
     period_end: Series[pd.Timestamp] = column("Last day of the period", "date")
     period_months: Series[int] = column("Months in the period: 1, or 2 for January-February", "months", ge=1, le=2)
     production_kt: Series[float] = column("Produced quantity", "kt", ge=0, le=100_000)
+    vintage: Series[pd.Int64Dtype] = column(RELEASE, "count", nullable=True, ge=1)
 
 
 class Arbitrage(Dataset):

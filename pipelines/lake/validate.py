@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from schemas.arrow import pandas_types
-from schemas.base import Spec, columns_of
+from schemas.base import VINTAGE, Spec, columns_of
 from schemas.datasets import DATASETS
 
 KNOWN: Final = "knowledge_ts"
@@ -232,7 +232,10 @@ def _repeated(spec: Spec, typed: pd.DataFrame, faults: _Faults) -> Mask:
     rows = typed[typed.duplicated(key, keep=False) & typed[list(spec.key)].notna().all(axis=1)]
     if rows.empty:
         return repeated
-    again = rows.duplicated()
+    if VINTAGE in rows:
+        # Rows that differ in nothing but their number say the same. The first number stays, whatever their order.
+        rows = rows.sort_values(VINTAGE, kind="stable")
+    again = rows.duplicated([column for column in rows if column != VINTAGE])
     group = rows.groupby(key, dropna=False, sort=False).ngroup()
     differing = np.zeros(len(typed), dtype=bool)
     differing[rows.index[group.map(group[~again].value_counts()) > 1]] = True

@@ -71,7 +71,8 @@
             "country",
             "period_end",
             "period_months",
-            "exports_kt"
+            "exports_kt",
+            "vintage"
         ]
     },
     "rates": {
@@ -143,7 +144,8 @@
             "country",
             "period_end",
             "period_months",
-            "production_kt"
+            "production_kt",
+            "vintage"
         ]
     },
     "arbitrage": {

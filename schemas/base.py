@@ -45,6 +45,8 @@ class Spec:
     period: str  # the column that says which day or month-end it speaks of
     entity: str | None  # the column that names the series: metal, zone, pair; None where there is one series
     cadence: str  # daily or monthly
+    # Hours after 00:00 UTC of the period's last day before which no value can be known: not even an early one.
+    known_from_hours: int = 0
 
 
 class Table(pa.DataFrameModel):

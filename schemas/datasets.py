@@ -13,6 +13,9 @@ from pandera.typing import Series
 from schemas.base import Dataset, Spec, column
 
 METAL = "^[A-Z]{2}$"
+# A flow over a whole month is not known before the month is nearly over: 16:00 in Beijing on its last day, the end of
+# the working day, and a time at which the month has not ended anywhere yet.
+FLOW_KNOWN_FROM = 8
 RELEASE = "Number of the release as its publisher states it; only orders"
 
 
@@ -212,6 +215,7 @@ DATASETS: dict[str, Spec] = {
         period="period_end",
         entity="metal",
         cadence="monthly",
+        known_from_hours=FLOW_KNOWN_FROM,
     ),
     "rates": Spec(
         Rates,
@@ -236,6 +240,7 @@ DATASETS: dict[str, Spec] = {
         period="delivery_date",
         entity="zone",
         cadence="daily",
+        known_from_hours=-24,  # the auction is held the day before delivery
     ),
     "costs": Spec(
         Costs,
@@ -252,6 +257,7 @@ DATASETS: dict[str, Spec] = {
         period="period_end",
         entity="metal",
         cadence="monthly",
+        known_from_hours=FLOW_KNOWN_FROM,
     ),
     "arbitrage": Spec(
         Arbitrage,

@@ -1,4 +1,4 @@
-"""A month of exports that is published twice under one release number, from a user's file to the lake."""
+"""What a user's file says about when a month was published, from the file to the lake."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support import Place
+
+from pipelines.sources.base import Parsed
+from pipelines.sources.nyfed import NyFed
 
 MONTHS = ("2025-11", "2025-12")
 HEADER = "metal,country,period_end,period_months,knowledge_ts,vintage,exports_kt\n"
@@ -72,3 +75,37 @@ def test_a_second_number_is_a_revision_and_no_suspect(place: Place) -> None:
     place.drop("exports/mine.csv", HEADER + NOVEMBER.format(571) + later)
     assert ingest(place) == (1, 1, [])
     assert [row[3] for row in stored(place)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("known", "lands"),
+    [
+        ("2025-11-30T07:59:59Z", False),
+        ("2025-11-30T08:00:00Z", True),
+        ("2024-12-09T03:00:00Z", False),  # the year is a slip of the pen
+    ],
+)
+def test_a_month_cannot_be_known_before_it_is_over(place: Place, known: str, lands: bool) -> None:
+    place.drop("exports/mine.csv", HEADER + NOVEMBER.format(571).replace("2025-12-09T03:00:00Z", known))
+    new, _, reasons = ingest(place)
+    said = known.replace("Z", "+00:00")
+    rule = "known_too_early: nobody can have known the value before 08:00 UTC of period_end"
+    assert new == lands
+    assert reasons == ([] if lands else [f"knowledge_ts={said}, period_end=2025-11-30 breaks {rule}"])
+    [where] = place.open().quarantine.read("exports")["where"].tolist() or ["line 2"]
+    assert where == "line 2"
+
+
+@pytest.mark.parametrize(
+    ("known", "lands"), [("2026-01-12T23:59:59Z", False), ("2026-01-13T00:00:00Z", True)], ids=["before", "from"]
+)
+def test_a_source_that_states_its_times_is_held_to_the_clock_as_well(
+    place: Place, monkeypatch: pytest.MonkeyPatch, known: str, lands: bool
+) -> None:
+    place = Place(place.root, "replay", FIRST)
+    place.record("nyfed/sofr_2026.json", known)  # what it says is put in its place below
+    rates = pd.DataFrame({"obs_date": pd.to_datetime(["2026-01-13"]), "sofr_pct": 3.65})
+    parsed = Parsed({"rates": rates.assign(knowledge_ts=pd.Timestamp(known))})
+    monkeypatch.setattr(NyFed, "parse", lambda self, payload, scope: parsed)
+    report = place.ingest(("2026-01", "2026-01"), ["rates"]).read["rates"]
+    assert (report.new, len(report.rejected)) == ((1, 0) if lands else (0, 1))

@@ -40,6 +40,9 @@ FEEDS: dict[str, Feed] = {
         Feed("fx", ("ecb",)),
         Feed("power", ("energy_charts", "entsoe")),
         Feed("costs", ()),
+        Feed("production", ()),
+        Feed("arbitrage", ()),
+        Feed("equities", ()),
         Feed("benchmark_prices", ("worldbank",), droppable=False),
     )
 }

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pandera.errors
 
-from pipelines.sources.base import Metal, Scope, Zone
+from pipelines.sources.base import Exporter, Metal, Scope, Zone
 from schemas.base import columns_of
 from schemas.reference import ORDERED, PARAMETERS, REFERENCE, Reference
 
@@ -36,7 +36,10 @@ class ReferenceTables:
         return [{str(key): value for key, value in row.items()} for row in self[name].to_dict("records")]
 
     def scope(self, metals: tuple[str, ...] = ()) -> Scope:
-        """Metals (all, or those asked for) and zones as sources need them. `ReferenceError` for an unknown metal."""
+        """Metals (all, or those asked for) with their shares, zones and exporters as sources need them.
+
+        Raises `ReferenceError` for an unknown metal.
+        """
         known = {row["metal"]: row for row in self.rows("metals")}
         for metal in metals:
             if metal not in known:
@@ -49,6 +52,14 @@ class ReferenceTables:
             ),
             zones=tuple(
                 Zone(row["zone"], row["eic"], row["timezone"], row["data_source"]) for row in self.rows("power_zones")
+            ),
+            exporters=tuple(
+                Exporter(row["country"], row["name"], int(row["comtrade_code"]), row["data_source"])
+                for row in self.rows("exporters")
+            ),
+            # A share may stand for several metals; it is asked once.
+            tickers=tuple(
+                dict.fromkeys(row["ticker"] for row in self.rows("equities") if not metals or row["metal"] in metals)
             ),
         )
 

@@ -7,7 +7,7 @@ columns are added on the way into the lake and are the same for all (DOMAIN sect
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import pandas as pd
 import pandera.pandas as pa
@@ -15,6 +15,9 @@ from pandera.typing import Series
 
 BASES = ("OBSERVED", "CALENDAR", "ASSUMED")  # best first: the worst of the inputs travels downstream
 LICENCES = ("OPEN", "BYO", "RESTRICTED")  # freest first
+
+# The publisher's own number of a release, where a dataset has it. It tells vintages apart; it is no value.
+VINTAGE: Final = "vintage"
 
 UTC = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
@@ -42,6 +45,8 @@ class Spec:
     period: str  # the column that says which day or month-end it speaks of
     entity: str | None  # the column that names the series: metal, zone, pair; None where there is one series
     cadence: str  # daily or monthly
+    # Hours after 00:00 UTC of the period's last day before which no value can be known: not even an early one.
+    known_from_hours: int = 0
 
 
 class Table(pa.DataFrameModel):
@@ -72,6 +77,9 @@ class Bitemporal(pa.DataFrameModel):
         "Where knowledge_ts comes from: captured, release calendar, or assumed lag", isin=list(BASES)
     )
     vintage_no: Series[int] = column("1 for the first value known of an observation, then counted up", ge=1)
+    is_suspect: Series[bool] = column(
+        "Its publisher had given another value under the same release number: one of the two is a mistake"
+    )
     ingest_ts: Series[UTC] = column("When this project captured the value", "UTC")
     source: Series[str] = column("Where it was read: a source module's name, or drop")
     payload_sha256: Series[str] = column("Hash of the archived payload that held it", str_matches="^[0-9a-f]{64}$")

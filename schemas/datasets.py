@@ -13,6 +13,10 @@ from pandera.typing import Series
 from schemas.base import Dataset, Spec, column
 
 METAL = "^[A-Z]{2}$"
+# A flow over a whole month is not known before the month is nearly over: 16:00 in Beijing on its last day, the end of
+# the working day, and a time at which the month has not ended anywhere yet.
+FLOW_KNOWN_FROM = 8
+RELEASE = "Number of the release as its publisher states it; only orders"
 
 
 class Prices(Dataset):
@@ -74,6 +78,7 @@ class Exports(Dataset):
     period_end: Series[pd.Timestamp] = column("Last day of the period", "date")
     period_months: Series[int] = column("Months in the period: 1, or 2 for January-February", "months", ge=1, le=2)
     exports_kt: Series[float] = column("Exported quantity", "kt", ge=0, le=100_000)
+    vintage: Series[pd.Int64Dtype] = column(RELEASE, "count", nullable=True, ge=1)
 
 
 class Rates(Dataset):
@@ -120,6 +125,45 @@ class Costs(Dataset):
     premium_usd_t: Series[float] = column(
         "Physical premium over the exchange", "USD/t", nullable=True, ge=-1_000, le=5_000
     )
+
+
+class Production(Dataset):
+    """Primary production of a country by month; January and February may come as one pool of two months."""
+
+    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
+    country: Series[str] = column("Producer, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$")
+    period_end: Series[pd.Timestamp] = column("Last day of the period", "date")
+    period_months: Series[int] = column("Months in the period: 1, or 2 for January-February", "months", ge=1, le=2)
+    production_kt: Series[float] = column("Produced quantity", "kt", ge=0, le=100_000)
+    vintage: Series[pd.Int64Dtype] = column(RELEASE, "count", nullable=True, ge=1)
+
+
+class Arbitrage(Dataset):
+    """What it takes to compare the Shanghai price with the exchange price, day by day, as a desk notes it down."""
+
+    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
+    obs_date: Series[pd.Timestamp] = column("Trading day", "date")
+    shfe_cny_t: Series[float] = column("Shanghai futures price, value added tax included", "CNY/t", gt=0, le=2_000_000)
+    cif_premium_usd_t: Series[float] = column(
+        "Premium over the exchange for metal delivered to China, duty unpaid",
+        "USD/t",
+        nullable=True,
+        ge=-1_000,
+        le=5_000,
+    )
+    usdcny: Series[float] = column("CNY for one USD", "ratio", ge=1, le=20)
+    dest_premium_usd_t: Series[float] = column(
+        "Premium over the exchange where exported metal goes to", "USD/t", nullable=True, ge=-1_000, le=5_000
+    )
+    freight_usd_t: Series[float] = column("Freight from China to there", "USD/t", nullable=True, ge=0, le=5_000)
+
+
+class Equities(Dataset):
+    """Closing prices of producers' shares, not adjusted for dividends."""
+
+    ticker: Series[str] = column("Ticker on its exchange", str_matches="^[A-Z][A-Z0-9.-]{0,11}$")
+    obs_date: Series[pd.Timestamp] = column("Trading day of the exchange", "date")
+    close_usd: Series[float] = column("Closing price", "USD", gt=0, le=10_000_000)
 
 
 class BenchmarkPrices(Dataset):
@@ -171,6 +215,7 @@ DATASETS: dict[str, Spec] = {
         period="period_end",
         entity="metal",
         cadence="monthly",
+        known_from_hours=FLOW_KNOWN_FROM,
     ),
     "rates": Spec(
         Rates,
@@ -195,6 +240,7 @@ DATASETS: dict[str, Spec] = {
         period="delivery_date",
         entity="zone",
         cadence="daily",
+        known_from_hours=-24,  # the auction is held the day before delivery
     ),
     "costs": Spec(
         Costs,
@@ -202,6 +248,31 @@ DATASETS: dict[str, Spec] = {
         key=("metal", "obs_date"),
         period="obs_date",
         entity="metal",
+        cadence="daily",
+    ),
+    "production": Spec(
+        Production,
+        "Primary production by country, monthly",
+        key=("metal", "country", "period_end"),
+        period="period_end",
+        entity="metal",
+        cadence="monthly",
+        known_from_hours=FLOW_KNOWN_FROM,
+    ),
+    "arbitrage": Spec(
+        Arbitrage,
+        "Shanghai price, premia and freight",
+        key=("metal", "obs_date"),
+        period="obs_date",
+        entity="metal",
+        cadence="daily",
+    ),
+    "equities": Spec(
+        Equities,
+        "Closing prices of producers' shares",
+        key=("ticker", "obs_date"),
+        period="obs_date",
+        entity="ticker",
         cadence="daily",
     ),
     "benchmark_prices": Spec(

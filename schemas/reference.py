@@ -52,6 +52,31 @@ class PowerZones(Reference):
     data_source: Series[str] = column("Which source serves it", isin=["energy_charts", "entsoe"])
 
 
+class Exporters(Reference):
+    """The countries whose exports are followed, each from one source, so that two definitions never meet in a series.
+
+    China's headline table counts unwrought metal and products by its own list, Comtrade sums Harmonised System codes: a
+    country that came from both would change its definition from month to month.
+    """
+
+    country: Series[str] = column("Exporter, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$", unique=True)
+    name: Series[str] = column("English name", str_length={"min_value": 2})
+    comtrade_code: Series[int] = column("Reporter code at UN Comtrade (M49)", ge=1, le=999)
+    data_source: Series[str] = column("Which source serves it", isin=["customs", "comtrade"])
+
+    @pa.dataframe_check(name="customs_is_china", error="data_source customs is China's own: CN alone can have it")
+    def customs_is_china(cls, df: pd.DataFrame) -> pd.Series:
+        return (df["data_source"] != "customs") | (df["country"] == "CN")
+
+
+class ProducerShares(Reference):
+    """The shares of producers that are followed beside a metal."""
+
+    ticker: Series[str] = column("Ticker, as the source of prices writes it", str_matches="^[A-Z][A-Z0-9.-]{0,11}$")
+    name: Series[str] = column("Company", str_length={"min_value": 2})
+    metal: Series[str] = column("Metal that it stands for", str_matches="^[A-Z]{2}$")
+
+
 class Parameters(Reference):
     """Named numbers in the formulas; `*` holds for every metal that has no row of its own."""
 
@@ -260,6 +285,8 @@ class Claims(Reference):
 REFERENCE: dict[str, type[Reference]] = {
     "metals": Metals,
     "power_zones": PowerZones,
+    "exporters": Exporters,
+    "equities": ProducerShares,
     "parameters": Parameters,
     "index_components": IndexComponents,
     "release_calendar": ReleaseCalendar,

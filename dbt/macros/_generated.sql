@@ -71,7 +71,8 @@
             "country",
             "period_end",
             "period_months",
-            "exports_kt"
+            "exports_kt",
+            "vintage"
         ]
     },
     "rates": {
@@ -128,6 +129,53 @@
             "obs_date",
             "alumina_usd_t",
             "premium_usd_t"
+        ]
+    },
+    "production": {
+        "key": [
+            "metal",
+            "country",
+            "period_end"
+        ],
+        "period": "period_end",
+        "entity": "metal",
+        "columns": [
+            "metal",
+            "country",
+            "period_end",
+            "period_months",
+            "production_kt",
+            "vintage"
+        ]
+    },
+    "arbitrage": {
+        "key": [
+            "metal",
+            "obs_date"
+        ],
+        "period": "obs_date",
+        "entity": "metal",
+        "columns": [
+            "metal",
+            "obs_date",
+            "shfe_cny_t",
+            "cif_premium_usd_t",
+            "usdcny",
+            "dest_premium_usd_t",
+            "freight_usd_t"
+        ]
+    },
+    "equities": {
+        "key": [
+            "ticker",
+            "obs_date"
+        ],
+        "period": "obs_date",
+        "entity": "ticker",
+        "columns": [
+            "ticker",
+            "obs_date",
+            "close_usd"
         ]
     },
     "benchmark_prices": {

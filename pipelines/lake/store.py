@@ -23,13 +23,14 @@ import pyarrow.parquet as pq
 
 from pipelines.files import sweep, write_aside
 from schemas.arrow import arrow_schema, pandas_types
-from schemas.base import Spec, columns_of
+from schemas.base import VINTAGE, Spec, columns_of
 from schemas.datasets import DATASETS
 
 DROP: Final = "drop"
 EMPTY: Final = "_schema.parquet"
 OBSERVED: Final = "OBSERVED"
-ADDED: Final = ("vintage_no", "ingest_ts")  # what append itself gives a row
+SUSPECT: Final = "is_suspect"
+ADDED: Final = ("vintage_no", "ingest_ts", SUSPECT)  # what append itself gives a row
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,21 @@ class Lake:
     def append(self, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:
         """Adds what is not yet known; one `Written` for each month in the frame.
 
-        `frame`: the dataset's value columns and the bitemporal ones without vintage_no and ingest_ts, which are added
-        here; further columns are ignored. `ingest_ts` is when the rows were captured (with time zone).
+        `frame`: the dataset's value columns and the bitemporal ones without vintage_no, ingest_ts and is_suspect, which
+        are added here; further columns are ignored. `ingest_ts` is when the rows were captured (with time zone).
 
         An observation (key, and whether it is a user's drop) that is new becomes vintage 1. Values other than those
         last known become the next vintage; one that is not stated to be known after the last one is known since
         `ingest_ts` (basis OBSERVED): the publisher changed its history, and that was seen now. A drop row marked in the
         column `explicit_knowledge` keeps its own knowledge_ts, also before stored ones. What an older capture than the
-        stored one says adds nothing. Raises `ValueError` for a frame that cannot be stored, `TimeoutError` when
-        another writer keeps a month longer than `lock_timeout`.
+        stored one says adds nothing.
+
+        Where the publisher numbers its releases (column `vintage`), the number itself is no news. Other values under a
+        number that is already there are a new vintage that is suspect: known at its own time where that is later, else
+        since `ingest_ts`, so that what was known before stays as it was.
+
+        Raises `ValueError` for a frame that cannot be stored, `TimeoutError` when another writer keeps a month longer
+        than `lock_timeout`.
         """
         captured = _utc(ingest_ts, "ingest_ts")
         given = _given(name, frame, captured)
@@ -150,12 +157,15 @@ def _load(name: str, paths: Sequence[Path], columns: Sequence[str] | None = None
     table = ds.dataset([str(path) for path in paths], schema=schema, format="parquet").to_table(columns=columns)
     types = pandas_types(name)
     frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    if SUSPECT in frame:
+        # Files from before the column was there hold nothing that was suspected.
+        frame[SUSPECT] = frame[SUSPECT].eq(True)
     return frame.astype({str(column): types[str(column)] for column in frame})
 
 
 def _compared(name: str) -> list[str]:
     """The columns that decide whether a row is news."""
-    return [*columns_of(DATASETS[name].model), "knowledge_ts", "vintage_no", "ingest_ts", "source"]
+    return [*columns_of(DATASETS[name].model), "knowledge_ts", "vintage_no", "ingest_ts", "source", SUSPECT]
 
 
 def _tables(name: str, rows: pd.DataFrame) -> dict[str, pa.Table]:
@@ -229,13 +239,14 @@ def _fresh(name: str, given: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame
     unchanged = known & _equal(given, last, _values(spec))
     # What a user states to have been known before the last vintage has to be held against an earlier one.
     unchanged &= ~given["explicit"] | (given["knowledge_ts"] >= last["knowledge_ts"])
-    first = given[alone & ~known].assign(vintage_no=1)
+    first = given[alone & ~known].assign(vintage_no=1, is_suspect=False)
     rest = given[~(alone & (unchanged | ~known))]
     return pd.concat([first, _further(spec, rest, stored)]) if len(rest) else first
 
 
 def _values(spec: Spec) -> list[str]:
-    return [column for column in columns_of(spec.model) if column not in spec.key]
+    """The columns that are news when they change."""
+    return [column for column in columns_of(spec.model) if column not in (*spec.key, VINTAGE)]
 
 
 def _equal(left: pd.DataFrame, right: pd.DataFrame, columns: list[str]) -> pd.Series:
@@ -252,35 +263,50 @@ class _Vintage(NamedTuple):
     number: int
     captured: int
     values: tuple[object, ...]
+    release: int | None = None  # its number as the publisher states it, where there is one
+    suspect: bool = False
+    stored: bool = False  # before the rows at hand
+
+    def contradicts(self, other: _Vintage) -> bool:
+        """Whether the publisher gave one number to two different figures."""
+        return self.release is not None and self.release == other.release and self.values != other.values
 
 
 def _further(spec: Spec, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
     """Of rows whose observation is stored already, or stands here several times, those that add a vintage to it."""
-    rows = rows.sort_values(["observation", "knowledge_ts", "payload_sha256", *_values(spec)])
+    numbered = [VINTAGE] if VINTAGE in rows else []
+    rows = rows.sort_values(["observation", "knowledge_ts", *numbered, "payload_sha256", *_values(spec)])
     history: dict[int, list[_Vintage]] = defaultdict(list)
     stored = stored[stored["observation"].isin(rows["observation"])]
-    numbers = stored["vintage_no"].tolist()
-    for observation, number, vintage in zip(stored["observation"], numbers, _vintages(spec, stored), strict=True):
-        history[observation].append(vintage._replace(number=number))
+    about = zip(stored["vintage_no"].tolist(), stored[SUSPECT].tolist(), _vintages(spec, stored), strict=True)
+    for observation, (number, suspect, vintage) in zip(stored["observation"], about, strict=True):
+        history[observation].append(vintage._replace(number=number, suspect=suspect, stored=True))
     last_said = ~rows.duplicated("observation", keep="last")
     last_at_moment = ~rows.duplicated(["observation", "knowledge_ts"], keep="last")
+    last_of_release = ~rows.duplicated(["observation", *numbered], keep="last")
 
     chosen: list[int] = []
     vintages: list[_Vintage] = []
-    for place, (observation, is_drop, explicit, is_last, is_last_then, vintage) in enumerate(
+    for place, (observation, is_drop, explicit, is_last, is_last_then, is_last_of_release, vintage) in enumerate(
         zip(
             rows["observation"],
             rows["is_drop"],
             rows["explicit"],
             last_said,
             last_at_moment,
+            last_of_release,
             _vintages(spec, rows),
             strict=True,
         )
     ):
         before = history[observation]
+        suspect = any(vintage.contradicts(v) for v in before)
         if not before:
             knowledge: int | None = vintage.knowledge
+        elif is_drop and suspect:
+            knowledge = _contradicting(before, vintage, explicit, is_last_of_release)
+        elif is_drop and is_last and _is_displaced(before, vintage):
+            knowledge = max(vintage.captured, before[-1].knowledge)
         elif explicit:
             knowledge = _stated(before, vintage, is_last_then)
         else:
@@ -288,10 +314,11 @@ def _further(spec: Spec, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFra
         if knowledge is None:
             continue
         number = 1 + max((v.number for v in before), default=0)
-        before.append(vintage._replace(knowledge=knowledge, number=number))
+        vintage = vintage._replace(knowledge=knowledge, number=number, suspect=suspect)
+        before.append(vintage)
         before.sort(key=lambda v: (v.knowledge, v.number))
         chosen.append(place)
-        vintages.append(vintage._replace(knowledge=knowledge, number=number))
+        vintages.append(vintage)
 
     added = rows.iloc[chosen]
     knowledge_ts = pd.to_datetime([v.knowledge for v in vintages], unit="us", utc=True).as_unit("us")
@@ -300,20 +327,51 @@ def _further(spec: Spec, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFra
         knowledge_ts=knowledge_ts,
         knowledge_basis=added["knowledge_basis"].where(own, OBSERVED),
         vintage_no=[v.number for v in vintages],
+        is_suspect=[v.suspect for v in vintages],
     )
 
 
 def _vintages(spec: Spec, rows: pd.DataFrame) -> Iterator[_Vintage]:
     columns = (rows[column].astype("object").where(rows[column].notna(), None) for column in _values(spec))
     moments = (rows[column].astype("int64").tolist() for column in ("knowledge_ts", "ingest_ts"))
-    for (knowledge, captured), values in zip(zip(*moments, strict=True), zip(*columns, strict=True), strict=True):
-        yield _Vintage(knowledge, 0, captured, values)
+    releases = (
+        [None if pd.isna(number) else int(number) for number in rows[VINTAGE]]
+        if VINTAGE in rows
+        else [None] * len(rows)
+    )
+    about = zip(*moments, releases, strict=True)
+    for (knowledge, captured, release), values in zip(about, zip(*columns, strict=True), strict=True):
+        yield _Vintage(knowledge, 0, captured, values, release)
 
 
 def _said(before: list[_Vintage], values: tuple[object, ...], moment: int) -> bool:
     """Whether these values were already given for that moment, as news or as what still held."""
     until_then = [v for v in before if v.knowledge <= moment]
     return any(v.values == values for v in until_then[-1:] + [v for v in until_then if v.knowledge == moment])
+
+
+def _contradicting(before: list[_Vintage], vintage: _Vintage, explicit: bool, is_last: bool) -> int | None:
+    """When a user's other figure under a number that is there became known; None when it has been said.
+
+    `is_last`: the file says nothing later under that number, so that this is what it now holds to be true.
+    """
+    same = [v for v in before if v.release == vintage.release]
+    # The calendar's time is the first print's: a figure that replaces a stored one cannot have been known then.
+    if vintage.knowledge > same[-1].knowledge and (explicit or not same[-1].stored):
+        until_then = [v for v in before if v.knowledge <= vintage.knowledge]
+        return None if until_then[-1].values == vintage.values else vintage.knowledge
+    if same[-1].values == vintage.values or (not is_last and any(v.values == vintage.values for v in same)):
+        return None
+    return max(vintage.captured, before[-1].knowledge)
+
+
+def _is_displaced(before: list[_Vintage], vintage: _Vintage) -> bool:
+    """Whether a suspect figure of an earlier release stands after this one: corrected, the earlier release has not
+    become the later one. The later one is said again."""
+    last = before[-1]
+    if vintage.release is None or last.release is None or vintage.knowledge > last.knowledge:
+        return False
+    return last.suspect and last.release < vintage.release and last.values != vintage.values
 
 
 def _stated(before: list[_Vintage], vintage: _Vintage, is_last: bool) -> int | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from schemas.arrow import pandas_types
-from schemas.base import Spec, columns_of
+from schemas.base import VINTAGE, Spec, columns_of
 from schemas.datasets import DATASETS
 
 KNOWN: Final = "knowledge_ts"
@@ -48,9 +48,10 @@ class Validated:
 def validate(name: str, frame: pd.DataFrame) -> Validated:
     """Holds a whole frame against its dataset's pandera model.
 
-    A nullable column may be absent; `knowledge_ts` may be there too and is carried through. A key (with its
-    knowledge_ts) that stands twice is kept once when the rows are equal, else all its rows are rejected. Raises
-    `SchemaMismatch` for missing or unknown columns and for a column in which no value has the expected type.
+    A nullable column may be absent; `knowledge_ts` may be there too and is carried through, but a row that states a
+    time before its period could be known is rejected. A key (with its knowledge_ts) that stands twice is kept once when
+    the rows are equal, else all its rows are rejected. Raises `SchemaMismatch` for missing or unknown columns and for a
+    column in which no value has the expected type.
     """
     spec = DATASETS[name]
     _check_columns(name, spec, frame)
@@ -61,6 +62,7 @@ def validate(name: str, frame: pd.DataFrame) -> Validated:
     typed = pd.DataFrame({column: _typed(name, given, column, about[column], faults) for column in columns})
     readable = ~faults.bad
     _hold_against_rules(spec, typed, readable, faults)
+    _hold_against_the_clock(spec, typed, faults)
     repeated = _repeated(spec, typed, faults) & readable
 
     kept = ~faults.bad & ~repeated
@@ -210,6 +212,17 @@ def _hold_against_rules(spec: Spec, typed: pd.DataFrame, readable: Mask, faults:
         faults.add(_breaks(check, whole, len(typed)), typed[named], f"{check.name}: {check.error}")
 
 
+def _hold_against_the_clock(spec: Spec, typed: pd.DataFrame, faults: _Faults) -> None:
+    """A time of knowledge before the period could be known is a mistake, and would let a backtest see the future."""
+    if KNOWN not in typed:
+        return
+    earliest = typed[spec.period].dt.tz_localize("UTC") + pd.Timedelta(hours=spec.known_from_hours)
+    days, hour = divmod(spec.known_from_hours, 24)
+    day = {0: spec.period, -1: f"the day before {spec.period}"}.get(days, f"{spec.period} {days:+d} days")
+    rule = f"known_too_early: nobody can have known the value before {hour:02d}:00 UTC of {day}"
+    faults.add((typed[KNOWN] < earliest).to_numpy(), typed[[KNOWN, spec.period]], rule)
+
+
 def _breaks(check: Any, values: pd.Series | pd.DataFrame, length: int) -> Mask:
     broken = np.zeros(length, dtype=bool)
     if len(values):
@@ -232,7 +245,10 @@ def _repeated(spec: Spec, typed: pd.DataFrame, faults: _Faults) -> Mask:
     rows = typed[typed.duplicated(key, keep=False) & typed[list(spec.key)].notna().all(axis=1)]
     if rows.empty:
         return repeated
-    again = rows.duplicated()
+    if VINTAGE in rows:
+        # Rows that differ in nothing but their number say the same. The first number stays, whatever their order.
+        rows = rows.sort_values(VINTAGE, kind="stable")
+    again = rows.duplicated([column for column in rows if column != VINTAGE])
     group = rows.groupby(key, dropna=False, sort=False).ngroup()
     differing = np.zeros(len(typed), dtype=bool)
     differing[rows.index[group.map(group[~again].value_counts()) > 1]] = True

@@ -39,6 +39,7 @@ class Metal:
     worldbank_column: str  # Aluminum
     fred_series: str  # PALUMUSDM
     customs_label: str  # regular expression of the commodity's name in customs table 13
+    hs_codes: str = ""  # 7601 7604, separated by blanks: what counts as the metal in trade statistics
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,23 @@ class Zone:
 
 
 @dataclass(frozen=True)
+class Exporter:
+    """One exporting country, from `exporters.csv`."""
+
+    country: str  # CA
+    name: str  # Canada
+    comtrade_code: int  # 124
+    source: str  # customs or comtrade: the one that serves it
+
+
+@dataclass(frozen=True)
 class Scope:
     """What a run is about; reference data in the form that sources need."""
 
     metals: tuple[Metal, ...]
     zones: tuple[Zone, ...]
+    exporters: tuple[Exporter, ...] = ()
+    tickers: tuple[str, ...] = ()  # AA
 
     def zone(self, name: str) -> Zone:
         """The zone of that name; KeyError when the scope has none."""

@@ -24,12 +24,11 @@ import pyarrow.compute as pc
 
 from pipelines.sources.base import Parsed
 from schemas.arrow import arrow_schema
-from schemas.base import columns_of
+from schemas.base import VINTAGE, columns_of
 from schemas.datasets import DATASETS
 
 TYPES: Final = (".csv", ".parquet")
 KNOWN: Final = "knowledge_ts"
-VINTAGE: Final = "vintage"  # only orders what knowledge_ts orders already
 MAX_ROWS: Final = 20_000_000  # a small Parquet file can unpack to any number of rows
 
 NUMBER: Final = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
@@ -152,7 +151,8 @@ def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
         for name in types
         if name in table.column_names
     }
-    columns.pop(VINTAGE, None)
+    if VINTAGE not in columns_of(DATASETS[dataset].model):
+        columns.pop(VINTAGE, None)  # any file may have it: it only orders what knowledge_ts orders already
     columns.setdefault(KNOWN, pa.nulls(table.num_rows, types[KNOWN]))
     frame: pd.DataFrame = pa.table(columns).to_pandas(date_as_object=False)
     days = {name: "datetime64[us]" for name in columns if pa.types.is_date32(types[name])}

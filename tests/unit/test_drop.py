@@ -68,6 +68,30 @@ def test_ways_of_writing_the_same_file(body: str) -> None:
     assert "vintage" not in row
 
 
+@pytest.mark.parametrize("dataset", ["exports", "production"])
+def test_the_number_of_a_release_is_kept_where_the_dataset_has_it(dataset: str) -> None:
+    header = f"metal,country,period_end,period_months,vintage,{dataset}_kt\n"
+    body = header + "AL,CN,2026-02-28,2,2,900\nAL,CN,2026-03-31,1,,450\nAL,CN,2026-04-30,1,0,440\n"
+    frame = read(body, dataset)
+    assert frame["vintage"].tolist()[::2] == [2, 0]
+    assert pd.isna(frame["vintage"].tolist()[1])
+    checked = validate(dataset, frame)
+    assert str(checked.good["vintage"].dtype) == "Int64"
+    assert checked.rejected["reason"].tolist() == ["vintage=0 breaks >= 1"]
+    assert refusal(header + "AL,CN,2026-02-28,2,first,900\n", dataset).column == "vintage"
+
+
+def test_rows_that_differ_in_their_number_alone_say_the_same() -> None:
+    header = "metal,country,period_end,period_months,knowledge_ts,vintage,exports_kt\n"
+    cells = ("AL,CN,2026-03-31,1,2026-04-14T03:00:00Z,", ",450\n")
+    for order in ((2, 1, 1, 3), (1, 3, 1, 2)):
+        checked = validate("exports", read(header + "".join(f"{n}".join(cells) for n in order), "exports"))
+        assert checked.rejected.empty
+        assert checked.good["vintage"].tolist() == [1]
+    other = f"{cells[0]}1,451\n"
+    assert len(validate("exports", read(header + "1".join(cells) + other, "exports")).rejected) == 2
+
+
 def test_line_numbers_count_blank_lines() -> None:
     assert read(HEADER + "\n" + GOOD + "\n\n" + GOOD).index.tolist() == [3, 6]
     assert refusal(HEADER + "\n" + GOOD + "\nAL,2026-01-06,,many,\n").line == 5

@@ -305,6 +305,148 @@ def test_explicit_time_means_nothing_outside_a_drop(lake: Lake) -> None:
     assert vintages(lake)[1][:2] == (1.0, "2026-02-02T12:00:00Z")
 
 
+# --- releases that their publisher numbers
+
+
+def printed(rows: list[tuple], **more: object) -> pd.DataFrame:
+    """Rows (vintage, knowledge_ts or None, exports_kt) of one month of exports as they come from drop files."""
+    month = pd.Timestamp("2026-01-31")
+    frame = pd.DataFrame(
+        {
+            "metal": "AL", "country": "CN", "period_end": month, "period_months": 1,
+            "exports_kt": [float(row[2]) for row in rows],
+            "vintage": pd.array([row[0] for row in rows], dtype="Int64"),
+            "obs_start": pd.Timestamp("2026-01-01"), "obs_end": month,
+            "knowledge_ts": pd.to_datetime([row[1] or "2026-02-16T03:00:00Z" for row in rows]),
+            "knowledge_basis": ["OBSERVED" if row[1] else "ASSUMED" for row in rows],
+            "source": "drop", "payload_sha256": "b" * 64, "licence_class": "BYO",
+            "explicit_knowledge": [row[1] is not None for row in rows],
+        }
+    )  # fmt: skip
+    return frame.assign(**more)
+
+
+def prints(lake: Lake) -> list[tuple[float, int | None, str, str, bool]]:
+    """(exports_kt, vintage, knowledge_ts, basis, is_suspect) in the order in which they were known."""
+    return [
+        (
+            row.exports_kt,
+            None if pd.isna(row.vintage) else int(row.vintage),
+            f"{row.knowledge_ts:%m-%d}",
+            row.knowledge_basis,
+            row.is_suspect,
+        )
+        for row in lake.read("exports").itertuples()
+    ]
+
+
+def append(lake: Lake, captured: datetime, *rows: tuple, **more: object) -> int:
+    """How many vintages the rows of one capture added; the same again adds none, in whatever order."""
+    frame = printed(list(rows), **more)
+    added = sum(w.new + w.revised for w in lake.append("exports", frame, ingest_ts=captured))
+    for again in (frame, frame[::-1]):
+        assert [w.path for w in lake.append("exports", again, ingest_ts=captured)] == [None]
+    return added
+
+
+K1, K2, K3 = "2026-02-10T03:00:00Z", "2026-02-14T03:00:00Z", "2026-02-18T03:00:00Z"
+C1, C2, C3, C4 = (datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3, 4))
+
+
+def test_a_number_is_kept_and_is_no_news(lake: Lake) -> None:
+    assert append(lake, C1, (1, K1, 500), (2, K2, 510)) == 2
+    assert append(lake, C2, (3, K1, 500), (4, K2, 510)) == 0
+    assert append(lake, C3, (None, K1, 500), (None, K2, 510)) == 0
+    assert append(lake, C4, (1, K1, 500), (2, K2, 510), (3, K3, 510)) == 0
+    assert prints(lake) == [(500.0, 1, "02-10", "OBSERVED", False), (510.0, 2, "02-14", "OBSERVED", False)]
+
+
+def test_of_two_figures_under_one_number_the_one_known_later_is_suspect(lake: Lake) -> None:
+    assert append(lake, C1, (1, K1, 500), (1, K2, 510), (2, K3, 520)) == 3
+    assert prints(lake) == [
+        (500.0, 1, "02-10", "OBSERVED", False),
+        (510.0, 1, "02-14", "OBSERVED", True),
+        (520.0, 2, "02-18", "OBSERVED", False),
+    ]
+
+
+@pytest.mark.parametrize("own", [K1, "2026-02-09T03:00:00Z", None], ids=["same", "earlier", "none"])
+def test_another_figure_under_a_known_number_is_known_since_it_was_captured(lake: Lake, own: str | None) -> None:
+    append(lake, C1, (1, K1, 500))
+    before = lake.read("exports", as_of=C2 - timedelta(seconds=1))
+    assert append(lake, C2, (1, own, 510)) == 1
+    assert prints(lake) == [(500.0, 1, "02-10", "OBSERVED", False), (510.0, 1, "03-02", "OBSERVED", True)]
+    pd.testing.assert_frame_equal(lake.read("exports", as_of=C2 - timedelta(seconds=1)), before)
+    assert lake.read("exports", as_of=C2)["exports_kt"].tolist() == [510.0]
+    assert append(lake, C3, (1, own, 510)) == 0
+
+
+def test_a_later_capture_that_is_known_later_keeps_its_time(lake: Lake) -> None:
+    append(lake, C1, (1, K1, 500))
+    assert append(lake, C2, (1, K1, 500), (1, K2, 510)) == 1
+    assert prints(lake)[1] == (510.0, 1, "02-14", "OBSERVED", True)
+
+
+def test_a_figure_put_back_under_its_number_is_heard_and_suspect_too(lake: Lake) -> None:
+    for captured, value in ((C1, 500), (C2, 510), (C3, 500)):
+        assert append(lake, captured, (1, K1, value)) == 1
+    assert [(row[0], row[2], row[4]) for row in prints(lake)] == [
+        (500.0, "02-10", False),
+        (510.0, "03-02", True),
+        (500.0, "03-03", True),
+    ]
+
+
+def test_a_corrected_first_release_does_not_stand_over_the_second(lake: Lake) -> None:
+    append(lake, C1, (1, K1, 500), (2, K2, 520))
+    assert append(lake, C2, (1, K1, 510), (2, K2, 520)) == 2
+    assert [(row[0], row[1], row[2], row[4]) for row in prints(lake)] == [
+        (500.0, 1, "02-10", False),
+        (520.0, 2, "02-14", False),
+        (510.0, 1, "03-02", True),
+        (520.0, 2, "03-02", False),  # said again
+    ]
+    assert lake.read("exports", as_of=C2)["exports_kt"].tolist() == [520.0]
+    assert append(lake, C3, (1, K1, 510), (2, K2, 520), (3, "2026-03-02T12:00:00Z", 530)) == 1
+    assert prints(lake)[-1] == (530.0, 3, "03-02", "OBSERVED", False)
+
+
+def test_a_release_with_a_number_of_its_own_is_no_suspect(lake: Lake) -> None:
+    append(lake, C1, (1, K1, 500))
+    append(lake, C2, (2, K1, 510))
+    append(lake, C3, (None, K1, 520))
+    assert [(row[0], row[2], row[4]) for row in prints(lake)] == [
+        (500.0, "02-10", False),
+        (510.0, "02-10", False),
+        (520.0, "02-10", False),
+    ]
+
+
+def test_a_source_that_numbers_its_releases_is_held_to_them(lake: Lake) -> None:
+    source = {"source": "customs", "licence_class": "OPEN"}
+    append(lake, C1, (1, None, 500), **source)
+    append(lake, C2, (1, None, 510), **source)
+    assert append(lake, C1, (1, None, 500), **source) == 0, "an older capture read again"
+    assert [(row[0], row[2], row[4]) for row in prints(lake)] == [(500.0, "02-16", False), (510.0, "03-02", True)]
+
+
+def test_files_from_before_the_column_are_read_as_not_suspect(lake: Lake) -> None:
+    append(lake, C1, (1, K1, 500), (1, K2, 510))
+    [path] = lake.root.rglob("month=*/*.parquet")
+    pq.write_table(pq.read_table(path).drop_columns(["is_suspect", "vintage"]), path)
+    pq.write_table(
+        arrow_schema("exports").empty_table().drop_columns(["is_suspect"]), lake.root / "exports/_schema.parquet"
+    )
+    lake.ensure(["exports"])
+    assert pq.read_schema(lake.root / "exports/_schema.parquet").equals(arrow_schema("exports"))
+    rows = lake.read("exports")
+    assert rows["is_suspect"].dtype == bool
+    assert rows["is_suspect"].tolist() == [False, False]
+    assert {column: str(kind) for column, kind in rows.dtypes.items()} == pandas_types("exports")
+    assert append(lake, C2, (1, K1, 500), (1, K2, 510)) == 0
+    assert append(lake, C3, (1, K3, 530)) == 1
+
+
 # --- what cannot be stored
 
 

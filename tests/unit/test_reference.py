@@ -113,6 +113,15 @@ def test_every_dataset_has_a_release_rule() -> None:
             with_cell("local_time", "1 pm"),
             "release_calendar.csv line 2: local_time '1 pm' breaks the rule",
         ),
+        ("exporters", with_cell("country", "CN", 1), "exporters.csv line 2: country 'CN' breaks the rule"),
+        ("exporters", with_cell("comtrade_code", "Canada", 1), "exporters.csv line 3: comtrade_code 'Canada' breaks"),
+        ("exporters", with_cell("data_source", "eurostat", 1), "exporters.csv line 3: data_source 'eurostat' breaks"),
+        (
+            "exporters",
+            with_cell("data_source", "customs", 1),
+            "exporters.csv line 3: breaks the rule: data_source customs is China's own: CN alone can have it",
+        ),
+        ("equities", with_cell("ticker", "aa"), "equities.csv line 2: ticker 'aa' breaks the rule"),
         ("power_zones", with_cell("eic", "short"), "power_zones.csv line 2: eic 'short' breaks the rule"),
     ],
 )
@@ -156,6 +165,25 @@ def test_another_metal_is_rows(folder: Path) -> None:
     assert [metal.westmetall_code for metal in reference.scope(("CU",)).metals] == ["Cu"]
     with pytest.raises(ReferenceError, match=r"metal 'XX' is not in metals\.csv; known: AL, CU"):
         reference.scope(("XX",))
+
+
+def test_sources_get_exporters_codes_and_shares(folder: Path) -> None:
+    scope = load_reference(folder).scope()
+    assert [(e.country, e.name, e.comtrade_code, e.source) for e in scope.exporters] == [
+        ("CN", "China", 156, "customs"),
+        ("CA", "Canada", 124, "comtrade"),
+    ]
+    assert scope.tickers == ("AA", "RIO")
+    assert [metal.hs_codes for metal in scope.metals] == ["7601 7604 7605 7606 7607"]
+    other = {"name": "Freeport-McMoRan", "metal": "CU"}
+    edit(
+        folder,
+        "equities",
+        lambda rows: pd.concat([rows, rows[1:].assign(metal="CU"), rows[:1].assign(ticker="FCX", **other)]),
+    )
+    tables = load_reference(folder)
+    assert tables.scope().tickers == ("AA", "RIO", "FCX")
+    assert tables.scope(("AL",)).tickers == ("AA", "RIO")
 
 
 def test_the_hash_is_of_what_the_files_say(folder: Path) -> None:

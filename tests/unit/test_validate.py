@@ -111,6 +111,51 @@ def test_whole_numbers(bad: object) -> None:
     assert checked.good["period_months"].dtype == "int64"
 
 
+EXPORTED = {"metal": "AL", "country": "CN", "period_end": "2026-02-28", "period_months": 2, "exports_kt": 860.0}
+POWER = {
+    "zone": "FR", "delivery_date": "2026-01-31", "resolution": "PT60M", "n_positions": 24, "position": 1,
+    "price_eur_mwh": 50.0,
+}  # fmt: skip
+PRODUCED = {"metal": "AL", "country": "CN", "period_end": "2026-02-28", "period_months": 2, "production_kt": 7_300.0}
+ARBITRAGE = {
+    "metal": "AL", "obs_date": "2026-01-13", "shfe_cny_t": 24_500.0, "cif_premium_usd_t": 190.0, "usdcny": 6.98,
+    "dest_premium_usd_t": 350.0, "freight_usd_t": 95.0,
+}  # fmt: skip
+SHARE = {"ticker": "AA", "obs_date": "2026-01-13", "close_usd": 63.0}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "row", "change", "reason"),
+    [
+        ("production", PRODUCED, {}, None),
+        ("production", PRODUCED, {"production_kt": 0.0}, None),
+        ("production", PRODUCED, {"production_kt": -1.0}, "production_kt=-1.0 breaks >= 0"),
+        ("production", PRODUCED, {"period_months": 3}, "period_months=3 breaks <= 2"),
+        ("arbitrage", ARBITRAGE, {}, None),
+        (
+            "arbitrage",
+            ARBITRAGE,
+            {"cif_premium_usd_t": None, "dest_premium_usd_t": None, "freight_usd_t": None},
+            None,
+        ),
+        ("arbitrage", ARBITRAGE, {"cif_premium_usd_t": -20.0}, None),
+        ("arbitrage", ARBITRAGE, {"shfe_cny_t": None}, "shfe_cny_t=null breaks not null"),
+        ("arbitrage", ARBITRAGE, {"usdcny": None}, "usdcny=null breaks not null"),
+        ("arbitrage", ARBITRAGE, {"usdcny": 0.14}, "usdcny=0.14 breaks >= 1"),
+        ("arbitrage", ARBITRAGE, {"freight_usd_t": -1.0}, "freight_usd_t=-1.0 breaks >= 0"),
+        ("equities", SHARE, {"ticker": "BRK-B"}, None),
+        ("equities", SHARE, {"ticker": "aa"}, "ticker=aa breaks pattern ^[A-Z][A-Z0-9.-]{0,11}$"),
+        ("equities", SHARE, {"close_usd": 0.0}, "close_usd=0.0 breaks > 0"),
+    ],
+)
+def test_what_the_desks_datasets_take(
+    dataset: str, row: dict[str, object], change: dict[str, object], reason: str | None
+) -> None:
+    good = pd.DataFrame([row | {DATASETS[dataset].period: "2026-01-31"}])
+    checked = validate(dataset, pd.concat([good, pd.DataFrame([row | change])], ignore_index=True))
+    assert reasons(checked) == ({} if reason is None else {1: reason})
+
+
 def test_optional_columns_may_be_absent() -> None:
     prices = pd.DataFrame({"metal": ["AL"], "obs_date": pd.to_datetime(["2026-01-05"]), "cash_usd_t": [3000.0]})
     good = validate("prices", prices).good
@@ -126,6 +171,62 @@ def test_knowledge_ts_is_carried_through_missing_or_not() -> None:
     assert str(checked.good["knowledge_ts"].dtype) == "datetime64[us, UTC]"
     assert checked.good["knowledge_ts"].isna().tolist() == [False, True, False, True]
     assert checked.good["knowledge_ts"][0] == pd.Timestamp("2026-01-06 09:00", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "row", "earliest"),
+    [
+        ("stocks", {"metal": "AL", "obs_date": "2026-01-31", "total_t": 1.0}, "2026-01-31T00:00:00Z"),
+        ("rates", {"obs_date": "2026-01-31", "sofr_pct": 3.65}, "2026-01-31T00:00:00Z"),
+        ("power", POWER, "2026-01-30T00:00:00Z"),
+        ("exports", EXPORTED, "2026-02-28T08:00:00Z"),
+        ("production", PRODUCED, "2026-02-28T08:00:00Z"),
+    ],
+)
+def test_a_value_is_not_known_before_its_period(dataset: str, row: dict[str, object], earliest: str) -> None:
+    moment = pd.Timestamp(earliest)
+    for known, good in ((moment - pd.Timedelta(seconds=1), False), (moment, True), (None, True)):
+        # Another row of another series, whose time is not stated, is none of its business.
+        name = next(iter(row))
+        other = row | {name: "ZZ"} if isinstance(row[name], str) and name != "obs_date" else row | {name: "2026-01-30"}
+        frame = pd.DataFrame([other | {"knowledge_ts": None}, row | {"knowledge_ts": known}])
+        frame["knowledge_ts"] = pd.to_datetime(frame["knowledge_ts"], utc=True)
+        checked = validate(dataset, frame)
+        assert (len(checked.good), len(checked.rejected)) == ((2, 0) if good else (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "row", "reason"),
+    [
+        (
+            "stocks",
+            {"metal": "AL", "obs_date": "2026-01-31", "total_t": 1.0},
+            "knowledge_ts=2025-01-31T09:00:00+00:00, obs_date=2026-01-31 breaks known_too_early: nobody can have known "
+            "the value before 00:00 UTC of obs_date",
+        ),
+        (
+            "exports",
+            EXPORTED,
+            "knowledge_ts=2025-01-31T09:00:00+00:00, period_end=2026-02-28 breaks known_too_early: nobody can have "
+            "known the value before 08:00 UTC of period_end",
+        ),
+        (
+            "power",
+            POWER,
+            "knowledge_ts=2025-01-31T09:00:00+00:00, delivery_date=2026-01-31 breaks known_too_early: nobody can have "
+            "known the value before 00:00 UTC of the day before delivery_date",
+        ),
+    ],
+)
+def test_what_was_known_too_early_is_said_with_columns_values_and_rule(
+    dataset: str, row: dict[str, object], reason: str
+) -> None:
+    assert reasons(validate(dataset, pd.DataFrame([row | {"knowledge_ts": "2025-01-31T09:00:00Z"}]))) == {0: reason}
+
+
+def test_a_row_without_a_day_is_not_also_too_early() -> None:
+    checked = validate("stocks", stocks(obs_date={1: None}, knowledge_ts="2026-02-01T09:00:00Z"))
+    assert reasons(checked) == {1: "obs_date=null breaks not null"}
 
 
 # --- keys

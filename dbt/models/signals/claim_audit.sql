@@ -2,7 +2,9 @@
 -- evidence is the observation that the claim speaks of, or the latest one; where that is not public yet, the latest one
 -- stands there to show what is known.
 with claims as (
-    select *
+    select
+        claim_id, metal, claim_text, source_doc, claim_date, metric_id, entity, definition, operator, threshold,
+        threshold_high, tolerance, period_from, period_to, horizon_end, valid_from
     from {{ reference('claims') }}
 ),
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(
@@ -108,36 +109,99 @@ def signals(
 ) -> None:
     """The latest published signals, or those of a past moment."""
     workspace = _workspace()
-    moment = None
-    if as_of is not None:
-        try:
-            moment = datetime.fromisoformat(as_of)
-        except ValueError:
-            _fail(f"--as-of {as_of!r} is no ISO time: write for example 2026-01-13T18:00:00Z", 2)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    database = workspace.published / "marts.duckdb"
-    if not database.is_file():
-        _fail("nothing is published yet: run `tightness run` first", 1)
+    database, moment = _database(workspace), _moment(as_of)
     _print_signals(workspace, _read_signals(database, moment), as_json)
 
 
+@app.command()
+def claims(
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TS", help="A moment in UTC, ISO.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The claims of the article held against the data as known now, or at a past moment."""
+    workspace = _workspace()
+    database, moment = _database(workspace), _moment(as_of)
+    rows = _rows(
+        database,
+        """
+        select
+            claim_id, claim_text, claim_date, definition, status, explanation, evidence_value, unit, evidence_obs_date,
+            evidence_knowledge_ts, as_of_ts, operator, threshold, threshold_high, tolerance
+        from signals.claim_audit
+        where as_of_ts <= coalesce(?::timestamptz, 'infinity'::timestamptz)
+        qualify row_number() over (partition by claim_id order by as_of_ts desc) = 1
+        order by claim_id
+        """,
+        moment,
+    )
+    if not rows:
+        _fail("no claim was audited by then: claims.csv says from which day on each one is (valid_from)", 1)
+    _print_claims(workspace, rows, as_json)
+
+
+def _database(workspace: Any) -> Path:
+    database: Path = workspace.published / "marts.duckdb"
+    if not database.is_file():
+        _fail("nothing is published yet: run `tightness run` first", 1)
+    return database
+
+
+def _moment(as_of: str | None) -> datetime | None:
+    if as_of is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(as_of)
+    except ValueError:
+        _fail(f"--as-of {as_of!r} is no ISO time: write for example 2026-01-13T18:00:00Z", 2)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _print_claims(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> None:
+    synthetic = bool(_manifest(workspace).get("synthetic"))
+    if as_json:
+        sys.stdout.write(json.dumps({"synthetic": synthetic, "claims": rows}, default=str, indent=1) + "\n")
+        return
+    table = Table(
+        title="Claims" + (" against SYNTHETIC DEMO DATA" if synthetic else ""), title_justify="left", show_lines=True
+    )
+    for name in ("claim", "how it is understood", "verdict", "evidence", "of", "known since", "as of"):
+        table.add_column(name, overflow="fold", no_wrap=name in {"of", "as of"})
+    styles = {"SUPPORTED": "green", "CONTRADICTED": "red", "PARTIAL": "yellow"}
+    for row in rows:
+        known = row["evidence_knowledge_ts"]
+        table.add_row(
+            f"[bold]{row['claim_id']}[/]\n{escape(row['claim_text'])}",
+            escape(row["definition"]),
+            f"[{styles.get(row['status'], 'dim')}]{row['status']}[/]",
+            escape(row["explanation"]) + ("" if row["evidence_value"] is None else _shown(row)),
+            str(row["evidence_obs_date"] or ""),
+            f"{known:%Y-%m-%d %H:%M} UTC" if known else "",
+            f"{row['as_of_ts']:%Y-%m-%d}",
+        )
+    out.print(table)
+
+
+def _shown(row: dict[str, Any]) -> str:
+    """The evidence of a claim whose own period is not public yet; else the explanation has the number."""
+    if row["status"] != "DATA_NOT_YET_PUBLIC":
+        return ""
+    return f": {row['evidence_value']:,.4g} {escape(row['unit'])}"
+
+
 def _read_signals(database: Path, moment: datetime | None) -> list[dict[str, Any]]:
-    """The newest row of each signal, at or before a moment where one is given, in its latest revision."""
+    """The newest row of each signal; where a moment is given, as it was published then."""
+    columns = "signal_id, as_of_date, value, unit, score, state, direction, quality, state_since, knowledge_ts_max"
+    if moment is None:
+        return _rows(database, f"select {columns} from signals.signals_latest order by signal_id")
+    return _rows(database, f"select {columns} from signals.signals_asof(?::timestamptz) order by signal_id", moment)
+
+
+def _rows(database: Path, query: str, *parameters: object) -> list[dict[str, Any]]:
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as connection:
-        cursor = connection.execute(
-            """
-            select signal_id, as_of_date, value, unit, score, state, direction, quality, state_since, knowledge_ts_max
-            from signals.signals
-            where as_of_ts <= coalesce(?::timestamptz, 'infinity'::timestamptz)
-            qualify row_number() over (
-                partition by signal_id, metal, region order by as_of_ts desc, signal_version desc, revision_no desc
-            ) = 1
-            order by signal_id
-            """,
-            [moment],
-        )
+        connection.execute("set TimeZone = 'UTC'")
+        cursor = connection.execute(query, parameters)
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

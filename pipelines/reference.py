@@ -133,7 +133,9 @@ def _check_order(parameters: pd.DataFrame, metal: str) -> None:
         pair = parameters[parameters["name"].isin([low, high])]
         for day in sorted(pair["valid_from"].unique()):
             held = pair[pair["valid_from"] <= day].assign(general=lambda rows: rows["metal"] == "*")
-            held = held.sort_values(["general", "valid_from"], ascending=[False, True]).drop_duplicates("name", keep="last")
+            held = held.sort_values(["general", "valid_from"], ascending=[False, True]).drop_duplicates(
+                "name", keep="last"
+            )
             values = held.set_index("name")["value"]
             if {low, high} <= set(values.index) and values[low] > values[high]:
                 raise _at(

@@ -10,7 +10,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 from pipelines.assets.lake import lake_key
 from pipelines.assets.reference import OWNER, reference_key
 from pipelines.assets.resources import WorkspaceResource
-from pipelines.warehouse import dbt, unchanged
+from pipelines.warehouse import dbt, log, unchanged
 from pipelines.workspace import Workspace, calendar_end, code_version
 
 POOL = "duckdb_writer"
@@ -110,6 +110,7 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
         if kept is not None:
             return kept
     unchanged.forget(record)
+    log.restore(workspace.warehouse, workspace.published / "marts.duckdb")
     dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(workspace.now).date())
     result = dbt.build(
         dbt.run_vars(

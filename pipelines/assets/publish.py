@@ -6,6 +6,7 @@ from pipelines.assets.lake import RUN_HEALTH
 from pipelines.assets.models import POOL
 from pipelines.assets.reference import OWNER
 from pipelines.assets.resources import WorkspaceResource
+from pipelines.warehouse.log import TABLE_MACROS
 from pipelines.warehouse.publish import Release, publish
 from pipelines.warehouse.unchanged import lake_fingerprint
 from pipelines.workspace import Workspace, git_commit
@@ -61,6 +62,7 @@ def publish_release(workspace: Workspace) -> Release:
         },
         comments=comments(MODELS),
         keys=keys(MODELS),
+        macros=TABLE_MACROS,
         synthetic=workspace.settings.synthetic,
     )
 

@@ -74,13 +74,15 @@ def publish(
     keys: Mapping[Name, tuple[str, ...]],
     synthetic: bool,
     tables: Mapping[str, list[str]] | None = None,
+    macros: Mapping[Name, tuple[str, str]] | None = None,
     keep: int = 5,
 ) -> Release:
     """Publish the tables of `marts` and `signals` of the private warehouse; the caller holds the writer's lock.
 
     `comments` gives by (schema, table) the text of each column, and of the table under `""`; `keys` the columns that
     identify a row. `tables` (schema to names) narrows the publication; without it the described tables and those of
-    the warehouse must be the same. When neither content nor inputs differ from the current release, nothing is touched.
+    the warehouse must be the same. `macros` gives by (schema, name) the parameters and the query of table macros that
+    go into the file beside them. When neither content nor inputs differ from the current release, nothing is touched.
     The last `keep` releases are kept. Raises `PublicationError`; the current release then stays as it was.
     """
     with reader() as con:
@@ -97,6 +99,7 @@ def publish(
         staged = published / f".tmp-{release_id}"
         staged.mkdir(parents=True)
         _write(con, staged, release_id, facts, comments, keys, synthetic)
+    _add_macros(staged / DATABASE, macros or {})
     _verify(staged, facts, comments, synthetic)
 
     previous = _previous(published, current)
@@ -229,6 +232,18 @@ def _write(
         )
     con.execute("checkpoint release")
     con.execute("detach release")
+
+
+def _add_macros(database: Path, macros: Mapping[Name, tuple[str, str]]) -> None:
+    """Table macros find their tables by the names that a reader uses, who has opened the file itself."""
+    with duckdb.connect() as con:
+        con.execute(f"attach {literal(database)} as release")
+        con.execute("use release")
+        for name, (parameters, query) in macros.items():
+            con.execute(f"create macro {'.'.join(map(identifier, name))}({parameters}) as table {query}")
+            con.execute(f"select * from {'.'.join(map(identifier, name))}(now()) limit 0")  # it can be called
+        con.execute("use memory")
+        con.execute("checkpoint release")
 
 
 def _verify(

@@ -1,4 +1,4 @@
--- What signals say of the curve: spread and carry.
+-- What signals say of carry.
 {% set known = {
     'obs_end': 'price_obs_date', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}
@@ -13,7 +13,6 @@ with curve as (
 )
 
 {{ metric_rows('curve', [
-    dict(known, metric='cash_3m_spread', value='cash_3m_spread_usd_t'),
     dict(known, metric='carry_tightness', value='carry_tightness', score='score', n_hist='n_hist',
         window_start='ranked_from'),
 ]) }}

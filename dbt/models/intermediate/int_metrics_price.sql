@@ -1,4 +1,4 @@
--- What signals say of price and curve, from the states as they stood at each decision time.
+-- What signals say of price and spread, from the states as they stood at each decision time.
 {% set known = {'obs_end': 'm3_obs_date', 'basis': 'knowledge_basis', 'licence': 'licence_class'} %}
 {% set of_spread = dict(known, obs_end='spread_obs_date', known='states_known_from', value='spread_usd_t') %}
 with states as (
@@ -6,10 +6,11 @@ with states as (
 )
 
 {{ metric_rows('states', [
-    dict(known, metric='m3_usd_t', value='m3_usd_t', known='knowledge_ts_max'),
+    dict(known, metric='m3_usd_t', value='m3_usd_t', known='m3_known_from'),
     dict(known, metric='px_yoy', value='m3_yoy', window_start='m3_yoy_base_date', known='yoy_known_from'),
     dict(known, metric='level_state_5of5', value='m3_usd_t', state='level_state_5of5', known='states_known_from'),
     dict(known, metric='level_state_3of5', value='m3_usd_t', state='level_state_3of5', known='states_known_from'),
+    dict(of_spread, metric='cash_3m_spread', known='spread_known_from'),
     dict(of_spread, metric='backwardation_sustained', state="case
         when backwardation_sustained then 'ON' when not backwardation_sustained then 'OFF' end"),
     dict(of_spread, metric='spread_unwind', state='spread_state'),

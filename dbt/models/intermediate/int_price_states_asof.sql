@@ -41,6 +41,7 @@ backwardation as (
         and count(*) filter (where recent.recency = 1 and recent.value <= 0) = 1 as is_left,
         max(recent.value) filter (where recent.recency = 1) as spread_usd_t,
         max(recent.obs_date) filter (where recent.recency = 1) as spread_obs_date,
+        max(recent.known_from) filter (where recent.recency = 1) as spread_known_from,
         max(recent.known_from) filter (where recent.recency <= p.bw_m) as known_from
     from {{ ref('int_price_recent') }} as recent
     inner join {{ ref('int_parameters') }} as p
@@ -95,6 +96,7 @@ joined as (
         runs.run,
         latest_prices.obs_date as m3_obs_date,
         latest_prices.value as m3_usd_t,
+        latest_prices.known_from as m3_known_from,
         {{ yoy('latest_prices.value', 'year_ago.base_usd_t') }} as m3_yoy,
         year_ago.base_date as m3_yoy_base_date,
         {% for variant, k, m in level_variants() -%}
@@ -106,6 +108,7 @@ joined as (
         backwardation.is_left,
         backwardation.spread_usd_t,
         backwardation.spread_obs_date,
+        backwardation.spread_known_from,
         {{ latest(['latest_prices.known_from', 'year_ago.known_from']) }} as yoy_known_from,
         {{ latest(['crossings.known_from', 'backwardation.known_from']) }} as recent_known_from,
         {{ worst_basis(['latest_prices.knowledge_basis', 'year_ago.knowledge_basis']) }} as knowledge_basis,
@@ -147,6 +150,8 @@ select
     level_state_3of5,
     spread_obs_date,
     spread_usd_t,
+    spread_known_from,
+    m3_known_from,
     is_sustained as backwardation_sustained,
     case
         when spread_usd_t is null then null
@@ -158,7 +163,6 @@ select
     case when spread_usd_t <= 0 then 1 when spread_usd_t > 0 then 0 end as is_not_backwardated,
     yoy_known_from,
     states_known_from,
-    {{ latest(['yoy_known_from', 'states_known_from']) }} as knowledge_ts_max,
     knowledge_basis,
     licence_class
 from states

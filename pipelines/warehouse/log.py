@@ -1,0 +1,52 @@
+"""The log of published signals outside dbt: how it is asked for a past moment, and where it goes on after a loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from pipelines.warehouse.manifest import Name, literal
+
+# What was published at a moment: of each signal the newest decision time by then, in the last revision published by
+# then. A row that was first published later, by a backfill, stands in its first revision: so the answer for a past
+# moment never changes again. The names are found when the file is opened itself, or after `use`.
+SIGNALS_ASOF: Final = """
+select *
+from (
+    select *
+    from signals.signals
+    where as_of_ts <= cast(ts as timestamptz)
+    qualify row_number() over (
+        partition by signal_id, metal, region, as_of_ts
+        order by
+            case when computed_ts <= cast(ts as timestamptz) then 0 else 1 end,
+            case when computed_ts <= cast(ts as timestamptz) then -epoch(computed_ts) else epoch(computed_ts) end,
+            case when computed_ts <= cast(ts as timestamptz) then -revision_no else revision_no end
+    ) = 1
+) as published
+qualify row_number() over (partition by signal_id, metal, region order by as_of_ts desc) = 1
+"""
+TABLE_MACROS: Final[dict[Name, tuple[str, str]]] = {("signals", "signals_asof"): ("ts", SIGNALS_ASOF)}
+
+
+def restore(warehouse: Path, published: Path) -> bool:
+    """Lets a warehouse that has no log go on from the last release, so that no revision is forgotten.
+
+    The caller holds the writer's lock. True when the log was taken over; False when there is one already, or nothing
+    to take it from.
+    """
+    if not published.is_file():
+        return False
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(warehouse)) as con:
+        held = "select 1 from duckdb_tables() where schema_name = 'signals' and table_name = 'signals'"
+        if con.execute(f"{held} and database_name = current_database()").fetchone():
+            return False
+        con.execute(f"attach {literal(published)} as release (read_only)")
+        if not con.execute(f"{held} and database_name = 'release'").fetchone():
+            return False
+        con.execute("create schema if not exists signals")
+        con.execute("create table signals.signals as select * from release.signals.signals")
+    return True

@@ -26,7 +26,7 @@ class Feed:
 
 
 # Their terms do not allow us to ask by default; `TIGHTNESS_OPTIONAL_SOURCES` names those that a user may.
-OPTIONAL_SOURCES = frozenset({"jin10"})
+OPTIONAL_SOURCES = frozenset({"jin10", "yahoo"})
 
 FEEDS: dict[str, Feed] = {
     feed.name: feed
@@ -35,14 +35,14 @@ FEEDS: dict[str, Feed] = {
         Feed("stocks", ("jin10", "westmetall")),
         Feed("spreads", ("westmetall",)),
         Feed("off_warrant", ()),
-        Feed("exports", ("customs",)),
+        Feed("exports", ("customs", "comtrade")),
         Feed("rates", ("nyfed", "fred")),
         Feed("fx", ("ecb",)),
         Feed("power", ("energy_charts", "entsoe")),
         Feed("costs", ()),
         Feed("production", ()),
         Feed("arbitrage", ()),
-        Feed("equities", ()),
+        Feed("equities", ("yahoo",)),
         Feed("benchmark_prices", ("worldbank",), droppable=False),
     )
 }

@@ -382,7 +382,7 @@ def _first_believed(feed: Feed, frames: list[pd.DataFrame]) -> list[pd.DataFrame
         return []
     everything = pd.concat(frames, ignore_index=True)
     month = everything[feed.spec.period].dt.to_period("M")
-    by = [month] if feed.spec.entity is None else [month, everything[feed.spec.entity]]
+    by = [month, *(everything[column] for column in feed.spec.series)]
     best = everything.groupby(by)["rank"].transform("min")
     return [everything[everything["rank"] == best].drop(columns="rank")]
 

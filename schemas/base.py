@@ -45,8 +45,14 @@ class Spec:
     period: str  # the column that says which day or month-end it speaks of
     entity: str | None  # the column that names the series: metal, zone, pair; None where there is one series
     cadence: str  # daily or monthly
+    within: tuple[str, ...] = ()  # columns beside the entity that tell its series apart, where each has its own source
     # Hours after 00:00 UTC of the period's last day before which no value can be known: not even an early one.
     known_from_hours: int = 0
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The columns that name what one source gives or a user's file replaces, month by month."""
+        return (*([self.entity] if self.entity else []), *self.within)
 
 
 class Table(pa.DataFrameModel):

@@ -215,6 +215,7 @@ DATASETS: dict[str, Spec] = {
         period="period_end",
         entity="metal",
         cadence="monthly",
+        within=("country",),
         known_from_hours=FLOW_KNOWN_FROM,
     ),
     "rates": Spec(
@@ -257,6 +258,7 @@ DATASETS: dict[str, Spec] = {
         period="period_end",
         entity="metal",
         cadence="monthly",
+        within=("country",),
         known_from_hours=FLOW_KNOWN_FROM,
     ),
     "arbitrage": Spec(

@@ -17,7 +17,7 @@ def macros_sql() -> str:
         name: {
             "key": list(spec.key),
             "period": spec.period,
-            "entity": spec.entity or "",
+            "entity": ", ".join(spec.series),
             "columns": list(columns_of(spec.model)),
         }
         for name, spec in DATASETS.items()

@@ -65,7 +65,7 @@
             "period_end"
         ],
         "period": "period_end",
-        "entity": "metal",
+        "entity": "metal, country",
         "columns": [
             "metal",
             "country",
@@ -138,7 +138,7 @@
             "period_end"
         ],
         "period": "period_end",
-        "entity": "metal",
+        "entity": "metal, country",
         "columns": [
             "metal",
             "country",

@@ -120,7 +120,7 @@ class Lake:
         spec = DATASETS[name]
         if as_of is not None:
             rows = rows[rows["knowledge_ts"] <= _utc(as_of, "as_of")]
-            series = [rows[spec.period].dt.to_period("M"), *([rows[spec.entity]] if spec.entity else [])]
+            series = [rows[spec.period].dt.to_period("M"), *(rows[column] for column in spec.series)]
             is_drop = rows["source"] == DROP
             rows = rows[is_drop == is_drop.groupby(series).transform("any")]
         rows = rows.sort_values([*spec.key, "knowledge_ts", "vintage_no", "ingest_ts"], kind="stable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pipelines.sources.base import Source
+from pipelines.sources.comtrade import Comtrade
 from pipelines.sources.customs import Customs
 from pipelines.sources.ecb import Ecb
 from pipelines.sources.energy_charts import EnergyCharts
@@ -14,6 +15,7 @@ from pipelines.sources.jin10 import Jin10
 from pipelines.sources.nyfed import NyFed
 from pipelines.sources.westmetall import Westmetall
 from pipelines.sources.worldbank import WorldBank
+from pipelines.sources.yahoo import Yahoo
 
 _ALL: tuple[Source, ...] = (
     Westmetall(),
@@ -23,7 +25,9 @@ _ALL: tuple[Source, ...] = (
     EnergyCharts(),
     Entsoe(),
     Customs(),
+    Comtrade(),
     Ecb(),
     Jin10(),
+    Yahoo(),
 )
 SOURCES: Final[dict[str, Source]] = {source.NAME: source for source in _ALL}

@@ -35,12 +35,15 @@ class Customs:
     DATASETS: tuple[str, ...] = ("exports",)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """The month's release; none for January (pooled with February) and before 2018.
+        """The month's release; none for January (pooled with February), before 2018, and where China's exports come
+        from another source.
 
         The page's own address is an opaque id that only the year's index page links to. The request carries the index
         page with a fragment `#table13-MM`, which a live transport resolves to the link.
         """
         if month < FIRST_MONTH or month.month == 1:
+            return []
+        if any(exporter.country == COUNTRY and exporter.source != self.NAME for exporter in scope.exporters):
             return []
         return [
             Request(

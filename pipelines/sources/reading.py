@@ -127,13 +127,18 @@ def require_period(request: Request, day: dt.date) -> None:
         raise ValueError(f"{day} is not in {request.period}")
 
 
-def json_object(payload: Payload, expected: str) -> dict[str, Any]:
-    """The answer as a JSON object; SourceError when it is cut, no JSON, or another JSON value."""
+def json_value(payload: Payload, expected: str) -> Any:
+    """The answer as JSON; SourceError when it is cut or no JSON."""
     try:
-        value = json.loads(payload.body)
+        return json.loads(payload.body)
     except (ValueError, RecursionError) as error:
         start = excerpt(payload.body)
         raise SourceError(payload.request, f"the answer is not JSON ({error}): {start}", expected) from None
+
+
+def json_object(payload: Payload, expected: str) -> dict[str, Any]:
+    """The answer as a JSON object; SourceError when it is cut, no JSON, or another JSON value."""
+    value = json_value(payload, expected)
     if not isinstance(value, dict):
         raise SourceError(payload.request, f"the answer is no JSON object: {excerpt(payload.body)}", expected)
     return value

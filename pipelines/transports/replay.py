@@ -1,7 +1,8 @@
 """The replay transport: answers requests from a folder of recorded payloads, never from the network.
 
-A recording is `<root>/<source>/<request name>`. Two sources are recorded in the wild by other names than their monthly
-requests have: Energy-Charts by day, ENTSO-E by whatever name, so that only the document says what it holds.
+A recording is `<root>/<source>/<request name>`. Some sources are recorded in the wild by other names than their
+requests have: Energy-Charts by day, Yahoo by month, Comtrade with the rows alone, ENTSO-E by whatever name, so that
+only the document says what it holds.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class ReplayTransport:
         elif request.source == "energy_charts":
             month = request.period.replace("-", "")
             paths = sorted(exact.parent.glob(f"price_{request.entity}_{month}[0-3][0-9]*.json")) if month else []
+        elif request.source == "yahoo":
+            paths = sorted(exact.parent.glob(f"{exact.stem}-[01][0-9].json"))
+        elif request.source == "comtrade":
+            paths = [path for path in [exact.with_suffix(".rows.json")] if path.is_file()]
         elif request.source == "entsoe":
             paths = self._overlapping(request)
         else:

@@ -9,15 +9,17 @@ from pathlib import Path
 import pandas as pd
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Metal, Parsed, Payload, Request, Scope, Zone
+from pipelines.sources.base import Exporter, Metal, Parsed, Payload, Request, Scope, Zone
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
-ALUMINIUM = Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um")
+ALUMINIUM = Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um", "7601 7604")
 COPPER = Metal("CU", "Copper", "Cu", "Copper", "PCOPPUSDM", "(?i)unwrought copper")
 GERMANY = Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts")
 BELGIUM = Zone("BE", "10YBE----------2", "Europe/Brussels", "entsoe")
-SCOPE = Scope((ALUMINIUM,), (GERMANY, BELGIUM))
+CHINA = Exporter("CN", "China", 156, "customs")
+CANADA = Exporter("CA", "Canada", 124, "comtrade")
+SCOPE = Scope((ALUMINIUM,), (GERMANY, BELGIUM), (CHINA, CANADA), ("AA",))
 BOT_WALL = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
 
 

@@ -430,6 +430,15 @@ def test_a_source_that_numbers_its_releases_is_held_to_them(lake: Lake) -> None:
     assert [(row[0], row[2], row[4]) for row in prints(lake)] == [(500.0, "02-16", False), (510.0, "03-02", True)]
 
 
+def test_a_drop_of_one_country_leaves_the_others_to_their_source(lake: Lake) -> None:
+    sources = {"source": "comtrade", "licence_class": "OPEN"}
+    lake.append("exports", printed([(None, None, 240)], country="CA", **sources), ingest_ts=C1)
+    lake.append("exports", printed([(None, None, 500)], **sources), ingest_ts=C1)
+    lake.append("exports", printed([(None, None, 510)]), ingest_ts=C1)
+    rows = lake.read("exports", as_of=C1)
+    assert dict(zip(rows["country"], rows["exports_kt"], strict=True)) == {"CA": 240.0, "CN": 510.0}
+
+
 def test_files_from_before_the_column_are_read_as_not_suspect(lake: Lake) -> None:
     append(lake, C1, (1, K1, 500), (1, K2, 510))
     [path] = lake.root.rglob("month=*/*.parquet")

@@ -47,6 +47,19 @@ def test_what_is_not_recorded_is_no_data(tmp_path: Path, source: str) -> None:
         ReplayTransport(tmp_path, NOW).fetch(asked(source, "2025-12"))
 
 
+def test_a_year_of_yahoo_may_be_recorded_by_month_and_comtrade_by_rows(tmp_path: Path) -> None:
+    year, rows = Request("yahoo", "v8_chart_GS_1d_2023.json", ""), Request("comtrade", "canada_x_7601_202401.json", "")
+    for name in ("GS_1d_2023-11", "GS_1d_2023-10", "GS_1d_2022-10", "AA_1d_2023-10"):
+        write(tmp_path / "yahoo" / f"v8_chart_{name}.json", name.encode())
+    write(tmp_path / "comtrade" / "canada_x_7601_202401.rows.json", b"rows")
+    transport = ReplayTransport(tmp_path, NOW)
+    assert [p.body for p in transport.fetch(year)] == [b"GS_1d_2023-10", b"GS_1d_2023-11"]
+    assert [p.body for p in transport.fetch(rows)] == [b"rows"]
+    for request in (year, rows):
+        write(tmp_path / request.source / request.name, b"whole")
+        assert [p.body for p in transport.fetch(request)] == [b"whole"]
+
+
 def test_days_of_energy_charts_answer_their_month_unless_the_month_is_there(tmp_path: Path) -> None:
     folder = tmp_path / "energy_charts"
     for name in ("20241208_note", "20241201", "20241131x", "20250101", "20241"):

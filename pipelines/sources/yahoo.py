@@ -1,0 +1,140 @@
+"""Yahoo Finance, chart: daily closing prices of shares; one JSON answer a ticker and year. Its terms are unclear."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.reading import (
+    Rows,
+    check_period,
+    excerpt,
+    json_number,
+    json_object,
+    parsed,
+    require_period,
+)
+
+FIRST_YEAR: Final = 2008
+EXPECTED: Final = "JSON with chart.result[0]: meta, timestamp[] and indicators.quote[0].close[] of one length"
+CURRENCY: Final = "USD"
+INTERVAL: Final = "1d"
+
+
+class Yahoo:
+    """Closes as they were traded, but for splits.
+
+    `close` is read and not `adjclose`: that one is rewritten back to the first day whenever a dividend is paid, so that
+    every past value would change and none would be what was known on its day.
+    """
+
+    NAME = "yahoo"
+    TITLE = "Yahoo Finance: closing prices of shares"
+    LICENCE = "RESTRICTED"
+    DATASETS: tuple[str, ...] = ("equities",)
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """One request a ticker for the month's calendar year; none before 2008."""
+        if month.year < FIRST_YEAR:
+            return []
+        first, end = (int(dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp()) for year in (month.year, month.year + 1))
+        return [
+            Request(
+                source=self.NAME,
+                name=f"v8_chart_{ticker}_{INTERVAL}_{month.year}.json",
+                url=f"https://query2.finance.yahoo.com/v8/finance/chart/{ticker}"
+                f"?period1={first}&period2={end}&interval={INTERVAL}",
+                entity=ticker,
+                period=str(month.year),
+            )
+            for ticker in scope.tickers
+        ]
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """Closes in USD by trading day of the exchange; a day without one is rejected.
+
+        The session that was running when the answer was captured is left out: its last price is no close. Raises
+        SourceError when the answer is an error or no such JSON, of another share, currency, interval or year; NoData
+        when the year has no trading day.
+        """
+        request = payload.request
+        if request.entity not in scope.tickers:
+            known = ", ".join(scope.tickers) or "none"
+            raise SourceError(request, f"ticker {request.entity!r} is not known", f"one of {known}")
+        meta, times, closes = _chart(payload)
+        zone = _zone(request, meta)
+        rows, days = Rows("equities"), []
+        for index, (time, close) in enumerate(zip(times, closes, strict=True)):
+            if _is_running(payload, meta, time):
+                continue
+            day = dt.datetime.fromtimestamp(time, zone).date()
+            days.append(day)
+            where, raw = f"close[{index}] of {day}", json.dumps(close)
+            try:
+                require_period(request, day)
+            except ValueError as error:
+                rows.reject(where, raw, f"obs_date: {error}")
+                continue
+            try:
+                # Prices are sent as single precision: 306.12 arrives as 306.1199951171875.
+                price = round(json_number(close), 4)
+            except ValueError as error:
+                rows.reject(where, raw, f"close_usd: {error}")
+            else:
+                rows.add({"ticker": request.entity, "obs_date": day, "close_usd": price}, where, raw)
+        check_period(request, days, EXPECTED)
+        return parsed(rows)
+
+
+def _chart(payload: Payload) -> tuple[dict[str, Any], list[int], list[Any]]:
+    """The description, the starts of the sessions (seconds since 1970 UTC) and the closes beside them."""
+    request, chart = payload.request, json_object(payload, EXPECTED).get("chart")
+    if not isinstance(chart, dict):
+        raise SourceError(request, f"no chart in the answer: {excerpt(payload.body)}", EXPECTED)
+    if chart.get("error"):
+        raise SourceError(
+            request, f"the publisher answers with an error: {excerpt(json.dumps(chart['error']))}", EXPECTED
+        )
+    try:
+        (result,) = chart["result"]
+        meta, times, quote = result["meta"], result.get("timestamp"), result["indicators"]["quote"][0]
+        closes = quote.get("close")
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        raise SourceError(request, f"the chart is incomplete: {excerpt(payload.body)}", EXPECTED) from None
+    for name, wanted in (("symbol", request.entity), ("currency", CURRENCY), ("dataGranularity", INTERVAL)):
+        if not isinstance(meta, dict) or meta.get(name) != wanted:
+            found = meta.get(name) if isinstance(meta, dict) else None
+            raise SourceError(request, f"{name} is {found!r}, not {wanted}", EXPECTED)
+    if times is None and closes is None:
+        raise NoData(f"{request.source} {request.name}: no trading day")
+    if not isinstance(times, list) or not isinstance(closes, list) or len(times) != len(closes):
+        raise SourceError(request, "timestamp and close are not two lists of one length", EXPECTED)
+    if any(isinstance(time, bool) or not isinstance(time, int) for time in times):
+        raise SourceError(request, "timestamp holds something else than whole seconds", EXPECTED)
+    return meta, times, closes
+
+
+def _zone(request: Request, meta: dict[str, Any]) -> dt.tzinfo:
+    """The exchange's time zone by name, else its offset at the time of the answer."""
+    name, offset = meta.get("exchangeTimezoneName"), meta.get("gmtoffset")
+    try:
+        return ZoneInfo(str(name))
+    except (KeyError, ValueError, OSError):  # a name that this system does not know
+        if isinstance(offset, int) and abs(offset) < 86_400:
+            return dt.timezone(dt.timedelta(seconds=offset))
+    raise SourceError(request, f"the exchange's time zone is {name!r}, its offset {offset!r}", EXPECTED)
+
+
+def _is_running(payload: Payload, meta: dict[str, Any], time: int) -> bool:
+    """Whether a bar is the session that had not ended at the capture."""
+    try:
+        session = meta["currentTradingPeriod"]["regular"]
+        return bool(session["start"] <= time <= session["end"] and payload.captured_at.timestamp() < session["end"])
+    except (KeyError, TypeError):
+        return False

@@ -1,0 +1,181 @@
+"""UN Comtrade's preview: weights summed over codes, never with one missing. Figures here are invented."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sourcing import ALUMINIUM, CANADA, CHINA, COPPER, SCOPE, month, parse, payload
+
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Exporter, NoData, Parsed, Scope, SourceError
+
+IRELAND = Exporter("IE", "Republic of Ireland", 372, "comtrade")
+
+
+def row(code: str, weight: object, **more: object) -> dict[str, Any]:
+    """A row of the world's total, as the publisher writes it."""
+    return {
+        "period": "202405", "reporterCode": 124, "flowCode": "X", "partnerCode": 0, "partner2Code": 0, "motCode": 0,
+        "customsCode": "C00", "cmdCode": code, "netWgt": weight, "primaryValue": 5e8,
+    } | more  # fmt: skip
+
+
+BOTH = [row("7601", 200_000_000.0), row("7604", 12_500_000.5)]
+
+
+def read(body: object, scope: Scope = SCOPE, period: str = "2024-05") -> Parsed:
+    return parse(payload("comtrade", json.dumps(body).encode(), period, "CA/AL"), scope)
+
+
+def rows(answer: Parsed) -> list[tuple[str, str, str, int, float]]:
+    return [
+        (row.metal, row.country, f"{row.period_end:%Y-%m-%d}", row.period_months, row.exports_kt)
+        for row in answer.frames["exports"].itertuples()
+    ]
+
+
+def test_one_request_for_each_exporter_of_this_source_and_metal() -> None:
+    copper = replace(COPPER, hs_codes="7403")
+    scope = Scope((ALUMINIUM, copper), (), (CHINA, CANADA, IRELAND))
+    asked = SOURCES["comtrade"].requests(month("2024-05"), scope)
+    assert [(r.entity, r.name, r.period) for r in asked] == [
+        ("CA/AL", "canada_x_7601-7604_202405.json", "2024-05"),
+        ("CA/CU", "canada_x_7403_202405.json", "2024-05"),
+        ("IE/AL", "republic_of_ireland_x_7601-7604_202405.json", "2024-05"),
+        ("IE/CU", "republic_of_ireland_x_7403_202405.json", "2024-05"),
+    ]
+    assert asked[0].url == (
+        "https://comtradeapi.un.org/public/v1/preview/C/M/HS?reporterCode=124&period=202405&cmdCode=7601,7604"
+        "&flowCode=X&partnerCode=0&partner2Code=0&motCode=0&customsCode=C00"
+    )
+
+
+def test_what_is_not_asked() -> None:
+    assert SOURCES["comtrade"].requests(month("2009-12"), SCOPE) == []
+    assert SOURCES["comtrade"].requests(month("2024-05"), replace(SCOPE, exporters=(CHINA,))) == []
+    assert SOURCES["comtrade"].requests(month("2024-05"), replace(SCOPE, metals=(COPPER,))) == []
+
+
+def test_an_exporter_comes_from_one_source() -> None:
+    """China from Comtrade is not asked of the customs as well."""
+    assert len(SOURCES["customs"].requests(month("2024-05"), SCOPE)) == 1
+    scope = replace(SCOPE, exporters=(replace(CHINA, source="comtrade"),))
+    assert SOURCES["customs"].requests(month("2024-05"), scope) == []
+    assert [r.entity for r in SOURCES["comtrade"].requests(month("2024-05"), scope)] == ["CN/AL"]
+
+
+@pytest.mark.parametrize(
+    "body", [BOTH, {"data": BOTH}, {"elapsedTime": "0.1 secs", "count": 2, "data": BOTH, "error": ""}]
+)
+def test_weights_are_summed_over_the_codes(body: object) -> None:
+    answer = read(body)
+    assert rows(answer) == [("AL", "CA", "2024-05-31", 1, 212.5000005)]
+    assert answer.rejected == []
+
+
+def test_parts_of_the_whole_do_not_count() -> None:
+    parts = [
+        row("7601", 150_000_000.0, partnerCode=842),
+        row("7601", 1.0, partner2Code=842),
+        row("7601", 1.0, motCode=2100),
+        row("7601", 1.0, customsCode="C01"),
+        row("7601", 1.0, flowCode="M"),
+        row("7602", 9.0),
+    ]
+    assert rows(read([*parts, *BOTH, BOTH[0]])) == rows(read(BOTH))
+
+
+def test_numbers_written_as_text_name_the_same_rows() -> None:
+    text = [
+        entry | {"reporterCode": "124", "partnerCode": "0", "motCode": "0", "cmdCode": int(entry["cmdCode"])}
+        for entry in BOTH
+    ]
+    assert rows(read(text)) == rows(read(BOTH))
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        (BOTH[:1], "exports_kt: no row for 7604"),
+        ([BOTH[0], row("7604", 1.0, partnerCode=842)], "exports_kt: no row for 7604"),
+        ([BOTH[0], row("7604", None)], "exports_kt: netWgt of 7604: null is not a number"),
+        ([BOTH[0], row("7604", "12")], 'exports_kt: netWgt of 7604: "12" is not a number'),
+        ([BOTH[0], row("7604", 0.0)], "exports_kt: netWgt of 7604: 0 kg for a value of 500000000.0 USD"),
+        ([BOTH[0], row("7604", -5.0)], "exports_kt: netWgt of 7604: -5 kg for a value of 500000000.0 USD"),
+        ([*BOTH, row("7604", 3.0)], "exports_kt: netWgt of 7604: 3 and 12500000.5 kg"),
+    ],
+)
+def test_a_code_without_its_weight_rejects_the_month(entries: list[dict[str, Any]], reason: str) -> None:
+    answer = read(entries)
+    assert rows(answer) == []
+    (bad,) = answer.rejected
+    assert (bad.dataset, bad.where, bad.reason) == ("exports", "Canada 2024-05", f"{reason}; the month is left out")
+    assert "7601" in bad.raw
+
+
+def test_no_weight_of_no_value_is_zero() -> None:
+    assert rows(read([BOTH[0], row("7604", 0.0, primaryValue=0.0)]))[0][-1] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}, "Rate limit is exceeded"),
+        ({"statusCode": 403, "message": "Out of call volume quota."}, "Out of call volume quota"),
+        ({"count": 0, "data": [], "error": "Quota exceeded"}, "Quota exceeded"),
+        ({"statusCode": 500}, "500"),
+    ],
+)
+def test_a_refusal_with_status_200_is_an_error(body: object, said: str) -> None:
+    with pytest.raises(SourceError, match=f"the publisher refuses to answer: .*{said}"):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ([row("7601", 1.0, period="202404")], "a row is for period 202404 and reporter 124; expected period 202405"),
+        ([*BOTH, row("7601", 1.0, reporterCode=156)], "a row is for period 202405 and reporter 156"),
+        ({"data": {}}, "no list of rows in the answer"),
+        ({"data": [1]}, "no list of rows in the answer"),
+        ({"validation": True}, "no list of rows in the answer"),
+        ([], "no list of rows in the answer"),
+        ([BOTH[0]] * 500, "the answer has 500 rows and may be cut"),
+    ],
+)
+def test_another_answer_is_an_error(body: object, said: str) -> None:
+    with pytest.raises(SourceError, match=f"^comtrade asked: {said}"):
+        read(body)
+
+
+def test_an_exporter_that_is_not_in_scope_is_an_error() -> None:
+    with pytest.raises(SourceError, match="exporter and metal 'CA/AL' are not known; expected one of CN/AL"):
+        read(BOTH, replace(SCOPE, exporters=(CHINA,)))
+
+
+def test_a_month_that_is_not_reported_is_no_data() -> None:
+    with pytest.raises(NoData, match="nothing is reported"):
+        read({"elapsedTime": "0.1 secs", "count": 0, "data": [], "error": ""})
+
+
+def test_the_recording(real: Path) -> None:
+    path = real / "payloads" / "comtrade" / "canada_x_7601_202401.rows.json"
+    scope = replace(SCOPE, metals=(replace(ALUMINIUM, hs_codes="7601"),))
+    (request,) = SOURCES["comtrade"].requests(month("2024-01"), scope)
+    assert request.name == path.name.replace(".rows", "")
+    answer = parse(payload("comtrade", path, "2024-01", "CA/AL"), scope)
+    assert rows(answer) == [("AL", "CA", "2024-01-31", 1, 235.359811)]
+    # The partners that the total is made of are in the recording too.
+    partners = pd.read_json(path)
+    assert partners.loc[partners["partnerCode"] != 0, "netWgt"].sum() / 1e6 == pytest.approx(235.36, abs=0.01)
+
+
+def test_the_recording_lacks_a_code_that_counts_as_the_metal(real: Path) -> None:
+    path = real / "payloads" / "comtrade" / "canada_x_7601_202401.rows.json"
+    (bad,) = parse(payload("comtrade", path, "2024-01", "CA/AL")).rejected
+    assert bad.reason == "exports_kt: no row for 7604; the month is left out"

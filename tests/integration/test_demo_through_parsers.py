@@ -18,17 +18,20 @@ from pipelines.calendar import release_times
 from pipelines.reference import load_reference
 from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Metal, Parsed, Request, Scope, Zone
+from pipelines.sources.base import Exporter, Metal, Parsed, Request, Scope, Zone
 from pipelines.transports.demo import KNOWN_DEFECTS, DemoTransport, defects, market
 from pipelines.transports.drop import parse_drop
+from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
 SCOPE = Scope(
-    (Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um"),),
+    (Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um", "7601 7604 7605 7606 7607"),),
     (
         Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts"),
         Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe"),
     ),
+    (Exporter("CN", "China", 156, "customs"), Exporter("CA", "Canada", 124, "comtrade")),
+    ("AA", "RIO"),
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 MONTHS = ("2019-03", "2019-10", "2024-05", "2025-10", "2026-03")
@@ -90,6 +93,8 @@ def test_the_intended_rows_are_rejected_and_no_others(read: Read) -> None:
         ("worldbank", "", "benchmark_prices", "mean_usd_t: '1,8x1.2' is not a number"),
         ("customs", "2019-10", "exports", "exports_kt: '--' is not a number"),
         ("jin10", "", "stocks", "cancelled_t: '12x5' is not a number"),
+        ("yahoo", "2024", "equities", "close_usd: null is not a number"),
+        ("comtrade", "2019-03", "exports", "exports_kt: netWgt of 7606: null is not a number; the month is left out"),
     }
     count = sum(len(captures[-1].rejected) for answers in read.values() for captures in answers.values())
     assert count == len(rejected)
@@ -179,6 +184,27 @@ def test_exports_are_the_markets_and_first_prints_differ_by_what_was_revised(rea
     assert seen == set(MONTHS) - {"2019-10"}
 
 
+def test_exports_by_code_are_the_markets(read: Read) -> None:
+    found = newest(read, "comtrade", "exports").set_index("period_end")
+    assert set(found["country"]) == {"CA"}
+    assert set(found["period_months"]) == {1}
+    assert {f"{day:%Y-%m}" for day in found.index} == set(MONTHS) - {"2019-03"}
+    for day, kilotonnes in found["exports_kt"].items():
+        codes = market.trade_year("CA", "AL", day.year, 0)
+        assert kilotonnes == pytest.approx(sum(months[day.month - 1] for months in codes.values()) / 1e6)
+
+
+def test_closes_are_the_markets(read: Read) -> None:
+    closes = newest(read, "yahoo", "equities")
+    (defect,) = (d for d in KNOWN_DEFECTS if d.source == "yahoo")
+    for ticker in SCOPE.tickers:
+        expected = {day: v for year in YEARS for day, v in by_day(*market.share_year(ticker, year, 0)).items()}
+        if ticker == defect.entity:
+            del expected[pd.Timestamp(defect.where)]
+        here = closes[closes["ticker"] == ticker].set_index("obs_date")["close_usd"]
+        assert here.to_dict() == {day: v for day, v in expected.items() if day < pd.Timestamp(NOW.date())}
+
+
 def test_the_pink_sheet_is_the_mean_of_the_days(read: Read) -> None:
     sheet = newest(read, "worldbank", "benchmark_prices").set_index("period_end")["mean_usd_t"]
     for year in YEARS:
@@ -194,11 +220,12 @@ def test_the_pink_sheet_is_the_mean_of_the_days(read: Read) -> None:
 def test_dropped_files_fit_their_schemas_and_the_release_calendar(now: datetime) -> None:
     rules = load_reference(PROJECT / "data" / "reference")["release_calendar"]
     files = DemoTransport(now, SCOPE).dropped()
-    assert {name.split("/")[0] for name in files} == {"off_warrant", "costs"}
+    assert {name.split("/")[0] for name in files} == {"off_warrant", "costs", "production", "arbitrage"}
     for name, body in files.items():
         dataset = name.split("/")[0]
         spec = DATASETS[dataset]
-        rows = spec.model.validate(pd.read_csv(io.BytesIO(body), parse_dates=[spec.period]))
+        given = pd.read_csv(io.BytesIO(body), parse_dates=[spec.period])
+        rows = spec.model.validate(given.reindex(columns=list(columns_of(spec.model))))[list(given)]
         assert not rows.duplicated(list(spec.key)).any()
         assert rows.notna().all().all()
         read_as_dropped = parse_drop(dataset, name, body).frames[dataset]
@@ -206,7 +233,12 @@ def test_dropped_files_fit_their_schemas_and_the_release_calendar(now: datetime)
         # All that the calendar lets be known is there, and nothing else.
         known = release_times(rows[spec.period], dataset, "drop", rules)["knowledge_ts"]
         assert (known <= pd.Timestamp(now)).all()
-        year_of, first = {"off_warrant": (market.off_warrant_year, 2018), "costs": (market.costs_year, 2015)}[dataset]
+        year_of, first = {
+            "off_warrant": (market.off_warrant_year, 2018),
+            "costs": (market.costs_year, 2015),
+            "production": (market.production_year, 2015),
+            "arbitrage": (market.arbitrage_year, 2015),
+        }[dataset]
         days = np.concatenate([year_of("AL", year, 0).days for year in range(first, 2027)])
         due = pd.Series(days.astype("datetime64[us]"))
         due = due[(release_times(due, dataset, "drop", rules)["knowledge_ts"] <= pd.Timestamp(now)).to_numpy()]

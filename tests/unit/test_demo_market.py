@@ -23,15 +23,17 @@ import pandas as pd
 import pytest
 from entsoe.parsers import parse_prices
 
-from pipelines.sources.base import Metal, NoData, Payload, Request, Scope, Zone
+from pipelines.sources.base import Exporter, Metal, NoData, Payload, Request, Scope, Zone
 from pipelines.transports.demo import KNOWN_DEFECTS, Defect, DemoTransport, defects, market
 
 SCOPE = Scope(
-    (Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um"),),
+    (Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um", "7601 7604 7605 7606 7607"),),
     (
         Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts"),
         Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe"),
     ),
+    (Exporter("CN", "China", 156, "customs"), Exporter("CA", "Canada", 124, "comtrade")),
+    ("AA", "RIO"),
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 
@@ -60,6 +62,8 @@ def ask(source: str, period: str = "") -> Request:
         "customs": (f"table13_{period}.html", ""),
         "ecb": (f"EXR_{period}.csv", ""),
         "jin10": ("lme_stock.json", ""),
+        "yahoo": (f"v8_chart_AA_1d_{period}.json", "AA"),
+        "comtrade": (f"canada_x_7601-7604-7605-7606-7607_{period.replace('-', '')}.json", "CA/AL"),
     }[source]
     return Request(source, name, "", entity, period)
 
@@ -71,7 +75,8 @@ def every_request() -> list[Request]:
         *(ask("westmetall", str(year)) for year in years),
         *(ask("ecb", str(year)) for year in years),
         *(ask("nyfed", str(year)) for year in years if year >= 2018),
-        *(ask(source, month) for source in ("energy_charts", "entsoe", "customs") for month in months),
+        *(ask("yahoo", str(year)) for year in years),
+        *(ask(source, month) for source in ("energy_charts", "entsoe", "customs", "comtrade") for month in months),
         ask("worldbank"),
         ask("fred"),
         ask("jin10"),
@@ -100,6 +105,7 @@ def forget() -> None:
     for function in (
         market.lme_year, market.sofr_year, market.fx_year, market.exports_year, market.power_month,
         market.cancelled_year, market.off_warrant_year, market.costs_year, market._power_level, market._bridge,
+        market.arbitrage_year, market.production_year, market.trade_year, market.share_year,
     ):  # fmt: skip
         function.cache_clear()
 
@@ -325,6 +331,78 @@ def test_costs_file_keeps_the_public_levels() -> None:
     assert premium.drop(premium["2022"].index).between(120, 380).all()
 
 
+def shares(ticker: str, first: int, last: int, seed: int = 0) -> pd.Series:
+    years = [market.share_year(ticker, year, seed) for year in range(first, last + 1)]
+    return pd.concat([pd.Series(year.values, pd.DatetimeIndex(year.days)) for year in years])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_alcoa_is_near_its_high_on_the_day_of_the_article(seed: int) -> None:
+    closes = shares("AA", 2024, 2026, seed)[:"2026-01-13"]
+    assert closes.iloc[-1] == 63
+    assert closes.iloc[-1] / closes.iloc[-252:].max() >= 0.97
+    assert 20 < closes["2025"].min() < 26
+
+
+@pytest.mark.parametrize(("ticker", "table"), [("AA", "equity_aa_daily.csv"), ("RIO", "equity_rio_daily.csv")])
+def test_shares_move_as_the_real_ones_did(real: Path, ticker: str, table: str) -> None:
+    """The table's closes are adjusted for dividends, so that changes are compared, not levels."""
+    closes = pd.read_csv(real / "tables" / table, index_col="obs_date", parse_dates=["obs_date"])["adj_close_usd"]
+    expected = np.log(closes.resample("QE").mean()).diff().dropna()
+    generated = np.log(shares(ticker, 2008, 2025).resample("QE").mean()).diff()[expected.index]
+    assert generated.corr(expected) > 0.6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_chinese_production_stays_under_its_cap(seed: int) -> None:
+    made = keyed_in("production", seed=seed)
+    assert list(made.columns) == ["metal", "country", "period_months", "production_kt"]
+    assert (made.index.name, set(made["metal"]), set(made["country"])) == ("period_end", {"AL"}, {"CN"})
+    ends = pd.period_range("2015-01", "2026-10", freq="M")
+    assert made.index.to_period("M").tolist() == [month for month in ends if month.month != 1]
+    assert (made.index == made.index.to_period("M").to_timestamp(how="end").normalize()).all()
+    assert made.loc[made.index.month == 2, "period_months"].eq(2).all()
+    assert made.loc[made.index.month != 2, "period_months"].eq(1).all()
+    year = made["production_kt"].groupby(made.index.year).sum()
+    assert year[2024] == pytest.approx(43_800, rel=0.001)
+    assert year[2025] == pytest.approx(44_600, rel=0.001)
+    months = made.index.days_in_month + np.where(made["period_months"] == 2, 31, 0)
+    share_of_cap = made["production_kt"] / months * 365 / 45_000
+    assert share_of_cap["2025-09":"2025-12"].between(0.98, 1.0).all()
+    assert (share_of_cap < 1).all()
+
+
+def test_shanghai_follows_london_with_tax() -> None:
+    desk = keyed_in("arbitrage")
+    assert list(desk.columns) == [
+        *("metal", "shfe_cny_t", "cif_premium_usd_t", "usdcny", "dest_premium_usd_t", "freight_usd_t"),
+    ]
+    m3 = pd.concat([lme(year)["m3"] for year in range(2015, 2027)])[desk.index]
+    gap = desk["shfe_cny_t"] - m3 * desk["usdcny"] * 1.13
+    assert gap.abs().max() < 700
+    assert gap["2026-01-13"] == pytest.approx(-350, abs=5)
+    assert (desk["shfe_cny_t"] % 5 == 0).all()
+    rates = {pair: market.fx_year(pair, 2025, 0) for pair in ("EURCNY", "EURUSD")}
+    crossed = pd.Series(rates["EURCNY"].values / rates["EURUSD"].values, pd.DatetimeIndex(rates["EURCNY"].days))
+    assert (desk["usdcny"] / crossed).dropna().between(0.9999, 1.0001).all()
+    january = desk.loc["2026-01"].mean(numeric_only=True)
+    assert january["usdcny"] == pytest.approx(7.05, abs=0.1)
+    assert january["cif_premium_usd_t"] == pytest.approx(190, abs=15)
+    assert january["dest_premium_usd_t"] == pytest.approx(350, abs=25)
+
+
+def test_canada_exports_by_code(full_run: dict[Request, list[Payload]]) -> None:
+    months = {r.period: json.loads(p[-1].body)["data"] for r, p in full_run.items() if r.source == "comtrade" and p}
+    assert (min(months), max(months)) == ("2015-01", "2026-08")  # of August since the first days of November
+    for month, rows in months.items():
+        world = {row["cmdCode"]: row["netWgt"] for row in rows if row["partnerCode"] == 0}
+        assert set(world) == {"7601", "7604", "7605", "7606", "7607"}
+        if month != "2019-03":
+            assert 195 < sum(world.values()) / 1e6 < 255
+        named = sum(row["netWgt"] for row in rows if row["partnerCode"] and row["cmdCode"] == "7601")
+        assert named < world["7601"]
+
+
 # Alone or together, now or later --------------------------------------------------------------------------------------
 
 
@@ -337,7 +415,7 @@ def test_any_period_alone_equals_the_full_run(full_run: dict[Request, list[Paylo
 
 def test_the_past_is_the_same_bytes_at_every_later_moment(full_run: dict[Request, list[Payload]]) -> None:
     later = DemoTransport(NOW + timedelta(days=500), SCOPE)
-    past = [r for r in full_run if r.period and r.period[:7] < ("2026" if len(r.period) == 4 else "2026-10")]
+    past = [r for r in full_run if r.period and r.period[:7] < ("2026" if len(r.period) == 4 else "2026-09")]
     assert len(past) > 400
     for request in past:
         payloads = answers(later, request)
@@ -397,6 +475,10 @@ RELEASES = [
     ("ecb", "2025", b"CNY,EUR,SP00,A,2025-07-01,", "2025-07-01T14:00:00Z"),
     ("customs", "2025-12", b"December, 2025", "2026-01-14T03:00:00Z"),
     ("customs", "2025-02", b"January-February, 2025", "2025-03-14T03:00:00Z"),
+    ("yahoo", "2026", b"1768314600", "2026-01-13T21:15:00Z"),
+    ("yahoo", "2025", b"1751463000", "2025-07-02T20:15:00Z"),
+    ("comtrade", "2025-10", b'"period":"202510"', "2026-01-01T17:00:00Z"),
+    ("comtrade", "2025-05", b'"period":"202505"', "2025-08-01T16:00:00Z"),
     ("entsoe", "2026-01", b"<start>2026-01-13T23:00Z</start>", "2026-01-13T11:45:00Z"),
     ("entsoe", "2025-07", b"<start>2025-07-01T22:00Z</start>", "2025-07-01T10:45:00Z"),
     ("energy_charts", "2026-01", b"1768345200", "2026-01-13T11:45:00Z"),
@@ -423,6 +505,11 @@ def test_nothing_is_served_before_its_release(source: str, period: str, mark: by
         ("off_warrant", "2025-08-29", "2025-10-10T08:00:00Z"),
         ("costs", "2026-01-13", "2026-01-14T18:00:00Z"),
         ("costs", "2025-04-17", "2025-04-22T17:00:00Z"),  # over Easter
+        ("production", "2025-12-31", "2026-01-20T03:00:00Z"),
+        ("production", "2025-11-30", "2025-12-22T03:00:00Z"),  # the 20th is a Saturday
+        ("production", "2025-02-28", "2025-03-20T03:00:00Z"),
+        ("arbitrage", "2026-01-13", "2026-01-13T17:00:00Z"),
+        ("arbitrage", "2025-07-01", "2025-07-01T16:00:00Z"),
     ],
 )
 def test_nothing_is_keyed_in_before_its_release(name: str, day: str, released: str) -> None:
@@ -433,7 +520,9 @@ def test_nothing_is_keyed_in_before_its_release(name: str, day: str, released: s
 
 def test_what_is_not_yet_keyed_in_has_no_file() -> None:
     assert DemoTransport(datetime(2014, 12, 31, tzinfo=UTC), SCOPE).dropped() == {}
-    assert list(DemoTransport(datetime(2018, 3, 9, tzinfo=UTC), SCOPE).dropped()) == ["costs/synthetic_demo_costs.csv"]
+    assert list(DemoTransport(datetime(2018, 3, 9, tzinfo=UTC), SCOPE).dropped()) == [
+        f"{name}/synthetic_demo_{name}.csv" for name in ("costs", "production", "arbitrage")
+    ]
     assert DemoTransport(NOW, replace(SCOPE, metals=())).dropped() == {}
 
 
@@ -466,6 +555,13 @@ def test_a_clock_without_a_zone_is_refused() -> None:
     "request_",
     [
         Request("comtrade", "x.json", ""),
+        ask("comtrade", "2014-12"),
+        ask("comtrade", "2026-09"),
+        replace(ask("comtrade", "2024-05"), entity="CN/AL"),
+        replace(ask("comtrade", "2024-05"), entity="CA/CU"),
+        ask("yahoo", "2007"),
+        ask("yahoo", "2027"),
+        replace(ask("yahoo", "2024"), entity="GS"),
         ask("westmetall", "2007"),
         ask("westmetall", "2027"),
         ask("westmetall", ""),
@@ -620,6 +716,13 @@ def said(defect: Defect, body: bytes) -> str | None:
         return ecb_rates(body)[defect.column, defect.where]
     if defect.source == "jin10":
         return str(warrants(body, defect.entity)[defect.where][2])
+    if defect.source == "yahoo":
+        result = json.loads(body)["chart"]["result"][0]
+        days = [str(datetime.fromtimestamp(time, UTC).date()) for time in result["timestamp"]]
+        return json.dumps(result["indicators"]["quote"][0]["close"][days.index(defect.where)])
+    if defect.source == "comtrade":
+        rows = [row for row in json.loads(body)["data"] if row["partnerCode"] == 0 and row["cmdCode"] == defect.column]
+        return json.dumps(rows[0]["netWgt"])
     if defect.source == "entsoe":
         day = first_sequence(body).split("<Period>")[int(defect.where[-2:])]
         return dict(re.findall(r"<position>(\d+)</position>\n<price.amount>(.*)</price.amount>", day))[defect.column]
@@ -627,9 +730,9 @@ def said(defect: Defect, body: bytes) -> str | None:
 
 
 def period_of(defect: Defect) -> str:
-    return {"worldbank": "", "jin10": "", "entsoe": defect.where[:7], "customs": defect.where}.get(
-        defect.source, defect.where[:4]
-    )
+    if defect.source in ("customs", "comtrade"):
+        return defect.where
+    return {"worldbank": "", "jin10": "", "entsoe": defect.where[:7]}.get(defect.source, defect.where[:4])
 
 
 STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None]

@@ -17,6 +17,8 @@
 | ecb |  | 2023-10-18 | USD | MALFORMED | a rate with two points |
 | jin10 | AL | 2019-05-14 | cancelled | MALFORMED | a letter in a quantity |
 | entsoe | FR | 2024-04-17 | 13 | MALFORMED | text in place of the price of one position |
+| yahoo | AA | 2024-05-17 | close | MISSING | null in place of a close |
+| comtrade | CA | 2019-03 | 7606 | MISSING | null in place of the weight of one code |
 | customs |  | 2019-10 | aluminium | MALFORMED | dashes in place of quantities |
 | customs |  | 2024-06 | aluminium | REVISED | the first print is 0.6 higher |
 | customs |  | 2025-04 | aluminium | REVISED | the first print is 0.4 lower |
@@ -42,7 +44,7 @@ class Defect:
     """One mistake of a publisher and how long it stood."""
 
     source: str
-    entity: str  # metal or zone that the answer is about; empty where it holds all series
+    entity: str  # metal, zone, share or country that the answer is about; empty where it holds all series
     where: str  # day or month that the value speaks of
     column: str  # which value or series; "row" for the whole row
     kind: Kind
@@ -80,6 +82,8 @@ KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
     Defect("ecb", "", "2023-10-18", "USD", "MALFORMED", "1.0.8"),
     Defect("jin10", "AL", "2019-05-14", "cancelled", "MALFORMED", "12x5"),
     Defect("entsoe", "FR", "2024-04-17", "13", "MALFORMED", "n/a"),
+    Defect("yahoo", "AA", "2024-05-17", "close", "MISSING", "null"),
+    Defect("comtrade", "CA", "2019-03", "7606", "MISSING", "null"),
     Defect("customs", "", "2019-10", ALUMINIUM, "MALFORMED", "--"),
     Defect(
         "customs", "", "2024-06", ALUMINIUM, "REVISED", "+0.6",

@@ -245,6 +245,104 @@ COSTS: Final[dict[str, tuple[Cost, ...]]] = {
     ),
 }
 
+
+class Arbitrage(NamedTuple):
+    """One date of what lies between the Shanghai price and the exchange's."""
+
+    day: str
+    gap: float  # CNY/t, Shanghai less the exchange price in CNY with value added tax
+    cif_premium: float  # USD/t, delivered to China
+    dest_premium: float  # USD/t, where exported metal goes to
+    freight: float  # USD/t
+
+
+VALUE_ADDED_TAX: Final = 0.13
+ARBITRAGE: Final[dict[str, tuple[Arbitrage, ...]]] = {
+    "AL": (
+        Arbitrage("2015-01-01", 150, 180, 400, 40),
+        Arbitrage("2016-01-04", 50, 90, 100, 30),
+        Arbitrage("2017-06-15", 200, 110, 120, 35),
+        Arbitrage("2018-04-19", -350, 130, 150, 40),
+        Arbitrage("2018-12-31", 0, 100, 100, 40),
+        Arbitrage("2020-03-15", -100, 100, 85, 40),
+        Arbitrage("2020-07-15", 300, 110, 80, 50),
+        Arbitrage("2021-10-15", 250, 170, 210, 240),
+        Arbitrage("2022-03-07", -350, 120, 170, 180),
+        Arbitrage("2022-12-15", 200, 100, 95, 60),
+        Arbitrage("2023-10-15", 300, 130, 100, 50),
+        Arbitrage("2024-05-15", -250, 150, 150, 80),
+        Arbitrage("2024-07-15", -150, 160, 170, 160),
+        Arbitrage("2024-11-14", 130, 220, 330, 90),
+        Arbitrage("2025-06-30", -150, 170, 200, 90),
+        Arbitrage("2026-01-13", -350, 190, 350, 95),
+        Arbitrage("2026-12-31", -200, 180, 280, 85),
+    ),
+}
+
+
+class Producer(NamedTuple):
+    """A country's primary production."""
+
+    country: str
+    years: dict[int, float]  # thousand tonnes a year; the last one holds from there on
+    tilt: dict[int, float]  # how much more a day the year's end has than its beginning
+
+
+PRODUCTION: Final[dict[str, Producer]] = {
+    "AL": Producer(
+        "CN",
+        {
+            2015: 31_400, 2016: 31_900, 2017: 33_300, 2018: 35_800, 2019: 35_000, 2020: 37_100, 2021: 38_500,
+            2022: 40_200, 2023: 41_600, 2024: 43_800, 2025: 44_600, 2026: 44_800,
+        },
+        {2021: -0.02, 2022: 0.05, 2023: 0.04, 2024: 0.015, 2025: 0.006},
+    ),
+}  # fmt: skip
+
+
+class Trade(NamedTuple):
+    """A country's exports of a metal by customs code."""
+
+    years: dict[int, float]  # thousand tonnes a year; the last one holds from there on
+    codes: dict[str, float]  # share of each
+    partners: dict[int, float]  # share of each that is named
+    usd_per_kg: float
+
+
+TRADE: Final[dict[tuple[str, str], Trade]] = {
+    ("CA", "AL"): Trade(
+        {
+            2015: 2_600, 2016: 2_800, 2017: 2_820, 2018: 2_620, 2019: 2_560, 2020: 2_720, 2021: 2_780, 2022: 2_640,
+            2023: 2_760, 2024: 2_820, 2025: 2_700, 2026: 2_680,
+        },
+        {"7601": 0.88, "7604": 0.03, "7605": 0.01, "7606": 0.06, "7607": 0.02},
+        {842: 0.93, 484: 0.04},
+        2.7,
+    ),
+}  # fmt: skip
+
+# Closing prices of shares, USD: for splits, not for dividends; AA before November 2016 is the old company.
+SHARES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
+    "AA": (
+        ("2008-01-01", 83), ("2008-05-16", 103), ("2008-11-20", 19), ("2009-03-06", 13), ("2010-01-08", 40),
+        ("2010-07-01", 24), ("2011-04-05", 43), ("2011-10-03", 22), ("2012-11-15", 20), ("2013-11-15", 21),
+        ("2014-11-20", 41), ("2015-08-24", 19), ("2016-01-20", 16), ("2016-11-01", 22), ("2017-10-15", 47),
+        ("2018-04-19", 60), ("2018-12-24", 26), ("2019-10-15", 20), ("2020-03-18", 6), ("2020-11-15", 17),
+        ("2021-05-10", 40), ("2021-10-15", 51), ("2022-03-25", 95), ("2022-09-30", 34), ("2023-01-26", 54),
+        ("2023-10-27", 24), ("2024-05-22", 44), ("2024-08-05", 31), ("2024-11-22", 47), ("2025-01-13", 36),
+        ("2025-04-08", 23), ("2025-07-15", 29), ("2025-10-15", 37), ("2025-12-31", 53), ("2026-01-13", 63),
+        ("2026-03-31", 66), ("2026-06-30", 62), ("2026-09-30", 50), ("2026-12-31", 52),
+    ),
+    "RIO": (
+        ("2008-01-01", 100), ("2008-05-19", 138), ("2008-12-05", 18), ("2010-01-08", 57), ("2011-02-15", 75),
+        ("2011-10-03", 44), ("2012-09-15", 49), ("2013-06-25", 40), ("2014-07-15", 58), ("2016-01-20", 23),
+        ("2017-02-15", 45), ("2018-05-15", 59), ("2018-12-24", 46), ("2019-07-01", 62), ("2020-03-18", 38),
+        ("2021-05-10", 94), ("2021-11-15", 62), ("2022-03-07", 80), ("2022-10-31", 53), ("2023-01-26", 79),
+        ("2024-01-15", 70), ("2024-05-20", 73), ("2025-04-08", 53), ("2025-10-15", 68), ("2026-01-13", 83),
+        ("2026-06-30", 86), ("2026-12-31", 80),
+    ),
+}  # fmt: skip
+
 WORLD_BANK_COLUMNS: Final = {"AL": "Aluminum", "CU": "Copper"}
 
 # Rate from that day on, percent.

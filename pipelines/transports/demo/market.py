@@ -28,6 +28,9 @@ FIRST_POWER: Final = np.datetime64("2015-01")
 FIRST_CUSTOMS_YEAR: Final = 2015
 FIRST_OFF_WARRANT_YEAR: Final = 2018
 FIRST_COSTS_YEAR: Final = 2015
+FIRST_PRODUCTION_YEAR: Final = 2015
+FIRST_ARBITRAGE_YEAR: Final = 2015
+FIRST_TRADE_YEAR: Final = 2015
 QUARTER_HOURS_FROM: Final = np.datetime64("2025-10")
 
 PRICE_NOISE: Final = 0.010  # per square root of a day
@@ -37,6 +40,8 @@ CANCELLED_NOISE: Final = 0.015
 OFF_WARRANT_NOISE: Final = 0.003
 COST_NOISE: Final = 0.004
 FX_NOISE: Final = 0.004
+GAP_NOISE: Final = 10.0  # CNY/t
+SHARE_NOISE: Final = 0.015
 LOT: Final = 25.0  # t: registered stock comes in whole warrants
 
 
@@ -63,6 +68,25 @@ class Costs(NamedTuple):
     days: Days
     alumina: Floats  # USD/t alumina
     premium: Floats  # USD/t
+
+
+class Arbitrage(NamedTuple):
+    """A metal's year between Shanghai and London, by London business day; Chinese holidays are not modelled."""
+
+    days: Days
+    shfe: Floats  # CNY/t, value added tax included
+    cif_premium: Floats  # USD/t
+    usdcny: Floats
+    dest_premium: Floats  # USD/t
+    freight: Floats  # USD/t
+
+
+class Production(NamedTuple):
+    """A country's year of releases: January and February as one, thousand tonnes."""
+
+    days: Days  # last of each period
+    months: NDArray[np.int64]  # in each period
+    produced: Floats
 
 
 class Daily(NamedTuple):
@@ -131,6 +155,58 @@ def costs_year(metal: str, year: int, seed: int) -> Costs:
 
 
 @cache
+def arbitrage_year(metal: str, year: int, seed: int) -> Arbitrage:
+    """Shanghai price and premia (in steps of 5), freight and USDCNY of a year. KeyError for an unknown metal."""
+    lme = lme_year(metal, year, seed)
+    knots, (gap, cif, dest, freight) = _columns(levels.ARBITRAGE[metal])
+    usdcny = np.round(_rate("EURCNY", lme.days, seed) / _rate("EURUSD", lme.days, seed), 4)
+    shfe = lme.m3 * usdcny * (1 + levels.VALUE_ADDED_TAX)
+    shfe += _path(f"{metal}.gap", lme.days, knots, gap, GAP_NOISE, seed)
+    premia = (
+        np.round(np.exp(_path(f"{metal}.{name}", lme.days, knots, np.log(values), COST_NOISE, seed)) / step) * step
+        for name, values, step in (("cif", cif, 5), ("dest", dest, 5), ("freight", freight, 1))
+    )
+    cif_usd, dest_usd, freight_usd = (_frozen(values) for values in premia)
+    return Arbitrage(lme.days, _frozen(np.round(shfe / 5) * 5), cif_usd, _frozen(usdcny), dest_usd, freight_usd)
+
+
+@cache
+def production_year(metal: str, year: int, seed: int) -> Production:
+    """Primary production of a year by release. KeyError for an unknown metal."""
+    producer = levels.PRODUCTION[metal]
+    firsts = np.arange(np.datetime64(f"{year}-01"), np.datetime64(f"{year + 1}-02")).astype("datetime64[D]")
+    total = producer.years[max(y for y in producer.years if y <= year)]
+    weights = np.diff(firsts).astype(float) * np.exp(producer.tilt.get(year, 0.0) * (np.arange(12) - 5.5) / 11)
+    weights *= np.exp(_rng(seed, f"{metal}.production", year).normal(0, 0.001, 12))
+    monthly = np.round(total * weights / weights.sum())
+    pooled = np.append(monthly[:2].sum(), monthly[2:])
+    return Production(firsts[2:] - 1, _frozen(np.array([2, *[1] * 10])), _frozen(pooled))
+
+
+@cache
+def trade_year(country: str, metal: str, year: int, seed: int) -> dict[str, Floats]:
+    """Twelve months of exports by customs code, whole kg. KeyError for a country or metal that is unknown."""
+    trade = levels.TRADE[country, metal]
+    total = trade.years[max(y for y in trade.years if y <= year)]
+    rng = _rng(seed, f"{country}.{metal}.trade", year)
+    weights = np.exp(rng.normal(0, 0.025, 12))
+    kilograms = total * 1_000_000 * weights / weights.sum()
+    return {
+        code: _frozen(np.round(kilograms * share * np.exp(rng.normal(0, 0.02, 12))))
+        for code, share in trade.codes.items()
+    }
+
+
+@cache
+def share_year(ticker: str, year: int, seed: int) -> Daily:
+    """Closing prices of a share (USD, cents) by New York business day. KeyError for an unknown ticker."""
+    knots, (close,) = _columns(levels.SHARES[ticker])
+    days = _open_days("NEW_YORK", year)
+    prices = np.exp(_path(f"{ticker}.share", days, knots, np.log(close), SHARE_NOISE, seed))
+    return Daily(days, _frozen(np.round(prices, 2)))
+
+
+@cache
 def sofr_year(year: int, seed: int) -> Daily:
     """SOFR of a year by US business day, percent; empty before 2018."""
     days = _open_days("NEW_YORK", year)
@@ -145,11 +221,14 @@ def sofr_year(year: int, seed: int) -> Daily:
 @cache
 def fx_year(pair: str, year: int, seed: int) -> Daily:
     """Reference rate of a year by TARGET business day, four decimals. KeyError for an unknown pair."""
+    days = _open_days("TARGET", year)
+    return Daily(days, _frozen(np.round(_rate(pair, days, seed), 4)))
+
+
+def _rate(pair: str, days: Days, seed: int) -> Floats:
     means = levels.FX[pair]
     knots = np.array([f"{y}-07-01" for y in means], dtype="datetime64[D]")
-    days = _open_days("TARGET", year)
-    rate = np.exp(_path(pair, days, knots, np.log(list(means.values())), FX_NOISE, seed))
-    return Daily(days, _frozen(np.round(rate, 4)))
+    return np.asarray(np.exp(_path(pair, days, knots, np.log(list(means.values())), FX_NOISE, seed)))
 
 
 @cache

@@ -26,6 +26,7 @@ Known = Callable[[str, int], list[tuple[Any, ...]]]  # a metal's and year's rows
 
 JIN10_FIRST_DAY: Final = date(2014, 7, 2)
 JIN10_GAP: Final = (date(2021, 10, 1), date(2022, 3, 1))  # from the first to before the second
+NEW_YORK: Final = "America/New_York"
 SECOND_AUCTION_EVERY: Final = 10  # in one of so many months the second auction stands beside the first
 
 
@@ -52,6 +53,8 @@ class DemoTransport:
             "customs": self._customs,
             "ecb": self._ecb,
             "jin10": self._jin10,
+            "comtrade": self._comtrade,
+            "yahoo": self._yahoo,
         }
 
     def fetch(self, request: Request) -> list[Payload]:
@@ -70,8 +73,9 @@ class DemoTransport:
     def dropped(self) -> dict[str, bytes]:
         """What a desk would have keyed in by `now`: files of the drop folder by their path in it, CSV.
 
-        Off-warrant stock (t, month-ends from 2018) and smelter costs (USD/t, London business days from 2015). There is
-        no `knowledge_ts`: the release calendar gives it. A file without rows is left out.
+        Off-warrant stock (t, month-ends from 2018), smelter costs (USD/t) and the Shanghai arbitrage (London business
+        days from 2015), and primary production (kt, months from 2015, January and February pooled). There is no
+        `knowledge_ts`: the release calendar gives it. A file without rows is left out.
         """
         tables: tuple[tuple[str, tuple[str, ...], Container[str], int, Known], ...] = (
             (
@@ -83,6 +87,19 @@ class DemoTransport:
                 "costs/synthetic_demo_costs.csv",
                 ("metal", "obs_date", "alumina_usd_t", "premium_usd_t"),
                 levels.COSTS, market.FIRST_COSTS_YEAR, self._costs,
+            ),
+            (
+                "production/synthetic_demo_production.csv",
+                ("metal", "period_end", "country", "period_months", "production_kt"),
+                levels.PRODUCTION, market.FIRST_PRODUCTION_YEAR, self._production,
+            ),
+            (
+                "arbitrage/synthetic_demo_arbitrage.csv",
+                (
+                    "metal", "obs_date", "shfe_cny_t", "cif_premium_usd_t", "usdcny", "dest_premium_usd_t",
+                    "freight_usd_t",
+                ),
+                levels.ARBITRAGE, market.FIRST_ARBITRAGE_YEAR, self._arbitrage,
             ),
         )  # fmt: skip
         files: dict[str, bytes] = {}
@@ -107,6 +124,17 @@ class DemoTransport:
     def _costs(self, metal: str, year: int) -> list[tuple[Any, ...]]:
         costs = market.costs_year(metal, year, self.seed)
         return _until(_released(costs.days, "LONDON", 1, "18:00", "Europe/London"), self.now, *costs)
+
+    def _production(self, metal: str, year: int) -> list[tuple[Any, ...]]:
+        made = market.production_year(metal, year, self.seed)
+        twentieth = (made.days.astype("datetime64[M]") + 1).astype("datetime64[D]") + 19
+        country = np.full(len(made.days), levels.PRODUCTION[metal].country)
+        released = _released(twentieth, "WEEKDAYS", 0, "11:00", "Asia/Shanghai")
+        return _until(released, self.now, made.days, country, made.months, made.produced)
+
+    def _arbitrage(self, metal: str, year: int) -> list[tuple[Any, ...]]:
+        between = market.arbitrage_year(metal, year, self.seed)
+        return _until(_released(between.days, "LONDON", 0, "17:00", "Europe/London"), self.now, *between)
 
     def _westmetall(self, request: Request, at: datetime) -> bytes:
         metal = next((m for m in self.scope.metals if m.metal == request.entity), None)
@@ -146,6 +174,43 @@ class DemoTransport:
         if not days:
             raise _nothing(request)
         return wire.jin10_json(list(levels.JIN10_NAMES.values()), days)
+
+    def _yahoo(self, request: Request, at: datetime) -> bytes:
+        ticker, year = request.entity, _year(request)
+        if ticker not in levels.SHARES or ticker not in self.scope.tickers or year < market.FIRST_YEAR:
+            raise _nothing(request)
+        wrong = defects(request.source, ticker, request.period, at)
+        share = market.share_year(ticker, year, self.seed)
+        rows = _until(_released(share.days, "NEW_YORK", 0, "16:15", NEW_YORK), at, *share)
+        if not rows:
+            raise _nothing(request)
+        starts = to_utc(share.days[: len(rows)], "09:30", NEW_YORK)
+        closes = [None if (day.isoformat(), "close") in wrong else close for day, close in rows]
+        seconds = starts.as_unit("s").asi8
+        wall = starts.tz_convert(NEW_YORK).tz_localize(None).as_unit("s").asi8
+        return wire.yahoo_json(ticker, NEW_YORK, int(wall[-1] - seconds[-1]), seconds.tolist(), closes)
+
+    def _comtrade(self, request: Request, at: datetime) -> bytes:
+        month = _month(request)
+        country, _, symbol = request.entity.partition("/")
+        exporter = next((e for e in self.scope.exporters if e.country == country), None)
+        metal = next((m for m in self.scope.metals if m.metal == symbol), None)
+        year, index = int(request.period[:4]), int(request.period[5:]) - 1
+        released = _released(np.array([(month + 3).astype("datetime64[D]")]), "WEEKDAYS", 0, "12:00", NEW_YORK)[0]
+        known = (country, symbol) in levels.TRADE and year >= market.FIRST_TRADE_YEAR and pd.Timestamp(at) >= released
+        if exporter is None or metal is None or not known:
+            raise _nothing(request)
+        wrong = defects(request.source, country, request.period, at)
+        trade = levels.TRADE[country, symbol]
+        by_code = market.trade_year(country, symbol, year, self.seed)
+        weights: dict[tuple[str, int], float | None] = {}
+        usd: dict[tuple[str, int], float] = {}
+        for code in (code for code in metal.hs_codes.split() if code in by_code):
+            for partner, share in {0: 1.0, **trade.partners}.items():
+                kilograms = round(float(by_code[code][index]) * share)
+                usd[code, partner] = round(kilograms * trade.usd_per_kg, 2)
+                weights[code, partner] = None if partner == 0 and (request.period, code) in wrong else kilograms
+        return wire.comtrade_json(exporter.comtrade_code, request.period.replace("-", ""), weights, usd)
 
     def _worldbank(self, request: Request, at: datetime) -> bytes:
         months = np.arange(np.datetime64(f"{market.FIRST_YEAR}-01"), np.datetime64(at.replace(tzinfo=None), "M"))

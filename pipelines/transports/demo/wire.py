@@ -196,6 +196,38 @@ def customs_page(year: int, month: int, rows: Iterable[tuple[str, ...]]) -> byte
     ).encode()
 
 
+def comtrade_json(
+    reporter: int, period: str, weights: Mapping[tuple[str, int], float | None], usd: Mapping[tuple[str, int], float]
+) -> bytes:
+    """Comtrade's preview of a month (YYYYMM): net weight in kg and value by customs code and partner (0: the world)."""
+    rows = [
+        {
+            "typeCode": "C", "freqCode": "M", "period": period, "reporterCode": reporter, "flowCode": "X",
+            "partnerCode": partner, "partner2Code": 0, "classificationCode": "H6", "cmdCode": code,
+            "customsCode": "C00", "mosCode": "0", "motCode": 0, "netWgt": weight, "isNetWgtEstimated": False,
+            "fobvalue": usd[code, partner], "primaryValue": usd[code, partner], "isAggregate": True,
+        }
+        for (code, partner), weight in weights.items()
+    ]  # fmt: skip
+    answer = {"elapsedTime": "0.01 secs", "count": len(rows), "data": rows, "error": "", "note": NOTE}
+    return json.dumps(answer, separators=(",", ":")).encode()
+
+
+def yahoo_json(ticker: str, zone: str, offset: int, sessions: Sequence[int], closes: Sequence[float | None]) -> bytes:
+    """Yahoo's chart of a share: starts of its sessions (seconds since 1970 UTC) and closes in USD, null for none.
+
+    `zone` and `offset` (seconds): the exchange's time zone. The adjusted closes are others, as dividends make them.
+    """
+    meta = {
+        "currency": "USD", "symbol": ticker, "exchangeName": "NYQ", "instrumentType": "EQUITY", "gmtoffset": offset,
+        "exchangeTimezoneName": zone, "dataGranularity": "1d", "longName": NOTE,
+    }  # fmt: skip
+    adjusted = [None if close is None else round(close * 0.97, 4) for close in closes]
+    indicators = {"quote": [{"close": closes}], "adjclose": [{"adjclose": adjusted}]}
+    result = {"meta": meta, "timestamp": sessions, "indicators": indicators}
+    return json.dumps({"chart": {"result": [result], "error": None}}, separators=(",", ":")).encode()
+
+
 ECB_COLUMNS: Final = (
     "KEY", "FREQ", "CURRENCY", "CURRENCY_DENOM", "EXR_TYPE", "EXR_SUFFIX", "TIME_PERIOD", "OBS_VALUE", "OBS_STATUS",
     "OBS_CONF", "OBS_COM", "DECIMALS", "TITLE", "UNIT", "UNIT_MULT",

@@ -109,7 +109,7 @@ def signals(
 ) -> None:
     """The latest published signals, or those of a past moment."""
     workspace = _workspace()
-    database, moment = _database(workspace), _moment(as_of)
+    moment, database = _moment(as_of), _database(workspace)
     _print_signals(workspace, _read_signals(database, moment), as_json)
 
 
@@ -120,7 +120,7 @@ def claims(
 ) -> None:
     """The claims of the article held against the data as known now, or at a past moment."""
     workspace = _workspace()
-    database, moment = _database(workspace), _moment(as_of)
+    moment, database = _moment(as_of), _database(workspace)
     rows = _rows(
         database,
         """

@@ -97,10 +97,6 @@ def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
 
 def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
     """Every number that a formula reads is there, in its unit and range, for each metal from its first day on."""
-    unknown = parameters[~parameters["name"].isin(list(PARAMETERS))]
-    if len(unknown):
-        name = unknown["name"].iloc[0]
-        raise _at(unknown, f"{name!r} is no parameter of any formula; check its spelling")
     for name, about in PARAMETERS.items():
         rows = parameters[parameters["name"] == name]
         if len(wrong := rows[rows["unit"] != about.unit]):
@@ -123,6 +119,10 @@ def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
                     f"parameters.csv: {name} for {metal.metal} holds only from {first:%Y-%m-%d}, the metal is followed "
                     f"from {metal.valid_from:%Y-%m-%d}: add a row that holds from then"
                 )
+    unknown = parameters[~parameters["name"].isin(list(PARAMETERS))]
+    if len(unknown):
+        name = unknown["name"].iloc[0]
+        raise _at(unknown, f"{name!r} is no parameter of any formula; check its spelling")
     for metal in metals["metal"]:
         _check_order(parameters[parameters["metal"].isin([metal, "*"])], metal)
 

@@ -37,7 +37,9 @@ collect_list({{ x }}) over (
 
 {# Robust z: distance from the median in units of 1.4826 * MAD, cut off at the cap; NULL where MAD is 0. #}
 {% macro robust_z(x, median, mad, cap) -%}
-    greatest(-({{ cap }}), least({{ cap }}, {{ ratio(x ~ ' - ' ~ median, '1.4826 * ' ~ mad) }}))
+    case when {{ mad }} > 0 then
+        greatest(-({{ cap }}), least({{ cap }}, ({{ x }} - {{ median }}) / (1.4826 * {{ mad }})))
+    end
 {%- endmacro %}
 
 {# Over how many years ranks are also shown, and how many business days a year of them has. #}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from copper import add_copper
 
 from pipelines.datasets import FEEDS
 from pipelines.reference import ReferenceError, load_reference
@@ -175,6 +176,7 @@ def test_sources_get_exporters_codes_and_shares(folder: Path) -> None:
     ]
     assert scope.tickers == ("AA", "RIO")
     assert [metal.hs_codes for metal in scope.metals] == ["7601 7604 7605 7606 7607"]
+    add_copper(folder)
     other = {"name": "Freeport-McMoRan", "metal": "CU"}
     edit(
         folder,

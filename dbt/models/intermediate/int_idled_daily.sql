@@ -1,4 +1,5 @@
--- Idled smelter capacity by region at each decision time, from the register as it held then, and its change over a month.
+-- Idled smelter capacity by region at each decision time, from the register as it held then, and its change over a
+-- month.
 with spine as (
     select dates.metal, dates.as_of_date, dates.as_of_ts, p.idled_event_days
     from {{ ref('int_as_of_dates') }} as dates

@@ -13,7 +13,7 @@ crossings as (
     select
         recent.metal,
         recent.as_of_date,
-        max(recent.known_from) filter (where recent.recency <= p.level_m or recent.recency <= p.level_alt_m) as known_from,
+        max(recent.known_from) filter (where recent.recency <= greatest(p.level_m, p.level_alt_m)) as known_from,
         {% for variant, k, m in level_variants() -%}
         {% for crossing, test in level_crossings('recent.value') -%}
         count(*) filter (where recent.recency <= p.{{ m }}) >= max(p.{{ m }})

@@ -55,15 +55,15 @@ valued as (
             and defined.entity = metrics.entity
     -- What is compared across a day on which the series changed its meaning.
     left join (
-        select distinct metrics.metal, metrics.as_of_date, metrics.metric_id, metrics.entity, true as is_break
-        from {{ ref('int_metrics') }} as metrics
-        inner join {{ reference('series_breaks') }} as breaks
+        select distinct compared.metal, compared.as_of_date, compared.metric_id, compared.entity, true as is_break
+        from {{ ref('int_metrics') }} as compared
+        inner join {{ reference('series_breaks') }} as days
             on
-                breaks.metal in (metrics.metal, '*')
-                and metrics.metric_id = breaks.metric_id
-                and metrics.as_of_date >= breaks.valid_from
-                and metrics.window_start < breaks.break_date
-                and metrics.obs_end >= breaks.break_date
+                days.metal in (compared.metal, '*')
+                and compared.metric_id = days.metric_id
+                and compared.as_of_date >= days.valid_from
+                and compared.window_start < days.break_date
+                and compared.obs_end >= days.break_date
     ) as breaks
         on
             defined.metal = breaks.metal

@@ -30,7 +30,8 @@ select
     cast({{ days_between('spine.as_of_date', 'latest.obs_date') }} as integer) as stock_age_days,
     cast({{ days_between('spine.as_of_date', 'cancelled.obs_date') }} as integer) as cancelled_age_days,
     latest.total_t,
-    case when cancelled.obs_date = latest.obs_date then {{ live_t('latest.total_t', 'cancelled.cancelled_t') }} end as live_t,
+    case when cancelled.obs_date = latest.obs_date then {{ live_t('latest.total_t', 'cancelled.cancelled_t') }} end
+        as live_t,
     cancelled.cancelled_t,
     {{ cancelled_ratio('cancelled.cancelled_t', 'cancelled.total_t') }} as cancelled_ratio,
     {{ stock_days('latest.total_t', 'spine.consumption_t_per_year') }} as stock_days,

@@ -74,7 +74,8 @@ held as (
         case
             when claims.metric_id = '' then 'the claim names nothing that can be measured'
             when evidence.value is null then 'no data: nothing of this metric is in the lake'
-            when not evidence.is_meant then 'the period that the claim speaks of is not public yet; shown is the latest one'
+            when not evidence.is_meant
+                then 'the period that the claim speaks of is not public yet; shown is the latest one'
         end as remark
     from claims
     inner join evidence

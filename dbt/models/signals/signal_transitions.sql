@@ -1,5 +1,6 @@
 -- Every change of a state that was ever published, once, with a key that stays the same whatever is run again: what an
--- alert has to be sent for. A revision that takes a change back does not unsay it. Claims change their verdict here too.
+-- alert has to be sent for. A revision that takes a change back does not unsay it. Claims change their verdict here,
+-- too.
 with signal_changes as (
     select
         signal_id,

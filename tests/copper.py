@@ -1,0 +1,45 @@
+"""Copper by configuration: the reference rows that a user would add, made of aluminium's, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+# What is copper's own; everything else holds for every metal or has no meaning without smelters of that kind.
+PARAMETERS = {
+    "rent_usd_t_day": 0.6,
+    "consumption_t_per_year": 27_000_000,
+    "level_up": 10_000,
+    "level_down": 9_000,
+}
+SMELTING = ("POWER", "SMELTER", "SUPPLY")  # families of signals that copper does not have
+
+
+def add_copper(reference: Path) -> None:
+    """Adds copper's rows to a folder of reference tables."""
+    _append(reference, "metals", lambda rows: rows.assign(
+        metal="CU", name="Copper", westmetall_code="Cu", worldbank_column="Copper", fred_series="PCOPPUSDM",
+        customs_label="(?i)unwrought copper", hs_codes="7403 7407 7408 7409 7410 7411",
+    ))  # fmt: skip
+    _append(
+        reference,
+        "parameters",
+        lambda rows: rows[rows["name"].isin(list(PARAMETERS))].assign(
+            metal="CU", value=lambda own: own["name"].map(PARAMETERS).astype(str)
+        ),
+    )
+    _append(reference, "index_components", lambda rows: rows.assign(metal="CU"))
+    _append(
+        reference,
+        "signal_definitions",
+        lambda rows: rows[~rows["signal_id"].str.split(".").str[1].isin(SMELTING)].assign(
+            metal="CU", signal_id=lambda own: own["signal_id"].str.replace("AL.", "CU.", regex=False)
+        ),
+    )
+
+
+def _append(reference: Path, table: str, make: object) -> None:
+    path = reference / f"{table}.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    pd.concat([rows, make(rows)]).to_csv(path, index=False)  # type: ignore[operator]

@@ -1,4 +1,4 @@
--- A signal without a value or state says so in its quality.
+-- A signal without a value says so in its quality, and so does a state signal without a state.
 select *
 from {{ ref('signals') }}
-where value is null and state is null and quality = 'OK'
+where quality = 'OK' and (value is null or (kind in ('STATE', 'EVENT') and state is null))

@@ -82,7 +82,7 @@ def model_assets() -> dg.AssetsDefinition:
                 allow_retries=False,
             )
         with open_workspace.writing():
-            result = build(open_workspace, context.run_id, select)
+            result = build(open_workspace, context.run.run_id, select)
             rows = row_counts(open_workspace)
         yield from _results(context, manifest, result, rows)
         if result.failed:

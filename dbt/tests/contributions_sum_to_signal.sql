@@ -1,0 +1,13 @@
+-- Every signal that has a value is the sum of its published contributions, to rounding.
+with sums as (
+    select signal_id, as_of_ts, sum(contribution) as total
+    from {{ ref('signal_contributions') }}
+    group by signal_id, as_of_ts
+)
+
+select signals.signal_id, signals.as_of_ts, signals.value, sums.total
+from {{ ref('int_signal_candidates') }} as signals
+left join sums on signals.signal_id = sums.signal_id and signals.as_of_ts = sums.as_of_ts
+where
+    signals.value is not null
+    and (sums.total is null or abs(sums.total - signals.value) > 1e-9 * greatest(1, abs(signals.value)))

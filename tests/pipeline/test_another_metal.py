@@ -1,0 +1,102 @@
+"""Copper by configuration: reference rows and drop files, no line of code or SQL (DOMAIN section 10)."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from copper import add_copper
+from support import Place
+
+from pipelines.settings import PROJECT
+
+NOW = "2026-01-21T20:00:00Z"
+
+
+def drop_market(place: Place, metal: str, price: float) -> None:
+    """A year and a half of a metal's prices and stocks, and four years of exports."""
+    days = pd.Series(pd.bdate_range("2024-07-01", "2026-01-21"))
+    wave = pd.Series(range(len(days))).map(lambda n: math.sin(n / 9) + n / 400)
+    day = days.dt.strftime("%Y-%m-%d")
+    cash, m3 = (price * (1 + wave / 50)).round(1), (price * (1 + wave / 60)).round(1)
+    place.drop(
+        f"prices/{metal}.csv", pd.DataFrame({"metal": metal, "obs_date": day, "cash_usd_t": cash, "m3_usd_t": m3})
+    )
+    total = (150_000 * (1 - wave / 10)).round()
+    place.drop(
+        f"stocks/{metal}.csv",
+        pd.DataFrame({"metal": metal, "obs_date": day, "total_t": total, "cancelled_t": (total * 0.2).round()}),
+    )
+    ends = pd.Series(pd.date_range("2022-01-31", "2025-12-31", freq="ME"))
+    place.drop(
+        f"exports/{metal}.csv",
+        pd.DataFrame(
+            {
+                "metal": metal, "country": "CN", "period_end": ends.dt.strftime("%Y-%m-%d"), "period_months": 1,
+                "exports_kt": [100 + 10 * math.sin(n / 3) for n in range(len(ends))],
+            }
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def copper(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("copper"), "drop", NOW)
+    add_copper(place.reference())
+    drop_market(place, "CU", 9_500)
+    rates = pd.bdate_range("2024-06-28", "2026-01-20").strftime("%Y-%m-%d")
+    place.drop("rates/sofr.csv", pd.DataFrame({"obs_date": rates, "sofr_pct": 4.3}))
+    code, _, errors = place.call("run", "--from", "2022-01", "--metal", "CU")
+    assert code == 0, errors
+    return place
+
+
+@pytest.mark.slow
+def test_copper_has_marts_index_regime_and_signals(copper: Place) -> None:
+    [last] = copper.query("select * from marts.tightness_daily order by as_of_date desc limit 1").itertuples()
+    assert (last.metal, last.coverage, last.n_components) == ("CU", 1.0, 5)
+    assert 0 <= last.tightness_index <= 100
+    assert last.regime in {"LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
+    assert last.stock_days == pytest.approx(last.total_t / (27_000_000 / 365))
+    signals = copper.query("select signal_id, value, state, quality from signals.signals_latest").set_index("signal_id")
+    assert all(name.startswith("CU.") for name in signals.index)
+    assert signals.loc["CU.TIGHTNESS.INDEX", "value"] == last.tightness_index
+    assert signals.loc["CU.PRICE.LEVEL_5OF5", "state"] in {"ABOVE", "INSIDE", "BELOW"}
+    wide = copper.query("select * from signals.signals_wide_daily order by as_of_date desc limit 1")
+    assert wide["tightness_index"].tolist() == [last.tightness_index]
+
+
+@pytest.mark.slow
+def test_what_does_not_apply_to_copper_is_empty(copper: Place) -> None:
+    for table in ("smelter_margin_daily", "power_daily", "supply_monthly", "arbitrage_daily"):
+        assert len(copper.query(f"select * from marts.{table}")) == 0, table
+
+
+@pytest.mark.slow
+def test_aluminium_beside_it_is_what_it_is_alone(copper: Place, tmp_path: Path) -> None:
+    """Two metals in one lake do not touch each other."""
+    both = Place(tmp_path / "both", "drop", NOW)
+    alone = Place(tmp_path / "alone", "drop", NOW)
+    for place in (both, alone):
+        drop_market(place, "AL", 2_600)
+    add_copper(both.reference())
+    drop_market(both, "CU", 9_500)
+    for place in (both, alone):
+        place.run(("2022-01", "2026-01"))
+    for table in ("marts.tightness_daily", "marts.price_daily", "marts.indicator_ranks_daily", "signals.claim_audit"):
+        query = f"select * from {table} where metal = 'AL' order by all"
+        pd.testing.assert_frame_equal(both.query(query), alone.query(query))
+
+
+def test_no_code_or_sql_names_a_metal() -> None:
+    """Had copper needed a change of code, a metal would be named there. Publishers' own words and the generated market
+    may name them."""
+    own_words = {"pipelines/sources/jin10.py", *(f"pipelines/transports/demo/{n}.py" for n in ("levels", "defects"))}
+    quoted = re.compile(r"""['"](AL|CU)['"]|['"](AL|CU)\.""")
+    rooms = [*PROJECT.glob("pipelines/**/*.py"), *PROJECT.glob("dbt/m*/**/*.sql"), *PROJECT.glob("schemas/*.py")]
+    named = {path.relative_to(PROJECT).as_posix() for path in rooms if quoted.search(path.read_text(encoding="utf-8"))}
+    assert named - own_words == set()
+    assert "pipelines/transports/demo/levels.py" in named, "the search finds what is there"

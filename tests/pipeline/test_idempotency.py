@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -177,6 +178,133 @@ def test_a_parameter_that_changed_is_the_reason(own: Place) -> None:
     assert set(second["revision_reason"]) == {"a parameter changed"}
     known = log[(log["revision_no"] == 1) & log["value"].notna()]
     assert second.dropna(subset="value")["value"].tolist() == pytest.approx((known["value"] * 2).tolist())
+
+
+def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(own: Place) -> None:
+    """And only what rests on it: no other signal gets a revision, nor another hash."""
+    everything = "select signal_id, as_of_date, revision_no, value, params_hash from signals.signals order by all"
+    before = own.query(everything)
+    path = own.reference() / "parameters.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    new = rows[rows["name"] == "consumption_t_per_year"].assign(value="36500000", valid_from="2026-01-14")
+    pd.concat([rows, new]).to_csv(path, index=False)
+    own.run(("2026-01", "2026-01"))
+    after = own.query(everything)
+    pd.testing.assert_frame_equal(after[after["revision_no"] == 1].reset_index(drop=True), before)
+    revised = after[after["revision_no"] > 1]
+    assert set(revised["signal_id"]) == {
+        "AL.INVENTORY.STOCK_DAYS", "AL.TIGHTNESS.INDEX", "AL.TIGHTNESS.REGIME",
+    }  # fmt: skip
+    assert revised["as_of_date"].min() == pd.Timestamp("2026-01-14")
+    both = revised.merge(before, on=["signal_id", "as_of_date"], suffixes=("", "_was"))
+    days = both[both["signal_id"] == "AL.INVENTORY.STOCK_DAYS"]
+    assert days["value"].tolist() == pytest.approx((days["value_was"] * 2).tolist())
+    assert (both["params_hash"] != both["params_hash_was"]).all()
+    [entry] = own.query(
+        "select parameters, params_hash from signals.signal_dictionary where signal_id = 'AL.INVENTORY.STOCK_DAYS'"
+    ).itertuples()
+    assert "consumption_t_per_year = 36500000.0 t/yr (ASSUMPTION)" in entry.parameters
+    assert entry.params_hash == days["params_hash"].iloc[-1]
+
+
+def test_weights_with_a_later_valid_from_change_the_index_from_then_on_only(own: Place) -> None:
+    own.set_parameters(rank_min_periods=3, min_coverage=0.3)
+    own.run(("2026-01", "2026-01"))
+    query = "select as_of_date, tightness_index, contrib_inventory, coverage from marts.tightness_daily order by 1"
+    before = own.query(query)
+    assert before["tightness_index"].notna().any()
+    path = own.reference() / "index_components.csv"
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    weights = rows["family"].map({"CURVE": "0.3", "INVENTORY": "0.6", "FLOW": "0.1"})
+    pd.concat([rows, rows.assign(weight=weights, valid_from="2026-01-15")]).to_csv(path, index=False)
+    own.run(("2026-01", "2026-01"))
+    after = own.query(query)
+    same = after["as_of_date"] < pd.Timestamp("2026-01-15")
+    pd.testing.assert_frame_equal(after[same], before[same])
+    assert set(before["coverage"][~same]) == {0.4}
+    assert set(after["coverage"][~same]) == {0.6}, "only inventory is there, with its new weight"
+
+
+REVISED = "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-19,2026-01-20T09:00:00Z,450000\n"
+
+
+def revise(own: Place) -> Place:
+    """Another figure for the latest stock, an hour after the first publication."""
+    first = own.root / "drop" / "stocks" / "own.csv"
+    own.drop("stocks/own.csv", first.read_text().replace("AL,2026-01-19,500000.0\n", ""))
+    own.drop("stocks/revised.csv", REVISED)
+    later = own.at("2026-01-20T21:00:00Z")
+    later.run(("2026-01", "2026-01"))
+    return later
+
+
+def asof(place: Place, moment: str) -> tuple[str, float]:
+    [row] = place.query(
+        "select as_of_date, value from signals.signals_asof(?::timestamptz) "
+        "where signal_id = 'AL.INVENTORY.STOCK_DAYS'",
+        moment,
+    ).itertuples()
+    return f"{row.as_of_date:%Y-%m-%d}", row.value
+
+
+def test_signals_asof_an_old_moment_is_what_was_published_then(own: Place) -> None:
+    days = 73_000_000 / 365
+    assert asof(own, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
+    later = revise(own)
+    assert asof(later, "2026-01-20T21:30:00Z") == ("2026-01-20", pytest.approx(450_000 / days))
+    # Between the two publications the first one stood, and it still does.
+    assert asof(later, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
+    # Before the product ran at all: what it first said of that day.
+    assert asof(later, "2026-01-20T18:00:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
+    assert asof(later, "2026-01-20T17:59:59Z") == ("2026-01-19", pytest.approx(500_000 / days))
+    code, out, _ = later.call("signals", "--as-of", "2026-01-20T20:30:00Z", "--json")
+    assert code == 0
+    [shown] = [s for s in json.loads("\n".join(out))["signals"] if s["signal_id"] == "AL.INVENTORY.STOCK_DAYS"]
+    assert shown["value"] == pytest.approx(500_000 / days)
+
+
+def test_a_lost_warehouse_does_not_lose_the_log(own: Place) -> None:
+    later = revise(own)
+    before = later.query("select * from signals.signals order by all")
+    assert before["revision_no"].max() == 2
+    shutil.rmtree(later.data / "warehouse")
+    later.run(("2026-01", "2026-01"))
+    pd.testing.assert_frame_equal(later.query("select * from signals.signals order by all"), before)
+
+
+def test_a_transition_is_published_once_and_keeps_its_key(own: Place) -> None:
+    """Cash above three months from the 13th on: backwardation is sustained from the 15th. Then the prices are revised
+    away, and the change that was published stays, with the one that takes it back beside it."""
+
+    def prices(above: bool) -> pd.DataFrame:
+        days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
+        cash = [3170.0 if above and day >= "2026-01-13" else 3150.0 for day in days]
+        return pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": cash, "m3_usd_t": 3160})
+
+    query = """
+        select transition_id, as_of_date, prev_state, state, revision_no from signals.signal_transitions
+        where signal_id = 'AL.CURVE.BACKWARDATION' order by as_of_date, revision_no
+    """
+    assert len(own.query(query)) == 0
+    own.drop("prices/own.csv", prices(True))
+    above = own.at("2026-01-20T21:00:00Z")
+    above.run(("2026-01", "2026-01"))
+    assert len(above.query(query)) == 0, "the publisher changed its history only now: the past does not know it"
+
+    fresh = Place(own.root / "fresh", "drop", "2026-01-20T21:00:00Z")
+    fresh.drop("prices/own.csv", prices(True))
+    fresh.run(("2026-01", "2026-01"))
+    first = fresh.query(query)
+    assert first[["prev_state", "state"]].to_numpy().tolist() == [["OFF", "ON"]]
+    assert first["as_of_date"].tolist() == [pd.Timestamp("2026-01-15")]
+    fresh.forget_build()
+    fresh.run(("2026-01", "2026-01"))
+    pd.testing.assert_frame_equal(fresh.query(query), first)
+    shutil.rmtree(fresh.data)
+    fresh.run(("2026-01", "2026-01"))
+    assert fresh.query(query)["transition_id"].tolist() == first["transition_id"].tolist(), (
+        "the same market, the same key"
+    )
 
 
 # --- what must not be published

@@ -3,6 +3,7 @@ handled as they must be, and the marts show what everybody knows of those years.
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def place(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     assert stocks["cancelled_t"].count() > 100, "the month-ends must match to say anything"
     place.drop("stocks/lme.csv", stocks)
     place.drop("rates/sofr.csv", real / "tables" / "sofr_daily.csv")
+    closes = pd.read_csv(real / "tables" / "equity_aa_daily.csv").rename(columns={"adj_close_usd": "close_usd"})
+    place.drop("equities/aa.csv", closes)
     ingested = place.ingest()
     assert ingested.failures == []
     assert place.build().failed == []
@@ -193,3 +196,40 @@ def test_a_missing_input_is_missing_and_never_zero(daily: pd.DataFrame) -> None:
     assert daily["visible_t"].isna().all()
     assert daily.loc[:"2014-07-30", "cancelled_ratio"].isna().all()
     assert (daily["total_t"].dropna() > 0).all()
+
+
+# --- the article's claims, held against data that end half a year before it
+
+
+def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(place: Place) -> None:
+    code, out, errors = place.call("claims", "--json")
+    assert code == 0, errors
+    claims = {claim["claim_id"]: claim for claim in json.loads("\n".join(out))["claims"]}
+    assert {claim["as_of_ts"] for claim in claims.values()} == {"2025-06-30 17:00:00+00:00"}
+    absent = {name for name, claim in claims.items() if claim["explanation"].startswith("no data")}
+    assert absent == {
+        "VISIBLE_STOCK", "VISIBLE_LOWEST_SINCE_2022", "OFF_WARRANT_DRAIN", "CN_EXPORTS_YTD", "CN_CAP", "POWER_BIDS",
+    }  # fmt: skip
+    assert {claims[name]["status"] for name in absent} == {"NOT_TESTABLE"}
+    # The day that these speak of lies ahead; what is known is shown: the price of 2025-06-30 and its yearly change.
+    prices = place.query("select * from marts.price_daily").set_index("obs_date")
+    for name, column in (("PRICE_YOY", "m3_yoy"), ("PRICE_NEAR_3200", "m3_usd_t")):
+        assert claims[name]["status"] == "DATA_NOT_YET_PUBLIC"
+        assert claims[name]["evidence_obs_date"] == "2025-06-30"
+        assert claims[name]["evidence_value"] == pytest.approx(prices[column].loc["2025-06-30"])
+    spread = prices["cash_usd_t"].loc["2025-06-30"] - prices["m3_usd_t"].loc["2025-06-30"]
+    assert claims["BACKWARDATION"]["evidence_value"] == pytest.approx(spread)
+    assert claims["BACKWARDATION"]["status"] == ("SUPPORTED" if spread > 0 else "CONTRADICTED")
+    for claim in claims.values():
+        if claim["evidence_value"] is not None:
+            assert claim["evidence_knowledge_ts"] <= claim["as_of_ts"], claim["claim_id"]
+
+
+def test_alcoa_against_its_high_on_real_closes(place: Place, real: Path) -> None:
+    """The last close known at 18:00 in London is that of the day before: New York closes later."""
+    closes = pd.read_csv(real / "tables" / "equity_aa_daily.csv").set_index("obs_date")["adj_close_usd"][:"2025-06-27"]
+    [found] = place.query(
+        "select value, obs_end_max from signals.signals_latest where signal_id = 'AL.EQUITY.AA_NEAR_HIGH'"
+    ).itertuples()
+    assert found.value == pytest.approx(closes.iloc[-1] / closes.iloc[-252:].max())
+    assert found.obs_end_max == pd.Timestamp(closes.index[-1])

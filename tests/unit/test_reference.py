@@ -92,6 +92,62 @@ def test_every_dataset_has_a_release_rule() -> None:
             lambda rows: pd.concat([rows, rows.tail(1).assign(name="colour")]),
             "'colour' is no parameter of any formula; check its spelling",
         ),
+        (
+            "parameters",
+            with_cell("value", "-0.1", 1),
+            "parameters.csv line 3: rent_usd_t_day = -0.1 is out of range; allowed is 0 to 10 USD/t/day",
+        ),
+        (
+            "parameters",
+            with_cell("value", "20.5", 4),
+            "parameters.csv line 6: stock_chg_obs = 20.5 must be a whole number of observations",
+        ),
+        (
+            "parameters",
+            with_cell("valid_from", "2015-01-01", 1),
+            "parameters.csv: rent_usd_t_day for AL holds only from 2015-01-01, the metal is followed from 2008-01-01",
+        ),
+        (
+            "parameters",
+            lambda rows: pd.concat(
+                [rows, rows[rows["name"] == "enter_tight"].assign(value="90", valid_from="2025-01-01")]
+            ),
+            "enter_tight = 90 is more than enter_squeeze = 85 for AL on 2025-01-01",
+        ),
+        ("parameters", with_cell("metal", "XX", 1), "parameters.csv line 3: metal 'XX' is not in metals.csv"),
+        (
+            "claims",
+            with_cell("metric_id", "px_yyo"),
+            "claims.csv line 2: metric_id 'px_yyo' breaks the rule",
+        ),
+        (
+            "claims",
+            with_cell("threshold", ""),
+            "claims.csv line 2: breaks the rule: a claim with metric_id needs operator, threshold and tolerance",
+        ),
+        ("claims", with_cell("period_to", "2025-01-01"), "claims.csv line 2: breaks the rule: period_from lies after"),
+        ("index_components", with_cell("sign", "", 1), "index_components.csv line 3: sign '' breaks the rule"),
+        (
+            "index_components",
+            lambda rows: pd.concat([rows, rows.head(1).assign(valid_from="2025-01-01")]),
+            "index_components.csv line 7: breaks the rule: the weights of a metal's families do not sum to 1",
+        ),
+        (
+            "signal_definitions",
+            with_cell("unit", "t"),
+            "signal_definitions.csv line 2: breaks the rule: unit is not that of metric_id",
+        ),
+        (
+            "signal_definitions",
+            with_cell("tight_states", "HIGH", 1),
+            "signal_definitions.csv line 3: breaks the rule: tight_states or loose_states name no state of metric_id",
+        ),
+        (
+            "smelters",
+            with_cell("idled_kt", "9999"),
+            "smelters.csv line 2: breaks the rule: idled_kt is more than capacity_kt",
+        ),
+        ("tax_schedule", with_cell("rate", "13"), "tax_schedule.csv line 2: rate '13' breaks the rule"),
         ("parameters", with_cell("value", "many", 2), "parameters.csv line 4: value 'many' breaks the rule"),
         (
             "parameters",

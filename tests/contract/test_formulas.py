@@ -1,0 +1,33 @@
+"""A domain reader finds every formula in one place, named as in DOMAIN section 3, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pipelines.settings import PROJECT
+
+FORMULAS = (PROJECT / "dbt" / "macros" / "formulas.sql").read_text(encoding="utf-8")
+NAMED = [
+    "cash_3m_spread", "basis_ann", "full_carry", "contango_share_of_full_carry", "carry_tightness", "conv_yield_ann",
+    "live_t", "cancelled_ratio", "stock_days", "stock_log_chg", "visible_t", "yoy", "import_arb", "semis_export_arb",
+    "power_cost", "cash_cost", "smelter_margin", "breakeven_power", "share_beyond", "cap_utilisation", "near_high",
+    "days_to_event", "supply_stress",
+]  # fmt: skip
+MODELS = sorted((PROJECT / "dbt" / "models").rglob("*.sql"))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_formula_is_written_once_and_used(name: str) -> None:
+    assert len(re.findall(rf"{{%-? macro {name}\(", FORMULAS)) == 1
+    users = [path.stem for path in MODELS if re.search(rf"\b{name}\(", path.read_text(encoding="utf-8"))]
+    assert users, f"{name} is written down and called by no model"
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_no_model_computes_beside_the_formulas(path: object) -> None:
+    """A year's days, a logarithm, a relative change or a rate in a model would be a second formula."""
+    text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))  # type: ignore[attr-defined]
+    found = re.findall(r"365\b|\bln\(|\) - 1 as \w*yoy|\* ?1000\b|\(1 \+ \w*vat\)", text)
+    assert found == []

@@ -42,23 +42,32 @@ TIMES = {
 QUARTER_HOURS_SINCE = date(2025, 10, 1)
 
 
-def market(seed: int, business_days: int = 320, last: date = LAST_DAY, years_of_months: int = 5) -> Market:
+def market(
+    seed: int,
+    business_days: int = 320,
+    last: date = LAST_DAY,
+    years_of_months: int = 5,
+    exporters: tuple[str, ...] = ("CN", "IN"),
+    is_late_start: bool = True,
+) -> Market:
     """A market of one metal: daily series over the London business days that end with `last`, monthly ones far longer.
 
-    Some rows become known only after `last`, so that a clock that stands there must not see them.
+    Some rows become known only after `last`, so that a clock that stands there must not see them. `is_late_start`: the
+    first prices are known days later, the earliest of them last. China's exports pool January and February.
     """
     rng = Random(seed)
     days = _trading_days(last, business_days)
     months = [month_before(month_of(last), back) for back in range(12 * years_of_months, 0, -1)]
     return {
-        "prices": list(_prices(rng, days)),
+        "prices": list(_prices(rng, days, is_late_start)),
         "stocks": list(_stocks(rng, days)),
         "rates": list(_rates(rng, days)),
         "fx": [*_fx(rng, days, "EURUSD", 1.16), *_fx(rng, days, "GBPUSD", 1.31)],
         "power": [row for zone in ("DE-LU", "FR") for row in _power(rng, zone, last, min(300, business_days))],
         "exports": [
-            *_monthly(rng, "exports", "CN", months, days, 520, is_pooled=True),
-            *_monthly(rng, "exports", "IN", months, days, 90, is_pooled=False),
+            row
+            for country in exporters
+            for row in _monthly(rng, "exports", country, months, days, 520, is_pooled=country == "CN")
         ],
         "off_warrant": list(_off_warrant(rng, months, days)),
         "production": list(_monthly(rng, "production", "CN", months, days, 3700, is_pooled=True)),
@@ -72,7 +81,7 @@ def to_drop(made: Market, place: Place, seed: int = 0) -> None:
     """Writes every dataset that the product takes into the drop folder, its rows in no order."""
     rng = Random(seed)
     for dataset, rows in made.items():
-        if dataset not in FEEDS:
+        if dataset not in FEEDS or not rows:
             continue
         shuffled = rng.sample(rows, len(rows))
         text = io.StringIO()
@@ -129,16 +138,14 @@ def _released(rng: Random, day: date, usual: datetime) -> datetime:
 def _vintages(
     rng: Random, row: Row, first: datetime, revise: Callable[[Row], Row], chance: float = 0.07, days: int = 40
 ) -> Iterator[Row]:
-    """A row as first known and its later vintages, each of which says something else than the one before."""
+    """A row as first known and its later vintages; one in six only says the same again."""
     yield row | {"knowledge_ts": first}
     moment = first
     while rng.random() < chance:
         later = _some_time(rng, moment.date() + timedelta(rng.randint(0, days)))
         moment = later if later > moment else moment + timedelta(days=1, seconds=7)
-        revised = revise(row)
-        if revised != row:
-            yield revised | {"knowledge_ts": moment}
-        row = revised
+        row = revise(row) if rng.random() < 0.85 else row
+        yield row | {"knowledge_ts": moment}
 
 
 def _blank(rng: Random, value: float, chance: float) -> float | None:
@@ -159,7 +166,7 @@ def _gap(days: list[date], share: float, calendar_days: int) -> set[date]:
 # --- daily series
 
 
-def _prices(rng: Random, days: list[date]) -> Iterator[Row]:
+def _prices(rng: Random, days: list[date], is_late_start: bool) -> Iterator[Row]:
     """Around 3,100 USD/t, so that both levels are crossed; a gap of 50 days, one of two weeks, a late start."""
     silent = _gap(days, 0.3, 50) | _gap(days, 0.06, 14)
     m3, spread = 3100.0, -5.0
@@ -177,9 +184,9 @@ def _prices(rng: Random, days: list[date]) -> Iterator[Row]:
         return made
 
     for i, day in enumerate(days):
-        m3 += round(0.04 * (3100 - m3) + rng.gauss(0, 30))
+        m3 += 5 * round((0.04 * (3100 - m3) + rng.gauss(0, 30)) / 5)
         spread += rng.choice([-6, -4, -2, 0, 0, 0, 1, 3, 5]) - round(0.08 * spread)
-        if day in silent or rng.random() < 0.03:
+        if i >= 3 and (day in silent or rng.random() < 0.03):
             continue
         blank = rng.choices([(), ("cash_usd_t",), ("m3_usd_t",)], [92, 4, 4])[0]
         row: Row = {
@@ -190,8 +197,9 @@ def _prices(rng: Random, days: list[date]) -> Iterator[Row]:
             "days_cash_to_3m": rng.randint(83, 93) if rng.random() < 0.3 else None,
             **dict.fromkeys(blank),
         }
-        # The first days are known only after they were decided on, the earliest of them last.
-        first = _at(days[4 - i], time(18, 0, 1)) if i < 3 else _released(rng, day, _at(day, NOON))
+        first = _released(rng, day, _at(day, NOON))
+        if i < 3:
+            first = _at(days[4 - i], time(18, 0, 1)) if is_late_start else _at(day, NOON)
         made = list(_vintages(rng, row, first, revise))
         yield from made
         if day in year_ago:  # the base of a yearly change, revised when it is used
@@ -201,8 +209,8 @@ def _prices(rng: Random, days: list[date]) -> Iterator[Row]:
 
 
 def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:
-    """Around 500,000 t; weeks without cancelled warrants, a month without any report, once nothing in store."""
-    silent, untold = _gap(days, 0.36, 33), _gap(days, 0.6, 12)
+    """Around 500,000 t; weeks without cancelled warrants, a month without a report, a few days of nothing in store."""
+    silent, untold = _gap(days, 0.36, 33) | _gap(days, 0.5, 18), _gap(days, 0.6, 12)
     empty = {days[_position(days, share)] for share in (0.75, 0.76, 0.9)}
     total, share = 500_000.0, 0.15
 
@@ -249,7 +257,7 @@ def _rates(rng: Random, days: list[date]) -> Iterator[Row]:
 def _fx(rng: Random, days: list[date], pair: str, rate: float) -> Iterator[Row]:
     """Fixings on weekdays; once silent for longer than one is used."""
     every = [days[0] + timedelta(i - 20) for i in range((days[-1] - days[0]).days + 21)]
-    silent = _gap(every, 0.55, 16)
+    silent = _gap(every, 0.8, 16)
     for day in every:
         rate = round(rate + rng.gauss(0, 0.004), 4)
         if day.weekday() > 4 or day in silent or rng.random() < 0.04:
@@ -292,10 +300,11 @@ def _power(rng: Random, zone: str, last: date, count: int) -> Iterator[Row]:
         }
         for position, value in points.items():
             yield about | {"position": position, "price_eur_mwh": round(value, 2), "knowledge_ts": moment}
-        if rng.random() < 0.05:  # published anew, each point with another price
+        if rng.random() < 0.05:  # published anew, all points or some of them with another price
             moment += timedelta(hours=rng.randint(1, 60))
-            for position, value in points.items():
-                yield about | {"position": position, "price_eur_mwh": round(value + 1.5, 2), "knowledge_ts": moment}
+            for position in rng.sample(sorted(points), rng.choice([len(points), 3])):
+                value = round(points[position] + 1.5, 2)
+                yield about | {"position": position, "price_eur_mwh": value, "knowledge_ts": moment}
 
 
 def _arbitrage(rng: Random, days: list[date]) -> Iterator[Row]:
@@ -379,10 +388,11 @@ def _monthly(
 ) -> Iterator[Row]:
     """Quantities by month, the first two of a year as a pool where the country has it so.
 
-    One month is never published, one comes two months late, and the base of a yearly change is revised in mid-history.
+    One month is never published, one comes two months late, in one year nothing is pooled, and the base of a yearly
+    change is revised in mid-history.
     """
     column = f"{dataset}_kt"
-    never, late = months[len(months) // 3], months[-7]
+    never, late, apart = months[len(months) // 3], months[-7], months[-1][0] - 2
     revised = {month_before(month, 12) for month in (months[-2], months[-5])}
 
     def revise(row: Row) -> Row:
@@ -390,7 +400,7 @@ def _monthly(
 
     quantities = {month: round(level * rng.uniform(0.8, 1.2)) for month in months}
     for month in months:
-        in_pool = is_pooled and month[1] <= 2
+        in_pool = is_pooled and month[1] <= 2 and month[0] != apart
         if month == never or (in_pool and (month[1] == 1 or month_before(month, 1) not in quantities)):
             continue
         end = _month_end(month)
@@ -416,13 +426,13 @@ def _monthly(
 def _off_warrant(rng: Random, months: list[tuple[int, int]], days: list[date]) -> Iterator[Row]:
     """Month-ends in thousands of tonnes, so that months tie; known on about the 10th of the second month after."""
     value, registered = 300_000.0, 450_000.0
-    never, revised = months[len(months) // 2], {months[-15], months[-8]}
+    never, revised = months[len(months) // 2], {months[-17], months[-8]}
 
     def revise(row: Row) -> Row:
         return row | {"offwarrant_t": row["offwarrant_t"] + rng.choice([-3_000.0, 1_000.0, 5_000.0])}
 
     for month in months[:-1]:
-        value = max(50_000.0, value + rng.choice([-30_000, -10_000, -4_000, 0, 0, 8_000, 25_000]))
+        value = max(70_000.0, value + rng.choice([-30_000, -10_000, -4_000, 0, 0, 8_000, 25_000]))
         registered = max(50_000.0, registered + rng.choice([-40_000, -9_000, 0, 12_000, 30_000]))
         if month == never:
             continue
@@ -439,4 +449,4 @@ def _off_warrant(rng: Random, months: list[tuple[int, int]], days: list[date]) -
         if month in revised:
             moment = _at(days[-30], time(18, 0, 1))
             if moment > made[-1]["knowledge_ts"]:
-                yield made[-1] | {"offwarrant_t": made[-1]["offwarrant_t"] - 6_000, "knowledge_ts": moment}
+                yield made[-1] | {"offwarrant_t": made[-1]["offwarrant_t"] - 50_000, "knowledge_ts": moment}

@@ -33,7 +33,7 @@ _US = holidays.financial_holidays("SIFMA")
 
 PRICE_DAYS = 45  # a price, cost or arbitrage row is carried this long; a longer gap starts the level machine afresh
 POWER_DAYS = 7  # a delivery day is carried this long into the margin
-FX_DAYS = 10  # a fixing is at most this much older than the delivery day
+FX_DAYS = 10  # a fixing is of the delivery day or at most this much older
 MONTH_OF_POWER = (30, 25)  # days of the mean, and how many of them must be there
 NEAR_HIGH = 252  # observations
 LONGER_WINDOWS = {"rank_2y": 504, "rank_5y": 1260, "rank_10y": 2520}  # rows
@@ -123,12 +123,18 @@ def valid_on(day: date, steps: Sequence[tuple[date, float]]) -> float:
 
 
 class Known:
-    """The vintages of a dataset's observations; asked for a moment, the last one known of each observation."""
+    """The vintages of a dataset's observations; asked for a moment, the last one known of each observation.
+
+    A later row that says the same again is no vintage.
+    """
 
     def __init__(self, rows: Iterable[Row], *key: str) -> None:
         self.vintages: dict[Any, list[Row]] = {}
         for row in sorted(rows, key=lambda row: row["knowledge_ts"]):
-            self.vintages.setdefault(row[key[0]] if len(key) == 1 else tuple(row[name] for name in key), []).append(row)
+            at = row[key[0]] if len(key) == 1 else tuple(row[name] for name in key)
+            before = self.vintages.setdefault(at, [])
+            if not before or {**before[-1], "knowledge_ts": row["knowledge_ts"]} != row:
+                before.append(row)
         self._moments = {at: [row["knowledge_ts"] for row in rows] for at, rows in self.vintages.items()}
 
     def number(self, at: Any, moment: datetime) -> int:
@@ -149,6 +155,11 @@ class Known:
     def releases(self) -> list[datetime]:
         """Each moment at which something became known."""
         return sorted({moment for moments in self._moments.values() for moment in moments})
+
+
+def last_known(*rows: Row | None) -> datetime | None:
+    """When the last of the rows could be known."""
+    return max((row["knowledge_ts"] for row in rows if row), default=None)
 
 
 def latest(rows: Mapping[date, Row]) -> Row | None:
@@ -368,12 +379,12 @@ def px_yoy(prices: Mapping[date, float], day: date, max_staleness_days: float) -
     """Change against the last price on or before the day 12 months earlier, and the day of that price."""
     year_ago = months_later(day, -12)
     usable = [other for other in prices if 0 <= (year_ago - other).days <= max_staleness_days]
-    return (change(prices[day], prices[max(usable)]), max(usable)) if usable else (None, None)
+    return (change(prices.get(day), prices[max(usable)]), max(usable)) if usable else (None, None)
 
 
 def sustained(flags: Sequence[bool], k: float, m: float) -> bool:
-    """k of the last m, the latest included."""
-    return bool(flags) and flags[-1] and sum(flags[-int(m) :]) >= k
+    """k of the last m, the latest included; not while there are fewer than m."""
+    return len(flags) >= m and flags[-1] and sum(flags[-int(m) :]) >= k
 
 
 def level_state(values: Sequence[float], up: float, down: float, k: float, m: float, buffer: float) -> list[str]:
@@ -398,7 +409,7 @@ def level_state(values: Sequence[float], up: float, down: float, k: float, m: fl
 
 def backwardation_sustained(spreads: Sequence[float], k: float, m: float) -> bool:
     """Spread above 0 on k of the last m, the latest included; false while there are fewer than m."""
-    return len(spreads) >= m and sustained([spread > 0 for spread in spreads], k, m)
+    return sustained([spread > 0 for spread in spreads], k, m)
 
 
 def cap_utilisation(production_kt: float, days: int, cap_t: float) -> float:
@@ -487,12 +498,11 @@ def regimes(indices: Sequence[Value], p: Mapping[str, float]) -> list[tuple[str,
     waiting: list[str] = []  # the state that the last values ask for, once for each of them
     for x in indices:
         if x is None:
-            gap += 1
-            waiting = []  # confirmations are consecutive
+            gap += 1  # neither confirms nor denies what the last value asked for
             if state != "UNKNOWN":
                 status = "STALE"
                 if gap > p["regime_max_gap"]:
-                    state = status = "UNKNOWN"
+                    state, status, waiting = "UNKNOWN", "UNKNOWN", []
         else:
             gap = 0
             wanted = _regime_of(state, x, p)
@@ -580,7 +590,7 @@ class Oracle:
             spread = cash_3m_spread(row["cash_usd_t"], row["m3_usd_t"])
             if spread is not None:
                 spreads.append(spread)
-            yoy, base = px_yoy(m3, day, self.p["yoy_max_staleness_days"]) if day in m3 else (None, None)
+            yoy, base = px_yoy(m3, day, self.p["yoy_max_staleness_days"])
             found.append(
                 {
                     "metal": self.metal,
@@ -620,14 +630,13 @@ class Oracle:
 
     def _curve(self, day: date, moment: datetime) -> Row:
         price, rate = self._price(day, moment), latest(self.rates.rows(moment))
-        if rate and (day - rate["obs_date"]).days > self.p["max_age_days_rate"]:
-            rate = None
+        is_fresh = rate is not None and (day - rate["obs_date"]).days <= self.p["max_age_days_rate"]
         c = price["cash_usd_t"] if price else None
         f = price["m3_usd_t"] if price else None
         d = price.get("days_cash_to_3m") if price else None
         if price and d is None:
             d = days_cash_to_3m(price["obs_date"])
-        r = rate["sofr_pct"] / 100 if rate else None
+        r = rate["sofr_pct"] / 100 if rate and is_fresh else None  # its day shows how stale it is
         carry = full_carry(c, r, self.p["financing_spread"], d, self.p["rent_usd_t_day"], self.p["day_count"])
         share = contango_share_of_full_carry(c, f, carry)
         return {
@@ -643,6 +652,7 @@ class Oracle:
             "contango_share_of_full_carry": share,
             "carry_tightness": carry_tightness(share),
             "conv_yield_ann": conv_yield_ann(c, f, carry, d),
+            "knowledge_ts_max": last_known(price, rate),
         }
 
     # --- stocks
@@ -662,6 +672,7 @@ class Oracle:
             "cancelled_ratio": cancelled_ratio(reporting["cancelled_t"], reporting["total_t"]) if reporting else None,
             "stock_days": stock_days(total, self.p["consumption_t_per_year"]),
             "stock_log_chg": stock_log_chg(total, before["total_t"] if before else None),
+            "knowledge_ts_max": last_known(last, reporting, before),
         }
 
     def _visible(self, moment: datetime, day: date | None = None) -> Row:
@@ -755,8 +766,8 @@ class Oracle:
         for day in self.as_of_dates():
             moment = decision_time(day)
             row: Row = {"metal": self.metal, "as_of_date": day, "as_of_ts": moment}
-            row |= self._curve(day, moment) | self._inventory(day, moment)
-            visible = self._visible(moment)
+            curve, inventory, visible = self._curve(day, moment), self._inventory(day, moment), self._visible(moment)
+            row |= curve | inventory
             row["offwarrant_period_end"] = visible.get("period_end")
             row |= {name: visible.get(name) for name in ("offwarrant_yoy", "visible_t")}
             known = exports.rows(moment)
@@ -764,6 +775,13 @@ class Oracle:
             row["exports_period_end"] = last
             empty = dict.fromkeys(("exports_yoy", "exports_yoy_3m", "exports_ytd_yoy"))
             row |= self._exports(known, last) if last else empty
+            moments = [
+                curve["knowledge_ts_max"],
+                inventory["knowledge_ts_max"],
+                last_known(*self.offwarrant.rows(moment).values()),
+                last_known(*known.values()),
+            ]
+            row["knowledge_ts_max"] = max(at for at in moments if at is not None)
             seen_on = {
                 "carry_tightness": row["price_obs_date"],
                 "cancelled_ratio": row.pop("cancelled_obs_date"),
@@ -845,7 +863,8 @@ class Oracle:
         if (zone, day, number) not in self._power_days:
             first = next(iter(known.values()))
             eur = filled({at: row["price_eur_mwh"] for at, row in known.items()}, first["n_positions"])
-            fixing = latest(self.eurusd.rows(published, since=day - timedelta(FX_DAYS)))
+            fixings = self.eurusd.rows(published, since=day - timedelta(FX_DAYS))
+            fixing = latest({at: row for at, row in fixings.items() if at <= day})
             eurusd = fixing["rate"] if fixing else None
             usd = [value * eurusd for value in eur] if eurusd is not None else None
             mean_usd = fmean(eur) * eurusd if eurusd is not None else None

@@ -276,6 +276,13 @@ def test_a_regime_is_unknown_after_too_many_observations_without_an_index(refere
     assert found[8] == ("LOOSE", "OK"), "the first value afterwards needs no confirmation"
 
 
+def test_a_regime_may_be_confirmed_across_a_day_without_an_index(reference: Oracle) -> None:
+    found = oracle.regimes([50.0, 72.0, None, 71.0], reference.p)
+    assert [state for state, _ in found] == ["NEUTRAL", "NEUTRAL", "NEUTRAL", "TIGHT"]
+    found = oracle.regimes([50.0, 72.0, 69.0, 71.0, 90.0, 71.0], reference.p)
+    assert {state for state, _ in found} == {"NEUTRAL"}, "confirmations are consecutive and of the same regime"
+
+
 @pytest.mark.parametrize(
     ("day", "cash", "three_months"),
     [

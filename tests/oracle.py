@@ -1,0 +1,990 @@
+"""The domain in plain Python, a second time: what the published marts must hold for a given market.
+
+Written from DOMAIN.md alone. It shares no code with the models and is slow on purpose: one readable loop over the
+decision times, which looks at what was known at each. A `Market` is a dict of dataset -> rows; the rows are dicts with
+the columns of the drop files (CONTRACT section 4), days as `date`, missing values as None, and `knowledge_ts` always
+given as an aware datetime.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import wraps
+from itertools import pairwise
+from statistics import fmean, median
+from typing import Any, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
+
+import holidays
+
+Row = dict[str, Any]
+Market = dict[str, list[Row]]
+Month = tuple[int, int]
+Value = float | None
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LONDON = ZoneInfo("Europe/London")
+_ENGLAND = holidays.country_holidays("GB", subdiv="ENG")
+_US = holidays.financial_holidays("SIFMA")
+
+PRICE_DAYS = 45  # a price, cost or arbitrage row is carried this long; a longer gap starts the level machine afresh
+POWER_DAYS = 7  # a delivery day is carried this long into the margin
+FX_DAYS = 10  # a fixing is of the delivery day or at most this much older
+MONTH_OF_POWER = (30, 25)  # days of the mean, and how many of them must be there
+NEAR_HIGH = 252  # observations
+LONGER_WINDOWS = {"rank_2y": 504, "rank_5y": 1260, "rank_10y": 2520}  # rows
+# What the project's parameters.csv may not hold (DOMAIN section 3 and the contract's names).
+DEFAULTS = {
+    "z_cap": 5.0,
+    "alumina_t_per_t": 1.93,
+    "other_cash_usd_t": 500.0,
+    "china_cap_t": 45_000_000.0,
+    "port_cny_t": 200.0,
+}
+# China's value-added tax, import duty and export rebate on semis, each from its day on (fractions).
+VAT = [(date(2008, 1, 1), 0.17), (date(2018, 5, 1), 0.16), (date(2019, 4, 1), 0.13)]
+DUTY = [(date(2008, 1, 1), 0.0)]
+REBATE = [(date(2008, 1, 1), 0.13), (date(2024, 12, 1), 0.0)]
+
+
+# --- days and months
+
+
+def is_london_business_day(day: date) -> bool:
+    """Monday to Friday without the bank holidays of England."""
+    return day.weekday() < 5 and day not in _ENGLAND
+
+
+def is_us_business_day(day: date) -> bool:
+    """Days for which SOFR is published: the US bond market's recommendation (SIFMA)."""
+    return day.weekday() < 5 and day not in _US
+
+
+def decision_time(day: date) -> datetime:
+    """18:00 in London, as UTC."""
+    return datetime.combine(day, time(18), LONDON).astimezone(UTC)
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of the month so many months later or (negative) earlier; a month's end where there is none."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    first_after = date(year + (month == 11), (month + 1) % 12 + 1, 1)
+    return date(year, month + 1, min(day.day, (first_after - timedelta(1)).day))
+
+
+def month_before(month: Month, months: int) -> Month:
+    """The month so many months earlier."""
+    year, zero_based = divmod(month[0] * 12 + month[1] - 1 - months, 12)
+    return year, zero_based + 1
+
+
+def month_of(day: date) -> Month:
+    """Year and month."""
+    return day.year, day.month
+
+
+def cash_prompt(day: date) -> date:
+    """T+2 London business days."""
+    for _ in range(2):
+        day += timedelta(1)
+        while not is_london_business_day(day):
+            day += timedelta(1)
+    return day
+
+
+def three_month_prompt(day: date) -> date:
+    """The same day of the month three months on; else the next business day of that month, else the one before."""
+    wanted = months_later(day, 3)
+    after = wanted
+    while not is_london_business_day(after):
+        after += timedelta(1)
+    if after.month == wanted.month:
+        return after
+    while not is_london_business_day(wanted):
+        wanted -= timedelta(1)
+    return wanted
+
+
+def days_cash_to_3m(day: date) -> int:
+    """D by rule: calendar days from the cash to the three-month prompt of a trading day."""
+    return (three_month_prompt(day) - cash_prompt(day)).days
+
+
+def valid_on(day: date, steps: Sequence[tuple[date, float]]) -> float:
+    """The value of a schedule on a day."""
+    return [value for since, value in steps if since <= day][-1]
+
+
+# --- vintages
+
+
+class Known:
+    """The vintages of a dataset's observations; asked for a moment, the last one known of each observation.
+
+    A later row that says the same again is no vintage.
+    """
+
+    def __init__(self, rows: Iterable[Row], *key: str) -> None:
+        self.vintages: dict[Any, list[Row]] = {}
+        for row in sorted(rows, key=lambda row: row["knowledge_ts"]):
+            at = row[key[0]] if len(key) == 1 else tuple(row[name] for name in key)
+            before = self.vintages.setdefault(at, [])
+            if not before or {**before[-1], "knowledge_ts": row["knowledge_ts"]} != row:
+                before.append(row)
+        self._moments = {at: [row["knowledge_ts"] for row in rows] for at, rows in self.vintages.items()}
+
+    def number(self, at: Any, moment: datetime) -> int:
+        """How many vintages of an observation were known."""
+        return bisect_right(self._moments.get(at, []), moment)
+
+    def row(self, at: Any, moment: datetime) -> Row | None:
+        """The last vintage of an observation that was known, if any."""
+        number = self.number(at, moment)
+        return self.vintages[at][number - 1] if number else None
+
+    def rows(self, moment: datetime, since: date | None = None) -> dict[Any, Row]:
+        """All observations as known, in the order of their keys; those of days from `since` on where it is given."""
+        wanted = sorted(at for at in self.vintages if since is None or at >= since)
+        found = {at: self.row(at, moment) for at in wanted}
+        return {at: row for at, row in found.items() if row is not None}
+
+    def releases(self) -> list[datetime]:
+        """Each moment at which something became known."""
+        return sorted({moment for moments in self._moments.values() for moment in moments})
+
+
+def last_known(*rows: Row | None) -> datetime | None:
+    """When the last of the rows could be known."""
+    return max((row["knowledge_ts"] for row in rows if row), default=None)
+
+
+def latest(rows: Mapping[date, Row]) -> Row | None:
+    """The row of the last day."""
+    return rows[max(rows)] if rows else None
+
+
+# --- indicators of DOMAIN section 3. A missing input gives a missing value.
+
+
+def missing_if_an_input_is(formula: Callable[P, R]) -> Callable[P, R | None]:
+    """The formula where every argument is there and nothing is divided by zero, else None."""
+
+    @wraps(formula)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        if any(value is None for value in (*args, *kwargs.values())):
+            return None
+        try:
+            return formula(*args, **kwargs)
+        except ZeroDivisionError:
+            return None
+
+    return guarded
+
+
+@missing_if_an_input_is
+def cash_3m_spread(c: float, f: float) -> float:
+    """USD/t, positive in backwardation."""
+    return c - f
+
+
+@missing_if_an_input_is
+def basis_ann(c: float, f: float, d: float) -> float:
+    """1/yr."""
+    return (c - f) / c * 365 / d
+
+
+@missing_if_an_input_is
+def full_carry(c: float, r: float, s: float, d: float, w: float, day_count: float) -> float:
+    """USD/t: interest and rent from the cash to the three-month prompt."""
+    return c * (r + s) * d / day_count + w * d
+
+
+@missing_if_an_input_is
+def contango_share_of_full_carry(c: float, f: float, carry: float) -> float:
+    """1 at full carry, 0 flat, negative in backwardation."""
+    return (f - c) / carry
+
+
+@missing_if_an_input_is
+def carry_tightness(contango_share: float) -> float:
+    """Ratio, higher is tighter."""
+    return 1 - contango_share
+
+
+@missing_if_an_input_is
+def conv_yield_ann(c: float, f: float, carry: float, d: float) -> float:
+    """1/yr."""
+    return (c - f + carry) / c * 365 / d
+
+
+@missing_if_an_input_is
+def live_t(total: float, cancelled: float) -> float:
+    """t on warrant."""
+    return total - cancelled
+
+
+@missing_if_an_input_is
+def cancelled_ratio(cancelled: float, total: float) -> float:
+    """Ratio; missing where there is no stock."""
+    return cancelled / total
+
+
+@missing_if_an_input_is
+def stock_days(total: float, consumption_t_per_year: float) -> float:
+    """Days of consumption."""
+    return total / (consumption_t_per_year / 365)
+
+
+@missing_if_an_input_is
+def stock_log_chg(now: float, before: float) -> Value:
+    """ln; missing where either stock is nothing."""
+    return math.log(now / before) if now > 0 and before > 0 else None
+
+
+@missing_if_an_input_is
+def visible_t(offwarrant: float, registered: float) -> float:
+    """t."""
+    return offwarrant + registered
+
+
+@missing_if_an_input_is
+def change(now: float, before: float) -> float:
+    """now / before - 1: every year-on-year change."""
+    return now / before - 1
+
+
+def lowest_since(visible: Mapping[date, float], day: date) -> str:
+    """The last earlier month-end with visible stock as low as `day`'s, as ISO text; RECORD if there is none."""
+    as_low = [other for other, value in visible.items() if other < day and value <= visible[day]]
+    return max(as_low).isoformat() if as_low else "RECORD"
+
+
+Series = Mapping[Month, tuple[int, float]]  # last month of a period -> months in it, quantity
+
+
+def _base(series: Series, month: Month) -> Value:
+    """The quantity of the same period a year earlier; a pool has only a pool for a base."""
+    months, _ = series[month]
+    before = series.get(month_before(month, 12))
+    return before[1] if before and before[0] == months else None
+
+
+def _going_back(series: Series, month: Month, months: int) -> list[Month] | None:
+    """The periods from `month` back until so many months are covered; None where one is not there."""
+    found, covered = [], 0
+    while covered < months:
+        if month not in series:
+            return None
+        found.append(month)
+        covered += series[month][0]
+        month = month_before(month, series[month][0])
+    return found
+
+
+def _yoy_of(series: Series, months: Sequence[Month] | None) -> Value:
+    if months is None or any(_base(series, month) is None for month in months):
+        return None
+    return change(sum(series[month][1] for month in months), sum(_base(series, month) or 0.0 for month in months))
+
+
+def exports_yoy(series: Series, month: Month) -> Value:
+    """A period against the same one a year earlier."""
+    return _yoy_of(series, [month])
+
+
+def exports_yoy_3m(series: Series, month: Month) -> Value:
+    """The periods back from `month` that cover three months or more, against the same ones a year earlier."""
+    return _yoy_of(series, _going_back(series, month, 3))
+
+
+def exports_ytd_yoy(series: Series, month: Month) -> Value:
+    """January to `month` against the same periods a year earlier; missing unless every one is there."""
+    periods = _going_back(series, month, month[1])
+    if periods is None or sum(series[at][0] for at in periods) != month[1]:
+        return None
+    return _yoy_of(series, periods)
+
+
+@missing_if_an_input_is
+def import_arb(shfe: float, lme: float, cif: float, fx: float, duty: float, vat: float, port: float) -> float:
+    """CNY/t; positive pulls metal into China."""
+    return shfe - ((lme + cif) * fx * (1 + duty) * (1 + vat) + port)
+
+
+@missing_if_an_input_is
+def semis_export_arb(
+    lme: float, dest_premium: float, freight: float, shfe: float, vat: float, rebate: float, fx: float
+) -> float:
+    """USD/t; positive: exporting pays."""
+    return (lme + dest_premium - freight) - (shfe - shfe / (1 + vat) * rebate) / fx
+
+
+@missing_if_an_input_is
+def ratio(a: float, b: float) -> float:
+    """a / b."""
+    return a / b
+
+
+@missing_if_an_input_is
+def power_cost(usd_mwh: float, mwh_per_t: float) -> float:
+    """USD/t of metal."""
+    return usd_mwh * mwh_per_t
+
+
+@missing_if_an_input_is
+def cash_cost(power: float, alumina: float, alumina_t_per_t: float, other: float) -> float:
+    """USD/t of metal; `other` is an assumption."""
+    return power + alumina_t_per_t * alumina + other
+
+
+@missing_if_an_input_is
+def margin(lme: float, premium: float, cost: float) -> float:
+    """USD/t."""
+    return lme + premium - cost
+
+
+@missing_if_an_input_is
+def breakeven_power(
+    lme: float, premium: float, alumina: float, alumina_t_per_t: float, other: float, mwh_per_t: float
+) -> float:
+    """USD/MWh at which the margin is nothing."""
+    return (lme + premium - alumina_t_per_t * alumina - other) / mwh_per_t
+
+
+def filled(points: Mapping[int, float], n: int) -> list[float]:
+    """The n market time units of a day: a position that is not published repeats the one before (curve type A03)."""
+    values: list[float] = []
+    for position in range(1, n + 1):
+        values.append(points[position] if position in points else values[-1])
+    return values
+
+
+@missing_if_an_input_is
+def share_above(usd_mwh: Sequence[float], line: float) -> float:
+    """Share of market time units strictly above a line."""
+    return sum(value > line for value in usd_mwh) / len(usd_mwh)
+
+
+@missing_if_an_input_is
+def share_below(usd_mwh: Sequence[float], line: float) -> float:
+    """Share of market time units strictly below a line."""
+    return sum(value < line for value in usd_mwh) / len(usd_mwh)
+
+
+def px_yoy(prices: Mapping[date, float], day: date, max_staleness_days: float) -> tuple[Value, date | None]:
+    """Change against the last price on or before the day 12 months earlier, and the day of that price."""
+    year_ago = months_later(day, -12)
+    usable = [other for other in prices if 0 <= (year_ago - other).days <= max_staleness_days]
+    return (change(prices.get(day), prices[max(usable)]), max(usable)) if usable else (None, None)
+
+
+def sustained(flags: Sequence[bool], k: float, m: float) -> bool:
+    """k of the last m, the latest included; not while there are fewer than m."""
+    return len(flags) >= m and flags[-1] and sum(flags[-int(m) :]) >= k
+
+
+def level_state(values: Sequence[float], up: float, down: float, k: float, m: float, buffer: float) -> list[str]:
+    """The level machine over a run of prices: ABOVE, INSIDE or BELOW after each."""
+    states: list[str] = []
+    state = "INSIDE"
+    for i in range(len(values)):
+        run = values[max(0, i + 1 - int(m)) : i + 1]
+        above_up = sustained([value > up * (1 + buffer) for value in run], k, m)
+        below_up = sustained([value < up * (1 - buffer) for value in run], k, m)
+        above_down = sustained([value > down * (1 + buffer) for value in run], k, m)
+        below_down = sustained([value < down * (1 - buffer) for value in run], k, m)
+        if above_up:
+            state = "ABOVE"
+        elif below_down:
+            state = "BELOW"
+        elif (state == "ABOVE" and below_up) or (state == "BELOW" and above_down):
+            state = "INSIDE"
+        states.append(state)
+    return states
+
+
+def backwardation_sustained(spreads: Sequence[float], k: float, m: float) -> bool:
+    """Spread above 0 on k of the last m, the latest included; false while there are fewer than m."""
+    return sustained([spread > 0 for spread in spreads], k, m)
+
+
+def cap_utilisation(production_kt: float, days: int, cap_t: float) -> float:
+    """Annualised output over the cap."""
+    return production_kt / days * 365 / (cap_t / 1000)
+
+
+def near_high(closes: Sequence[float]) -> float:
+    """The last close over the highest of the trailing 252, itself included."""
+    return closes[-1] / max(closes[-NEAR_HIGH:])
+
+
+def days_to_event(event_date: date, as_of_date: date) -> int:
+    """Days still to go; negative once it is over."""
+    return (event_date - as_of_date).days
+
+
+# --- ranks, families, regime of DOMAIN section 4
+
+
+def mid_rank(window: Sequence[Value], min_periods: float) -> Value:
+    """Mid-distribution percentile of the window's last value; missing values are not counted."""
+    values, x = [value for value in window if value is not None], window[-1]
+    if x is None or len(values) < min_periods:
+        return None
+    return (sum(value < x for value in values) + 0.5 * sum(value == x for value in values)) / len(values)
+
+
+def signed(rank: Value, sign: int) -> Value:
+    """The score of a rank: higher is tighter."""
+    return rank if rank is None or sign > 0 else 1 - rank
+
+
+def median_and_mad(window: Sequence[Value], min_periods: float) -> tuple[Value, Value]:
+    """Median and median absolute deviation of a window with enough values whose last one is there."""
+    values = [value for value in window if value is not None]
+    if window[-1] is None or len(values) < min_periods:
+        return None, None
+    middle = median(values)
+    return middle, median(abs(value - middle) for value in values)
+
+
+def robust_z(window: Sequence[Value], min_periods: float, cap: float) -> Value:
+    """(x - median) / (1.4826 MAD), capped; missing where MAD is 0."""
+    middle, mad = median_and_mad(window, min_periods)
+    if middle is None or not mad or window[-1] is None:
+        return None
+    return max(-cap, min(cap, (window[-1] - middle) / (1.4826 * mad)))
+
+
+def tightness(scores: Mapping[str, Value], components: Sequence[Row], min_coverage: float) -> Row:
+    """Families, coverage, contributions and index of a day's scores."""
+    families: dict[str, Value] = {}
+    weights: dict[str, float] = {}
+    for component in components:
+        weights[component["family"]] = component["weight"]
+        there = [
+            score
+            for other in components
+            if other["family"] == component["family"] and (score := scores[other["indicator"]]) is not None
+        ]
+        families[component["family"]] = fmean(there) if there else None
+    available = {family: score for family, score in families.items() if score is not None}
+    weight = sum(weights[family] for family in available)
+    coverage = round(weight, 9)
+    given = coverage >= min_coverage and weight > 0
+    contributions: dict[str, Value] = {
+        family: 100 * weights[family] * available[family] / weight if given and family in available else None
+        for family in families
+    }
+    return {
+        **{f"family_{family.lower()}": score for family, score in families.items()},
+        **{f"contrib_{family.lower()}": value for family, value in contributions.items()},
+        "coverage": coverage,
+        "n_components": sum(score is not None for score in scores.values()),
+        "tightness_index": (
+            100 * sum(weights[family] * score for family, score in available.items()) / weight if given else None
+        ),
+    }
+
+
+def regimes(indices: Sequence[Value], p: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Regime and status after each index value: hysteresis, confirmation, and what becomes of it without an index."""
+    found: list[tuple[str, str]] = []
+    state, status, gap = "UNKNOWN", "WARMUP", 0
+    waiting: list[str] = []  # the state that the last values ask for, once for each of them
+    for x in indices:
+        if x is None:
+            gap += 1  # neither confirms nor denies what the last value asked for
+            if state != "UNKNOWN":
+                status = "STALE"
+                if gap > p["regime_max_gap"]:
+                    state, status, waiting = "UNKNOWN", "UNKNOWN", []
+        else:
+            gap = 0
+            wanted = _regime_of(state, x, p)
+            waiting = [wanted, *(other for other in waiting if other == wanted)] if wanted != state else []
+            if state == "UNKNOWN" or len(waiting) >= p["regime_confirm"]:
+                state, waiting = wanted, []
+            status = "OK"
+        found.append((state, status))
+    return found
+
+
+def _regime_of(state: str, x: float, p: Mapping[str, float]) -> str:
+    """Where a value belongs, seen from a state: each is left at another threshold than it is entered."""
+    if x >= (p["exit_squeeze"] if state == "SQUEEZE" else p["enter_squeeze"]):
+        return "SQUEEZE"
+    if x >= (p["exit_tight"] if state in ("TIGHT", "SQUEEZE") else p["enter_tight"]):
+        return "TIGHT"
+    if x <= (p["exit_loose"] if state == "LOOSE" else p["enter_loose"]):
+        return "LOOSE"
+    return "NEUTRAL"
+
+
+# --- tables
+
+
+class Oracle:
+    """The tables of a market as of a moment, each a list of rows in the order of its key."""
+
+    def __init__(
+        self,
+        market: Market,
+        parameters: Mapping[str, float],
+        components: Sequence[Row],
+        now: datetime,
+        metal: str = "AL",
+    ) -> None:
+        self.market, self.p, self.components = market, {**DEFAULTS, **parameters}, components
+        self.now, self.metal = now, metal
+        self.prices, self.stocks = self._of("prices", "obs_date"), self._of("stocks", "obs_date")
+        self.offwarrant = self._of("off_warrant", "period_end")
+        self.costs, self.arbitrage = self._of("costs", "obs_date"), self._of("arbitrage", "obs_date")
+        self.rates = Known(market.get("rates", []), "obs_date")
+        self.eurusd = Known([row for row in market.get("fx", []) if row["pair"] == "EURUSD"], "obs_date")
+        self._power_days: dict[tuple[str, date, int], Row] = {}
+        points: dict[tuple[str, date], list[Row]] = {}
+        for row in market.get("power", []):
+            points.setdefault((row["zone"], row["delivery_date"]), []).append(row)
+        self._points = {at: Known(rows, "position") for at, rows in points.items()}
+
+    def _of(self, dataset: str, *key: str) -> Known:
+        """A dataset's observations of the metal."""
+        return Known([row for row in self.market.get(dataset, []) if row["metal"] == self.metal], *key)
+
+    def _of_country(self, dataset: str, country: str) -> Known:
+        rows = [row for row in self.market.get(dataset, []) if row["metal"] == self.metal]
+        return Known([row for row in rows if row["country"] == country], "period_end")
+
+    def _countries(self, dataset: str) -> list[str]:
+        return sorted({row["country"] for row in self.market.get(dataset, []) if row["metal"] == self.metal})
+
+    # --- time
+
+    def as_of_dates(self) -> list[date]:
+        """London business days from the first decision time by which a price was known to the last one until now."""
+        moments = self.prices.releases()
+        days: list[date] = []
+        if moments:
+            day = moments[0].date() - timedelta(1)
+            while decision_time(day) <= self.now:
+                if is_london_business_day(day) and decision_time(day) >= moments[0]:
+                    days.append(day)
+                day += timedelta(1)
+        return days
+
+    # --- prices
+
+    def price_daily(self) -> list[Row]:
+        """Trading days as known now, and the states over them."""
+        known = self.prices.rows(self.now)
+        m3 = {day: row["m3_usd_t"] for day, row in known.items() if row["m3_usd_t"] is not None}
+        found: list[Row] = []
+        spreads: list[float] = []
+        states = {name: self._level_states(m3, name) for name in ("level", "level_alt")}
+        for day, row in known.items():
+            spread = cash_3m_spread(row["cash_usd_t"], row["m3_usd_t"])
+            if spread is not None:
+                spreads.append(spread)
+            yoy, base = px_yoy(m3, day, self.p["yoy_max_staleness_days"])
+            found.append(
+                {
+                    "metal": self.metal,
+                    "obs_date": day,
+                    "cash_usd_t": row["cash_usd_t"],
+                    "m3_usd_t": row["m3_usd_t"],
+                    "cash_3m_spread_usd_t": spread,
+                    "m3_yoy": yoy,
+                    "m3_yoy_base_date": base,
+                    "level_state_5of5": states["level"].get(day),
+                    "level_state_3of5": states["level_alt"].get(day),
+                    "backwardation_sustained": spread is not None
+                    and backwardation_sustained(spreads, self.p["bw_k"], self.p["bw_m"]),
+                    "knowledge_ts": row["knowledge_ts"],
+                    "vintage_no": self.prices.number(day, self.now),
+                }
+            )
+        return found
+
+    def _level_states(self, m3: Mapping[date, float], name: str) -> dict[date, str]:
+        """The machine over every run of prices without a long gap. A day without a price is no observation."""
+        runs: list[list[date]] = [[day] for day in list(m3)[:1]]
+        for before, day in pairwise(m3):
+            if (day - before).days > PRICE_DAYS:
+                runs.append([])
+            runs[-1].append(day)
+        up, down, buffer = self.p["level_up"], self.p["level_down"], self.p["level_buffer"]
+        k, m = self.p[f"{name}_k"], self.p[f"{name}_m"]
+        states: dict[date, str] = {}
+        for run in runs:
+            states |= zip(run, level_state([m3[day] for day in run], up, down, k, m, buffer), strict=True)
+        return states
+
+    def _price(self, day: date, moment: datetime) -> Row | None:
+        """The latest price known, at most 45 days old."""
+        return latest(self.prices.rows(moment, since=day - timedelta(PRICE_DAYS)))
+
+    def _curve(self, day: date, moment: datetime) -> Row:
+        price, rate = self._price(day, moment), latest(self.rates.rows(moment))
+        is_fresh = rate is not None and (day - rate["obs_date"]).days <= self.p["max_age_days_rate"]
+        c = price["cash_usd_t"] if price else None
+        f = price["m3_usd_t"] if price else None
+        d = price.get("days_cash_to_3m") if price else None
+        if price and d is None:
+            d = days_cash_to_3m(price["obs_date"])
+        r = rate["sofr_pct"] / 100 if rate and is_fresh else None  # its day shows how stale it is
+        carry = full_carry(c, r, self.p["financing_spread"], d, self.p["rent_usd_t_day"], self.p["day_count"])
+        share = contango_share_of_full_carry(c, f, carry)
+        return {
+            "price_obs_date": price["obs_date"] if price else None,
+            "rate_obs_date": rate["obs_date"] if rate else None,
+            "cash_usd_t": c,
+            "m3_usd_t": f,
+            "days_cash_to_3m": d,
+            "cash_3m_spread_usd_t": cash_3m_spread(c, f),
+            "basis_ann": basis_ann(c, f, d),
+            "rate": r,
+            "full_carry_usd_t": carry,
+            "contango_share_of_full_carry": share,
+            "carry_tightness": carry_tightness(share),
+            "conv_yield_ann": conv_yield_ann(c, f, carry, d),
+            "knowledge_ts_max": last_known(price, rate),
+        }
+
+    # --- stocks
+
+    def _inventory(self, day: date, moment: datetime) -> Row:
+        n = int(self.p["stock_chg_obs"])
+        known = self.stocks.rows(moment, since=day - timedelta(15 + 2 * n))
+        last = latest(known)
+        reporting = latest({at: row for at, row in known.items() if row["cancelled_t"] is not None})
+        before = list(known.values())[-1 - n] if len(known) > n else None
+        total = last["total_t"] if last else None
+        return {
+            "stock_obs_date": last["obs_date"] if last else None,
+            "cancelled_obs_date": reporting["obs_date"] if reporting else None,
+            "total_t": total,
+            "live_t": live_t(total, last["cancelled_t"]) if last else None,
+            "cancelled_ratio": cancelled_ratio(reporting["cancelled_t"], reporting["total_t"]) if reporting else None,
+            "stock_days": stock_days(total, self.p["consumption_t_per_year"]),
+            "stock_log_chg": stock_log_chg(total, before["total_t"] if before else None),
+            "knowledge_ts_max": last_known(last, reporting, before),
+        }
+
+    def _visible(self, moment: datetime, day: date | None = None) -> Row:
+        """A month-end (the last one known if none is given) as it stood after the releases until a moment."""
+        known = self.offwarrant.rows(moment)
+        if not known:
+            return {}
+        day = day or max(known)
+        visible = {at: visible_t(row["offwarrant_t"], row["registered_month_end_t"]) for at, row in known.items()}
+        year_ago = [at for at in known if month_of(at) == month_before(month_of(day), 12)]
+        row, base = known[day], known[max(year_ago)] if year_ago else None
+        since = lowest_since(visible, day)
+        return {
+            "metal": self.metal,
+            "period_end": day,
+            "knowledge_ts": row["knowledge_ts"],
+            "offwarrant_t": row["offwarrant_t"],
+            "registered_t": row["registered_month_end_t"],
+            "visible_t": visible[day],
+            "offwarrant_yoy": change(row["offwarrant_t"], base["offwarrant_t"] if base else None),
+            "visible_yoy": change(visible[day], visible[max(year_ago)] if year_ago else None),
+            "lowest_since": since,
+            "is_record_low": since == "RECORD",
+        }
+
+    def inventory_visible_monthly(self) -> list[Row]:
+        """Each month-end by its last vintage, as the series stood when that was released."""
+        return [
+            self._visible(row["knowledge_ts"], day) | {"vintage_no": self.offwarrant.number(day, self.now)}
+            for day, row in self.offwarrant.rows(self.now).items()
+        ]
+
+    # --- exports
+
+    def _exports(self, known: Mapping[date, Row], day: date) -> Row:
+        """A period's changes in the series as known."""
+        series = {month_of(at): (row["period_months"], row["exports_kt"]) for at, row in known.items()}
+        month = month_of(day)
+        return {
+            "exports_yoy": exports_yoy(series, month),
+            "exports_yoy_3m": exports_yoy_3m(series, month),
+            "exports_ytd_yoy": exports_ytd_yoy(series, month),
+        }
+
+    def _exports_score(self, known: Mapping[date, Row]) -> tuple[Value, int]:
+        """Score of the latest period among its own history as known, and how many periods were ranked."""
+        window = [self._exports(known, day)["exports_yoy_3m"] for day in sorted(known)]
+        window = window[-int(self.p["rank_window_monthly"]) :]
+        [sign] = [row["sign"] for row in self.components if row["indicator"] == "exports_yoy_3m"] or [-1]
+        score = signed(mid_rank(window, self.p["rank_min_periods_monthly"]), sign)
+        return score, sum(value is not None for value in window)
+
+    def exports_monthly(self) -> list[Row]:
+        """Each vintage of each period, as the series stood after its release; scored where it is the latest period."""
+        found: list[Row] = []
+        for country in self._countries("exports"):
+            series = self._of_country("exports", country)
+            for day in sorted(series.vintages):
+                for number, row in enumerate(series.vintages[day], 1):
+                    if row["knowledge_ts"] > self.now:
+                        continue
+                    known = series.rows(row["knowledge_ts"])
+                    score, n = self._exports_score(known) if day == max(known) else (None, None)
+                    found.append(
+                        {
+                            "metal": self.metal,
+                            "country": country,
+                            "period_end": day,
+                            "vintage_no": number,
+                            "period_months": row["period_months"],
+                            "exports_kt": row["exports_kt"],
+                            **self._exports(known, day),
+                            "score_exports_yoy_3m": score,
+                            "n_hist": n,
+                            "knowledge_ts": row["knowledge_ts"],
+                        }
+                    )
+        return found
+
+    # --- the wide row
+
+    def tightness_daily(self) -> list[Row]:
+        """The row of each decision time."""
+        by_name = {row["indicator"]: row for row in self.components}
+        [country] = {row["region"] for row in self.components if row["indicator"] == "exports_yoy_3m"} or {"CN"}
+        exports = self._of_country("exports", country)
+        ranked: dict[str, list[Value]] = {name: [] for name in by_name if name != "exports_yoy_3m"}
+        scored: dict[tuple[tuple[date, datetime], ...], tuple[Value, int]] = {}
+        self.ranked = ranked
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment = decision_time(day)
+            row: Row = {"metal": self.metal, "as_of_date": day, "as_of_ts": moment}
+            curve, inventory, visible = self._curve(day, moment), self._inventory(day, moment), self._visible(moment)
+            row |= curve | inventory
+            row["offwarrant_period_end"] = visible.get("period_end")
+            row |= {name: visible.get(name) for name in ("offwarrant_yoy", "visible_t")}
+            known = exports.rows(moment)
+            last = max(known) if known else None
+            row["exports_period_end"] = last
+            empty = dict.fromkeys(("exports_yoy", "exports_yoy_3m", "exports_ytd_yoy"))
+            row |= self._exports(known, last) if last else empty
+            moments = [
+                curve["knowledge_ts_max"],
+                inventory["knowledge_ts_max"],
+                last_known(*self.offwarrant.rows(moment).values()),
+                last_known(*known.values()),
+            ]
+            row["knowledge_ts_max"] = max(at for at in moments if at is not None)
+            seen_on = {
+                "carry_tightness": row["price_obs_date"],
+                "cancelled_ratio": row.pop("cancelled_obs_date"),
+                "stock_days": row["stock_obs_date"],
+                "stock_log_chg": row["stock_obs_date"],
+                "exports_yoy_3m": last,
+            }
+            scores: dict[str, Value] = {}
+            for name, component in by_name.items():
+                at = seen_on[name]
+                is_fresh = at is not None and (day - at).days <= component["max_age_days"]
+                if name == "exports_yoy_3m":  # ranked on its own releases, then carried
+                    state = tuple((at, row["knowledge_ts"]) for at, row in known.items())
+                    if known and state not in scored:
+                        scored[state] = self._exports_score(known)
+                    scores[name] = scored[state][0] if is_fresh else None
+                else:
+                    ranked[name].append(row[name] if is_fresh else None)
+                    window = ranked[name][-int(self.p["rank_window"]) :]
+                    scores[name] = signed(mid_rank(window, self.p["rank_min_periods"]), component["sign"])
+            row |= {f"score_{name}": score for name, score in scores.items()}
+            row |= tightness(scores, self.components, self.p["min_coverage"])
+            found.append(row)
+        states = regimes([row["tightness_index"] for row in found], self.p)
+        for row, (state, status) in zip(found, states, strict=True):
+            row |= {"regime": state, "regime_status": status}
+        return found
+
+    def indicator_ranks_daily(self) -> list[Row]:
+        """The daily indicators' ranks over several windows, and the robust z for display."""
+        days = [row["as_of_date"] for row in self.tightness_daily()]
+        found: list[Row] = []
+        least = self.p["rank_min_periods"]
+        for component in self.components:
+            name = component["indicator"]
+            values = self.ranked.get(name, [])
+            for i in range(len(values)):
+                window = values[max(0, i + 1 - int(self.p["rank_window"])) : i + 1]
+                longer = {
+                    column: mid_rank(values[max(0, i + 1 - rows) : i + 1], least)
+                    for column, rows in LONGER_WINDOWS.items()
+                }
+                there = [rank for rank in longer.values() if rank is not None]
+                percentile = mid_rank(window, least)
+                middle, mad = median_and_mad(window, least)
+                found.append(
+                    {
+                        "metal": self.metal,
+                        "indicator": name,
+                        "as_of_date": days[i],
+                        "value": values[i],
+                        "percentile": percentile,
+                        "score": signed(percentile, component["sign"]),
+                        "n_hist": sum(value is not None for value in window),
+                        **longer,
+                        "rank_sensitivity": max(there) - min(there) if there else None,
+                        "median": middle,
+                        "mad": mad,
+                        "robust_z": robust_z(window, least, self.p["z_cap"]),
+                    }
+                )
+        return found
+
+    # --- power and the smelters
+
+    def power_daily(self) -> list[Row]:
+        """Delivery days as known now."""
+        found = (self._power_day(zone, day, self.now) for zone, day in sorted(self._points))
+        return [row for row in found if row]
+
+    def _power_day(self, zone: str, day: date, moment: datetime) -> Row | None:
+        """A delivery day as known at a moment, in USD at the last fixing known when that was published."""
+        points = self._points[zone, day]
+        known = points.rows(moment)
+        if not known:
+            return None
+        published = max(row["knowledge_ts"] for row in known.values())
+        number = points.releases().index(published)
+        if (zone, day, number) not in self._power_days:
+            first = next(iter(known.values()))
+            eur = filled({at: row["price_eur_mwh"] for at, row in known.items()}, first["n_positions"])
+            fixings = self.eurusd.rows(published, since=day - timedelta(FX_DAYS))
+            fixing = latest({at: row for at, row in fixings.items() if at <= day})
+            eurusd = fixing["rate"] if fixing else None
+            usd = [value * eurusd for value in eur] if eurusd is not None else None
+            mean_usd = fmean(eur) * eurusd if eurusd is not None else None
+            self._power_days[zone, day, number] = {
+                "zone": zone,
+                "delivery_date": day,
+                "resolution_min": int(first["resolution"][2:-1]),
+                "n_mtu": len(eur),
+                "n_points": len(known),
+                "mean_eur_mwh": fmean(eur),
+                "naive_mean_of_points_eur_mwh": fmean(row["price_eur_mwh"] for row in known.values()),
+                "fx_obs_date": fixing["obs_date"] if fixing else None,
+                "eurusd": eurusd,
+                "mean_usd_mwh": mean_usd,
+                "power_cost_usd_t": power_cost(mean_usd, self.p["mwh_per_t"]),
+                "share_above_115usd": share_above(usd, self.p["power_line_high_usd_mwh"]),
+                "share_below_40usd": share_below(usd, self.p["power_line_low_usd_mwh"]),
+                "knowledge_ts": published,
+            }
+        return self._power_days[zone, day, number]
+
+    def smelter_margin_daily(self) -> list[Row]:
+        """What a smelter of each zone would have earned with the power of the latest delivery day."""
+        p, found = self.p, []
+        for zone in sorted({zone for zone, _ in self._points}):
+            for day in self.as_of_dates():
+                moment = decision_time(day)
+                price, cost = self._price(day, moment), self._latest_of(self.costs, day, moment)
+                c = price["cash_usd_t"] if price else None
+                alumina = cost["alumina_usd_t"] if cost else None
+                premium = cost["premium_usd_t"] if cost else None
+                days = [day - timedelta(back) for back in range(MONTH_OF_POWER[0])]
+                power = {at: self._power_day(zone, at, moment) for at in days if (zone, at) in self._points}
+                known = {at: row["mean_usd_mwh"] for at, row in power.items() if row}
+                last = max(known, default=None)
+                usd_mwh = known[last] if last and (day - last).days <= POWER_DAYS else None
+                month = [value for value in known.values() if value is not None]
+                power_usd_t = power_cost(usd_mwh, p["mwh_per_t"])
+                cost_usd_t = cash_cost(power_usd_t, alumina, p["alumina_t_per_t"], p["other_cash_usd_t"])
+                breakeven = breakeven_power(
+                    c, premium, alumina, p["alumina_t_per_t"], p["other_cash_usd_t"], p["mwh_per_t"]
+                )
+                found.append(
+                    {
+                        "metal": self.metal,
+                        "zone": zone,
+                        "as_of_date": day,
+                        "power_usd_mwh": usd_mwh,
+                        "power_cost_usd_t": power_usd_t,
+                        "cash_cost_usd_t": cost_usd_t,
+                        "margin_usd_t": margin(c, premium, cost_usd_t),
+                        "breakeven_power_usd_mwh": breakeven,
+                        "power_share_of_cost": ratio(power_usd_t, cost_usd_t),
+                        "headroom_usd_mwh": cash_3m_spread(breakeven, usd_mwh),
+                        "power_usd_mwh_30d": fmean(month) if len(month) >= MONTH_OF_POWER[1] else None,
+                    }
+                )
+        return found
+
+    @staticmethod
+    def _latest_of(known: Known, day: date, moment: datetime) -> Row | None:
+        """The latest row known, at most 45 days old."""
+        return latest(known.rows(moment, since=day - timedelta(PRICE_DAYS)))
+
+    # --- China, equities
+
+    def arbitrage_daily(self) -> list[Row]:
+        """What importing metal into China and exporting semis out of it would have paid."""
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment = decision_time(day)
+            price, quote = self._price(day, moment), self._latest_of(self.arbitrage, day, moment)
+            quote = quote or dict.fromkeys(
+                ("shfe_cny_t", "cif_premium_usd_t", "usdcny", "dest_premium_usd_t", "freight_usd_t")
+            )
+            lme, shfe, fx = price["m3_usd_t"] if price else None, quote["shfe_cny_t"], quote["usdcny"]
+            vat, duty, rebate = valid_on(day, VAT), valid_on(day, DUTY), valid_on(day, REBATE)
+            found.append(
+                {
+                    "metal": self.metal,
+                    "as_of_date": day,
+                    "import_arb_cny_t": import_arb(
+                        shfe, lme, quote["cif_premium_usd_t"], fx, duty, vat, self.p["port_cny_t"]
+                    ),
+                    "shfe_lme_ratio": ratio(shfe, lme),
+                    "semis_export_arb_usd_t": semis_export_arb(
+                        lme, quote["dest_premium_usd_t"], quote["freight_usd_t"], shfe, vat, rebate, fx
+                    ),
+                }
+            )
+        return found
+
+    def supply_monthly(self) -> list[Row]:
+        """Output by period as known now, and how much of the cap it fills."""
+        found: list[Row] = []
+        for country in self._countries("production"):
+            for day, row in self._of_country("production", country).rows(self.now).items():
+                first = months_later(day.replace(day=1), 1 - row["period_months"])
+                found.append(
+                    {
+                        "metal": self.metal,
+                        "country": country,
+                        "period_end": day,
+                        "production_kt": row["production_kt"],
+                        "cap_utilisation": cap_utilisation(
+                            row["production_kt"], (day - first).days + 1, self.p["china_cap_t"]
+                        ),
+                    }
+                )
+        return found
+
+    def equity_daily(self) -> list[Row]:
+        """Closes as known now, against their 252-day high."""
+        found: list[Row] = []
+        for ticker in sorted({row["ticker"] for row in self.market.get("equities", [])}):
+            closes: list[float] = []
+            rows = [row for row in self.market["equities"] if row["ticker"] == ticker]
+            for day, row in Known(rows, "obs_date").rows(self.now).items():
+                closes.append(row["close_usd"])
+                found.append(
+                    {"ticker": ticker, "obs_date": day, "close_usd": closes[-1], "near_high": near_high(closes)}
+                )
+        return found

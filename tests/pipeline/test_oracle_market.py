@@ -1,0 +1,182 @@
+"""A whole synthetic market through the product, every row and column against the plain-Python reference.
+
+The reference knows nothing of the models and the models nothing of it, so that what they agree on is what DOMAIN says.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from markets import market, to_drop
+from oracle import Oracle, Row
+from support import Place
+
+pytestmark = pytest.mark.slow
+NOW = "2026-01-16T00:00:00Z"
+TOLERANCE = 1e-9
+# One exporter and prices known from their first day on: without these two the market asks for more, see `market`.
+# A seed that reaches every regime, and days for the shortest window of the rank sensitivity to end in.
+MARKET = {"seed": 5, "business_days": 560, "exporters": ("CN",), "is_late_start": False}
+# So that ranks are there early, windows are shorter than the market, and the stock is looked at over a week.
+PARAMETERS = {
+    "rank_min_periods": 20,
+    "rank_min_periods_monthly": 12,
+    "rank_window": 120,
+    "rank_window_monthly": 24,
+    "stock_chg_obs": 5,
+    "financing_spread": 0.0125,
+    "level_buffer": 1 / 128,
+}
+KEYS = {
+    "tightness_daily": ["metal", "as_of_date"],
+    "price_daily": ["metal", "obs_date"],
+    "exports_monthly": ["metal", "country", "period_end", "vintage_no"],
+    "inventory_visible_monthly": ["metal", "period_end"],
+    "power_daily": ["zone", "delivery_date"],
+    "arbitrage_daily": ["metal", "as_of_date"],
+    "smelter_margin_daily": ["metal", "zone", "as_of_date"],
+    "supply_monthly": ["metal", "country", "period_end"],
+    "equity_daily": ["ticker", "obs_date"],
+    "indicator_ranks_daily": ["metal", "indicator", "as_of_date"],
+}
+TABLES = [
+    "tightness_daily",
+    "price_daily",
+    "exports_monthly",
+    "inventory_visible_monthly",
+    "power_daily",
+    # Not published yet:
+    # "arbitrage_daily",
+    # "smelter_margin_daily",
+    # "supply_monthly",
+    # "equity_daily",
+    # "indicator_ranks_daily",
+]
+# Where the product may leave out a row that has no value besides its key.
+MAY_LACK_EMPTY_ROWS = {"arbitrage_daily", "smelter_margin_daily", "indicator_ranks_daily"}
+
+
+def reference(place: Place) -> Oracle:
+    """The reference on the market of the test, with the place's own parameters and components."""
+    folder = place.reference()
+    parameters = {
+        row["name"]: float(row["value"]) for row in read(folder / "parameters.csv") if row["metal"] in ("*", "AL")
+    }
+    components = [
+        {**row, "sign": int(row["sign"]), "weight": float(row["weight"]), "max_age_days": int(row["max_age_days"])}
+        for row in read(folder / "index_components.csv")
+    ]
+    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW))
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("market"), "drop", NOW)
+    place.set_parameters(**PARAMETERS)
+    to_drop(market(**MARKET), place)
+    place.run()
+    return place
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_row_and_column_is_that_of_the_reference(published: Place, table: str) -> None:
+    wanted = getattr(reference(published), table)()
+    found = published.query(f"select * from marts.{table}").to_dict("records")
+    assert len(wanted) > 40, "there is something to compare"
+    wrong = differences(wanted, found, KEYS[table], may_lack_empty=table in MAY_LACK_EMPTY_ROWS)
+    assert not wrong, f"{len(wrong)} cells of {table} differ:\n" + "\n".join(wrong)
+
+
+def test_nothing_of_the_market_is_put_aside(published: Place) -> None:
+    assert published.open().quarantine.counts() == {}
+
+
+def test_the_basis_and_licence_are_those_of_dropped_rows_with_a_time(published: Place) -> None:
+    for table in ("tightness_daily", "price_daily", "exports_monthly", "inventory_visible_monthly", "power_daily"):
+        found = published.query(f"select distinct knowledge_basis, licence_class from marts.{table}")
+        assert found.to_dict("records") == [{"knowledge_basis": "OBSERVED", "licence_class": "BYO"}], table
+
+
+def test_the_market_reaches_what_it_is_for(published: Place) -> None:
+    """Every state, every kind of missing value: else the comparison would prove little."""
+    rows = reference(published).tightness_daily()
+    assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
+    assert {row["regime_status"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
+    assert {row["coverage"] for row in rows} >= {0.2, 0.6, 0.8, 1.0}
+    states = {row["level_state_5of5"] for row in reference(published).price_daily()}
+    assert states == {"ABOVE", "INSIDE", "BELOW", None}
+
+
+def test_the_comparison_can_fail() -> None:
+    wanted: list[Row] = [
+        {"metal": "AL", "as_of_date": date(2026, 1, day), "coverage": 0.6, "rate": None, "regime": "TIGHT"}
+        for day in (13, 14)
+    ]
+    key = KEYS["tightness_daily"]
+    assert differences(wanted, wanted, key) == []
+    for column, value in (("coverage", 0.6 + 1e-8), ("coverage", None), ("rate", 0.0), ("regime", "LOOSE")):
+        [said] = differences(wanted, [wanted[0], wanted[1] | {column: value}], key)
+        assert "2026-01-14" in said and column in said
+    assert differences(wanted, wanted[:1], key) == ["AL 2026-01-14: the row is missing"]
+    assert differences(wanted[:1], wanted, key) == ["AL 2026-01-14: there should be no row"]
+    assert differences(wanted, [{**row, "other": 1} for row in wanted], key) == []
+    assert differences(wanted, [{name: row[name] for name in ("metal", "as_of_date")} for row in wanted], key)
+
+
+# --- comparing
+
+
+def differences(
+    wanted: Sequence[Row], found: Sequence[dict[str, Any]], key: Sequence[str], may_lack_empty: bool = False
+) -> list[str]:
+    """Every cell of ours that is not found so, with its row and both values; and every row that only one side has.
+
+    Numbers to 1e-9 of the larger one (of 1 where both are smaller), the rest exactly. Columns that only
+    `found` has are not compared.
+    """
+    ours, theirs = by_key(wanted, key), by_key(found, key)
+    wrong: list[str] = []
+    for at, row in ours.items():
+        values = [value for name, value in row.items() if name not in key]
+        if at not in theirs:
+            if not may_lack_empty or any(value is not None and value != 0 for value in values):
+                wrong.append(f"{at}: the row is missing")
+            continue
+        for name, value in row.items():
+            if name not in theirs[at]:
+                wrong.append(f"{at} {name}: no such column")
+            elif not same(value, theirs[at][name]):
+                wrong.append(f"{at} {name}: expected {value!r}, found {theirs[at][name]!r}")
+    return wrong + [f"{at}: there should be no row" for at in theirs if at not in ours]
+
+
+def by_key(rows: Sequence[dict[str, Any]], key: Sequence[str]) -> dict[str, dict[str, Any]]:
+    made = {" ".join(plain(row[name]) for name in key): row for row in rows}
+    assert len(made) == len(rows), f"two rows have the same {key}"
+    return made
+
+
+def same(want: Any, have: Any) -> bool:
+    if want is None or pd.isna(have):
+        return want is None and bool(pd.isna(have))
+    if isinstance(want, str | date):
+        return plain(want) == plain(have)
+    return abs(float(want) - float(have)) <= TOLERANCE * max(1.0, abs(float(want)), abs(float(have)))
+
+
+def plain(value: Any) -> str:
+    """A day or a moment as ISO text, whatever type it has."""
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.strftime("%Y-%m-%d") if isinstance(value, date) else str(value)

@@ -37,6 +37,7 @@ FX_DAYS = 10  # a fixing is of the delivery day or at most this much older
 MONTH_OF_POWER = (30, 25)  # days of the mean, and how many of them must be there
 NEAR_HIGH = 252  # observations
 LONGER_WINDOWS = {"rank_2y": 504, "rank_5y": 1260, "rank_10y": 2520}  # rows
+LONGER_WINDOWS_MONTHLY = {"rank_2y": 24, "rank_5y": 60, "rank_10y": 120}  # periods
 # What the project's parameters.csv may not hold (DOMAIN section 3 and the contract's names).
 DEFAULTS = {
     "z_cap": 5.0,
@@ -719,11 +720,14 @@ class Oracle:
 
     def _exports_score(self, known: Mapping[date, Row]) -> tuple[Value, int]:
         """Score of the latest period among its own history as known, and how many periods were ranked."""
-        window = [self._exports(known, day)["exports_yoy_3m"] for day in sorted(known)]
-        window = window[-int(self.p["rank_window_monthly"]) :]
+        window = self._exports_history(known)[-int(self.p["rank_window_monthly"]) :]
         [sign] = [row["sign"] for row in self.components if row["indicator"] == "exports_yoy_3m"] or [-1]
         score = signed(mid_rank(window, self.p["rank_min_periods_monthly"]), sign)
         return score, sum(value is not None for value in window)
+
+    def _exports_history(self, known: Mapping[date, Row]) -> list[Value]:
+        """The three-month change of every period as known."""
+        return [self._exports(known, day)["exports_yoy_3m"] for day in sorted(known)]
 
     def exports_monthly(self) -> list[Row]:
         """Each vintage of each period, as the series stood after its release; scored where it is the latest period."""
@@ -762,6 +766,8 @@ class Oracle:
         ranked: dict[str, list[Value]] = {name: [] for name in by_name if name != "exports_yoy_3m"}
         scored: dict[tuple[tuple[date, datetime], ...], tuple[Value, int]] = {}
         self.ranked = ranked
+        histories: dict[tuple[tuple[date, datetime], ...], list[Value]] = {}
+        self.monthly: list[tuple[list[Value], bool]] = []  # the series as known on each day, and is it fresh
         found: list[Row] = []
         for day in self.as_of_dates():
             moment = decision_time(day)
@@ -797,6 +803,8 @@ class Oracle:
                     state = tuple((at, row["knowledge_ts"]) for at, row in known.items())
                     if known and state not in scored:
                         scored[state] = self._exports_score(known)
+                        histories[state] = self._exports_history(known)
+                    self.monthly.append((histories.get(state, []), is_fresh))
                     scores[name] = scored[state][0] if is_fresh else None
                 else:
                     ranked[name].append(row[name] if is_fresh else None)
@@ -811,39 +819,44 @@ class Oracle:
         return found
 
     def indicator_ranks_daily(self) -> list[Row]:
-        """The daily indicators' ranks over several windows, and the robust z for display."""
+        """The indicators' ranks over several windows, and the robust z for display; monthly ones by their own periods."""
         days = [row["as_of_date"] for row in self.tightness_daily()]
         found: list[Row] = []
-        least = self.p["rank_min_periods"]
         for component in self.components:
             name = component["indicator"]
-            values = self.ranked.get(name, [])
-            for i in range(len(values)):
-                window = values[max(0, i + 1 - int(self.p["rank_window"])) : i + 1]
-                longer = {
-                    column: mid_rank(values[max(0, i + 1 - rows) : i + 1], least)
-                    for column, rows in LONGER_WINDOWS.items()
-                }
-                there = [rank for rank in longer.values() if rank is not None]
-                percentile = mid_rank(window, least)
-                middle, mad = median_and_mad(window, least)
-                found.append(
-                    {
-                        "metal": self.metal,
-                        "indicator": name,
-                        "as_of_date": days[i],
-                        "value": values[i],
-                        "percentile": percentile,
-                        "score": signed(percentile, component["sign"]),
-                        "n_hist": sum(value is not None for value in window),
-                        **longer,
-                        "rank_sensitivity": max(there) - min(there) if there else None,
-                        "median": middle,
-                        "mad": mad,
-                        "robust_z": robust_z(window, least, self.p["z_cap"]),
-                    }
-                )
+            for i, day in enumerate(days):
+                if name == "exports_yoy_3m":
+                    history, is_fresh = self.monthly[i]
+                    if not history:
+                        continue
+                    ranks = self._ranks(history, "_monthly", LONGER_WINDOWS_MONTHLY, component["sign"])
+                    value = history[-1]
+                    if not is_fresh:
+                        value, ranks = None, {**dict.fromkeys(ranks), "n_hist": ranks["n_hist"]}
+                else:
+                    history = self.ranked[name][: i + 1]
+                    ranks, value = self._ranks(history, "", LONGER_WINDOWS, component["sign"]), history[-1]
+                found.append({"metal": self.metal, "indicator": name, "as_of_date": day, "value": value, **ranks})
         return found
+
+    def _ranks(self, history: Sequence[Value], kind: str, windows: Mapping[str, int], sign: int) -> Row:
+        """What the last value is among those before it; `kind` says which of the window parameters hold."""
+        least = self.p[f"rank_min_periods{kind}"]
+        window = history[-int(self.p[f"rank_window{kind}"]) :]
+        longer = {column: mid_rank(history[-rows:], least) for column, rows in windows.items()}
+        there = [rank for rank in longer.values() if rank is not None]
+        percentile = mid_rank(window, least)
+        middle, mad = median_and_mad(window, least)
+        return {
+            "percentile": percentile,
+            "score": signed(percentile, sign),
+            "n_hist": sum(value is not None for value in window),
+            **longer,
+            "rank_sensitivity": max(there) - min(there) if there else None,
+            "median": middle,
+            "mad": mad,
+            "robust_z": robust_z(window, least, self.p["z_cap"]),
+        }
 
     # --- power and the smelters
 
@@ -898,10 +911,14 @@ class Oracle:
                 premium = cost["premium_usd_t"] if cost else None
                 days = [day - timedelta(back) for back in range(MONTH_OF_POWER[0])]
                 power = {at: self._power_day(zone, at, moment) for at in days if (zone, at) in self._points}
-                known = {at: row["mean_usd_mwh"] for at, row in power.items() if row}
-                last = max(known, default=None)
-                usd_mwh = known[last] if last and (day - last).days <= POWER_DAYS else None
-                month = [value for value in known.values() if value is not None]
+                known = {
+                    at: row["mean_usd_mwh"] for at, row in power.items() if row and row["mean_usd_mwh"] is not None
+                }
+                if not known:
+                    continue
+                last = max(known)
+                usd_mwh = known[last] if (day - last).days <= POWER_DAYS else None
+                month = list(known.values())
                 power_usd_t = power_cost(usd_mwh, p["mwh_per_t"])
                 cost_usd_t = cash_cost(power_usd_t, alumina, p["alumina_t_per_t"], p["other_cash_usd_t"])
                 breakeven = breakeven_power(
@@ -936,7 +953,9 @@ class Oracle:
         found: list[Row] = []
         for day in self.as_of_dates():
             moment = decision_time(day)
-            price, quote = self._price(day, moment), self._latest_of(self.arbitrage, day, moment)
+            quoted = self.prices.rows(moment, since=day - timedelta(PRICE_DAYS))
+            price = latest({at: row for at, row in quoted.items() if row["m3_usd_t"] is not None})
+            quote = self._latest_of(self.arbitrage, day, moment)
             quote = quote or dict.fromkeys(
                 ("shfe_cny_t", "cif_premium_usd_t", "usdcny", "dest_premium_usd_t", "freight_usd_t")
             )

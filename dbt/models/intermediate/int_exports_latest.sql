@@ -27,9 +27,11 @@ ranked as (
         {{ median_deviation('exports_yoy_3m') }} over in_window as mad,
         min(case when exports_yoy_3m is not null then period_end end) over in_window as ranked_from,
         {% for years in rank_years() -%}
-        {{ mid_rank(
+        case when count(exports_yoy_3m) over (
+            partition by metal, country, release_ts order by period_end asc nulls last {{ last_rows(years * 12) }}
+        ) >= rank_min_periods_monthly then {{ mid_rank(
             'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last', years * 12
-        ) }} as rank_{{ years }}y,
+        ) }} end as rank_{{ years }}y,
         {% endfor -%}
         count(*) filter (where exports_yoy_3m <= exports_drop) over last_prints as n_drops,
         count(*) filter (where exports_yoy_3m > exports_drop) over last_prints as n_no_drops
@@ -62,8 +64,10 @@ select
         when n_drops >= exports_drop_prints then 'ON'
         when n_no_drops > 0 then 'OFF'
     end as exports_drop_state,
-    {% for name in ['median', 'mad', 'rank_2y', 'rank_5y', 'rank_10y'] -%}
-    case when n_ranked >= rank_min_periods_monthly then {{ name }} end as {{ name }},
+    case when n_ranked >= rank_min_periods_monthly then median end as median,
+    case when n_ranked >= rank_min_periods_monthly then mad end as mad,
+    {% for years in rank_years() -%}
+    rank_{{ years }}y,
     {% endfor -%}
     ranked_from,
     is_suspect,

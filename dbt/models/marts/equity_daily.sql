@@ -1,14 +1,15 @@
 -- Closes by ticker and day as known now, against the highest of the last year of closes.
 with closes as (
-    select equities.*, names.metal, names.name
-    from {{ ref('stg_equities') }} as equities
-    inner join (
-        select ticker, min(metal) as metal, min(name) as name
-        from {{ reference('equities') }}
-        group by ticker
-    ) as names
-        on equities.ticker = names.ticker
-    where equities.known_to = {{ far_future() }}
+    select *
+    from {{ ref('stg_equities') }}
+    where known_to = {{ far_future() }}
+),
+
+-- The year of closes is the same whichever metal a share stands for.
+windows as (
+    select calendar_date, max(near_high_obs) as near_high_obs
+    from {{ ref('int_parameters') }}
+    group by calendar_date
 )
 
 select
@@ -25,7 +26,7 @@ select
     closes.knowledge_basis,
     closes.licence_class
 from closes
-inner join {{ ref('int_parameters') }} as p on closes.metal = p.metal and closes.obs_date = p.calendar_date
+inner join windows as p on closes.obs_date = p.calendar_date
 window last_year as (
     partition by closes.ticker order by closes.obs_date asc nulls last {{ last_rows('p.near_high_obs') }}
 )

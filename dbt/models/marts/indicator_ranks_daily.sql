@@ -6,7 +6,10 @@ with daily as (
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
-        case when scores.n_hist >= p.rank_min_periods then {{ mid_rank(
+        case when count(scores.value) over (
+            partition by scores.metal, scores.indicator order by scores.as_of_date asc nulls last
+            {{ last_rows(years * rank_days_a_year()) }}
+        ) >= p.rank_min_periods then {{ mid_rank(
             'scores.value', 'scores.metal, scores.indicator', 'scores.as_of_date asc nulls last',
             years * rank_days_a_year()
         ) }} end as rank_{{ years }}y,
@@ -88,8 +91,8 @@ select
         greatest(spread_out.rank_2y, spread_out.rank_5y, spread_out.rank_10y)
         - least(spread_out.rank_2y, spread_out.rank_5y, spread_out.rank_10y)
     end as rank_sensitivity,
-    spread_out.median,
-    spread_out.mad,
+    case when scores.value is not null then spread_out.median end as median,
+    case when scores.value is not null then spread_out.mad end as mad,
     case when scores.value is not null then
         {{ robust_z('scores.value', 'spread_out.median', 'spread_out.mad', 'p.z_cap') }}
     end as robust_z,

@@ -42,11 +42,17 @@ select
     {{ worst_licence(['latest.licence_class', 'cancelled.licence_class', 'earlier.licence_class']) }} as licence_class
 from spine
 left join {{ ref('int_stocks_recent') }} as latest
-    on spine.metal = latest.metal and spine.as_of_date = latest.as_of_date and latest.recency = 1
+    on
+        spine.metal = latest.metal
+        and spine.as_of_date = latest.as_of_date
+        and latest.recency = 1
+        -- Not carried for longer than the change looks back.
+        and {{ days_between('spine.as_of_date', 'latest.obs_date') }} <= 15 + 2 * spine.stock_chg_obs
 left join {{ ref('int_stocks_recent') }} as earlier
     on
         spine.metal = earlier.metal
         and spine.as_of_date = earlier.as_of_date
         and earlier.recency = spine.stock_chg_obs + 1
+        and {{ days_between('spine.as_of_date', 'earlier.obs_date') }} <= 15 + 2 * spine.stock_chg_obs
 left join with_cancelled as cancelled
     on spine.metal = cancelled.metal and spine.as_of_date = cancelled.as_of_date

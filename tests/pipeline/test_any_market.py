@@ -15,7 +15,7 @@ from compiled import arrow_rows, build, known_by
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from lookahead import leaks
-from markets import LAST, Market, market, reference
+from time_markets import LAST, Market, market, reference
 
 from schemas.datasets import DATASETS
 

@@ -1,0 +1,206 @@
+"""The product's own SQL without dbt's overhead: compiled by dbt once, then run in DuckDB as often as a proof wants.
+
+What it builds is what dbt builds of an empty warehouse; tests/pipeline/test_no_look_ahead.py holds it against dbt.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.warehouse import dbt
+from schemas.arrow import arrow_schema
+from schemas.datasets import DATASETS
+
+DATABASE: Final = "warehouse"  # the catalog that dbt names in the SQL, after the file's name
+PUBLISHED: Final = ("marts", "signals")  # schemas
+# A dataset of the lake as compiled SQL reads it; group 1 is its name. Sentinels are put in for the run's variables.
+LAKE_READ: Final = re.compile(r"read_parquet\('@lake@/(\w+)/\*\*/\*\.parquet'[^)]*\)")
+REFERENCE_READ: Final = re.compile(r"read_parquet\('@reference@/(\w+)\.parquet'[^)]*\)")
+
+Rows = Mapping[str, pa.Table | pd.DataFrame]
+Mutation = Callable[[str, str], str]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the project; its SQL has `@lake@`, `@as_of@` and so on for the variables of a run."""
+
+    name: str
+    schema: str
+    sql: str
+    inputs: frozenset[str]  # names of the models that it reads
+
+    @property
+    def table(self) -> str:
+        """As readers write it: marts.tightness_daily."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def reads_lake(self) -> bool:
+        """Whether rows of the lake come in here; every other model reads models and reference tables only."""
+        return LAKE_READ.search(self.sql) is not None
+
+
+@cache
+def models() -> tuple[Model, ...]:
+    """Every model that has a table, inputs before those that read them, as dbt compiles it for a first build."""
+    names = ("lake", "reference", "as_of", "run_id", "code_version")
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {"warehouse": f"{folder}/{DATABASE}.duckdb"} | {name: f"@{name}@" for name in names}
+        chosen = ["compile", "--select", "resource_type:model", "--target-path", f"{folder}/dbt"]
+        done = dbt._invoke(chosen, variables, dbt.manifest())
+    assert done.success, done.exception
+    nodes = {entry.node.unique_id: entry.node for entry in done.result if entry.node.resource_type == "model"}
+    order = TopologicalSorter({name: set(node.depends_on.nodes) & nodes.keys() for name, node in nodes.items()})
+    tables = [nodes[name] for name in order.static_order() if nodes[name].config.materialized != "ephemeral"]
+    assert all(node.database == DATABASE and node.alias == node.name for node in tables)
+    return tuple(
+        Model(
+            node.name,
+            node.schema,
+            node.compiled_code,
+            frozenset(nodes[name].name for name in node.depends_on.nodes if name in nodes),
+        )
+        for node in tables
+    )
+
+
+def needed_for(name: str) -> tuple[Model, ...]:
+    """A model and all that it rests on, in the order in which they are built."""
+    needed = {name}
+    for model in reversed(models()):
+        needed |= model.inputs if model.name in needed else set()
+    return tuple(model for model in models() if model.name in needed)
+
+
+def build(
+    lake: Path | Rows,
+    reference: Path | Rows,
+    as_of: datetime | str,
+    mutate: Mutation | None = None,
+    only: Collection[Model] = (),
+) -> duckdb.DuckDBPyConnection:
+    """Every model in a database in memory, as of a moment (UTC).
+
+    `lake`: the lake's folder, or its datasets as frames with the stored columns (a dataset that is not named has no
+    rows). `reference`: the folder with the reference tables' Parquet copies, or frames of them. `mutate` is given each
+    model's name and SQL, with `@lake@` and so on still in it, and says which SQL runs in its place. `only`: some of
+    the models, instead of all.
+    """
+    connection = duckdb.connect(config={"threads": 2})
+    connection.execute(f"set TimeZone = 'UTC'; attach ':memory:' as {DATABASE}; use {DATABASE}")
+    run = {"as_of": pd.Timestamp(as_of).isoformat(), "run_id": "test", "code_version": "test"}
+    read_lake = _reader(connection, "lake", lake, {name: arrow_schema(name).empty_table() for name in DATASETS})
+    read_reference = _reader(connection, "reference", reference, {})
+    for schema in {model.schema for model in models()}:
+        connection.execute(f'create schema "{schema}"')
+    for model in only or models():
+        sql = mutate(model.name, model.sql) if mutate else model.sql
+        sql = REFERENCE_READ.sub(read_reference, LAKE_READ.sub(read_lake, sql))
+        for name, value in run.items():
+            sql = sql.replace(f"@{name}@", value)
+        assert not re.search(r"'@\w+@", sql), f"{model.name}: a variable of the run is read in a way unknown here"
+        connection.execute(f'create table "{model.schema}"."{model.name}" as {sql}')
+    return connection
+
+
+def _reader(
+    connection: duckdb.DuckDBPyConnection, room: str, given: Path | Rows, otherwise: Mapping[str, pa.Table]
+) -> Callable[[re.Match[str]], str]:
+    """What stands in the SQL for a read of the lake or of the reference tables: the run's files, or a table."""
+    if isinstance(given, Path):
+        return lambda read: read[0].replace(f"@{room}@", str(given))
+    connection.execute(f'create schema "{room}"')
+    for name, rows in {**otherwise, **given}.items():
+        connection.register("given", arrow_rows(name, rows) if room == "lake" else rows)
+        connection.execute(f'create table "{room}"."{name}" as select * from given')
+        connection.unregister("given")
+    return lambda read: f'"{DATABASE}"."{room}"."{read[1]}"'
+
+
+def arrow_rows(name: str, rows: pa.Table | pd.DataFrame) -> pa.Table:
+    """Rows of a dataset as the lake stores them."""
+    if isinstance(rows, pa.Table):
+        return rows
+    return pa.Table.from_pandas(rows, schema=arrow_schema(name), preserve_index=False).replace_schema_metadata(None)
+
+
+def known_by(rows: Rows, moment: datetime) -> dict[str, pa.Table]:
+    """The rows that were known by a moment, and no others."""
+    tables = {name: arrow_rows(name, given) for name, given in rows.items()}
+    last = pa.scalar(moment, pa.timestamp("us", tz="UTC"))
+    return {name: table.filter(pc.less_equal(table["knowledge_ts"], last)) for name, table in tables.items()}
+
+
+def reference_rows(folder: Path, first: date) -> dict[str, pa.Table]:
+    """The reference tables of a folder, the trading calendar from a day on: most of a build's time is its days."""
+    tables = {path.stem: pq.read_table(path) for path in sorted(folder.glob("*.parquet"))}
+    calendar = tables["trading_calendar"]
+    tables["trading_calendar"] = calendar.filter(pc.greater_equal(calendar["calendar_date"], pa.scalar(first)))
+    return tables
+
+
+def again(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The same database for another thread."""
+    return connection.cursor().execute(f"set TimeZone = 'UTC'; use {DATABASE}")
+
+
+def content(
+    connection: duckdb.DuckDBPyConnection, table: str, where: str = "true", without: Collection[str] = ()
+) -> pa.Table:
+    """Rows of a table in an order that does not depend on theirs, columns by name."""
+    columns = ", ".join(f'"{name}"' for name in sorted(set(connection.table(table).columns) - set(without)))
+    return connection.sql(f"select {columns} from {table} where {where} order by all").to_arrow_table()
+
+
+def apart(expected: pa.Table, found: pa.Table, key: Sequence[str] = (), limit: int = 3) -> list[str]:
+    """What differs between two tables, to the last bit; a missing value is only equal to a missing one.
+
+    Tells of the first rows that stand in one of them only; of those with the same `key` in both, which columns differ.
+    """
+    return _apart(expected, found, key, limit, both=True)
+
+
+def lacking(expected: pa.Table, found: pa.Table, key: Sequence[str] = (), limit: int = 3) -> list[str]:
+    """As `apart`, but the second table may have further rows."""
+    return _apart(expected, found, key, limit, both=False)
+
+
+def _apart(expected: pa.Table, found: pa.Table, key: Sequence[str], limit: int, both: bool) -> list[str]:
+    if expected.schema != found.schema:
+        return [f"other columns: {expected.schema.names} and {found.schema.names}"]
+    if expected.equals(found):
+        return []
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.register("expected", expected)
+        connection.register("found", found)
+        lost, come = (
+            connection.sql(f"select * from {one} except all select * from {other} order by all").to_arrow_table()
+            for one, other in (("expected", "found"), ("found", "expected"))
+        )
+    others = {tuple(row[name] for name in key): row for row in come.to_pylist()} if key else {}
+    told = []
+    for row in lost.to_pylist():
+        named = {name: str(row[name]) for name in key}
+        other = others.pop(tuple(row[name] for name in key), None) if key else None
+        changed = {name: f"{row[name]} is {other[name]}" for name in row if row[name] != other[name]} if other else None
+        told.append(f"{named}: {changed}" if changed else f"lacks {named or row}")
+    if both:
+        told += [f"has {({name: str(row[name]) for name in key}) or row} too" for row in others.values()]
+        told += [f"has {row} too" for row in come.to_pylist()] if not key else []
+    return told[:limit] + ([f"and {len(told) - limit} more"] if len(told) > limit else [])

@@ -1,0 +1,91 @@
+"""When two builds agree about the past: what each published table must not know of what came later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final
+
+import duckdb
+import pandas as pd
+from compiled import PUBLISHED, again, apart, content, lacking, models
+
+from schemas.marts import MARTS
+from schemas.signals import SIGNALS
+
+# What a run writes about itself into a row; it says nothing about the market.
+RUN_COLUMNS: Final = ("computed_ts", "run_id", "code_version")
+
+
+class Rule(Enum):
+    """What a later build must have left as it was."""
+
+    DECIDED = "a row for each decision time (as_of_ts): those up to then stay, none comes, none goes"
+    KNOWN = "rows as known now: what was known by then (knowledge_ts_max, else knowledge_ts) already stood there"
+    NEWEST = "only what is newest: nothing of it has to stay, but it must not know what is later than its build"
+    FIXED = "reference data only: the same in every build"
+
+
+# Tables whose columns do not say which rule is theirs.
+STATED: Final = {"signals.signals_latest": Rule.NEWEST}
+
+
+def published_tables() -> list[str]:
+    """Every table of the marts and signals."""
+    return [model.table for model in models() if model.schema in PUBLISHED]
+
+
+def key_of(table: str) -> tuple[str, ...]:
+    """The columns that identify a row of a published table; none for the others."""
+    known = {f"{mart.schema}.{name}": mart.key for name, mart in {**MARTS, **SIGNALS}.items()}
+    return known.get(table, ())
+
+
+def rule_of(table: str, columns: Iterable[str]) -> Rule | None:
+    """The rule of a table; None where neither `STATED` nor its columns say one."""
+    columns = set(columns)
+    if table in STATED:
+        return STATED[table]
+    if "as_of_ts" in columns:
+        return Rule.DECIDED
+    return Rule.KNOWN if columns & {"knowledge_ts_max", "knowledge_ts"} else None
+
+
+def until(table: str, columns: Iterable[str], moment: pd.Timestamp) -> str:
+    """The SQL condition of the rows that speak of a moment or earlier."""
+    time = next(name for name in ("as_of_ts", "knowledge_ts_max", "knowledge_ts") if name in set(columns))
+    return f"{time} <= timestamptz '{moment.isoformat()}'"
+
+
+def leaks(
+    later: duckdb.DuckDBPyConnection, earlier: duckdb.DuckDBPyConnection, moment: pd.Timestamp
+) -> dict[str, list[str]]:
+    """Each published table in which a later build says something else about the time up to `moment` than one that was
+    made then, and how they differ. Several threads may ask about the same later build."""
+    told, later = {}, again(later)
+    for table in published_tables():
+        columns = later.table(table).columns
+        rule = rule_of(table, columns)
+        if rule is Rule.NEWEST:
+            continue
+        assert rule is not None, f"{table} has no rule"
+        where = "true" if rule is Rule.FIXED else until(table, columns, moment)
+        now, then = (content(build, table, where, RUN_COLUMNS) for build in (later, earlier))
+        found = (lacking if rule is Rule.KNOWN else apart)(now, then, key_of(table))
+        if found:
+            told[f"{table} later"] = found
+    return told
+
+
+def differing(
+    expected: duckdb.DuckDBPyConnection,
+    found: duckdb.DuckDBPyConnection,
+    tables: Iterable[str],
+    without: Iterable[str] = (),
+) -> dict[str, list[str]]:
+    """Each table that is not the same in two builds, and how they differ."""
+    told = {
+        table: apart(*(content(build, table, without=set(without)) for build in (expected, found)), key_of(table))
+        for table in tables
+    }
+    return {table: rows for table, rows in told.items() if rows}

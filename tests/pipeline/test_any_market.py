@@ -1,0 +1,133 @@
+"""Whatever a market brings, and whenever: a later build never says something else about an earlier time."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from compiled import arrow_rows, build, known_by
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from lookahead import leaks
+from time_markets import LAST, Market, market, reference
+
+from schemas.datasets import DATASETS
+
+pytestmark = pytest.mark.slow
+EXAMPLES: Final = 24
+MOMENTS: Final = 2  # of each market
+
+
+@st.composite
+def markets_and_moments(draw: st.DrawFn) -> tuple[Market, list[pd.Timestamp]]:
+    """A small market, and moments in its last weeks: seconds at which something became known, or the ones before."""
+
+    def choose(first: int, last: int) -> int:
+        return draw(st.integers(first, last))
+
+    made = market(choose)
+    begin = pd.Timestamp(LAST, tz="UTC") - pd.Timedelta("30D")
+    releases = sorted({one.known for one in made.said if one.known >= begin} | {begin})
+    return made, [releases[choose(0, len(releases) - 1)] - pd.Timedelta(seconds=choose(0, 1)) for _ in range(MOMENTS)]
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
+    return reference(tmp_path_factory.mktemp("markets"))
+
+
+def test_a_later_build_never_says_otherwise(tables: dict[str, pa.Table]) -> None:
+    failing: list[tuple[Market, pd.Timestamp]] = []
+
+    # Hypothesis makes smaller numbers of a failing market; fewer rows say more, and take less time to find.
+    @settings(
+        max_examples=EXAMPLES,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(markets_and_moments())
+    def holds(given_market: tuple[Market, list[pd.Timestamp]]) -> None:
+        made, moments = given_market
+        for moment, found in zip(moments, said_otherwise(tables, made, moments), strict=True):
+            if found:
+                failing.append((made, moment))
+            assert found == {}
+
+    try:
+        holds()
+    except AssertionError:
+        made, moment = failing[0]
+        made = smallest(made, lambda less: said_otherwise(tables, less, [moment]) != [{}])
+        [found] = said_otherwise(tables, made, [moment])
+        told = "\n".join(f"{table}: {row}" for table, rows in found.items() for row in rows)
+        pytest.fail(f"as of {moment.isoformat()} and later differ\n{told}\nin the market\n{made}", pytrace=False)
+
+
+def said_otherwise(
+    tables: dict[str, pa.Table], made: Market, moments: list[pd.Timestamp]
+) -> list[dict[str, list[str]]]:
+    """For each moment, what the build at the end says otherwise about the time up to then."""
+    rows = {name: arrow_rows(name, frame) for name, frame in made.lake().items()}
+    with ThreadPoolExecutor(2) as pool:
+        later = pool.submit(build, rows, tables, made.end)
+        earlier = list(pool.map(lambda moment: build(known_by(rows, moment), tables, moment), moments))
+    with later.result() as whole:
+        found = [leaks(whole, then, moment) for then, moment in zip(earlier, moments, strict=True)]
+    for then in earlier:
+        then.close()
+    return found
+
+
+def smallest(made: Market, fails: Callable[[Market], bool], trials: int = 150) -> Market:
+    """The market without rows that a failure does not need: ever smaller pieces are left out while it stays."""
+    said, piece = list(made.said), max(1, len(made.said) // 2)
+    while trials > 0:
+        start, before = 0, len(said)
+        while start < len(said) and trials > 0:
+            less = said[:start] + said[start + piece :]
+            trials -= 1
+            if less and fails(Market(less)):
+                said = less
+            else:
+                start += piece
+        if piece == 1 and len(said) == before:
+            break
+        piece = max(1, piece // 2)
+    return Market(said)
+
+
+def test_a_failing_market_is_made_small() -> None:
+    made = market(random.Random(1).randint)
+    needed = [made.said[3], made.said[-2]]
+    assert smallest(made, lambda less: all(one in less.said for one in needed)).said == needed
+
+
+def test_markets_have_all_that_makes_time_difficult() -> None:
+    """Otherwise the proof above would show little."""
+    found: Counter[str] = Counter()
+    for seed in range(10):
+        made = market(random.Random(seed).randint)
+        for name, rows in made.lake().items():
+            key = list(DATASETS[name].key)
+            known = rows.groupby(key)["knowledge_ts"]
+            day = rows[DATASETS[name].period].dt.tz_localize("UTC")
+            feed, drop = (set(map(tuple, rows.loc[rows["source"] == s, key].to_numpy())) for s in ("feed", "drop"))
+            found["rows of " + name] += len(rows)
+            found["revised"] += int((known.nunique() > 1).sum())
+            found["two at one time"] += int(rows.duplicated([*key, "knowledge_ts"]).sum())
+            found["early"] += int((rows["knowledge_ts"] < day).sum())
+            found["late"] += int((rows["knowledge_ts"] > day + pd.Timedelta("10D")).sum())
+            found["feed and drop"] += len(feed & drop)
+            found["at the decision"] += int((rows["knowledge_ts"].dt.strftime("%H:%M:%S") == "18:00:00").sum())
+    rare = {what: n for what, n in found.items() if n < 10}
+    assert rare == {}

@@ -819,7 +819,7 @@ class Oracle:
         return found
 
     def indicator_ranks_daily(self) -> list[Row]:
-        """The indicators' ranks over several windows, and the robust z for display; monthly ones by their own periods."""
+        """The indicators' ranks over several windows and the robust z; monthly ones by their own periods."""
         days = [row["as_of_date"] for row in self.tightness_daily()]
         found: list[Row] = []
         for component in self.components:

@@ -1,0 +1,222 @@
+"""Every watchpoint of DOMAIN section 5 fires on its day and not a day before: a market made for it, counted by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import pytest
+from support import Place
+
+pytestmark = pytest.mark.slow
+NOW = "2026-07-20T20:00:00Z"
+# London business days from Monday 2026-02-02 on; there is no holiday before Good Friday, 2026-04-03.
+DAYS = [day.strftime("%Y-%m-%d") for day in pd.bdate_range("2026-02-02", periods=40)]
+
+
+def path(*steps: tuple[float, int]) -> list[float]:
+    """Values that hold for so many days each; the last one to the end."""
+    values = [value for value, days in steps for _ in range(days)]
+    return values + [steps[-1][0]] * (len(DAYS) - len(values))
+
+
+SPREAD = path((-5, 6), (5, 3), (-5, 1))
+M3 = path((3_100, 12), (2_900, 1))
+# Up by the factor that makes a change over two observations just 5 per cent or more.
+STOCK = path((100_000, 5), (106_000, 1), (112_000, 1), (119_000, 1), (119_000, 1))
+ARB = path((4_000, 3), (40_000, 12), (4_000, 1))  # SHFE price: dear in China, exporting semis does not pay
+POWER = path((50, 3), (400, 1))
+CLOSE = path((100, 4), (96.9, 1), (97, 1))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("watchpoints"), "drop", NOW)
+    place.set_parameters(
+        stock_chg_obs=2, stock_unwind_k=3, arb_shut_days=10, curtailment_days=20, near_high_obs=4,
+        power_mean_days=4, power_mean_min_days=4,
+    )  # fmt: skip
+    day = pd.Series(DAYS)
+    at_noon = day + "T12:00:00Z"
+    prices = {"obs_date": day, "cash_usd_t": pd.Series(M3) + pd.Series(SPREAD), "m3_usd_t": M3}
+    place.drop("prices/own.csv", pd.DataFrame({"metal": "AL", **prices}))
+    place.drop(
+        "stocks/own.csv",
+        pd.DataFrame({"metal": "AL", "obs_date": day, "knowledge_ts": at_noon, "total_t": STOCK}),
+    )
+    place.drop(
+        "arbitrage/own.csv",
+        pd.DataFrame(
+            {
+                "metal": "AL", "obs_date": day, "knowledge_ts": at_noon, "shfe_cny_t": ARB, "cif_premium_usd_t": 200,
+                "usdcny": 7.0, "dest_premium_usd_t": 300, "freight_usd_t": 90,
+            }
+        ),
+    )  # fmt: skip
+    place.drop(
+        "costs/own.csv",
+        pd.DataFrame(
+            {
+                "metal": "AL", "obs_date": day, "knowledge_ts": at_noon, "alumina_usd_t": 300.0, "premium_usd_t": 300.0,
+            }
+        ),
+    )  # fmt: skip
+    # Power of every calendar day, for four in a row; the level changes on the fourth trading day.
+    every = pd.Series(pd.date_range("2026-01-26", DAYS[-1]).strftime("%Y-%m-%d"))
+    dear = [400.0 if text >= DAYS[3] else 50.0 for text in every]
+    power = {"zone": "DE-LU", "delivery_date": every, "resolution": "PT60M", "n_positions": 24, "position": 1}
+    place.drop("power/own.csv", pd.DataFrame({**power, "price_eur_mwh": dear}))
+    fixings = pd.bdate_range("2026-01-19", DAYS[-1]).strftime("%Y-%m-%d")
+    place.drop("fx/own.csv", pd.DataFrame({"pair": "EURUSD", "obs_date": fixings, "rate": 1.0}))
+    place.drop(
+        "equities/own.csv",
+        pd.DataFrame({"ticker": "AA", "obs_date": day, "knowledge_ts": at_noon, "close_usd": CLOSE}),
+    )
+    months = pd.Series(pd.date_range("2023-09-30", "2026-01-31", freq="ME"))
+    ends = months.dt.strftime("%Y-%m-%d")
+    off_warrant = [300_000.0] * (len(ends) - 1) + [210_000.0]  # -30 % on the year, and the lowest of 28 months
+    place.drop(
+        "off_warrant/own.csv",
+        pd.DataFrame(
+            {
+                "metal": "AL", "period_end": ends, "knowledge_ts": _known(ends, DAYS[7]), "offwarrant_t": off_warrant,
+                "registered_month_end_t": 500_000.0,
+            }
+        ),
+    )  # fmt: skip
+    exports = [100.0] * (len(ends) - 4) + [94.9] * 4  # three-month change below -5 % from the third of them on
+    place.drop(
+        "exports/own.csv",
+        pd.DataFrame(
+            {
+                "metal": "AL", "country": "CN", "period_end": ends, "period_months": 1,
+                "knowledge_ts": _known(ends, DAYS[8]), "exports_kt": exports,
+            }
+        ),
+    )  # fmt: skip
+    at_cap = 45_000 / 365 * 31  # the month's output at a rate of 45 Mt a year
+    output = {"2025-10-31": 0.97, "2025-12-31": 0.98, "2026-01-31": 1.001}
+    place.drop(
+        "production/own.csv",
+        pd.DataFrame(
+            {
+                "metal": "AL", "country": "CN", "period_end": list(output), "period_months": 1,
+                "knowledge_ts": [f"{DAYS[n]}T12:00:00Z" for n in (0, 5, 10)],
+                "production_kt": [share * at_cap for share in output.values()],
+            }
+        ),
+    )  # fmt: skip
+    register = pd.read_csv(place.reference() / "smelters.csv")
+    idled = register.tail(1).assign(plant="Own", capacity_kt=500.0)
+    steps = [(0.0, "2025-01-01"), (49.0, DAYS[2]), (50.0, DAYS[4]), (0.0, DAYS[30])]
+    rows = [idled.assign(idled_kt=kt, valid_from=since) for kt, since in steps]
+    pd.concat([register, *rows]).to_csv(place.reference() / "smelters.csv", index=False)
+    place.run(("2023-09", "2026-07"))
+    return place
+
+
+def _known(ends: pd.Series, last: str) -> list[str]:
+    """Each month known early in the next; the last one at noon of a given day."""
+    early = (pd.to_datetime(ends) + pd.Timedelta(days=20)).dt.strftime("%Y-%m-%dT09:00:00Z").tolist()
+    return [*early[:-1], f"{last}T12:00:00Z"]
+
+
+@pytest.fixture(scope="module")
+def states(place: Place) -> Callable[[str], list[str | None]]:
+    rows = place.query("select signal_id, as_of_date, state, value, quality from signals.signals")
+    rows["day"] = rows["as_of_date"].dt.strftime("%Y-%m-%d")
+
+    def of(signal: str) -> list[str | None]:
+        own = rows[rows["signal_id"] == f"AL.{signal}"].set_index("day").loc[DAYS]
+        return [None if pd.isna(state) else state for state in own["state"]]
+
+    return of
+
+
+def runs(values: Sequence[str | None]) -> list[tuple[str | None, int]]:
+    """Each state with the number of the day on which it begins."""
+    return [(value, n) for n, value in enumerate(values) if n == 0 or value != values[n - 1]]
+
+
+@pytest.mark.parametrize(
+    ("signal", "expected"),
+    [
+        # above 0 on days 6, 7, 8: the third of five; at or below 0 on 9, 10, 11: again the third of five
+        ("CURVE.BACKWARDATION", [("OFF", 0), ("ON", 8), ("OFF", 9)]),
+        ("CURVE.SPREAD_UNWIND", [("CONTANGO", 0), ("BACKWARDATION", 8), ("UNWOUND", 11)]),
+        # 2,900 from day 12 on: sustained 5 of 5 on day 16, 3 of 5 on day 14; the curve is in contango by then
+        ("PRICE.LEVEL_5OF5", [("INSIDE", 0), ("BELOW", 16)]),
+        ("PRICE.LEVEL_3OF5", [("INSIDE", 0), ("BELOW", 14)]),
+        ("PRICE.THESIS_BROKEN", [("OFF", 0), ("ON", 16)]),
+        # ln(106/100), ln(112/100), ln(119/106) on days 5, 6, 7, ln(119/112) on day 8; then nothing
+        ("INVENTORY.STOCK_UNWIND", [(None, 0), ("OFF", 2), ("ON", 7), ("OFF", 9)]),
+        ("INVENTORY.OFF_WARRANT_DRAIN", [("OFF", 0), ("ON", 7)]),
+        # 28 months back there is none as low: at least 730 days
+        ("INVENTORY.VISIBLE_LOW", [("OFF", 0), ("RECORD", 7)]),
+        # the fourth month of low exports is the second with a low three-month change
+        ("FLOW.CN_EXPORTS_DROP", [("OFF", 0), ("ON", 8)]),
+        # exports do not pay on days 3 to 14: ten of them on day 12
+        ("FLOW.CN_EXPORT_WINDOW", [("OPEN", 0), ("SHUT", 12), ("OPEN", 15)]),
+        ("SUPPLY.CN_CAP_UTILISATION", [("SLACK", 0), ("BINDING", 5), ("BREACH", 10)]),
+        # 49 kt from Wednesday, 4 February on are no event, 50 kt from Friday on are; 30 days after the first step, on
+        # 6 March, only 1 kt is new; the restart of day 30 is an event again
+        ("SUPPLY.EUROPE_IDLED_EVENT", [("STEADY", 0), ("IDLED", 4), ("STEADY", 24), ("RESTARTED", 30)]),
+        # 400 from day 3 (Thursday) on: (3 * 50 + 400) / 4 = 137.5 on the first day already
+        ("POWER.DE_LU_MEAN_30D", [("NORMAL", 0), ("HIGH", 3)]),
+        # under water from day 3 on: the twentieth day is day 22
+        ("SMELTER.DE_LU_CURTAILMENT_RISK", [("NONE", 0), ("CURTAILMENT_RISK", 22)]),
+        # four closes make a year here: known on day 3; 96.9 is too low, 97 is near enough; then it is its own high
+        ("EQUITY.AA_NEAR_HIGH", [(None, 0), ("NEAR_HIGH", 3), ("BELOW", 4), ("NEAR_HIGH", 5)]),
+    ],
+)
+def test_a_watchpoint_fires_on_its_day(
+    states: Callable[[str], list[str | None]], signal: str, expected: list[tuple[str | None, int]]
+) -> None:
+    assert runs(states(signal)) == expected
+
+
+def test_the_event_is_active_from_30_days_before_to_10_days_after(place: Place) -> None:
+    rows = place.query("select as_of_date, days_to_event, state from marts.event_calendar order by as_of_date")
+    states = rows.groupby("state")["days_to_event"].agg(["min", "max"])
+    # 2026-07-01 less 30 days is Monday 1 June; plus 10 days is a Saturday, so that Friday, 9 days on, is the last.
+    assert states.loc["ACTIVE"].tolist() == [-9, 30]
+    assert states.loc["AHEAD", "min"] == 33
+    assert states.loc["PAST", "max"] == -12
+    changes = place.query(
+        "select as_of_date, prev_state, state from signals.signal_transitions "
+        "where signal_id = 'AL.EVENT.USMCA_REVIEW' order by as_of_date"
+    )
+    assert changes[["prev_state", "state"]].to_numpy().tolist() == [["AHEAD", "ACTIVE"], ["ACTIVE", "PAST"]]
+    assert changes["as_of_date"].tolist() == [pd.Timestamp("2026-06-01"), pd.Timestamp("2026-07-13")]
+
+
+def test_values_stand_beside_the_states(place: Place) -> None:
+    [row] = place.query(
+        "select * from signals.signals where signal_id = 'AL.INVENTORY.STOCK_UNWIND' and as_of_date = ?::date", DAYS[7]
+    ).itertuples()
+    assert row.value == pytest.approx(math.log(119 / 106))
+    assert (row.unit, row.direction, row.is_transition, row.prev_state) == ("ln", -1, True, "OFF")
+    assert row.state_since == pd.Timestamp(DAYS[7])
+
+
+def test_a_rank_or_change_across_a_break_is_flagged(place: Place) -> None:
+    """The permanent lending rules of 2026-02-02 lie in no window that begins that day; what is set on the 10th does."""
+    rows = place.query("select distinct quality from signals.signals where signal_id = 'AL.CURVE.CARRY_TIGHTNESS'")
+    assert "BREAK" not in set(rows["quality"])
+    breaks = pd.read_csv(place.reference() / "series_breaks.csv", dtype=str, keep_default_na=False)
+    own = breaks.tail(1).assign(break_id="OWN", metal="AL", metric_id="px_yoy", break_date=DAYS[6], valid_from=DAYS[8])
+    later = place.at("2026-07-20T21:00:00Z")
+    pd.concat([breaks, own]).to_csv(place.reference() / "series_breaks.csv", index=False)
+    days = pd.bdate_range("2025-01-27", periods=45).strftime("%Y-%m-%d")
+    place.drop(
+        "prices/before.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 2600, "m3_usd_t": 2600})
+    )
+    later.run(("2023-09", "2026-07"))
+    rows = later.query(
+        "select as_of_date, quality from signals.signals where signal_id = 'AL.PRICE.YOY' "
+        "qualify row_number() over (partition by as_of_date order by revision_no desc) = 1"
+    )
+    quality = rows.assign(day=rows["as_of_date"].dt.strftime("%Y-%m-%d")).set_index("day")["quality"]
+    # The change spans the break from day 6 on, and it is flagged from the day on which the break was known.
+    assert [quality[day] for day in DAYS[5:10]] == ["OK", "OK", "OK", "BREAK", "BREAK"]

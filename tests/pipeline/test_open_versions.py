@@ -11,9 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines.warehouse.log import TABLE_MACROS
 from pipelines.warehouse.publish import publish
 
-PRICES, LATEST = ("marts", "price_daily"), ("signals", "signals_latest")
+PRICES, LATEST, LOG = ("marts", "price_daily"), ("signals", "signals_latest"), ("signals", "signals")
 COMMENTS = {
     PRICES: {
         "": "Prices by day",
@@ -23,6 +24,16 @@ COMMENTS = {
         "up": "Rose",
     },
     LATEST: {"": "Newest signal", "signal_id": "Name", "n": "Count", "knowledge_ts_max": "Known since [UTC]"},
+    LOG: {
+        "": "Log",
+        "signal_id": "Name",
+        "metal": "Metal",
+        "region": "Region",
+        "as_of_ts": "Decision time",
+        "revision_no": "Revision",
+        "computed_ts": "Published",
+        "value": "Value",
+    },
 }
 READ = """
 import json, sys, duckdb
@@ -34,9 +45,15 @@ print(json.dumps({
     "row": one("select metal, obs_date, cash_usd_t, up from marts.price_daily order by obs_date desc limit 1"),
     "instant": one("select signal_id, n, cast(knowledge_ts_max as varchar) from signals.signals_latest"),
     "counts": one("select (select count(*) from marts.price_daily), (select count(*) from signals.signals_latest)"),
+    "asof": one("select revision_no, value from signals.signals_asof('2026-01-13 20:00:00+00')"),
     "comment": one("select comment from duckdb_tables() where table_name = 'price_daily'"),
     "unit": one("select comment from duckdb_columns() where table_name = 'price_daily' and column_name = 'cash_usd_t'"),
 }))
+con.close()
+con = duckdb.connect()
+con.execute(f"attach '{sys.argv[1]}' as t (read_only)")
+con.execute("use t")
+assert con.execute("select revision_no from signals.signals_asof(now())").fetchone() == (2,)
 """
 
 
@@ -53,12 +70,19 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "create table signals.signals_latest as "
             "select 'AL.A' as signal_id, 7::bigint as n, timestamptz '2026-01-13 18:00:00+00' as knowledge_ts_max"
         )
+        con.execute(
+            "create table signals.signals as select 'AL.A' as signal_id, 'AL' as metal, 'GLOBAL' as region, "
+            "timestamptz '2026-01-13 18:00:00+00' as as_of_ts, n::int as revision_no, "
+            "timestamptz '2026-01-13 19:00:00+00' + interval (n) hour as computed_ts, 10.5 * n::double as value "
+            "from range(1, 3) r(n)"
+        )
     publish(
         folder / "warehouse.duckdb",
         folder / "published",
         manifest_base={"profile": "demo", "git_commit": None, "computed_ts": "2026-01-13T18:00:00Z", "inputs": {}},
         comments=COMMENTS,
-        keys={PRICES: ("metal", "obs_date"), LATEST: ("signal_id",)},
+        keys={PRICES: ("metal", "obs_date"), LATEST: ("signal_id",), LOG: ("signal_id", "as_of_ts", "revision_no")},
+        macros=TABLE_MACROS,
         synthetic=True,
     )
     return folder / "published" / "marts.duckdb"
@@ -93,6 +117,7 @@ def test_a_published_file_opens_in(version: str, database: Path, tmp_path: Path)
         "row": ["AL", "2025-06-22", "4999.5", "True"],
         "instant": ["AL.A", "7", "2026-01-13 18:00:00+00"],
         "counts": ["2000", "1"],
+        "asof": ["1", "10.5"],
         "comment": ["SYNTHETIC DEMO DATA. Prices by day"],
         "unit": ["Cash price [USD/t]"],
     }

@@ -6,12 +6,15 @@ set TimeZone = 'UTC';
 create temp macro reference(name) as table
     from read_parquet(getvariable('reference') || '/' || name || '.parquet');
 
--- The vintages of a dataset and until when each was the latest; a month that a user dropped is his alone.
-create temp macro vintages(dataset) as table
+create temp macro lake(dataset) as table
+    from read_parquet(getvariable('lake') || '/' || dataset || '/**/*.parquet', hive_partitioning = false)
+    where knowledge_ts <= getvariable('as_of');
+
+-- The vintages of a series and until when each was the latest; a month that a user dropped is his alone.
+create temp macro vintages(series) as table
     with captured as (
         select *, max(source = 'drop') over (partition by date_trunc('month', obs_end)) as is_dropped
-        from read_parquet(getvariable('lake') || '/' || dataset || '/**/*.parquet', hive_partitioning = false)
-        where knowledge_ts <= getvariable('as_of')
+        from query_table(series)
     ),
     distinct_vintages as (
         from captured
@@ -26,18 +29,23 @@ create temp macro vintages(dataset) as table
 create temp table p as pivot (select name, value from reference('parameters')) on name using max(value);
 create temp table component as from reference('index_components');
 create temp table calendar as from reference('trading_calendar');
-create temp table prices as from vintages('prices');
-create temp table stocks as select *, dense_rank() over (order by obs_date) as n from vintages('stocks');
+create temp table lake_prices as from lake('prices');
+create temp table lake_stocks as from lake('stocks');
+create temp table lake_rates as from lake('rates');
+create temp table lake_off_warrant as from lake('off_warrant');
+create temp table lake_exports as from lake('exports') where country = 'CN';
+create temp table prices as from vintages('lake_prices');
+create temp table stocks as select *, dense_rank() over (order by obs_date) as n from vintages('lake_stocks');
 create temp table cancelled as from stocks where cancelled_t is not null;
-create temp table rates as from vintages('rates');
-create temp table off_warrant as from vintages('off_warrant');
-create temp table exports as from vintages('exports');
+create temp table rates as from vintages('lake_rates');
+create temp table off_warrant as from vintages('lake_off_warrant');
+create temp table exports as from vintages('lake_exports');
 
 create temp table spine as
     select calendar_date as as_of_date, as_of_ts
     from calendar
     where is_business_day and as_of_ts <= getvariable('as_of')
-        and calendar_date >= (select min(obs_date) from prices);
+        and as_of_ts >= (select min(knowledge_ts) from prices);
 
 -- The newest observation known at each decision time, unless it is more than so many days old.
 create temp macro newest(observations, days) as table

@@ -213,7 +213,8 @@ def _history(
         yield Said(name, _revised(name, spec, row, choose), known + later, "feed")
     if has_drops and choose(0, 2) == 2:
         other = _revised(name, spec, row, choose)
-        yield Said(name, other, known + pd.Timedelta(hours=choose(0, 480) - 48), "drop")
+        sooner = 0 if name == "power" else 48  # an auction is not known before it is held
+        yield Said(name, other, known + pd.Timedelta(hours=choose(0, 480) - sooner), "drop")
 
 
 def _revised(name: str, spec: Spec, row: dict[str, Any], choose: Choose) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from compiled import (
     needed_for,
     reference_rows,
 )
-from lookahead import RUN_COLUMNS, Rule, differing, leaks, published_tables, rule_of, until
+from lookahead import RUN_COLUMNS, Rule, differing, key_of, leaks, published_tables, rule_of, until
 from support import Place, differences
 from test_acceptance import TOLERANCE, params, published  # noqa: F401  (fixtures)
 from time_markets import market, reference
@@ -323,7 +323,8 @@ def test_poison_is_not_seen_before_its_time(poisonings: list[Poisoning], table: 
     seen, rows = False, 0
     for poisoning in poisonings:
         where = poisoning.moment.isoformat()
-        assert apart(content(poisoning.clean_at_moment, table), content(poisoning.at_moment, table)) == [], where
+        clean, foul = (content(c, table) for c in (poisoning.clean_at_moment, poisoning.at_moment))
+        assert apart(clean, foul, key_of(table)) == [], where
         clean, foul = (content(c, table, without=RUN_COLUMNS) for c in (poisoning.clean.whole, poisoning.at_end))
         rows += len(clean)
         seen |= apart(clean, foul) != []
@@ -332,7 +333,7 @@ def test_poison_is_not_seen_before_its_time(poisonings: list[Poisoning], table: 
             [clean, foul] = [
                 content(c, table, before, without=RUN_COLUMNS) for c in (poisoning.clean.whole, poisoning.at_end)
             ]
-            assert apart(clean, foul) == [], where
+            assert apart(clean, foul, key_of(table)) == [], where
     assert rows, f"{table} is empty in both worlds: give the generated market data for it"
     assert seen or rule is Rule.FIXED or table in NO_NUMBERS, f"no poison is ever seen in {table}: what is it made of?"
 

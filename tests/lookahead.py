@@ -27,7 +27,7 @@ class Rule(Enum):
 
 
 # Tables whose columns do not say which rule is theirs.
-STATED: Final = {"signals.signals_latest": Rule.NEWEST}
+STATED: Final = {"signals.signals_latest": Rule.NEWEST, "signals.signal_dictionary": Rule.FIXED}
 
 
 def published_tables() -> list[str]:

@@ -20,8 +20,8 @@ from time_markets import LAST, Market, market, reference
 from schemas.datasets import DATASETS
 
 pytestmark = pytest.mark.slow
-EXAMPLES: Final = 24
-MOMENTS: Final = 2  # of each market
+EXAMPLES: Final = 12
+MOMENTS: Final = 3  # of each market
 
 
 @st.composite

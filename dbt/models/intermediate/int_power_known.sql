@@ -29,6 +29,7 @@ rates as (
         looked.release_ts,
         fx.rate as eurusd,
         fx.obs_date as fx_obs_date,
+        fx.knowledge_basis,
         fx.licence_class
     from (
         select zone, delivery_date, release_ts, {{ numbers_to(back) }} as days_back
@@ -108,7 +109,7 @@ select
     case when rates.eurusd is not null then means.share_above end as share_above_115usd,
     case when rates.eurusd is not null then means.share_below end as share_below_40usd,
     days.source,
-    days.knowledge_basis,
+    {{ worst_basis(['days.knowledge_basis', 'rates.knowledge_basis']) }} as knowledge_basis,
     {{ worst_licence(['days.licence_class', 'rates.licence_class']) }} as licence_class
 from days
 inner join smelting as p on days.delivery_date = p.calendar_date

@@ -35,7 +35,10 @@ quoted as (
         {% for spread in ['CASH_3M', 'TOM_NEXT', 'M3_M15', 'DEC_DEC'] -%}
         max(usd_t) filter (where spread = '{{ spread }}') as quoted_{{ spread | lower }}_usd_t,
         {% endfor -%}
-        max(obs_date) filter (where spread = 'CASH_3M') as quoted_cash_3m_obs_date
+        max(obs_date) filter (where spread = 'CASH_3M') as quoted_cash_3m_obs_date,
+        max(known_from) as known_from,
+        {{ worst_basis_of_group() }} as knowledge_basis,
+        {{ worst_licence_of_group() }} as licence_class
     from (
         {{ known_at(
             'quoted_names',
@@ -71,9 +74,10 @@ inputs as (
         quoted.quoted_m3_m15_usd_t,
         quoted.quoted_dec_dec_usd_t,
         quoted.quoted_cash_3m_obs_date,
-        {{ latest(['prices.known_from', 'rates.known_from']) }} as knowledge_ts_max,
-        {{ worst_basis(['prices.knowledge_basis', 'rates.knowledge_basis']) }} as knowledge_basis,
-        {{ worst_licence(['prices.licence_class', 'rates.licence_class']) }} as licence_class
+        {{ latest(['prices.known_from', 'rates.known_from', 'quoted.known_from']) }} as knowledge_ts_max,
+        {{ worst_basis(['prices.knowledge_basis', 'rates.knowledge_basis', 'quoted.knowledge_basis']) }}
+            as knowledge_basis,
+        {{ worst_licence(['prices.licence_class', 'rates.licence_class', 'quoted.licence_class']) }} as licence_class
     from spine
     inner join {{ ref('int_parameters') }} as p on spine.metal = p.metal and spine.as_of_date = p.calendar_date
     left join prices on spine.metal = prices.metal and spine.as_of_date = prices.as_of_date

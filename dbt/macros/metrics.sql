@@ -30,3 +30,9 @@ from {{ from }}
 {% macro is_listed(word, words) -%}
     (' ' || {{ words }} || ' ') like ('% ' || {{ word }} || ' %')
 {%- endmacro %}
+
+{# A version as text that sorts as its numbers do: 2.0.0 before 10.0.0. #}
+{% macro version_order(version) -%}
+    concat({% for n in [1, 2, 3] -%} lpad(split_part({{ version }}, '.', {{ n }}), 6, '0')
+    {%- if not loop.last %}, {% endif %}{% endfor %})
+{%- endmacro %}

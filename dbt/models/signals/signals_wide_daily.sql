@@ -4,7 +4,7 @@ with latest_revisions as (
     from {{ ref('signals') }}
     qualify row_number() over (
         partition by signal_id, metal, region, as_of_ts
-        order by signal_version desc nulls last, revision_no desc nulls last
+        order by {{ version_order('signal_version') }} desc nulls last, revision_no desc nulls last
     ) = 1
 )
 

@@ -6,9 +6,10 @@ Exit codes: 0 ok, 1 failed, 2 bad usage. Heavy imports stand inside the commands
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -23,8 +24,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# Piped, a table keeps the width that it needs: what reads it is a file or a pager.
-out = Console(width=None if sys.stdout.isatty() else 160)
+# Piped, a table is as wide as COLUMNS says, else wide enough for a file or a pager.
+out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -110,7 +111,10 @@ def signals(
     """The latest published signals, or those of a past moment."""
     workspace = _workspace()
     moment, database = _moment(as_of), _database(workspace)
-    _print_signals(workspace, _read_signals(database, moment), as_json)
+    rows = _read_signals(database, moment)
+    if not rows:
+        _fail("no signal had been published by then: the first decision time lies later", 1)
+    _print_signals(workspace, rows, as_json)
 
 
 @app.command()
@@ -159,7 +163,7 @@ def _moment(as_of: str | None) -> datetime | None:
 def _print_claims(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> None:
     synthetic = bool(_manifest(workspace).get("synthetic"))
     if as_json:
-        sys.stdout.write(json.dumps({"synthetic": synthetic, "claims": rows}, default=str, indent=1) + "\n")
+        sys.stdout.write(json.dumps({"synthetic": synthetic, "claims": rows}, default=_iso, indent=1) + "\n")
         return
     table = Table(
         title="Claims" + (" against SYNTHETIC DEMO DATA" if synthetic else ""), title_justify="left", show_lines=True
@@ -182,10 +186,15 @@ def _print_claims(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> 
 
 
 def _shown(row: dict[str, Any]) -> str:
-    """The evidence of a claim whose own period is not public yet; else the explanation has the number."""
-    if row["status"] != "DATA_NOT_YET_PUBLIC":
+    """The evidence where there is no verdict on it; else the explanation has the number."""
+    if row["status"] in {"SUPPORTED", "CONTRADICTED", "PARTIAL"}:
         return ""
     return f": {row['evidence_value']:,.4g} {escape(row['unit'])}"
+
+
+def _iso(value: object) -> str:
+    """Days and instants as ISO in JSON, instants in UTC with Z."""
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else str(value)
 
 
 def _read_signals(database: Path, moment: datetime | None) -> list[dict[str, Any]]:
@@ -209,7 +218,7 @@ def _rows(database: Path, query: str, *parameters: object) -> list[dict[str, Any
 def _print_signals(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> None:
     synthetic = bool(_manifest(workspace).get("synthetic"))
     if as_json:
-        sys.stdout.write(json.dumps({"synthetic": synthetic, "signals": rows}, default=str, indent=1) + "\n")
+        sys.stdout.write(json.dumps({"synthetic": synthetic, "signals": rows}, default=_iso, indent=1) + "\n")
         return
     table = Table(title="Signals" + (" (SYNTHETIC DEMO DATA)" if synthetic else ""), title_justify="left")
     for name, right in [
@@ -267,7 +276,7 @@ def doctor(as_json: Json = False) -> None:
     workspace = _workspace()
     findings = diagnose(workspace)
     if as_json:
-        sys.stdout.write(json.dumps([finding.__dict__ for finding in findings], default=str, indent=1) + "\n")
+        sys.stdout.write(json.dumps([finding.__dict__ for finding in findings], default=_iso, indent=1) + "\n")
     else:
         table = Table(title="Doctor", title_justify="left")
         for name in ("what", "state", "detail"):

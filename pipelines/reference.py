@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zoneinfo
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandera.errors
 
 from pipelines.sources.base import Exporter, Metal, Scope, Zone
 from schemas.base import columns_of
+from schemas.datasets import DATASETS
 from schemas.reference import ORDERED, PARAMETERS, REFERENCE, Reference
 
 
@@ -79,10 +81,49 @@ def load_reference(folder: Path) -> ReferenceTables:
 def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
     # Every step of a run asks for them; the same bytes are validated once a process.
     tables = {name: _checked(f"{name}.csv", body, REFERENCE[name]) for name, body in bodies}
+    _check_once(tables)
+    _check_times(tables["release_calendar"], tables["power_zones"])
     _check_metals(tables)
     _check_parameters(tables["parameters"], tables["metals"])
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies))
     return ReferenceTables(tables, digest.hexdigest())
+
+
+_ONCE = {
+    "metals": ["metal"],
+    "power_zones": ["zone"],
+    "exporters": ["country"],
+    "equities": ["ticker", "metal"],
+    "release_calendar": ["dataset", "data_source", "valid_from"],
+}
+
+
+def _check_once(tables: dict[str, pd.DataFrame]) -> None:
+    for name, key in _ONCE.items():
+        again = tables[name][tables[name].duplicated(key)]
+        if len(again):
+            said = ", ".join(f"{column} {again[column].iloc[0]}" for column in key)
+            raise ReferenceError(f"{name}.csv line {_lines(again)[0]}: {said} stands twice: take one out")
+
+
+def _check_times(calendar: pd.DataFrame, zones: pd.DataFrame) -> None:
+    for name, table in (("release_calendar", calendar), ("power_zones", zones)):
+        for line, zone in zip(_lines(table), table["timezone"], strict=True):
+            try:
+                zoneinfo.ZoneInfo(str(zone))
+            except (KeyError, ValueError):
+                raise ReferenceError(
+                    f"{name}.csv line {line}: timezone {zone!r} is unknown: write for example Europe/London"
+                ) from None
+    for line, dataset in zip(_lines(calendar), calendar["dataset"], strict=True):
+        if dataset not in DATASETS:
+            known = ", ".join(DATASETS)
+            raise ReferenceError(f"release_calendar.csv line {line}: dataset {dataset!r} is unknown; there are {known}")
+
+
+def _lines(table: pd.DataFrame | pd.Series) -> list[int]:
+    """On which lines of its file a table's rows stand."""
+    return [int(label) + 2 for label in table.index.tolist()]
 
 
 def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
@@ -91,7 +132,7 @@ def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
         if "metal" in table and name != "metals":
             strange = table[~table["metal"].isin([*known, "*"])]
             if len(strange):
-                line, metal = int(strange.index[0]) + 2, strange["metal"].iloc[0]
+                line, metal = _lines(strange)[0], strange["metal"].iloc[0]
                 raise ReferenceError(f"{name}.csv line {line}: metal {metal!r} is not in metals.csv: add it there")
 
 
@@ -106,6 +147,8 @@ def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
             raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} is out of range; allowed is {allowed}")
         if about.whole and len(wrong := rows[rows["value"] % 1 != 0]):
             raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} must be a whole number of {about.unit}")
+        if about.shared and len(wrong := rows[rows["metal"] != "*"]):
+            raise _at(wrong, f"{name} holds for all metals: give it with metal *")
         for metal in metals.itertuples():
             own = rows[rows["metal"].isin([metal.metal, "*"])]
             if own.empty and about.smelting:
@@ -145,25 +188,52 @@ def _check_order(parameters: pd.DataFrame, metal: str) -> None:
 
 
 def _at(rows: pd.DataFrame, problem: str) -> ReferenceError:
-    return ReferenceError(f"parameters.csv line {int(rows.index[0]) + 2}: {problem}")
+    return ReferenceError(f"parameters.csv line {_lines(rows)[0]}: {problem}")
 
 
 def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False, encoding="utf-8")
+        frame = pd.read_csv(
+            io.BytesIO(body), dtype=str, keep_default_na=False, encoding="utf-8", skip_blank_lines=False
+        )
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ReferenceError(f"{file}: cannot be read as UTF-8 CSV with a header: {error}") from None
+        problem = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise ReferenceError(f"{file}: cannot be read as UTF-8 CSV with a header: {problem}") from None
+    frame = frame[(frame != "").any(axis=1)]  # a blank line is nothing; the others keep their numbers
     expected = list(columns_of(model))
     missing, unknown = set(expected) - set(frame.columns), set(frame.columns) - set(expected)
     if missing or unknown:
         problem = f"column {min(missing)} is missing" if missing else f"column {min(unknown)} is unknown"
         raise ReferenceError(f"{file} line 1: {problem}; expected {', '.join(expected)}")
     optional = [name for name, about in columns_of(model).items() if about["nullable"]]
-    frame[optional] = frame[optional].where(frame[optional] != "")  # an empty cell is a missing value
+    frame = frame.assign(**{name: frame[name].where(frame[name] != "") for name in optional})  # empty is missing
+    _check_cells(file, frame, model)
     try:
         return model.validate(frame[expected], lazy=True)
     except pandera.errors.SchemaErrors as error:
         raise ReferenceError(_first_failure(file, frame, error.failure_cases)) from None
+
+
+_SPELLINGS: dict[str, tuple[str, str]] = {
+    "datetime64": (r"\d{4}-\d{2}-\d{2}", "must be a day as YYYY-MM-DD"),
+    "int64": (r"-?\d{1,15}", "must be a whole number"),
+    "float64": (r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", "must be a number with . for decimals"),
+}
+
+
+def _check_cells(file: str, frame: pd.DataFrame, model: type[Reference]) -> None:
+    """Every cell is spelled as its column's type is; the first that is not is named with what is accepted."""
+    for name, about in columns_of(model).items():
+        kind = next((kind for kind in _SPELLINGS if str(about["dtype"]).startswith(kind)), None)
+        given = frame[name].dropna()
+        if kind is None or given.empty:
+            continue
+        pattern, accepted = _SPELLINGS[kind]
+        wrong = given[~given.str.fullmatch(pattern)]
+        if wrong.empty and kind == "datetime64":
+            wrong = given[pd.to_datetime(given, format="%Y-%m-%d", errors="coerce").isna()]
+        if len(wrong):
+            raise ReferenceError(f"{file} line {_lines(wrong)[0]}: {name} {wrong.iloc[0]!r} {accepted}")
 
 
 def _first_failure(file: str, frame: pd.DataFrame, cases: pd.DataFrame) -> str:
@@ -171,5 +241,22 @@ def _first_failure(file: str, frame: pd.DataFrame, cases: pd.DataFrame) -> str:
     case = cases.iloc[0]
     where = "" if pd.isna(case["index"]) else f" line {int(case['index']) + 2}"
     column = case["column"] if case["schema_context"] == "Column" else ""
-    value = f" {frame[column].iloc[int(case['index'])]!r}" if column and where else ""
-    return f"{file}{where}: {column}{value} breaks the rule: {case['check']}".replace(":  ", ": ")
+    value = f" {frame[column].loc[int(case['index'])]!r}" if column and where else ""
+    return f"{file}{where}: {column}{value} breaks the rule: {_rule(str(case['check']))}".replace(":  ", ": ")
+
+
+def _rule(check: str) -> str:
+    """A rule as a sentence, where pandera has only a name for it."""
+    words = {
+        "isin(": "must be one of ",
+        "str_matches(": "must match ",
+        "greater_than_or_equal_to(": "must be at least ",
+        "greater_than(": "must be more than ",
+        "less_than_or_equal_to(": "must be at most ",
+        "str_length(": "has the wrong length: ",
+        "field_uniqueness": "stands twice",
+    }
+    for name, said in words.items():
+        if check.startswith(name):
+            return said + check.removeprefix(name).removesuffix(")").strip("[]").replace("'", "")
+    return check

@@ -69,6 +69,11 @@ class OffWarrant(Dataset):
     offwarrant_t: Series[float] = column("Off-warrant stock", "t", ge=0, le=50_000_000)
     registered_month_end_t: Series[float] = column("Registered stock of that day", "t", ge=0, le=50_000_000)
 
+    @pa.dataframe_check(name="ends_a_month", error="period_end is not one of the last four days of a month")
+    def ends_a_month(cls, df: pd.DataFrame) -> pd.Series:
+        # The last business day lies at most three days before the last day: a long weekend.
+        return pd.Series((df["period_end"] + pd.Timedelta(days=4)).dt.month != df["period_end"].dt.month)
+
 
 class Exports(Dataset):
     """Exports of a country by month; January and February may come as one pool of two months."""
@@ -79,6 +84,10 @@ class Exports(Dataset):
     period_months: Series[int] = column("Months in the period: 1, or 2 for January-February", "months", ge=1, le=2)
     exports_kt: Series[float] = column("Exported quantity", "kt", ge=0, le=100_000)
     vintage: Series[pd.Int64Dtype] = column(RELEASE, "count", nullable=True, ge=1)
+
+    @pa.dataframe_check(name="ends_a_month", error="period_end is not the last day of a month")
+    def ends_a_month(cls, df: pd.DataFrame) -> pd.Series:
+        return pd.Series(df["period_end"].dt.is_month_end)
 
 
 class Rates(Dataset):
@@ -136,6 +145,10 @@ class Production(Dataset):
     period_months: Series[int] = column("Months in the period: 1, or 2 for January-February", "months", ge=1, le=2)
     production_kt: Series[float] = column("Produced quantity", "kt", ge=0, le=100_000)
     vintage: Series[pd.Int64Dtype] = column(RELEASE, "count", nullable=True, ge=1)
+
+    @pa.dataframe_check(name="ends_a_month", error="period_end is not the last day of a month")
+    def ends_a_month(cls, df: pd.DataFrame) -> pd.Series:
+        return pd.Series(df["period_end"].dt.is_month_end)
 
 
 class Arbitrage(Dataset):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-COMPONENTS: Final = "index_components"  # stands among the parameters of what rests on the index's weights and signs
+# Parameters of what rests on index_components.csv: on the whole of it, or on one row's sign and age limit.
+COMPONENTS: Final = "index_components"
+COMPONENT: Final = "component_"
 
 LEVEL_5OF5 = ("level_up", "level_down", "level_buffer", "level_k", "level_m")
 LEVEL_3OF5 = ("level_up", "level_down", "level_buffer", "level_alt_k", "level_alt_m")
@@ -56,19 +58,24 @@ METRICS: Final[dict[str, Metric]] = {
         "USD/t", "value C - F; state ON when C - F > 0 on at least 3 of the last 5, the latest included",
         ("bw_k", "bw_m"), ON_OFF,
     ),
-    "carry_tightness": Metric("ratio", "1 - (F - C) / full carry", (*CARRY, *RANK)),
+    "carry_tightness": Metric("ratio", "1 - (F - C) / full carry", (*CARRY, *RANK, f"{COMPONENT}carry_tightness")),
     "spread_unwind": Metric(
         "USD/t", "value C - F; state BACKWARDATION once sustained, UNWOUND once C - F <= 0 on 3 of 5 after it",
         ("bw_k", "bw_m"), ("BACKWARDATION", "UNWOUND", "CONTANGO"),
     ),
     "thesis_broken": Metric(
         "conditions", "conditions met of two: level_state_5of5 = BELOW; C - F <= 0. State ON when both are",
-        (*LEVEL_5OF5, "bw_k", "bw_m"), ON_OFF,
+        LEVEL_5OF5, ON_OFF,
     ),
     # inventory
-    "cancelled_ratio": Metric("ratio", "cancelled / total", RANK),
-    "stock_days": Metric("days", "total / (annual consumption / 365)", ("consumption_t_per_year", *RANK)),
-    "stock_log_chg": Metric("ln", "ln(S_t / S_t-n), n = stock_chg_obs stock observations", ("stock_chg_obs", *RANK)),
+    "cancelled_ratio": Metric("ratio", "cancelled / total", (*RANK, f"{COMPONENT}cancelled_ratio")),
+    "stock_days": Metric(
+        "days", "total / (annual consumption / 365)", ("consumption_t_per_year", *RANK, f"{COMPONENT}stock_days")
+    ),
+    "stock_log_chg": Metric(
+        "ln", "ln(S_t / S_t-n), n = stock_chg_obs stock observations",
+        ("stock_chg_obs", *RANK, f"{COMPONENT}stock_log_chg"),
+    ),
     "stock_unwind": Metric(
         "ln", "value ln(S_t / S_t-n); state ON when it was >= stock_unwind_ln on the last stock_unwind_k observations",
         ("stock_chg_obs", "stock_unwind_ln", "stock_unwind_k"), ON_OFF,
@@ -79,7 +86,9 @@ METRICS: Final[dict[str, Metric]] = {
         "more, RECORD when there is none in a history as long", ("visible_low_age_days",),
         ("RECORD", "MULTI_YEAR_LOW", "OFF"),
     ),
-    "visible_low_age": Metric("days", "month-end less the last earlier one with visible stock as low"),
+    "visible_low_age": Metric(
+        "days", "month-end less the last earlier one with visible stock as low; missing where there is none"
+    ),
     "offwarrant_yoy": Metric("ratio", "off-warrant / 12 months before - 1"),
     "offwarrant_drain": Metric(
         "ratio", "value offwarrant_yoy; state ON when <= offwarrant_drain", ("offwarrant_drain",), ON_OFF
@@ -87,7 +96,8 @@ METRICS: Final[dict[str, Metric]] = {
     # flow
     "exports_yoy": Metric("ratio", "latest period / same period a year earlier - 1; Jan+Feb only as a pool"),
     "exports_yoy_3m": Metric(
-        "ratio", "latest periods that cover 3 months or more / the same a year earlier - 1", RANK_MONTHLY
+        "ratio", "latest periods that cover 3 months or more / the same a year earlier - 1",
+        (*RANK_MONTHLY, f"{COMPONENT}exports_yoy_3m"),
     ),
     "exports_ytd_yoy": Metric("ratio", "year to date / year to date a year earlier - 1"),
     "exports_drop": Metric(

@@ -90,6 +90,10 @@ class Parameters(Reference):
         return ~df.duplicated(["name", "metal", "valid_from"], keep=False)
 
 
+# What can be a component of the index: those of the exchange, and the exports of a country.
+INDICATORS = ("carry_tightness", "cancelled_ratio", "stock_days", "stock_log_chg", "exports_yoy_3m")
+
+
 class IndexComponents(Reference):
     """What the tightness index is made of. `weight` is the family's and stands on each of its rows.
 
@@ -99,7 +103,7 @@ class IndexComponents(Reference):
 
     metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
     family: Series[str] = column("Family of the component", isin=["CURVE", "INVENTORY", "FLOW"])
-    indicator: Series[str] = column("Indicator that is ranked")
+    indicator: Series[str] = column("Indicator that is ranked", isin=list(INDICATORS))
     region: Series[str] = column("Country of the series, or GLOBAL")
     sign: Series[int] = column("+1 where higher is tighter, -1 where lower is", isin=[-1, 1])
     weight: Series[float] = column("Weight of the family in the index", "ratio", gt=0, le=1)
@@ -112,6 +116,14 @@ class IndexComponents(Reference):
         sums = pd.Series(total.to_numpy(), index=pd.MultiIndex.from_frame(families[["metal", "valid_from"]]))
         found = sums[~sums.index.duplicated()].reindex(pd.MultiIndex.from_frame(df[["metal", "valid_from"]]))
         return pd.Series((found - 1).abs().to_numpy() < 1e-9, index=df.index)
+
+    @pa.dataframe_check(name="one_weight_a_family", error="the family has two weights on one day")
+    def one_weight_a_family(cls, df: pd.DataFrame) -> pd.Series:
+        return df.groupby(["metal", "valid_from", "family"])["weight"].transform("nunique") == 1
+
+    @pa.dataframe_check(name="region_of_the_indicator", error="region is GLOBAL, and a country for exports_yoy_3m")
+    def region_of_the_indicator(cls, df: pd.DataFrame) -> pd.Series:
+        return (df["indicator"] == "exports_yoy_3m") != (df["region"] == "GLOBAL")
 
     @pa.dataframe_check(name="one_component_once", error="the component stands twice")
     def one_component_once(cls, df: pd.DataFrame) -> pd.Series:
@@ -131,7 +143,7 @@ class ReleaseCalendar(Reference):
     months_after: Series[int] = column("Months after the period, for the rules that name a day of a month", ge=0, le=12)
     calendar: Series[str] = column("Whose business days", isin=["LONDON", "NEW_YORK", "TARGET", "WEEKDAYS"])
     timezone: Series[str] = column("Time zone of the release")
-    local_time: Series[str] = column("Time of the release", str_matches="^[0-2][0-9]:[0-5][0-9]$")
+    local_time: Series[str] = column("Time of the release", str_matches="^([01][0-9]|2[0-3]):[0-5][0-9]$")
 
 
 class SignalDefinitions(Reference):
@@ -154,6 +166,25 @@ class SignalDefinitions(Reference):
     loose_states: Series[str] = column("States that mean looser, separated by blanks")
     max_age_days: Series[int] = column("Older than this it is STALE", "days", gt=0)
     description: Series[str] = column("What it says")
+
+    @pa.dataframe_check(name="named_after_its_metal", error="signal_id does not begin with its metal")
+    def named_after_its_metal(cls, df: pd.DataFrame) -> pd.Series:
+        return df["signal_id"].str.split(".").str[0] == df["metal"]
+
+    @pa.dataframe_check(name="one_region", error="signal_id changes its region: give it another name")
+    def one_region(cls, df: pd.DataFrame) -> pd.Series:
+        return df.groupby("signal_id")["region"].transform("nunique") == 1
+
+    @pa.dataframe_check(
+        name="one_meaning_a_version", error="signal_id and signal_version stand twice: count the version up"
+    )
+    def one_meaning_a_version(cls, df: pd.DataFrame) -> pd.Series:
+        return ~df.duplicated(["signal_id", "signal_version"], keep=False)
+
+    @pa.dataframe_check(name="tight_or_loose", error="a state is both tight and loose")
+    def tight_or_loose(cls, df: pd.DataFrame) -> pd.Series:
+        pairs = zip(df["tight_states"].str.split(), df["loose_states"].str.split(), strict=True)
+        return pd.Series([not set(tight) & set(loose) for tight, loose in pairs], index=df.index)
 
     @pa.dataframe_check(name="one_row_at_a_time", error="signal_id and valid_from stand twice")
     def one_row_at_a_time(cls, df: pd.DataFrame) -> pd.Series:
@@ -178,7 +209,7 @@ class SignalDefinitions(Reference):
 class SeriesBreaks(Reference):
     """Days on which a series changed its meaning; what is compared across one is flagged BREAK from `valid_from` on."""
 
-    break_id: Series[str] = column("Stable name", str_matches="^[A-Z0-9_]+$")
+    break_id: Series[str] = column("Stable name", str_matches="^[A-Z0-9_]+$", unique=True)
     metal: Series[str] = column("Metal, or * for all", str_matches=METAL_OR_ALL)
     metric_id: Series[str] = column("Metric whose comparisons it breaks", isin=list(METRICS))
     break_date: Series[pd.Timestamp] = column("First day with the new meaning", "date")
@@ -272,6 +303,10 @@ class Claims(Reference):
         whole = (df["operator"] != "") & df["threshold"].notna() & df["tolerance"].notna()
         return (df["metric_id"] == "") | whole
 
+    @pa.dataframe_check(name="horizon_in_order", error="horizon_end lies before valid_from or claim_date")
+    def horizon_in_order(cls, df: pd.DataFrame) -> pd.Series:
+        return (df["horizon_end"] >= df["valid_from"]) & (df["horizon_end"] >= df["claim_date"])
+
     @pa.dataframe_check(name="between_has_two_ends", error="operator BETWEEN needs threshold_high, not below threshold")
     def between_has_two_ends(cls, df: pd.DataFrame) -> pd.Series:
         return (df["operator"] != "BETWEEN") | (df["threshold_high"] >= df["threshold"])
@@ -307,6 +342,7 @@ class Parameter(NamedTuple):
     high: float
     whole: bool = False
     smelting: bool = False  # only a metal with smelters has it; without it the smelter figures are simply empty
+    shared: bool = False  # it shapes tables that know no metal, and so is given for all of them at once
 
 
 # Every parameter that the formulas read; each metal needs a value of its own or the one for all.
@@ -332,7 +368,7 @@ PARAMETERS: dict[str, Parameter] = {
     "rank_window": Parameter("observations", 2, 10_000, whole=True),
     "rank_window_monthly": Parameter("observations", 2, 1_000, whole=True),
     "z_cap": Parameter("robust z", 1, 20),
-    "min_coverage": Parameter("ratio", 0, 1),
+    "min_coverage": Parameter("ratio", 0.01, 1),
     "enter_tight": Parameter("index points", 0, 100),
     "exit_tight": Parameter("index points", 0, 100),
     "enter_squeeze": Parameter("index points", 0, 100),
@@ -358,15 +394,15 @@ PARAMETERS: dict[str, Parameter] = {
     "mwh_per_t": Parameter("MWh/t", 0.1, 50, smelting=True),
     "alumina_t_per_t": Parameter("t/t", 0, 10, smelting=True),
     "other_cash_usd_t": Parameter("USD/t", 0, 10_000, smelting=True),
-    "power_line_high_usd_mwh": Parameter("USD/MWh", 0, 5_000, smelting=True),
-    "power_line_low_usd_mwh": Parameter("USD/MWh", 0, 5_000, smelting=True),
+    "power_line_high_usd_mwh": Parameter("USD/MWh", 0, 5_000, shared=True),
+    "power_line_low_usd_mwh": Parameter("USD/MWh", 0, 5_000, shared=True),
     "power_mean_days": Parameter("days", 1, 366, whole=True),
     "power_mean_min_days": Parameter("days", 1, 366, whole=True),
     "curtailment_days": Parameter("days", 1, 260, whole=True),
-    "near_high_obs": Parameter("observations", 2, 2_600, whole=True),
+    "near_high_obs": Parameter("observations", 2, 2_600, whole=True, shared=True),
     "near_high_ratio": Parameter("ratio", 0, 1),
-    "event_before_days": Parameter("days", 0, 366, whole=True),
-    "event_after_days": Parameter("days", 0, 366, whole=True),
+    "event_before_days": Parameter("days", 0, 366, whole=True, shared=True),
+    "event_after_days": Parameter("days", 0, 366, whole=True, shared=True),
 }
 
 # Pairs of which the first may not be more than the second, on any day.

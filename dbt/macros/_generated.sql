@@ -328,7 +328,8 @@
             "financing_spread",
             "max_age_days_rate",
             "rank_window",
-            "rank_min_periods"
+            "rank_min_periods",
+            "component_carry_tightness"
         ],
         "states": []
     },
@@ -353,9 +354,7 @@
             "level_down",
             "level_buffer",
             "level_k",
-            "level_m",
-            "bw_k",
-            "bw_m"
+            "level_m"
         ],
         "states": [
             "ON",
@@ -367,7 +366,8 @@
         "formula": "cancelled / total",
         "parameters": [
             "rank_window",
-            "rank_min_periods"
+            "rank_min_periods",
+            "component_cancelled_ratio"
         ],
         "states": []
     },
@@ -377,7 +377,8 @@
         "parameters": [
             "consumption_t_per_year",
             "rank_window",
-            "rank_min_periods"
+            "rank_min_periods",
+            "component_stock_days"
         ],
         "states": []
     },
@@ -387,7 +388,8 @@
         "parameters": [
             "stock_chg_obs",
             "rank_window",
-            "rank_min_periods"
+            "rank_min_periods",
+            "component_stock_log_chg"
         ],
         "states": []
     },
@@ -424,7 +426,7 @@
     },
     "visible_low_age": {
         "unit": "days",
-        "formula": "month-end less the last earlier one with visible stock as low",
+        "formula": "month-end less the last earlier one with visible stock as low; missing where there is none",
         "parameters": [],
         "states": []
     },
@@ -456,7 +458,8 @@
         "formula": "latest periods that cover 3 months or more / the same a year earlier - 1",
         "parameters": [
             "rank_window_monthly",
-            "rank_min_periods_monthly"
+            "rank_min_periods_monthly",
+            "component_exports_yoy_3m"
         ],
         "states": []
     },

@@ -1,5 +1,5 @@
-{# How a value is held against a claim. APPROX and EQ: SUPPORTED within the tolerance, PARTIAL within three of them and
-   on the same side of zero. GT, GE, LT, LE: SUPPORTED when it holds, PARTIAL when missed by the tolerance or less.
+{# How a value is held against a claim. APPROX and EQ: SUPPORTED within the tolerance; APPROX is PARTIAL within three of
+   them and on the same side of zero. GT, GE, LT, LE: SUPPORTED when it holds, PARTIAL when missed by the tolerance or less.
    BETWEEN: SUPPORTED inside, PARTIAL within the tolerance of an end. Else CONTRADICTED. #}
 {% macro verdict(value, claim) -%}
 case
@@ -35,13 +35,13 @@ end
 {# The number behind a verdict, in words. #}
 {% macro explain_verdict() -%}
     concat_ws(
-        ' ', cast(round(evidence_value, 4) as varchar), nullif(unit, ''), 'against',
+        ' ', cast(round(evidence_value, 4) as {{ type_text() }}), nullif(unit, ''), 'against',
         case operator
-            when 'APPROX' then 'about' when 'EQ' then 'exactly' when 'GT' then 'more than' when 'GE' then 'at least'
+            when 'APPROX' then 'about' when 'EQ' then 'equal to' when 'GT' then 'more than' when 'GE' then 'at least'
             when 'LT' then 'less than' when 'LE' then 'at most' when 'BETWEEN' then 'between'
         end,
-        cast(threshold as varchar),
-        case when operator = 'BETWEEN' then 'and ' || cast(threshold_high as varchar) end,
-        case when tolerance > 0 then '(tolerance ' || cast(tolerance as varchar) || ')' end
+        cast(threshold as {{ type_text() }}),
+        case when operator = 'BETWEEN' then 'and ' || cast(threshold_high as {{ type_text() }}) end,
+        case when tolerance > 0 then '(tolerance ' || cast(tolerance as {{ type_text() }}) || ')' end
     )
 {%- endmacro %}

@@ -9,6 +9,10 @@
 {% macro default__type_instant() %}timestamptz{% endmacro %}
 {% macro spark__type_instant() %}timestamp{% endmacro %}
 
+{% macro type_text() -%} {{ return(adapter.dispatch('type_text')()) }} {%- endmacro %}
+{% macro default__type_text() %}varchar{% endmacro %}
+{% macro spark__type_text() %}string{% endmacro %}
+
 {# Parquet files as a relation. #}
 {% macro parquet(glob) -%} {{ return(adapter.dispatch('parquet')(glob)) }} {%- endmacro %}
 {% macro default__parquet(glob) -%}

@@ -5,9 +5,9 @@
    `window_start` the first day that the value is compared with. #}
 {% macro metric_rows(from, rows) -%}
 {%- set columns = [
-    ('value', 'double'), ('state', 'varchar'), ('score', 'double'), ('n_hist', 'integer'), ('window_start', 'date'),
-    ('obs_end', 'date'), ('known', type_instant()), ('basis', 'varchar'), ('licence', 'varchar'),
-    ('coverage', 'double'), ('n_components', 'integer'), ('is_suspect', 'boolean'), ('status', 'varchar'),
+    ('value', 'double'), ('state', type_text()), ('score', 'double'), ('n_hist', 'integer'), ('window_start', 'date'),
+    ('obs_end', 'date'), ('known', type_instant()), ('basis', type_text()), ('licence', type_text()),
+    ('coverage', 'double'), ('n_components', 'integer'), ('is_suspect', 'boolean'), ('status', type_text()),
 ] -%}
 {% for row in rows -%}
 {%- if row.metric not in metric_registry() -%}
@@ -29,10 +29,4 @@ from {{ from }}
 {# Whether a word stands in a list of words separated by blanks. #}
 {% macro is_listed(word, words) -%}
     (' ' || {{ words }} || ' ') like ('% ' || {{ word }} || ' %')
-{%- endmacro %}
-
-{# A version as text that sorts as its numbers do: 2.0.0 before 10.0.0. #}
-{% macro version_order(version) -%}
-    concat({% for n in [1, 2, 3] -%} lpad(split_part({{ version }}, '.', {{ n }}), 6, '0')
-    {%- if not loop.last %}, {% endif %}{% endfor %})
 {%- endmacro %}

@@ -1,10 +1,12 @@
 -- The daily marts speak of the same days, and every day has its signals.
 select days.metal, days.as_of_date
-from {{ ref('tightness_daily') }} as days
-left join {{ ref('curve_daily') }} as curve
-    on days.metal = curve.metal and days.as_of_date = curve.as_of_date
-left join {{ ref('inventory_daily') }} as inventory
-    on days.metal = inventory.metal and days.as_of_date = inventory.as_of_date
-left join {{ ref('signals_wide_daily') }} as wide
-    on days.metal = wide.metal and days.as_of_date = wide.as_of_date
-where curve.metal is null or inventory.metal is null or wide.metal is null
+from {{ ref('int_as_of_dates') }} as days
+{% for model in ['tightness_daily', 'curve_daily', 'inventory_daily', 'signals_wide_daily'] -%}
+left join {{ ref(model) }} as {{ model }}
+    on days.metal = {{ model }}.metal and days.as_of_date = {{ model }}.as_of_date
+{% endfor -%}
+where
+    tightness_daily.metal is null
+    or curve_daily.metal is null
+    or inventory_daily.metal is null
+    or signals_wide_daily.metal is null

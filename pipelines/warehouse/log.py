@@ -10,14 +10,19 @@ import duckdb
 from pipelines.warehouse.manifest import Name, literal
 
 # What was published at a moment: of each signal the newest decision time by then, in the last revision published by
-# then. A row that was first published later, by a backfill, stands in its first revision: so the answer for a past
-# moment never changes again. The names are found when the file is opened itself, or after `use`.
+# then. Of a moment before anything was published at all it is what was first said of it later, by a backfill. The names
+# are found when the file is opened itself, or after `use`.
 SIGNALS_ASOF: Final = """
 select *
 from (
     select *
     from signals.signals
-    where as_of_ts <= cast(ts as timestamptz)
+    where
+        as_of_ts <= cast(ts as timestamptz)
+        and (
+            computed_ts <= cast(ts as timestamptz)
+            or not exists (select 1 from signals.signals as log where log.computed_ts <= cast(ts as timestamptz))
+        )
     qualify row_number() over (
         partition by signal_id, metal, region, as_of_ts
         order by

@@ -119,3 +119,118 @@ def test_the_file_is_safe_from_a_second_run(demo: Place, tmp_path: Path) -> None
     assert demo.build().failed == []
     assert demo.publish().unchanged
     assert demo.published() == before
+
+
+# --- claims of our own: every operator, periods that are revised, a low without a precedent
+
+
+def claim(
+    name: str, metric: str, operator: str, threshold: float, tolerance: float, **more: object
+) -> dict[str, object]:
+    about = {
+        "claim_id": name, "metal": "AL", "claim_text": name, "source_doc": "test", "claim_date": "2026-01-13",
+        "metric_id": metric, "entity": "", "definition": "test", "operator": operator, "threshold": threshold,
+        "threshold_high": "", "tolerance": tolerance, "period_from": "", "period_to": "", "horizon_end": "2026-12-31",
+        "valid_from": "2025-06-02", "status": "FACT", "source": "test",
+    }  # fmt: skip
+    return about | more
+
+
+SEPTEMBER = {"period_from": "2025-09-01", "period_to": "2025-09-30"}
+CLAIMS = [
+    claim("VISIBLE_OF_SEPTEMBER", "visible_t", "APPROX", 700_000, 7_000, **SEPTEMBER),
+    claim("OF_NEXT_YEAR", "visible_t", "APPROX", 700_000, 7_000, period_from="2027-01-01", period_to="2027-01-31"),
+    claim("LOWEST", "visible_low_age", "BETWEEN", 700, 0, threshold_high=1_400),
+    claim("PX", "px_yoy", "APPROX", 0.2, 0.001, period_from="2026-01-05", period_to="2026-01-06"),
+    claim("LT", "cash_3m_spread", "LT", 5, 0),
+    claim("LE", "cash_3m_spread", "LE", 5, 0),
+    claim("GT", "cash_3m_spread", "GT", 5, 0),
+    claim("GT_NEARLY", "cash_3m_spread", "GT", 5, 1),
+    claim("GE", "cash_3m_spread", "GE", 5, 0),
+    claim("EQ", "cash_3m_spread", "EQ", 5, 0),
+    claim("EQ_NOT", "cash_3m_spread", "EQ", 5.5, 0),
+    claim("BETWEEN", "cash_3m_spread", "BETWEEN", 5, 0, threshold_high=6),
+    claim("BETWEEN_NEARLY", "cash_3m_spread", "BETWEEN", 6, 1, threshold_high=8),
+    claim("APPROX_OTHER_SIDE", "cash_3m_spread", "APPROX", -1, 3),
+]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("own"), "drop", "2026-01-20T20:00:00Z")
+    pd.DataFrame(CLAIMS).to_csv(place.reference() / "claims.csv", index=False)
+    days = pd.bdate_range("2025-06-02", "2026-01-20").strftime("%Y-%m-%d")
+    prices = pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3005.0, "m3_usd_t": 3000.0})
+    # The price of a year before is corrected a week after the claim: 2,500 becomes 2,400.
+    base = pd.DataFrame(
+        {
+            "metal": "AL", "obs_date": "2025-01-06", "cash_usd_t": [2505.0, 2405.0], "m3_usd_t": [2500.0, 2400.0],
+            "knowledge_ts": ["2025-01-06T13:25:00Z", "2026-01-16T09:00:00Z"],
+        }
+    )  # fmt: skip
+    place.drop("prices/own.csv", prices)
+    place.drop("prices/base.csv", base)
+    ends = pd.Series(pd.date_range("2023-01-31", "2025-11-30", freq="ME").strftime("%Y-%m-%d"))
+    known = (pd.to_datetime(ends) + pd.Timedelta(days=40)).dt.strftime("%Y-%m-%dT09:00:00Z")
+    stock = pd.DataFrame(
+        {"metal": "AL", "period_end": ends, "knowledge_ts": known, "registered_month_end_t": 400_000.0}
+    )
+    stock["offwarrant_t"] = [600_000.0 - 9_000 * n for n in range(len(ends))]  # lower every month
+    stock.loc[stock["period_end"] == "2025-09-30", "offwarrant_t"] = 301_000.0
+    revised = stock[stock["period_end"] == "2025-09-30"].assign(
+        offwarrant_t=133_000.0, knowledge_ts="2026-01-16T09:00:00Z"
+    )
+    place.drop("off_warrant/own.csv", pd.concat([stock, revised]))
+    place.run(("2023-01", "2026-01"))
+    return place
+
+
+def test_a_revision_of_the_period_reaches_the_claim(own: Place) -> None:
+    """September is long over when it is revised, and later months are public: the claim still speaks of September."""
+    rows = own.query("select * from signals.claim_audit where claim_id = 'VISIBLE_OF_SEPTEMBER'").set_index(
+        "as_of_date"
+    )
+    assert rows.loc["2025-10-01", "status"] == "DATA_NOT_YET_PUBLIC"
+    assert rows.loc["2026-01-15", ["status", "evidence_value"]].tolist() == ["SUPPORTED", 701_000]
+    assert rows.loc["2026-01-16", ["status", "evidence_value"]].tolist() == ["CONTRADICTED", 533_000]
+    assert rows.loc["2026-01-15", "evidence_knowledge_ts"] == pd.Timestamp("2025-11-09T09:00:00Z")
+    assert rows.loc["2026-01-16", "evidence_knowledge_ts"] == pd.Timestamp("2026-01-16T09:00:00Z")
+    assert set(rows.loc["2025-11-10":, "evidence_obs_date"]) == {pd.Timestamp("2025-09-30")}
+    changes = own.query("select state from signals.signal_transitions where signal_id = 'CLAIM.VISIBLE_OF_SEPTEMBER'")
+    assert changes["state"].tolist() == ["CONTRADICTED"]
+
+
+def test_a_revised_base_reaches_the_claim(own: Place) -> None:
+    rows = own.query("select * from signals.claim_audit where claim_id = 'PX'").set_index("as_of_date")
+    assert rows.loc["2026-01-15", "evidence_value"] == pytest.approx(3000 / 2500 - 1)
+    assert rows.loc["2026-01-16", "evidence_value"] == pytest.approx(3000 / 2400 - 1)
+    assert rows.loc["2026-01-16", "evidence_knowledge_ts"] == pd.Timestamp("2026-01-16T09:00:00Z")
+
+
+def test_a_low_without_a_precedent_says_nothing_of_a_year(own: Place) -> None:
+    """In January November is public and lower than every month before it, so that there is no month as low; then
+    September is revised, and is."""
+    rows = own.query("select * from signals.claim_audit where claim_id = 'LOWEST'").set_index("as_of_date")
+    assert rows.loc["2026-01-15", "status"] == "NOT_TESTABLE"
+    assert "has no value now" in rows.loc["2026-01-15", "explanation"]
+    assert rows.loc["2026-01-16", ["status", "evidence_value"]].tolist() == ["CONTRADICTED", 61]
+    states = own.query(
+        "select state from signals.signals where signal_id = 'AL.INVENTORY.VISIBLE_LOW' and as_of_date = '2026-01-15'"
+    )
+    assert states["state"].tolist() == ["RECORD"]
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("LT", "CONTRADICTED"), ("LE", "SUPPORTED"), ("GT", "CONTRADICTED"), ("GT_NEARLY", "PARTIAL"),
+        ("GE", "SUPPORTED"), ("EQ", "SUPPORTED"), ("EQ_NOT", "CONTRADICTED"), ("BETWEEN", "SUPPORTED"),
+        ("BETWEEN_NEARLY", "PARTIAL"), ("APPROX_OTHER_SIDE", "CONTRADICTED"), ("OF_NEXT_YEAR", "DATA_NOT_YET_PUBLIC"),
+    ],
+)  # fmt: skip
+def test_each_operator_means_what_it_says(own: Place, name: str, status: str) -> None:
+    """The spread is 5.0 on the last day."""
+    [row] = own.query(
+        "select * from signals.claim_audit where claim_id = ? order by as_of_ts desc limit 1", name
+    ).itertuples()
+    assert row.status == status, row.explanation

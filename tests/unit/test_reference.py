@@ -126,7 +126,7 @@ def test_every_dataset_has_a_release_rule() -> None:
             "claims.csv line 2: breaks the rule: a claim with metric_id needs operator, threshold and tolerance",
         ),
         ("claims", with_cell("period_to", "2025-01-01"), "claims.csv line 2: breaks the rule: period_from lies after"),
-        ("index_components", with_cell("sign", "", 1), "index_components.csv line 3: sign '' breaks the rule"),
+        ("index_components", with_cell("sign", "", 1), "index_components.csv line 3: sign '' must be a whole number"),
         (
             "index_components",
             lambda rows: pd.concat([rows, rows.head(1).assign(valid_from="2025-01-01")]),
@@ -147,8 +147,45 @@ def test_every_dataset_has_a_release_rule() -> None:
             with_cell("idled_kt", "9999"),
             "smelters.csv line 2: breaks the rule: idled_kt is more than capacity_kt",
         ),
+        (
+            "parameters",
+            lambda rows: pd.concat([rows, rows[rows["name"] == "near_high_obs"].assign(metal="AL")]),
+            "near_high_obs holds for all metals: give it with metal *",
+        ),
+        (
+            "metals",
+            lambda rows: pd.concat([rows, rows]),
+            "metals.csv line 3: metal AL stands twice: take one out",
+        ),
+        ("parameters", with_cell("valid_from", "2008-13-01", 3), "line 5: valid_from '2008-13-01' must be a day as"),
+        (
+            "release_calendar",
+            with_cell("timezone", "America/NewYork", 2),
+            "release_calendar.csv line 4: timezone 'America/NewYork' is unknown: write for example Europe/London",
+        ),
+        (
+            "release_calendar",
+            with_cell("dataset", "price", 2),
+            "release_calendar.csv line 4: dataset 'price' is unknown; there are prices, ",
+        ),
+        (
+            "index_components",
+            lambda rows: rows.assign(weight=["0.3", "0.4", "0.1", "0.1", "0.2"]),
+            "index_components.csv line 3: breaks the rule: the family has two weights on one day",
+        ),
+        (
+            "index_components",
+            with_cell("indicator", "carry"),
+            "index_components.csv line 2: indicator 'carry' breaks the rule: must be one of carry_tightness,",
+        ),
+        (
+            "signal_definitions",
+            lambda rows: pd.concat([rows, rows.head(1).assign(valid_from="2025-01-01")]),
+            "breaks the rule: signal_id and signal_version stand twice: count the version up",
+        ),
+        ("claims", with_cell("horizon_end", "2025-01-01"), "horizon_end lies before valid_from or claim_date"),
         ("tax_schedule", with_cell("rate", "13"), "tax_schedule.csv line 2: rate '13' breaks the rule"),
-        ("parameters", with_cell("value", "many", 2), "parameters.csv line 4: value 'many' breaks the rule"),
+        ("parameters", with_cell("value", "many", 2), "parameters.csv line 4: value 'many' must be a number"),
         (
             "parameters",
             lambda rows: pd.concat([rows, rows.head(1)]),
@@ -161,7 +198,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         ),
         ("index_components", with_cell("sign", "0", 1), "index_components.csv line 3: sign '0' breaks the rule"),
         ("metals", with_cell("status", "RUMOUR"), "metals.csv line 2: status 'RUMOUR' breaks the rule"),
-        ("metals", with_cell("valid_from", "soon"), "metals.csv line 2: valid_from 'soon' breaks the rule"),
+        ("metals", with_cell("valid_from", "soon"), "metals.csv line 2: valid_from 'soon' must be a day as YYYY-MM-DD"),
         ("metals", with_cell("lot_t", "-25"), "metals.csv line 2: lot_t '-25' breaks the rule"),
         ("metals", lambda rows: rows.drop(columns="lot_t"), "metals.csv line 1: column lot_t is missing; expected "),
         ("metals", lambda rows: rows.assign(colour="red"), "metals.csv line 1: column colour is unknown; expected "),
@@ -171,7 +208,11 @@ def test_every_dataset_has_a_release_rule() -> None:
             "release_calendar.csv line 2: local_time '1 pm' breaks the rule",
         ),
         ("exporters", with_cell("country", "CN", 1), "exporters.csv line 2: country 'CN' breaks the rule"),
-        ("exporters", with_cell("comtrade_code", "Canada", 1), "exporters.csv line 3: comtrade_code 'Canada' breaks"),
+        (
+            "exporters",
+            with_cell("comtrade_code", "Canada", 1),
+            "exporters.csv line 3: comtrade_code 'Canada' must be a whole number",
+        ),
         ("exporters", with_cell("data_source", "eurostat", 1), "exporters.csv line 3: data_source 'eurostat' breaks"),
         (
             "exporters",

@@ -12,6 +12,7 @@ with last_periods as (
         part.exports_kt,
         part.base_kt,
         part.rests_on_suspect,
+        part.change_known_from,
         coalesce(sum(part.period_months) over (
             partition by latest.metal, latest.country, latest.release_ts, latest.period_end
             order by part.month_no desc nulls last
@@ -39,7 +40,8 @@ three_months as (
                 and count(base_kt) = count(*)
                 then {{ yoy(ordered_sum('exports_kt', 'month_no'), ordered_sum('base_kt', 'month_no')) }}
         end as exports_yoy_3m,
-        max(case when rests_on_suspect then 1 else 0 end) = 1 as is_suspect
+        max(case when rests_on_suspect then 1 else 0 end) = 1 as is_suspect,
+        max(change_known_from) as known_from
     from last_periods
     where months_after < 3
     group by metal, country, release_ts, period_end
@@ -53,7 +55,9 @@ years_to_date as (
         period_end,
         sum(exports_kt) over year_so_far as ytd_kt,
         sum(base_kt) over year_so_far as ytd_base_kt,
-        sum(case when base_kt is not null then period_months end) over year_so_far as ytd_months
+        sum(case when base_kt is not null then period_months end) over year_so_far as ytd_months,
+        max(case when rests_on_suspect then 1 else 0 end) over year_so_far = 1 as is_suspect,
+        max(change_known_from) over year_so_far as known_from
     from {{ ref('int_exports_known') }}
     window year_so_far as (
         partition by metal, country, release_ts, year(period_end) order by period_end asc nulls last
@@ -76,6 +80,13 @@ select
             then {{ yoy('years_to_date.ytd_kt', 'years_to_date.ytd_base_kt') }}
     end as exports_ytd_yoy,
     three_months.is_suspect,
+    years_to_date.is_suspect as is_ytd_suspect,
+    known.change_known_from as yoy_known_from,
+    three_months.known_from as yoy_3m_known_from,
+    years_to_date.known_from as ytd_known_from,
+    row_number() over (
+        partition by known.metal, known.country, known.release_ts order by known.period_end desc nulls last
+    ) as recency,
     known.known_from,
     known.knowledge_basis,
     known.licence_class

@@ -30,7 +30,8 @@ known as (
 select
     known.*,
     base.exports_kt as base_kt,
-    known.is_suspect or coalesce(base.is_suspect, false) as rests_on_suspect
+    known.is_suspect or coalesce(base.is_suspect, false) as rests_on_suspect,
+    {{ latest(['known.known_from', 'base.known_from']) }} as change_known_from
 from known
 left join known as base
     on

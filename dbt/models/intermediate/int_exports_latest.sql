@@ -4,12 +4,7 @@ with periods as (
     select
         changes.*,
         p.rank_window_monthly,
-        p.rank_min_periods_monthly,
-        p.exports_drop,
-        p.exports_drop_prints,
-        row_number() over (
-            partition by changes.metal, changes.country, changes.release_ts order by changes.period_end desc nulls last
-        ) as recency
+        p.rank_min_periods_monthly
     from {{ ref('int_exports_changes') }} as changes
     inner join {{ ref('int_parameters') }} as p
         on changes.metal = p.metal and cast(changes.release_ts as date) = p.calendar_date
@@ -31,19 +26,13 @@ ranked as (
             partition by metal, country, release_ts order by period_end asc nulls last {{ last_rows(years * 12) }}
         ) >= rank_min_periods_monthly then {{ mid_rank(
             'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last', years * 12
-        ) }} end as rank_{{ years }}y,
-        {% endfor -%}
-        count(*) filter (where exports_yoy_3m <= exports_drop) over last_prints as n_drops,
-        count(*) filter (where exports_yoy_3m > exports_drop) over last_prints as n_no_drops
+        ) }} end as rank_{{ years }}y{% if not loop.last %},{% endif %}
+        {% endfor %}
     from periods
     window
         in_window as (
             partition by metal, country, release_ts order by period_end asc nulls last
             {{ last_rows('rank_window_monthly') }}
-        ),
-        last_prints as (
-            partition by metal, country, release_ts order by period_end asc nulls last
-            {{ last_rows('exports_drop_prints') }}
         )
 )
 
@@ -60,10 +49,6 @@ select
     exports_ytd_yoy,
     case when n_ranked >= rank_min_periods_monthly then percentile end as exports_yoy_3m_percentile,
     n_ranked,
-    case
-        when n_drops >= exports_drop_prints then 'ON'
-        when n_no_drops > 0 then 'OFF'
-    end as exports_drop_state,
     case when n_ranked >= rank_min_periods_monthly then median end as median,
     case when n_ranked >= rank_min_periods_monthly then mad end as mad,
     {% for years in rank_years() -%}
@@ -71,6 +56,7 @@ select
     {% endfor -%}
     ranked_from,
     is_suspect,
+    is_ytd_suspect,
     knowledge_basis,
     licence_class
 from ranked

@@ -6,7 +6,7 @@ with equities as (
 ),
 
 events as (
-    select dates.metal, calendar.*
+    select distinct dates.metal, calendar.*
     from {{ ref('event_calendar') }} as calendar
     inner join (select distinct event_id, metal from {{ reference('events') }}) as named
         on calendar.event_id = named.event_id

@@ -10,7 +10,6 @@ with power as (
         zone,
         as_of_date,
         max(known_from) as known_from,
-        max(power_cost_usd_t) filter (where recency = 1) as power_cost_usd_t,
         max(share_above_115usd) filter (where recency = 1) as share_above_115usd
     from {{ ref('int_power_recent') }}
     group by metal, zone, as_of_date

@@ -72,11 +72,13 @@ valued as (
             and defined.entity = breaks.entity
 ),
 
--- The state before, and since when the present one holds: a missing state ends nothing.
+-- The state before, and since when the present one holds: a missing state ends nothing, a new version begins anew.
 known_states as (
     select
         *,
-        lag(state) over (partition by signal_id order by as_of_date asc nulls last) as prev_state
+        lag(state) over (
+            partition by signal_id, signal_version order by as_of_date asc nulls last
+        ) as prev_state
     from valued
     where state is not null
 ),
@@ -88,7 +90,7 @@ state_runs as (
         prev_state,
         prev_state is not null and prev_state <> state as is_transition,
         max(case when prev_state is null or prev_state <> state then as_of_date end)
-            over (partition by signal_id order by as_of_date asc nulls last) as state_since
+            over (partition by signal_id, signal_version order by as_of_date asc nulls last) as state_since
     from known_states
 )
 
@@ -143,8 +145,8 @@ select
     valued.licence_class,
     valued.params_hash,
     md5(concat_ws(
-        '|', cast(valued.value as varchar), valued.state, cast(valued.score as varchar),
-        cast(valued.obs_end as varchar), cast(valued.knowledge_ts_max as varchar)
+        '|', cast(valued.obs_end as {{ type_text() }}), cast(valued.knowledge_ts_max as {{ type_text() }}),
+        cast(valued.n_hist as {{ type_text() }}), cast(valued.value as {{ type_text() }}), valued.state
     )) as inputs_hash
 from valued
 left join state_runs

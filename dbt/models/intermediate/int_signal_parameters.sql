@@ -25,7 +25,7 @@ definitions as (
 
 -- The index's weights, signs and age limits count as one parameter.
 given as (
-    select name, metal, valid_from, cast(value as varchar) as value, unit, status
+    select name, metal, valid_from, cast(value as {{ type_text() }}) as value, unit, status
     from {{ reference('parameters') }}
     union all
     select
@@ -34,13 +34,24 @@ given as (
         valid_from,
         string_agg(
             concat_ws(
-                ' ', indicator, region, cast(sign as varchar), cast(weight as varchar), cast(max_age_days as varchar)
+                ' ', indicator, region, cast(sign as {{ type_text() }}), cast(weight as {{ type_text() }}),
+                cast(max_age_days as {{ type_text() }})
             ), ', ' order by indicator asc nulls last
         ) as value,
         'indicator region sign weight max_age_days' as unit,
         max(status) as status
     from {{ reference('index_components') }}
     group by metal, valid_from
+    union all
+    -- A score rests on its own component's sign and age limit, not on the weights.
+    select
+        'component_' || indicator as name,
+        metal,
+        valid_from,
+        concat_ws(' ', region, cast(sign as {{ type_text() }}), cast(max_age_days as {{ type_text() }})) as value,
+        'region sign max_age_days' as unit,
+        status
+    from {{ reference('index_components') }}
 ),
 
 change_days as (

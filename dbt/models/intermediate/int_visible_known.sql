@@ -25,6 +25,11 @@ known as (
             releases.metal = stock.metal
             and releases.release_ts >= stock.known_from
             and releases.release_ts < stock.known_to
+    -- A month has one end: of two that were given the later day is it.
+    qualify row_number() over (
+        partition by releases.metal, releases.release_ts, year(stock.period_end), month(stock.period_end)
+        order by stock.period_end desc nulls last
+    ) = 1
 ),
 
 as_low_before as (
@@ -45,6 +50,7 @@ select
     {{ yoy('known.visible_t', 'base.visible_t') }} as visible_yoy,
     as_low_before.lowest_since,
     base.period_end as base_period_end,
+    base.known_from as base_known_from,
     min(known.period_end) over (partition by known.metal, known.release_ts) as first_period_end,
     row_number() over (
         partition by known.metal, known.release_ts order by known.period_end desc nulls last

@@ -76,9 +76,9 @@ select
     semis_export_arb_usd_t,
     case
         when
-            count(*) filter (where semis_export_arb_usd_t < 0) over last_days >= arb_shut_days
+            count(case when semis_export_arb_usd_t < 0 then 1 end) over last_days >= arb_shut_days
             then 'SHUT'
-        when count(*) filter (where semis_export_arb_usd_t >= 0) over last_days > 0
+        when count(case when semis_export_arb_usd_t >= 0 then 1 end) over last_days > 0
             then 'OPEN'
     end as export_window,
     knowledge_ts_max,

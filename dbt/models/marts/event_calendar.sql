@@ -16,7 +16,8 @@ known as (
     from spine
     inner join {{ reference('events') }} as events on spine.as_of_date >= events.valid_from
     qualify row_number() over (
-        partition by events.event_id, spine.as_of_date order by events.valid_from desc nulls last, events.metal asc
+        partition by events.event_id, spine.as_of_date
+        order by events.valid_from desc nulls last, events.metal asc nulls last
     ) = 1
 ),
 

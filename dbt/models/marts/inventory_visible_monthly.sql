@@ -8,7 +8,7 @@ select
     visible_t,
     offwarrant_yoy,
     visible_yoy,
-    case when lowest_since is null then 'RECORD' else cast(lowest_since as varchar) end as lowest_since,
+    case when lowest_since is null then 'RECORD' else cast(lowest_since as {{ type_text() }}) end as lowest_since,
     lowest_since is null as is_record_low,
     vintage_no,
     source,

@@ -40,7 +40,7 @@ crossings as (
             partition by m3.metal, m3.run order by m3.obs_date asc nulls last
             {{ last_rows('p.' ~ m) }}
         ) >= p.{{ m }}
-        and count(*) filter (where {{ test }}) over (
+        and count(case when {{ test }} then 1 end) over (
             partition by m3.metal, m3.run order by m3.obs_date asc nulls last
             {{ last_rows('p.' ~ m) }}
         ) >= p.{{ k }} as {{ crossing }}_{{ variant }}
@@ -72,7 +72,7 @@ backwardation as (
             partition by spreads.metal order by spreads.obs_date asc nulls last
             {{ last_rows('p.bw_m') }}
         ) >= p.bw_m
-        and count(*) filter (where spreads.spread_usd_t > 0) over (
+        and count(case when spreads.spread_usd_t > 0 then 1 end) over (
             partition by spreads.metal order by spreads.obs_date asc nulls last
             {{ last_rows('p.bw_m') }}
         ) >= p.bw_k as is_sustained

@@ -13,7 +13,7 @@ with ranked as (
         {% endfor -%}
         p.rank_min_periods,
         p.curtailment_days,
-        count(costs.headroom_usd_mwh) filter (where costs.headroom_usd_mwh < 0) over (
+        count(case when costs.headroom_usd_mwh < 0 then 1 end) over (
             partition by costs.metal, costs.zone order by costs.as_of_date asc nulls last
             {{ last_rows('p.curtailment_days') }}
         ) as n_days_under_water,

@@ -15,7 +15,31 @@ units as (
     {% endfor %}
 ),
 
--- What each decision time saw of a claim's metric, and whether the claim speaks of it.
+-- For a claim about a period: the latest one of it that was known at each decision time, as it was known then.
+meant as (
+    select
+        claims.claim_id,
+        dates.as_of_date,
+        vals.value,
+        vals.period_end as obs_end,
+        vals.value_known_from as known
+    from claims
+    inner join {{ ref('int_as_of_dates') }} as dates on claims.metal = dates.metal
+    inner join {{ ref('int_period_values') }} as vals
+        on
+            claims.metal = vals.metal
+            and claims.metric_id = vals.metric_id
+            and claims.entity = vals.entity
+            and vals.period_end between claims.period_from and claims.period_to
+            and dates.as_of_ts >= vals.known_from
+            and dates.as_of_ts < vals.known_to
+    where vals.value is not null
+    qualify row_number() over (
+        partition by claims.claim_id, dates.as_of_date order by vals.period_end desc nulls last
+    ) = 1
+),
+
+-- What each decision time saw of the metric, and whether a claim without a period, or about one that is seen, means it.
 seen as (
     select
         claims.claim_id,
@@ -40,12 +64,13 @@ seen as (
             and dates.as_of_date = metrics.as_of_date
 ),
 
--- The last sight of what the claim speaks of until then; where there is none yet, the last sight of the metric.
-evidence as (
+-- The last sight of it until then; where there is none yet, the last sight of the metric.
+last_seen as (
     select
         claim_id,
         as_of_date,
         as_of_ts,
+        seen_on is not null as is_current,
         max(meant_on) over so_far is not null as is_meant,
         {% for x in ['value', 'obs_end', 'known'] -%}
         coalesce(max_by({{ x }}, meant_on) over so_far, max_by({{ x }}, seen_on) over so_far) as {{ x }}
@@ -55,6 +80,21 @@ evidence as (
     window so_far as (
         partition by claim_id order by as_of_date asc nulls last rows between unbounded preceding and current row
     )
+),
+
+evidence as (
+    select
+        last_seen.claim_id,
+        last_seen.as_of_date,
+        last_seen.as_of_ts,
+        last_seen.is_current,
+        meant.claim_id is not null or last_seen.is_meant as is_meant,
+        {% for x in ['value', 'obs_end', 'known'] -%}
+        case when meant.claim_id is not null then meant.{{ x }} else last_seen.{{ x }} end as {{ x }}
+        {%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from last_seen
+    left join meant on last_seen.claim_id = meant.claim_id and last_seen.as_of_date = meant.as_of_date
 ),
 
 held as (
@@ -68,12 +108,15 @@ held as (
         evidence.known as evidence_knowledge_ts,
         case
             when claims.metric_id = '' or evidence.value is null then 'NOT_TESTABLE'
+            when claims.period_from is null and not evidence.is_current then 'NOT_TESTABLE'
             when not evidence.is_meant then 'DATA_NOT_YET_PUBLIC'
             else {{ verdict('evidence.value', 'claims') }}
         end as status,
         case
             when claims.metric_id = '' then 'the claim names nothing that can be measured'
-            when evidence.value is null then 'no data: nothing of this metric is in the lake'
+            when evidence.value is null then 'no data: nothing of this metric and series is known'
+            when claims.period_from is null and not evidence.is_current
+                then 'the metric has no value now; shown is the last one that it had'
             when not evidence.is_meant
                 then 'the period that the claim speaks of is not public yet; shown is the latest one'
         end as remark

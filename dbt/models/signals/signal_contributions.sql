@@ -60,7 +60,7 @@ parts as (
     union all
     select
         signals.signal_id, signals.signal_version, signals.metal, signals.region, signals.as_of_ts, signals.as_of_date,
-        parts.component, cast(null as varchar) as family, parts.value, cast(null as double) as score,
+        parts.component, cast(null as {{ type_text() }}) as family, parts.value, cast(null as double) as score,
         cast(null as double) as weight, parts.contribution, signals.unit
     from signals
     inner join thesis_parts as parts on signals.metal = parts.metal and signals.as_of_date = parts.as_of_date
@@ -68,7 +68,8 @@ parts as (
     union all
     select
         signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id as component,
-        cast(null as varchar) as family, value, score, cast(null as double) as weight, value as contribution, unit
+        cast(null as {{ type_text() }}) as family, value, score, cast(null as double) as weight,
+        value as contribution, unit
     from signals
     where metric_id not in ('tightness_index', 'regime', 'supply_stress', 'thesis_broken')
 )

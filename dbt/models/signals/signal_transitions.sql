@@ -58,7 +58,7 @@ changes as (
 select
     md5(concat_ws(
         '|', signal_id, signal_version, metal, region,
-        cast({{ epoch_seconds('as_of_ts') }} as varchar), prev_state, state
+        cast({{ epoch_seconds('as_of_ts') }} as {{ type_text() }}), prev_state, state
     )) as transition_id,
     signal_id,
     signal_version,

@@ -3,8 +3,9 @@
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', full_refresh=false) }}
 
 {% set content = [
-    'signal_version', 'value', 'score', 'state', 'direction', 'prev_state', 'state_since', 'is_transition', 'coverage',
-    'n_components', 'obs_end_max', 'knowledge_ts_max', 'quality', 'params_hash',
+    'kind', 'value', 'unit', 'score', 'state', 'direction', 'prev_state', 'state_since', 'is_transition', 'coverage',
+    'n_hist', 'n_components', 'obs_end_max', 'knowledge_ts_max', 'staleness_days', 'quality', 'knowledge_basis',
+    'licence_class', 'params_hash',
 ] %}
 with candidates as (
     select * from {{ ref('int_signal_candidates') }}
@@ -34,7 +35,11 @@ select
     case
         when published.signal_id is null then 'first publication'
         when candidates.params_hash <> published.params_hash then 'a parameter changed'
-        when candidates.inputs_hash <> published.inputs_hash then 'an input changed'
+        when
+            (candidates.knowledge_ts_max is distinct from published.knowledge_ts_max)
+            or (candidates.obs_end_max is distinct from published.obs_end_max)
+            or published.code_version = '{{ var("code_version") }}'
+            then 'an input changed'
         else 'a rule changed'
     end
     {%- else -%}

@@ -1,10 +1,17 @@
 -- One row a day and metal, one column a metric: the latest revision of each signal, for charts and spreadsheets.
 with latest_revisions as (
-    select *
-    from {{ ref('signals') }}
+    select signals.*
+    from {{ ref('signals') }} as signals
+    inner join {{ ref('int_signal_candidates') }} as candidates
+        on
+            signals.signal_id = candidates.signal_id
+            and signals.signal_version = candidates.signal_version
+            and signals.metal = candidates.metal
+            and signals.region = candidates.region
+            and signals.as_of_ts = candidates.as_of_ts
     qualify row_number() over (
-        partition by signal_id, metal, region, as_of_ts
-        order by {{ version_order('signal_version') }} desc nulls last, revision_no desc nulls last
+        partition by signals.signal_id, signals.metal, signals.region, signals.as_of_ts
+        order by signals.revision_no desc nulls last
     ) = 1
 )
 

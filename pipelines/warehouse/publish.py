@@ -24,6 +24,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.warehouse.diff import diff_releases
 from pipelines.warehouse.manifest import (
     MAIN,
     SCHEMAS,
@@ -34,7 +35,6 @@ from pipelines.warehouse.manifest import (
     Name,
     content_id,
     describe,
-    diff_releases,
     identifier,
     knowledge_ts_max,
     literal,

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.warehouse import publish as publishing
+from pipelines.warehouse.diff import TableDiff, diff_releases
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
-from pipelines.warehouse.manifest import ManifestBase, TableDiff, diff_releases
+from pipelines.warehouse.manifest import ManifestBase
 from pipelines.warehouse.publish import PublicationError, Release, publish
 
 PRICES, LATEST = ("marts", "price_daily"), ("signals", "signals_latest")

@@ -83,7 +83,8 @@ def publish(
     identify a row. `tables` (schema to names) narrows the publication; without it the described tables and those of
     the warehouse must be the same. `macros` gives by (schema, name) the parameters and the query of table macros that
     go into the file beside them. When neither content nor inputs differ from the current release, nothing is touched.
-    The last `keep` releases are kept. Raises `PublicationError`; the current release then stays as it was.
+    The last `keep` releases are kept, the current one always; who has a file of a removed one open keeps it. Raises
+    `PublicationError`; the current release then stays as it was.
     """
     with reader() as con:
         _attach(con, warehouse)

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 from support import Place
 from test_publish import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
@@ -90,6 +91,43 @@ def test_tables_are_chosen_with_or_without_their_schema() -> None:
     assert choose(tables, ["signals.a", "b"]) == ["marts.b", "signals.a"]
     with pytest.raises(UnknownNameError, match=r"no table 'c'; there are: marts\.a, marts\.b, signals\.a"):
         choose(tables, ["a", "c"])
+
+
+# --- how many are kept
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_so_many_are_kept_as_the_setting_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+    from pipelines.assets import publish as publishing
+    from pipelines.workspace import Workspace
+
+    given = {}
+    monkeypatch.setattr(publishing, "publish", lambda *_, **more: given.update(more))
+    monkeypatch.setenv("TIGHTNESS_KEEP_RELEASES", str(keep))
+    publishing.publish_release(Workspace.open(profile="drop", data_dir=tmp_path))
+    assert given["keep"] == keep
+
+
+def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
+    days = {f"{year}-{month:02}-{day:02}": 1.0 for year in (2024, 2025) for month in range(1, 13) for day in (1, 2)}
+    first = release(warehouse(tmp_path / "a.duckdb", days), tmp_path, keep=1)
+    with duckdb.connect(first.path / "marts.duckdb", read_only=True) as reader:  # nothing is read before it is gone
+        second = release(warehouse(tmp_path / "b.duckdb", THREE_DAYS), tmp_path, keep=1)
+        assert not first.path.exists()
+        assert reader.execute("select count(*), sum(cash_usd_t) from marts.price_daily").fetchone() == (48, 48.0)
+        assert reader.execute("select count(*) from signals.signals_latest").fetchone() == (2,)
+    assert [one.release_id for one in kept(tmp_path)] == [second.release_id]
+
+
+def test_the_current_release_stays_when_nothing_changes_or_a_publication_fails(tmp_path: Path) -> None:
+    from pipelines.warehouse.publish import PublicationError
+
+    source = warehouse(tmp_path / "a.duckdb", TWO_DAYS)
+    first = release(source, tmp_path, keep=1)
+    assert release(source, tmp_path, keep=1).unchanged
+    with pytest.raises(PublicationError):
+        release(warehouse(tmp_path / "b.duckdb", TWO_DAYS, "drop table marts.price_daily"), tmp_path, keep=1)
+    assert find(tmp_path, "current").release_id == first.release_id
 
 
 # --- what changed

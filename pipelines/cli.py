@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -325,6 +326,40 @@ def _print_diff(before: Any, after: Any, found: dict[str, Any]) -> None:
 
 def _cell(value: str | None) -> str:
     return "NULL" if value is None else value
+
+
+class ExportFormat(StrEnum):
+    """What `tightness export` can write."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+@app.command()
+def export(
+    kind: Annotated[ExportFormat, typer.Option("--format", help="Parquet as published, or CSV.")],
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A new folder or an earlier export; exports/<format> by default.")
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option(help="Only this table; may be given again.")] = None,
+) -> None:
+    """Copies of the current release's tables, for tools that cannot open DuckDB."""
+    from pipelines.warehouse.export import ExportError, TargetError
+    from pipelines.warehouse.export import export as copy
+    from pipelines.warehouse.releases import CURRENT, NoReleaseError, UnknownNameError, find
+
+    workspace = _workspace()
+    target = to or workspace.settings.data / "exports" / kind.value
+    try:
+        release = find(workspace.published, CURRENT)
+        with err.status(f"{release.release_id} to {target}"):
+            written = copy(release, target, kind.value, table or ())
+    except (NoReleaseError, ExportError, UnknownNameError, TargetError) as error:
+        _fail(str(error), 2 if isinstance(error, UnknownNameError | TargetError) else 1)
+    if release.manifest["synthetic"]:
+        err.print("SYNTHETIC DEMO DATA: a generated market, not real prices or stocks", style="bold magenta")
+    out.print(f"release   {release.release_id}", highlight=False)
+    out.print(f"{len(written)} tables, {sum(written.values()):,} rows in {target}", highlight=False, soft_wrap=True)
 
 
 @app.command()

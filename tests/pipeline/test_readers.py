@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from support import Place
 
 from benchmarks import readers
 from benchmarks.readers import MixedError, Seen, content_of, judge, prepare, publish_content, read, sum_up
@@ -32,6 +34,41 @@ def test_six_readers_see_whole_releases_only(tmp_path: Path) -> None:
     assert found["reads by reader"][0] > 0
     assert found["publications"] >= 1
     assert found["releases seen"] >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/readers.md"])
+def test_every_python_block_of_the_page_runs_as_it_stands(published_demo: Place, page: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / page).read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        done = subprocess.run(
+            [sys.executable, "-c", block], capture_output=True, text=True, cwd=published_demo.root, timeout=120
+        )
+        assert done.returncode == 0, block + done.stderr
+        assert done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def published_demo(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The demo market of two months, published below `data/` of its folder."""
+    place = Place(tmp_path_factory.mktemp("pages"), "demo", "2026-01-20T20:00:00Z")
+    place.run(("2025-12", "2026-01"))
+    return place
+
+
+@pytest.mark.slow
+def test_a_second_connection_sees_the_old_file_until_all_are_closed(tmp_path: Path) -> None:
+    """What the page tells readers to reckon with: a fact of DuckDB, which another version may change."""
+    warehouses = [prepare(tmp_path, content) for content in (0, 1)]
+    first = publish_content(warehouses, tmp_path / "published", 0, keep=5)
+    database = str(tmp_path / "published" / "marts.duckdb")
+    with duckdb.connect(database, read_only=True):
+        second = publish_content(warehouses, tmp_path / "published", 1, keep=5)
+        with duckdb.connect(database, read_only=True) as again:
+            assert again.execute("select release_id()").fetchone() == (first.release_id,)
+    with duckdb.connect(database, read_only=True) as after:
+        assert after.execute("select release_id()").fetchone() == (second.release_id,)
 
 
 # --- that it would find something

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -266,6 +267,108 @@ def _print_release(workspace: Any) -> None:
     out.print(f"release   {manifest.get('release_id')}", highlight=False)
     for label, name in [("database", "marts.duckdb"), ("Parquet", "parquet"), ("manifest", "manifest.json")]:
         out.print(f"{label:9} {workspace.published / name}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="A", help="A release id, current or previous.")],
+    new: Annotated[str, typer.Argument(metavar="B", help="The release that A is held against.")],
+    table: Annotated[list[str] | None, typer.Option(help="Only this table; may be given again.")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Show so many changed, added and removed rows a table.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """What changed from release A to release B: rows added, removed and changed, by key and column."""
+    from pipelines.warehouse.releases import NoReleaseError, UnknownNameError, compare, find
+
+    workspace = _workspace()
+    try:
+        before, after = (find(workspace.published, name) for name in (old, new))
+        with err.status(f"{before.release_id} to {after.release_id}"):
+            found = compare(before, after, table or (), rows)
+    except (NoReleaseError, UnknownNameError) as error:
+        _fail(str(error), 2 if isinstance(error, UnknownNameError) else 1)
+    if as_json:
+        about = {
+            "synthetic": bool(after.manifest["synthetic"]),
+            "old": before.release_id,
+            "new": after.release_id,
+            "same": all(one.same for one in found.values()),
+            "tables": {
+                name: {"only_in": one.only_in, **one.counts} | ({"rows": one.rows} if rows else {})
+                for name, one in found.items()
+            },
+        }
+        sys.stdout.write(json.dumps(about, indent=1) + "\n")
+        return
+    _print_diff(before, after, found)
+
+
+def _print_diff(before: Any, after: Any, found: dict[str, Any]) -> None:
+    synthetic = " (SYNTHETIC DEMO DATA)" if after.manifest["synthetic"] else ""
+    title = f"{before.release_id} to {after.release_id}{synthetic}"
+    if all(one.same for one in found.values()):
+        out.print(f"{title}: no row differs in {len(found)} tables", highlight=False, soft_wrap=True)
+        return
+    table = Table(title=title, title_justify="left")
+    for name in ("table", "added", "removed", "changed", "columns"):
+        table.add_column(name, justify="left" if name in {"table", "columns"} else "right", overflow="fold")
+    for name, one in found.items():
+        counts = one.counts
+        notes = [f"only in {before.release_id if one.only_in == 'old' else after.release_id}"] if one.only_in else []
+        notes += [f"{column} {n:,}" for column, n in counts["changed_columns"].items()]
+        notes += [f"+{column}" for column in counts["columns_added"]]
+        notes += [f"-{column}" for column in counts["columns_removed"]]
+        numbers = [f"{counts[kind]:,}" for kind in ("added", "removed", "changed")]
+        table.add_row(name, *numbers, escape(", ".join(notes)), style="dim" if one.same else None)
+    out.print(table)
+    if any(one.rows for one in found.values()):
+        cells = Table(title="First rows" + synthetic, title_justify="left")
+        for name in ("table", "", "key", "column", "before", "after"):
+            cells.add_column(name, overflow="fold")
+        for name, one in found.items():
+            for row in one.rows:
+                key = ", ".join(f"{column}={_cell(value)}" for column, value in row["key"].items())
+                for column, values in row["cells"].items() or [("", ("", ""))]:
+                    cells.add_row(name, row["kind"], escape(key), column, *(escape(_cell(value)) for value in values))
+        out.print(cells)
+
+
+def _cell(value: str | None) -> str:
+    return "NULL" if value is None else value
+
+
+class ExportFormat(StrEnum):
+    """What `tightness export` can write."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+@app.command()
+def export(
+    kind: Annotated[ExportFormat, typer.Option("--format", help="Parquet as published, or CSV.")],
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A new folder or an earlier export; exports/<format> by default.")
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option(help="Only this table; may be given again.")] = None,
+) -> None:
+    """Copies of the current release's tables, for tools that cannot open DuckDB."""
+    from pipelines.warehouse.export import ExportError, TargetError
+    from pipelines.warehouse.export import export as copy
+    from pipelines.warehouse.releases import CURRENT, NoReleaseError, UnknownNameError, find
+
+    workspace = _workspace()
+    target = to or workspace.settings.data / "exports" / kind.value
+    try:
+        release = find(workspace.published, CURRENT)
+        with err.status(f"{release.release_id} to {target}"):
+            written = copy(release, target, kind.value, table or ())
+    except (NoReleaseError, ExportError, UnknownNameError, TargetError) as error:
+        _fail(str(error), 2 if isinstance(error, UnknownNameError | TargetError) else 1)
+    if release.manifest["synthetic"]:
+        err.print("SYNTHETIC DEMO DATA: a generated market, not real prices or stocks", style="bold magenta")
+    out.print(f"release   {release.release_id}", highlight=False)
+    out.print(f"{len(written)} tables, {sum(written.values()):,} rows in {target}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     optional_sources: str = ""
     drop_max_mb: int = Field(default=100, ge=1)
     lock_timeout_s: float = Field(default=600.0, ge=0)
+    keep_releases: int = Field(default=5, ge=1)
     entsoe_api_token: SecretStr | None = Field(default=None, validation_alias="ENTSOE_API_TOKEN")
 
     @field_validator("now")
@@ -88,6 +89,7 @@ _ACCEPTED = {
     "now": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
     "drop_max_mb": "a whole number of megabytes, at least 1",
     "lock_timeout_s": "seconds, 0 or more",
+    "keep_releases": "a whole number of releases, at least 1",
 }
 
 

@@ -64,6 +64,7 @@ def publish_release(workspace: Workspace) -> Release:
         keys=keys(MODELS),
         macros=TABLE_MACROS,
         synthetic=workspace.settings.synthetic,
+        keep=workspace.settings.keep_releases,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -40,17 +40,6 @@ class ManifestBase(TypedDict):
     git_commit: str | None
     inputs: dict[str, str]  # hash of each input by its name
     knowledge_ts_max: NotRequired[str]  # ISO, UTC; found in the tables when left out
-
-
-class TableDiff(TypedDict):
-    """Rows by key, from the old release to the new. `changed` and its columns count rows that both have."""
-
-    added: int
-    removed: int
-    changed: int
-    changed_columns: dict[str, int]
-    columns_added: list[str]
-    columns_removed: list[str]
 
 
 @dataclass(frozen=True)
@@ -190,96 +179,6 @@ def read_manifest(path: Path) -> Manifest | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and "release_id" in manifest else None
-
-
-def diff_releases(old_db: Path, new_db: Path, keys: Mapping[Name, tuple[str, ...]]) -> dict[str, TableDiff]:
-    """Row-level difference of two published databases, by `schema.table`.
-
-    Rows are matched by the table's key. Where there is no key, or a side lacks one of its columns, whole rows are
-    matched and none counts as changed. A table that one side lacks has all its rows added or removed. Rows that share
-    a key are matched in order. Raises `duckdb.Error` when a file cannot be opened.
-    """
-    with reader() as con:
-        con.execute(f"attach {literal(old_db)} as old (read_only); attach {literal(new_db)} as new (read_only)")
-        old, new = tables_in(con, "old"), tables_in(con, "new")
-        return {
-            ".".join(name): _diff_table(con, name, old.get(name), new.get(name), keys.get(name, ()))
-            for name in sorted(old.keys() | new.keys())
-        }
-
-
-def _diff_table(
-    con: duckdb.DuckDBPyConnection,
-    name: Name,
-    old: Mapping[str, str] | None,
-    new: Mapping[str, str] | None,
-    key: tuple[str, ...],
-) -> TableDiff:
-    if old is None or new is None:
-        rows = one(con, f"select count(*) from {place('old' if new is None else 'new', name)}")[0]
-        return _diff(added=rows if old is None else 0, removed=rows if new is None else 0)
-    common = [column for column in new if column in old]
-    by = list(key) if key and set(key) <= set(common) else common
-    values = [column for column in common if column not in by]
-    columns_added = [column for column in new if column not in old]
-    columns_removed = [column for column in old if column not in new]
-    if not common:
-        removed, added = (one(con, f"select count(*) from {place(side, name)}")[0] for side in ("old", "new"))
-        return _diff(added=added, removed=removed, columns_added=columns_added, columns_removed=columns_removed)
-
-    def side(database: str) -> str:
-        # A type that changed is compared as text; a key that is not unique still pairs its rows one to one.
-        chosen = ", ".join(
-            identifier(c) if old[c] == new[c] else f"cast({identifier(c)} as varchar) as {identifier(c)}"
-            for c in common
-        )
-        return (
-            f"(select {chosen}, true as {_HERE}, row_number() over "
-            f"(partition by {_list(by)} order by {_list(values or by)}) as {_NTH} from {place(database, name)})"
-        )
-
-    match = " and ".join(f"o.{c} is not distinct from n.{c}" for c in [*map(identifier, by), _NTH])
-    differs = [f"(o.{_HERE} and n.{_HERE} and o.{c} is distinct from n.{c})" for c in map(identifier, values)]
-    added, removed, changed, *by_column = one(
-        con,
-        f"select count_if(o.{_HERE} is null), count_if(n.{_HERE} is null), "
-        + ", ".join(f"count_if({condition})" for condition in [" or ".join(differs) or "false", *differs])
-        + f" from {side('old')} as o full join {side('new')} as n on {match}",
-    )
-    return _diff(
-        added=added,
-        removed=removed,
-        changed=changed,
-        changed_columns={c: n for c, n in zip(values, by_column, strict=True) if n},
-        columns_added=columns_added,
-        columns_removed=columns_removed,
-    )
-
-
-_HERE, _NTH = identifier("row is there"), identifier("nth row of its key")
-
-
-def _diff(
-    *,
-    added: int = 0,
-    removed: int = 0,
-    changed: int = 0,
-    changed_columns: dict[str, int] | None = None,
-    columns_added: list[str] | None = None,
-    columns_removed: list[str] | None = None,
-) -> TableDiff:
-    return {
-        "added": added,
-        "removed": removed,
-        "changed": changed,
-        "changed_columns": changed_columns or {},
-        "columns_added": columns_added or [],
-        "columns_removed": columns_removed or [],
-    }
-
-
-def _list(columns: Iterable[str]) -> str:
-    return ", ".join(identifier(column) for column in columns)
 
 
 def _digest(value: object) -> str:

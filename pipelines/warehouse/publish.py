@@ -7,7 +7,8 @@
 
 Each file is whole at every moment, and who has an old one open keeps it. Between files there is a short time in which
 Parquet is newer than the database and the database newer than the manifest: `manifest.json` is replaced last and holds
-the hash of every file. Readers that need all of them of one release open `releases/<release_id>/`.
+the hash of every file. Readers that need all of them of one release open `releases/<release_id>/`; the database says
+itself of which release it is: `select release_id()`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.warehouse.diff import diff_releases
 from pipelines.warehouse.manifest import (
     MAIN,
     SCHEMAS,
@@ -34,7 +36,6 @@ from pipelines.warehouse.manifest import (
     Name,
     content_id,
     describe,
-    diff_releases,
     identifier,
     knowledge_ts_max,
     literal,
@@ -48,6 +49,7 @@ from pipelines.warehouse.manifest import (
 )
 
 DATABASE, MANIFEST = "marts.duckdb", "manifest.json"
+RELEASE_ID = "release_id"  # `select release_id()` in the database
 SYNTHETIC = "SYNTHETIC DEMO DATA. "
 
 
@@ -83,7 +85,8 @@ def publish(
     identify a row. `tables` (schema to names) narrows the publication; without it the described tables and those of
     the warehouse must be the same. `macros` gives by (schema, name) the parameters and the query of table macros that
     go into the file beside them. When neither content nor inputs differ from the current release, nothing is touched.
-    The last `keep` releases are kept. Raises `PublicationError`; the current release then stays as it was.
+    The last `keep` releases are kept, the current one always; who has a file of a removed one open keeps it. Raises
+    `PublicationError`; the current release then stays as it was.
     """
     with reader() as con:
         _attach(con, warehouse)
@@ -100,7 +103,7 @@ def publish(
         staged.mkdir(parents=True)
         _write(con, staged, release_id, facts, comments, keys, synthetic)
     _add_macros(staged / DATABASE, macros or {})
-    _verify(staged, facts, comments, synthetic)
+    _verify(staged, release_id, facts, comments, synthetic)
 
     previous = _previous(published, current)
     manifest |= {
@@ -230,6 +233,9 @@ def _write(
             f"copy (select * from {table}) to {literal(_parquet(staged, name))} "
             f"(format parquet, compression zstd, kv_metadata {metadata})"
         )
+    # A reader of marts.duckdb alone must be able to tell of which release it is: the manifest beside it may be another.
+    # A macro and no table: it is no data, stands in no list of tables, and is found in an attached file too.
+    con.execute(f"create macro {identifier('release', 'main', RELEASE_ID)}() as {literal(release_id)}")
     con.execute("checkpoint release")
     con.execute("detach release")
 
@@ -247,7 +253,11 @@ def _add_macros(database: Path, macros: Mapping[Name, tuple[str, str]]) -> None:
 
 
 def _verify(
-    staged: Path, facts: Mapping[Name, Facts], comments: Mapping[Name, Mapping[str, str]], synthetic: bool
+    staged: Path,
+    release_id: str,
+    facts: Mapping[Name, Facts],
+    comments: Mapping[Name, Mapping[str, str]],
+    synthetic: bool,
 ) -> None:
     """Read back what was written, with a connection that knows nothing of the writing. Raises `PublicationError`."""
     expected = {name: _table_comment(comments[name], synthetic) for name in facts}
@@ -266,6 +276,8 @@ def _verify(
             rows = one(con, f"select count(*) from read_parquet({literal(_parquet(staged, name))})")[0]
             if rows != facts[name].rows:
                 raise PublicationError(f"{'.'.join(name)}.parquet holds {rows} rows, not {facts[name].rows}: run again")
+        if one(con, f"select release.{RELEASE_ID}()")[0] != release_id:
+            raise PublicationError("the written release does not say its own id: run again")
         told = "database_name = 'release'"
         for schema, table, comment in con.execute(
             f"select schema_name, table_name, comment from duckdb_tables() where {told}"

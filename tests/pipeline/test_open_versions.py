@@ -42,6 +42,7 @@ con.execute("set TimeZone = 'UTC'")
 one = lambda sql: [str(value) for value in con.execute(sql).fetchone()]
 print(json.dumps({
     "version": duckdb.__version__,
+    "release": one("select release_id()")[0][:17],
     "row": one("select metal, obs_date, cash_usd_t, up from marts.price_daily order by obs_date desc limit 1"),
     "instant": one("select signal_id, n, cast(knowledge_ts_max as varchar) from signals.signals_latest"),
     "counts": one("select (select count(*) from marts.price_daily), (select count(*) from signals.signals_latest)"),
@@ -114,6 +115,7 @@ def test_a_published_file_opens_in(version: str, database: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "version": duckdb.__version__ if version == "locked" else version,
+        "release": "20260113T180000Z-",
         "row": ["AL", "2025-06-22", "4999.5", "True"],
         "instant": ["AL.A", "7", "2026-01-13 18:00:00+00"],
         "counts": ["2000", "1"],

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.warehouse import publish as publishing
+from pipelines.warehouse.diff import TableDiff, diff_releases
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
-from pipelines.warehouse.manifest import ManifestBase, TableDiff, diff_releases
+from pipelines.warehouse.manifest import ManifestBase
 from pipelines.warehouse.publish import PublicationError, Release, publish
 
 PRICES, LATEST = ("marts", "price_daily"), ("signals", "signals_latest")
@@ -108,6 +109,21 @@ def test_readers_find_the_tables_in_key_order_with_their_descriptions(source: Pa
         ("signals", "signals_latest", "SYNTHETIC DEMO DATA. Newest signal"),
     ]
     assert dict(columns) == {k: v for k, v in COMMENTS[LATEST].items() if k}
+
+
+def test_the_database_says_which_release_it_is(source: Path, published: Path, tmp_path: Path) -> None:
+    first = release(source, published)
+    second = release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
+    for database, done in (
+        (first.path / "marts.duckdb", first),
+        (second.path / "marts.duckdb", second),
+        (published / "marts.duckdb", second),
+    ):
+        with opened(database) as con:
+            assert con.execute("select release_id()").fetchone() == (done.release_id,)
+        with duckdb.connect() as con:
+            con.execute(f"attach '{database}' as t (read_only)")
+            assert con.execute("select t.release_id()").fetchone() == (done.release_id,)
 
 
 def test_parquet_holds_the_same_rows_and_says_that_they_are_synthetic(source: Path, published: Path) -> None:
@@ -331,6 +347,7 @@ def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tm
         ("comment on table signals.signals_latest is null", "signals.signals_latest lost its description"),
         ("comment on column marts.price_daily.metal is null", "marts.price_daily.metal lost its description"),
         ("drop table signals.signals_latest", "other tables"),
+        ("create or replace macro release_id() as 'another'", "does not say its own id"),
     ],
 )
 def test_what_is_written_wrong_is_noticed_before_it_is_shown(

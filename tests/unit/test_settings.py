@@ -81,6 +81,8 @@ def test_a_dotenv_file_is_read_and_the_environment_stands_before_it(
         ("TIGHTNESS_DROP_MAX_MB", "0", "a whole number of megabytes, at least 1"),
         ("TIGHTNESS_DROP_MAX_MB", "much", "a whole number of megabytes, at least 1"),
         ("TIGHTNESS_LOCK_TIMEOUT_S", "-1", "seconds, 0 or more"),
+        ("TIGHTNESS_KEEP_RELEASES", "0", "a whole number of releases, at least 1"),
+        ("TIGHTNESS_KEEP_RELEASES", "all", "a whole number of releases, at least 1"),
     ],
 )
 def test_a_bad_value_is_one_line_with_name_value_and_what_is_accepted(

@@ -1,0 +1,217 @@
+"""Copies of a release for tools that open no DuckDB: what is in them, where they go, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from support import Place
+from test_publish import COMMENTS, KEYS, TWO_DAYS, base, release, warehouse
+
+from pipelines.warehouse import export as exporting
+from pipelines.warehouse.export import ExportError, TargetError, export
+from pipelines.warehouse.publish import publish
+from pipelines.warehouse.releases import Kept, UnknownNameError, find
+
+ODD = """create table signals.signals_latest as
+    from (values ('AL.Ä "x", y', 0.1::double + 0.2, timestamptz '2026-01-13 18:00:00+01'),
+                 ('', null, null), (null, 1e-7, '2026-01-13 18:00:00.25+00'))
+    as t(signal_id, value, knowledge_ts_max)"""
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    folder = tmp_path / "published"
+    publish(
+        warehouse(tmp_path / "w.duckdb", TWO_DAYS, signals=ODD),
+        folder,
+        manifest_base=base(),
+        comments=COMMENTS,
+        keys=KEYS,
+        synthetic=False,
+    )
+    return folder
+
+
+@pytest.fixture
+def current(published: Path) -> Kept:
+    return find(published, "current")
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_csv_has_a_header_iso_days_instants_with_z_and_whole_numbers(current: Kept, tmp_path: Path) -> None:
+    rows = export(current, tmp_path / "out", "csv")
+
+    assert rows == {"marts/price_daily.csv": 2, "signals/signals_latest.csv": 3}
+    assert files(tmp_path / "out") == {*rows, "README.txt", "manifest.json"}
+    prices = (tmp_path / "out/marts/price_daily.csv").read_bytes()
+    assert prices == b"metal,obs_date,cash_usd_t\nAL,2026-01-12,3150.5\nAL,2026-01-13,3200.0\n"
+    text = (tmp_path / "out/signals/signals_latest.csv").read_text(encoding="utf-8")
+    assert list(csv.reader(text.splitlines())) == [
+        ["signal_id", "value", "knowledge_ts_max"],
+        ["", "", ""],
+        ['AL.Ä "x", y', "0.30000000000000004", "2026-01-13T17:00:00Z"],
+        ["", "1e-07", "2026-01-13T18:00:00.25Z"],
+    ]
+    assert text.splitlines()[1] == '"",,', "an empty text is quoted, a missing value is not there"
+
+
+def test_parquet_is_the_published_file(current: Kept, tmp_path: Path) -> None:
+    export(current, tmp_path / "out", "parquet")
+    for name in ("marts/price_daily.parquet", "signals/signals_latest.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (current.path / "parquet" / name).read_bytes()
+    said = pq.read_metadata(tmp_path / "out/marts/price_daily.parquet").metadata
+    assert said[b"release_id"].decode() == current.release_id
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_manifest_beside_them_says_which_release_and_what_they_are(
+    current: Kept, tmp_path: Path, kind: exporting.Format
+) -> None:
+    export(current, tmp_path / "out", kind)
+    about = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert (about["release_id"], about["synthetic"], about["format"]) == (current.release_id, False, kind)
+    assert about["tables"]["marts.price_daily"] == {"rows": 2, "key": ["metal", "obs_date"]}
+    for name, facts in about["files"].items():
+        content = (tmp_path / "out" / name).read_bytes()
+        assert (facts["bytes"], facts["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    readme = (tmp_path / "out/README.txt").read_text()
+    assert current.release_id in readme
+    assert "SYNTHETIC" not in readme
+
+
+def test_generated_data_says_so_in_every_name_and_file_beside_it(tmp_path: Path) -> None:
+    release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), tmp_path / "published")
+    rows = export(find(tmp_path / "published", "current"), tmp_path / "out", "csv")
+    assert set(rows) == {"marts/price_daily.SYNTHETIC.csv", "signals/signals_latest.SYNTHETIC.csv"}
+    assert (tmp_path / "out/README.txt").read_text().startswith("SYNTHETIC DEMO DATA\n")
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["synthetic"] is True
+
+
+def test_everyone_can_read_the_copies(current: Kept, tmp_path: Path) -> None:
+    export(current, tmp_path / "out", "csv")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]}
+    assert modes == {0o755, 0o644}
+
+
+def test_an_earlier_export_is_replaced_whole(current: Kept, tmp_path: Path) -> None:
+    export(current, tmp_path / "out", "csv")
+    export(current, tmp_path / "out", "parquet", ["price_daily"])
+    assert files(tmp_path / "out") == {"marts/price_daily.parquet", "README.txt", "manifest.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "published", "w.duckdb"}, "nothing is left aside"
+
+
+def test_an_empty_folder_is_filled_and_a_folder_of_the_users_is_left_alone(current: Kept, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    export(current, tmp_path / "empty", "csv")
+    assert (tmp_path / "empty/README.txt").is_file()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/manifest.json").write_text('{"release_id": "x"}')
+    (tmp_path / "file").write_text("x")
+    for name in ("mine", "file"):
+        with pytest.raises(TargetError, match=f"{name} is there and no earlier export"):
+            export(current, tmp_path / name, "csv")
+    assert files(tmp_path / "mine") == {"manifest.json"}
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_file_that_the_user_put_beside_the_copies_is_not_thrown_away(current: Kept, tmp_path: Path) -> None:
+    export(current, tmp_path / "out", "csv")
+    (tmp_path / "out/marts/mine.xlsx").write_text("x")
+    with pytest.raises(TargetError, match=r"mine\.xlsx is not of the earlier export"):
+        export(current, tmp_path / "out", "csv")
+    assert "marts/mine.xlsx" in files(tmp_path / "out")
+
+
+@pytest.mark.parametrize("inside", ["published", "published/parquet/marts", "."])
+def test_what_is_published_is_never_written_over(current: Kept, tmp_path: Path, inside: str) -> None:
+    before = files(tmp_path)
+    with pytest.raises(TargetError, match="export to a folder of its own"):
+        export(current, tmp_path / inside, "csv")
+    assert files(tmp_path) == before
+
+
+def test_a_newer_release_does_not_mix_in(current: Kept, published: Path, tmp_path: Path) -> None:
+    """The release was looked up, then another one was published: the copies are of the first."""
+    release(warehouse(tmp_path / "w.duckdb", {"2026-01-14": 1.0}), published)
+    export(current, tmp_path / "out", "csv")
+    assert "2026-01-12,3150.5" in (tmp_path / "out/marts/price_daily.csv").read_text()
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["release_id"] == current.release_id
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_release_that_is_removed_meanwhile_leaves_the_earlier_export(
+    current: Kept, tmp_path: Path, kind: exporting.Format
+) -> None:
+    export(current, tmp_path / "out", kind)
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
+    shutil.rmtree(current.path)
+    with pytest.raises(ExportError, match="a newer release has replaced it meanwhile: export again"):
+        export(current, tmp_path / "out", kind)
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")} == before
+    assert not list(tmp_path.glob(".out-*"))
+
+
+def test_a_failed_move_puts_the_earlier_export_back(
+    current: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(current, tmp_path / "out", "csv")
+    rename = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(ExportError, match="No space left on device"):
+        export(current, tmp_path / "out", "parquet")
+    assert "marts/price_daily.csv" in files(tmp_path / "out")
+
+
+def test_a_damaged_parquet_file_is_not_copied(current: Kept, tmp_path: Path) -> None:
+    file = current.path / "parquet/marts/price_daily.parquet"
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(ExportError, match=r"parquet/marts/price_daily\.parquet of release .* not as it was published"):
+        export(current, tmp_path / "out", "parquet")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_that_there_is_not_is_named(current: Kept, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"no table 'prices'; there are: marts\.price_daily, signals"):
+        export(current, tmp_path / "out", "csv", ["prices"])
+
+
+# --- the command
+
+
+def test_the_command_writes_below_the_data_folder_or_where_it_is_told(tmp_path: Path) -> None:
+    place = Place(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    done = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), place.data / "published")
+    code, out, errors = place.call("export", "--format", "csv", "--table", "price_daily")
+    assert (code, out[0]) == (0, f"release   {done.release_id}")
+    assert out[1].startswith("1 tables, 2 rows in ")
+    assert "SYNTHETIC DEMO DATA" in errors[-1]
+    assert (place.data / "exports/csv/marts/price_daily.SYNTHETIC.csv").is_file()
+    assert place.call("export", "--format", "parquet", "--to", str(tmp_path / "out"))[0] == 0
+    assert (tmp_path / "out/signals/signals_latest.parquet").is_file()
+
+
+def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+    place = Place(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    assert place.call("export", "--format", "csv")[0] == 1, "nothing is published"
+    assert place.call("export", "--format", "xlsx")[0] == 2
+    release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), place.data / "published")
+    assert place.call("export", "--format", "csv", "--table", "prices")[0] == 2
+    code, out, [line] = place.call("export", "--format", "csv", "--to", str(place.data / "published"))
+    assert (code, out) == (2, [])
+    assert "export to a folder of its own" in line

@@ -1,0 +1,253 @@
+"""What readers can ask of the kept releases: which there are, and what changed between two."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+from support import Place
+from test_publish import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
+
+from pipelines.warehouse.publish import publish
+from pipelines.warehouse.releases import NoReleaseError, UnknownNameError, choose, compare, find, kept
+
+EXTRA = ("marts", "fx_daily")
+THREE_DAYS = {"2026-01-12": 3150.5, "2026-01-13": 3201.0, "2026-01-14": 3300.0}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Three releases: two days; one of them changed, one more day; a table more and a column less."""
+    place = Place(tmp_path_factory.mktemp("releases"), "drop", "2026-01-20T20:00:00Z")
+    published = place.data / "published"
+    release(warehouse(place.root / "1.duckdb", TWO_DAYS), published, "2026-01-13T18:00:00Z")
+    release(warehouse(place.root / "2.duckdb", THREE_DAYS), published, "2026-01-14T18:00:00Z")
+    statements = "alter table marts.price_daily drop cash_usd_t", "create table marts.fx_daily as select 1.5 as rate"
+    prices = {name: text for name, text in COMMENTS[("marts", "price_daily")].items() if name != "cash_usd_t"}
+    publish(
+        warehouse(place.root / "3.duckdb", THREE_DAYS, *statements),
+        published,
+        manifest_base=base("2026-01-15T18:00:00Z"),
+        comments=COMMENTS | {("marts", "price_daily"): prices, EXTRA: {"": "Rates", "rate": "Rate"}},
+        keys=KEYS,
+        synthetic=True,
+    )
+    return place
+
+
+@pytest.fixture(scope="module")
+def ids(place: Place) -> list[str]:
+    """The ids in the order of their publication."""
+    return [one.release_id for one in reversed(kept(place.data / "published"))]
+
+
+# --- which release
+
+
+def test_a_release_is_found_by_its_id_and_by_its_place(place: Place, ids: list[str]) -> None:
+    published = place.data / "published"
+    assert [name[:8] for name in ids] == ["20260113", "20260114", "20260115"]
+    assert [find(published, name).release_id for name in ("current", "previous", ids[0])] == [ids[2], ids[1], ids[0]]
+
+
+def test_an_unknown_id_names_those_there_are(place: Place, ids: list[str]) -> None:
+    code, printed, [line] = place.call("diff", "20991231T000000Z-00000000", "current")
+    assert (code, printed) == (2, [])
+    assert line == (
+        f"there is no release '20991231T000000Z-00000000'; there are: current, previous, {', '.join(reversed(ids))}"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "..", "../releases", "/"])
+def test_a_name_does_not_lead_out_of_the_folder(place: Place, name: str) -> None:
+    with pytest.raises(UnknownNameError):
+        find(place.data / "published", name)
+
+
+def test_without_a_publication_nothing_can_be_compared(tmp_path: Path) -> None:
+    code, printed, [line] = Place(tmp_path, "drop", "2026-01-20T20:00:00Z").call("diff", "previous", "current")
+    assert (code, printed, line) == (1, [], "nothing is published yet: run `tightness run` first")
+
+
+def test_the_first_release_has_none_before_it_and_a_removed_one_is_named(tmp_path: Path) -> None:
+    first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), tmp_path)
+    with pytest.raises(NoReleaseError, match=f"there is no previous release: {first.release_id} is the first"):
+        find(tmp_path, "previous")
+    second = release(warehouse(tmp_path / "w.duckdb", THREE_DAYS), tmp_path, keep=1)
+    with pytest.raises(NoReleaseError, match=rf"previous release {first.release_id} is no longer kept: TIGHTNESS_KEEP"):
+        find(tmp_path, "previous")
+    shutil.rmtree(second.path)
+    with pytest.raises(NoReleaseError, match=f"folder of the current release {second.release_id} is gone"):
+        find(tmp_path, "current")
+
+
+def test_tables_are_chosen_with_or_without_their_schema() -> None:
+    tables = ["signals.a", "marts.a", "marts.b"]
+    assert choose(tables, []) == ["marts.a", "marts.b", "signals.a"]
+    assert choose(tables, ["a"]) == ["marts.a", "signals.a"]
+    assert choose(tables, ["signals.a", "b"]) == ["marts.b", "signals.a"]
+    with pytest.raises(UnknownNameError, match=r"no table 'c'; there are: marts\.a, marts\.b, signals\.a"):
+        choose(tables, ["a", "c"])
+
+
+# --- how many are kept
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_so_many_are_kept_as_the_setting_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+    from pipelines.assets import publish as publishing
+    from pipelines.workspace import Workspace
+
+    given = {}
+    monkeypatch.setattr(publishing, "publish", lambda *_, **more: given.update(more))
+    monkeypatch.setenv("TIGHTNESS_KEEP_RELEASES", str(keep))
+    publishing.publish_release(Workspace.open(profile="drop", data_dir=tmp_path))
+    assert given["keep"] == keep
+
+
+def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
+    days = {f"{year}-{month:02}-{day:02}": 1.0 for year in (2024, 2025) for month in range(1, 13) for day in (1, 2)}
+    first = release(warehouse(tmp_path / "a.duckdb", days), tmp_path, keep=1)
+    with duckdb.connect(first.path / "marts.duckdb", read_only=True) as reader:  # nothing is read before it is gone
+        second = release(warehouse(tmp_path / "b.duckdb", THREE_DAYS), tmp_path, keep=1)
+        assert not first.path.exists()
+        assert reader.execute("select count(*), sum(cash_usd_t) from marts.price_daily").fetchone() == (48, 48.0)
+        assert reader.execute("select count(*) from signals.signals_latest").fetchone() == (2,)
+    assert [one.release_id for one in kept(tmp_path)] == [second.release_id]
+
+
+def test_the_current_release_stays_when_nothing_changes_or_a_publication_fails(tmp_path: Path) -> None:
+    from pipelines.warehouse.publish import PublicationError
+
+    source = warehouse(tmp_path / "a.duckdb", TWO_DAYS)
+    first = release(source, tmp_path, keep=1)
+    assert release(source, tmp_path, keep=1).unchanged
+    with pytest.raises(PublicationError):
+        release(warehouse(tmp_path / "b.duckdb", TWO_DAYS, "drop table marts.price_daily"), tmp_path, keep=1)
+    assert find(tmp_path, "current").release_id == first.release_id
+
+
+# --- what changed
+
+
+def test_json_has_every_count_and_the_rows_that_are_asked_for(place: Place, ids: list[str]) -> None:
+    code, out, _ = place.call("diff", ids[0], ids[1], "--rows", "5", "--json")
+    found = json.loads("\n".join(out))
+    assert code == 0
+    assert {name: found[name] for name in ("old", "new", "same", "synthetic")} == {
+        "old": ids[0],
+        "new": ids[1],
+        "same": False,
+        "synthetic": True,
+    }
+    assert found["tables"]["marts.price_daily"] == {
+        "only_in": None,
+        "added": 1,
+        "removed": 0,
+        "changed": 1,
+        "changed_columns": {"cash_usd_t": 1},
+        "columns_added": [],
+        "columns_removed": [],
+        "rows": [
+            {
+                "kind": "changed",
+                "key": {"metal": "AL", "obs_date": "2026-01-13"},
+                "cells": {"cash_usd_t": ["3200.0", "3201.0"]},
+            },
+            {"kind": "added", "key": {"metal": "AL", "obs_date": "2026-01-14"}, "cells": {}},
+        ],
+    }
+    assert found["tables"]["signals.signals_latest"]["rows"] == []
+
+
+def test_the_other_way_round_what_was_added_is_removed(place: Place, ids: list[str]) -> None:
+    published = place.data / "published"
+    found = compare(find(published, ids[1]), find(published, ids[0]), rows=5)["marts.price_daily"]
+    assert (found.counts["added"], found.counts["removed"]) == (0, 1)
+    assert [(row["kind"], row["cells"]) for row in found.rows] == [
+        ("changed", {"cash_usd_t": ("3201.0", "3200.0")}),
+        ("removed", {}),
+    ]
+
+
+def test_a_table_of_one_release_and_a_lost_column_are_said(place: Place, ids: list[str]) -> None:
+    code, out, _ = place.call("diff", "previous", "current", "--json")
+    tables = json.loads("\n".join(out))["tables"]
+    assert code == 0
+    assert (tables["marts.fx_daily"]["only_in"], tables["marts.fx_daily"]["added"]) == ("new", 1)
+    assert tables["marts.price_daily"]["columns_removed"] == ["cash_usd_t"]
+    assert tables["marts.price_daily"]["changed"] == 0
+    code, out, _ = place.call("diff", "current", "previous", "--json", "--rows", "3")
+    back = json.loads("\n".join(out))["tables"]
+    assert (back["marts.fx_daily"]["only_in"], back["marts.fx_daily"]["removed"]) == ("old", 1)
+    assert (back["marts.fx_daily"]["rows"], back["marts.price_daily"]["columns_added"]) == ([], ["cash_usd_t"])
+
+
+def test_the_table_shows_counts_columns_and_cells(place: Place, ids: list[str]) -> None:
+    code, out, _ = place.call("diff", ids[0], "current", "--rows", "1")
+    shown = "\n".join(out)
+    assert code == 0
+    assert f"{ids[0]} to {ids[2]} (SYNTHETIC DEMO DATA)" in shown
+    assert f"only in {ids[2]}" in shown
+    assert "-cash_usd_t" in shown
+    code, out, _ = place.call("diff", ids[0], ids[1], "--rows", "1")
+    cells = [line for line in out if "3200.0" in line]
+    assert len(cells) == 1
+    assert "metal=AL, obs_date=2026-01-13" in cells[0]
+    assert "3201.0" in cells[0]
+
+
+def test_a_release_does_not_differ_from_itself(place: Place) -> None:
+    code, out, _ = place.call("diff", "current", "current")
+    assert code == 0
+    assert out[0].endswith("no row differs in 3 tables")
+    code, out, _ = place.call("diff", "current", "current", "--json")
+    assert json.loads("\n".join(out))["same"] is True
+
+
+def test_one_table_only(place: Place, ids: list[str]) -> None:
+    code, out, _ = place.call("diff", ids[0], ids[1], "--table", "price_daily", "--json")
+    assert (code, list(json.loads("\n".join(out))["tables"])) == (0, ["marts.price_daily"])
+    code, printed, [line] = place.call("diff", ids[0], ids[1], "--table", "prices")
+    assert (code, printed) == (2, [])
+    assert line == "there is no table 'prices'; there are: marts.price_daily, signals.signals_latest"
+
+
+def test_rows_are_limited_by_kind_and_in_order_of_their_key(tmp_path: Path) -> None:
+    days = {f"2026-01-{day:02}": float(day) for day in range(1, 21)}
+    release(warehouse(tmp_path / "a.duckdb", days), tmp_path)
+    later = {day: value + (value > 5) for day, value in days.items() if value > 2} | {"2026-02-01": 1.0}
+    release(warehouse(tmp_path / "b.duckdb", later), tmp_path)
+    found = compare(find(tmp_path, "previous"), find(tmp_path, "current"), rows=3)["marts.price_daily"]
+
+    assert (found.counts["changed"], found.counts["added"], found.counts["removed"]) == (15, 1, 2)
+    assert [(row["kind"], row["key"]["obs_date"]) for row in found.rows] == [
+        ("changed", "2026-01-06"),
+        ("changed", "2026-01-07"),
+        ("changed", "2026-01-08"),
+        ("added", "2026-02-01"),
+        ("removed", "2026-01-01"),
+        ("removed", "2026-01-02"),
+    ]
+
+
+def test_a_missing_value_is_not_the_word_for_it_and_only_changed_cells_are_shown(tmp_path: Path) -> None:
+    release(warehouse(tmp_path / "a.duckdb", TWO_DAYS), tmp_path)
+    changed = SIGNALS_SQL.replace("'AL.B', null", "'AL.B', 0.5")
+    release(warehouse(tmp_path / "b.duckdb", TWO_DAYS, signals=changed), tmp_path)
+    found = compare(find(tmp_path, "previous"), find(tmp_path, "current"), rows=3)["signals.signals_latest"]
+    assert found.rows == [{"kind": "changed", "key": {"signal_id": "AL.B"}, "cells": {"value": (None, "0.50")}}]
+
+
+def test_a_release_that_lost_its_database_cannot_be_compared(tmp_path: Path) -> None:
+    place = Place(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    published = place.data / "published"
+    first = release(warehouse(tmp_path / "a.duckdb", TWO_DAYS), published)
+    release(warehouse(tmp_path / "b.duckdb", THREE_DAYS), published)
+    (first.path / "marts.duckdb").unlink()
+    code, printed, [line] = place.call("diff", "previous", "current")
+    assert (code, printed) == (1, [])
+    assert "cannot be compared" in line

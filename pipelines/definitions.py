@@ -24,6 +24,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.assets.publish import release, run_health
     from pipelines.assets.reference import reference_tables
     from pipelines.assets.resources import WorkspaceResource
+    from pipelines.automation.freshness import dataset_freshness, release_freshness
     from pipelines.automation.jobs import jobs
     from pipelines.automation.schedules import schedules
     from pipelines.datasets import FEEDS
@@ -36,9 +37,9 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
             *(source_asset(name, partitions) for name in SOURCES),
             drop_asset(partitions),
             reference_tables,
-            *(dataset_asset(feed, partitions) for feed in FEEDS.values()),
+            *(_fresh(dataset_asset(feed, partitions), dataset_freshness(feed.name, rules)) for feed in FEEDS.values()),
             model_assets(),
-            release,
+            _fresh(release, release_freshness()),
             run_health,
         ],
         jobs=jobs(),
@@ -47,6 +48,10 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
         # A step in a process of its own would pay the imports again, some seconds each.
         executor=dg.in_process_executor,
     )
+
+
+def _fresh(asset: dg.AssetsDefinition, policy: dg.FreshnessPolicy) -> dg.AssetsDefinition:
+    return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
 
 
 def _release_calendar(settings: Settings) -> pd.DataFrame:

@@ -8,13 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines.automation.freshness import GRACE, dataset_freshness, release_freshness
 from pipelines.automation.publications import (
     PUBLICATIONS,
+    SAMPLE,
     build_due,
     build_tick,
     due,
     everything_due,
     publication_due,
+    releases,
     tick,
 )
 from pipelines.calendar import business_days, release_times
@@ -172,3 +175,21 @@ def test_days_without_a_build() -> None:
     assert build_due(at("2026-01-14 18:15")) == ""
     assert build_due(at("2026-04-03 17:15")) == "Friday 2026-04-03 is no working day in London and has no as-of row"
     assert build_due(at("2026-03-30 17:15")) == "", "summer time has begun"
+
+
+@pytest.mark.parametrize("dataset", list(FEEDS))
+def test_no_dataset_is_called_late_before_its_release_is(rules: pd.DataFrame, dataset: str) -> None:
+    """Run once after each release: the deadline lies after the next one, on every holiday of the sample years."""
+    feed, policy = FEEDS[dataset], dataset_freshness(dataset, rules)
+    window, warning = policy.fail_window.to_timedelta(), policy.warn_window.to_timedelta()  # type: ignore[attr-defined]
+    known = releases(dataset, feed.sources[0] if feed.sources else "drop", rules)
+    assert (known.diff().dropna() <= warning).all()
+    assert window - warning == GRACE[feed.spec.cadence]
+    assert known.iloc[-1] > pd.Timestamp(SAMPLE[1], tz="UTC") - timedelta(days=1)
+    longest = {"daily": timedelta(days=7), "monthly": timedelta(days=75)}
+    assert window <= longest[feed.spec.cadence], "a policy that never fails says nothing"
+
+
+def test_the_publication_is_late_when_a_business_day_has_no_build() -> None:
+    window = release_freshness().fail_window.to_timedelta()  # type: ignore[attr-defined]
+    assert timedelta(days=5) <= window <= timedelta(days=7)

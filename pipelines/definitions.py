@@ -27,23 +27,26 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.automation.freshness import dataset_freshness, release_freshness
     from pipelines.automation.jobs import jobs
     from pipelines.automation.schedules import schedules
+    from pipelines.automation.sensors import sensors
     from pipelines.datasets import FEEDS
     from pipelines.sources import SOURCES
 
     partitions = monthly(settings)
-    rules = _release_calendar(settings)
+    rules, models = _release_calendar(settings), model_assets()
+    built = [*models.keys, *release.keys, *run_health.keys]
     return dg.Definitions(
         assets=[
             *(source_asset(name, partitions) for name in SOURCES),
             drop_asset(partitions),
             reference_tables,
             *(_fresh(dataset_asset(feed, partitions), dataset_freshness(feed.name, rules)) for feed in FEEDS.values()),
-            model_assets(),
+            models,
             _fresh(release, release_freshness()),
             run_health,
         ],
         jobs=jobs(),
         schedules=schedules(rules),
+        sensors=sensors(built),
         resources={"workspace": WorkspaceResource(), **resource_overrides},
         # A step in a process of its own would pay the imports again, some seconds each.
         executor=dg.in_process_executor,

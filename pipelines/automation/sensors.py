@@ -19,7 +19,7 @@ from pipelines.automation.notify import LogSink, Sink, WebhookSink, failure_mess
 from pipelines.automation.outbox import Delivered, Outbox
 from pipelines.automation.reasons import reason
 from pipelines.automation.schedules import run_range
-from pipelines.automation.transitions import BEGINNING, Seen, first_look, news, read_transitions
+from pipelines.automation.transitions import Seen, first_look, news, read_transitions
 from pipelines.calendar import FIRST_MONTH, month_of
 from pipelines.datasets import FEEDS
 from pipelines.ingest import DROP
@@ -129,7 +129,7 @@ def _signal_changes() -> dg.SensorDefinition:
             seen = Seen.load(context.cursor) if context.cursor else None
             said = ["no new release"]
             if seen is None:
-                seen = first_look(read_transitions(database, BEGINNING), opened.settings.notify_since)
+                seen = first_look(database, opened.now, opened.settings.notify_since)
                 said = [f"changes as of {seen.since:%Y-%m-%d %H:%M} UTC or later are told from now on"]
             if seen.release != release:
                 told, after = news(seen, read_transitions(database, seen.since), release)

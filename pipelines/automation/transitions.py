@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
 KEPT: Final = timedelta(days=400)  # a change that is older is no news, and its key is forgotten
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Row = dict[str, Any]
 
 
@@ -52,12 +51,24 @@ def read_transitions(database: Path, since: datetime) -> list[Row]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def first_look(rows: Sequence[Row], since: datetime | None) -> Seen:
-    """What counts from now on: changes as of the given moment, else what comes beside or after the newest one."""
+def last_as_of(database: Path) -> datetime | None:
+    """The moment up to which signals are published; None where there are none."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        [(moment,)] = connection.execute("select max(as_of_ts) from signals.signals_latest").fetchall()
+        return moment  # type: ignore[no-any-return]
+
+
+def first_look(database: Path, now: datetime, since: datetime | None) -> Seen:
+    """What counts from now on: changes as of the given moment or later, else of the last published one.
+
+    Of the last published moment only those that are not there yet: they may come with a revision. A user who fills in
+    17 years after the first look is not told of them.
+    """
     if since is not None:
         return Seen(since)
-    newest = max((row["as_of_ts"] for row in rows), default=BEGINNING)
-    return Seen(newest, keys=frozenset(row["transition_id"] for row in rows if row["as_of_ts"] >= newest))
+    last = last_as_of(database) or now
+    return Seen(last, keys=frozenset(row["transition_id"] for row in read_transitions(database, last)))
 
 
 def news(seen: Seen, rows: Sequence[Row], release: str) -> tuple[list[Row], Seen]:

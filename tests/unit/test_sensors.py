@@ -197,7 +197,11 @@ def publish(place: Path, release: str, *changes: tuple[object, ...]) -> None:
             "create table signals.signal_transitions (transition_id varchar, signal_id varchar, as_of_ts timestamptz, "
             "as_of_date date, prev_state varchar, state varchar, value double, unit varchar, quality varchar)"
         )
-        connection.executemany("insert into signals.signal_transitions values (?, ?, ?, ?, ?, ?, ?, ?, ?)", changes)
+        connection.execute("create table signals.signals_latest (as_of_ts timestamptz)")
+        connection.execute("insert into signals.signals_latest values ('2026-01-06 18:00:00Z')")
+        if changes:
+            insert = "insert into signals.signal_transitions values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            connection.executemany(insert, changes)
     (folder / "manifest.json").write_text(json.dumps({"release_id": release, "synthetic": True}))
 
 
@@ -248,13 +252,23 @@ def test_a_setting_says_from_when_changes_are_told(
     assert taken.keys == ["b", "c"]
 
 
+def test_a_history_that_is_filled_in_after_an_empty_first_look_is_no_news(
+    place: Path, told: Ticking, taken: Taken
+) -> None:
+    publish(place, "r1")
+    told.skip()
+    publish(place, "r2", change("a", 5), change("b", 6), change("c", 7))
+    told.skip()
+    assert taken.keys == ["b", "c"]
+
+
 def test_changes_of_a_tick_that_dies_are_told_by_the_next(
     place: Path, told: Ticking, taken: Taken, instance: dg.DagsterInstance
 ) -> None:
     publish(place, "r1", change("a", 5))
     told.skip()
     before = told.cursor
-    publish(place, "r2", change("a", 5), change("b", 6))
+    publish(place, "r2", change("a", 5), change("b", 7))
     told.skip()
     told.cursor = before  # the daemon died before it stored the cursor
     told.skip()

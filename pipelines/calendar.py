@@ -90,9 +90,7 @@ def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.Da
     `period_end`: naive dates. `rules`: release_calendar rows. Returns knowledge_ts (UTC) and knowledge_basis, indexed
     like the input. Raises KeyError naming dataset and source when no rule covers a period.
     """
-    own = rules[(rules["dataset"] == dataset) & (rules["data_source"].isin([source, "*"]))]
-    # A rule for this very source stands before one for all sources.
-    own = own.assign(specific=own["data_source"] == source).sort_values(["specific", "valid_from"])
+    own = release_rules(dataset, source, rules)
     result = pd.DataFrame(
         {
             "knowledge_ts": pd.Series(pd.NaT, index=period_end.index, dtype="datetime64[us, UTC]"),
@@ -115,6 +113,13 @@ def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.Da
         first = period_end[result["knowledge_ts"].isna()].iloc[0]
         raise KeyError(f"release_calendar.csv has no rule for {dataset} from {source} on {first:%Y-%m-%d}: add a row")
     return result
+
+
+def release_rules(dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:
+    """The rows of release_calendar that speak of this source's dataset; where two do, the later row holds."""
+    own = rules[(rules["dataset"] == dataset) & (rules["data_source"].isin([source, "*"]))]
+    # A rule for this very source stands before one for all sources.
+    return own.assign(specific=own["data_source"] == source).sort_values(["specific", "valid_from"])
 
 
 def _release_days(

@@ -52,6 +52,7 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
     from dagster._core.utils import make_new_run_id
 
     from pipelines.assets.resources import WorkspaceResource
+    from pipelines.automation.reasons import reason
     from pipelines.definitions import build_defs
     from pipelines.instance import open_instance
 
@@ -87,16 +88,8 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         problems = [
-            _reason(event.step_failure_data.error)
+            reason(event.step_failure_data.error)
             for event in result.all_events
             if event.event_type == DagsterEventType.STEP_FAILURE
         ]
         return RunOutcome(result.run_id, result.success, problems)
-
-
-def _reason(error: object) -> str:
-    """The user's sentence of a step's error: the innermost cause, without Dagster's wrapping."""
-    while getattr(error, "cause", None) is not None:
-        error = error.cause  # type: ignore[attr-defined]
-    text = str(getattr(error, "message", error)).strip()
-    return text.split(": ", 1)[1] if text.startswith(("dagster.", "pipelines.", "dagster_")) and ": " in text else text

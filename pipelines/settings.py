@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -32,19 +33,32 @@ class Settings(BaseSettings):
     drop_max_mb: int = Field(default=100, ge=1)
     lock_timeout_s: float = Field(default=600.0, ge=0)
     keep_releases: int = Field(default=5, ge=1)
+    # An address may carry a key of its own: it is kept as a secret.
+    webhook_url: SecretStr | None = None
+    webhook_token: SecretStr | None = None
+    notify_since: datetime | None = None
     entsoe_api_token: SecretStr | None = Field(default=None, validation_alias="ENTSOE_API_TOKEN")
 
-    @field_validator("now")
+    @field_validator("now", "notify_since")
     @classmethod
     def _utc(cls, value: datetime | None) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
-    @field_validator("reference_dir", "drop_dir", "replay_dir", "now", mode="before")
+    @field_validator(
+        "reference_dir", "drop_dir", "replay_dir", "now", "notify_since", "webhook_url", "webhook_token", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/]\S*", value.get_secret_value()):
+            raise ValueError("no address")
+        return value
 
     @property
     def data(self) -> Path:
@@ -87,10 +101,14 @@ class Settings(BaseSettings):
 _ACCEPTED = {
     "profile": "demo, live, replay or drop",
     "now": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
+    "notify_since": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
+    "webhook_url": "an address that begins with https:// or http://",
     "drop_max_mb": "a whole number of megabytes, at least 1",
     "lock_timeout_s": "seconds, 0 or more",
     "keep_releases": "a whole number of releases, at least 1",
 }
+
+_SECRET = {"webhook_url", "webhook_token"}  # never shown, not even when they are wrong
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -103,7 +121,8 @@ def load_settings(**overrides: object) -> Settings:
         name = str(first["loc"][0])
         variable = "ENTSOE_API_TOKEN" if "entsoe" in name.lower() else f"TIGHTNESS_{name.upper()}"
         accepted = _ACCEPTED.get(name, first["msg"])
-        raise SettingsError(f"{variable}={first['input']!r} is not accepted: give {accepted}") from None
+        shown = "" if name in _SECRET else f"={first['input']!r}"
+        raise SettingsError(f"{variable}{shown} is not accepted: give {accepted}") from None
     if settings.profile == "replay" and (settings.replay is None or not settings.replay.is_dir()):
         raise SettingsError(
             f"TIGHTNESS_REPLAY_DIR={str(settings.replay_dir or '')!r} is not a folder: "

@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from pipelines.automation.publications import PUBLICATIONS
 from pipelines.datasets import FEEDS
 from pipelines.definitions import build_defs
 from pipelines.settings import load_settings
@@ -154,6 +155,46 @@ def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: Ass
         job = defs.resolve_job_def(name)
         assert job.asset_layer.selected_asset_keys == graph.get_all_asset_keys()
         assert job.executor_def.name == "in_process"
+
+
+def test_what_starts_runs_is_there_stopped_and_named(defs: dg.Definitions) -> None:
+    """A schedule for each publication, the build and the refresh; sensors for files, signals and failures."""
+    repository = defs.get_repository_def()
+    asking = {f"ask_{name}" for name in PUBLICATIONS}
+    scheduled = {*asking, "daily_build", "daily_refresh"}
+    assert {schedule.name for schedule in repository.schedule_defs} == {f"{name}_schedule" for name in scheduled}
+    assert {schedule.job_name for schedule in repository.schedule_defs} == scheduled
+    assert {sensor.name for sensor in repository.sensor_defs} == {"drop_folder", "signal_changes", "failed_runs"}
+    assert all(s.default_status == dg.DefaultScheduleStatus.STOPPED for s in repository.schedule_defs)
+    assert all(s.default_status == dg.DefaultSensorStatus.STOPPED for s in repository.sensor_defs)
+
+
+def test_a_publications_job_asks_its_sources_and_nobody_else(defs: dg.Definitions, graph: AssetGraph) -> None:
+    for name, publication in PUBLICATIONS.items():
+        selected = names(defs.resolve_job_def(f"ask_{name}").asset_layer.selected_asset_keys)
+        assert selected == {
+            *(f"raw/{source}" for source in publication.sources or ("drop",)),
+            *(f"lake/{dataset}" for dataset in publication.datasets),
+        }
+    built = {
+        key for group in ("staging", "intermediate", "marts", "signals", "publish") for key in groups(graph)[group]
+    }
+    reference = {key for key in groups(graph)["raw"] if key.startswith("reference/")}
+    assert names(defs.resolve_job_def("daily_build").asset_layer.selected_asset_keys) == built | reference
+    dropped = names(defs.resolve_job_def("dropped_files").asset_layer.selected_asset_keys)
+    droppable = {f"lake/{name}" for name, feed in FEEDS.items() if feed.droppable}
+    assert dropped == built | reference | droppable | {"raw/drop"}
+
+
+def test_every_dataset_and_the_publication_have_a_freshness_policy(graph: AssetGraph) -> None:
+    with_policy = {key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy}
+    assert names(with_policy) == {*(f"lake/{name}" for name in FEEDS), "publish/release"}
+
+
+def test_a_release_calendar_that_cannot_be_read_does_not_take_the_ui_away(tmp_path: Path) -> None:
+    (tmp_path / "release_calendar.csv").write_text("nonsense")
+    broken = build_defs(load_settings(profile="demo", reference_dir=tmp_path))
+    assert broken.schedules
 
 
 def test_nothing_is_read_when_the_definitions_are_imported(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_a_dotenv_file_is_read_and_the_environment_stands_before_it(
         ("TIGHTNESS_LOCK_TIMEOUT_S", "-1", "seconds, 0 or more"),
         ("TIGHTNESS_KEEP_RELEASES", "0", "a whole number of releases, at least 1"),
         ("TIGHTNESS_KEEP_RELEASES", "all", "a whole number of releases, at least 1"),
+        ("TIGHTNESS_NOTIFY_SINCE", "soon", "an ISO time in UTC such as 2026-01-13T18:00:00Z"),
     ],
 )
 def test_a_bad_value_is_one_line_with_name_value_and_what_is_accepted(
@@ -115,3 +116,19 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENTSOE_API_TOKEN", TOKEN)
     settings = load_settings()
     assert TOKEN not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_a_webhooks_address_is_a_secret_also_where_it_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIGHTNESS_WEBHOOK_URL", f"https://hooks.example/{TOKEN}")
+    monkeypatch.setenv("TIGHTNESS_WEBHOOK_TOKEN", TOKEN)
+    settings = load_settings()
+    assert settings.webhook_url and settings.webhook_url.get_secret_value() == f"https://hooks.example/{TOKEN}"
+    assert TOKEN not in repr(settings) + str(settings) + settings.model_dump_json()
+    monkeypatch.setenv("TIGHTNESS_WEBHOOK_URL", TOKEN)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value) == (
+        "TIGHTNESS_WEBHOOK_URL is not accepted: give an address that begins with https:// or http://"
+    )
+    monkeypatch.setenv("TIGHTNESS_WEBHOOK_URL", "")
+    assert load_settings().webhook_url is None, "empty is not set"

@@ -1,0 +1,122 @@
+"""What the schedules and sensors ask for, run: on a small demo, in this process, on an instance of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+from support import OURS, Place
+
+from pipelines.assets.resources import WorkspaceResource
+from pipelines.automation.jobs import DAILY_BUILD, DROPPED_FILES
+from pipelines.definitions import build_defs
+from pipelines.settings import load_settings
+
+pytestmark = pytest.mark.slow
+NOW = "2026-01-14T20:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A demo of three months, read and published; this process has its environment."""
+    place = Place(tmp_path_factory.mktemp("automation"), "demo", NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(OURS)]:
+            patch.delenv(name)
+        for name, value in place.environment().items():
+            patch.setenv(name, value)
+        patch.chdir(place.root)
+        place.run(("2025-11", "2025-12"))
+        yield place
+
+
+@pytest.fixture(scope="module")
+def defs(place: Place) -> dg.Definitions:
+    return build_defs(load_settings())
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def scheduled(defs: dg.Definitions, instance: dg.DagsterInstance, name: str, moment: str) -> dg.RunRequest:
+    schedule = defs.resolve_schedule_def(f"{name}_schedule")
+    context = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=pd.Timestamp(moment).to_pydatetime(),
+        resources={"workspace": WorkspaceResource()},
+    )
+    [request] = schedule.evaluate_tick(context).run_requests or []
+    return request
+
+
+def run(
+    defs: dg.Definitions, instance: dg.DagsterInstance, job: str, request: dg.RunRequest
+) -> dg.ExecuteInProcessResult:
+    return defs.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        tags=request.tags,
+        asset_selection=list(request.asset_selection) if request.asset_selection else None,
+        raise_on_error=False,
+    )
+
+
+def test_ticks_of_a_day_bring_its_figures_into_the_publication(
+    place: Place, defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    before = place.query("select max(obs_date) as day from price_daily").day[0]
+    asked = run(defs, instance, "ask_lme", scheduled(defs, instance, "ask_lme", "2026-01-14T09:05Z"))
+    assert asked.success
+    events = asked.get_asset_materialization_events()
+    assert {event.asset_key.to_user_string() for event in events if event.asset_key} == {
+        *("raw/westmetall", "raw/jin10", "lake/prices", "lake/stocks", "lake/spreads")
+    }
+    assert {event.partition for event in events} == {"2026-01"}
+    built = run(defs, instance, DAILY_BUILD, scheduled(defs, instance, DAILY_BUILD, "2026-01-14T18:15Z"))
+    assert built.success
+    after = place.query("select max(obs_date) as day from price_daily").day[0]
+    assert before < pd.Timestamp("2026-01-01") < after
+
+
+def test_a_tick_of_the_drop_folder_brings_a_file_into_the_publication(
+    place: Place, defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    sensor, cursor = defs.resolve_sensor_def("drop_folder"), None
+    place.drop(
+        "prices/mine.csv",
+        pd.DataFrame({"metal": "AL", "obs_date": ["2025-12-10"], "cash_usd_t": 1234.5, "m3_usd_t": 1250.0}),
+    )
+    for _ in range(2):
+        with dg.build_sensor_context(
+            instance, cursor=cursor, resources={"workspace": WorkspaceResource()}, definitions=defs
+        ) as context:
+            tick = sensor.evaluate_tick(context)
+        cursor = tick.cursor
+    [request] = tick.run_requests or []
+    done = run(defs, instance, DROPPED_FILES, request)
+    assert done.success
+    assert {event.asset_key.path[-1] for event in done.get_asset_materialization_events() if event.partition} == {
+        *("drop", "prices")
+    }
+    stored = place.query("select cash_usd_t, licence_class from price_daily where obs_date = '2025-12-10'")
+    assert list(stored.cash_usd_t) == [1234.5]
+
+
+def test_a_tick_after_a_build_tells_what_it_has_published(
+    place: Place, defs: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real table has what a message needs. From the beginning, so that there is something to tell."""
+    changes = place.query("select transition_id from signals.signal_transitions")
+    assert len(changes)
+    monkeypatch.setenv("TIGHTNESS_NOTIFY_SINCE", "2008-01-01T00:00:00Z")
+    with dg.build_sensor_context(instance, resources={"workspace": WorkspaceResource()}, definitions=defs) as context:
+        said = defs.resolve_sensor_def("signal_changes").evaluate_tick(context).skip_message
+    assert said is not None
+    assert said.endswith(f"{len(changes)} delivered, 0 waiting")
+    assert not list(Path(place.data / "warehouse" / "outbox").glob("*.json"))

@@ -1,0 +1,145 @@
+"""Ticks of the schedules, at moments of our choosing: one run for the months that are due, or a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from pipelines.assets.resources import WorkspaceResource
+from pipelines.automation.schedules import schedules
+from pipelines.reference import load_reference
+from pipelines.settings import PROJECT
+
+START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("TIGHTNESS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def all_schedules() -> dict[str, dg.ScheduleDefinition]:
+    return {s.name: s for s in schedules(load_reference(PROJECT / "data" / "reference")["release_calendar"])}
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def tick(
+    schedule: dg.ScheduleDefinition, local: str, instance: dg.DagsterInstance, now: str | None = None
+) -> dg.RunRequest | str:
+    """The run that is asked for at a wall time of the schedule's zone, or why there is none."""
+    context = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=pd.Timestamp(local, tz=schedule.execution_timezone).to_pydatetime(),
+        resources={"workspace": WorkspaceResource(now=now)},
+    )
+    done = schedule.evaluate_tick(context)
+    if done.skip_message is not None:
+        assert not done.run_requests
+        return done.skip_message
+    [request] = done.run_requests or []
+    return request
+
+
+def test_nothing_starts_by_itself(all_schedules: dict[str, dg.ScheduleDefinition]) -> None:
+    for schedule in all_schedules.values():
+        assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED, schedule.name
+        assert schedule.execution_timezone
+        assert schedule.description
+
+
+def test_a_tick_asks_for_one_run_of_the_months_that_are_due(
+    all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
+) -> None:
+    request = tick(all_schedules["ask_lme_schedule"], "2026-02-03 09:05", instance)
+    assert isinstance(request, dg.RunRequest)
+    assert (request.tags[START], request.tags[END]) == ("2026-01", "2026-02")
+    assert request.run_key == "ask_lme 2026-02-03T09:05Z"
+
+
+def test_a_tick_has_one_key_whoever_evaluates_it(
+    all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
+) -> None:
+    schedule = all_schedules["ask_lme_schedule"]
+    first, again = (tick(schedule, "2026-06-03 09:05", instance) for _ in range(2))
+    assert isinstance(first, dg.RunRequest)
+    assert first == again
+    assert first.run_key == "ask_lme 2026-06-03T08:05Z", "summer time"
+    following = tick(schedule, "2026-06-04 09:05", instance)
+    assert isinstance(following, dg.RunRequest)
+    assert following.run_key != first.run_key
+
+
+@pytest.mark.parametrize(
+    ("name", "local", "reason"),
+    [
+        (
+            "ask_lme",
+            "2025-12-26 09:05",
+            "LME prices, stocks and spreads: Friday 2025-12-26 is no working day in London",
+        ),
+        ("ask_sofr", "2026-07-03 08:05", "New York Fed: SOFR: Friday 2026-07-03 is no working day in New York"),
+        ("ask_ecb", "2026-04-06 16:05", "ECB reference rates: Monday 2026-04-06 is no working day at the ECB"),
+        ("ask_china_customs", "2026-02-12 11:05", "China customs: exports: 2026-01 has no release of its own"),
+        ("daily_build", "2026-05-04 18:15", "Monday 2026-05-04 is no working day in London and has no as-of row"),
+        ("daily_refresh", "2026-05-04 18:15", "Monday 2026-05-04 is no working day in London and has no as-of row"),
+    ],
+)
+def test_holidays_are_skipped_with_their_reason(
+    all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance, name: str, local: str, reason: str
+) -> None:
+    assert tick(all_schedules[f"{name}_schedule"], local, instance) == reason
+
+
+@pytest.mark.parametrize("day", ["2026-03-27", "2026-03-30", "2026-10-23", "2026-10-26"])
+def test_the_build_keeps_to_londons_clock(
+    all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance, day: str
+) -> None:
+    """Around both changes of the clock the build comes after 18:00 London, with what was asked for before it."""
+    schedule = all_schedules["daily_build_schedule"]
+    [moment] = [
+        time for time, _ in zip(schedule_times(schedule, pd.Timestamp(day, tz="Europe/London")), range(1), strict=False)
+    ]
+    assert f"{moment:%Y-%m-%d %H:%M}" == f"{day} 18:15"
+    request = tick(schedule, f"{day} 18:15", instance)
+    assert isinstance(request, dg.RunRequest)
+    assert START not in request.tags, "the build has no months"
+
+
+def schedule_times(schedule: dg.ScheduleDefinition, after: pd.Timestamp) -> Iterator[pd.Timestamp]:
+    from dagster._utils.schedules import schedule_execution_time_iterator
+
+    found = schedule_execution_time_iterator(
+        after.timestamp(), str(schedule.cron_schedule), schedule.execution_timezone
+    )
+    return (pd.Timestamp(moment).tz_convert(schedule.execution_timezone) for moment in found)
+
+
+def test_one_refresh_a_day_takes_the_current_month_and_what_is_late(
+    all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
+) -> None:
+    request = tick(all_schedules["daily_refresh_schedule"], "2026-01-20 18:15", instance)
+    assert isinstance(request, dg.RunRequest)
+    assert (request.tags[START], request.tags[END]) == ("2025-12", "2026-01")
+
+
+def test_a_clock_that_stands_has_no_months_after_it(
+    all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
+) -> None:
+    schedule, now = all_schedules["ask_lme_schedule"], "2026-01-14T20:00:00Z"
+    assert isinstance(tick(schedule, "2026-01-15 09:05", instance, now), dg.RunRequest)
+    skipped = tick(schedule, "2026-02-04 09:05", instance, now)
+    assert skipped == "TIGHTNESS_NOW holds the clock at 2026-01-14 20:00 UTC: nothing is published after it"

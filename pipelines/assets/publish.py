@@ -2,9 +2,9 @@
 
 import dagster as dg
 
+from pipelines.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.assets.lake import RUN_HEALTH
 from pipelines.assets.models import POOL
-from pipelines.assets.reference import OWNER
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.warehouse.log import TABLE_MACROS
 from pipelines.warehouse.publish import Release, publish
@@ -16,6 +16,8 @@ from schemas.signals import SIGNALS
 
 RELEASE = dg.AssetKey(["publish", "release"])
 MODELS = MARTS | SIGNALS
+# What is published holds rows of every source that a user may ask.
+TAGS = tags(DERIVED, "RESTRICTED", "daily")
 SHOWN = 10  # failures that the message names
 
 
@@ -24,6 +26,7 @@ SHOWN = 10  # failures that the message names
     group_name="publish",
     owners=[OWNER],
     kinds={"duckdb", "parquet"},
+    tags=TAGS,
     pool=POOL,
     deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
     description="What readers open: marts.duckdb, Parquet copies and the manifest; written aside, verified, moved.",
@@ -39,7 +42,7 @@ def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
             "unchanged": done.unchanged,
             "profile": open_workspace.settings.profile,
             "synthetic": open_workspace.settings.synthetic,
-            "knowledge to": str(done.manifest["knowledge_ts_max"]),
+            KNOWN: str(done.manifest["knowledge_ts_max"]),
             "rows": dg.MetadataValue.json({name: table["rows"] for name, table in done.manifest["tables"].items()}),
             "difference": dg.MetadataValue.json(done.manifest["difference"] or "first release"),
         }
@@ -72,6 +75,7 @@ def publish_release(workspace: Workspace) -> Release:
     group_name="publish",
     owners=[OWNER],
     kinds={"python"},
+    tags=TAGS,
     deps=[RELEASE],
     description="Fails when a source or file failed, naming each: after the publication, so that what is good landed.",
 )

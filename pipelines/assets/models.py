@@ -1,5 +1,6 @@
 """The dbt models as Dagster assets, built by one dbt call a run in this process."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -8,6 +9,7 @@ import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
+from pipelines import plots
 from pipelines.assets.describe import COLUMNS, KNOWN, LINEAGE, OWNER, ROWS, model_tags, moment
 from pipelines.assets.lake import lake_key
 from pipelines.assets.reference import reference_key
@@ -96,6 +98,8 @@ def model_assets() -> dg.AssetsDefinition:
         with open_workspace.writing():
             result = build(open_workspace, context.run.run_id, select)
             tables = described(open_workspace, manifest)
+        for name, pictures in drawn(open_workspace, context.log).items():
+            tables[name] |= pictures
         yield from _results(context, manifest, result, tables)
         if result.failed:
             raise dg.Failure(
@@ -163,6 +167,22 @@ def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, di
         }
         for name, rows, known in facts
     }
+
+
+def drawn(workspace: Workspace, told: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
+    """The plots of each table that has some; drawn where its rows are others than before."""
+    found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
+    folder = workspace.warehouse.with_name("plots")
+    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+        for plot in plots.PLOTS:
+            try:
+                for metal, rows in plots.read(connection, plot).items():
+                    picture = plots.kept(folder, plot, rows, metal, synthetic=workspace.settings.synthetic)
+                    shown = dg.MetadataValue.md(plots.markdown(picture, f"{metal}: {plot.title}"))
+                    found.setdefault(plot.table, {})[f"plot {metal}"] = shown
+            except Exception as error:  # whatever a picture dies of, the numbers are good
+                told.warning(f"no plot of {plot.table}: {error}")
+    return found
 
 
 def _facts(name: str, columns: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.assets.lake import dataset_asset, drop_asset, source_asset
     from pipelines.assets.models import model_assets
     from pipelines.assets.partitions import monthly
-    from pipelines.assets.publish import release, run_health
+    from pipelines.assets.publish import release, report, run_health
     from pipelines.assets.reference import reference_tables
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.automation.jobs import jobs
@@ -31,6 +31,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
             *(dataset_asset(feed, partitions) for feed in FEEDS.values()),
             model_assets(),
             release,
+            report,
             run_health,
         ],
         jobs=jobs(),

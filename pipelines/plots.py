@@ -35,7 +35,7 @@ REGIMES: Final = {
     "UNKNOWN": "#fcfcfa",
 }
 STAMP: Final = "SYNTHETIC DEMO DATA"
-SIZE, DPI, COLOURS = (8.0, 4.2), 110, 64
+SIZE, DPI, COLOURS = (8.0, 4.2), 140, 64
 
 
 @dataclass(frozen=True)
@@ -237,10 +237,10 @@ def _index(axes: Any, rows: pd.DataFrame) -> None:
 def _power(axes: Any, rows: pd.DataFrame) -> None:
     days = rows["as_of_date"]
     power, limit = rows["power_usd_mwh_30d"].astype(float), rows["breakeven_power_usd_mwh"].astype(float)
-    axes.plot(days, limit, color=TEAL, linewidth=1.6, label="break-even power of a smelter")
-    axes.plot(days, power, color=ORANGE, linewidth=1.2, label="day-ahead power, 30-day mean")
+    axes.plot(days, limit, color=TEAL, linewidth=1.6, label="break-even power")
+    axes.plot(days, power, color=ORANGE, linewidth=1.2, label="day-ahead, 30-day mean")
     axes.fill_between(
-        days, power, limit, where=power > limit, color=RED, alpha=0.3, linewidth=0, label="power above break-even"
+        days, power, limit, where=power > limit, color=RED, alpha=0.3, linewidth=0, label="above break-even"
     )
     _label(axes, "USD/MWh")
     if axes.get_subplotspec().is_first_row():

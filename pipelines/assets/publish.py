@@ -1,12 +1,19 @@
 """The way out: the publication, and the step that fails a run whose sources failed, after everything else landed."""
 
-import dagster as dg
+from pathlib import Path
 
+import dagster as dg
+import duckdb
+
+from pipelines import plots
 from pipelines.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.assets.lake import RUN_HEALTH
 from pipelines.assets.models import POOL
 from pipelines.assets.resources import WorkspaceResource
+from pipelines.files import write_aside
+from pipelines.report import Content, read, render
 from pipelines.warehouse.log import TABLE_MACROS
+from pipelines.warehouse.manifest import read_manifest
 from pipelines.warehouse.publish import Release, publish
 from pipelines.warehouse.unchanged import lake_fingerprint
 from pipelines.workspace import Workspace, git_commit
@@ -15,6 +22,7 @@ from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
 RELEASE = dg.AssetKey(["publish", "release"])
+REPORT = dg.AssetKey(["publish", "report"])
 MODELS = MARTS | SIGNALS
 # What is published holds rows of every source that a user may ask.
 TAGS = tags(DERIVED, "RESTRICTED", "daily")
@@ -68,6 +76,54 @@ def publish_release(workspace: Workspace) -> Release:
         macros=TABLE_MACROS,
         synthetic=workspace.settings.synthetic,
     )
+
+
+@dg.asset(
+    key=REPORT,
+    group_name="publish",
+    owners=[OWNER],
+    kinds={"python"},
+    tags=TAGS,
+    pool=POOL,
+    deps=[RELEASE],
+    description="One page for people, report.html: index, signals, claims, plots and assumptions of the release.",
+)
+def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
+    """Renders the current release."""
+    open_workspace = workspace.open()
+    with open_workspace.writing():
+        page = write_report(open_workspace)
+    return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size})
+
+
+def write_report(workspace: Workspace) -> Path:
+    """Renders the current release and puts the page beside it. The caller holds the writer's lock."""
+    manifest = read_manifest(workspace.published / "manifest.json")
+    if manifest is None:
+        raise dg.Failure("nothing is published yet, so there is nothing to report", allow_retries=False)
+    database = workspace.published / "releases" / manifest["release_id"] / "marts.duckdb"
+    pictures: dict[str, bytes] = {}
+    with duckdb.connect(str(database), read_only=True) as connection:
+        for plot in plots.PLOTS:
+            for metal, rows in plots.read(connection, plot).items():
+                folder, synthetic = workspace.warehouse.with_name("plots"), bool(manifest["synthetic"])
+                pictures[f"{metal}: {plot.title}"] = plots.kept(folder, plot, rows, metal, synthetic=synthetic)
+    parameters = workspace.reference["parameters"]
+    holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
+    holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
+    assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
+    page = render(
+        Content(
+            manifest,
+            read(database),
+            [dict(row) for _, row in assumed.iterrows()],
+            pictures,
+        )
+    )
+    path = workspace.published / "report.html"
+    write_aside(path, lambda aside: aside.write_text(page, encoding="utf-8"))
+    path.chmod(0o644)
+    return path
 
 
 @dg.asset(

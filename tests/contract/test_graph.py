@@ -181,7 +181,7 @@ def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:
         for key in definition.keys
     }
     written = {key for group in ("staging", "intermediate", "marts", "signals") for key in groups(graph)[group]}
-    assert pools == dict.fromkeys({*written, "publish/release"}, "duckdb_writer")
+    assert pools == dict.fromkeys({*written, "publish/release", "publish/report"}, "duckdb_writer")
 
 
 def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: AssetGraph) -> None:

@@ -35,7 +35,7 @@ REGIMES: Final = {
     "UNKNOWN": "#fcfcfa",
 }
 STAMP: Final = "SYNTHETIC DEMO DATA"
-SIZE, DPI, COLOURS = (8.0, 4.2), 140, 64
+SIZE, DPI, COLOURS = (8.0, 4.2), 120, 64
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A backfill of 17 years is some thousand partition events. Dagster hands them over in batches, but its SQLite storage
 writes each in transactions of its own (about 16 ms), which is longer than all the work they report. Configured in
-`dagster.yaml`; everything but the batch is Dagster's own class.
+`instance.yaml`; everything but the batch is Dagster's own class.
 """
 
 from __future__ import annotations

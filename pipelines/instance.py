@@ -22,7 +22,8 @@ def prepare_home() -> None:
     home = Path(os.environ["DAGSTER_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+        # Not dagster.yaml at the root: Dagster warns of one there wherever DAGSTER_HOME is another folder.
+        shutil.copyfile(Path(__file__).with_name("instance.yaml"), home / "dagster.yaml")
 
 
 def open_instance() -> dg.DagsterInstance:

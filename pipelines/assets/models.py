@@ -163,7 +163,7 @@ def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, di
             ROWS: rows,
             **({KNOWN: moment(known)} if known else {}),
             **({COLUMNS: _table_schema(columns[name])} if name.startswith("intermediate.") else {}),
-            **({LINEAGE: _column_lineage(above[name])} if above.get(name) else {}),
+            **(_column_lineage(above[name]) if above.get(name) else {}),
         }
         for name, rows, known in facts
     }
@@ -207,13 +207,18 @@ def _table_schema(columns: Mapping[str, str]) -> dg.TableSchema:
     )
 
 
-def _column_lineage(above: Mapping[str, list[list[str]]]) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(dg.AssetKey(table.split(".")), source) for table, source in sources]
-            for column, sources in above.items()
-        }
-    )
+def _column_lineage(above: Mapping[str, list[list[str]]]) -> dict[str, Any]:
+    """For programs, and for people: the open-source UI stores column lineage and shows none of it."""
+    rows = [f"| `{to}` | {', '.join(f'`{table}.{source}`' for table, source in above[to])} |" for to in above]
+    return {
+        LINEAGE: dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(dg.AssetKey(table.split(".")), source) for table, source in sources]
+                for column, sources in above.items()
+            }
+        ),
+        "columns come from": dg.MetadataValue.md("\n".join(["| column | comes from |", "|---|---|", *rows])),
+    }
 
 
 def _results(

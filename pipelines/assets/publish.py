@@ -92,12 +92,15 @@ def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Renders the current release."""
     open_workspace = workspace.open()
     with open_workspace.writing():
-        page = write_report(open_workspace)
-    return dg.MaterializeResult(metadata={"file": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size})
+        page, release_id = write_report(open_workspace)
+    return dg.MaterializeResult(
+        metadata={"file": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size, "release": release_id}
+    )
 
 
-def write_report(workspace: Workspace) -> Path:
-    """Renders the current release and puts the page beside it. The caller holds the writer's lock."""
+def write_report(workspace: Workspace) -> tuple[Path, str]:
+    """Renders the current release and puts the page beside it: the page and the release's id. The caller holds the
+    writer's lock."""
     manifest = read_manifest(workspace.published / "manifest.json")
     if manifest is None:
         raise dg.Failure("nothing is published yet, so there is nothing to report", allow_retries=False)
@@ -123,7 +126,7 @@ def write_report(workspace: Workspace) -> Path:
     path = workspace.published / "report.html"
     write_aside(path, lambda aside: aside.write_text(page, encoding="utf-8"))
     path.chmod(0o644)
-    return path
+    return path, str(manifest["release_id"])
 
 
 @dg.asset(

@@ -24,7 +24,7 @@ run: setup
 
 ui: setup
 	mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
-	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 test: lint test-fast test-slow
 

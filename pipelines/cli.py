@@ -265,7 +265,12 @@ def _manifest(workspace: Any) -> dict[str, Any]:
 def _print_release(workspace: Any) -> None:
     manifest = _manifest(workspace)
     out.print(f"release   {manifest.get('release_id')}", highlight=False)
-    for label, name in [("database", "marts.duckdb"), ("Parquet", "parquet"), ("manifest", "manifest.json")]:
+    for label, name in [
+        ("database", "marts.duckdb"),
+        ("Parquet", "parquet"),
+        ("manifest", "manifest.json"),
+        ("report", "report.html"),
+    ]:
         out.print(f"{label:9} {workspace.published / name}", highlight=False, soft_wrap=True)
 
 

@@ -21,7 +21,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.assets.lake import dataset_asset, drop_asset, source_asset
     from pipelines.assets.models import model_assets
     from pipelines.assets.partitions import monthly
-    from pipelines.assets.publish import release, run_health
+    from pipelines.assets.publish import release, report, run_health
     from pipelines.assets.reference import reference_tables
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.automation.freshness import dataset_freshness, release_freshness
@@ -33,7 +33,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
 
     partitions = monthly(settings)
     rules, models = _release_calendar(settings), model_assets()
-    built = [*models.keys, *release.keys, *run_health.keys]
+    built = [*models.keys, *release.keys, *report.keys, *run_health.keys]
     return dg.Definitions(
         assets=[
             *(source_asset(name, partitions) for name in SOURCES),
@@ -42,6 +42,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
             *(_fresh(dataset_asset(feed, partitions), dataset_freshness(feed.name, rules)) for feed in FEEDS.values()),
             models,
             _fresh(release, release_freshness()),
+            report,
             run_health,
         ],
         jobs=jobs(),

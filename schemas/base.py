@@ -71,6 +71,7 @@ class Mart:
     schema: str  # marts or signals
     title: str
     key: tuple[str, ...]
+    cadence: str = "daily"  # or monthly, or on-change
 
 
 class Bitemporal(pa.DataFrameModel):
@@ -82,7 +83,7 @@ class Bitemporal(pa.DataFrameModel):
     knowledge_basis: Series[str] = column(
         "Where knowledge_ts comes from: captured, release calendar, or assumed lag", isin=list(BASES)
     )
-    vintage_no: Series[int] = column("1 for the first value known of an observation, then counted up", ge=1)
+    vintage_no: Series[int] = column("1 for the first value known of an observation, then counted up", "count", ge=1)
     is_suspect: Series[bool] = column(
         "Its publisher had given another value under the same release number: one of the two is a mistake"
     )
@@ -93,6 +94,18 @@ class Bitemporal(pa.DataFrameModel):
 
     class Config:
         coerce = True
+
+
+class Vintages(pa.DataFrameModel):
+    """The columns that a staging model gives beside its dataset's: each vintage with the interval in which it held."""
+
+    known_from: Series[UTC] = column("From when on this vintage was the latest known", "UTC")
+    known_to: Series[UTC] = column("Until when; far in the future for the one that still is", "UTC")
+    vintage_no: Series[int] = column("1 for the first vintage that counts, then counted up", "count", ge=1)
+    is_suspect: Series[bool] = column("Its publisher had given another value under the same release number")
+    source: Series[str] = column("Where it was read")
+    knowledge_basis: Series[str] = column("Where known_from comes from", isin=list(BASES))
+    licence_class: Series[str] = column("May it be passed on", isin=list(LICENCES))
 
 
 def columns_of(model: type[pa.DataFrameModel]) -> dict[str, dict[str, Any]]:

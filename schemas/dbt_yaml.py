@@ -11,12 +11,13 @@ from typing import Any
 import pandera.pandas as pa
 import yaml  # type: ignore[import-untyped]
 
-from schemas.base import Bitemporal, Mart, columns_of
+from schemas.base import Bitemporal, Mart, Vintages, columns_of
 from schemas.datasets import DATASETS
-from schemas.reference import REFERENCE
+from schemas.reference import REFERENCE, REFERENCE_TABLES
 
 HEADER = "# Generated from schemas/ by `make docs`: do not edit.\n"
-TRADING_CALENDAR = "Days with London business days, decision times and prompts; computed by the run, not a file"
+
+NOT_STAGED = frozenset({"benchmark_prices"})  # kept for checks alone: no model reads it
 
 # A timestamp without a zone is a day: pandas has no date type, and the lake writes these columns as dates.
 _TYPES = {
@@ -54,10 +55,10 @@ def sources_yaml() -> str:
         {"name": name, "description": spec.title, "columns": [*_columns(spec.model), *_columns(Bitemporal)]}
         for name, spec in DATASETS.items()
     ]
-    reference: list[dict[str, Any]] = [
-        {"name": name, "description": _summary(model), "columns": _columns(model)} for name, model in REFERENCE.items()
+    reference = [
+        {"name": name, "description": _summary(model), "columns": _columns(model)}
+        for name, model in REFERENCE_TABLES.items()
     ]
-    reference.append({"name": "trading_calendar", "description": TRADING_CALENDAR})
     return _dump(
         {
             "version": 2,
@@ -74,15 +75,24 @@ def sources_yaml() -> str:
 
 
 def models_yaml(models: Mapping[str, Mart]) -> str:
-    """The text of `dbt/models/_generated_models.yml`: an enforced contract for every published table."""
+    """The text of `dbt/models/_generated_models.yml`: an enforced contract for every published table, and the columns
+    of the staging models, which say themselves what they are."""
     return _dump(
         {
             "version": 2,
             "models": [
+                {"name": f"stg_{name}", "columns": [*_columns(spec.model), *_columns(Vintages)]}
+                for name, spec in DATASETS.items()
+                if name not in NOT_STAGED
+            ]
+            + [
                 {
                     "name": name,
                     "description": mart.title,
-                    "config": {"contract": {"enforced": True}, "meta": {"key": list(mart.key)}},
+                    "config": {
+                        "contract": {"enforced": True},
+                        "meta": {"key": list(mart.key), "cadence": mart.cadence},
+                    },
                     "columns": [_contracted(mart.model, column) for column in _columns(mart.model)],
                     "data_tests": _data_tests(mart),
                 }

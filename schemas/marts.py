@@ -43,7 +43,7 @@ class PriceDaily(Table):
         "When the last of all prices that the states and the change rest on could be known", "UTC"
     )
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
-    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
+    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "count", ge=1)
     source: Series[str] = column("Where it was read", "")
     licence_class: Series[str] = column("May it be passed on", "", isin=list(LICENCES))
 
@@ -127,7 +127,7 @@ class InventoryVisibleMonthly(Table):
     visible_yoy: Series[float] = column("Visible / 12 months before - 1", "ratio", nullable=True)
     lowest_since: Series[str] = column("Last earlier month-end with visible stock as low, or RECORD", "")
     is_record_low: Series[bool] = column("No earlier month known was as low", "")
-    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
+    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "count", ge=1)
     source: Series[str] = column("Where it was read", "")
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
     licence_class: Series[str] = column("May it be passed on", "", isin=list(LICENCES))
@@ -139,7 +139,7 @@ class ExportsMonthly(Table):
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", "")
     country: Series[str] = column("Exporter, ISO 3166 alpha-2", "")
     period_end: Series[pd.Timestamp] = column("Last day of the period", "")
-    vintage_no: Series[np.int32] = column("1 for the first release of the period, then counted up", "", ge=1)
+    vintage_no: Series[np.int32] = column("1 for the first release of the period, then counted up", "count", ge=1)
     period_months: Series[np.int32] = column("Months in the period: 2 for the January-February pool", "months")
     exports_kt: Series[float] = column("Exported quantity", "kt", ge=0)
     exports_yoy: Series[float] = column(
@@ -320,7 +320,7 @@ class SupplyMonthly(Table):
     production_yoy: Series[float] = column("Against the same period a year before - 1", "ratio", nullable=True)
     knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")
     knowledge_ts_max: Series[UTC] = column("When it and its base of a year before could be known", "UTC")
-    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
+    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "count", ge=1)
     is_suspect: Series[bool] = column("Published twice under one number with different values", "")
     source: Series[str] = column("Where it was read", "")
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
@@ -338,7 +338,7 @@ class EquityDaily(Table):
     near_high: Series[float] = column("close / high", "ratio", gt=0, le=1)
     knowledge_ts: Series[UTC] = column("When this vintage could be known", "UTC")
     knowledge_ts_max: Series[UTC] = column("When the last of the closes of the year could be known", "UTC")
-    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "", ge=1)
+    vintage_no: Series[np.int32] = column("Number of the vintage shown, the last one known", "count", ge=1)
     source: Series[str] = column("Where it was read", "")
     knowledge_basis: Series[str] = column("Where knowledge_ts comes from", "", isin=list(BASES))
     licence_class: Series[str] = column("May it be passed on", "", isin=list(LICENCES))
@@ -369,9 +369,9 @@ class IndicatorRanksDaily(Table):
     as_of_ts: Series[UTC] = column("Decision time: 18:00 London of as_of_date", "UTC")
     family: Series[str] = column("Family of the component", "", isin=["CURVE", "INVENTORY", "FLOW"])
     region: Series[str] = column("Country of the series, or GLOBAL", "")
-    sign: Series[np.int32] = column("+1 where higher is tighter, -1 where lower is", "", isin=[-1, 1])
+    sign: Series[np.int32] = column("+1 where higher is tighter, -1 where lower is", "sign", isin=[-1, 1])
     weight: Series[float] = column("Weight of the family in the index", "ratio")
-    value: Series[float] = column("The indicator; missing when older than its max_age_days", "", nullable=True)
+    value: Series[float] = column("The indicator; missing when older than its max_age_days", "its own", nullable=True)
     percentile: Series[float] = column(
         "Mid-rank over rank_window: (below + half of the equal) / n", "ratio", nullable=True, ge=0, le=1
     )
@@ -383,10 +383,12 @@ class IndicatorRanksDaily(Table):
     rank_5y: Series[float] = column("The percentile over 5 years", "ratio", nullable=True, ge=0, le=1)
     rank_10y: Series[float] = column("The percentile over 10 years", "ratio", nullable=True, ge=0, le=1)
     rank_sensitivity: Series[float] = column("Highest less lowest of the three", "ratio", nullable=True, ge=0, le=1)
-    median: Series[float] = column("Median over rank_window", "", nullable=True)
-    mad: Series[float] = column("Median absolute deviation over rank_window", "", nullable=True)
+    median: Series[float] = column("Median over rank_window", "its own", nullable=True)
+    mad: Series[float] = column("Median absolute deviation over rank_window", "its own", nullable=True)
     robust_z: Series[float] = column(
-        "(value - median) / (1.4826 * MAD), cut off at z_cap; missing where MAD is 0; for display", "", nullable=True
+        "(value - median) / (1.4826 * MAD), cut off at z_cap; missing where MAD is 0; for display",
+        "robust z",
+        nullable=True,
     )
     ranked_from: Series[pd.Timestamp] = column("First day or period in the ranking window", "", nullable=True)
     is_break: Series[bool] = column("The window spans a day on which the series changed its meaning", "")
@@ -494,9 +496,14 @@ MARTS: dict[str, Mart] = {
         "marts",
         "Visible stock by month-end: off-warrant plus registered",
         key=("metal", "period_end"),
+        cadence="monthly",
     ),
     "exports_monthly": Mart(
-        ExportsMonthly, "marts", "Exports by period and vintage", key=("metal", "country", "period_end", "vintage_no")
+        ExportsMonthly,
+        "marts",
+        "Exports by period and vintage",
+        key=("metal", "country", "period_end", "vintage_no"),
+        cadence="monthly",
     ),
     "power_daily": Mart(PowerDaily, "marts", "Day-ahead power by zone and delivery day", key=("zone", "delivery_date")),
     "arbitrage_daily": Mart(
@@ -512,7 +519,11 @@ MARTS: dict[str, Mart] = {
         key=("metal", "zone", "as_of_date"),
     ),
     "supply_monthly": Mart(
-        SupplyMonthly, "marts", "Output by country and period, as known now", key=("metal", "country", "period_end")
+        SupplyMonthly,
+        "marts",
+        "Output by country and period, as known now",
+        key=("metal", "country", "period_end"),
+        cadence="monthly",
     ),
     "equity_daily": Mart(EquityDaily, "marts", "Closes of producers' shares, as known now", key=("ticker", "obs_date")),
     "event_calendar": Mart(

@@ -12,7 +12,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from schemas.base import column
+from schemas.base import UTC, column
 from schemas.metrics import METRICS
 
 METAL_OR_ALL = r"^([A-Z]{2}|\*)$"
@@ -61,7 +61,7 @@ class Exporters(Reference):
 
     country: Series[str] = column("Exporter, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$", unique=True)
     name: Series[str] = column("English name", str_length={"min_value": 2})
-    comtrade_code: Series[int] = column("Reporter code at UN Comtrade (M49)", ge=1, le=999)
+    comtrade_code: Series[int] = column("Reporter code at UN Comtrade (M49)", "code", ge=1, le=999)
     data_source: Series[str] = column("Which source serves it", isin=["customs", "comtrade"])
 
     @pa.dataframe_check(name="customs_is_china", error="data_source customs is China's own: CN alone can have it")
@@ -82,7 +82,7 @@ class Parameters(Reference):
 
     name: Series[str] = column("Parameter name", str_matches="^[a-z][a-z0-9_]+$")
     metal: Series[str] = column("Metal, or * for all", str_matches=METAL_OR_ALL)
-    value: Series[float] = column("Value in the unit beside it")
+    value: Series[float] = column("Value", "see unit")
     unit: Series[str] = column("Unit")
 
     @pa.dataframe_check(name="one_value_at_a_time", error="name, metal and valid_from stand twice")
@@ -105,7 +105,7 @@ class IndexComponents(Reference):
     family: Series[str] = column("Family of the component", isin=["CURVE", "INVENTORY", "FLOW"])
     indicator: Series[str] = column("Indicator that is ranked", isin=list(INDICATORS))
     region: Series[str] = column("Country of the series, or GLOBAL")
-    sign: Series[int] = column("+1 where higher is tighter, -1 where lower is", isin=[-1, 1])
+    sign: Series[int] = column("+1 where higher is tighter, -1 where lower is", "sign", isin=[-1, 1])
     weight: Series[float] = column("Weight of the family in the index", "ratio", gt=0, le=1)
     max_age_days: Series[int] = column("Older than this it is missing", "days", gt=0)
 
@@ -140,7 +140,9 @@ class ReleaseCalendar(Reference):
         isin=["DAYS_AFTER", "BUSINESS_DAYS_AFTER", "DAY_OF_MONTH", "BUSINESS_DAY_OF_MONTH"],
     )
     n: Series[int] = column("Days after, or day of the month", "days", ge=-1, le=366)
-    months_after: Series[int] = column("Months after the period, for the rules that name a day of a month", ge=0, le=12)
+    months_after: Series[int] = column(
+        "Months after the period, for the rules that name a day of a month", "months", ge=0, le=12
+    )
     calendar: Series[str] = column("Whose business days", isin=["LONDON", "NEW_YORK", "TARGET", "WEEKDAYS"])
     timezone: Series[str] = column("Time zone of the release")
     local_time: Series[str] = column("Time of the release", str_matches="^([01][0-9]|2[0-3]):[0-5][0-9]$")
@@ -160,7 +162,7 @@ class SignalDefinitions(Reference):
     )
     unit: Series[str] = column("Unit of the value, that of the metric")
     sign: Series[int] = column(
-        "+1 where a higher value is tighter, -1 where a lower one is, 0 where neither", isin=[-1, 0, 1]
+        "+1 where a higher value is tighter, -1 where a lower one is, 0 where neither", "sign", isin=[-1, 0, 1]
     )
     tight_states: Series[str] = column("States that mean tighter, separated by blanks")
     loose_states: Series[str] = column("States that mean looser, separated by blanks")
@@ -287,10 +289,13 @@ class Claims(Reference):
     operator: Series[str] = column(
         "How the value is held against the threshold; empty without a metric", isin=[*OPERATORS, ""]
     )
-    threshold: Series[float] = column("Claimed value, in the metric's unit", nullable=True)
-    threshold_high: Series[float] = column("Upper end, for BETWEEN", nullable=True)
+    threshold: Series[float] = column("Claimed value", "the metric's", nullable=True)
+    threshold_high: Series[float] = column("Upper end, for BETWEEN", "the metric's", nullable=True)
     tolerance: Series[float] = column(
-        "How far off it may be; for APPROX up to three times as far is PARTIAL", nullable=True, ge=0
+        "How far off it may be; for APPROX up to three times as far is PARTIAL",
+        "the metric's",
+        nullable=True,
+        ge=0,
     )
     period_from: Series[pd.Timestamp] = column("First day on which the observation may end", "date", nullable=True)
     period_to: Series[pd.Timestamp] = column("Last day on which it may end", "date", nullable=True)
@@ -332,6 +337,21 @@ REFERENCE: dict[str, type[Reference]] = {
     "smelters": Smelters,
     "tax_schedule": TaxSchedule,
 }
+
+
+class TradingCalendar(pa.DataFrameModel):
+    """Days with London business days, decision times and prompts; computed by the run, not a file"""
+
+    calendar_date: Series[pd.Timestamp] = column("Day, weekends included", "date")
+    is_business_day: Series[bool] = column("Is it a business day in London")
+    as_of_ts: Series[UTC] = column("Decision time: 18:00 London", "UTC")
+    cash_prompt: Series[pd.Timestamp] = column("Prompt of the cash price: two business days on", "date")
+    m3_prompt: Series[pd.Timestamp] = column("Prompt of the three-month price", "date")
+    days_cash_to_3m: Series[int] = column("Calendar days from the one to the other", "days")
+
+
+# What the models read as reference tables: the files, and what the run computes.
+REFERENCE_TABLES: dict[str, type[pa.DataFrameModel]] = {**REFERENCE, "trading_calendar": TradingCalendar}
 
 
 class Parameter(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,8 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from schemas.base import BASES, LICENCES, UTC, Mart, Table, column
+
+OWN: Final = "see unit"  # the row itself says in which unit
 
 
 def wide(signal: str, part: str, unit: str = "") -> Any:
@@ -39,15 +41,15 @@ class Signals(Table):
     region: Series[str] = column("Country, or GLOBAL", "")
     as_of_ts: Series[UTC] = column("Decision time", "UTC")
     as_of_date: Series[pd.Timestamp] = column("London business day", "")
-    revision_no: Series[np.int32] = column("1 for the first publication of the row, then counted up", "", ge=1)
+    revision_no: Series[np.int32] = column("1 for the first publication of the row, then counted up", "count", ge=1)
     revision_reason: Series[str] = column("Why this revision was added", "")
     kind: Series[str] = column("LEVEL, SCORE, STATE or EVENT", "", isin=["LEVEL", "SCORE", "STATE", "EVENT"])
-    value: Series[float] = column("The value, in unit", "", nullable=True)
+    value: Series[float] = column("The value", OWN, nullable=True)
     unit: Series[str] = column("Unit of value", "")
     score: Series[float] = column("Mid-rank, higher is tighter", "score", nullable=True, ge=0, le=1)
     state: Series[str] = column("The state, for kinds STATE and EVENT", "", nullable=True)
     direction: Series[np.int32] = column(
-        "+1 tighter, -1 looser, 0 neither; not an advice to buy or sell", "", isin=[-1, 0, 1]
+        "+1 tighter, -1 looser, 0 neither; not an advice to buy or sell", "sign", isin=[-1, 0, 1]
     )
     prev_state: Series[str] = column("State before the present one or before this day", "", nullable=True)
     state_since: Series[pd.Timestamp] = column("First day of the present state", "", nullable=True)
@@ -94,11 +96,11 @@ class SignalTransitions(Table):
     as_of_date: Series[pd.Timestamp] = column("London business day of the change", "")
     prev_state: Series[str] = column("State before", "")
     state: Series[str] = column("State from then on", "")
-    value: Series[float] = column("Value of the signal then", "", nullable=True)
+    value: Series[float] = column("Value of the signal then", OWN, nullable=True)
     unit: Series[str] = column("Unit of value", "", nullable=True)
-    direction: Series[np.int32] = column("+1 tighter, -1 looser, 0 neither", "", isin=[-1, 0, 1])
+    direction: Series[np.int32] = column("+1 tighter, -1 looser, 0 neither", "sign", isin=[-1, 0, 1])
     quality: Series[str] = column("Quality of the signal then", "")
-    revision_no: Series[np.int32] = column("First revision of the row that said so", "", ge=1)
+    revision_no: Series[np.int32] = column("First revision of the row that said so", "count", ge=1)
     knowledge_ts_max: Series[UTC] = column("When the last of the inputs could be known", "UTC", nullable=True)
 
 
@@ -113,10 +115,10 @@ class SignalContributions(Table):
     as_of_date: Series[pd.Timestamp] = column("London business day", "")
     component: Series[str] = column("Metric that contributes", "")
     family: Series[str] = column("Its family in the index", "", nullable=True)
-    value: Series[float] = column("Value of the component, in its own unit", "", nullable=True)
+    value: Series[float] = column("Value of the component", "its own", nullable=True)
     score: Series[float] = column("Its score, higher is tighter", "score", nullable=True, ge=0, le=1)
     weight: Series[float] = column("Weight of its family, or its own", "ratio", nullable=True)
-    contribution: Series[float] = column("What it adds to the signal's value, in the signal's unit", "", nullable=True)
+    contribution: Series[float] = column("What it adds to the signal's value", OWN, nullable=True)
     unit: Series[str] = column("Unit of contribution", "")
 
 
@@ -132,7 +134,9 @@ class SignalDictionary(Table):
     metric_id: Series[str] = column("Metric that it publishes", "")
     entity: Series[str] = column("Series of the metric: country, region, zone, ticker or event", "")
     unit: Series[str] = column("Unit of value", "")
-    sign: Series[np.int32] = column("+1 where a higher value is tighter, -1 where a lower one is", "", isin=[-1, 0, 1])
+    sign: Series[np.int32] = column(
+        "+1 where a higher value is tighter, -1 where a lower one is", "sign", isin=[-1, 0, 1]
+    )
     description: Series[str] = column("What it says", "")
     formula: Series[str] = column("How value and state are computed", "")
     states: Series[str] = column("States that it may be in", "")
@@ -159,16 +163,16 @@ class ClaimAudit(Table):
     entity: Series[str] = column("Series of the metric", "")
     definition: Series[str] = column("How the claim is understood", "")
     operator: Series[str] = column("How the value is held against the threshold", "", nullable=True)
-    threshold: Series[float] = column("Claimed value, in unit", "", nullable=True)
-    threshold_high: Series[float] = column("Upper end, for BETWEEN", "", nullable=True)
-    tolerance: Series[float] = column("How far off it may be", "", nullable=True)
+    threshold: Series[float] = column("Claimed value", OWN, nullable=True)
+    threshold_high: Series[float] = column("Upper end, for BETWEEN", OWN, nullable=True)
+    tolerance: Series[float] = column("How far off it may be", OWN, nullable=True)
     unit: Series[str] = column("Unit of threshold and evidence", "", nullable=True)
     status: Series[str] = column(
         "The verdict",
         "",
         isin=["SUPPORTED", "CONTRADICTED", "PARTIAL", "NOT_TESTABLE", "DATA_NOT_YET_PUBLIC"],
     )
-    evidence_value: Series[float] = column("What the data said", "", nullable=True)
+    evidence_value: Series[float] = column("What the data said", OWN, nullable=True)
     evidence_obs_date: Series[pd.Timestamp] = column("Day or period that it speaks of", "", nullable=True)
     evidence_knowledge_ts: Series[UTC] = column("When it could be known", "UTC", nullable=True)
     explanation: Series[str] = column("The verdict in words, with its numbers", "")
@@ -244,7 +248,11 @@ SIGNALS: dict[str, Mart] = {
         SignalsWideDaily, "signals", "One row a day, one column a metric", key=("metal", "as_of_date")
     ),
     "signal_transitions": Mart(
-        SignalTransitions, "signals", "Every change of state that was published, once", key=("transition_id",)
+        SignalTransitions,
+        "signals",
+        "Every change of state that was published, once",
+        key=("transition_id",),
+        cadence="on-change",
     ),
     "signal_contributions": Mart(
         SignalContributions,
@@ -257,6 +265,7 @@ SIGNALS: dict[str, Mart] = {
         "signals",
         "What each published signal means, version by version",
         key=("signal_id", "valid_from"),
+        cadence="on-change",
     ),
     "claim_audit": Mart(
         ClaimAudit,

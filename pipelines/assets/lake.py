@@ -1,22 +1,23 @@
 """Extraction: one raw asset a source (ask, archive), one lake asset a dataset (parse, validate, append)."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from pipelines.assets.describe import COLUMNS, KNOWN, OWNER, ROWS, feed_tags, moment, source_tags, table_schema, tags
 from pipelines.assets.partitions import months
-from pipelines.assets.reference import OWNER
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.datasets import Feed
 from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, fetch
 from pipelines.sources import SOURCES
-from schemas.base import Bitemporal, columns_of
-from schemas.dbt_yaml import data_type
+from schemas.base import Bitemporal
 
 RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
 SAMPLE = 5
+SHOWN = 500  # characters of a check's description
 
 
 def raw_key(source: str) -> dg.AssetKey:
@@ -40,7 +41,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         owners=[OWNER],
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"python", "file"},
-        tags={"source": name, "licence": source.LICENCE},
+        tags=source_tags(name),
         description=f"{source.TITLE}: answers as they came, archived by hash before they are parsed.",
         check_specs=[dg.AssetCheckSpec("answered", asset=raw_key(name), description="Every request was answered.")],
     )
@@ -75,7 +76,7 @@ def drop_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         owners=[OWNER],
         kinds={"csv", "parquet"},
-        tags={"source": DROP},
+        tags=tags(DROP, "BYO", "daily"),
         description="The user's own files in the drop folder, archived by hash. They stand before every other source.",
         check_specs=[dg.AssetCheckSpec("usable", asset=raw_key(DROP), description="Every file can be taken.")],
     )
@@ -106,9 +107,9 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         deps=_upstream(feed),
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"python", "pandera", "parquet"},
-        tags={"frequency": spec.cadence},
+        tags=feed_tags(feed),
         description=f"{spec.title}. {(spec.model.__doc__ or '').strip()}",
-        metadata={"dagster/column_schema": _table_schema(feed), "key": ", ".join(spec.key)},
+        metadata={COLUMNS: table_schema(spec.model, Bitemporal), "key": ", ".join(spec.key)},
         check_specs=[
             dg.AssetCheckSpec(
                 "rows_valid",
@@ -129,7 +130,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             # publication come first, and that step fails the run.
             raise dg.Failure("; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE]))
         return dg.MaterializeResult(
-            metadata=_metadata(report, open_workspace.lake.rows(feed.name)),
+            metadata=_metadata(report, *open_workspace.lake.extent(feed.name)),
             check_results=[_rows_check(report), _check("months_complete", failures)],
         )
 
@@ -145,24 +146,10 @@ def _health_follows(context: dg.AssetExecutionContext) -> bool:
     return RUN_HEALTH in context.job_def.asset_layer.selected_asset_keys
 
 
-def _table_schema(feed: Feed) -> dg.TableSchema:
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                name=name,
-                type=data_type(name, info["dtype"]),
-                description=info["description"] + (f" [{info['unit']}]" if info["unit"] else ""),
-                constraints=dg.TableColumnConstraints(nullable=info["nullable"]),
-            )
-            for model in (feed.spec.model, Bitemporal)
-            for name, info in columns_of(model).items()
-        ]
-    )
-
-
-def _metadata(report: IngestReport, rows: int) -> dict[str, dg.MetadataValue[Any] | int]:
+def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[str, dg.MetadataValue[Any] | int | str]:
     return {
-        "dagster/row_count": rows,
+        ROWS: rows,
+        KNOWN: moment(known),
         "rows read in this run": report.rows_read,
         "new observations in this run": report.new,
         "revised observations in this run": report.revised,
@@ -177,7 +164,11 @@ def _rows_check(report: IngestReport) -> dg.AssetCheckResult:
     if len(report.rejected):
         metadata["sample"] = dg.MetadataValue.md(_markdown(report.rejected.head(SAMPLE)))
     return dg.AssetCheckResult(
-        check_name="rows_valid", passed=report.rejected.empty, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+        check_name="rows_valid",
+        passed=report.rejected.empty,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{report.rows_read:,} rows read, {len(report.rejected):,} in quarantine",
+        metadata=metadata,
     )
 
 
@@ -195,5 +186,6 @@ def _check(name: str, failures: Sequence[Failure]) -> dg.AssetCheckResult:
         check_name=name,
         passed=not failures,
         severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(shown)[:SHOWN] or "Nothing failed",
         metadata={"failures": len(failures), **({"first": dg.MetadataValue.md("\n\n".join(shown))} if shown else {})},
     )

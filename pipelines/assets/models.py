@@ -1,17 +1,24 @@
 """The dbt models as Dagster assets, built by one dbt call a run in this process."""
 
+import logging
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
+from pipelines import plots
+from pipelines.assets.describe import COLUMNS, KNOWN, LINEAGE, OWNER, ROWS, model_tags, moment
 from pipelines.assets.lake import lake_key
-from pipelines.assets.reference import OWNER, reference_key
+from pipelines.assets.reference import reference_key
 from pipelines.assets.resources import WorkspaceResource
-from pipelines.warehouse import dbt, log, unchanged
+from pipelines.warehouse import dbt, lineage, log, unchanged
 from pipelines.workspace import Workspace, calendar_end, code_version
+from schemas.dbt_yaml import comments
+from schemas.marts import MARTS
+from schemas.signals import SIGNALS
 
 POOL = "duckdb_writer"
 
@@ -25,6 +32,13 @@ GENERIC_TESTS = {
 
 class Translator(DagsterDbtTranslator):
     """Names as readers write them: marts/tightness_daily; lake datasets are the assets that write them."""
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.tags = model_tags(manifest)
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        return self.tags.get(dbt_resource_props["unique_id"], {})
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
@@ -64,7 +78,7 @@ def model_assets() -> dg.AssetsDefinition:
     @dbt_assets(
         manifest=manifest,
         name="models",
-        dagster_dbt_translator=Translator(),
+        dagster_dbt_translator=Translator(manifest),
         pool=POOL,
         exclude="resource_type:unit_test",
     )
@@ -83,8 +97,10 @@ def model_assets() -> dg.AssetsDefinition:
             )
         with open_workspace.writing():
             result = build(open_workspace, context.run.run_id, select)
-            rows = row_counts(open_workspace)
-        yield from _results(context, manifest, result, rows)
+            tables = described(open_workspace, manifest)
+        for name, pictures in drawn(open_workspace, context.log).items():
+            tables[name] |= pictures
+        yield from _results(context, manifest, result, tables)
         if result.failed:
             raise dg.Failure(
                 "; ".join(f"{node.unique_id}: {node.message}" for node in result.failed[:5])
@@ -129,16 +145,87 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
     return result
 
 
-def row_counts(workspace: Workspace) -> dict[str, int]:
-    """Rows of every table in the private warehouse, by schema.table."""
+def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Metadata of every table in the private warehouse, by schema.table: rows, knowledge, lineage, and the columns of
+    those that no schema describes."""
     with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
-        names = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
-        query = " union all ".join(f'select \'{s}.{t}\', count(*) from "{s}"."{t}"' for s, t in names)
-        return dict(connection.execute(query).fetchall()) if names else {}
+        connection.execute("set TimeZone = 'UTC'")
+        columns: dict[str, dict[str, str]] = {}
+        for schema, table, column, data_type in connection.execute(
+            "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+            "where not internal order by schema_name, table_name, column_index"
+        ).fetchall():
+            columns.setdefault(f"{schema}.{table}", {})[column] = data_type
+        facts = connection.execute(" union all ".join(map(_facts, columns, columns.values()))).fetchall()
+    above = lineage.of_warehouse(manifest, workspace.warehouse, columns)
+    return {
+        name: {
+            ROWS: rows,
+            **({KNOWN: moment(known)} if known else {}),
+            **({COLUMNS: _table_schema(columns[name])} if name.startswith("intermediate.") else {}),
+            **(_column_lineage(above[name]) if above.get(name) else {}),
+        }
+        for name, rows, known in facts
+    }
+
+
+def drawn(workspace: Workspace, told: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
+    """The plots of each table that has some; drawn where its rows are others than before."""
+    found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
+    folder = workspace.warehouse.with_name("plots")
+    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+        for plot in plots.PLOTS:
+            try:
+                for metal, rows in plots.read(connection, plot).items():
+                    picture = plots.kept(folder, plot, rows, metal, synthetic=workspace.settings.synthetic)
+                    shown = dg.MetadataValue.md(plots.markdown(picture, f"{metal}: {plot.title}"))
+                    found.setdefault(plot.table, {})[f"plot {metal}"] = shown
+            except Exception as error:  # whatever a picture dies of, the numbers are good
+                told.warning(f"no plot of {plot.table}: {error}")
+    return found
+
+
+def _facts(name: str, columns: Mapping[str, str]) -> str:
+    """The query for a table's rows and the latest moment at which one of them became known."""
+    known = next((column for column in ("knowledge_ts_max", "knowledge_ts", "known_from") if column in columns), None)
+    table = ".".join(f'"{part}"' for part in name.split("."))
+    return f"select '{name}', count(*), {f'max({known})' if known else 'null::timestamptz'} from {table}"
+
+
+@cache
+def _known_columns() -> dict[str, str]:
+    """One name is one quantity everywhere: what a published column says holds for an intermediate one of its name."""
+    return {name: text for table in comments(MARTS | SIGNALS).values() for name, text in table.items() if name}
+
+
+def _table_schema(columns: Mapping[str, str]) -> dg.TableSchema:
+    said = _known_columns()
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, data_type.lower(), description=said.get(name)) for name, data_type in columns.items()
+        ]
+    )
+
+
+def _column_lineage(above: Mapping[str, list[list[str]]]) -> dict[str, Any]:
+    """For programs, and for people: the open-source UI stores column lineage and shows none of it."""
+    rows = [f"| `{to}` | {', '.join(f'`{table}.{source}`' for table, source in above[to])} |" for to in above]
+    return {
+        LINEAGE: dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(dg.AssetKey(table.split(".")), source) for table, source in sources]
+                for column, sources in above.items()
+            }
+        ),
+        "columns come from": dg.MetadataValue.md("\n".join(["| column | comes from |", "|---|---|", *rows])),
+    }
 
 
 def _results(
-    context: dg.AssetExecutionContext, manifest: Mapping[str, Any], result: dbt.BuildResult, rows: Mapping[str, int]
+    context: dg.AssetExecutionContext,
+    manifest: Mapping[str, Any],
+    result: dbt.BuildResult,
+    tables: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[Any]:
     checks = {str(spec.metadata["dagster_dbt/unique_id"]): spec.key for spec in context.assets_def.check_specs}
     for node in result.nodes:
@@ -152,6 +239,7 @@ def _results(
                     check_name=key.name,
                     passed=node.status == "pass",
                     severity=dg.AssetCheckSeverity[severity],
+                    description=f"{node.failures:,} failing rows" if node.status != "pass" else "No row fails",
                     metadata={"failing rows": node.failures, **({"message": node.message} if node.message else {})},
                 )
         elif node.status == "success":
@@ -159,5 +247,5 @@ def _results(
             name = f"{properties['schema']}.{properties['name']}"
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(name.split(".")),
-                metadata={"dagster/row_count": rows.get(name, 0), "seconds": round(node.seconds, 3)},
+                metadata={**tables.get(name, {}), "seconds": round(node.seconds, 3)},
             )

@@ -1,12 +1,19 @@
 """The way out: the publication, and the step that fails a run whose sources failed, after everything else landed."""
 
-import dagster as dg
+from pathlib import Path
 
+import dagster as dg
+import duckdb
+
+from pipelines import plots
+from pipelines.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.assets.lake import RUN_HEALTH
 from pipelines.assets.models import POOL
-from pipelines.assets.reference import OWNER
 from pipelines.assets.resources import WorkspaceResource
+from pipelines.files import write_aside
+from pipelines.report import Content, read, render
 from pipelines.warehouse.log import TABLE_MACROS
+from pipelines.warehouse.manifest import read_manifest
 from pipelines.warehouse.publish import Release, publish
 from pipelines.warehouse.unchanged import lake_fingerprint
 from pipelines.workspace import Workspace, git_commit
@@ -15,7 +22,10 @@ from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
 RELEASE = dg.AssetKey(["publish", "release"])
+REPORT = dg.AssetKey(["publish", "report"])
 MODELS = MARTS | SIGNALS
+# What is published holds rows of every source that a user may ask.
+TAGS = tags(DERIVED, "RESTRICTED", "daily")
 SHOWN = 10  # failures that the message names
 
 
@@ -24,6 +34,7 @@ SHOWN = 10  # failures that the message names
     group_name="publish",
     owners=[OWNER],
     kinds={"duckdb", "parquet"},
+    tags=TAGS,
     pool=POOL,
     deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
     description="What readers open: marts.duckdb, Parquet copies and the manifest; written aside, verified, moved.",
@@ -39,7 +50,7 @@ def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
             "unchanged": done.unchanged,
             "profile": open_workspace.settings.profile,
             "synthetic": open_workspace.settings.synthetic,
-            "knowledge to": str(done.manifest["knowledge_ts_max"]),
+            KNOWN: str(done.manifest["knowledge_ts_max"]),
             "rows": dg.MetadataValue.json({name: table["rows"] for name, table in done.manifest["tables"].items()}),
             "difference": dg.MetadataValue.json(done.manifest["difference"] or "first release"),
         }
@@ -69,10 +80,62 @@ def publish_release(workspace: Workspace) -> Release:
 
 
 @dg.asset(
+    key=REPORT,
+    group_name="publish",
+    owners=[OWNER],
+    kinds={"python"},
+    tags=TAGS,
+    pool=POOL,
+    deps=[RELEASE],
+    description="One page for people, report.html: index, signals, claims, plots and assumptions of the release.",
+)
+def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
+    """Renders the current release."""
+    open_workspace = workspace.open()
+    with open_workspace.writing():
+        page, release_id = write_report(open_workspace)
+    return dg.MaterializeResult(
+        metadata={"file": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size, "release": release_id}
+    )
+
+
+def write_report(workspace: Workspace) -> tuple[Path, str]:
+    """Renders the current release and puts the page beside it: the page and the release's id. The caller holds the
+    writer's lock."""
+    manifest = read_manifest(workspace.published / "manifest.json")
+    if manifest is None:
+        raise dg.Failure("nothing is published yet, so there is nothing to report", allow_retries=False)
+    database = workspace.published / "releases" / manifest["release_id"] / "marts.duckdb"
+    pictures: dict[str, bytes] = {}
+    with duckdb.connect(str(database), read_only=True) as connection:
+        for plot in plots.PLOTS:
+            for metal, rows in plots.read(connection, plot).items():
+                folder, synthetic = workspace.warehouse.with_name("plots"), bool(manifest["synthetic"])
+                pictures[f"{metal}: {plot.title}"] = plots.kept(folder, plot, rows, metal, synthetic=synthetic)
+    parameters = workspace.reference["parameters"]
+    holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
+    holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
+    assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
+    page = render(
+        Content(
+            manifest,
+            read(database),
+            [dict(row) for _, row in assumed.iterrows()],
+            pictures,
+        )
+    )
+    path = workspace.published / "report.html"
+    write_aside(path, lambda aside: aside.write_text(page, encoding="utf-8"))
+    path.chmod(0o644)
+    return path, str(manifest["release_id"])
+
+
+@dg.asset(
     key=RUN_HEALTH,
     group_name="publish",
     owners=[OWNER],
     kinds={"python"},
+    tags=TAGS,
     deps=[RELEASE],
     description="Fails when a source or file failed, naming each: after the publication, so that what is good landed.",
 )

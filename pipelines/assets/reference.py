@@ -4,14 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.assets.describe import COLUMNS, OWNER, ROWS, reference_tags, table_schema
 from pipelines.assets.resources import WorkspaceResource
-from schemas.dbt_yaml import TRADING_CALENDAR
-from schemas.reference import REFERENCE
-
-OWNER = "team:data-engineering"
-REFERENCE_TABLES = {name: (model.__doc__ or name).strip() for name, model in REFERENCE.items()} | {
-    "trading_calendar": TRADING_CALENDAR
-}
+from schemas.reference import REFERENCE_TABLES
 
 
 def reference_key(table: str) -> dg.AssetKey:
@@ -23,14 +18,20 @@ def reference_key(table: str) -> dg.AssetKey:
     name="reference_tables",
     specs=[
         dg.AssetSpec(
-            reference_key(name), group_name="raw", owners=[OWNER], kinds={"csv", "pandera"}, description=description
+            reference_key(name),
+            group_name="raw",
+            owners=[OWNER],
+            kinds={"csv", "pandera"} if name != "trading_calendar" else {"python"},
+            tags=reference_tags(name),
+            description=(model.__doc__ or name).strip(),
+            metadata={COLUMNS: table_schema(model)},
         )
-        for name, description in REFERENCE_TABLES.items()
+        for name, model in REFERENCE_TABLES.items()
     ],
 )
 def reference_tables(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
     """Validates the reference folder. The models' run takes its own copy under the writer's lock."""
     reference = workspace.open().reference
     for name in REFERENCE_TABLES:
-        rows = {"dagster/row_count": len(reference[name])} if name in reference.tables else {}
+        rows = {ROWS: len(reference[name])} if name in reference.tables else {}
         yield dg.MaterializeResult(asset_key=reference_key(name), metadata=rows)

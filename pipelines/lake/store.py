@@ -128,9 +128,16 @@ class Lake:
             rows = rows.drop_duplicates(list(spec.key), keep="last")
         return rows.reset_index(drop=True)
 
-    def rows(self, name: str) -> int:
-        """How many vintages of a dataset are stored."""
-        return sum(pq.read_metadata(path).num_rows for path in (self.root / name).glob("month=*/*.parquet"))
+    def extent(self, name: str) -> tuple[int, datetime | None]:
+        """How many vintages of a dataset are stored, and when the last of them could be known; reads footers only."""
+        column = arrow_schema(name).get_field_index("knowledge_ts")
+        rows, known = 0, []
+        for path in (self.root / name).glob("month=*/*.parquet"):
+            footer = pq.read_metadata(path)
+            rows += footer.num_rows
+            groups = [footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups)]
+            known += [about.max for about in groups if about is not None and about.has_min_max]
+        return rows, max(known, default=None)
 
     def _files(self, name: str, month: str) -> list[Path]:
         return sorted((self.root / name / f"month={month}").glob("*.parquet"))

@@ -94,7 +94,7 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
     # What dbt writes of a build lies beside the warehouse: runs in different data folders do not meet.
-    target = ["--target-path", str(Path(variables["warehouse"]).with_name("dbt"))]
+    target = ["--target-path", str(_target(Path(variables["warehouse"])))]
     result = _invoke(["build", "--exclude-resource-type", "unit_test", *target, *args], variables, manifest())
     if result.exception is not None:
         raise DbtError(str(result.exception))
@@ -110,6 +110,16 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
             for entry in result.result
         ]
     )
+
+
+def compiled(warehouse: Path, node: Mapping[str, Any]) -> str | None:
+    """The SQL of a model of the manifest as the last build that had it compiled it; None before any."""
+    path = _target(warehouse) / "compiled" / node["package_name"] / node["original_file_path"]
+    return path.read_text() if path.is_file() else None
+
+
+def _target(warehouse: Path) -> Path:
+    return warehouse.with_name("dbt")
 
 
 def project_fingerprint() -> str:

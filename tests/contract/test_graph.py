@@ -18,7 +18,7 @@ from pipelines.datasets import FEEDS
 from pipelines.definitions import build_defs
 from pipelines.settings import load_settings
 from pipelines.sources import SOURCES
-from schemas.base import Bitemporal
+from schemas.base import LICENCES, Bitemporal
 from schemas.marts import MARTS
 from schemas.reference import REFERENCE
 from schemas.signals import SIGNALS
@@ -124,6 +124,41 @@ def test_every_asset_says_what_it_is_and_whose(graph: AssetGraph) -> None:
         assert about.description, key
         assert about.owners, key
         assert about.kinds, key
+        assert about.tags.keys() >= {"source", "licence", "frequency"}, key
+        assert about.tags["licence"] in LICENCES, key
+        assert about.tags["frequency"] in {"daily", "monthly", "on-change"}, key
+
+
+def test_tags_follow_from_what_an_asset_hangs_on(graph: AssetGraph) -> None:
+    def tags(name: str) -> tuple[str, ...]:
+        found = graph.get(dg.AssetKey(name.split("/"))).tags
+        return found["source"], found["licence"], found["frequency"]
+
+    assert tags("raw/westmetall") == ("westmetall", "BYO", "daily")
+    assert tags("lake/stocks") == ("jin10.westmetall.drop", "RESTRICTED", "daily")
+    assert tags("staging/stg_exports") == ("customs.comtrade.drop", "BYO", "monthly")
+    assert tags("marts/price_daily") == ("derived", "BYO", "daily")
+    assert tags("marts/inventory_visible_monthly")[1:] == ("BYO", "monthly")
+    assert tags("marts/tightness_daily") == ("derived", "RESTRICTED", "daily")
+
+
+def test_every_table_carries_its_columns_with_units(graph: AssetGraph) -> None:
+    """The columns of intermediate models are told by the run, which knows their types."""
+    tables = [
+        key for key in graph.get_all_asset_keys() if key.path[0] in {"reference", "lake", "staging", "marts", "signals"}
+    ]
+    assert len(tables) > 50
+    for key in tables:
+        for column in graph.get(key).metadata["dagster/column_schema"].columns:
+            where = f"{key.to_user_string()}.{column.name}"
+            assert column.description, where
+            if column.type in {"double", "integer", "bigint"}:
+                assert column.description.endswith("]"), f"{where} has no unit"
+
+
+def test_every_check_says_what_it_holds(graph: AssetGraph) -> None:
+    for key in graph.asset_check_keys:
+        assert graph.get_check_spec(key).description, key
 
 
 def test_lake_assets_carry_their_columns_and_units(graph: AssetGraph) -> None:
@@ -147,7 +182,7 @@ def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:
         for key in definition.keys
     }
     written = {key for group in ("staging", "intermediate", "marts", "signals") for key in groups(graph)[group]}
-    assert pools == dict.fromkeys({*written, "publish/release"}, "duckdb_writer")
+    assert pools == dict.fromkeys({*written, "publish/release", "publish/report"}, "duckdb_writer")
 
 
 def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: AssetGraph) -> None:

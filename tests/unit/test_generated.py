@@ -35,7 +35,7 @@ MODELS = {"example": Mart(Example, "marts", "An example", key=("metal", "day"))}
 
 
 def test_a_contract_names_every_column_with_its_sql_type() -> None:
-    (model,) = yaml.safe_load(models_yaml(MODELS))["models"]
+    *_, model = yaml.safe_load(models_yaml(MODELS))["models"]
     assert (model["name"], model["description"], model["config"]["contract"]) == (
         "example",
         "An example",

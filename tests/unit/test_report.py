@@ -1,0 +1,118 @@
+"""The report: one page that loads nothing, shows only escaped text, and says which release it is."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from pipelines.report import Content, render
+
+EVIL = "<script src=//evil.example/x.js></script><img src=x onerror=alert(1)>\"'&"
+DAY, MOMENT = date(2026, 1, 14), datetime(2026, 1, 14, 18, tzinfo=UTC)
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes, and all its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.said = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "img"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+
+
+def content(text: str = "plain", synthetic: bool = True) -> Content:
+    """A release whose every text is `text`."""
+    signal = dict.fromkeys(("signal_id", "description", "unit", "state", "quality"), text)
+    claim = dict.fromkeys(("claim_id", "claim_text", "definition", "status", "explanation"), text)
+    index: dict[str, Any] = {"metal": text, "regime": text, "regime_status": text, "as_of_date": DAY, "coverage": 0.8}
+    return Content(
+        manifest={
+            "release_id": "20260114T200000Z-abcd1234",
+            "synthetic": synthetic,
+            "knowledge_ts_max": "2026-01-14T18:00:00Z",
+            "computed_ts": "2026-01-14T20:00:00Z",
+            "profile": text,
+            "git_commit": None,
+        },
+        tables={
+            "index": [
+                index
+                | {"tightness_index": 69.9, "contrib_curve": 37.0, "contrib_inventory": 32.9, "contrib_flow": None}
+            ],
+            "parts": [
+                {"metal": text, "component": text, "family": text}
+                | dict.fromkeys(("value", "score", "weight", "contribution"), 0.5)
+            ],
+            "signals": [
+                signal | {"value": -2007.4, "score": None, "direction": 1, "state_since": None, "as_of_date": DAY}
+            ],
+            "changes": [
+                {"as_of_date": DAY, "signal_id": text, "prev_state": text, "state": text, "direction": -1},
+            ],
+            "claims": [claim | {"evidence_obs_date": DAY, "evidence_knowledge_ts": MOMENT}],
+        },
+        assumptions=[
+            {"name": text, "metal": "*", "value": 500.0, "unit": text, "valid_from": DAY, "source": text},
+        ],
+        pictures={text: b"\x89PNG"},
+    )
+
+
+@pytest.mark.parametrize("text", ["plain", EVIL])
+def test_the_page_loads_nothing(text: str) -> None:
+    page = Tags(render(content(text)))
+    assert page.open == []
+    names = {name for name, _ in page.tags}
+    assert names.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+    for _, attributes in page.tags:
+        assert not any(name.startswith("on") or name == "href" for name in attributes)
+        assert str(attributes.get("src", "data:")).startswith("data:")
+    [policy] = [about["content"] for name, about in page.tags if name == "meta" and "http-equiv" in about]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert not re.search(r"url\(|@import", render(content(text)))
+
+
+def test_text_is_shown_as_it_was_written() -> None:
+    page = render(content(EVIL))
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert Tags(page).said.count(EVIL) >= 15
+
+
+def test_it_names_its_release_and_what_was_known() -> None:
+    said = Tags(render(content())).said
+    assert "20260114T200000Z-abcd1234" in said
+    assert "2026-01-14 18:00 UTC" in said
+    assert "69.9" in said
+    assert "-2,007" in said
+
+
+def test_only_generated_numbers_are_called_so() -> None:
+    assert "SYNTHETIC DEMO DATA" in render(content())
+    assert "SYNTHETIC" not in render(content(synthetic=False))
+
+
+def test_equal_content_gives_the_same_page() -> None:
+    assert render(content()) == render(content())
+
+
+def test_an_empty_release_has_a_page() -> None:
+    empty = Content(content().manifest, dict.fromkeys(content().tables, ()), (), {})
+    assert Tags(render(empty)).open == []

@@ -71,7 +71,7 @@ def run_job(
 
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.definitions import build_defs
-    from pipelines.instance import open_instance
+    from pipelines.instance import IN_PROCESS, living, open_instance
 
     told = {
         DagsterEventType.STEP_START: "started",
@@ -97,14 +97,14 @@ def run_job(
     )
     job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
     run_id = make_new_run_id()
-    with open_instance() as instance:
+    with open_instance() as instance, living(instance, run_id):
         instance.add_event_listener(run_id, tell)
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
             asset_selection=[AssetKey(name.split("/")) for name in assets] or None,
-            tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+            tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last, **IN_PROCESS},
             # The run's story is in the event log; the terminal shows only what the command prints.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )

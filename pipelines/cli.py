@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -102,6 +103,157 @@ def run(
     err.print(f"{months[0]} to {months[1]} in {seconds:.1f} s, run {outcome.run_id}")
     if not outcome.success:
         _fail("\n".join(outcome.problems) or "the run failed; see the UI (make ui) for its events", 1)
+
+
+@app.command()
+def backfill(
+    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM", help="First month.")],
+    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM", help="Last month.")],
+    assets: Annotated[
+        list[str] | None,
+        typer.Option(help="As in the UI (lake/prices, raw/*), or a dataset with its sources (prices). Default: all."),
+    ] = None,
+    show_plan: Annotated[bool, typer.Option("--plan", help="Only say what it would take.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask also what the archive answers.")] = False,
+    profile: Annotated[str | None, typer.Option(help="demo, live, replay or drop.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Extract a range of months again, or for the first time: any assets, as one run. Says what it changed."""
+    from pipelines.backfill import Meter, plan, select
+    from pipelines.definitions import build_defs
+    from pipelines.reference import ReferenceError
+    from pipelines.runs import month_range
+    from pipelines.settings import SettingsError
+
+    workspace = _workspace(profile=profile)
+    try:
+        months = month_range(workspace, first, last)
+        chosen = select(build_defs(workspace.settings).resolve_asset_graph(), assets or [])
+        work = plan(workspace, chosen, *months, refresh=refresh)
+        if not show_plan:
+            workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
+    except (SettingsError, ReferenceError) as error:
+        _fail(str(error), 2)
+    _banner(workspace)
+    if show_plan:
+        _print_plan(workspace, work, as_json)
+        return
+    meter = Meter(work)
+    outcome = _run_metered(workspace, meter, [asset.name for asset in chosen] if assets else [], months, refresh)
+    _print_backfill(workspace, meter, outcome, as_json)
+    if not outcome.success:
+        _fail("\n".join(outcome.problems) or "the run failed; see the UI (make ui) for its events", 1)
+
+
+def _run_metered(workspace: Any, meter: Any, assets: list[str], months: tuple[str, str], refresh: bool) -> Any:
+    """The run, with one line that is kept up to date on a terminal, and a line now and then where there is none."""
+    from pipelines.automation.jobs import FULL_RUN
+    from pipelines.runs import run_job
+    from pipelines.warehouse.lock import WriterBusyError
+
+    said = time.monotonic()
+    with err.status(meter.line()) as status:
+
+        def tell(now: bool) -> None:
+            nonlocal said
+            status.update(meter.line())
+            if not err.is_terminal and (now or time.monotonic() - said >= 5):
+                said = time.monotonic()
+                err.print(meter.line(), highlight=False, soft_wrap=True)
+
+        def report(step: str, state: str) -> None:
+            meter.report(step, state)
+            if state == "failed" and err.is_terminal:
+                err.print(f"failed: {step.replace('__', '/')}", style="red")
+            tell(state != "started")
+
+        def follow(step: str, progress: Any) -> None:
+            meter.follow(step, progress)
+            tell(False)
+
+        try:
+            return run_job(
+                workspace, FULL_RUN, *months, report, assets=assets, spare_answered=not refresh, follow=follow
+            )
+        except WriterBusyError as error:
+            _fail(str(error), 1)
+
+
+def _print_plan(workspace: Any, work: Any, as_json: bool) -> None:
+    about = {"synthetic": workspace.settings.synthetic, "profile": workspace.settings.profile}
+    if as_json:
+        sys.stdout.write(json.dumps({**about, "partitions": work.partitions, **asdict(work)}, indent=1) + "\n")
+        return
+    months = f"{work.months[0]} to {work.months[-1]}"
+    table = Table(title=f"Plan: {months}, {len(work.months)} months, profile {about['profile']}", title_justify="left")
+    for name in ("assets", "partitions", "read before", "expected s"):
+        table.add_column(name, justify="left" if name == "assets" else "right", overflow="fold")
+    for part in work.parts:
+        named = part.assets[0] if len(part.assets) == 1 else f"{len(part.assets)} assets: {part.step}"
+        table.add_row(
+            named,
+            str(part.partitions or ""),
+            str(part.read_before) if named.startswith("lake/") else "",
+            f"{part.seconds:.1f}",
+        )
+    out.print(table)
+    if work.asked:
+        asked = Table(title="Requests", title_justify="left")
+        for name in ("source", "to ask", "answered by the archive", ""):
+            asked.add_column(name, justify="right" if "a" in name and name != "source" else "left")
+        for line in work.asked:
+            asked.add_row(line.source, str(line.to_ask), str(line.archived), line.why_not)
+        out.print(asked)
+    to_ask, archived = sum(line.to_ask for line in work.asked), sum(line.archived for line in work.asked)
+    out.print(f"{work.partitions:,} partitions, {to_ask:,} requests to ask, {archived:,} answered by the archive")
+    out.print(f"expected time {work.seconds:.0f} s, {work.basis}. Nothing was run or written.", highlight=False)
+
+
+def _print_backfill(workspace: Any, meter: Any, outcome: Any, as_json: bool) -> None:
+    published = any("publish/release" in part.assets for part in meter.plan.parts)
+    if as_json:
+        about = {
+            "synthetic": workspace.settings.synthetic,
+            "profile": workspace.settings.profile,
+            "run_id": outcome.run_id,
+            "success": outcome.success,
+            "problems": outcome.problems,
+            "from": meter.plan.months[0],
+            "to": meter.plan.months[-1],
+            "assets": [name for part in meter.plan.parts for name in part.assets],
+            "partitions": {"done": meter.done, "of": meter.plan.partitions},
+            "requests": [asdict(asked) for asked in meter.plan.asked],
+            "rows_read": meter.rows,
+            "seconds": round(meter.elapsed, 1),
+            "changes": [asdict(news) for news in outcome.changes],
+        }
+        sys.stdout.write(json.dumps(about, indent=1) + "\n")
+        return
+    if outcome.changes:
+        table = Table(title="What changed in the lake", title_justify="left")
+        for name in ("dataset", "months", "new", "revised"):
+            table.add_column(name, justify="left" if name == "dataset" else "right")
+        for news in outcome.changes:
+            style = None if news.months else "dim"
+            table.add_row(news.dataset, f"{news.months:,}", f"{news.new:,}", f"{news.revised:,}", style=style)
+        out.print(table)
+    revisions = [(news, revision) for news in outcome.changes for revision in news.first]
+    if revisions:
+        table = Table(title="Revised, the first of each dataset", title_justify="left")
+        for name in ("dataset", "observation", "before", "after", "known since", "source"):
+            table.add_column(name, overflow="fold")
+        for news, revision in revisions:
+            table.add_row(news.dataset, *(escape(str(value)) for value in asdict(revision).values()))
+        out.print(table)
+    if not published:
+        err.print("The publication stays as it was: publish/release was not chosen.", highlight=False)
+    elif (workspace.published / "marts.duckdb").is_file():
+        _print_release(workspace)
+    err.print(
+        f"partitions {meter.done:,} of {meter.plan.partitions:,}, {meter.rows:,} rows in {meter.elapsed:.1f} s, "
+        f"run {outcome.run_id}",
+        highlight=False,
+    )
 
 
 @app.command()

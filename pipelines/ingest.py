@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -31,6 +32,10 @@ from pipelines.transports.base import Transport
 from pipelines.transports.drop import DropError, parse_drop
 
 DROP = "drop"
+# A dataset's months are stored in so many parts, of so many months at least. A crash costs the part in flight; a part
+# costs some hundredths of a second, however small it is.
+PARTS, PART_MONTHS = 6, 3
+LATE = pd.Timedelta(days=7)  # publishers may be late: an answer is whole only when it came so long after the due time
 UTC_US = "datetime64[us, UTC]"
 
 
@@ -44,11 +49,40 @@ class Failure:
     message: str
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far one asset is: requests answered, or months read, of all; rows read so far. It reads itself back."""
+
+    done: int
+    total: int
+    unit: str
+    rows: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.done} of {self.total}, rows {self.rows}"
+
+    @classmethod
+    def read(cls, text: str) -> Progress | None:
+        """The progress that a line of a log speaks of; None when it speaks of something else."""
+        found = _PROGRESS.fullmatch(text.strip())
+        return cls(int(found[2]), int(found[3]), found[1], int(found[4])) if found else None
+
+
+_Files = list[tuple[Payload, pd.DataFrame, "pd.Series"]]  # a user's file, its rows, the month of each
+_PROGRESS = re.compile(r"(months|requests) (\d+) of (\d+), rows (\d+)")
+Watch = Callable[[Progress], None]
+
+
+def unwatched(_: Progress) -> None:
+    """Nobody wants to know how far it is."""
+
+
 @dataclass
 class FetchReport:
-    """What a source was asked and what it answered."""
+    """What a source was asked and what it answered; `spared` requests were not asked again."""
 
     requests: int = 0
+    spared: int = 0
     payloads: int = 0
     bytes: int = 0
     no_data: int = 0
@@ -77,28 +111,88 @@ class IngestReport:
 
 
 def fetch(
-    source: str, months: Sequence[pd.Period], scope: Scope, transport: Transport, archive: Archive, now: datetime
+    source: str,
+    months: Sequence[pd.Period],
+    scope: Scope,
+    transport: Transport,
+    archive: Archive,
+    now: datetime,
+    *,
+    spares: Callable[[Request], bool] = lambda request: False,
+    watch: Watch = unwatched,
 ) -> FetchReport:
-    """Asks a source everything that these months need, each request once, and archives the answers by hash."""
+    """Asks a source everything that these months need, each request once, and archives the answers by hash.
+
+    Each answer is archived before the next question, so that a crash loses none. `spares` says which requests need not
+    be asked (again); `watch` is told after each one.
+    """
     report = FetchReport()
-    for request, needed_by in _requests(source, months, scope).items():
-        report.requests += 1
-        try:
-            payloads = transport.fetch(request)
-        except NoData:
-            archive.record_no_data(request, now)
-            report.no_data += 1
-        except SourceError as error:
-            archive.record_error(request, str(error), now)
-            report.failures.append(Failure(source, request.name, needed_by, str(error)))
+    requests = questions(source, months, scope)
+    for place, (request, needed_by) in enumerate(requests.items(), start=1):
+        if spares(request):
+            report.spared += 1
         else:
-            archive.record(request, payloads)
-            report.payloads += len(payloads)
-            report.bytes += sum(len(payload.body) for payload in payloads)
+            _ask(request, needed_by, transport, archive, now, report)
+        watch(Progress(place, len(requests), "requests"))
     return report
 
 
-def _requests(source: str, months: Sequence[pd.Period], scope: Scope) -> dict[Request, tuple[str, ...]]:
+def _ask(
+    request: Request,
+    needed_by: tuple[str, ...],
+    transport: Transport,
+    archive: Archive,
+    now: datetime,
+    report: FetchReport,
+) -> None:
+    report.requests += 1
+    try:
+        payloads = transport.fetch(request)
+    except NoData:
+        archive.record_no_data(request, now)
+        report.no_data += 1
+    except SourceError as error:
+        archive.record_error(request, str(error), now)
+        report.failures.append(Failure(request.source, request.name, needed_by, str(error)))
+    else:
+        archive.record(request, payloads, answered_at=now)
+        report.payloads += len(payloads)
+        report.bytes += sum(len(payload.body) for payload in payloads)
+
+
+def is_whole(request: Request, archive: Archive, rules: pd.DataFrame) -> bool:
+    """Whether the archive holds an answer to which the publisher has nothing to add but a revision.
+
+    The request names a month or year, its last attempt was answered, and that was `LATE` after the release calendar
+    (`rules`) has the period's last value; the question is the same and every archived byte is there.
+    """
+    receipt = archive.receipt(request.source, request.name)
+    if not request.period or receipt is None or receipt.answered_at is None or receipt.request["url"] != request.url:
+        return False
+    if receipt.error or receipt.no_data_at or not receipt.captures:
+        return False
+    due = _last_release(request.source, request.period, rules)
+    if due is None or pd.Timestamp(receipt.answered_at) < due + LATE:
+        return False
+    try:
+        return bool(archive.load(request))
+    except SourceError:
+        return False
+
+
+def _last_release(source: str, period: str, rules: pd.DataFrame) -> pd.Timestamp | None:
+    """When the last value of a period (2024, 2024-05) of a source's datasets is out; None where no rule says so."""
+    end = pd.Series([pd.Period(period).end_time.normalize()]).astype("datetime64[us]")
+    try:
+        moments = [release_times(end, name, source, rules)["knowledge_ts"].iloc[0] for name in SOURCES[source].DATASETS]
+    except KeyError:
+        return None
+    # A price may be promised for its own day, or, at an auction, for the day before it.
+    return max([pd.Timestamp(moment) for moment in moments] + [pd.Timestamp(end.iloc[0], tz="UTC")])
+
+
+def questions(source: str, months: Sequence[pd.Period], scope: Scope) -> dict[Request, tuple[str, ...]]:
+    """What these months need of a source: each request once, with the months that need it."""
     needed_by: dict[Request, list[str]] = {}
     for month in months:
         for request in SOURCES[source].requests(month, scope):
@@ -119,10 +213,18 @@ class Ingestion:
     use_sources: bool = True  # False in the drop profile
     synthetic: bool = False  # generated rows may be passed on freely, users' own may not
 
-    def run(self, name: str, months: Sequence[pd.Period], dropped: Sequence[Payload] = ()) -> IngestReport:
+    def run(
+        self,
+        name: str,
+        months: Sequence[pd.Period],
+        dropped: Sequence[Payload] = (),
+        watch: Watch = unwatched,
+    ) -> IngestReport:
         """Brings these months of a dataset up to what the archive and the drop files say.
 
         Months whose payloads, rules and code are those of their last ingestion are left out before anything is parsed.
+        The others are stored and remembered chunk by chunk: what a killed run has finished is not read again. `watch`
+        is told after each chunk.
         """
         feed = FEEDS[name]
         report = IngestReport()
@@ -130,8 +232,16 @@ class Ingestion:
         sources = self._source_payloads(feed, months, report)
         pending, digests = self._changed_months(feed, wanted, sources, dropped)
         report.months_unchanged = len(wanted) - len(pending)
+        watch(Progress(report.months_unchanged, len(wanted), "months"))
         if pending:
-            self._ingest(feed, sources, dropped, pending, wanted, digests, report)
+            files = self._open_dropped(feed, dropped, report)
+            for chunk in _chunks(pending):
+                self._ingest(feed, sources, files, chunk, report)
+                # A file that was refused could hold any month.
+                failed = {month for failure in report.failures for month in failure.months or wanted}
+                self._remember(feed, {month: digests[month] for month in chunk if month not in failed})
+                pending = pending - chunk
+                watch(Progress(len(wanted) - len(pending), len(wanted), "months", report.rows_read))
         # What these months rest on may have been read in an earlier run: its rejected rows are still missing.
         newest = {payload.request: payload for payload, _ in sources}
         report.rejected = self._rejected(feed, [*newest.values(), *dropped])
@@ -141,30 +251,28 @@ class Ingestion:
         self,
         feed: Feed,
         sources: list[tuple[Payload, tuple[str, ...]]],
-        dropped: Sequence[Payload],
-        pending: set[str],
-        wanted: set[str],
-        digests: dict[str, str],
+        files: _Files,
+        chunk: set[str],
         report: IngestReport,
     ) -> None:
         quarantined: list[pd.DataFrame] = []
         believed: list[pd.DataFrame] = []
         newest = {payload.request: payload.captured_at for payload, _ in sources}
         for rank, source in enumerate(feed.sources):
-            for batch in _captures(sources, source, pending):
-                rows = self._read(feed, batch, newest, pending, report, quarantined)
+            for batch in _captures(sources, source, chunk):
+                rows = self._read(feed, batch, newest, chunk, report, quarantined)
                 believed.extend([rows.assign(rank=rank)] if len(rows) else [])
         combined = _first_believed(feed, believed)
-        stated = self._read_dropped(feed, dropped, pending, report, quarantined)
+        stated = self._read_dropped(feed, files, chunk, report, quarantined)
         combined.extend([stated] if len(stated) else [])
         if combined:
             self._store(feed, pd.concat(combined, ignore_index=True), report)
+        self._put_aside(feed, quarantined)
+
+    def _put_aside(self, feed: Feed, quarantined: list[pd.DataFrame]) -> None:
         parts = [part for part in quarantined if len(part)]
         if parts:
             self.quarantine.put(feed.name, pd.concat(parts, ignore_index=True), self.now)
-        # A file that was refused could hold any month.
-        failed = {month for failure in report.failures for month in failure.months or wanted}
-        self._remember(feed, {month: digest for month, digest in digests.items() if month not in failed})
 
     # --- what is there
 
@@ -175,7 +283,7 @@ class Ingestion:
         if not self.use_sources:
             return found
         for source in feed.sources:
-            for request, needed_by in _requests(source, months, self.scope).items():
+            for request, needed_by in questions(source, months, self.scope).items():
                 receipt = self.archive.receipt(request.source, request.name)
                 if receipt is None:
                     continue
@@ -234,8 +342,9 @@ class Ingestion:
                 continue
             except SourceError as error:
                 # A bad answer that a later one has replaced is history.
-                if payload.captured_at == newest[payload.request]:
-                    report.failures.append(Failure(payload.request.source, payload.request.name, needed_by, str(error)))
+                failure = Failure(payload.request.source, payload.request.name, needed_by, str(error))
+                if payload.captured_at == newest[payload.request] and failure not in report.failures:
+                    report.failures.append(failure)
                 continue
             quarantined.append(_unreadable(feed, payload, parsed.rejected))
             frame = parsed.frames.get(feed.name)
@@ -248,17 +357,11 @@ class Ingestion:
         licence = SOURCES[payloads[0].request.source].LICENCE
         return self._admitted(feed, payloads, frames, report, quarantined, "OPEN" if self.synthetic else licence)
 
-    def _read_dropped(
-        self,
-        feed: Feed,
-        dropped: Sequence[Payload],
-        pending: set[str],
-        report: IngestReport,
-        quarantined: list[pd.DataFrame],
-    ) -> pd.DataFrame:
-        """The rows of a user's files, held against the rules together: two files may not contradict each other."""
-        payloads: list[Payload] = []
-        frames: list[pd.DataFrame] = []
+    def _open_dropped(self, feed: Feed, dropped: Sequence[Payload], report: IngestReport) -> _Files:
+        """A user's files as frames; rows outside the months that are kept are put aside, a file that does not fit is a
+        failure."""
+        files: _Files = []
+        outside: list[pd.DataFrame] = []
         last = month_of(self.now)
         for payload in dropped:
             try:
@@ -267,13 +370,26 @@ class Ingestion:
                 report.failures.append(Failure(DROP, payload.request.name, (), str(error)))
                 continue
             months = frame[feed.spec.period].dt.strftime("%Y-%m")
-            outside = frame[(months < FIRST_MONTH) | (months > last)]
-            quarantined.append(_outside(feed, payload, outside, f"{FIRST_MONTH} to {last}"))
-            # A row without a date belongs to no month: it goes on, to be refused with its reason.
-            frames.append(frame[months.isin(pending) | months.isna()])
-            payloads.append(payload)
-        if not payloads:
+            beyond = frame[(months < FIRST_MONTH) | (months > last)]
+            outside.append(_outside(feed, payload, beyond, f"{FIRST_MONTH} to {last}"))
+            files.append((payload, frame, months))
+        self._put_aside(feed, outside)
+        # A row without a date belongs to no month: it goes on, to be refused with its reason.
+        undated = [(payload, frame[months.isna()]) for payload, frame, months in files if months.isna().any()]
+        if undated:
+            refused: list[pd.DataFrame] = []
+            self._admitted(feed, [p for p, _ in undated], [rows for _, rows in undated], report, refused, "BYO")
+            self._put_aside(feed, refused)
+        return files
+
+    def _read_dropped(
+        self, feed: Feed, files: _Files, chunk: set[str], report: IngestReport, quarantined: list[pd.DataFrame]
+    ) -> pd.DataFrame:
+        """The rows of a user's files, held against the rules together: two files may not contradict each other."""
+        if not files:
             return pd.DataFrame()
+        payloads = [payload for payload, _, _ in files]
+        frames = [frame[months.isin(chunk)] for _, frame, months in files]
         return self._admitted(feed, payloads, frames, report, quarantined, "OPEN" if self.synthetic else "BYO")
 
     def _admitted(
@@ -353,6 +469,14 @@ class Ingestion:
     def _rejected(self, feed: Feed, payloads: Sequence[Payload]) -> pd.DataFrame:
         kept = self.quarantine.read(feed.name)
         return kept[kept["payload_sha256"].isin([_sha(payload) for payload in payloads])]
+
+
+def _chunks(months: set[str]) -> Iterator[set[str]]:
+    """Months in parts, oldest first."""
+    ordered = sorted(months)
+    size = max(PART_MONTHS, -(-len(ordered) // PARTS))
+    for start in range(0, len(ordered), size):
+        yield set(ordered[start : start + size])
 
 
 def _captures(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
     import dagster as dg
+
+IN_PROCESS = {"tightness/process": "command line"}  # tag of the runs that no daemon watches
 
 
 def prepare_home() -> None:
@@ -31,3 +35,41 @@ def open_instance() -> dg.DagsterInstance:
 
     prepare_home()
     return dg.DagsterInstance.get()
+
+
+@contextmanager
+def living(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Says that a run of the command line lives, and ends those whose process was killed.
+
+    Dagster would show them as running for ever, and the writer's slot that one held would block every later run. The
+    operating system holds the lock of a living run, so it falls with its process, however that ends.
+    """
+    from filelock import FileLock
+
+    folder = Path(os.environ["DAGSTER_HOME"]) / "living"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{run_id}.lock"
+    with FileLock(path):
+        _end_the_dead(instance, folder)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _end_the_dead(instance: dg.DagsterInstance, folder: Path) -> None:
+    from dagster import DagsterRunStatus, RunsFilter
+    from filelock import FileLock, Timeout
+
+    unended = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(RunsFilter(statuses=unended, tags=IN_PROCESS)):
+        path = folder / f"{run.run_id}.lock"
+        if not path.is_file():
+            continue  # of another machine or an older version
+        try:
+            with FileLock(path, timeout=0):
+                instance.report_run_failed(run, "its process was killed; run the same again to go on from there")
+                instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+                path.unlink(missing_ok=True)
+        except Timeout:
+            continue  # it lives

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelines.calendar import FIRST_MONTH, month_of
+from pipelines.changes import Changes
+from pipelines.ingest import Progress
 from pipelines.settings import SettingsError
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dagster import EventLogEntry
+    from dagster import DagsterEvent, EventLogEntry
 
 Report = Callable[[str, str], None]  # step, what became of it
+Follow = Callable[[str, Progress], None]  # step, how far it is
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended; `problems` names each failed step with its reason."""
+    """How a run ended; `problems` names each failed step with its reason, `changes` what each dataset's lake got."""
 
     run_id: str
     success: bool
     problems: list[str]
+    changes: list[Changes] = field(default_factory=list)
 
 
 def month_range(workspace: Workspace, first: str | None, last: str | None) -> tuple[str, str]:
@@ -45,16 +49,30 @@ def month_range(workspace: Workspace, first: str | None, last: str | None) -> tu
     return given["--from"], given["--to"]
 
 
-def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: Report | None = None) -> RunOutcome:
-    """Runs a job over a range of months on the project's instance, in this process."""
-    from dagster import DagsterEventType
+def run_job(
+    workspace: Workspace,
+    job_name: str,
+    first: str,
+    last: str,
+    report: Report | None = None,
+    *,
+    assets: Sequence[str] = (),
+    spare_answered: bool = False,
+    follow: Follow | None = None,
+) -> RunOutcome:
+    """Runs a job over a range of months on the project's instance, in this process.
+
+    `assets`: names as in the UI (lake/prices); all of the job's unless given. `spare_answered`: sources are not asked
+    what the archive answers. `report` and `follow` are told of steps that begin and end, and how far they are.
+    """
+    from dagster import AssetKey, DagsterEventType
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
     from dagster._core.utils import make_new_run_id
 
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.automation.reasons import reason
     from pipelines.definitions import build_defs
-    from pipelines.instance import open_instance
+    from pipelines.instance import IN_PROCESS, living, open_instance
 
     told = {
         DagsterEventType.STEP_START: "started",
@@ -67,6 +85,8 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
         step = event.dagster_event
         if report and step is not None and step.event_type in told and step.step_key:
             report(step.step_key, told[step.event_type])
+        if follow and step is None and event.step_key and (progress := Progress.read(event.user_message)):
+            follow(event.step_key, progress)
 
     settings = workspace.settings
     resource = WorkspaceResource(
@@ -74,16 +94,18 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
         data_dir=str(settings.data),
         now=workspace.now.isoformat(),
         metals=list(workspace.metals),
+        spare_answered=spare_answered,
     )
     job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
     run_id = make_new_run_id()
-    with open_instance() as instance:
+    with open_instance() as instance, living(instance, run_id):
         instance.add_event_listener(run_id, tell)
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+            asset_selection=[AssetKey(name.split("/")) for name in assets] or None,
+            tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last, **IN_PROCESS},
             # The run's story is in the event log; the terminal shows only what the command prints.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
@@ -92,4 +114,22 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
             for event in result.all_events
             if event.event_type == DagsterEventType.STEP_FAILURE
         ]
-        return RunOutcome(result.run_id, result.success, problems)
+        return RunOutcome(result.run_id, result.success, problems, _changes(result.all_events))
+
+
+def _changes(events: Sequence[DagsterEvent]) -> list[Changes]:
+    """What the steps of a run say that they changed, by dataset: one that failed says it with its failure."""
+    from dagster import DagsterEventType
+
+    from pipelines.assets.lake import changes_of
+
+    found: dict[str, Changes] = {}
+    for event in events:
+        metadata = {}
+        if event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
+            metadata = dict(event.step_materialization_data.materialization.metadata)
+        elif event.event_type == DagsterEventType.STEP_FAILURE and event.step_failure_data.user_failure_data:
+            metadata = dict(event.step_failure_data.user_failure_data.metadata)
+        if (news := changes_of(metadata)) is not None:
+            found[news.dataset] = news  # every partition of a range says the same
+    return [found[name] for name in sorted(found)]

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
-from pipelines.ingest import DROP, Failure, Ingestion, write_json
+from pipelines.ingest import DROP, Failure, Ingestion, is_whole, write_json
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
 from pipelines.reference import ReferenceTables, load_reference
@@ -107,6 +107,11 @@ class Workspace:
         """Whether a run asks this source: live, the optional ones only where the user has named them."""
         named = {name.strip() for name in self.settings.optional_sources.split(",")}
         return self.settings.profile != "live" or source not in OPTIONAL_SOURCES or source in named
+
+    def is_answered(self, request: Request) -> bool:
+        """Whether a backfill need not ask this: the archive holds the whole answer. A recording is always read anew,
+        since that asks nobody, and its files may have been replaced."""
+        return self.settings.profile != "replay" and is_whole(request, self.archive, self.reference["release_calendar"])
 
     def dropped(self, dataset: str | None = None) -> tuple[list[Payload], list[Failure]]:
         """The drop folder's files (of one dataset, or all) as payloads, and those that cannot be taken."""

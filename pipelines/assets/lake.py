@@ -1,6 +1,8 @@
 """Extraction: one raw asset a source (ask, archive), one lake asset a dataset (parse, validate, append)."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -10,14 +12,17 @@ import pandas as pd
 from pipelines.assets.describe import COLUMNS, KNOWN, OWNER, ROWS, feed_tags, moment, source_tags, table_schema, tags
 from pipelines.assets.partitions import months
 from pipelines.assets.resources import WorkspaceResource
+from pipelines.changes import Changes, Revision, changes
 from pipelines.datasets import Feed
-from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, fetch
+from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, Progress, Watch, fetch
 from pipelines.sources import SOURCES
 from schemas.base import Bitemporal
 
 RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
 SAMPLE = 5
 SHOWN = 500  # characters of a check's description
+LOG_EVERY_S = 2.0  # each line of the log is a transaction
+CHANGED, REVISIONS = "changed in this run", "revised observations, before and after"
 
 
 def raw_key(source: str) -> dg.AssetKey:
@@ -50,10 +55,20 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         transport = open_workspace.transport()
         report = FetchReport()
         if transport is not None and open_workspace.asks(name):
-            report = fetch(name, asked, open_workspace.scope, transport, open_workspace.archive, open_workspace.now)
+            report = fetch(
+                name,
+                asked,
+                open_workspace.scope,
+                transport,
+                open_workspace.archive,
+                open_workspace.now,
+                spares=open_workspace.is_answered if workspace.spare_answered else lambda request: False,
+                watch=_logged(context),
+            )
         return dg.MaterializeResult(
             metadata={
                 "requests": report.requests,
+                "answered by the archive": report.spared,
                 "payloads": report.payloads,
                 "bytes": report.bytes,
                 "without data": report.no_data,
@@ -122,15 +137,17 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
     def lake(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
         dropped, unusable = open_workspace.dropped(feed.name) if feed.droppable else ([], [])
-        report = open_workspace.ingestion().run(feed.name, asked, dropped)
+        report = open_workspace.ingestion().run(feed.name, asked, dropped, _logged(context))
+        news = changes(open_workspace.lake, feed.name, report.written)
         failures = [*report.failures, *unusable]
         open_workspace.note_failures(feed.name, [str(month) for month in asked], failures)
         if failures and not _health_follows(context):
             # Alone, the asset shows its own failure; in a run that ends with run_health every other dataset and the
             # publication come first, and that step fails the run.
-            raise dg.Failure("; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE]))
+            named = "; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE])
+            raise dg.Failure(named, metadata=_changed(news))
         return dg.MaterializeResult(
-            metadata=_metadata(report, *open_workspace.lake.extent(feed.name)),
+            metadata={**_metadata(report, *open_workspace.lake.extent(feed.name)), **_changed(news)},
             check_results=[_rows_check(report), _check("months_complete", failures)],
         )
 
@@ -157,6 +174,38 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
         "months unchanged": report.months_unchanged,
         "files written in this run": sum(1 for part in report.written if part.path),
     }
+
+
+def _logged(context: dg.AssetExecutionContext) -> Watch:
+    """Writes how far the asset is into the run's log: at the end, and before that only now and then."""
+    last = time.monotonic()
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        if progress.done == progress.total or time.monotonic() - last >= LOG_EVERY_S:
+            last = time.monotonic()
+            context.log.info(str(progress))
+
+    return tell
+
+
+def _changed(news: Changes) -> dict[str, dg.MetadataValue[Any]]:
+    """What a dataset's run changed, as metadata; `changes_of` reads it back."""
+    counts = {"dataset": news.dataset, "months": news.months, "new": news.new, "revised": news.revised}
+    if not news.first:
+        return {CHANGED: dg.MetadataValue.json(counts)}
+    schema = dg.TableSchema([dg.TableColumn(name) for name in asdict(news.first[0])])
+    records = [dg.TableRecord(asdict(revision)) for revision in news.first]
+    return {CHANGED: dg.MetadataValue.json(counts), REVISIONS: dg.MetadataValue.table(records, schema)}
+
+
+def changes_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> Changes | None:
+    """What a materialisation says that it changed; None when it is none of a dataset."""
+    counts, table = metadata.get(CHANGED), metadata.get(REVISIONS)
+    if not isinstance(counts, dg.JsonMetadataValue) or not isinstance(counts.data, dict):
+        return None
+    records = table.records if isinstance(table, dg.TableMetadataValue) else []
+    return Changes(**counts.data, first=[Revision(**{k: str(v) for k, v in record.data.items()}) for record in records])
 
 
 def _rows_check(report: IngestReport) -> dg.AssetCheckResult:

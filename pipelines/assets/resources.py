@@ -17,6 +17,8 @@ class WorkspaceResource(dg.ConfigurableResource[Any]):
     data_dir: str | None = None
     now: str | None = None
     metals: list[str] = Field(default_factory=list)
+    # A backfill spares sources the questions that the archive answers; a run asks, since history may have been revised.
+    spare_answered: bool = False
 
     def open(self) -> Workspace:
         """A workspace with its clock read now."""

@@ -8,10 +8,11 @@ import dagster as dg
 
 from pipelines.assets.lake import RUN_HEALTH, lake_key, raw_key
 from pipelines.assets.publish import RELEASE
-from pipelines.assets.reference import REFERENCE_TABLES, reference_key
+from pipelines.assets.reference import reference_key
 from pipelines.automation.publications import PUBLICATIONS, Publication
 from pipelines.datasets import FEEDS
 from pipelines.ingest import DROP
+from schemas.reference import REFERENCE_TABLES
 
 FULL_RUN: Final = "full_run"
 DAILY_REFRESH: Final = "daily_refresh"

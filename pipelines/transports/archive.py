@@ -33,13 +33,15 @@ class Capture:
 class Receipt:
     """What is known of one request: its captures, oldest first, and how the last attempt ended.
 
-    `error` is `{"at", "message"}` when it failed; `no_data_at` is set when the publisher had nothing.
+    `error` is `{"at", "message"}` when it failed; `no_data_at` is set when the publisher had nothing. `answered_at` is
+    when it was last answered, which is later than the newest capture when the answer was the same again.
     """
 
     request: dict[str, str]
     captures: tuple[Capture, ...] = ()
     error: dict[str, str] | None = None
     no_data_at: str | None = None
+    answered_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Archive:
             write_aside(path, lambda aside: aside.write_bytes(payload.body))
         return sha256
 
-    def record(self, request: Request, payloads: Sequence[Payload]) -> Receipt:
+    def record(self, request: Request, payloads: Sequence[Payload], *, answered_at: datetime | None = None) -> Receipt:
         """Stores an answer (payloads oldest first) and notes what is new in it; an earlier error is over.
 
         Bytes that are there keep their first `captured_at`; only when the newest payload differs from the newest
@@ -76,7 +78,8 @@ class Archive:
                     captures.append(Capture(sha256, _iso(payload.captured_at), len(payload.body)))
                     seen.add(sha256)
             captures.sort(key=lambda capture: capture.captured_at)
-            return self._write(request, Receipt(_describe(request), tuple(captures)))
+            moment = _iso(answered_at) if answered_at else None
+            return self._write(request, Receipt(_describe(request), tuple(captures), answered_at=moment))
 
     def record_error(self, request: Request, message: str, at: datetime) -> Receipt:
         """Notes that a request failed; its captures stay."""

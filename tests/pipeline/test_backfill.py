@@ -1,0 +1,247 @@
+"""Backfills through the command line: the plan, any assets, what was revised, and one that is killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from support import Place
+
+NOW = "2026-01-14T20:00:00Z"
+MONTHS = ("--from", "2025-01", "--to", "2025-03")
+pytestmark = pytest.mark.slow
+
+
+def snapshot(folder: Path) -> dict[str, str]:
+    """Every file and folder below, with the hash of its bytes."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def backfill(place: Place, *args: str) -> dict[str, Any]:
+    """The JSON of a backfill that succeeds."""
+    code, out, err = place.call("backfill", *args, "--json")
+    assert code == 0, err
+    return dict(json.loads("\n".join(out)))
+
+
+@pytest.fixture(scope="module")
+def prices(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str, Any]]:
+    """Three months of one dataset, and what the command said of it."""
+    place = Place(tmp_path_factory.mktemp("prices"), "demo", NOW)
+    return place, backfill(place, *MONTHS, "--assets", "prices")
+
+
+def test_a_plan_on_an_empty_folder_writes_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path, "demo", NOW)
+    place.reference()
+    before = snapshot(tmp_path)
+    work = backfill(place, *MONTHS, "--plan")
+    assert snapshot(tmp_path) == before
+    assert work["months"] == ["2025-01", "2025-02", "2025-03"]
+    asked = {line["source"]: (line["to_ask"], line["archived"]) for line in work["asked"]}
+    assert asked["westmetall"] == (1, 0), "one page holds the year"
+    assert asked["customs"] == (2, 0), "January is pooled with February"
+    assert work["partitions"] == 3 * sum(1 for part in work["parts"] if part["partitions"])
+    assert work["basis"] == "from stated rates: no earlier run" and work["seconds"] > 0
+
+
+def test_a_plan_after_a_run_knows_its_answers_months_and_times_and_writes_nothing(
+    prices: tuple[Place, dict[str, Any]],
+) -> None:
+    place, _ = prices
+    before = snapshot(place.root)
+    work = backfill(place, *MONTHS, "--assets", "prices", "--plan")
+    assert [(a["to_ask"], a["archived"]) for a in work["asked"]] == [(0, 1)], "2025 was asked two weeks after its end"
+    work = backfill(place, *MONTHS, "--assets", "prices", "--plan", "--refresh")
+    assert [(a["to_ask"], a["archived"]) for a in work["asked"]] == [(1, 0)]
+    later = place.at("2026-02-02T20:00:00Z")
+    work = backfill(place, *MONTHS, "--assets", "prices,power", "--plan")
+    assert work["basis"].startswith("from 1 earlier run, ")
+    [lake] = [part for part in work["parts"] if part["step"] == "lake__prices"]
+    assert lake["read_before"] == 3
+    code, out, _ = later.call("backfill", *MONTHS, "--assets", "prices", "--plan")
+    assert code == 0 and any("Nothing was run or written." in line for line in out)
+    assert snapshot(place.root) == before
+
+
+def test_a_dataset_comes_with_its_sources_and_nothing_else(prices: tuple[Place, dict[str, Any]]) -> None:
+    place, said = prices
+    assert said["assets"] == ["raw/drop", "raw/westmetall", "lake/prices"]
+    assert said["partitions"] == {"done": 9, "of": 9}
+    [news] = said["changes"]
+    assert (news["dataset"], news["months"], news["revised"], news["first"]) == ("prices", 3, 0, [])
+    assert news["new"] == said["rows_read"] == len(place.open().lake.read("prices")) > 50
+    assert not (place.data / "published").exists()
+
+
+def test_the_same_again_adds_no_vintage(prices: tuple[Place, dict[str, Any]]) -> None:
+    place, _ = prices
+    before = {name: about for name, about in place.stored().items() if name.endswith(".parquet")}
+    for options in [(), ("--refresh",)]:
+        said = backfill(place, *MONTHS, "--assets", "prices", *options)
+        assert said["success"] and said["rows_read"] == 0
+        assert [(news["months"], news["new"], news["revised"]) for news in said["changes"]] == [(0, 0, 0)]
+    assert {name: about for name, about in place.stored().items() if name.endswith(".parquet")} == before
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        ((*MONTHS, "--assets", "prise"), "--assets 'prise' is no asset. There are the datasets prices, stocks,"),
+        ((*MONTHS, "--assets", "lake/nothing*"), "is no asset"),
+        ((*MONTHS, "--assets", " , "), "--assets names nothing"),
+        (("--from", "2025-13", "--to", "2025-03"), "--from '2025-13' is not a month: write YYYY-MM"),
+        (("--from", "2025-03", "--to", "2025-01"), "--from 2025-03 lies after --to 2025-01"),
+        (("--from", "1999-01", "--to", "2025-01"), "--from 1999-01 lies outside 2008-01 to 2026-01"),
+        (("--from", "2025-03"), "--to"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_writes_nothing(tmp_path: Path, args: tuple[str, ...], sentence: str) -> None:
+    place = Place(tmp_path, "demo", NOW)
+    place.reference()
+    before = snapshot(tmp_path)
+    code, out, err = place.call("backfill", *args)
+    assert code == 2 and out == []
+    assert sentence in " ".join(err)
+    assert snapshot(tmp_path) == before
+
+
+# --- revised history
+
+
+def test_revised_history_adds_vintages_and_is_shown_before_and_after(tmp_path: Path) -> None:
+    place = Place(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    days = pd.bdate_range("2025-12-01", "2026-01-16").strftime("%Y-%m-%d")
+    stocks = pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0})
+    place.drop("stocks/own.csv", stocks)
+    range_ = ("--from", "2025-12", "--to", "2026-01", "--assets", "stocks")
+    first = backfill(place, *range_)
+    assert [(n["months"], n["new"], n["revised"]) for n in first["changes"]] == [(2, len(days), 0)]
+
+    revised = stocks["total_t"].mask(stocks["obs_date"].isin(["2025-12-31", "2026-01-05", "2026-01-06"]), 450_000.0)
+    place.drop("stocks/own.csv", stocks.assign(total_t=revised))
+    later = place.at("2026-01-21T09:30:00Z")
+    code, out, err = later.call("backfill", *range_)
+    assert code == 0, err
+    [line] = [line for line in out if "2025-12-31" in line]
+    for text in ("stocks", "AL 2025-12-31", "total_t=500000", "total_t=450000", "2026-01-21T09:30:00Z", "drop"):
+        assert text in line
+    assert sum("total_t=450000" in line for line in out) == 3
+    assert any("publish/release was not chosen" in line for line in err)
+    assert any(line.startswith("partitions 8 of 8 · ") for line in err), "progress, also where no terminal is"
+
+    again = backfill(later, *range_)
+    assert [(n["months"], n["new"], n["revised"]) for n in again["changes"]] == [(0, 0, 0)]
+    assert len(later.open().lake.read("stocks")) == len(days) + 3
+
+    # What Dagster shows of it says the same.
+    stored = metadata_of(later, "lake/stocks")
+    assert [tables for tables in stored if tables] == [3], "one of the three runs revised anything"
+
+
+def metadata_of(place: Place, asset: str) -> list[int]:
+    """How many revised observations each materialisation of 2026-01 names, newest first."""
+    import dagster as dg
+
+    from pipelines.assets.lake import changes_of
+
+    home = str(place.root / "dagster")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DAGSTER_HOME", home)
+        instance = dg.DagsterInstance.from_config(home)
+        records = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset.split("/")), asset_partitions=["2026-01"]), limit=10
+        ).records
+        found = [
+            changes_of(record.asset_materialization.metadata) for record in records if record.asset_materialization
+        ]
+        instance.dispose()
+    return [len(news.first) for news in found if news]
+
+
+# --- killed
+
+
+def test_a_killed_backfill_goes_on_where_it_was_and_ends_like_a_clean_one(tmp_path: Path) -> None:
+    """Killed once while it reads and once while it holds the writer's slot, for which the third must not wait."""
+    months = ("--from", "2025-01", "--to", "2025-12")
+    clean = Place(tmp_path / "clean", "demo", NOW)
+    clean.reference()
+    whole = backfill(clean, *months)
+
+    place = Place(tmp_path / "killed", "demo", NOW)
+    place.reference()
+    ledgers = place.data / "lake"
+    kill(place, lambda: len(list(ledgers.glob("*/_ingested.json"))) >= 3, *months)
+    remembered = {path.parent.name: set(json.loads(path.read_text())) for path in ledgers.glob("*/_ingested.json")}
+    assert 3 <= len(remembered) < 13
+    kill(place, lambda: (place.data / "warehouse" / ".writer.json").exists(), *months)
+    assert not (place.data / "published").exists()
+
+    resumed = backfill(place, *months)
+    assert resumed["rows_read"] == 0 < whole["rows_read"], "every month was finished by the second"
+    same = {name for name in clean.stored() if name.startswith("lake/") and name.endswith(".parquet")}
+    assert {name for name in place.stored() if name.startswith("lake/") and name.endswith(".parquet")} == same
+    assert contents(place) == contents(clean)
+    assert "killed" not in " ".join(resumed["problems"])
+
+
+def kill(place: Place, when: Any, *args: str) -> None:
+    """Starts the command and kills its process as soon as `when` holds."""
+    command = [sys.executable, "-m", "pipelines.cli", "backfill", *args]
+    environment = place.environment() | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    process = subprocess.Popen(
+        command, env=environment, cwd=place.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 300
+    while not when() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+
+
+def contents(place: Place) -> dict[str, str]:
+    """The content hash of every published table; of the signals without the columns that say which run wrote a row."""
+    manifest = json.loads((place.data / "published" / "manifest.json").read_text())
+    found = {name: about["content_sha256"] for name, about in manifest["tables"].items()}
+    for name in ("signals.signals", "signals.signals_latest"):
+        rows = place.query(f"select * exclude (run_id, code_version, computed_ts) from {name} order by all")
+        found[name] = hashlib.sha256(rows.to_csv().encode()).hexdigest()
+    return found
+
+
+def test_a_living_run_is_left_alone(tmp_path: Path) -> None:
+    """Only the runs whose process is gone are ended, with a sentence that says what to do."""
+    import dagster as dg
+    from filelock import FileLock
+
+    from pipelines.instance import IN_PROCESS, living
+
+    shutil.rmtree(tmp_path / "home", ignore_errors=True)
+    home = tmp_path / "home"
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patched, dg.DagsterInstance.ephemeral() as instance:
+        patched.setenv("DAGSTER_HOME", str(home))
+        job = dg.GraphDefinition(name="one").to_job()
+        runs = {
+            name: instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=IN_PROCESS).run_id
+            for name in ("dead", "alive")
+        }
+        (home / "living").mkdir()
+        (home / "living" / f"{runs['dead']}.lock").touch()
+        with FileLock(home / "living" / f"{runs['alive']}.lock"), living(instance, "own"):
+            pass
+        states = {name: instance.get_run_by_id(run_id).status for name, run_id in runs.items()}  # type: ignore[union-attr]
+    assert states == {"dead": dg.DagsterRunStatus.FAILURE, "alive": dg.DagsterRunStatus.STARTED}

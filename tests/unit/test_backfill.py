@@ -1,0 +1,203 @@
+"""The parts of a backfill: how far it is, which answers are whole, and that a stopped ingestion goes on from there."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import Place
+
+from pipelines.backfill import START_S, Meter, Part, Plan
+from pipelines.calendar import months_between
+from pipelines.ingest import FetchReport, Progress, fetch, is_whole
+from pipelines.lake.store import Lake, Written
+from pipelines.sources.base import NoData, Payload, Request, SourceError
+from pipelines.transports.archive import Archive
+
+NOW = "2026-01-14T20:00:00Z"
+PAGE = Request("westmetall", "al_2024.html", "https://example.org/?year=2024", "AL", "2024")
+
+
+@pytest.fixture(scope="module")
+def rules() -> pd.DataFrame:
+    from pipelines.workspace import Workspace
+
+    return Workspace.open(profile="demo", now=NOW).reference["release_calendar"]
+
+
+def test_progress_reads_itself_back_and_nothing_else() -> None:
+    progress = Progress(3, 12, "months", 4321)
+    assert Progress.read(str(progress)) == progress
+    assert Progress.read("Started execution of step") is None
+
+
+def test_the_meter_counts_partitions_rows_and_what_is_left() -> None:
+    parts = [
+        Part("raw__ecb", ["raw/ecb"], 12, 0, 10.0),
+        Part("lake__fx", ["lake/fx"], 12, 0, 20.0),
+        Part("models", ["marts/a", "marts/b"], 0, 0, 10.0),
+    ]
+    now = 100.0
+    meter = Meter(Plan(["2025-01"], parts, [], 40.0, ""), lambda: now)
+    assert (meter.done, meter.rows, meter.left) == (0, 0, 40.0)
+    meter.report("raw__ecb", "started")
+    meter.follow("raw__ecb", Progress(1, 2, "requests"))
+    assert meter.done == 6
+    meter.report("raw__ecb", "done")
+    meter.report("lake__fx", "started")
+    meter.follow("lake__fx", Progress(6, 12, "months", 500))
+    now = 100.0 + 2 * (20 + START_S)  # half the speed that was expected
+    assert (meter.done, meter.rows) == (18, 500)
+    assert meter.rows_per_s == pytest.approx(500 / 2 / (20 + START_S))
+    assert meter.left == pytest.approx(2 * 20.0)
+    assert meter.line().startswith("partitions 18 of 24 · 500 rows · ")
+
+
+# --- which answers are whole
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("answered_at", "whole"),
+    # The last day of 2024 shows on 2 January; a week later no more is expected but revisions.
+    [("2024-06-01", False), ("2025-01-01", False), ("2025-01-08", False), ("2025-01-10", True)],
+)
+def test_an_answer_is_whole_a_week_after_the_release_of_its_last_value(
+    tmp_path: Path, rules: pd.DataFrame, answered_at: str, whole: bool
+) -> None:
+    archive = Archive(tmp_path)
+    assert not is_whole(PAGE, archive, rules)
+    # The bytes may be the same for long: what counts is when they were last given.
+    archive.record(PAGE, [Payload(PAGE, b"page", moment("2024-05-01"))], answered_at=moment("2024-05-01"))
+    archive.record(PAGE, [Payload(PAGE, b"page", moment(answered_at))], answered_at=moment(answered_at))
+    assert is_whole(PAGE, archive, rules) is whole
+
+
+def test_no_answer_is_whole_after_a_failure_nothing_another_question_or_damage(
+    tmp_path: Path, rules: pd.DataFrame
+) -> None:
+    archive, then = Archive(tmp_path), moment("2026-01-10")
+
+    def answer() -> None:
+        archive.record(PAGE, [Payload(PAGE, b"page", then)], answered_at=then)
+        assert is_whole(PAGE, archive, rules)
+
+    answer()
+    archive.record_error(PAGE, "status 500", then)
+    assert not is_whole(PAGE, archive, rules)
+    answer()
+    archive.record_no_data(PAGE, then)
+    assert not is_whole(PAGE, archive, rules)
+    answer()
+    other = Request(PAGE.source, PAGE.name, PAGE.url + "&field=other", PAGE.entity, PAGE.period)
+    assert not is_whole(other, archive, rules)
+    everything = Request("jin10", "lme_stock.json", "https://example.org/all")
+    archive.record(everything, [Payload(everything, b"all", then)], answered_at=then)
+    assert not is_whole(everything, archive, rules), "an answer without a period is never at its end"
+    [page] = tmp_path.glob("westmetall/*/*.html")
+    page.write_bytes(b"damaged")
+    assert not is_whole(PAGE, archive, rules)
+
+
+class Killed(BaseException):
+    """What no handler of failures may catch."""
+
+
+def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> None:
+    place = Place(tmp_path, "demo", NOW)
+    workspace, months = place.open(), months_between("2024-01", "2024-12")
+    asked: list[str] = []
+
+    class Breaking:
+        def __init__(self, after: int) -> None:
+            self.after, self.inner = after, workspace.transport()
+
+        def fetch(self, request: Request) -> list[Payload]:
+            if len(asked) == self.after:
+                raise Killed
+            asked.append(request.name)
+            assert self.inner is not None
+            return self.inner.fetch(request)
+
+    def run(after: int) -> FetchReport:
+        return fetch(
+            "energy_charts", months, workspace.scope, Breaking(after), workspace.archive, workspace.now,
+            spares=workspace.is_answered,
+        )  # fmt: skip
+
+    with pytest.raises(Killed):
+        run(after=5)
+    first = list(asked)
+    report = run(after=10_000)
+    assert report.spared == 5
+    assert len(asked) == 5 + report.requests and set(first).isdisjoint(asked[5:])
+    assert run(after=10_000).requests == 0
+
+
+# --- a stopped ingestion
+
+
+def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = Place(tmp_path / "clean", "demo", NOW)
+    months = ("2023-01", "2023-12")
+    whole = clean.ingest(months, ["prices"]).read["prices"]
+    parquet = {name for name in clean.stored() if name.endswith(".parquet")}
+
+    place = Place(tmp_path / "stopped", "demo", NOW)
+    append, calls = Lake.append, []
+
+    def stopping(self: Lake, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:
+        written = append(self, name, frame, ingest_ts=ingest_ts)
+        calls.append(len(frame))
+        if len(calls) == 3:  # its rows are stored, but not yet remembered
+            raise Killed
+        return written
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lake, "append", stopping)
+        with pytest.raises(Killed):
+            place.ingest(months, ["prices"])
+    seen: list[Progress] = []
+    workspace = place.open()
+    report = workspace.ingestion().run("prices", months_between(*months), [], seen.append)
+    assert report.months_unchanged == 6
+    assert report.rows_read == whole.rows_read - sum(calls[:2])
+    assert [p.done for p in seen] == [6, 9, 12] and seen[-1].rows == report.rows_read
+    assert {name for name in place.stored() if name.endswith(".parquet")} == parquet
+    pd.testing.assert_frame_equal(workspace.lake.read("prices"), clean.open().lake.read("prices"))
+
+
+def test_a_page_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
+    """Though several parts of its months ask for it; and none of them is remembered."""
+    place = Place(tmp_path, "replay", NOW)
+    place.record("westmetall/westmetall_lme_al_2024.html", "<html>no table</html>")
+    failures = place.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"].failures
+    assert [failure.request for failure in failures] == ["westmetall_lme_al_2024.html"]
+    again = place.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"]
+    assert again.failures == failures
+
+
+def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
+    place = Place(tmp_path, "demo", NOW)
+    workspace = place.open()
+
+    class Failing:
+        def fetch(self, request: Request) -> list[Payload]:
+            if request.period == "2024-02":
+                raise SourceError(request, "status 500", "status 200")
+            raise NoData
+
+    told: list[Progress] = []
+    months = months_between("2024-01", "2024-03")
+    report = fetch("customs", months, workspace.scope, Failing(), workspace.archive, workspace.now, watch=told.append)
+    assert [f.months for f in report.failures] == [("2024-02",)]
+    assert [(p.done, p.total) for p in told] == [(1, 2), (2, 2)]
+    shutil.rmtree(place.root)

@@ -71,6 +71,7 @@ def run(
     from pipelines.runs import month_range, run_job
     from pipelines.settings import SettingsError
     from pipelines.warehouse.lock import WriterBusyError
+    from pipelines.workspace import ClockError
 
     workspace = _workspace(tuple(metal or ()), profile=profile)
     try:
@@ -79,6 +80,10 @@ def run(
         workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
     except (SettingsError, ReferenceError) as error:
         _fail(str(error), 2)
+    try:
+        workspace.check_clock()
+    except ClockError as error:
+        _fail(str(error), 1)
     _banner(workspace)
     begun = time.monotonic()
     with err.status(f"{months[0]} to {months[1]}: starting") as status:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.files import write_aside
 from pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ def prepare_home() -> None:
     home = Path(os.environ["DAGSTER_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+        # In one step: half a file, left by a kill, would be another instance from then on.
+        write_aside(home / "dagster.yaml", partial(shutil.copyfile, PROJECT / "dagster.yaml"))
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -25,6 +25,10 @@ class RunOutcome:
     problems: list[str]
 
 
+class RunStoppedError(Exception):
+    """A run that could not be carried to its end: one line that says why and what to do."""
+
+
 def month_range(workspace: Workspace, first: str | None, last: str | None) -> tuple[str, str]:
     """The months of a run: all that the product keeps unless the user says otherwise. Raises `SettingsError`."""
     import pandas as pd
@@ -46,14 +50,18 @@ def month_range(workspace: Workspace, first: str | None, last: str | None) -> tu
 
 
 def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: Report | None = None) -> RunOutcome:
-    """Runs a job over a range of months on the project's instance, in this process."""
-    from dagster import DagsterEventType
+    """Runs a job over a range of months on the project's instance, in this process.
+
+    Raises `RunStoppedError` when a signal stops it, or when Dagster's own log cannot be written.
+    """
+    from dagster import DagsterEventType, DagsterExecutionInterruptedError
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
     from dagster._core.utils import make_new_run_id
+    from sqlalchemy.exc import DatabaseError
 
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.definitions import build_defs
-    from pipelines.instance import open_instance
+    from pipelines.instance import alive, end_dead_runs, open_instance
 
     told = {
         DagsterEventType.STEP_START: "started",
@@ -76,22 +84,54 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
     )
     job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
     run_id = make_new_run_id()
-    with open_instance() as instance:
-        instance.add_event_listener(run_id, tell)
-        result = job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            raise_on_error=False,
-            tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
-            # The run's story is in the event log; the terminal shows only what the command prints.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-        problems = [
-            _reason(event.step_failure_data.error)
-            for event in result.all_events
-            if event.event_type == DagsterEventType.STEP_FAILURE
-        ]
-        return RunOutcome(result.run_id, result.success, problems)
+    try:
+        with open_instance() as instance, alive(run_id):
+            end_dead_runs(instance)
+            instance.add_event_listener(run_id, tell)
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
+                tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+                # The run's story is in the event log; the terminal shows only what the command prints.
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+    except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+        raise RunStoppedError(STOPPED) from None
+    except (DatabaseError, OSError) as error:
+        # Only of Dagster's own files: what fails in a step is that step's failure.
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        raise RunStoppedError(
+            f"Dagster's log of runs cannot be written ({reason}): look at the folder or server that DAGSTER_HOME and "
+            "its dagster.yaml name; the last release stays, run again to go on"
+        ) from None
+    problems = [
+        _reason(event.step_failure_data.error)
+        for event in result.all_events
+        if event.event_type == DagsterEventType.STEP_FAILURE
+    ]
+    if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
+        raise RunStoppedError(STOPPED)
+    return RunOutcome(result.run_id, result.success, in_short(problems))
+
+
+STOPPED = "stopped by a signal: the last release stays, run again to go on"
+# What the system says of a place that cannot be written, in Python and in DuckDB, and what a user does about it.
+UNWRITABLE = {
+    "No space left on device": "the disk of the data folder is full: free some space",
+    "Disk quota exceeded": "the disk quota of the data folder is used up: free some space",
+    "Read-only file system": "the data folder is on a read-only file system: make it writable",
+    "[Errno 13]": "a file in the data folder may not be written: give this user the rights",
+}
+
+
+def in_short(problems: list[str]) -> list[str]:
+    """The problems; those of a data folder that cannot be written become one line, however many steps met it."""
+    short: dict[str, None] = {}
+    for problem in problems:
+        said = next((advice for sign, advice in UNWRITABLE.items() if sign in problem), None)
+        short[f"{said}, then run again. Nothing is lost, the last release stays" if said else problem] = None
+    return list(short)
 
 
 def _reason(error: object) -> str:

@@ -71,9 +71,10 @@ def run(
     """Extract, validate, model and publish: everything, for a range of months."""
     from pipelines.automation.jobs import FULL_RUN
     from pipelines.reference import ReferenceError
-    from pipelines.runs import month_range, run_job
+    from pipelines.runs import RunStoppedError, in_short, month_range, run_job
     from pipelines.settings import SettingsError
     from pipelines.warehouse.lock import WriterBusyError
+    from pipelines.workspace import ClockError
 
     workspace = _workspace(tuple(metal or ()), profile=profile)
     try:
@@ -82,6 +83,12 @@ def run(
         workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
     except (SettingsError, ReferenceError) as error:
         _fail(str(error), 2)
+    except OSError as error:
+        _fail(in_short([str(error)])[0], 1)
+    try:
+        workspace.check_clock()
+    except ClockError as error:
+        _fail(str(error), 1)
     _banner(workspace)
     begun = time.monotonic()
     with err.status(f"{months[0]} to {months[1]}: starting") as status:
@@ -94,7 +101,7 @@ def run(
 
         try:
             outcome = run_job(workspace, FULL_RUN, *months, report)
-        except WriterBusyError as error:
+        except (WriterBusyError, RunStoppedError) as error:
             _fail(str(error), 1)
     seconds = time.monotonic() - begun
     if (workspace.published / "marts.duckdb").is_file():

@@ -6,9 +6,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
+from pipelines.files import write_aside
 from pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -26,7 +30,8 @@ def prepare_home() -> None:
     home = Path(os.environ["DAGSTER_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+        # In one step: half a file, left by a kill, would be another instance from then on.
+        write_aside(home / "dagster.yaml", partial(shutil.copyfile, PROJECT / "dagster.yaml"))
 
 
 def open_instance() -> dg.DagsterInstance:
@@ -44,8 +49,6 @@ def living(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     Dagster would show them as running for ever, and the writer's slot that one held would block every later run. The
     operating system holds the lock of a living run, so it falls with its process, however that ends.
     """
-    from filelock import FileLock
-
     folder = Path(os.environ["DAGSTER_HOME"]) / "living"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{run_id}.lock"
@@ -59,7 +62,6 @@ def living(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
 
 def _end_the_dead(instance: dg.DagsterInstance, folder: Path) -> None:
     from dagster import DagsterRunStatus, RunsFilter
-    from filelock import FileLock, Timeout
 
     unended = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
     for run in instance.get_runs(RunsFilter(statuses=unended, tags=IN_PROCESS)):

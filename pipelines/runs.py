@@ -29,6 +29,10 @@ class RunOutcome:
     changes: list[Changes] = field(default_factory=list)
 
 
+class RunStoppedError(Exception):
+    """A run that could not be carried to its end: one line that says why and what to do."""
+
+
 def month_range(workspace: Workspace, first: str | None, last: str | None) -> tuple[str, str]:
     """The months of a run: all that the product keeps unless the user says otherwise. Raises `SettingsError`."""
     import pandas as pd
@@ -63,11 +67,13 @@ def run_job(
     """Runs a job over a range of months on the project's instance, in this process.
 
     `assets`: names as in the UI (lake/prices); all of the job's unless given. `spare_answered`: sources are not asked
-    what the archive answers. `report` and `follow` are told of steps that begin and end, and how far they are.
+    what the archive answers. `report` and `follow` are told of steps that begin and end, and how far they are. Raises
+    `RunStoppedError` when a signal stops it, or when Dagster's own log cannot be written.
     """
-    from dagster import AssetKey, DagsterEventType
+    from dagster import AssetKey, DagsterEventType, DagsterExecutionInterruptedError
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
     from dagster._core.utils import make_new_run_id
+    from sqlalchemy.exc import DatabaseError
 
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.automation.reasons import reason
@@ -98,23 +104,54 @@ def run_job(
     )
     job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
     run_id = make_new_run_id()
-    with open_instance() as instance, living(instance, run_id):
-        instance.add_event_listener(run_id, tell)
-        result = job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            raise_on_error=False,
-            asset_selection=[AssetKey(name.split("/")) for name in assets] or None,
-            tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last, **IN_PROCESS},
-            # The run's story is in the event log; the terminal shows only what the command prints.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-        problems = [
-            reason(event.step_failure_data.error)
-            for event in result.all_events
-            if event.event_type == DagsterEventType.STEP_FAILURE
-        ]
-        return RunOutcome(result.run_id, result.success, problems, _changes(result.all_events))
+    try:
+        with open_instance() as instance, living(instance, run_id):
+            instance.add_event_listener(run_id, tell)
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
+                asset_selection=[AssetKey(name.split("/")) for name in assets] or None,
+                tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last, **IN_PROCESS},
+                # The run's story is in the event log; the terminal shows only what the command prints.
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+    except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+        raise RunStoppedError(STOPPED) from None
+    except (DatabaseError, OSError) as error:
+        # Only of Dagster's own files: what fails in a step is that step's failure.
+        said = str(getattr(error, "orig", error)).splitlines()[0]
+        raise RunStoppedError(
+            f"Dagster's log of runs cannot be written ({said}): look at the folder or server that DAGSTER_HOME and "
+            "its dagster.yaml name; the last release stays, run again to go on"
+        ) from None
+    problems = [
+        reason(event.step_failure_data.error)
+        for event in result.all_events
+        if event.event_type == DagsterEventType.STEP_FAILURE
+    ]
+    if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
+        raise RunStoppedError(STOPPED)
+    return RunOutcome(result.run_id, result.success, in_short(problems), _changes(result.all_events))
+
+
+STOPPED = "stopped by a signal: the last release stays, run again to go on"
+# What the system says of a place that cannot be written, in Python and in DuckDB, and what a user does about it.
+UNWRITABLE = {
+    "No space left on device": "the disk of the data folder is full: free some space",
+    "Disk quota exceeded": "the disk quota of the data folder is used up: free some space",
+    "Read-only file system": "the data folder is on a read-only file system: make it writable",
+    "[Errno 13]": "a file in the data folder may not be written: give this user the rights",
+}
+
+
+def in_short(problems: list[str]) -> list[str]:
+    """The problems; those of a data folder that cannot be written become one line, however many steps met it."""
+    short: dict[str, None] = {}
+    for problem in problems:
+        said = next((advice for sign, advice in UNWRITABLE.items() if sign in problem), None)
+        short[f"{said}, then run again. Nothing is lost, the last release stays" if said else problem] = None
+    return list(short)
 
 
 def _changes(events: Sequence[DagsterEvent]) -> list[Changes]:

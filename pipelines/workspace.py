@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
+from pipelines.files import write_aside
 from pipelines.ingest import DROP, Failure, Ingestion, is_whole, write_json
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
@@ -23,7 +24,15 @@ from pipelines.transports.archive import Archive
 from pipelines.transports.base import Transport
 from pipelines.transports.drop import DropProblem, scan
 from pipelines.warehouse.lock import writer_lock
+from pipelines.warehouse.manifest import read_manifest
 from schemas.datasets import DATASETS
+
+# Runs may overlap: the one that began first may build last, with a clock that is a little older.
+OVERLAP = timedelta(hours=1)
+
+
+class ClockError(Exception):
+    """The clock stands before what has been built already: one line that says by how much and what to do."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +163,38 @@ class Workspace:
         with writer_lock(self.settings.data, self.settings.lock_timeout_s):
             yield
 
+    # --- the clock only goes forward
+
+    @property
+    def last_built(self) -> datetime | None:
+        """The latest time as of which anything was built or published here."""
+        told = [self._built_mark.read_text().strip()] if self._built_mark.is_file() else []
+        manifest = read_manifest(self.published / "manifest.json")
+        told += [manifest["computed_ts"]] if manifest else []
+        return max(map(datetime.fromisoformat, told), default=None)
+
+    def check_clock(self) -> None:
+        """Refuses a clock that was set back: what is captured by it would seem to have been known before it was, and a
+        publication would take back what is out. Raises `ClockError`."""
+        last = self.last_built
+        if last is not None and self.now < last - OVERLAP:
+            raise ClockError(
+                f"the clock says {self.now:%Y-%m-%dT%H:%M:%SZ}, before the last build's {last:%Y-%m-%dT%H:%M:%SZ}: "
+                "nothing is asked or written, the last release stays. Set the clock (TIGHTNESS_NOW) right; for a past "
+                "moment use `tightness signals --as-of`, or another TIGHTNESS_DATA_DIR"
+            )
+
+    def building_as_of(self) -> datetime:
+        """The time of a build or publication, never before the last one's. The caller holds the writer's lock."""
+        self.check_clock()
+        moment = max(self.now, self.last_built or self.now)
+        write_aside(self._built_mark, lambda aside: aside.write_text(moment.isoformat() + "\n"))
+        return moment
+
+    @property
+    def _built_mark(self) -> Path:
+        return self.settings.data / "warehouse" / "built_as_of"
+
     # --- what failed, kept until it is mended
 
     def note_failures(self, part: str, months: list[str], failures: list[Failure]) -> None:
@@ -183,8 +224,7 @@ class Workspace:
         mark = self.settings.data / "lake" / "KIND"
         kind = "synthetic" if self.settings.synthetic else "real"
         if not mark.is_file():
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.write_text(kind + "\n")
+            write_aside(mark, lambda aside: aside.write_text(kind + "\n"))  # half a mark would fit no kind
         held = mark.read_text().strip()
         if held != kind:
             raise SettingsError(

@@ -52,6 +52,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
     )
     def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
+        open_workspace.check_clock()
         transport = open_workspace.transport()
         report = FetchReport()
         if transport is not None and open_workspace.asks(name):

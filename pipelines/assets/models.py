@@ -116,32 +116,36 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
 
     The caller holds the writer's lock. `select`: dbt's selection arguments; none for everything.
     """
+    now = workspace.building_as_of()
     lake = workspace.lake.root  # with a schema to read for every dataset
     record = workspace.warehouse.with_name("build.json")
     inputs = unchanged.fingerprint(
         unchanged.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
     )
+    current = workspace.published / "marts.duckdb"
+    if log.forget_unpublished(workspace.warehouse, current, now):
+        unchanged.forget(record)
     if not select and workspace.warehouse.is_file():
-        kept = unchanged.recall(record, inputs, workspace.now)
+        kept = unchanged.recall(record, inputs, now)
         if kept is not None:
             return kept
     unchanged.forget(record)
-    log.restore(workspace.warehouse, workspace.published / "marts.duckdb")
-    dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(workspace.now).date())
+    log.restore(workspace.warehouse, current)
+    dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(now).date())
     result = dbt.build(
         dbt.run_vars(
             warehouse=workspace.warehouse,
             lake=lake,
             reference=workspace.reference_copies,
-            as_of=workspace.now,
+            as_of=now,
             run_id=run_id,
             code_version=code_version(),
         ),
         select,
     )
     if not select and not result.failed:
-        until = unchanged.holds_until(lake, workspace.reference_copies, workspace.now)
-        unchanged.remember(record, inputs, workspace.now, until, result)
+        until = unchanged.holds_until(lake, workspace.reference_copies, now)
+        unchanged.remember(record, inputs, now, until, result)
     return result
 
 

@@ -64,7 +64,7 @@ def publish_release(workspace: Workspace) -> Release:
         workspace.published,
         manifest_base={
             "profile": workspace.settings.profile,
-            "computed_ts": workspace.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "computed_ts": workspace.building_as_of().strftime("%Y-%m-%dT%H:%M:%SZ"),
             "git_commit": git_commit(),
             "inputs": {
                 "reference": workspace.reference.sha256,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,11 +36,31 @@ def writer_lock(data_dir: Path, timeout: float) -> Iterator[None]:
     except Timeout:
         raise WriterBusyError(f"another run{_who(holder)} is writing {data_dir}; wait or stop it") from None
     try:
-        holder.write_text(json.dumps({"pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}))
-        yield
+        with _undisturbed():
+            holder.write_text(json.dumps({"pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}))
+            yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Holds SIGINT and SIGTERM back until the writing has ended, some seconds: dbt, interrupted, leaves threads at work
+    on the warehouse and prints pages, or swallows the interruption."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    held: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda given, _: held.append(given)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 def _who(holder: Path) -> str:

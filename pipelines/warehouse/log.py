@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,8 @@ from (
 ) as published
 qualify row_number() over (partition by signal_id, metal, region order by as_of_ts desc) = 1
 """
+REVISION: Final = ("signal_id", "signal_version", "metal", "region", "as_of_ts", "revision_no")
+HELD: Final = "select 1 from duckdb_tables() where schema_name = 'signals' and table_name = 'signals'"
 TABLE_MACROS: Final[dict[Name, tuple[str, str]]] = {("signals", "signals_asof"): ("ts", SIGNALS_ASOF)}
 
 
@@ -46,12 +49,34 @@ def restore(warehouse: Path, published: Path) -> bool:
         return False
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(warehouse)) as con:
-        held = "select 1 from duckdb_tables() where schema_name = 'signals' and table_name = 'signals'"
-        if con.execute(f"{held} and database_name = current_database()").fetchone():
+        if con.execute(f"{HELD} and database_name = current_database()").fetchone():
             return False
         con.execute(f"attach {literal(published)} as release (read_only)")
-        if not con.execute(f"{held} and database_name = 'release'").fetchone():
+        if not con.execute(f"{HELD} and database_name = 'release'").fetchone():
             return False
         con.execute("create schema if not exists signals")
         con.execute("create table signals.signals as select * from release.signals.signals")
     return True
+
+
+def forget_unpublished(warehouse: Path, published: Path, now: datetime) -> int:
+    """Takes out of the log what a run at another time than `now` has built and nobody has published: it was killed, or
+    a failing test withheld it. Published by a later run it would claim to have been out since then, and the answer for
+    a past moment would change.
+
+    The caller holds the writer's lock. Returns how many rows; 0 where there is no release to compare with.
+    """
+    if not (warehouse.is_file() and published.is_file()):
+        return 0
+    with duckdb.connect(str(warehouse)) as con:
+        con.execute(f"attach {literal(published)} as release (read_only)")
+        if len(con.execute(f"{HELD} and database_name in ('release', current_database())").fetchall()) < 2:
+            return 0
+        row = con.execute(
+            "delete from signals.signals as built where epoch_us(computed_ts) <> ? and not exists ("
+            "select 1 from release.signals.signals as published where "
+            + " and ".join(f"built.{column} = published.{column}" for column in REVISION)
+            + ")",
+            [int(now.timestamp() * 1_000_000)],
+        ).fetchone()
+        return int(row[0]) if row else 0

@@ -50,7 +50,7 @@ docs: setup
 	$(BIN)/python -m schemas
 
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock
 
 clean:
 	rm -rf data/raw data/lake data/quarantine data/warehouse data/published data/exports .dagster dbt/target dbt/logs

@@ -191,7 +191,7 @@ def _learnt() -> tuple[dict[str, float], int]:
     home = Path(os.environ.get("DAGSTER_HOME") or PROJECT / ".dagster")
     if not (home / "dagster.yaml").is_file() or not (home / "history").is_dir():
         return {}, 0  # opening an instance would make one
-    from dagster import DagsterRunStatus, RunsFilter
+    from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
     from pipelines.instance import open_instance
@@ -204,9 +204,15 @@ def _learnt() -> tuple[dict[str, float], int]:
             one = run.tags.get("dagster/partition")
             first, last = ends if all(ends) else (one, one)
             n = len(months_between(first, last)) if first and last else 0
-            for stats in instance.get_run_step_stats(run.run_id):
-                if stats.start_time and stats.end_time:
-                    spent[stats.step_key].append((stats.end_time - stats.start_time, n))
+            begun: dict[str, float] = {}
+            # Of all events of a run only these are read: a range has thousands of others.
+            kinds = {DagsterEventType.STEP_START, DagsterEventType.STEP_SUCCESS}
+            for record in instance.get_records_for_run(run.run_id, of_type=kinds).records:
+                entry, step = record.event_log_entry, record.event_log_entry.step_key or ""
+                if entry.get_dagster_event().event_type == DagsterEventType.STEP_START:
+                    begun[step] = entry.timestamp
+                elif step in begun:
+                    spent[step].append((entry.timestamp - begun[step], n))
     rates = {}
     for step, costs in spent.items():
         if step.startswith(("raw__", "lake__")):

@@ -160,19 +160,18 @@ def _ask(
         report.bytes += sum(len(payload.body) for payload in payloads)
 
 
-def is_whole(request: Request, archive: Archive, rules: pd.DataFrame) -> bool:
+def is_whole(request: Request, archive: Archive, due: pd.Timestamp | None) -> bool:
     """Whether the archive holds an answer to which the publisher has nothing to add but a revision.
 
-    The request names a month or year, its last attempt was answered, and that was `LATE` after the release calendar
-    (`rules`) has the period's last value; the question is the same and every archived byte is there.
+    The request's last attempt was answered, `LATE` or more after the last value of its period was due (`last_releases`;
+    None: never); the question is the same and every archived byte is there.
     """
     receipt = archive.receipt(request.source, request.name)
-    if not request.period or receipt is None or receipt.answered_at is None or receipt.request["url"] != request.url:
+    if due is None or receipt is None or receipt.answered_at is None or receipt.request["url"] != request.url:
         return False
     if receipt.error or receipt.no_data_at or not receipt.captures:
         return False
-    due = _last_release(request.source, request.period, rules)
-    if due is None or pd.Timestamp(receipt.answered_at) < due + LATE:
+    if pd.Timestamp(receipt.answered_at) < due + LATE:
         return False
     try:
         return bool(archive.load(request))
@@ -180,15 +179,20 @@ def is_whole(request: Request, archive: Archive, rules: pd.DataFrame) -> bool:
         return False
 
 
-def _last_release(source: str, period: str, rules: pd.DataFrame) -> pd.Timestamp | None:
-    """When the last value of a period (2024, 2024-05) of a source's datasets is out; None where no rule says so."""
-    end = pd.Series([pd.Period(period).end_time.normalize()]).astype("datetime64[us]")
-    try:
-        moments = [release_times(end, name, source, rules)["knowledge_ts"].iloc[0] for name in SOURCES[source].DATASETS]
-    except KeyError:
-        return None
+def last_releases(source: str, periods: Sequence[str], rules: pd.DataFrame) -> dict[str, pd.Timestamp]:
+    """When the last value of each period (2024, 2024-05) of a source's datasets is out (UTC), by the release calendar.
+
+    Nothing for a source of which the calendar does not know all that.
+    """
+    ends = pd.Series([pd.Period(period).end_time.normalize() for period in periods]).astype("datetime64[us]")
     # A price may be promised for its own day, or, at an auction, for the day before it.
-    return max([pd.Timestamp(moment) for moment in moments] + [pd.Timestamp(end.iloc[0], tz="UTC")])
+    due = ends.dt.tz_localize("UTC")
+    for name in SOURCES[source].DATASETS:
+        try:
+            due = due.combine(release_times(ends, name, source, rules)["knowledge_ts"], max)
+        except KeyError:
+            return {}
+    return dict(zip(periods, due, strict=True))
 
 
 def questions(source: str, months: Sequence[pd.Period], scope: Scope) -> dict[Request, tuple[str, ...]]:

@@ -12,9 +12,16 @@ from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from pandas import Timestamp
+
+from pipelines.calendar import FIRST_MONTH, month_of, months_between
 from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
+<<<<<<< HEAD
 from pipelines.files import write_aside
 from pipelines.ingest import DROP, Failure, Ingestion, is_whole, write_json
+=======
+from pipelines.ingest import DROP, Failure, Ingestion, is_whole, last_releases, write_json
+>>>>>>> wb
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
 from pipelines.reference import ReferenceTables, load_reference
@@ -120,7 +127,17 @@ class Workspace:
     def is_answered(self, request: Request) -> bool:
         """Whether a backfill need not ask this: the archive holds the whole answer. A recording is always read anew,
         since that asks nobody, and its files may have been replaced."""
-        return self.settings.profile != "replay" and is_whole(request, self.archive, self.reference["release_calendar"])
+        if self.settings.profile == "replay":
+            return False
+        if request.source not in self._due:
+            months = [str(month) for month in months_between(FIRST_MONTH, month_of(self.now))]
+            periods = sorted({*months, *(month[:4] for month in months)})
+            self._due[request.source] = last_releases(request.source, periods, self.reference["release_calendar"])
+        return is_whole(request, self.archive, self._due[request.source].get(request.period))
+
+    @cached_property
+    def _due(self) -> dict[str, dict[str, Timestamp]]:
+        return {}
 
     def dropped(self, dataset: str | None = None) -> tuple[list[Payload], list[Failure]]:
         """The drop folder's files (of one dataset, or all) as payloads, and those that cannot be taken."""

@@ -12,7 +12,7 @@ from support import Place
 
 from pipelines.backfill import START_S, Meter, Part, Plan
 from pipelines.calendar import months_between
-from pipelines.ingest import FetchReport, Progress, fetch, is_whole
+from pipelines.ingest import FetchReport, Progress, fetch, is_whole, last_releases
 from pipelines.lake.store import Lake, Written
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.archive import Archive
@@ -22,10 +22,16 @@ PAGE = Request("westmetall", "al_2024.html", "https://example.org/?year=2024", "
 
 
 @pytest.fixture(scope="module")
-def rules() -> pd.DataFrame:
+def due() -> pd.Timestamp:
     from pipelines.workspace import Workspace
 
-    return Workspace.open(profile="demo", now=NOW).reference["release_calendar"]
+    rules = Workspace.open(profile="demo", now=NOW).reference["release_calendar"]
+    releases = last_releases("westmetall", ["2024", "2025-03"], rules)
+    assert releases == {
+        "2024": pd.Timestamp("2025-01-02T09:00:00Z"),
+        "2025-03": pd.Timestamp("2025-04-01T08:00:00Z"),  # 09:00 in London's summer
+    }
+    return releases["2024"]
 
 
 def test_progress_reads_itself_back_and_nothing_else() -> None:
@@ -69,40 +75,40 @@ def moment(text: str) -> datetime:
     [("2024-06-01", False), ("2025-01-01", False), ("2025-01-08", False), ("2025-01-10", True)],
 )
 def test_an_answer_is_whole_a_week_after_the_release_of_its_last_value(
-    tmp_path: Path, rules: pd.DataFrame, answered_at: str, whole: bool
+    tmp_path: Path, due: pd.Timestamp, answered_at: str, whole: bool
 ) -> None:
     archive = Archive(tmp_path)
-    assert not is_whole(PAGE, archive, rules)
+    assert not is_whole(PAGE, archive, due)
     # The bytes may be the same for long: what counts is when they were last given.
     archive.record(PAGE, [Payload(PAGE, b"page", moment("2024-05-01"))], answered_at=moment("2024-05-01"))
     archive.record(PAGE, [Payload(PAGE, b"page", moment(answered_at))], answered_at=moment(answered_at))
-    assert is_whole(PAGE, archive, rules) is whole
+    assert is_whole(PAGE, archive, due) is whole
 
 
 def test_no_answer_is_whole_after_a_failure_nothing_another_question_or_damage(
-    tmp_path: Path, rules: pd.DataFrame
+    tmp_path: Path, due: pd.Timestamp
 ) -> None:
     archive, then = Archive(tmp_path), moment("2026-01-10")
 
     def answer() -> None:
         archive.record(PAGE, [Payload(PAGE, b"page", then)], answered_at=then)
-        assert is_whole(PAGE, archive, rules)
+        assert is_whole(PAGE, archive, due)
 
     answer()
     archive.record_error(PAGE, "status 500", then)
-    assert not is_whole(PAGE, archive, rules)
+    assert not is_whole(PAGE, archive, due)
     answer()
     archive.record_no_data(PAGE, then)
-    assert not is_whole(PAGE, archive, rules)
+    assert not is_whole(PAGE, archive, due)
     answer()
     other = Request(PAGE.source, PAGE.name, PAGE.url + "&field=other", PAGE.entity, PAGE.period)
-    assert not is_whole(other, archive, rules)
+    assert not is_whole(other, archive, due)
     everything = Request("jin10", "lme_stock.json", "https://example.org/all")
     archive.record(everything, [Payload(everything, b"all", then)], answered_at=then)
-    assert not is_whole(everything, archive, rules), "an answer without a period is never at its end"
+    assert not is_whole(everything, archive, None), "an answer without a period is never at its end"
     [page] = tmp_path.glob("westmetall/*/*.html")
     page.write_bytes(b"damaged")
-    assert not is_whole(PAGE, archive, rules)
+    assert not is_whole(PAGE, archive, due)
 
 
 class Killed(BaseException):

@@ -16,12 +16,8 @@ from pandas import Timestamp
 
 from pipelines.calendar import FIRST_MONTH, month_of, months_between
 from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
-<<<<<<< HEAD
 from pipelines.files import write_aside
-from pipelines.ingest import DROP, Failure, Ingestion, is_whole, write_json
-=======
 from pipelines.ingest import DROP, Failure, Ingestion, is_whole, last_releases, write_json
->>>>>>> wb
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
 from pipelines.reference import ReferenceTables, load_reference

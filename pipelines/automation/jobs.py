@@ -7,7 +7,7 @@ from typing import Final
 import dagster as dg
 
 from pipelines.assets.lake import RUN_HEALTH, lake_key, raw_key
-from pipelines.assets.publish import RELEASE
+from pipelines.assets.publish import RELEASE, REPORT
 from pipelines.assets.reference import reference_key
 from pipelines.automation.publications import PUBLICATIONS, Publication
 from pipelines.datasets import FEEDS
@@ -75,4 +75,4 @@ def built() -> dg.AssetSelection:
     """
     groups = dg.AssetSelection.groups("staging", "intermediate", "marts", "signals")
     references = [reference_key(name) for name in REFERENCE_TABLES]
-    return groups | dg.AssetSelection.assets(*references, RELEASE, RUN_HEALTH)
+    return groups | dg.AssetSelection.assets(*references, RELEASE, REPORT, RUN_HEALTH)

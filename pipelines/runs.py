@@ -11,7 +11,7 @@ from pipelines.settings import SettingsError
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dagster import EventLogEntry
+    from dagster import DagsterInstance, EventLogEntry
 
 Report = Callable[[str, str], None]  # step, what became of it
 
@@ -61,7 +61,7 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
 
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.definitions import build_defs
-    from pipelines.instance import alive, end_dead_runs, open_instance
+    from pipelines.instance import alive, end_dead_runs
 
     told = {
         DagsterEventType.STEP_START: "started",
@@ -85,7 +85,7 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
     job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
     run_id = make_new_run_id()
     try:
-        with open_instance() as instance, alive(run_id):
+        with _instance() as instance, alive(run_id):
             end_dead_runs(instance)
             instance.add_event_listener(run_id, tell)
             result = job.execute_in_process(
@@ -100,11 +100,7 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
         raise RunStoppedError(STOPPED) from None
     except (DatabaseError, OSError) as error:
         # Only of Dagster's own files: what fails in a step is that step's failure.
-        reason = str(getattr(error, "orig", error)).splitlines()[0]
-        raise RunStoppedError(
-            f"Dagster's log of runs cannot be written ({reason}): look at the folder or server that DAGSTER_HOME and "
-            "its dagster.yaml name; the last release stays, run again to go on"
-        ) from None
+        raise RunStoppedError(_unwritable_log(error)) from None
     problems = [
         _reason(event.step_failure_data.error)
         for event in result.all_events
@@ -113,6 +109,25 @@ def run_job(workspace: Workspace, job_name: str, first: str, last: str, report: 
     if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
         raise RunStoppedError(STOPPED)
     return RunOutcome(result.run_id, result.success, in_short(problems))
+
+
+def _instance() -> DagsterInstance:
+    from pipelines.instance import open_instance
+
+    try:
+        return open_instance()
+    except Exception as error:  # whatever the configured storage raises
+        raise RunStoppedError(_unwritable_log(error)) from None
+
+
+def _unwritable_log(error: BaseException) -> str:
+    while error.__cause__ is not None:  # the first cause is what the system or the server said
+        error = error.__cause__
+    reason = str(getattr(error, "orig", error)).splitlines()[0]
+    return (
+        f"Dagster's log of runs cannot be written ({reason}): look at the folder or server that DAGSTER_HOME and its "
+        "dagster.yaml name; the last release stays, run again to go on"
+    )
 
 
 STOPPED = "stopped by a signal: the last release stays, run again to go on"

@@ -396,7 +396,7 @@ def prepare(root: Path) -> dict[str, float]:
             raise RuntimeError(f"the run without a kill ended with {code}:\n{(folders.root / 'run.log').read_text()}")
         marks = [*(watch.begun[phase] for phase in PHASES), time.monotonic()]
         for phase, begun, ended in zip(PHASES, marks, marks[1:], strict=False):
-            lengths[phase] = max(lengths.get(phase, 0.0), ended - begun)
+            lengths[phase] = min(lengths.get(phase, LONGEST_S), ended - begun)
 
     clean("empty", "full", FULL.now)
     # Dagster makes its databases anew once; cases with an empty data folder start with them.

@@ -155,7 +155,7 @@ def backfill(
 def _run_metered(workspace: Any, meter: Any, assets: list[str], months: tuple[str, str], refresh: bool) -> Any:
     """The run, with one line that is kept up to date on a terminal, and a line now and then where there is none."""
     from pipelines.automation.jobs import FULL_RUN
-    from pipelines.runs import run_job
+    from pipelines.runs import RunStoppedError, run_job
     from pipelines.warehouse.lock import WriterBusyError
 
     said = time.monotonic()
@@ -182,7 +182,7 @@ def _run_metered(workspace: Any, meter: Any, assets: list[str], months: tuple[st
             return run_job(
                 workspace, FULL_RUN, *months, report, assets=assets, spare_answered=not refresh, follow=follow
             )
-        except WriterBusyError as error:
+        except (WriterBusyError, RunStoppedError) as error:
             _fail(str(error), 1)
 
 

@@ -11,7 +11,7 @@ from pipelines.datasets import FEEDS
 from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
 from pipelines.warehouse.manifest import packages, read_manifest
-from pipelines.workspace import Workspace, code_version
+from pipelines.workspace import ClockError, Workspace, code_version
 
 NEEDED_BYTES = 1 << 30
 
@@ -43,7 +43,7 @@ def _settings(workspace: Workspace) -> list[Finding]:
     keys = settings.secrets()
     return [
         Finding("profile", "ok", settings.profile + (" (SYNTHETIC DEMO DATA)" if settings.synthetic else "")),
-        Finding("clock", "ok", clock),
+        _clock(workspace, clock),
         Finding(
             "reference tables",
             "ok",
@@ -57,6 +57,14 @@ def _settings(workspace: Workspace) -> list[Finding]:
             else "not set" + ("; zones served by ENTSO-E have no data" if settings.profile == "live" else ""),
         ),
     ]
+
+
+def _clock(workspace: Workspace, clock: str) -> Finding:
+    try:
+        workspace.check_clock()
+    except ClockError as error:
+        return Finding("clock", "bad", str(error))
+    return Finding("clock", "ok", clock)
 
 
 def _stores(workspace: Workspace) -> list[Finding]:

@@ -13,7 +13,7 @@ from pipelines.settings import SettingsError
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dagster import DagsterEvent, EventLogEntry
+    from dagster import DagsterEvent, DagsterInstance, EventLogEntry
 
 Report = Callable[[str, str], None]  # step, what became of it
 Follow = Callable[[str, Progress], None]  # step, how far it is
@@ -78,7 +78,7 @@ def run_job(
     from pipelines.assets.resources import WorkspaceResource
     from pipelines.automation.reasons import reason
     from pipelines.definitions import build_defs
-    from pipelines.instance import IN_PROCESS, living, open_instance
+    from pipelines.instance import IN_PROCESS, living
 
     told = {
         DagsterEventType.STEP_START: "started",
@@ -105,7 +105,7 @@ def run_job(
     job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
     run_id = make_new_run_id()
     try:
-        with open_instance() as instance, living(instance, run_id):
+        with _instance() as instance, living(instance, run_id):
             instance.add_event_listener(run_id, tell)
             result = job.execute_in_process(
                 instance=instance,
@@ -120,11 +120,7 @@ def run_job(
         raise RunStoppedError(STOPPED) from None
     except (DatabaseError, OSError) as error:
         # Only of Dagster's own files: what fails in a step is that step's failure.
-        said = str(getattr(error, "orig", error)).splitlines()[0]
-        raise RunStoppedError(
-            f"Dagster's log of runs cannot be written ({said}): look at the folder or server that DAGSTER_HOME and "
-            "its dagster.yaml name; the last release stays, run again to go on"
-        ) from None
+        raise RunStoppedError(_unwritable_log(error)) from None
     problems = [
         reason(event.step_failure_data.error)
         for event in result.all_events
@@ -133,6 +129,25 @@ def run_job(
     if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
         raise RunStoppedError(STOPPED)
     return RunOutcome(result.run_id, result.success, in_short(problems), _changes(result.all_events))
+
+
+def _instance() -> DagsterInstance:
+    from pipelines.instance import open_instance
+
+    try:
+        return open_instance()
+    except Exception as error:  # whatever the configured storage raises
+        raise RunStoppedError(_unwritable_log(error)) from None
+
+
+def _unwritable_log(error: BaseException) -> str:
+    while error.__cause__ is not None:  # the first cause is what the system or the server said
+        error = error.__cause__
+    reason = str(getattr(error, "orig", error)).splitlines()[0]
+    return (
+        f"Dagster's log of runs cannot be written ({reason}): look at the folder or server that DAGSTER_HOME and its "
+        "dagster.yaml name; the last release stays, run again to go on"
+    )
 
 
 STOPPED = "stopped by a signal: the last release stays, run again to go on"

@@ -250,6 +250,8 @@ def test_a_clock_set_back_is_refused_and_nothing_is_touched(published: Place, tm
     assert "the clock says 2026-01-19T20:00:00Z, before the last build's 2026-01-20T20:00:00Z" in line
     with pytest.raises(ClockError):
         place.at("2026-01-19T20:00:00Z").build()
+    code, printed, _ = place.at("2026-01-19T20:00:00Z").call("doctor", "--json")
+    assert code == 1 and any("before the last build's" in line for line in printed)
     assert (place.stored(), place.published()) == (before, released)
     # A lost warehouse does not make it forget: the release knows its time.
     shutil.rmtree(place.data / "warehouse")

@@ -153,5 +153,6 @@ def test_a_server_that_is_gone_is_one_line(place: Place) -> None:
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if "Dagster's log of runs cannot be written" in line]
     assert len(said) == 1, done.stderr
+    assert "Connection refused" in said[0]
     assert "Traceback" not in done.stderr
     assert "s3cret" not in done.stdout + done.stderr

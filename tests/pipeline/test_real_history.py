@@ -205,7 +205,7 @@ def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(place: 
     code, out, errors = place.call("claims", "--json")
     assert code == 0, errors
     claims = {claim["claim_id"]: claim for claim in json.loads("\n".join(out))["claims"]}
-    assert {claim["as_of_ts"] for claim in claims.values()} == {"2025-06-30 17:00:00+00:00"}
+    assert {claim["as_of_ts"] for claim in claims.values()} == {"2025-06-30T17:00:00Z"}
     absent = {name for name, claim in claims.items() if claim["explanation"].startswith("no data")}
     assert absent == {
         "VISIBLE_STOCK", "VISIBLE_LOWEST_SINCE_2022", "OFF_WARRANT_DRAIN", "CN_EXPORTS_YTD", "CN_CAP", "POWER_BIDS",

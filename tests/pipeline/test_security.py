@@ -127,7 +127,7 @@ def test_a_key_is_in_nothing_that_a_run_writes_prints_or_raises(
     place.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
     planted = {"ENTSOE_API_TOKEN": CANARY, "TIGHTNESS_WEBHOOK_URL": f"https://hooks.example/{WEBHOOK}"}
     with caplog.at_level(logging.DEBUG):
-        code, printed, said = place.call("run", "--from", "2025-12", **planted)
+        code, printed, said = place.call("run", "--from", "2025-03", **planted)
         _, doctor, _ = place.call("doctor", "--json", **planted)
     assert code == 1, "the publishers have failed"
     assert set(publisher.keys) == {CANARY}, "the key was asked with"

@@ -35,11 +35,12 @@ def prepare_home() -> None:
 
 
 def open_instance() -> dg.DagsterInstance:
-    """The instance that the UI shows as well."""
+    """The instance that the UI shows as well. Two processes that come first do not both create its tables."""
     import dagster as dg
 
     prepare_home()
-    return dg.DagsterInstance.get()
+    with FileLock(Path(os.environ["DAGSTER_HOME"]) / "opening.lock"):
+        return dg.DagsterInstance.get()
 
 
 @contextmanager

@@ -1,0 +1,38 @@
+"""Dagster's log of runs: who comes first creates it, also where several come first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# Each says when everything is imported, and opens the instance when it is told to.
+OPENS = """
+import sys
+import dagster
+from pipelines.instance import open_instance
+print("ready", flush=True)
+sys.stdin.readline()
+open_instance()
+"""
+
+
+def test_processes_that_come_first_at_once_share_one_log_of_runs(tmp_path: Path) -> None:
+    environment = os.environ | {"DAGSTER_HOME": str(tmp_path / "dagster")}
+    pipe = subprocess.PIPE
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENS], env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], said

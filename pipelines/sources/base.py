@@ -102,6 +102,17 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Access:
+    """How a publisher may be asked over the network; a transport keeps to it, whoever else asks at the same time."""
+
+    hosts: tuple[str, ...]  # those of the addresses, and the only ones that an answer may redirect to
+    per_second: float = 1.0  # requests to all these hosts together
+    at_once: int = 1  # of them under way at the same time
+    pause_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
+    plain_http: bool = False  # the publisher has no https
+
+
+@dataclass(frozen=True)
 class Payload:
     """An answer as it came. `captured_at` is when it was captured (UTC)."""
 
@@ -135,6 +146,7 @@ class Source(Protocol):
     TITLE: str
     LICENCE: str  # OPEN | BYO | RESTRICTED
     DATASETS: tuple[str, ...]
+    ACCESS: Access
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]: ...
     def parse(self, payload: Payload, scope: Scope) -> Parsed: ...

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipelines.sources.base import Exporter, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Exporter, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.reading import Rows, excerpt, json_number, json_value, parsed
 
 FIRST_MONTH: Final = pd.Period("2010-01", "M")  # monthly figures begin here
@@ -26,6 +26,7 @@ class Comtrade:
     TITLE = "UN Comtrade: monthly exports"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("exports",)
+    ACCESS = Access(("comtradeapi.un.org",))
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request an exporter that this source serves and a metal that has codes; none before 2010."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from pipelines.sources.base import Metal, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.reading import MONTHS, NO_CELL, Rows, excerpt, grid, html_root, number, parsed, text_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Customs:
     TITLE = "China customs: exports, headline table"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("exports",)
+    ACCESS = Access(("english.customs.gov.cn",), plain_http=True)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The month's release; none for January (pooled with February), before 2018, and where China's exports come

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Parsed, Payload, Request, Scope
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
 from pipelines.sources.reading import Rows, check_period, csv_rows, iso_date, number, parsed, require_period
 
 FIRST_YEAR: Final = 1999
@@ -22,6 +22,7 @@ class Ecb:
     TITLE = "ECB euro reference rates"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("fx",)
+    ACCESS = Access(("data-api.ecb.europa.eu",), per_second=2)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The month's calendar year; none before the euro."""

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
 from pipelines.sources.delivery import (
     FIRST_MONTH,
     RESOLUTION,
@@ -35,6 +35,7 @@ class EnergyCharts:
     TITLE = "Energy-Charts: day-ahead prices"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("power",)
+    ACCESS = Access(("api.energy-charts.info",), per_second=2)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request a zone that this source serves; none before 2015."""

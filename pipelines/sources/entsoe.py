@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
 from pipelines.sources.delivery import (
     FIRST_MONTH,
     RESOLUTION,
@@ -57,6 +57,9 @@ class Entsoe:
     TITLE = "ENTSO-E transparency platform: day-ahead prices"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("power",)
+    ACCESS = Access(
+        ("web-api.tp.entsoe.eu",), per_second=5, at_once=4, pause_s=600
+    )  # 400 a minute, then a ban of 10 minutes
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request a zone that this source serves, from local midnight to local midnight; none before 2015."""

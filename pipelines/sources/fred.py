@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Parsed, Payload, Rejected, Request, Scope, SourceError
+from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError
 from pipelines.sources.nyfed import FIRST_MONTH
 from pipelines.sources.reading import Rows, csv_rows, iso_date, number, parsed
 
@@ -22,6 +22,7 @@ class Fred:
     TITLE = "FRED: SOFR"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("rates",)
+    ACCESS = Access(("fred.stlouisfed.org",), per_second=2)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The whole series, whatever the month; none before April 2018."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipelines.sources.base import Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.reading import Rows, iso_date, json_number, json_object, number, parsed
 
 FIRST_MONTH: Final = pd.Period("2014-07", "M")  # the file starts on 2014-07-02
@@ -25,6 +25,7 @@ class Jin10:
     TITLE = "Jin10: LME stock with cancelled warrants"
     LICENCE = "RESTRICTED"
     DATASETS: tuple[str, ...] = ("stocks",)
+    ACCESS = Access(("cdn.jin10.com",))
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The one file, whichever month; none before July 2014."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.reading import Rows, check_period, iso_date, json_number, json_object, parsed, require_period
 
 FIRST_MONTH: Final = pd.Period("2018-04", "M")  # the first SOFR was published on 2018-04-03
@@ -22,6 +22,7 @@ class NyFed:
     TITLE = "New York Fed: SOFR"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("rates",)
+    ACCESS = Access(("markets.newyorkfed.org",), per_second=2)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The month's calendar year; none before April 2018."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.reading import (
     MONTHS,
     NO_CELL,
@@ -41,6 +41,7 @@ class Westmetall:
     TITLE = "Westmetall: LME settlement prices and stock"
     LICENCE = "BYO"
     DATASETS: tuple[str, ...] = ("prices", "stocks", "spreads")
+    ACCESS = Access(("www.westmetall.com",))  # it throttles connections side by side
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One page a metal for the month's year; none before 2008."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Metal, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.reading import Rows, excerpt, json_number, parsed
 
 # The hash changes once a year: a live transport may discover the link, this is the last good one.
@@ -33,6 +33,7 @@ class WorldBank:
     TITLE = "World Bank commodity prices (Pink Sheet)"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("benchmark_prices",)
+    ACCESS = Access(("thedocs.worldbank.org", "www.worldbank.org"))
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The one workbook, whatever the month."""

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.reading import (
     Rows,
     check_period,
@@ -38,6 +38,7 @@ class Yahoo:
     TITLE = "Yahoo Finance: closing prices of shares"
     LICENCE = "RESTRICTED"
     DATASETS: tuple[str, ...] = ("equities",)
+    ACCESS = Access(("query2.finance.yahoo.com",))
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request a ticker for the month's calendar year; none before 2008."""

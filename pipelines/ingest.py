@@ -1,4 +1,4 @@
-"""The way of one observation, from archived payloads to the lake: parse, filter, time, validate, append.
+"""The way of one observation, from the answer to the lake: examine, archive, parse, filter, time, validate, append.
 
 Dagster's assets call this and report what it returns; nothing here knows Dagster. What fails is kept as a `Failure`
 with its months, and everything else still lands (CONTRACT section 8).
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from pipelines.calendar import FIRST_MONTH, month_of, release_times
 from pipelines.datasets import FEEDS, Feed
+from pipelines.examine import answers, findings, in_words, is_known, last_good, parse
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake, Written
 from pipelines.lake.validate import SchemaMismatch, validate
 from pipelines.reference import ReferenceTables
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, Scope, SourceError
+from pipelines.sources.base import NoData, Payload, Rejected, Request, Scope, SourceError
 from pipelines.transports.archive import Archive
 from pipelines.transports.base import Transport
 from pipelines.transports.drop import DropError, parse_drop
@@ -79,7 +80,8 @@ def unwatched(_: Progress) -> None:
 
 @dataclass
 class FetchReport:
-    """What a source was asked and what it answered; `spared` requests were not asked again."""
+    """What a source was asked and what it answered; `spared` requests were not asked again. `warnings` tell what was
+    unusual in an answer that was taken all the same."""
 
     requests: int = 0
     spared: int = 0
@@ -87,6 +89,7 @@ class FetchReport:
     bytes: int = 0
     no_data: int = 0
     failures: list[Failure] = field(default_factory=list)
+    warnings: list[Failure] = field(default_factory=list)
 
 
 @dataclass
@@ -118,21 +121,24 @@ def fetch(
     archive: Archive,
     now: datetime,
     *,
+    quarantine: Quarantine | None = None,
     spares: Callable[[Request], bool] = lambda request: False,
     watch: Watch = unwatched,
 ) -> FetchReport:
     """Asks a source everything that these months need, each request once, and archives the answers by hash.
 
-    Each answer is archived before the next question, so that a crash loses none. `spares` says which requests need not
-    be asked (again); `watch` is told after each one.
+    An answer that breaks its source's contract is refused, and kept in the quarantine instead. Each one is put away
+    before the next question, so that a crash loses none. `spares` says which requests need not be asked (again);
+    `watch` is told after each one.
     """
     report = FetchReport()
     requests = questions(source, months, scope)
+    examiner = _Examiner(scope, archive, quarantine)
     for place, (request, needed_by) in enumerate(requests.items(), start=1):
         if spares(request):
             report.spared += 1
         else:
-            _ask(request, needed_by, transport, archive, now, report)
+            _ask(request, needed_by, transport, examiner, now, report)
         watch(Progress(place, len(requests), "requests"))
     return report
 
@@ -141,23 +147,65 @@ def _ask(
     request: Request,
     needed_by: tuple[str, ...],
     transport: Transport,
-    archive: Archive,
+    examiner: _Examiner,
     now: datetime,
     report: FetchReport,
 ) -> None:
     report.requests += 1
+    archive = examiner.archive
     try:
         payloads = transport.fetch(request)
     except NoData:
         archive.record_no_data(request, now)
         report.no_data += 1
+        return
     except SourceError as error:
         archive.record_error(request, str(error), now)
         report.failures.append(Failure(request.source, request.name, needed_by, str(error)))
-    else:
-        archive.record(request, payloads, answered_at=now)
-        report.payloads += len(payloads)
-        report.bytes += sum(len(payload.body) for payload in payloads)
+        return
+    good, warned, refused = examiner.sift(request, payloads)
+    if good:
+        archive.record(request, good, answered_at=now)
+    if refused:
+        archive.record_error(request, refused, now)
+        report.failures.append(Failure(request.source, request.name, needed_by, refused))
+    if warned:
+        report.warnings.append(Failure(request.source, request.name, needed_by, warned))
+    report.payloads += len(good)
+    report.bytes += sum(len(payload.body) for payload in good)
+
+
+@dataclass
+class _Examiner:
+    """Examines a source's answers one after the other; each is what the next one of its series is held against."""
+
+    scope: Scope
+    archive: Archive
+    quarantine: Quarantine | None
+    _neighbours: dict[str, list[Payload]] = field(default_factory=dict)
+
+    def sift(self, request: Request, payloads: Sequence[Payload]) -> tuple[list[Payload], str, str]:
+        """The payloads that are good, what is unusual in them, and why the newest answer is refused (or nothing)."""
+        good: list[Payload] = []
+        warned = refused = ""
+        before: list[Payload] | None = None
+        for parts in answers(payloads):
+            refused = ""
+            if not is_known(parts, self.archive.receipt(request.source, request.name)):
+                before = last_good(request, self.archive) if before is None else before
+                found = findings(parts, before, self._neighbours.get(request.entity, []), self.scope)
+                if errors := [finding for finding in found if finding.severity == "error"]:
+                    refused = self._refuse(parts, in_words(errors), [finding.text for finding in found])
+                    continue
+                warned = in_words(found) or warned
+            good += parts
+            before = self._neighbours[request.entity] = parts
+        return good, warned, refused
+
+    def _refuse(self, parts: Sequence[Payload], reason: str, found: list[str]) -> str:
+        kept = [self.quarantine.put_payload(payload, found) for payload in parts] if self.quarantine else []
+        where = f"; kept for study as {kept[0]} in the quarantine" if kept else ""
+        return f"the answer is refused, what was known before stays: {reason}{where}"
 
 
 def is_whole(request: Request, archive: Archive, due: pd.Timestamp | None) -> bool:
@@ -341,7 +389,7 @@ class Ingestion:
         frames: list[pd.DataFrame] = []
         for payload, needed_by in batch:
             try:
-                parsed = _parse(payload, self.scope)
+                parsed = parse(payload, self.scope)
             except NoData:
                 continue
             except SourceError as error:
@@ -513,12 +561,6 @@ def _first_believed(feed: Feed, frames: list[pd.DataFrame]) -> list[pd.DataFrame
     by = [month, *(everything[column] for column in feed.spec.series)]
     best = everything.groupby(by)["rank"].transform("min")
     return [everything[everything["rank"] == best].drop(columns="rank")]
-
-
-@lru_cache(maxsize=64)
-def _parse(payload: Payload, scope: Scope) -> Parsed:
-    # Three datasets read the same exchange page: it is parsed once a run.
-    return SOURCES[payload.request.source].parse(payload, scope)
 
 
 @lru_cache(maxsize=4096)

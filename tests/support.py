@@ -114,7 +114,15 @@ class Place:
         fetched = {}
         for name in dict.fromkeys(source for dataset in datasets for source in FEEDS[dataset].sources):
             if transport is not None and workspace.asks(name):
-                fetched[name] = fetch(name, periods, workspace.scope, transport, workspace.archive, workspace.now)
+                fetched[name] = fetch(
+                    name,
+                    periods,
+                    workspace.scope,
+                    transport,
+                    workspace.archive,
+                    workspace.now,
+                    quarantine=workspace.quarantine,
+                )
         ingestion, read, unusable = workspace.ingestion(), {}, []
         for dataset in datasets:
             dropped, refused = workspace.dropped(dataset) if FEEDS[dataset].droppable else ([], [])

@@ -48,7 +48,14 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         kinds={"python", "file"},
         tags=source_tags(name),
         description=f"{source.TITLE}: answers as they came, archived by hash before they are parsed.",
-        check_specs=[dg.AssetCheckSpec("answered", asset=raw_key(name), description="Every request was answered.")],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "answered", asset=raw_key(name), description="Every request had an answer that could be taken."
+            ),
+            dg.AssetCheckSpec(
+                "as_usual", asset=raw_key(name), description="No new answer differs from what its source usually sends."
+            ),
+        ],
     )
     def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
@@ -63,6 +70,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 transport,
                 open_workspace.archive,
                 open_workspace.now,
+                quarantine=open_workspace.quarantine,
                 spares=open_workspace.is_answered if workspace.spare_answered else lambda request: False,
                 watch=_logged(context),
             )
@@ -73,9 +81,13 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 "payloads": report.payloads,
                 "bytes": report.bytes,
                 "without data": report.no_data,
+                "unusual": len(report.warnings),
                 "profile": open_workspace.settings.profile,
             },
-            check_results=[_check("answered", report.failures)],
+            check_results=[
+                _check("answered", report.failures),
+                _check("as_usual", report.warnings, dg.AssetCheckSeverity.WARN),
+            ],
         )
 
     return raw
@@ -230,12 +242,14 @@ def _markdown(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _check(name: str, failures: Sequence[Failure]) -> dg.AssetCheckResult:
+def _check(
+    name: str, failures: Sequence[Failure], severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
     shown = [f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE]]
     return dg.AssetCheckResult(
         check_name=name,
         passed=not failures,
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=severity,
         description="; ".join(shown)[:SHOWN] or "Nothing failed",
         metadata={"failures": len(failures), **({"first": dg.MetadataValue.md("\n\n".join(shown))} if shown else {})},
     )

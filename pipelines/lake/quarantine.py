@@ -1,8 +1,12 @@
-"""Rows that were not let into the lake, with the reason and where they came from. Append-only, like the lake."""
+"""What was not let in, with the reason and where it came from: rows at the lake's gate, answers at the archive's.
+Append-only, like the lake."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +18,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipelines.files import write_aside
+from pipelines.sources.base import Payload
 
 IDENTITY: Final = ("dataset", "source", "payload_sha256", "where", "reason")
 COLUMNS: Final = (*IDENTITY, "raw", "period")
@@ -22,7 +27,7 @@ SCHEMA: Final = pa.schema([*((name, pa.string()) for name in COLUMNS), ("ingest_
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Rejected rows under `<root>/<dataset>/`, Parquet."""
+    """Rejected rows under `<root>/<dataset>/`, Parquet; refused answers under `<root>/payloads/<source>/`."""
 
     root: Path
 
@@ -59,3 +64,26 @@ class Quarantine:
     def counts(self) -> dict[str, int]:
         """Dataset to number of kept rows; datasets without any are left out."""
         return {str(name): int(n) for name, n in self.read()["dataset"].value_counts().sort_index().items()}
+
+    def put_payload(self, payload: Payload, findings: Sequence[str]) -> str:
+        """Keeps a refused answer, with what was asked, when it came and what was found beside it; returns its place."""
+        sha256 = hashlib.sha256(payload.body).hexdigest()
+        request = payload.request
+        path = self.root / "payloads" / request.source / f"{sha256}{Path(request.name).suffix}"
+        about = {
+            "source": request.source,
+            "request": request.name,
+            "url": request.url,
+            "captured_at": payload.captured_at.astimezone(UTC).isoformat(),
+            "findings": list(findings),
+        }
+        body = json.dumps(about, indent=1, ensure_ascii=False).encode()
+        if not path.is_file():  # the same answer again says nothing new
+            write_aside(path.with_name(f"{sha256}.about.json"), lambda aside: aside.write_bytes(body))
+            write_aside(path, lambda aside: aside.write_bytes(payload.body))
+        return path.relative_to(self.root).as_posix()
+
+    def payloads(self) -> dict[str, int]:
+        """Source to number of refused answers; sources without any are left out."""
+        kept = sorted(self.root.glob("payloads/*/*.about.json"))
+        return dict(Counter(path.parent.name for path in kept))

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from pipelines.sources.contract import Contract
 
 
 class SourceError(Exception):
@@ -147,6 +150,7 @@ class Source(Protocol):
     LICENCE: str  # OPEN | BYO | RESTRICTED
     DATASETS: tuple[str, ...]
     ACCESS: Access
+    CONTRACT: Contract
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]: ...
     def parse(self, payload: Payload, scope: Scope) -> Parsed: ...

@@ -9,7 +9,8 @@ from typing import Any, Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Exporter, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.reading import Rows, excerpt, json_number, json_value, parsed
+from pipelines.sources.contract import Contract
+from pipelines.sources.reading import Rows, excerpt, json_number, json_shape, json_value, parsed
 
 FIRST_MONTH: Final = pd.Period("2010-01", "M")  # monthly figures begin here
 EXPECTED: Final = "JSON with data[]: period, reporterCode, cmdCode, netWgt of the asked month and exporter"
@@ -27,6 +28,10 @@ class Comtrade:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("exports",)
     ACCESS = Access(("comtradeapi.un.org",))
+    CONTRACT = Contract(
+        lambda payload: _shape(payload),
+        {"period": "number", "reporterCode": "number", "cmdCode": "number", "netWgt": "number"},
+    )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request an exporter that this source serves and a metal that has codes; none before 2010."""
@@ -130,3 +135,8 @@ def _weight(code: str, entries: list[dict[str, Any]]) -> float:
     if len(weights) > 1:
         raise ValueError(f"netWgt of {code}: {' and '.join(f'{weight:.10g}' for weight in sorted(weights))} kg")
     return weights.pop()
+
+
+def _shape(payload: Payload) -> dict[str, str]:
+    """The fields of the rows, which a recording may hold alone."""
+    return {name.removeprefix("data."): kind for name, kind in json_shape(payload).items()}

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.reading import MONTHS, NO_CELL, Rows, excerpt, grid, html_root, number, parsed, text_of
+from pipelines.sources.contract import Contract
+from pipelines.sources.reading import (
+    MONTHS,
+    NO_CELL,
+    Rows,
+    excerpt,
+    grid,
+    html_root,
+    number,
+    parsed,
+    table_shape,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -34,6 +46,10 @@ class Customs:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("exports",)
     ACCESS = Access(("english.customs.gov.cn",), plain_http=True)
+    CONTRACT = Contract(
+        lambda payload: _shape(payload),
+        {"commodity": "text", "*unit*": "text", "quantity": "number"},
+    )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The month's release; none for January (pooled with February), before 2018, and where China's exports come
@@ -169,3 +185,11 @@ def _kilograms(unit: str) -> int:
     if match is None:
         raise ValueError(f"unit {unit!r} is not a weight like 10000T, T or KG")
     return int(match[1] or 1) * (1 if match[2] == "KG" else 1000)
+
+
+def _shape(payload: Payload) -> dict[str, str]:
+    """The columns whatever months they are for, which change from page to page: those of a change, and the others."""
+    head, body = _table(payload, html_root(payload, EXPECTED))
+    groups, names = next(cells for cells in head if "commodity" in _cells(cells)), _cells(head[-1])
+    changes = ["change " if "change" in group.lower() else "" for group in groups]
+    return table_shape([change + name for change, name in zip(changes, names, strict=False)], body)

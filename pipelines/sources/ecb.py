@@ -8,7 +8,8 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
-from pipelines.sources.reading import Rows, check_period, csv_rows, iso_date, number, parsed, require_period
+from pipelines.sources.contract import Contract
+from pipelines.sources.reading import Rows, check_period, csv_rows, csv_shape, iso_date, number, parsed, require_period
 
 FIRST_YEAR: Final = 1999
 COLUMNS: Final = ("CURRENCY", "CURRENCY_DENOM", "TIME_PERIOD", "OBS_VALUE")
@@ -23,6 +24,11 @@ class Ecb:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("fx",)
     ACCESS = Access(("data-api.ecb.europa.eu",), per_second=2)
+    CONTRACT = Contract(
+        csv_shape,
+        {"CURRENCY": "text", "CURRENCY_DENOM": "text", "TIME_PERIOD": "date", "OBS_VALUE": "number"},
+        "TARGET",
+    )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The month's calendar year; none before the euro."""

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import (
     FIRST_MONTH,
     RESOLUTION,
@@ -22,7 +23,7 @@ from pipelines.sources.delivery import (
     month_days,
     power_frame,
 )
-from pipelines.sources.reading import check_period, json_number, json_object
+from pipelines.sources.reading import check_period, json_number, json_object, json_shape
 
 EXPECTED: Final = "JSON with unix_seconds[] and price[] of the same length, in EUR/MWh, for the asked month"
 UNSTATED: Final = frozenset({"", "no unit"})  # what the publisher writes where it states none
@@ -36,6 +37,7 @@ class EnergyCharts:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("power",)
     ACCESS = Access(("api.energy-charts.info",), per_second=2)
+    CONTRACT = Contract(json_shape, {"unix_seconds": "number", "price": "number"}, "DAYS", age=3, in_parts=True)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request a zone that this source serves; none before 2015."""

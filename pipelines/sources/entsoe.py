@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from pipelines.sources.base import Access, NoData, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import (
     FIRST_MONTH,
     RESOLUTION,
@@ -23,7 +24,7 @@ from pipelines.sources.delivery import (
     power_frame,
     stamp,
 )
-from pipelines.sources.reading import check_period, excerpt, number
+from pipelines.sources.reading import check_period, excerpt, number, xml_shape
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -60,6 +61,13 @@ class Entsoe:
     ACCESS = Access(
         ("web-api.tp.entsoe.eu",), per_second=5, at_once=4, pause_s=600
     )  # 400 a minute, then a ban of 10 minutes
+    CONTRACT = Contract(
+        xml_shape,
+        {"start": "text", "resolution": "text", "position": "number", "price.amount": "number"},
+        "DAYS",
+        age=3,
+        in_parts=True,
+    )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request a zone that this source serves, from local midnight to local midnight; none before 2015."""

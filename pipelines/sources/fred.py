@@ -9,8 +9,9 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError
+from pipelines.sources.contract import Contract
 from pipelines.sources.nyfed import FIRST_MONTH
-from pipelines.sources.reading import Rows, csv_rows, iso_date, number, parsed
+from pipelines.sources.reading import Rows, csv_rows, csv_shape, iso_date, number, parsed
 
 BLANK: Final = frozenset({"", "."})
 
@@ -23,6 +24,7 @@ class Fred:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("rates",)
     ACCESS = Access(("fred.stlouisfed.org",), per_second=2)
+    CONTRACT = Contract(csv_shape, {"observation_date": "date"}, "NEW_YORK", age=8)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The whole series, whatever the month; none before April 2018."""

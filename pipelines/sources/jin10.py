@@ -9,7 +9,8 @@ from typing import Any, Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.reading import Rows, iso_date, json_number, json_object, number, parsed
+from pipelines.sources.contract import Contract
+from pipelines.sources.reading import Rows, iso_date, json_number, json_object, json_shape, number, parsed
 
 FIRST_MONTH: Final = pd.Period("2014-07", "M")  # the file starts on 2014-07-02
 EXPECTED: Final = "JSON with values{date: {metal: [stock, registered, cancelled]}} in tonnes"
@@ -26,6 +27,8 @@ class Jin10:
     LICENCE = "RESTRICTED"
     DATASETS: tuple[str, ...] = ("stocks",)
     ACCESS = Access(("cdn.jin10.com",))
+    # The file has a hole of five months, and two months are kept in part.
+    CONTRACT = Contract(json_shape, {"values.[*].*": "number"}, "LONDON", gap=150, age=6, few=0.85)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The one file, whichever month; none before July 2014."""

@@ -9,7 +9,17 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.reading import Rows, check_period, iso_date, json_number, json_object, parsed, require_period
+from pipelines.sources.contract import Contract
+from pipelines.sources.reading import (
+    Rows,
+    check_period,
+    iso_date,
+    json_number,
+    json_object,
+    json_shape,
+    parsed,
+    require_period,
+)
 
 FIRST_MONTH: Final = pd.Period("2018-04", "M")  # the first SOFR was published on 2018-04-03
 EXPECTED: Final = "JSON with refRates[]: effectiveDate, type, percentRate of the asked year"
@@ -23,6 +33,12 @@ class NyFed:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("rates",)
     ACCESS = Access(("markets.newyorkfed.org",), per_second=2)
+    CONTRACT = Contract(
+        json_shape,
+        {"refRates.effectiveDate": "date", "refRates.type": "text", "refRates.percentRate": "number"},
+        "NEW_YORK",
+        since="2018-04-03",
+    )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The month's calendar year; none before April 2018."""

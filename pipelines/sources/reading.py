@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +35,8 @@ MONTHS: Final = {
 NO_CELL: Final = "(no cell)"  # a row that ends early is a fault, a blank cell is not
 _NUMBER: Final = re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?", re.ASCII)
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATES: Final = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}\. ?[A-Za-z]{3,9}\.? \d{4}|\d{4}M\d{2}", re.ASCII)
+_BLANK: Final = frozenset({"", "-", "--", "\u2013", ".", "..", "\u2026", "NaN"})
 
 
 def number(cell: str) -> float:
@@ -211,3 +213,89 @@ def grid(table: _Element) -> list[list[str]]:
 
 def _span(value: str | None) -> int:
     return min(max(int(value), 1), 100) if value and value.isdecimal() else 1
+
+
+# --- the shape of an answer: which columns or fields it has, and of which kind
+
+
+def kind(cell: object) -> str:
+    """What a cell holds: number, date, text, flag; empty for a blank one."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, bool):
+        return "flag"
+    if isinstance(cell, int | float):
+        return "number"
+    text = str(cell).strip()
+    if text in _BLANK:
+        return ""
+    return "number" if _NUMBER.fullmatch(text) else "date" if _DATES.fullmatch(text) else "text"
+
+
+def table_shape(header: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, str]:
+    """Column to the kind of most of its cells, by a hundred rows spread over the table: single bad cells say nothing.
+    A column without a name is none."""
+    sample = rows[:: max(1, len(rows) // 100)]
+    return {
+        name: _most(Counter(kind(row[at]) for row in sample if at < len(row))) for at, name in enumerate(header) if name
+    }
+
+
+def csv_shape(payload: Payload) -> dict[str, str]:
+    """The columns of a CSV answer and their kinds."""
+    try:
+        rows = list(csv.reader(io.StringIO(payload.body.decode("utf-8-sig"), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(payload.request, f"the answer is not CSV ({error})", "CSV with a header") from None
+    return table_shape([name.strip() for name in rows[0]], rows[1:]) if rows else {}
+
+
+def html_shape(payload: Payload, first: str) -> dict[str, str]:
+    """The columns of the first HTML table that has a column `first`, and their kinds; none without such a table."""
+    for table in html_root(payload, f"a table with the column {first!r}").iter("table"):
+        rows = grid(table)
+        header = next((cells for cells in rows if first in (cell.lower() for cell in cells)), None)
+        if header is not None:
+            return table_shape(header, [cells for cells in rows if cells != header])
+    return {}
+
+
+def json_shape(payload: Payload) -> dict[str, str]:
+    """The fields of a JSON answer by their path, `refRates.percentRate`, and their kinds; keys that are dates are one
+    field, `values.*`."""
+    found: dict[str, Counter[str]] = {}
+    _fields(json_value(payload, "JSON"), "", found)
+    return {path: _most(kinds) for path, kinds in found.items()}
+
+
+def _fields(value: Any, path: str, found: dict[str, Counter[str]]) -> None:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            name = "*" if _DATES.fullmatch(name) else name
+            _fields(inner, f"{path}.{name}" if path else name, found)
+    elif isinstance(value, list):
+        if any(isinstance(inner, dict | list) for inner in value):
+            for inner in value:
+                _fields(inner, path, found)
+        else:
+            found.setdefault(path, Counter()).update(map(kind, value[:: max(1, len(value) // 100)]))
+    else:
+        found.setdefault(path, Counter())[kind(value)] += 1
+
+
+HEAD_BYTES: Final = 16_384  # of an XML answer: what follows are points alone
+_ELEMENT: Final = re.compile(rb"<([A-Za-z_][\w.-]*)[^<>]*>([^<]*)")
+
+
+def xml_shape(payload: Payload) -> dict[str, str]:
+    """The elements at the head of an XML answer and the kinds of their texts; to read the whole tree twice is slow."""
+    found: dict[str, Counter[str]] = {}
+    for name, text in _ELEMENT.findall(payload.body[:HEAD_BYTES]):
+        found.setdefault(name.decode(), Counter())[kind(text.decode("utf-8", "replace"))] += 1
+    return {name: _most(kinds) for name, kinds in found.items()}
+
+
+def _most(kinds: Mapping[str, int]) -> str:
+    """The kind of most cells that are not blank."""
+    there = {name: count for name, count in kinds.items() if name}
+    return max(there, key=there.__getitem__, default="")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 
 from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.contract import Contract
 from pipelines.sources.reading import (
     MONTHS,
     NO_CELL,
@@ -19,6 +20,7 @@ from pipelines.sources.reading import (
     excerpt,
     grid,
     html_root,
+    html_shape,
     number,
     parsed,
     require_period,
@@ -42,6 +44,11 @@ class Westmetall:
     LICENCE = "BYO"
     DATASETS: tuple[str, ...] = ("prices", "stocks", "spreads")
     ACCESS = Access(("www.westmetall.com",))  # it throttles connections side by side
+    CONTRACT = Contract(
+        lambda payload: html_shape(payload, "date"),
+        {"date": "date", "*Cash-Settlement": "number", "*3-month": "number", "*stock": "number"},
+        "LONDON",
+    )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One page a metal for the month's year; none before 2008."""

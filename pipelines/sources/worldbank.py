@@ -11,7 +11,8 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.reading import Rows, excerpt, json_number, parsed
+from pipelines.sources.contract import Contract
+from pipelines.sources.reading import Rows, excerpt, json_number, parsed, table_shape
 
 # The hash changes once a year: a live transport may discover the link, this is the last good one.
 URL: Final = (
@@ -34,6 +35,7 @@ class WorldBank:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("benchmark_prices",)
     ACCESS = Access(("thedocs.worldbank.org", "www.worldbank.org"))
+    CONTRACT = Contract(lambda payload: _shape(payload))  # the parser names the metals' columns and their units
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The one workbook, whatever the month."""
@@ -117,3 +119,11 @@ def _month_end(cell: str) -> pd.Timestamp:
     if match is None or not 1 <= int(match[2]) <= 12:
         raise ValueError(f"{cell!r} is not a month like 2024M05")
     return pd.Period(f"{match[1]}-{match[2]}", "M").end_time.normalize()
+
+
+def _shape(payload: Payload) -> dict[str, str]:
+    """The commodities above the first month, and their kinds."""
+    sheet = _sheet(payload)
+    start = next((at for at, row in enumerate(sheet) if row and _MONTH.fullmatch(str(row[0]))), 0)
+    head = max(sheet[:start], key=lambda row: sum(1 for cell in row if str(cell).strip()), default=[])
+    return table_shape([str(cell).strip() for cell in head], sheet[start:])

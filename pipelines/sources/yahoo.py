@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.contract import Contract
 from pipelines.sources.reading import (
     Rows,
     check_period,
     excerpt,
     json_number,
     json_object,
+    json_shape,
     parsed,
     require_period,
 )
@@ -39,6 +41,12 @@ class Yahoo:
     LICENCE = "RESTRICTED"
     DATASETS: tuple[str, ...] = ("equities",)
     ACCESS = Access(("query2.finance.yahoo.com",))
+    CONTRACT = Contract(
+        json_shape,
+        {"chart.result.timestamp*": "number", "chart.result.indicators.quote.close*": "number"},
+        "NEW_YORK",
+        in_parts=True,
+    )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request a ticker for the month's calendar year; none before 2008."""

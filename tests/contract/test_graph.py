@@ -109,7 +109,7 @@ def test_what_comes_in_and_what_goes_out_is_checked(graph: AssetGraph) -> None:
     for check in graph.asset_check_keys:
         checks[check.asset_key.to_user_string()].add(check.name)
     for name in SOURCES:
-        assert checks[f"raw/{name}"] == {"answered"}
+        assert checks[f"raw/{name}"] == {"answered", "as_usual"}
     assert "usable" in checks["raw/drop"]
     for name in FEEDS:
         assert checks[f"lake/{name}"] >= {"rows_valid", "months_complete"}

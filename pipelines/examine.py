@@ -1,0 +1,63 @@
+"""Holds an answer against its source's contract and the last good answer, before the archive takes it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.contract import Answer, Finding, examine, look
+from pipelines.transports.archive import Archive, Receipt
+
+SHOWN = 3  # findings that a message names
+# A run's answers are parsed once, for the examination and for every dataset that reads them: a full history is some
+# 700 of them and 40 MB. Where there are more, the datasets parse again.
+KEPT = 1024
+
+
+@lru_cache(maxsize=KEPT)
+def parse(payload: Payload, scope: Scope) -> Parsed:
+    """What a payload says; raises what its source raises."""
+    return SOURCES[payload.request.source].parse(payload, scope)
+
+
+def answers(payloads: Sequence[Payload]) -> list[list[Payload]]:
+    """Payloads of a request by the moment of their capture: those of one moment are one answer in parts."""
+    return [list(parts) for _, parts in groupby(payloads, key=lambda payload: payload.captured_at)]
+
+
+def last_good(request: Request, archive: Archive) -> list[Payload]:
+    """The answer that the lake rests on; none when there is none, or its files cannot be read."""
+    try:
+        return answers(archive.load(request))[-1]
+    except (SourceError, IndexError):
+        return []
+
+
+def is_known(parts: Sequence[Payload], receipt: Receipt | None) -> bool:
+    """Whether every byte of an answer was captured before: it has been examined."""
+    known = {capture.sha256 for capture in receipt.captures} if receipt else set()
+    return all(hashlib.sha256(payload.body).hexdigest() in known for payload in parts)
+
+
+def findings(
+    parts: Sequence[Payload], before: Sequence[Payload], neighbour: Sequence[Payload], scope: Scope
+) -> list[Finding]:
+    """What is unusual in an answer, held against the one `before` it, else against its `neighbour`: the answer about
+    the same thing in the period before."""
+    source = SOURCES[parts[0].request.source]
+
+    def seen(payloads: Sequence[Payload]) -> Answer:
+        return look(source, payloads, lambda payload: parse(payload, scope))
+
+    held = before or neighbour
+    return examine(source.CONTRACT, seen(parts), seen(held) if held else None, same=bool(before))
+
+
+def in_words(found: Sequence[Finding]) -> str:
+    """Findings on one line."""
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return "; ".join(finding.text for finding in found[:SHOWN]) + more

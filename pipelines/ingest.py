@@ -195,17 +195,17 @@ class _Examiner:
                 before = last_good(request, self.archive) if before is None else before
                 found = findings(parts, before, self._neighbours.get(request.entity, []), self.scope)
                 if errors := [finding for finding in found if finding.severity == "error"]:
-                    refused = self._refuse(parts, in_words(errors), [finding.text for finding in found])
+                    refused = self._refuse(request, parts, in_words(errors), [finding.text for finding in found])
                     continue
                 warned = in_words(found) or warned
             good += parts
             before = self._neighbours[request.entity] = parts
         return good, warned, refused
 
-    def _refuse(self, parts: Sequence[Payload], reason: str, found: list[str]) -> str:
+    def _refuse(self, request: Request, parts: Sequence[Payload], reason: str, found: list[str]) -> str:
         kept = [self.quarantine.put_payload(payload, found) for payload in parts] if self.quarantine else []
-        where = f"; kept for study as {kept[0]} in the quarantine" if kept else ""
-        return f"the answer is refused, what was known before stays: {reason}{where}"
+        where = f"; kept as quarantine/{kept[0]}" if kept else ""
+        return f"{request.source} {request.name}: {reason} (refused, what was stored stays{where})"
 
 
 def is_whole(request: Request, archive: Archive, due: pd.Timestamp | None) -> bool:

@@ -238,7 +238,9 @@ def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(re
         assert len(failure.message) < 500, "an answer's body does not belong into an error"
         assert recorded.open().lake.read(dataset).empty
     assert recorded.open().lake.read("fx")["rate"].tolist() == [1.16, 1.17]
-    assert all(report.failures == [] for report in done.fetched.values()), "they were answered; they cannot be read"
+    refused = {name: [f.request for f in report.failures] for name, report in done.fetched.items() if report.failures}
+    assert refused == {source: [request] for source, request, _ in BAD_ANSWERS.values()}
+    assert recorded.open().quarantine.payloads() == dict.fromkeys(refused, 1)
 
 
 # --- mended
@@ -253,7 +255,7 @@ def test_a_file_that_is_mended_lands(place: Place) -> None:
 
 
 def test_a_good_answer_after_a_bad_one_ends_the_failure(recorded: Place) -> None:
-    assert len(recorded.ingest(MONTHS, ["rates"]).failures) == 1
+    assert len(recorded.ingest(MONTHS, ["rates"]).read["rates"].failures) == 1
     good = '{"refRates": [{"effectiveDate": "2026-01-12", "type": "SOFR", "percentRate": 3.65}]}'
     recorded.record("nyfed/sofr_2026.json", good)
     later = recorded.at("2026-01-21T20:00:00Z").ingest(MONTHS, ["rates"])

@@ -43,13 +43,13 @@ def _fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _workspace(metals: tuple[str, ...] = (), **overrides: object) -> Any:
+def _workspace(metals: tuple[str, ...] = (), record: Path | None = None, **overrides: object) -> Any:
     from pipelines.reference import ReferenceError
     from pipelines.settings import SettingsError
     from pipelines.workspace import Workspace
 
     try:
-        workspace = Workspace.open(metals, **overrides)
+        workspace = Workspace.open(metals, record, **overrides)
         workspace.reference  # noqa: B018 -- a bad reference table is bad usage, said before anything runs
     except (SettingsError, ReferenceError) as error:
         _fail(str(error), 2)
@@ -67,6 +67,9 @@ def run(
     first: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="First month.")] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month.")] = None,
     metal: Annotated[list[str] | None, typer.Option(help="Metals; all of metals.csv unless given.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep what publishers answer there, for TIGHTNESS_REPLAY_DIR.")
+    ] = None,
 ) -> None:
     """Extract, validate, model and publish: everything, for a range of months."""
     from pipelines.automation.jobs import FULL_RUN
@@ -76,7 +79,7 @@ def run(
     from pipelines.warehouse.lock import WriterBusyError
     from pipelines.workspace import ClockError
 
-    workspace = _workspace(tuple(metal or ()), profile=profile)
+    workspace = _workspace(tuple(metal or ()), record and record.resolve(), profile=profile)
     try:
         months = month_range(workspace, first, last)
         workspace.scope  # noqa: B018 -- an unknown metal is bad usage

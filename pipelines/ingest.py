@@ -36,6 +36,7 @@ DROP = "drop"
 # A dataset's months are stored in so many parts, of so many months at least. A crash costs the part in flight; a part
 # costs some hundredths of a second, however small it is.
 PARTS, PART_MONTHS = 6, 3
+SOONEST = pd.Timedelta(days=1)  # a stamp that says a figure was out longer than this before it was due is wrong
 LATE = pd.Timedelta(days=7)  # publishers may be late: an answer is whole only when it came so long after the due time
 UTC_US = "datetime64[us, UTC]"
 
@@ -67,6 +68,16 @@ class Progress:
         """The progress that a line of a log speaks of; None when it speaks of something else."""
         found = _PROGRESS.fullmatch(text.strip())
         return cls(int(found[2]), int(found[3]), found[1], int(found[4])) if found else None
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Answers of one source, or a user's files, whose rows are held against the rules together."""
+
+    payloads: list[Payload]
+    frames: list[pd.DataFrame]  # one a payload; the index says on which line or row of it a row stands
+    out_by: list[datetime]  # when each answer was surely out: written, as the publisher says, or captured
+    licence: str
 
 
 _Files = list[tuple[Payload, pd.DataFrame, "pd.Series"]]  # a user's file, its rows, the month of each
@@ -311,8 +322,9 @@ class Ingestion:
         believed: list[pd.DataFrame] = []
         newest = {payload.request: payload.captured_at for payload, _ in sources}
         for rank, source in enumerate(feed.sources):
+            read_before: dict[Request, datetime] = {}
             for batch in _captures(sources, source, chunk):
-                rows = self._read(feed, batch, newest, chunk, report, quarantined)
+                rows = self._read(feed, batch, newest, read_before, chunk, report, quarantined)
                 believed.extend([rows.assign(rank=rank)] if len(rows) else [])
         combined = _first_believed(feed, believed)
         stated = self._read_dropped(feed, files, chunk, report, quarantined)
@@ -380,13 +392,18 @@ class Ingestion:
         feed: Feed,
         batch: list[tuple[Payload, tuple[str, ...]]],
         newest: dict[Request, datetime],
+        read_before: dict[Request, datetime],
         pending: set[str],
         report: IngestReport,
         quarantined: list[pd.DataFrame],
     ) -> pd.DataFrame:
-        """The rows of payloads of one source, validated and timed together: a gate passed once is much cheaper."""
-        payloads: list[Payload] = []
-        frames: list[pd.DataFrame] = []
+        """The rows of payloads of one source, validated and timed together: a gate passed once is much cheaper.
+
+        `read_before`: when the capture before was made, of requests of which one could be read; these are added to it.
+        """
+        licence = "OPEN" if self.synthetic else SOURCES[batch[0][0].request.source].LICENCE
+        answers = _Answers([], [], [], licence)
+        read: dict[Request, datetime] = {}
         for payload, needed_by in batch:
             try:
                 parsed = parse(payload, self.scope)
@@ -398,16 +415,20 @@ class Ingestion:
                 if payload.captured_at == newest[payload.request] and failure not in report.failures:
                     report.failures.append(failure)
                 continue
+            read[payload.request] = payload.captured_at
             quarantined.append(_unreadable(feed, payload, parsed.rejected))
             frame = parsed.frames.get(feed.name)
             if frame is not None and len(frame):
                 frame = frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
-                frames.append(frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(pending)])
-                payloads.append(payload)
-        if not payloads:
-            return pd.DataFrame()
-        licence = SOURCES[payloads[0].request.source].LICENCE
-        return self._admitted(feed, payloads, frames, report, quarantined, "OPEN" if self.synthetic else licence)
+                answers.payloads.append(payload)
+                answers.frames.append(frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(pending)])
+                answers.out_by.append(min(payload.captured_at, parsed.written_at or payload.captured_at))
+        absent = {_sha(payload): read_before.get(payload.request) for payload in answers.payloads}
+        read_before.update(read)
+        rows = self._admitted(feed, answers, report, quarantined)
+        if len(rows):
+            rows["absent_at"] = pd.to_datetime(rows["payload_sha256"].map(absent), utc=True)
+        return rows
 
     def _open_dropped(self, feed: Feed, dropped: Sequence[Payload], report: IngestReport) -> _Files:
         """A user's files as frames; rows outside the months that are kept are put aside, a file that does not fit is a
@@ -430,7 +451,7 @@ class Ingestion:
         undated = [(payload, frame[months.isna()]) for payload, frame, months in files if months.isna().any()]
         if undated:
             refused: list[pd.DataFrame] = []
-            self._admitted(feed, [p for p, _ in undated], [rows for _, rows in undated], report, refused, "BYO")
+            self._admitted(feed, self._of_files(undated), report, refused)
             self._put_aside(feed, refused)
         return files
 
@@ -438,23 +459,19 @@ class Ingestion:
         self, feed: Feed, files: _Files, chunk: set[str], report: IngestReport, quarantined: list[pd.DataFrame]
     ) -> pd.DataFrame:
         """The rows of a user's files, held against the rules together: two files may not contradict each other."""
-        if not files:
-            return pd.DataFrame()
-        payloads = [payload for payload, _, _ in files]
-        frames = [frame[months.isin(chunk)] for _, frame, months in files]
-        return self._admitted(feed, payloads, frames, report, quarantined, "OPEN" if self.synthetic else "BYO")
+        answers = self._of_files([(payload, frame[months.isin(chunk)]) for payload, frame, months in files])
+        return self._admitted(feed, answers, report, quarantined)
+
+    def _of_files(self, files: list[tuple[Payload, pd.DataFrame]]) -> _Answers:
+        payloads, frames = [payload for payload, _ in files], [frame for _, frame in files]
+        out_by = [payload.captured_at for payload in payloads]
+        return _Answers(payloads, frames, out_by, "OPEN" if self.synthetic else "BYO")
 
     def _admitted(
-        self,
-        feed: Feed,
-        payloads: list[Payload],
-        frames: list[pd.DataFrame],
-        report: IngestReport,
-        quarantined: list[pd.DataFrame],
-        licence: str,
+        self, feed: Feed, answers: _Answers, report: IngestReport, quarantined: list[pd.DataFrame]
     ) -> pd.DataFrame:
-        """The rows that the schema lets in, timed; the others are put aside with what they broke. The index of each
-        frame says on which line or row of its payload a row stands."""
+        """The rows that the schema lets in, timed; the others are put aside with what they broke."""
+        payloads, frames = answers.payloads, answers.frames
         rows = sum(map(len, frames))
         report.rows_read += rows
         if not rows:
@@ -469,23 +486,23 @@ class Ingestion:
             return pd.DataFrame()
         for number, rejected in checked.rejected.groupby(of_payload[checked.rejected["row"]]):
             quarantined.append(_broken(feed, payloads[int(str(number))], rejected))
-        return self._timed(feed, checked.good, payloads, of_payload[checked.positions], licence)
+        return self._timed(feed, checked.good, answers, of_payload[checked.positions])
 
-    def _timed(
-        self, feed: Feed, frame: pd.DataFrame, payloads: list[Payload], of_payload: NDArray[np.int64], licence: str
-    ) -> pd.DataFrame:
+    def _timed(self, feed: Feed, frame: pd.DataFrame, answers: _Answers, of_payload: NDArray[np.int64]) -> pd.DataFrame:
         """Adds the bitemporal columns. Known at the publisher's or user's own time, else by the release calendar; but
-        never later than it was captured. `of_payload` says which payload each row comes from."""
+        never later than the answer was out. `of_payload` says which payload each row comes from."""
         if frame.empty:
             return frame
         period_end = frame[feed.spec.period]
-        source = payloads[0].request.source
-        moments = pd.DatetimeIndex([payload.captured_at for payload in payloads]).tz_convert("UTC").as_unit("us")
-        captured = pd.Series(moments[of_payload], index=frame.index)
+        source = answers.payloads[0].request.source
+        captured = _of_rows([payload.captured_at for payload in answers.payloads], of_payload, frame)
         known = release_times(period_end, feed.name, source, self.reference["release_calendar"])
         if source != DROP:
-            earlier = known["knowledge_ts"] > captured
-            known.loc[earlier, "knowledge_ts"] = captured[earlier]
+            stamped = _of_rows(answers.out_by, of_payload, frame)
+            believed = stamped >= known["knowledge_ts"] - SOONEST
+            out_by = np.minimum(stamped.where(believed, known["knowledge_ts"]), captured)
+            earlier = known["knowledge_ts"] > out_by
+            known.loc[earlier, "knowledge_ts"] = out_by[earlier]
             known.loc[earlier, "knowledge_basis"] = "OBSERVED"
         stated = frame["knowledge_ts"] if "knowledge_ts" in frame else pd.Series(pd.NaT, frame.index, dtype=UTC_US)
         is_stated = stated.notna()
@@ -504,8 +521,8 @@ class Ingestion:
             knowledge_ts=known["knowledge_ts"],
             knowledge_basis=known["knowledge_basis"],
             source=source,
-            payload_sha256=np.array([_sha(payload) for payload in payloads])[of_payload],
-            licence_class=licence,
+            payload_sha256=np.array([_sha(payload) for payload in answers.payloads])[of_payload],
+            licence_class=answers.licence,
             explicit_knowledge=is_stated,
             captured_ts=captured,
         )
@@ -521,6 +538,11 @@ class Ingestion:
     def _rejected(self, feed: Feed, payloads: Sequence[Payload]) -> pd.DataFrame:
         kept = self.quarantine.read(feed.name)
         return kept[kept["payload_sha256"].isin([_sha(payload) for payload in payloads])]
+
+
+def _of_rows(moments: list[datetime], of_payload: NDArray[np.int64], frame: pd.DataFrame) -> pd.Series:
+    """The moment of each row's payload, in microseconds UTC."""
+    return pd.Series(pd.DatetimeIndex(moments).tz_convert("UTC").as_unit("us")[of_payload], index=frame.index)
 
 
 def _chunks(months: set[str]) -> Iterator[set[str]]:

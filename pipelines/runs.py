@@ -98,9 +98,11 @@ def run_job(
     resource = WorkspaceResource(
         profile=settings.profile,
         data_dir=str(settings.data),
-        now=workspace.now.isoformat(),
+        # One moment for all steps, except where publishers are asked: an answer is known when it comes, not before.
+        now=None if settings.profile == "live" else workspace.now.isoformat(),
         metals=list(workspace.metals),
         spare_answered=spare_answered,
+        record=str(workspace.record) if workspace.record else None,
     )
     job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
     run_id = make_new_run_id()

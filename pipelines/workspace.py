@@ -44,11 +44,16 @@ class Workspace:
 
     settings: Settings
     metals: tuple[str, ...] = ()  # all of the reference tables unless some are named
+    record: Path | None = None  # where what publishers answer is kept for a replay
 
     @classmethod
-    def open(cls, metals: tuple[str, ...] = (), **overrides: object) -> Workspace:
+    def open(cls, metals: tuple[str, ...] = (), record: Path | None = None, **overrides: object) -> Workspace:
         """From the environment, with overrides. Raises `SettingsError` or `ReferenceError` with one clear line."""
-        return cls(load_settings(**overrides), metals)
+        settings = load_settings(**overrides)
+        if record is not None and settings.profile != "live":
+            problem = f"--record keeps what publishers answer; the profile is {settings.profile}, which asks none"
+            raise SettingsError(f"{problem}: give --profile live")
+        return cls(settings, metals, record)
 
     @cached_property
     def now(self) -> datetime:
@@ -106,8 +111,10 @@ class Workspace:
             return DemoTransport(self.now, self.scope)
         if self.settings.profile == "live":
             from pipelines.transports.http import HttpTransport
+            from pipelines.transports.record import RecordingTransport
 
-            return HttpTransport(self.settings.clock, self.settings.secrets())
+            live = HttpTransport(self.settings.clock, self.settings.secrets())
+            return RecordingTransport(live, self.record) if self.record else live
         if self.settings.profile == "replay":
             from pipelines.transports.replay import ReplayTransport
 

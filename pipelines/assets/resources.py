@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,9 @@ class WorkspaceResource(dg.ConfigurableResource[Any]):
     metals: list[str] = Field(default_factory=list)
     # A backfill spares sources the questions that the archive answers; a run asks, since history may have been revised.
     spare_answered: bool = False
+    record: str | None = None  # the folder of `--record`
 
     def open(self) -> Workspace:
         """A workspace with its clock read now."""
-        return Workspace.open(tuple(self.metals), profile=self.profile, data_dir=self.data_dir, now=self.now)
+        record = Path(self.record) if self.record else None
+        return Workspace.open(tuple(self.metals), record, profile=self.profile, data_dir=self.data_dir, now=self.now)

@@ -71,6 +71,9 @@ class Lake:
         `frame`: the dataset's value columns and the bitemporal ones without vintage_no, ingest_ts and is_suspect, which
         are added here; further columns are ignored. `ingest_ts` is when the rows were captured (with time zone).
 
+        A new observation that was due by `absent_at`, a column that may say when the publisher was asked before and did
+        not have it yet, came late: it is known since `ingest_ts` (basis OBSERVED), whatever the release calendar says.
+
         An observation (key, and whether it is a user's drop) that is new becomes vintage 1. Values other than those
         last known become the next vintage; one that is not stated to be known after the last one is known since
         `ingest_ts` (basis OBSERVED): the publisher changed its history, and that was seen now. A drop row marked in the
@@ -221,7 +224,17 @@ def _given(name: str, frame: pd.DataFrame, captured: pd.Timestamp) -> pd.DataFra
     labels = {month: f"{month // 100:04d}-{month % 100:02d}" for month in number.unique()}
     is_drop = given["source"] == DROP
     explicit = frame["explicit_knowledge"].to_numpy(dtype=bool) if "explicit_knowledge" in frame else False
-    return given.assign(ingest_ts=captured, month=number.map(labels), is_drop=is_drop, explicit=is_drop & explicit)
+    if "absent_at" in frame:
+        is_late = (given["knowledge_ts"] <= frame["absent_at"].reset_index(drop=True)) & ~is_drop
+    else:
+        is_late = pd.Series(False, index=given.index)
+    return given.assign(
+        ingest_ts=captured,
+        month=number.map(labels),
+        is_drop=is_drop,
+        explicit=is_drop & explicit,
+        is_late=is_late,
+    )
 
 
 # --- which rows are news
@@ -241,6 +254,9 @@ def _fresh(name: str, given: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame
 
     # Nearly all rows are either quite new or quite known, which columns can tell; the others are gone through.
     known = given["observation"].isin(last.index)
+    late = ~known & given["is_late"]
+    given.loc[late, "knowledge_ts"] = given.loc[late, "ingest_ts"]
+    given.loc[late, "knowledge_basis"] = OBSERVED
     alone = ~given.duplicated("observation", keep=False)
     last = last.reindex(given["observation"]).set_axis(given.index)
     unchanged = known & _equal(given, last, _values(spec))

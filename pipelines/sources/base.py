@@ -136,10 +136,14 @@ class Rejected:
 
 @dataclass
 class Parsed:
-    """Frames by dataset (columns of its schema; `knowledge_ts` only where the publisher states it), and bad rows."""
+    """Frames by dataset (columns of its schema; `knowledge_ts` only where the publisher states it), and bad rows.
+
+    `written_at` is when the publisher says that it wrote the answer: all that it holds was out by then.
+    """
 
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    written_at: datetime | None = None
 
 
 class Source(Protocol):

@@ -32,6 +32,7 @@ FEW, MANY, SOME = 0.95, 1.03, 2  # share of the expected days that an answer hol
 LOST = 0.02  # share of the days that were there before and may be gone; `SOME` may always
 MONTHS_APART: Final = 3  # of two monthly figures that follow each other
 REVISED: Final = 3.0  # times as much for the same days is no revision
+COUNTED: Final = 20  # expected days from which on they are counted: early in January two rows are a page
 ENOUGH: Final = 5  # days from which on a level can be too low: at night and on a windy Sunday power costs nothing
 SHOWN: Final = 12  # columns that a finding names
 
@@ -153,10 +154,10 @@ def examine(contract: Contract, answer: Answer, before: Answer | None = None, *,
     if answer.is_empty:
         found = _emptied(answer, before) if before and same else []
     else:
-        found = [*_columns(contract, answer, before)]
-        if answer.error:
-            found.append(Finding("error", f"{answer.error.problem}; expected {answer.error.expected}"))
-        found += [*_unreadable(answer), *_calendar(contract, answer), *_plausible(answer)]
+        error = answer.error
+        found = [Finding("error", f"{error.problem}; expected {error.expected}")] if error else []
+        found += [*_columns(contract, answer, before), *_unreadable(answer), *_calendar(contract, answer)]
+        found += _plausible(answer)
         if before:
             found += [*_lost(contract, answer, before), *_revised(answer, before)] if same else _moved(answer, before)
     return sorted(found, key=lambda finding: finding.severity)
@@ -232,7 +233,7 @@ def _held_against(contract: Contract, answer: Answer, days: Days, who: str, *, m
     places = number(days)
     expected = int(number(newest) - number(start)) + 1
     low, high = math.floor(contract.few * expected) - SOME, math.ceil(MANY * expected) + SOME
-    if not low <= len(days) <= high:
+    if not low <= len(days) <= high and (expected > COUNTED or len(days) > high):
         where = f"from {start} to {newest}"
         severity: Literal["error", "warning"] = "warning" if contract.in_parts and len(days) < low else "error"
         yield Finding(severity, f"{who}{len(days)} {unit}, {max(low, 1)} to {high} are usual {where}")

@@ -24,7 +24,7 @@ from pipelines.sources.delivery import (
     power_frame,
     stamp,
 )
-from pipelines.sources.reading import check_period, excerpt, number, xml_shape
+from pipelines.sources.reading import check_period, excerpt, iso_moment, number, xml_shape
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -51,7 +51,7 @@ class _Block:
 class Entsoe:
     """The day-ahead auction (SDAC) of a zone; other auctions in the same answer are left aside, never mixed in.
 
-    `createdDateTime` is when the answer was written, not when prices were published, so no knowledge time is stated.
+    `createdDateTime` is when the answer was written: prices were out by then, though seldom only then.
     """
 
     NAME = "entsoe"
@@ -143,7 +143,8 @@ class Entsoe:
                 rejected.append(
                     Rejected("power", f"{day} of {zone.zone}", raw, f"position: {error}; the day is left out")
                 )
-        return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected)
+        written = iso_moment(root.findtext(f"{ns}createdDateTime") or "")
+        return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected, written)
 
 
 def _root(payload: Payload) -> tuple[Element, str]:

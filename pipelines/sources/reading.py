@@ -67,6 +67,15 @@ def iso_date(cell: object) -> dt.date:
     raise ValueError(f"{text!r} is not a date YYYY-MM-DD")
 
 
+def iso_moment(cell: str) -> dt.datetime | None:
+    """An instant in UTC written in ISO with its zone; None for anything else, since nothing rests on it alone."""
+    try:
+        moment = dt.datetime.fromisoformat(cell.strip())
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment.astimezone(dt.UTC)
+
+
 def excerpt(body: bytes | str, length: int = 80) -> str:
     """How an answer starts, on one line, for an error text."""
     text = body[: 8 * length].decode("utf-8", "replace") if isinstance(body, bytes) else body[: 8 * length]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import re
 import zipfile
 from collections.abc import Sequence
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
-from pipelines.sources.reading import Rows, excerpt, json_number, parsed, table_shape
+from pipelines.sources.reading import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 
 # The hash changes once a year: a live transport may discover the link, this is the last good one.
 URL: Final = (
@@ -24,6 +26,7 @@ UNIT: Final = "($/mt)"
 EXPECTED: Final = f"a workbook with the sheet {SHEET!r}: a header of commodities, units below it, months like 1960M01"
 BLANK: Final = frozenset({"", "…", "..", "...", "-", "."})
 MAX_BYTES: Final = 200 * 1024 * 1024  # unpacked; the real file has 3.4 MB
+_UPDATED: Final = re.compile(r"Updated on (\w+) (\d{1,2}), (\d{4})", re.ASCII)
 _MONTH: Final = re.compile(r"(\d{4})M(\d{2})", re.ASCII)
 
 
@@ -70,7 +73,9 @@ class WorldBank:
                     continue
                 key = {"metal": metal.metal, "benchmark": "WORLD_BANK", "period_end": period_end}
                 rows.add(key | {"mean_usd_t": mean}, where, raw)
-        return parsed(rows)
+        result = parsed(rows)
+        result.written_at = _updated(sheet[:start])
+        return result
 
 
 def _sheet(payload: Payload) -> Sequence[Sequence[object]]:
@@ -112,6 +117,21 @@ def _column(request: Request, head: Sequence[Sequence[object]], metal: Metal) ->
     names = [str(cell) for row in head for cell in row[1:] if str(cell).strip() and not str(cell).startswith("(")]
     problem = f"no column {metal.worldbank_column!r} in {SHEET!r}, only {', '.join(names[:8])}, …"
     raise SourceError(request, problem, EXPECTED)
+
+
+def _updated(head: Sequence[Sequence[object]]) -> dt.datetime | None:
+    """The end of the day, in Washington, that the sheet says it was updated on; None where it does not."""
+    for row in head:
+        for cell in row:
+            if match := _UPDATED.fullmatch(str(cell).strip()):
+                month = MONTHS.get(match[1][:3].lower())
+                try:
+                    day = dt.date(int(match[3]), month or 0, int(match[2]))
+                except ValueError:
+                    return None
+                end = dt.datetime.combine(day, dt.time(23, 59, 59), ZoneInfo("America/New_York"))
+                return end.astimezone(dt.UTC)
+    return None
 
 
 def _month_end(cell: str) -> pd.Timestamp:

@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from pipelines.sources.base import NoData, Payload, Request, SourceError
+from pipelines.transports.record import recorded
 
 HEAD_BYTES: Final = 8192  # an ENTSO-E document names its area and its interval long before
 _INTERVAL: Final = re.compile(rb"<period\.timeInterval>\s*<start>([^<]+)</start>\s*<end>([^<]+)</end>")
@@ -33,18 +34,23 @@ class _Document:
 
 @dataclass(frozen=True)
 class ReplayTransport:
-    """Serves the files under `root`, one folder a source. `captured_at` is `now` (UTC): a file's own time is chance."""
+    """Serves the files under `root`, one folder a source.
+
+    `captured_at` is when `--record` captured it; of other files it is `now` (UTC), since a file's own time is chance.
+    """
 
     root: Path
     now: datetime
     _entsoe: dict[Path, list[_Document]] = field(default_factory=dict, compare=False, repr=False)
 
     def fetch(self, request: Request) -> list[Payload]:
-        """The recorded payloads of a request, by file name.
+        """The recorded payloads of a request: every capture of `--record`, else the files by their names.
 
         Raises `NoData` when nothing is recorded for it, `SourceError` for a file that cannot be read or a link that
         leaves the folder.
         """
+        if captures := recorded(self.root, request):
+            return captures
         exact = self.root / request.source / request.name
         if exact.is_file() or exact.is_symlink():
             paths = [exact]

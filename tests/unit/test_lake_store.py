@@ -143,6 +143,25 @@ def test_a_value_that_appears_or_goes_is_a_change(lake: Lake, then: float | None
     assert [w.revised for w in lake.append("stocks", observed([("2026-01-05", 1, now)]), ingest_ts=T2)] == [1]
 
 
+@pytest.mark.parametrize(
+    ("absent_at", "known", "basis"),
+    [
+        ("2026-01-06T09:00:00Z", "2026-02-01T12:00:00Z", "OBSERVED"),  # due, asked for, not there
+        ("2026-01-06T08:59:59Z", KNOWN, "CALENDAR"),  # asked for before it was due
+        (None, KNOWN, "CALENDAR"),  # never asked for before
+    ],
+)
+def test_what_the_publisher_did_not_have_when_it_was_due_is_known_since_it_came(
+    lake: Lake, absent_at: str | None, known: str, basis: str
+) -> None:
+    late = observed([FIRST], absent_at=pd.to_datetime([absent_at], utc=True))
+    lake.append("stocks", late, ingest_ts=T1)
+    assert vintages(lake) == [(500_000, known, basis, 1)]
+    # Stored, it is no news in a later answer, whatever the one before that had.
+    lake.append("stocks", observed([FIRST], absent_at=pd.Timestamp(T1)), ingest_ts=T2)
+    assert vintages(lake) == [(500_000, known, basis, 1)]
+
+
 def test_a_change_that_the_publisher_dates_keeps_its_date(lake: Lake) -> None:
     lake.append("stocks", observed([FIRST]), ingest_ts=T1)
     lake.append("stocks", observed([("2026-01-05", 1, 1.0, "2026-01-20T09:00:00Z")]), ingest_ts=T2)

@@ -1,0 +1,138 @@
+"""When an answer's rows count as known: by the calendar, by the publisher's own stamp, or since the answer came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import Place
+
+from pipelines.calendar import months_between
+from pipelines.ingest import questions
+from pipelines.sources.base import Payload, Request
+from pipelines.sources.entsoe import Entsoe
+from pipelines.sources.worldbank import WorldBank
+
+MONTH = ("2026-01", "2026-01")
+MONDAY = "2026-01-12"  # its SOFR is due on the 13th at 08:00 in New York
+DUE = pd.Timestamp("2026-01-13T13:00:00Z")
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def sofr(*days: str) -> bytes:
+    rates = [{"effectiveDate": day, "type": "SOFR", "percentRate": 3.6} for day in days]
+    return json.dumps({"refRates": rates}).encode()
+
+
+def known(place: Place, answers: Iterable[tuple[bytes, str]]) -> pd.DataFrame:
+    """The rates that these answers of the New York Fed give, each with the moment of its capture, after all of them."""
+    workspace = place.open()
+    request = asked(place)
+    for body, moment in answers:
+        workspace.archive.record(request, [Payload(request, body, at(moment))])
+        workspace.ingestion().run("rates", months_between(*MONTH))
+    return workspace.lake.read("rates").set_index("obs_date")
+
+
+def asked(place: Place) -> Request:
+    [request] = questions("nyfed", months_between(*MONTH), place.open().scope)
+    return request
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path, "live", "2026-02-01T12:00:00Z")
+
+
+BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-13T18:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("answers", "when", "basis"),
+    [
+        ([(sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),  # nobody asked before
+        ([(sofr("2026-01-09", MONDAY), BEFORE)], at(BEFORE), "OBSERVED"),  # out before it was due
+        ([(sofr("2026-01-09"), BEFORE), (sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),
+        ([(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)], at(LATER), "OBSERVED"),  # late
+        # A page that could not be read is no evidence that the figure was not out.
+        ([(b"<html>Just a moment</html>", AFTER), (sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),
+    ],
+)
+def test_a_figure_is_known_when_it_was_due_unless_an_answer_shows_otherwise(
+    place: Place, answers: list[tuple[bytes, str]], when: datetime, basis: str
+) -> None:
+    rates = known(place, answers)
+    assert (rates.at[MONDAY, "knowledge_ts"], rates.at[MONDAY, "knowledge_basis"]) == (pd.Timestamp(when), basis)
+
+
+def test_the_archive_alone_gives_the_same_knowledge_again(place: Place, tmp_path: Path) -> None:
+    """A lake that is lost is read from the archive in one go."""
+    answers = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
+    first = known(place, answers)
+    other = Place(tmp_path / "other", "live", place.now)
+    archive, request = other.open().archive, asked(other)
+    for body, moment in answers:
+        archive.record(request, [Payload(request, body, at(moment))])
+    other.open().ingestion().run("rates", months_between(*MONTH))
+    pd.testing.assert_frame_equal(other.open().lake.read("rates").set_index("obs_date"), first)
+
+
+def power_known(place: Place, written: str, captured: str) -> pd.DataFrame:
+    """The knowledge of 5 October 2024 in Belgium, due on the 4th at 10:45Z, by an answer written and captured then."""
+    source, workspace = Entsoe(), place.open()
+    [request] = [
+        r for r in source.requests(pd.Period("2024-10", "M"), workspace.scope) if r.entity == "FR"
+    ]  # the committed zones have FR from ENTSO-E
+    points = "".join(f"<Point><position>{n}</position><price.amount>{n}</price.amount></Point>" for n in range(1, 25))
+    interval = "<start>2024-10-04T22:00Z</start><end>2024-10-05T22:00Z</end>"
+    body = f"""<Publication_MarketDocument><createdDateTime>{written}</createdDateTime>
+<TimeSeries><in_Domain.mRID>10YFR-RTE------C</in_Domain.mRID><currency_Unit.name>EUR</currency_Unit.name>
+<price_Measure_Unit.name>MWH</price_Measure_Unit.name><curveType>A03</curveType>
+<Period><timeInterval>{interval}</timeInterval><resolution>PT60M</resolution>{points}</Period></TimeSeries>
+</Publication_MarketDocument>"""
+    workspace.archive.record(request, [Payload(request, body.encode(), at(captured))])
+    report = workspace.ingestion().run("power", [pd.Period("2024-10", "M")])
+    assert not report.failures
+    return workspace.lake.read("power")
+
+
+@pytest.mark.parametrize(
+    ("written", "when", "basis"),
+    [
+        ("2024-10-04T10:20:00Z", "2024-10-04T10:20:00Z", "OBSERVED"),  # the auction was early
+        ("2024-10-07T14:36:40Z", "2024-10-04T10:45:00Z", "CALENDAR"),  # the answer was written later
+        ("1970-01-01T00:00:00Z", "2024-10-04T10:45:00Z", "CALENDAR"),  # a broken clock
+        ("soon", "2024-10-04T10:45:00Z", "CALENDAR"),
+        ("2024-10-04T10:20:00", "2024-10-04T10:45:00Z", "CALENDAR"),  # of no zone
+    ],
+)
+def test_the_publishers_own_stamp_says_by_when_prices_were_out(
+    place: Place, written: str, when: str, basis: str
+) -> None:
+    rows = power_known(place, written, "2024-11-20T12:00:00Z")
+    assert len(rows) == 24
+    assert set(zip(rows["knowledge_ts"], rows["knowledge_basis"], strict=True)) == {(pd.Timestamp(when), basis)}
+
+
+def test_a_stamp_after_the_capture_says_nothing(place: Place) -> None:
+    rows = power_known(place, "2024-10-04T10:40:00Z", "2024-10-04T10:30:00Z")
+    assert set(rows["knowledge_ts"]) == {pd.Timestamp("2024-10-04T10:30:00Z")}
+
+
+def test_the_recorded_answers_say_when_they_were_written(real: Path) -> None:
+    from sourcing import SCOPE, parse, payload
+
+    answer = payload("entsoe", real / "payloads" / "entsoe" / "BE_60M.xml", "2024-10", "BE")
+    assert Entsoe().parse(answer, SCOPE).written_at == datetime(2024, 10, 7, 14, 34, 54, tzinfo=UTC)
+    sheet = payload("worldbank", real / "payloads" / "worldbank" / "CMO-Historical-Data-Monthly.xlsx")
+    written = WorldBank().parse(sheet, SCOPE).written_at
+    assert written == datetime(2026, 6, 3, 3, 59, 59, tzinfo=UTC), "the end of 2 June in Washington"
+    assert parse(sheet).written_at == written
+    assert written + timedelta(seconds=1) == at("2026-06-03T00:00:00-04:00")

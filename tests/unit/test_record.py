@@ -1,0 +1,137 @@
+"""`--record`: what publishers answered, in the replay layout; a replay of it gives the same lake, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support import Place
+from typer.testing import CliRunner
+
+from pipelines.calendar import months_between
+from pipelines.cli import app
+from pipelines.datasets import FEEDS
+from pipelines.ingest import fetch
+from pipelines.sources.base import NoData, Payload, Request, SourceError
+from pipelines.transports.demo import DemoTransport
+from pipelines.transports.record import RecordingTransport, recorded
+from pipelines.transports.replay import ReplayTransport
+
+NOW = datetime(2026, 1, 14, 12, tzinfo=UTC)
+ASKED = Request("fred", "SOFR.csv", "https://publisher.example/SOFR.csv")
+
+
+class Publisher:
+    """Gives the answers in turn, each captured an hour after the one before; exceptions are raised."""
+
+    def __init__(self, *answers: bytes | Exception) -> None:
+        self.answers = list(answers)
+        self.now = NOW
+
+    def fetch(self, request: Request) -> list[Payload]:
+        answer = self.answers.pop(0)
+        self.now += timedelta(hours=1)
+        if isinstance(answer, Exception):
+            raise answer
+        return [Payload(request, answer, self.now)]
+
+
+def test_each_answer_is_kept_with_the_time_of_its_capture(tmp_path: Path) -> None:
+    transport = RecordingTransport(Publisher(b"one", b"one", b"two", b"one"), tmp_path)
+    given = [transport.fetch(ASKED)[0] for _ in range(4)]
+    assert (tmp_path / "fred" / "SOFR.csv").read_bytes() == b"one"
+    # The same again is no capture; back to the first answer is one.
+    expected = [given[0], given[2], given[3]]
+    assert ReplayTransport(tmp_path, NOW).fetch(ASKED) == expected == recorded(tmp_path, ASKED)
+    assert [payload.captured_at for payload in recorded(tmp_path, ASKED)] == [p.captured_at for p in expected]
+
+
+def test_what_is_no_answer_is_passed_on_and_not_recorded(tmp_path: Path) -> None:
+    failures = (NoData("nothing"), SourceError(ASKED, "status 503", "status 200"))
+    transport = RecordingTransport(Publisher(*failures), tmp_path)
+    for failure in failures:
+        with pytest.raises(type(failure)):
+            transport.fetch(ASKED)
+    assert list(tmp_path.rglob("*")) == []
+    with pytest.raises(NoData):
+        ReplayTransport(tmp_path, NOW).fetch(ASKED)
+
+
+@pytest.mark.parametrize("spoilt", ["newest", "earlier"])
+def test_a_recording_that_was_changed_is_refused(tmp_path: Path, spoilt: str) -> None:
+    transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
+    first = transport.fetch(ASKED)[0]
+    transport.fetch(ASKED)
+    held = [path for path in (tmp_path / "fred" / ".captures").iterdir() if path.read_bytes() == first.body]
+    (tmp_path / "fred" / "SOFR.csv" if spoilt == "newest" else held[0]).write_bytes(b"thr")
+    with pytest.raises(
+        SourceError, match=r"does not hold what was captured at 2026-01-14T1[34]:00:00\+00:00.*record ag"
+    ):
+        ReplayTransport(tmp_path, NOW).fetch(ASKED)
+
+
+def test_a_kill_between_two_writes_is_mended_by_the_next_answer(tmp_path: Path) -> None:
+    transport = RecordingTransport(Publisher(b"one", b"one"), tmp_path)
+    transport.fetch(ASKED)
+    (tmp_path / "fred" / "SOFR.csv").unlink()
+    transport.fetch(ASKED)
+    assert [payload.body for payload in recorded(tmp_path, ASKED)] == [b"one"]
+
+
+@pytest.mark.parametrize("name", ["../SOFR.csv", "a/b.csv", ".."])
+def test_a_recording_stays_in_its_folder(tmp_path: Path, name: str) -> None:
+    transport = RecordingTransport(Publisher(b"one"), tmp_path / "recording")
+    with pytest.raises(SourceError, match="would lie outside the replay folder"):
+        transport.fetch(replace(ASKED, name=name))
+
+
+class Staggered:
+    """Publishers whose answers arrive one after the other, as live ones do; the market is generated."""
+
+    def __init__(self, place: Place) -> None:
+        self.now = place.open().now
+        self.demo = DemoTransport(self.now, place.open().scope)
+        self.asked = 0
+
+    def fetch(self, request: Request) -> list[Payload]:
+        self.asked += 1
+        return [
+            replace(payload, captured_at=self.now + timedelta(seconds=self.asked))
+            for payload in self.demo.fetch(request)[-1:]
+        ]
+
+
+def lake_files(place: Place) -> dict[str, bytes]:
+    root = place.data / "lake"
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
+
+
+def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: Path) -> None:
+    """Two runs a week apart: figures that were added and revised between them are vintages in the replay as well."""
+    recording = tmp_path / "replayed" / "replay"
+    months = months_between("2025-11", "2026-01")
+    datasets = [name for name, feed in FEEDS.items() if feed.sources]
+    sources = dict.fromkeys(source for name in datasets for source in FEEDS[name].sources)
+    for now in ("2026-01-13T18:00:00Z", "2026-01-20T18:00:00Z"):
+        live = Place(tmp_path / "live", "live", now)
+        workspace, transport = live.open(), RecordingTransport(Staggered(live), recording)
+        for source in sources:
+            fetch(source, months, workspace.scope, transport, workspace.archive, workspace.now)
+        for name in datasets:
+            workspace.ingestion().run(name, months)
+    replayed = Place(tmp_path / "replayed", "replay", "2026-01-20T19:00:00Z")
+    report = replayed.ingest(("2025-11", "2026-01"), datasets)
+    assert not [failure for part in report.fetched.values() for failure in part.failures]
+    files = lake_files(live)
+    assert lake_files(replayed) == files
+    assert len({path.split("/")[-1][:16] for path in files if not path.endswith("_schema.parquet")}) > 10
+    assert set(live.open().lake.read("rates")["ingest_ts"].dt.day) == {13, 20}
+
+
+def test_only_what_publishers_answer_is_recorded(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
+    assert said.exit_code == 2
+    assert "--record keeps what publishers answer; the profile is demo" in said.output
+    assert not (tmp_path / "recording").exists()

@@ -1,0 +1,343 @@
+"""Answers held against their source's contract: the good ones pass, and each way of spoiling one is found and named."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sourcing import COPPER, SCOPE, payload
+
+from pipelines.sources import SOURCES
+from pipelines.sources.base import NoData, Payload, Request, Zone
+from pipelines.sources.contract import Answer, Finding, examine, look
+from pipelines.transports.demo import DemoTransport
+
+NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
+# The demo market has power in Germany and France, the recordings in Belgium.
+MARKET = replace(SCOPE, zones=(*SCOPE.zones[:1], Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe")))
+EVERYTHING = replace(MARKET, zones=(*SCOPE.zones, MARKET.zones[1]))
+
+
+def answer(*payloads: Payload) -> Answer:
+    source = SOURCES[payloads[0].request.source]
+    return look(source, payloads, lambda one: source.parse(one, EVERYTHING))
+
+
+def found(new: Payload, before: Payload | None = None, *, same: bool = True) -> list[Finding]:
+    contract = SOURCES[new.request.source].CONTRACT
+    return examine(contract, answer(new), answer(before) if before else None, same=same)
+
+
+def texts(findings: list[Finding], severity: str = "error") -> list[str]:
+    return [finding.text for finding in findings if finding.severity == severity]
+
+
+def good(source: str, month: str = "2024-05", now: datetime = NOW) -> Payload:
+    """The demo market's answer to what a month needs."""
+    request = next(iter(SOURCES[source].requests(pd.Period(month, "M"), MARKET)))
+    return DemoTransport(now, MARKET).fetch(request)[-1]
+
+
+def spoilt(good: Payload, change: Callable[[str], str]) -> Payload:
+    text = change(good.body.decode())
+    assert text != good.body.decode(), "nothing was spoilt"
+    return replace(good, body=text.encode())
+
+
+# --- what must pass
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_good_answer_and_the_same_again_have_no_findings(name: str) -> None:
+    one = good(name)
+    assert found(one) == []
+    assert found(one, one) == []
+
+
+def test_every_recorded_answer_passes(real: Path) -> None:
+    folder = real / "payloads"
+    asked = [
+        *(payload("westmetall", p, p.stem[-4:], "AL", p.name) for p in sorted((folder / "westmetall").iterdir())),
+        payload("worldbank", folder / "worldbank" / "CMO-Historical-Data-Monthly.xlsx"),
+        payload("comtrade", folder / "comtrade" / "canada_x_7601_202401.rows.json", "2024-01", "CA/AL"),
+        payload("energy_charts", next((folder / "energy_charts").iterdir()), "2024-12", "DE-LU"),
+        *(payload("entsoe", p, "2024-10", name=p.name) for p in sorted((folder / "entsoe").iterdir())),
+    ]
+    assert len(asked) >= 12
+    before: dict[str, Payload] = {}
+    for one in asked:
+        same_series = before.get(one.request.source) if one.request.source == "westmetall" else None
+        assert texts(found(one, same_series, same=False)) == [], one.request.name
+        before[one.request.source] = one
+
+
+def test_a_part_of_a_month_of_power_is_only_told(real: Path) -> None:
+    """The recorded day is the eighth: a recording in parts, of which any may be missing."""
+    day = payload("energy_charts", next((real / "payloads/energy_charts").iterdir()), "2024-12", "DE-LU")
+    [stale] = found(day)
+    assert (stale.severity, "newest day 2024-12-08 is 23 days before the end of 2024-12" in stale.text) == (
+        "warning",
+        True,
+    )
+
+
+def test_early_january_with_two_rows_and_an_empty_table_pass() -> None:
+    early = good("westmetall", "2026-01", datetime(2026, 1, 6, 12, tzinfo=UTC))
+    assert early.body.count(b". January 2026") == 2
+    assert found(early) == []
+    empty = spoilt(early, lambda page: re.sub(r"<tbody>.*</tbody>", "<tbody></tbody>", page, flags=re.DOTALL))
+    with pytest.raises(NoData):
+        SOURCES["westmetall"].parse(empty, SCOPE)
+    assert found(empty) == []
+
+
+def test_legitimate_jumps_pass() -> None:
+    """Cash down 12 % and stock up 88 % in a day, a power price of 4,000 and one of -500."""
+    page = good("westmetall")
+    rows = re.findall(r"<td >([\d,.]+)</td>\n<td >([\d,.]+)</td>\n<td class=\"last\">([\d,]+)</td>", page.body.decode())
+    cash, m3, stock = rows[40]
+    jump = spoilt(
+        page,
+        lambda text: text.replace(
+            f'<td >{cash}</td>\n<td >{m3}</td>\n<td class="last">{stock}</td>',
+            f"<td >{float(cash.replace(',', '')) * 0.88:,.2f}</td>\n<td >{m3}</td>\n"
+            f'<td class="last">{int(stock.replace(",", "")) * 1.88:,.0f}</td>',
+        ),
+    )
+    assert found(jump, page) == []
+    power = good("energy_charts")
+    prices = json.loads(power.body)
+    prices["price"][100:103] = [4000.0, -500.0, 0.0]
+    assert found(replace(power, body=json.dumps(prices).encode()), power) == []
+
+
+def test_copper_passes_with_the_same_limits() -> None:
+    scope = replace(SCOPE, metals=(*SCOPE.metals, COPPER))
+    source = SOURCES["westmetall"]
+    for request in source.requests(pd.Period("2024-05", "M"), scope):
+        held = look(source, DemoTransport(NOW, scope).fetch(request)[-1:], lambda one: source.parse(one, scope))
+        assert examine(source.CONTRACT, held) == []
+
+
+# --- columns
+
+
+def test_a_column_that_is_gone_is_named_with_those_that_are_there() -> None:
+    findings = found(spoilt(good("westmetall"), lambda page: page.replace("Cash-Settlement", "Kasse")))
+    assert "column '*Cash-Settlement' is gone (there are: date, LME Aluminium Kasse, LME Aluminium 3-month" in " ".join(
+        texts(findings)
+    )
+    nyfed = found(spoilt(good("nyfed"), lambda text: text.replace("percentRate", "rate")))
+    assert any(text.startswith("column 'refRates.percentRate' is gone") for text in texts(nyfed))
+    ecb = found(spoilt(good("ecb"), lambda text: text.replace("OBS_VALUE", "VALUE")))
+    assert any(text.startswith("column 'OBS_VALUE' is gone") for text in texts(ecb))
+    energy = found(spoilt(good("energy_charts"), lambda text: text.replace('"price"', '"prices"')))
+    assert any(text.startswith("column 'price' is gone (there are: license_info") for text in texts(energy))
+
+
+def test_a_column_that_is_new_or_optional_is_only_told() -> None:
+    page = good("fred")
+    wider = spoilt(page, lambda text: text.replace("SYNTHETIC DEMO DATA", "SYNTHETIC DEMO DATA,SOFR30DAYAVG"))
+    assert found(wider, page) == [Finding("warning", "column 'SOFR30DAYAVG' is new")]
+    assert found(page, wider) == [Finding("warning", "column 'SOFR30DAYAVG' is gone")]
+    assert found(wider) == [], "without an answer before it nobody knows what is new"
+
+
+def test_a_type_that_changed_is_named() -> None:
+    text = spoilt(
+        good("energy_charts"),
+        lambda body: re.sub(
+            r'"price":\[(.*?)\]', lambda m: '"price":[' + ",".join(f'"{x} EUR"' for x in m[1].split(",")) + "]", body
+        ),
+    )
+    said = texts(found(text))
+    assert "column 'price' changed from number to text" in said
+    assert any("rows cannot be read, the first: price_eur_mwh" in one for one in said)
+    page = spoilt(
+        good("westmetall"), lambda body: re.sub(r"<td >(\d\d)\. (\w+) (\d{4})</td>", r"<td >\2 \1, \3</td>", body)
+    )
+    assert "column 'date' changed from date to text" in texts(found(page))
+
+
+# --- rows
+
+
+def keep(page: Payload, which: slice) -> Payload:
+    """A page with some of its rows, newest first."""
+    rows = re.findall(r"<tr>\n<td >.*?</tr>", page.body.decode(), flags=re.DOTALL)
+    kept = set(rows[which])
+    return spoilt(
+        page, lambda text: re.sub(r"<tr>\n<td >.*?</tr>", lambda m: m[0] if m[0] in kept else "", text, flags=re.DOTALL)
+    )
+
+
+def test_a_cut_page_has_too_few_days() -> None:
+    [error] = texts(found(keep(good("westmetall", "2023-05"), slice(12))))
+    assert re.fullmatch(r"AL: 12 business days, 23\d to 26\d are usual from 2023-01-01 to 2023-12-29", error)
+
+
+def test_a_hole_is_named_with_its_ends() -> None:
+    page = good("westmetall", "2023-05")
+    rows = page.body.decode().count('<td class="last">')
+    whole = keep(page, slice(0, rows // 2))
+    assert texts(found(whole)), "half a year"
+    dates = re.findall(r"<td >(\d\d\. \w+ \d{4})</td>", page.body.decode())
+    gone = set(dates[100:112])
+    hole = spoilt(
+        page,
+        lambda text: re.sub(
+            r"<tr>\n<td >(.*?)</td>.*?</tr>", lambda m: "" if m[1] in gone else m[0], text, flags=re.DOTALL
+        ),
+    )
+    [error] = [text for text in texts(found(hole)) if "nothing between" in text]
+    assert "13 business days apart, 10 are usual at most" in error
+
+
+def test_days_that_are_too_many() -> None:
+    """Every calendar day instead of every business day."""
+    rates = json.loads(good("nyfed", "2023-05").body)
+    days = pd.date_range("2023-01-01", "2023-12-31")
+    rates["refRates"] = [{"effectiveDate": str(day.date()), "type": "SOFR", "percentRate": 5.0} for day in days]
+    [error] = texts(found(replace(good("nyfed", "2023-05"), body=json.dumps(rates).encode())))
+    assert error.startswith("365 business days, 2")
+
+
+def test_yesterdays_page_is_refused_and_an_old_one_told() -> None:
+    today = good("westmetall", "2026-11")
+    yesterday = replace(good("westmetall", "2026-11", NOW - timedelta(days=1)), captured_at=NOW)
+    assert found(today, yesterday) == []
+    assert "prices AL: an older page, newest day 2026-11-18; 2026-11-19 was there before" in texts(
+        found(yesterday, today)
+    )
+    old = replace(good("westmetall", "2026-11", NOW - timedelta(days=21)), captured_at=NOW)
+    assert texts(found(old), "warning") == ["AL: newest day 2026-10-29 is 16 business days old"]
+    assert texts(found(old)) == []
+
+
+def test_rows_that_are_lost_are_counted() -> None:
+    page = good("westmetall", "2026-11")
+    fewer = keep(page, slice(0, -30))
+    assert any(
+        re.match(r"prices AL: 30 of \d+ days that were there are gone, first 2026-01-02", t)
+        for t in texts(found(fewer, page))
+    )
+    assert texts(found(keep(page, slice(1, None)), page))[0].startswith("prices AL: an older page")
+    middle = re.findall(r"<tr>\n<td >.*?</tr>", page.body.decode(), flags=re.DOTALL)[50]
+    assert found(spoilt(page, lambda text: text.replace(middle, "")), page) == [], (
+        "a single withdrawn row is a revision"
+    )
+
+
+def test_an_answer_that_became_empty_is_refused() -> None:
+    full = good("nyfed", "2026-11")
+    empty = replace(full, body=b'{"refRates": []}')
+    [error] = found(empty, full)
+    assert (error.severity, error.text) == (
+        "error",
+        f"the answer is empty; {len(answer(full).frames['rates'])} rows were there before",
+    )
+    assert found(empty) == []
+    assert found(empty, full, same=False) == [], "the next year has not begun"
+
+
+def test_repeated_and_reordered_rows_are_the_same_answer() -> None:
+    page = good("westmetall")
+    rows = re.findall(r"<tr>\n<td >.*?</tr>", page.body.decode(), flags=re.DOTALL)
+    twice = spoilt(page, lambda text: text.replace(rows[3], rows[3] + rows[3]))
+    turned = spoilt(page, lambda text: text.replace("\n".join(rows[:2]), "\n".join(reversed(rows[:2]))))
+    for one in (twice, turned):
+        assert found(one, page) == []
+        for name, frame in answer(page).frames.items():
+            pd.testing.assert_frame_equal(answer(one).frames[name], frame)
+
+
+# --- units
+
+
+def scaled(page: Payload, column: int, factor: float) -> Payload:
+    """A Westmetall page with one column (0 cash, 1 three months, 2 stock) in another unit."""
+
+    def change(match: re.Match[str]) -> str:
+        cells = [*match.groups()]
+        cells[column] = f"{float(cells[column].replace(',', '')) * factor:,.4f}"
+        return f'<td >{cells[0]}</td>\n<td >{cells[1]}</td>\n<td class="last">{cells[2]}</td>'
+
+    pattern = r"<td >([\d,.]+)</td>\n<td >([\d,.]+)</td>\n<td class=\"last\">([\d,]+)</td>"
+    return spoilt(page, lambda text: re.sub(pattern, change, text))
+
+
+@pytest.mark.parametrize("factor", [0.001, 0.01, 1000])
+def test_prices_in_another_unit_need_no_history(factor: float) -> None:
+    errors = texts(found(scaled(good("westmetall", "2023-05"), 0, factor)))
+    assert any(
+        re.match(r"cash_usd_t between [\d.,e+]+ and .*, 500 to 200,000 USD/t is plausible: has the unit", e)
+        for e in errors
+    )
+
+
+def test_stock_in_another_unit_is_seen_by_what_was_there() -> None:
+    page, last_year = good("westmetall", "2026-11"), good("westmetall", "2025-05")
+    kilotonnes = scaled(page, 2, 0.001)
+    assert texts(found(kilotonnes)) == [], "another metal has so few tonnes"
+    [error] = texts(found(kilotonnes, page))
+    assert re.fullmatch(r"total_t is 0.001 times what it was on the same \d+ rows: has the unit changed\?", error)
+    [error] = texts(found(kilotonnes, last_year, same=False))
+    assert error.startswith("total_t AL is about ") and error.endswith("in the answer before: has the unit changed?")
+    assert found(page, last_year, same=False) == []
+
+
+def test_rates_as_fractions_and_power_in_kilowatt_hours() -> None:
+    rates = good("nyfed", "2024-05")
+    fractions = spoilt(
+        rates, lambda text: re.sub(r'"percentRate": ([\d.]+)', lambda m: f'"percentRate": {float(m[1]) / 100}', text)
+    )
+    [error] = texts(found(fractions, rates))
+    assert error.startswith("sofr_pct is 0.01 times what it was")
+    power = good("energy_charts")
+    answered = json.loads(power.body)
+    for factor, said in ((0.001, "price_eur_mwh between"), (100, "price_eur_mwh between")):
+        other = {**answered, "price": [price * factor for price in answered["price"]]}
+        assert any(e.startswith(said) for e in texts(found(replace(power, body=json.dumps(other).encode()))))
+
+
+def test_a_share_split_is_no_change_of_unit() -> None:
+    closes = good("yahoo", "2026-11")
+    split = spoilt(
+        closes,
+        lambda text: re.sub(
+            r'"close":\[(.*?)\]',
+            lambda m: '"close":[' + ",".join(str(float(x) / 20) for x in m[1].split(",")) + "]",
+            text,
+            count=1,
+        ),
+    )
+    assert found(split, closes) == []
+
+
+def test_exports_in_tonnes() -> None:
+    table = good("customs")
+    tonnes = spoilt(table, lambda text: text.replace("10000T", "100000000T"))
+    assert any(e.startswith("exports_kt between") for e in texts(found(tonnes)))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_a_contract_asks_for_is_in_the_answer(name: str) -> None:
+    """A pattern that fits nothing would refuse every answer, a shape without columns would refuse none."""
+    contract, shape = SOURCES[name].CONTRACT, SOURCES[name].CONTRACT.shape(good(name))
+    assert shape
+    for pattern, kind in contract.fields.items():
+        assert kind in {shape[column] for column in shape if fnmatch(column.lower(), pattern.lower())}
+
+
+def test_a_request_is_named_where_it_is_unknown() -> None:
+    """Payloads of a request whose metal is not in scope are refused by the parser, and the finding says so."""
+    page = good("westmetall")
+    other = replace(page, request=Request("westmetall", "x", "https://example.org", "XX", "2024"))
+    assert any("metal 'XX' is not known" in text for text in texts(found(other)))

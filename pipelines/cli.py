@@ -539,11 +539,17 @@ def export(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    live: Annotated[bool, typer.Option("--live", help="Ask each publisher one thing; nothing is kept.")] = False,
+    as_json: Json = False,
+) -> None:
     """Settings, keys, sources, locks, disk, versions, and what is known to be wrong."""
     from pipelines.doctor import diagnose
 
     workspace = _workspace()
+    if live:
+        _probe(workspace, as_json)
+        return
     findings = diagnose(workspace)
     if as_json:
         sys.stdout.write(json.dumps([finding.__dict__ for finding in findings], default=_iso, indent=1) + "\n")
@@ -556,6 +562,35 @@ def doctor(as_json: Json = False) -> None:
             table.add_row(finding.what, f"[{styles[finding.state]}]{finding.state}[/]", finding.detail)
         out.print(table)
     if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _probe(workspace: Any, as_json: bool) -> None:
+    from pipelines.probe import probe, question
+    from pipelines.sources import SOURCES
+
+    transport, rules = workspace.live_transport(), workspace.reference["release_calendar"]
+    keys, found = workspace.settings.secrets(), []
+    with err.status("asking") as status:
+        for name in (name for name in SOURCES if workspace.may_ask(name)):
+            request = question(name, workspace.scope, workspace.now, rules)
+            if request is None or (request.secret and request.secret[1] not in keys):
+                continue
+            status.update(f"asking {name}")
+            found.append(probe(request, workspace.scope, transport))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(one) for one in found], default=_iso, indent=1) + "\n")
+    else:
+        table = Table(title="Publishers", title_justify="left")
+        for name in ("source", "asked", "status", "seconds", "bytes", "newest", "findings"):
+            table.add_column(name, justify="right" if name in {"seconds", "bytes"} else "left", overflow="fold")
+        styles = {"ok": "green", "no data": "yellow", "failed": "red"}
+        for one in found:
+            state = f"[{styles[one.status]}]{one.status}[/]"
+            numbers = (f"{one.seconds:.2f}", f"{one.bytes:,}", str(one.newest or ""))
+            table.add_row(one.source, escape(one.asked), state, *numbers, escape(one.detail))
+        out.print(table)
+    if any(one.status == "failed" for one in found):
         raise typer.Exit(1)
 
 

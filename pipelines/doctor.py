@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines.automation.outbox import Outbox
 from pipelines.datasets import FEEDS
 from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
@@ -31,6 +32,7 @@ def diagnose(workspace: Workspace) -> list[Finding]:
         *_settings(workspace),
         *_stores(workspace),
         *_sources(workspace),
+        _outbox(workspace),
         _lock(workspace),
         *_publication(workspace),
         *_versions(),
@@ -92,7 +94,21 @@ def _sources(workspace: Workspace) -> list[Finding]:
     found += [
         Finding(f"quarantine {name}", "warn", f"{rows} row(s) put aside") for name, rows in sorted(counts.items())
     ]
+    found += [
+        Finding(f"refused answers of {source}", "warn", f"{count} kept for study under quarantine/payloads/{source}")
+        for source, count in workspace.quarantine.payloads().items()
+    ]
     return found or [Finding("sources", "ok", "nothing is known to be wrong")]
+
+
+def _outbox(workspace: Workspace) -> Finding:
+    waiting = Outbox(workspace.outbox).waiting()
+    if not waiting:
+        return Finding("notifications", "ok", "none is waiting")
+    tries = max(entry["tries"] for _, entry in waiting)
+    oldest = min(entry["at"] for _, entry in waiting)
+    detail = f"{len(waiting)} waiting to be taken, the oldest of {oldest}, tried up to {tries} times"
+    return Finding("notifications", "warn", detail)
 
 
 def _lock(workspace: Workspace) -> Finding:

@@ -81,6 +81,11 @@ class Workspace:
         return self.settings.data / "warehouse" / "reference"
 
     @property
+    def outbox(self) -> Path:
+        """Messages that wait for a sink."""
+        return self.settings.data / "warehouse" / "outbox"
+
+    @property
     def published(self) -> Path:
         """What readers open."""
         return self.settings.data / "published"
@@ -110,11 +115,9 @@ class Workspace:
 
             return DemoTransport(self.now, self.scope)
         if self.settings.profile == "live":
-            from pipelines.transports.http import HttpTransport
             from pipelines.transports.record import RecordingTransport
 
-            live = HttpTransport(self.settings.clock, self.settings.secrets())
-            return RecordingTransport(live, self.record) if self.record else live
+            return RecordingTransport(self.live_transport(), self.record) if self.record else self.live_transport()
         if self.settings.profile == "replay":
             from pipelines.transports.replay import ReplayTransport
 
@@ -122,10 +125,20 @@ class Workspace:
             return ReplayTransport(self.settings.replay, self.now)
         return None
 
+    def live_transport(self) -> Transport:
+        """Who asks the publishers themselves, whatever the profile."""
+        from pipelines.transports.http import HttpTransport
+
+        return HttpTransport(self.settings.clock, self.settings.secrets())
+
     def asks(self, source: str) -> bool:
-        """Whether a run asks this source: live, the optional ones only where the user has named them."""
+        """Whether a run asks this source."""
+        return self.settings.profile != "live" or self.may_ask(source)
+
+    def may_ask(self, source: str) -> bool:
+        """Whether the publisher itself may be asked: an optional one only where the user has named it."""
         named = {name.strip() for name in self.settings.optional_sources.split(",")}
-        return self.settings.profile != "live" or source not in OPTIONAL_SOURCES or source in named
+        return source not in OPTIONAL_SOURCES or source in named
 
     def is_answered(self, request: Request) -> bool:
         """Whether a backfill need not ask this: the archive holds the whole answer. A recording is always read anew,

@@ -164,7 +164,7 @@ def _failed_runs() -> dg.SensorDefinition:
 
 def open_outbox(workspace: Workspace) -> Outbox:
     """Where messages wait, beside the rest that is the writer's own."""
-    return Outbox(workspace.settings.data / "warehouse" / "outbox")
+    return Outbox(workspace.outbox)
 
 
 def sinks_of(settings: Settings, log: Logger) -> list[Sink]:

@@ -18,6 +18,7 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitions:
     """All assets, checks, jobs, schedules and sensors, for these settings; tests put other resources in."""
+    from pipelines.assets.crosschecks import cross_checks
     from pipelines.assets.lake import dataset_asset, drop_asset, source_asset
     from pipelines.assets.models import model_assets
     from pipelines.assets.partitions import monthly
@@ -45,6 +46,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
             report,
             run_health,
         ],
+        asset_checks=cross_checks(),
         jobs=jobs(),
         schedules=schedules(rules),
         sensors=sensors(built),

@@ -11,13 +11,16 @@ from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
+import pandas as pd
 from pandas import Timestamp
 
 from pipelines.calendar import FIRST_MONTH, month_of, months_between
 from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
+from pipelines.examine import newest_rows
 from pipelines.files import write_aside
-from pipelines.ingest import DROP, Failure, Ingestion, is_whole, last_releases, write_json
+from pipelines.ingest import DROP, Failure, Ingestion, is_whole, last_releases, questions, write_json
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
 from pipelines.reference import ReferenceTables, load_reference
@@ -42,6 +45,7 @@ class ClockError(Exception):
 class Workspace:
     """One run's view of the data folder. Cheap to make; parts open when they are first used."""
 
+    RECENT: ClassVar[int] = 13  # months that sources are compared in; older ones were when they came
     settings: Settings
     metals: tuple[str, ...] = ()  # all of the reference tables unless some are named
     record: Path | None = None  # where what publishers answer is kept for a replay
@@ -189,6 +193,18 @@ class Workspace:
             use_sources=self.settings.profile != "drop",
             synthetic=self.settings.synthetic,
         )
+
+    def answered(self, dataset: str, *sources: str) -> list[pd.DataFrame]:
+        """What the last good answers of each of these sources say of a dataset in the last `RECENT` months, as far as
+        all of them were asked for the same metal or zone. Frames of the dataset's columns, empty where there is none.
+        """
+        months = months_between(FIRST_MONTH, month_of(self.now))[-self.RECENT :]
+        asked = [list(questions(source, months, self.scope)) for source in sources]
+        entities = [{request.entity for request in requests} for requests in asked]
+        if not any("" in named for named in entities):  # a file of everything names nobody
+            shared = set.intersection(*entities)
+            asked = [[request for request in requests if request.entity in shared] for requests in asked]
+        return [newest_rows(dataset, requests, self.archive, self.scope) for requests in asked]
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -30,11 +30,11 @@ def page(place: Place) -> bytes:
 
 def in_thousands(body: bytes) -> bytes:
     """A page with its cash price in thousands of USD."""
-    return re.sub(
-        rb"<td >([\d,.]+)</td>\n<td >",
-        lambda m: b"<td >%.4f</td>\n<td >" % (float(m[1].replace(b",", b"")) / 1000),
-        body,
-    )
+
+    def smaller(match: re.Match[bytes]) -> bytes:
+        return b"<td >%.4f</td>\n<td >" % (float(match[1].replace(b",", b"")) / 1000)
+
+    return re.sub(rb"<td >([\d,.]+)</td>\n<td >", smaller, body)
 
 
 @pytest.fixture

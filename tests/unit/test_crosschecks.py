@@ -1,0 +1,160 @@
+"""Two publishers of one number: what honest ones differ by passes, and what is wrong with one of them is found."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+from sourcing import payload
+from support import Place
+
+from pipelines import crosschecks
+from pipelines.assets.crosschecks import cross_checks
+from pipelines.assets.resources import WorkspaceResource
+from pipelines.crosschecks import Limits, compare
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Metal, Scope
+
+SCOPE = Scope((Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um"),), ())
+NOW = "2026-11-20T20:00:00Z"
+
+
+def days(first: str, last: str) -> pd.DatetimeIndex:
+    return pd.bdate_range(first, last, unit="us")
+
+
+def prices(first: str = "2024-01-01", last: str = "2024-03-31", price: float = 2400.0) -> pd.DataFrame:
+    return pd.DataFrame({"metal": "AL", "obs_date": days(first, last), "cash_usd_t": price})
+
+
+def means(benchmark: str = "WORLD_BANK", mean: float = 2400.0, months: int = 3) -> pd.DataFrame:
+    ends = pd.date_range("2024-01-31", periods=months, freq="ME")
+    return pd.DataFrame({"metal": "AL", "benchmark": benchmark, "period_end": ends, "mean_usd_t": mean})
+
+
+# --- prices
+
+
+@pytest.fixture(scope="module")
+def recorded(real: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Five recorded years of daily prices, and the recorded Pink Sheet."""
+    pages = [real / "payloads" / "westmetall" / f"westmetall_lme_al_{year}.html" for year in range(2020, 2025)]
+    source = SOURCES["westmetall"]
+    frames = [source.parse(payload("westmetall", p, p.stem[-4:], "AL"), SCOPE).frames["prices"] for p in pages]
+    sheet = payload("worldbank", real / "payloads" / "worldbank" / "CMO-Historical-Data-Monthly.xlsx")
+    return pd.concat(frames), SOURCES["worldbank"].parse(sheet, SCOPE).frames["benchmark_prices"]
+
+
+def test_five_recorded_years_agree_with_the_world_bank(recorded: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    found = crosschecks.monthly_means(*recorded)
+    assert (found.compared, found.beyond_fail) == (60, 0)
+    assert found.worst < 1.14, "1.13 % is the worst of 221 months"
+    assert found.state in {"ok", "warn"}
+
+
+def test_one_month_that_is_three_percent_off_fails(recorded: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    daily, bank = recorded
+    of_may = daily["obs_date"].dt.strftime("%Y-%m") == "2023-05"
+    off = daily.assign(cash_usd_t=daily["cash_usd_t"].where(~of_may, daily["cash_usd_t"] * 1.03))
+    found = crosschecks.monthly_means(off, bank)
+    assert (found.state, found.beyond_fail, found.where) == ("fail", 1, "AL WORLD_BANK 2023-05")
+    assert str(found).startswith("60 compared, the worst ")
+
+
+def test_each_benchmark_is_compared_and_half_a_month_is_not() -> None:
+    both = pd.concat([means(), means("FRED", 2400 * 1.015)])
+    found = crosschecks.monthly_means(prices(), both)
+    assert (found.compared, found.state, found.beyond_warn) == (6, "warn", 3)
+    assert "FRED" in found.where
+    half = prices(last="2024-03-12", price=2400).assign(cash_usd_t=lambda rows: rows["cash_usd_t"])
+    half.loc[half["obs_date"] >= "2024-03-01", "cash_usd_t"] = 3000
+    assert crosschecks.monthly_means(half, means()).state == "ok", "March is not over"
+
+
+# --- rates, power, stock
+
+
+def test_sofr_of_the_same_day() -> None:
+    one = pd.DataFrame({"obs_date": days("2024-05-01", "2024-05-10"), "sofr_pct": 5.31})
+    assert crosschecks.sofr(one, one).state == "ok"
+    assert crosschecks.sofr(one, one.assign(sofr_pct=5.32)).state == "warn"
+    found = crosschecks.sofr(one, one.assign(sofr_pct=one["sofr_pct"].where(one.index != 2, 0.0531)))
+    assert (found.state, found.beyond_fail, found.where) == ("fail", 1, "2024-05-03")
+    assert found.worst == pytest.approx(525.69)
+
+
+def test_a_curve_with_repeats_left_out_has_the_mean_of_the_whole_one() -> None:
+    whole = pd.DataFrame(
+        {"zone": "DE-LU", "delivery_date": pd.Timestamp("2024-05-01"), "resolution": "PT60M", "n_positions": 24,
+         "position": range(1, 25), "price_eur_mwh": [10.0] * 12 + [40.0] * 6 + [-5.0] * 6}
+    )  # fmt: skip
+    abridged = whole[whole["position"].isin([1, 13, 19])]
+    mean = (12 * 10 + 6 * 40 - 6 * 5) / 24
+    assert (
+        crosschecks.daily_means(abridged)["mean"].tolist() == crosschecks.daily_means(whole)["mean"].tolist() == [mean]
+    )
+    assert crosschecks.power(whole, abridged).state == "ok"
+    assert crosschecks.power(whole, abridged.assign(price_eur_mwh=abridged["price_eur_mwh"] / 10)).state == "fail"
+    assert crosschecks.power(whole, abridged.assign(zone="FR")).compared == 0
+
+
+def test_stock_may_differ_by_a_lot() -> None:
+    one = pd.DataFrame({"metal": "AL", "obs_date": days("2024-05-01", "2024-05-10"), "total_t": 500_000.0})
+    for tonnes, state in ((25, "ok"), (500, "ok"), (1_000, "warn"), (30_000, "fail")):
+        assert crosschecks.stock(one.assign(total_t=500_000 + tonnes), one).state == state, tonnes
+    gone = one.assign(total_t=0.0)
+    assert crosschecks.stock(gone, gone).compared == 0, "a share of nothing is none"
+
+
+def test_nothing_to_compare_is_no_fault() -> None:
+    nothing = pd.DataFrame()
+    for found in (
+        crosschecks.monthly_means(nothing, means()),
+        crosschecks.sofr(nothing, nothing),
+        crosschecks.power(nothing, nothing),
+        crosschecks.stock(nothing, nothing),
+        crosschecks.monthly_means(prices("2020-01-01", "2020-02-28"), means()),
+    ):
+        assert (found.state, str(found)) == ("ok", "nothing to compare")
+
+
+def test_limits_are_beyond_not_at() -> None:
+    found = compare(pd.Series([1.0, -2.0, 2.1], index=["a", "b", "c"]), Limits(1, 2, "%"))
+    assert (found.beyond_warn, found.beyond_fail, found.where) == (2, 1, "c")
+
+
+# --- as checks
+
+
+def check(place: Place, name: str) -> dg.AssetCheckResult:
+    [definition] = [one for one in cross_checks() if name in {spec.name for spec in one.check_specs}]
+    resource = WorkspaceResource(profile=place.profile, data_dir=str(place.data), now=place.now)
+    result = definition(workspace=resource)
+    assert isinstance(result, dg.AssetCheckResult)
+    return result
+
+
+def test_the_demo_markets_sources_agree_and_a_spoilt_one_is_found(tmp_path: Path) -> None:
+    place = Place(tmp_path, "demo", NOW)
+    place.ingest(("2025-11", "2026-11"), ["prices", "stocks", "rates", "benchmark_prices"])
+    for name in ("nyfed_agrees_with_fred", "jin10_agrees_with_westmetall", "daily_prices_agree"):
+        result = check(place, name)
+        assert result.passed, result.description
+        compared = re.match(r"([\d,]+) compared", result.description or "")
+        assert compared and int(compared[1]) >= 10, result.description
+    nothing = check(place, "energy_charts_agrees_with_entsoe")
+    assert (nothing.passed, nothing.description) == (True, "nothing to compare")
+
+    workspace = place.open()
+    [request] = SOURCES["fred"].requests(pd.Period("2026-11", "M"), workspace.scope)
+    [last] = workspace.archive.load(request)
+    spoilt = re.sub(rb"(2026-11-1\d),([\d.]+)", lambda m: b"%s,%.4f" % (m[1], float(m[2]) / 100), last.body)
+    other = payload("fred", spoilt)
+    workspace.archive.record(request, [type(last)(request, other.body, datetime(2026, 11, 21, tzinfo=UTC))])
+    result = check(place, "nyfed_agrees_with_fred")
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "beyond 5" in (result.description or "")

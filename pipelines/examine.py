@@ -51,13 +51,15 @@ def findings(
 ) -> list[Finding]:
     """What is unusual in an answer, held against the one `before` it, else against its `neighbour`: the answer about
     the same thing in the period before."""
-    source = SOURCES[parts[0].request.source]
-
-    def seen(payloads: Sequence[Payload]) -> Answer:
-        return look(source, payloads, lambda payload: parse(payload, scope))
-
     held = before or neighbour
-    return examine(source.CONTRACT, seen(parts), seen(held) if held else None, same=bool(before))
+    contract = SOURCES[parts[0].request.source].CONTRACT
+    return examine(contract, _seen(tuple(parts), scope), _seen(tuple(held), scope) if held else None, same=bool(before))
+
+
+@lru_cache(maxsize=16)
+def _seen(parts: tuple[Payload, ...], scope: Scope) -> Answer:
+    # What one answer is held against was looked at a moment ago, when it was examined itself.
+    return look(SOURCES[parts[0].request.source], parts, lambda payload: parse(payload, scope))
 
 
 def in_words(found: Sequence[Finding]) -> str:

@@ -118,6 +118,16 @@ class Answer:
             for name, series, own in self.series
         }
 
+    @cached_property
+    def levels(self) -> dict[tuple[str, str, Series], float]:
+        """The level of each column that has limits, by dataset, column and series."""
+        return {
+            (name, column, series): _level(own[column].to_numpy(dtype=float))
+            for name, series, own in self.series
+            for column in PLAUSIBLE
+            if column in own
+        }
+
     @property
     def rejected(self) -> list[str]:
         """Why rows could not be read."""
@@ -266,9 +276,8 @@ def _plausible(answer: Answer) -> Iterable[Finding]:
 
 def _moved(answer: Answer, before: Answer) -> Iterable[Finding]:
     """Levels that cannot have changed so much from one period to the next."""
-    levels = {(name, column, series): _level(own) for name, column, series, own in _series_values(before)}
-    for name, column, series, own in _series_values(answer):
-        then, now = levels.get((name, column, series), math.nan), _level(own)
+    for (name, column, series), now in answer.levels.items():
+        then = before.levels.get((name, column, series), math.nan)
         if then > 0 and now > 0 and not 1 / PLAUSIBLE[column].moves <= now / then <= PLAUSIBLE[column].moves:
             who = " ".join((column, *series))
             yield Finding(
@@ -314,13 +323,6 @@ def _levels(answer: Answer) -> Iterable[tuple[str, pd.DataFrame, str, Plausible]
         for column, limits in PLAUSIBLE.items():
             if column in rows:
                 yield name, rows, column, limits
-
-
-def _series_values(answer: Answer) -> Iterable[tuple[str, str, Series, NDArray[np.float64]]]:
-    for name, series, own in answer.series:
-        for column in PLAUSIBLE:
-            if column in own:
-                yield name, column, series, own[column].to_numpy(dtype=float)
 
 
 def _level(values: NDArray[np.float64]) -> float:

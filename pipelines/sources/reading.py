@@ -292,7 +292,7 @@ def _fields(value: Any, path: str, found: dict[str, Counter[str]]) -> None:
         found.setdefault(path, Counter())[kind(value)] += 1
 
 
-HEAD_BYTES: Final = 16_384  # of an XML answer: what follows are points alone
+HEAD_BYTES: Final = 8_192  # of an XML answer: what follows are points alone
 _ELEMENT: Final = re.compile(rb"<([A-Za-z_][\w.-]*)[^<>]*>([^<]*)")
 
 

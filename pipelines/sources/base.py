@@ -25,6 +25,10 @@ class SourceError(Exception):
         super().__init__(f"{request.source} {request.name}: {problem}; expected {expected}")
 
 
+class Throttled(SourceError):  # noqa: N818 -- what the publisher does, as NoData is what it has
+    """The publisher says inside a good answer that it is asked too often: the same question may be answered later."""
+
+
 class NoData(Exception):  # noqa: N818 -- an answer, not an error
     """The transport has nothing for this request. Not a failure (CONTRACT section 7)."""
 
@@ -40,6 +44,7 @@ class Metal:
     fred_series: str  # PALUMUSDM
     customs_label: str  # regular expression of the commodity's name in customs table 13
     hs_codes: str = ""  # 7601 7604, separated by blanks: what counts as the metal in trade statistics
+    chinese_name: str = ""  # 铝
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,9 @@ class Access:
     at_once: int = 1  # of them under way at the same time
     pause_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
     plain_http: bool = False  # the publisher has no https
+    absent: tuple[
+        int, ...
+    ] = ()  # statuses by which it says that it has nothing (yet) for a question, which is no fault
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import stamina
 
+from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 
 ATTEMPTS: Final = 3
@@ -44,7 +45,8 @@ class HttpTransport:
     def fetch(self, request: Request) -> list[Payload]:
         """The publisher's answer, tried three times where waiting may help (429, 5xx, broken connections).
 
-        Raises `NoData` when the request needs a key that is not set, `SourceError` for everything else than status 200.
+        Raises `NoData` when the request needs a key that is not set, or for a status by which this publisher says that
+        it has nothing; `SourceError` for everything else than status 200.
         """
         url, key = httpx.URL(request.url), ""
         if request.secret:
@@ -99,6 +101,8 @@ class HttpTransport:
                     continue
                 if response.status_code == 429 or response.status_code >= 500:
                     raise _BusyError(f"status {response.status_code}, {ATTEMPTS} times")
+                if response.status_code in SOURCES[request.source].ACCESS.absent:
+                    raise NoData(f"{request.source} {request.name}: status {response.status_code}, nothing there")
                 if response.status_code != 200:
                     raise SourceError(request, f"status {response.status_code}", EXPECTED)
                 body = bytearray()

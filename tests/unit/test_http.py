@@ -125,3 +125,16 @@ def test_a_key_that_is_not_set_is_named_and_nothing_is_asked() -> None:
     with pytest.raises(NoData, match=r"entsoe A44\.xml: needs ENTSOE_API_TOKEN"):
         transport(publisher).fetch(KEYED)
     assert publisher.asked == []
+
+
+def test_a_status_may_say_that_there_is_nothing_yet() -> None:
+    """To a publisher of weekly files, and to no other: elsewhere it is an address that has gone."""
+    week = Request("smard", "4169_DE-LU_hour_1708902000000.json", "https://publisher.example/week.json")
+    publisher = Publisher(status(404))
+    with pytest.raises(NoData, match=r"smard 4169_DE-LU_hour_1708902000000\.json: status 404"):
+        transport(publisher).fetch(week)
+    assert len(publisher.asked) == 1
+    with pytest.raises(SourceError, match="status 404"):
+        transport(publisher).fetch(PLAIN)
+    with pytest.raises(SourceError, match="status 403"):
+        transport(Publisher(status(403))).fetch(week)

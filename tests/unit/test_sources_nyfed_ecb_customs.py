@@ -34,6 +34,20 @@ def test_sofr():
     assert len(sofr().frames["rates"]) == 0, "a year that has not begun"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_revised_rate_stands_for_the_first_one(order):
+    """Both may be in one answer; the revised one holds, wherever it stands, and nothing contradicts anything."""
+    first, revised = rate("2024-05-02", 5.31), rate("2024-05-02", 5.34) | {"revisionIndicator": "r"}
+    other = rate("2024-05-02", 4.9, "TGCR") | {"revisionIndicator": "r"}
+    result = sofr(other, *[first, revised][::order], rate("2024-05-03", 5.32))
+    assert result.frames["rates"]["sofr_pct"].tolist() == [5.34, 5.32]
+    assert result.rejected == []
+    result = sofr(revised, revised | {"percentRate": 5.35})
+    assert [bad.reason for bad in result.rejected] == [
+        "contradicts an earlier row of obs_date 2024-05-02, which is kept"
+    ]
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [

@@ -106,8 +106,15 @@ class Workspace:
             return DemoTransport(self.now, self.scope)
         if self.settings.profile == "live":
             from pipelines.transports.http import HttpTransport
+            from pipelines.transports.pace import Pace
 
-            return HttpTransport(self.settings.clock, self.settings.secrets())
+            return HttpTransport(
+                self.settings.clock,
+                self.settings.secrets(),
+                archive=self.archive,
+                pace=Pace(self.settings.data / "warehouse" / "pace"),
+                contact=self.settings.contact,
+            )
         if self.settings.profile == "replay":
             from pipelines.transports.replay import ReplayTransport
 

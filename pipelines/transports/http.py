@@ -167,8 +167,10 @@ class HttpTransport:
             url = url.copy_merge_params({request.secret[0]: key})
         if url.scheme != "https" and not access.plain_http:
             raise SourceError(request, f"the address is {url.scheme}, which anybody on the way may change", "https")
-        same = known is not None and (known.address or request.url) == address
-        question = _Question(request, access, url, key, known if same else None)
+        holds = known if known and (known.etag or known.last_modified) else None
+        if holds and (holds.address or request.url) != address:
+            holds = None  # the version of another address says nothing of this one
+        question = _Question(request, access, url, key, holds)
         patience = stamina.retry_context(
             on=_backoff,
             attempts=ATTEMPTS,

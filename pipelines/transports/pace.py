@@ -66,8 +66,10 @@ class Pace:
             until = state.get("paused_until", 0.0)
             if until - now > MAX_PAUSE_S:
                 raise PausedError(until)
-            # A clock that was set back would otherwise wait for the time that it showed before.
-            wait = max(until - now, min(state.get("next", 0.0) - now, interval))
+            following = state.get("next", 0.0)
+            if following - now > 2 * interval:  # the clock was set back: it would wait for what it showed before
+                following = now
+            wait = max(until, following) - now
             if wait <= 0:
                 self._write(source, state | {"next": now + interval})
             return wait

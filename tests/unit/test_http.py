@@ -146,8 +146,8 @@ def test_who_wants_to_be_left_alone_for_long_is_not_asked_again_in_the_run(tmp_p
         try:
             who.fetch(Request("fred", name, PLAIN.url))
         except SourceError as error:
-            texts.append(str(error).split(": ")[1])
-    assert texts == ["the publisher wants to be left alone until 2026-02-01T13"] * (3 if shares_files else 2)
+            texts.append(error.problem)
+    assert texts == ["the publisher wants to be left alone until 2026-02-01T13:00:00Z"] * (3 if shares_files else 2)
     assert len(publisher.asked) == (1 if shares_files else 2)
     assert clock.slept == []
     assert asker.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is asked"
@@ -361,8 +361,6 @@ def test_a_304_to_a_question_without_a_version_is_an_error(tmp_path: Path) -> No
     archive.record(PLAIN, [Payload(PLAIN, b"one", NOW)])
     asker = transport(Publisher(status(304)))
     asker.archive = archive
-    assert asker.fetch(PLAIN)[0].body == b"one", "the archived answer is held against it all the same"
-    asker.archive = None
     with pytest.raises(SourceError, match="status 304"):
         asker.fetch(PLAIN)
 

@@ -1,0 +1,315 @@
+"""Every source against a publisher that misbehaves over a real socket: it ends in the good answer or in an error that
+names source and request, and the lake keeps what it had.
+
+The good answers are the demo market's, which speaks every source's wire format. Waiting is not waited for.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import publisher as play
+import pytest
+import stamina
+from publisher import Play, Publisher, says, status
+from support import Place
+
+from pipelines.ingest import FetchReport, IngestReport, fetch
+from pipelines.reference import load_reference
+from pipelines.settings import PROJECT
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Listed, Request, Scope
+from pipelines.transports import http
+from pipelines.transports.demo import DemoTransport
+from pipelines.transports.http import HttpTransport
+from pipelines.transports.pace import Pace
+
+NOW = datetime(2024, 10, 10, 18, tzinfo=UTC)
+NEXT_DAY = NOW + timedelta(days=1)
+MONTH = pd.Period("2024-05", "M")
+TOKEN = "a-key-of-a-test"
+
+every_source = pytest.mark.parametrize("name", SOURCES)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=3):
+        yield
+
+
+class Clock:
+    """The wall's clock of the pace: it only goes on when somebody waits by it."""
+
+    def __init__(self) -> None:
+        self.now, self.slept = NOW.timestamp(), 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept += seconds
+
+
+@functools.cache
+def scope() -> Scope:
+    return load_reference(PROJECT / "data" / "reference").scope(())
+
+
+@functools.cache
+def good_answers(name: str, now: datetime = NOW) -> dict[str, bytes]:
+    """What a publisher answers when all is well, by address."""
+    market = DemoTransport(now, scope())
+    return {r.url: market.fetch(r)[-1].body for r in SOURCES[name].requests(MONTH, scope())}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A data folder with a lake, and one source that is asked for one month."""
+
+    name: str
+    place: Place
+
+    @property
+    def requests(self) -> list[Request]:
+        return list(SOURCES[self.name].requests(MONTH, scope()))
+
+    def pages(self) -> dict[str, bytes]:
+        """The pages that link to the answers, where the source needs them."""
+        source = SOURCES[self.name]
+        if not isinstance(source, Listed):
+            return {}
+        links = "".join(f'<a href="{r.url.split("#")[0]}">{MONTH.month}</a>' for r in self.requests)
+        page = f"<table><tr><td>(13) and others</td><td>{links.replace('monthly2024', 'table13')}</td></tr></table>"
+        return {page_.url: page.encode() for request in self.requests for page_ in source.listings(request)}
+
+    def publisher(self, *trouble: Play, forever: bool = False) -> Publisher:
+        good = {url.replace("monthly2024", "table13"): body for url, body in good_answers(self.name).items()}
+        return Publisher(good, trouble, forever, self.pages())
+
+    def run(self, publisher: Publisher, now: datetime = NEXT_DAY, timeout: float = 10.0) -> Run:
+        """Asks and reads, as a run does."""
+        workspace, clock = self.place.at(now.isoformat()).open(), Clock()
+        pace = Pace(self.place.root / "pace", lambda: clock.now, clock.sleep)
+        with publisher, publisher.client(timeout) as client:
+            transport = HttpTransport(
+                lambda: now, {"ENTSOE_API_TOKEN": TOKEN}, client, archive=workspace.archive, pace=pace
+            )
+            fetched = fetch(self.name, [MONTH], workspace.scope, transport, workspace.archive, workspace.now)
+        ingestion = workspace.ingestion()
+        read = [ingestion.run(dataset, [MONTH]) for dataset in SOURCES[self.name].DATASETS]
+        return Run(fetched, read, publisher, clock)
+
+    def lake(self) -> dict[str, str]:
+        """Every stored row with its vintages: the lake's files, by name and content."""
+        root = self.place.data / "lake"
+        return {
+            path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(root.glob("*/month=*/*.parquet"))
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    fetched: FetchReport
+    read: list[IngestReport]
+    publisher: Publisher
+    clock: Clock
+
+    @property
+    def messages(self) -> list[str]:
+        """What failed, and what was put aside."""
+        failures = [f for report in (self.fetched, *self.read) for f in report.failures]
+        return [f.message for f in failures] + [
+            str(r) for report in self.read for r in report.rejected.get("reason", [])
+        ]
+
+
+@pytest.fixture(scope="module")
+def desks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Desk]:
+    @functools.cache
+    def with_good_rows(name: str) -> Desk:
+        desk = Desk(name, Place(tmp_path_factory.mktemp(name), "live", NOW.isoformat()))
+        done = desk.run(desk.publisher(), NOW)
+        assert not done.fetched.failures and all(not report.failures for report in done.read)
+        assert len(desk.lake()) == len(SOURCES[name].DATASETS)
+        return desk
+
+    return with_good_rows
+
+
+@pytest.fixture
+def desk(name: str, desks: Callable[[str], Desk], tmp_path: Path) -> Desk:
+    """A source's desk whose lake holds good rows."""
+    shutil.copytree(desks(name).place.root, tmp_path / "desk")
+    return Desk(name, Place(tmp_path / "desk", "live", NOW.isoformat()))
+
+
+# --- what passes
+
+
+def in_a_minute(handler: play.Handler, good: bytes) -> None:
+    handler.send(429, retry_after=format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True))
+
+
+PASSES: dict[str, Play] = {
+    "429 for 7 seconds": status(429, retry_after="7"),
+    "429 until a time": in_a_minute,
+    "500": status(500),
+    "502": status(502),
+    "503 for 7 seconds": status(503, retry_after="7"),
+    "504": status(504),
+    "408": status(408),
+    "reset at once": play.reset_at_once,
+    "reset in the body": play.reset,
+    "cut": play.cut,
+    "cut in a chunk": play.cut_in_chunks,
+    "cut gzip": play.cut_gzip,
+}
+
+
+@every_source
+@pytest.mark.parametrize("trouble", PASSES)
+def test_what_passes_ends_in_the_good_answer(desk: Desk, trouble: str) -> None:
+    before = desk.lake()
+    done = desk.run(desk.publisher(PASSES[trouble], PASSES[trouble]))
+    assert done.fetched.failures == []
+    assert desk.lake() == before, "the same answer, so the same rows and vintages"
+    for request in desk.requests:
+        receipt = desk.place.open().archive.receipt(desk.name, request.name)
+        assert receipt and receipt.error is None and len(receipt.captures) == 1
+        assert receipt.answered_at == NEXT_DAY.isoformat(timespec="microseconds")
+    if "7 seconds" in trouble:
+        assert done.clock.slept >= 14
+
+
+@every_source
+def test_what_stalls_passes_too(desk: Desk) -> None:
+    before = desk.lake()
+    done = desk.run(desk.publisher(play.stall, play.stall_in_the_body), timeout=0.4)
+    assert (done.fetched.failures, desk.lake()) == ([], before)
+
+
+@every_source
+def test_an_empty_lake_gets_the_same_rows_after_trouble_as_without(desk: Desk, tmp_path: Path) -> None:
+    other = Desk(desk.name, Place(tmp_path / "other", "live", NOW.isoformat()))
+    done = other.run(other.publisher(status(503), play.reset), NOW)
+    assert done.fetched.failures == []
+    assert other.lake() == desk.lake()
+
+
+# A label says nothing of the bytes: what is read is the same.
+LABELS: dict[str, Play] = {
+    "another type": says(lambda good: good, content_type="image/png"),
+    "another charset": says(lambda good: good, content_type="text/html; charset=shift_jis"),
+    "no charset there is": says(lambda good: good, content_type="text/html; charset=none-such"),
+    "packed": says(gzip.compress, content_encoding="gzip"),
+}
+
+
+@every_source
+@pytest.mark.parametrize("label", LABELS)
+def test_a_wrong_label_changes_nothing(desk: Desk, label: str) -> None:
+    before = desk.lake()
+    done = desk.run(desk.publisher(LABELS[label]))
+    assert (done.fetched.failures, desk.lake()) == ([], before)
+    assert set(done.publisher.asked.values()) == {1}
+
+
+# --- what does not pass
+
+STAYS: dict[str, tuple[Play, str]] = {
+    "429": (status(429), "the publisher wants to be left alone until"),
+    "429 for a day": (status(429, retry_after="86400"), "the publisher wants to be left alone until 2024-10-11T18:0"),
+    "503": (status(503), "status 503"),
+    "404": (status(404), "status 404"),
+    "304": (status(304), "status 304"),
+    "204": (lambda handler, good: handler.start(204), "status 204"),
+    "reset": (play.reset, "ReadError|RemoteProtocolError"),
+    "cut": (play.cut, "RemoteProtocolError"),
+    "cut gzip": (play.cut_gzip, "the gzip answer is cut short"),
+    "no gzip": (says(lambda good: good, content_encoding="gzip"), "the answer is no gzip as it says"),
+    "unknown packing": (says(lambda good: good, content_encoding="br"), "encoded as 'br'"),
+    "packed twice": (says(lambda good: good, content_encoding="gzip, gzip"), "encoded as 'gzip, gzip'"),
+    "bomb": (play.bomb(20), "the answer exceeds 1 MiB"),
+    "endless": (play.endless, "the answer exceeds 1 MiB"),
+    "elsewhere": (status(302, location="https://elsewhere.example/"), "redirected to https://elsewhere.example"),
+    "credentials": (status(302, location="https://a:b@elsewhere.example/"), "redirected to https://…@elsewhere"),
+    "loop": (status(301, location="/again"), "more than 5 redirects|status 404"),
+    "a file": (status(302, location="file:///etc/passwd"), "redirected to file://"),
+    "nonsense": (lambda handler, good: handler.wfile.write(b"nonsense\r\n\r\n"), "RemoteProtocolError"),
+}
+
+
+@every_source
+@pytest.mark.parametrize("trouble", STAYS)
+def test_what_stays_is_an_error_that_names_source_and_request(
+    desk: Desk, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MAX_BODY", 1024**2)
+    before, (what, said) = desk.lake(), STAYS[trouble]
+    done = desk.run(desk.publisher(what, forever=True))
+    assert {failure.request for failure in done.fetched.failures} == {request.name for request in desk.requests}
+    for failure in done.fetched.failures:
+        assert failure.message.startswith(f"{desk.name} {failure.request}: ")
+        assert re.search(said, failure.message)
+        assert "expected" in failure.message and TOKEN not in failure.message and len(failure.message) < 400
+    assert desk.lake() == before
+    assert not any(report.written for report in done.read)
+    assert all(report.failures for report in done.read), "the months that miss it are known"
+
+
+@every_source
+def test_what_trickles_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_SECONDS", 0.1)
+    before = desk.lake()
+    done = desk.run(desk.publisher(play.trickle, forever=True))
+    assert len(done.fetched.failures) == len(desk.requests)
+    assert all("the answer takes longer than" in failure.message for failure in done.fetched.failures)
+    assert desk.lake() == before
+
+
+@every_source
+def test_no_redirect_leads_down_to_plain_http(desk: Desk) -> None:
+    """But where there is nothing else."""
+
+    def down(handler: play.Handler, good: bytes) -> None:
+        handler.send(302, location=f"http://{handler.headers['host']}/plain")
+
+    before = desk.lake()
+    done = desk.run(desk.publisher(down, forever=True))
+    said = "status 404" if SOURCES[desk.name].ACCESS.plain_http else "redirected to http://"
+    assert done.fetched.failures and all(said in failure.message for failure in done.fetched.failures)
+    assert desk.lake() == before
+
+
+@every_source
+def test_the_next_run_asks_only_for_what_is_new(desk: Desk) -> None:
+    def versioned(handler: play.Handler, good: bytes) -> None:
+        if handler.headers["if-none-match"] == '"v1"':
+            handler.start(304, etag='"v1"')
+        else:
+            handler.send(200, good, etag='"v1"')
+
+    before = desk.lake()
+    for day in (1, 2):
+        done = desk.run(desk.publisher(versioned, forever=True), NOW + timedelta(days=day))
+        assert (done.fetched.failures, desk.lake()) == ([], before)
+        assert done.fetched.payloads == len(desk.requests)
+    told = [head["if-none-match"] for head in done.publisher.heads if head["if-none-match"]]
+    assert told == ['"v1"'] * len(desk.requests)
+    for request in desk.requests:
+        receipt = desk.place.open().archive.receipt(desk.name, request.name)
+        assert receipt and receipt.answered_at == (NOW + timedelta(days=2)).isoformat(timespec="microseconds")

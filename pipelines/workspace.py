@@ -111,9 +111,16 @@ class Workspace:
             return DemoTransport(self.now, self.scope)
         if self.settings.profile == "live":
             from pipelines.transports.http import HttpTransport
+            from pipelines.transports.pace import Pace
             from pipelines.transports.record import RecordingTransport
 
-            live = HttpTransport(self.settings.clock, self.settings.secrets())
+            live = HttpTransport(
+                self.settings.clock,
+                self.settings.secrets(),
+                archive=self.archive,
+                pace=Pace(self.settings.data / "warehouse" / "pace"),
+                contact=self.settings.contact,
+            )
             return RecordingTransport(live, self.record) if self.record else live
         if self.settings.profile == "replay":
             from pipelines.transports.replay import ReplayTransport

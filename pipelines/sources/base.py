@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -122,11 +122,18 @@ class Access:
 
 @dataclass(frozen=True)
 class Payload:
-    """An answer as it came. `captured_at` is when it was captured (UTC)."""
+    """An answer as it came. `captured_at` is when it was captured (UTC).
+
+    `etag` and `last_modified`: what the publisher calls this version, to ask whether there is a newer one. `address`:
+    where it was found when that is not the request's own (`Listed`). None of them makes it another answer.
+    """
 
     request: Request
     body: bytes = field(repr=False)
     captured_at: datetime
+    etag: str = field(default="", compare=False)
+    last_modified: str = field(default="", compare=False)
+    address: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -162,6 +169,22 @@ class Source(Protocol):
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]: ...
     def parse(self, payload: Payload, scope: Scope) -> Parsed: ...
+
+
+@runtime_checkable
+class Listed(Protocol):
+    """A source whose answers have no lasting address: a page of the publisher links to them.
+
+    A request's own url is the last good address, unless it carries a fragment: then there is none.
+    """
+
+    def listings(self, request: Request) -> Sequence[Request]:
+        """The pages that may link to the answer, to be asked in this order."""
+        ...
+
+    def locate(self, page: Payload, request: Request) -> str:
+        """The address on such a page. Raises `NoData` when it is not there yet, `SourceError` for another page."""
+        ...
 
 
 def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
 from sourcing import BOT_WALL, SCOPE, month, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Scope, SourceError
+from pipelines.sources.base import Listed, Scope, SourceError
 from pipelines.sources.reading import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
 from schemas.base import LICENCES
 from schemas.datasets import DATASETS
@@ -53,6 +54,20 @@ def test_requests_are_values_a_year_asks_each_once(name):
         assert request.url.startswith("http")
         assert "token" not in request.url.lower()
     assert len({request.name for request in set(asked)}) == len(set(asked)), "a name is a file name: unique"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_address_is_one_where_the_source_may_be_asked(name):
+    access = SOURCES[name].ACCESS
+    asked = list(SOURCES[name].requests(month("2024-05"), SCOPE))
+    if isinstance(SOURCES[name], Listed):
+        asked += [page for request in asked for page in SOURCES[name].listings(request)]
+    assert asked
+    for request in asked:
+        address = urlsplit(request.url)
+        assert address.hostname in access.hosts
+        assert address.scheme == "https" or (access.plain_http and address.scheme == "http")
+    assert access.per_second > 0 and access.at_once >= 1 and access.pause_s > 0
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import zipfile
 
 import openpyxl
 import pandas as pd
 import pytest
-from sourcing import ALUMINIUM, COPPER, SCOPE, month, parse, payload
+from sourcing import ALUMINIUM, BOT_WALL, COPPER, SCOPE, month, parse, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Metal, Scope, SourceError
+from pipelines.sources.base import Metal, Payload, Scope, SourceError
 
 FILE = "payloads/worldbank/CMO-Historical-Data-Monthly.xlsx"
 
@@ -198,3 +199,32 @@ def test_requests():
     assert again == means
     unknown = Metal("CO", "Cobalt", "", "", "", "")
     assert SOURCES["fred"].requests(month("2018-03"), Scope((unknown,), ())) == []
+
+
+@pytest.mark.parametrize(
+    "page",  # written by hand: the landing page is not recorded
+    [
+        '<a href="{}" class="x">Monthly prices</a>',
+        "<a href='{}?v=2'>Monthly prices</a>",
+        '<script>{{"file": "{}"}}</script>',
+        '<a href="https://thedocs.worldbank.org/a/CMO-Historical-Data-Annual.xlsx">Annual</a><a href="{}">Monthly</a>',
+    ],
+)
+@pytest.mark.parametrize("slash", ["/", "\\/", "&#47;"])
+def test_the_landing_page_says_where_the_workbook_is(page, slash):
+    (request,) = SOURCES["worldbank"].requests(month("2024-05"), SCOPE)
+    (listing,) = SOURCES["worldbank"].listings(request)
+    link = "https://thedocs.worldbank.org/en/doc/5d90-0350012026/related/CMO-Historical-Data-Monthly.xlsx"
+    answer = Payload(listing, page.format(link.replace("/", slash)).encode(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    assert SOURCES["worldbank"].locate(answer, request) == link
+
+
+def test_a_landing_page_without_the_workbook():
+    (request,) = SOURCES["worldbank"].requests(month("2024-05"), SCOPE)
+    for body in (BOT_WALL, b"", b"see CMO-Historical-Data-Monthly.xlsx", b'"/CMO-Historical-Data-Monthly.xlsx.html"'):
+        with pytest.raises(SourceError, match=r"worldbank CMO-.*: https://example.org links to no CMO-Historical"):
+            SOURCES["worldbank"].locate(payload("worldbank", body), request)
+    relative = payload("worldbank", b"href='/en/doc/x/CMO-Historical-Data-Monthly.xlsx'")
+    assert SOURCES["worldbank"].locate(relative, request) == (
+        "https://example.org/en/doc/x/CMO-Historical-Data-Monthly.xlsx"
+    )

@@ -15,6 +15,7 @@ import pandas as pd
 from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
 from pipelines.sources.delivery import (
     FIRST_MONTH,
+    INSTANTS,
     RESOLUTION,
     DeliveryDay,
     bounds,
@@ -66,8 +67,8 @@ class EnergyCharts:
         times, prices, unit = (answer.get(name) for name in ("unix_seconds", "price", "unit"))
         if not isinstance(times, list) or not isinstance(prices, list) or len(times) != len(prices):
             raise SourceError(request, "unix_seconds and price are not two lists of one length", EXPECTED)
-        if any(isinstance(time, bool) or not isinstance(time, int) for time in times):
-            raise SourceError(request, "unix_seconds holds something else than whole seconds", EXPECTED)
+        if any(isinstance(time, bool) or not isinstance(time, int) or time not in INSTANTS for time in times):
+            raise SourceError(request, "unix_seconds holds something else than whole seconds until 2100", EXPECTED)
         stated = str(unit or "").lower()
         if stated not in UNSTATED and not ("eur" in stated and "mwh" in stated):
             raise SourceError(request, f"the unit is {unit!r}", "EUR / MWh")

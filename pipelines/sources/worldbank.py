@@ -7,6 +7,7 @@ import html
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urljoin
@@ -110,7 +111,7 @@ def _sheet(payload: Payload) -> Sequence[Sequence[object]]:
             # Reads no member beyond the size it declares, so a lie about the size shows here as a bad checksum.
             if (broken := archive.testzip()) is not None:
                 raise SourceError(request, f"{broken} in the workbook is damaged", EXPECTED)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise SourceError(request, f"no xlsx file ({error}): it starts {excerpt(payload.body)}", EXPECTED) from None
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(payload.body))

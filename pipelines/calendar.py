@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Calendar = Literal["LONDON", "NEW_YORK", "TARGET", "WEEKDAYS"]
+Calendar = Literal["LONDON", "NEW_YORK", "TARGET", "CHINA", "WEEKDAYS"]
 FIRST_MONTH: Final = "2008-01"  # the first that the product keeps
 FIRST_YEAR: Final = 1990
 LAST_YEAR: Final = 2045
@@ -24,7 +24,7 @@ DECISION_ZONE: Final = "Europe/London"
 
 @cache
 def business_days(calendar: Calendar) -> np.busdaycalendar:
-    """Business days of London (England bank holidays), New York (SIFMA), TARGET, or plain weekdays."""
+    """Business days of London (England bank holidays), New York (SIFMA), TARGET, Chinese exchanges, or weekdays."""
     import holidays
 
     years = range(FIRST_YEAR, LAST_YEAR + 1)
@@ -38,6 +38,9 @@ def business_days(calendar: Calendar) -> np.busdaycalendar:
         closed += [day for day, name in nyse.items() if "Good Friday" in name]
     elif calendar == "TARGET":
         closed = list(holidays.financial_holidays("ECB", years=years))
+    elif calendar == "CHINA":
+        # Weekends that are worked in exchange for a longer holiday are no trading days.
+        closed = list(holidays.country_holidays("CN", years=years))
     return np.busdaycalendar(holidays=np.array(sorted(closed), dtype="datetime64[D]"))
 
 

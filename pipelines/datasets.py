@@ -26,7 +26,7 @@ class Feed:
 
 
 # Their terms do not allow us to ask by default; `TIGHTNESS_OPTIONAL_SOURCES` names those that a user may.
-OPTIONAL_SOURCES = frozenset({"jin10", "yahoo"})
+OPTIONAL_SOURCES = frozenset({"jin10", "yahoo", "shfe"})
 
 FEEDS: dict[str, Feed] = {
     feed.name: feed
@@ -38,11 +38,13 @@ FEEDS: dict[str, Feed] = {
         Feed("exports", ("customs", "comtrade")),
         Feed("rates", ("nyfed", "fred")),
         Feed("fx", ("ecb",)),
-        Feed("power", ("energy_charts", "entsoe")),
+        Feed("power", ("energy_charts", "smard", "entsoe")),
         Feed("costs", ()),
         Feed("production", ()),
         Feed("arbitrage", ()),
         Feed("equities", ("yahoo",)),
-        Feed("benchmark_prices", ("worldbank",), droppable=False),
+        Feed("benchmark_prices", ("worldbank", "fred"), droppable=False),
+        Feed("benchmark_power", ("ember",), droppable=False),
+        Feed("exchange_stocks", ("shfe",)),
     )
 }

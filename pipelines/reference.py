@@ -200,12 +200,14 @@ def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
         problem = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise ReferenceError(f"{file}: cannot be read as UTF-8 CSV with a header: {problem}") from None
     frame = frame[(frame != "").any(axis=1)]  # a blank line is nothing; the others keep their numbers
-    expected = list(columns_of(model))
+    about = columns_of(model)
+    expected = list(about)
+    frame = frame.assign(**{name: "" for name in expected if not about[name]["required"] and name not in frame})
     missing, unknown = set(expected) - set(frame.columns), set(frame.columns) - set(expected)
     if missing or unknown:
         problem = f"column {min(missing)} is missing" if missing else f"column {min(unknown)} is unknown"
         raise ReferenceError(f"{file} line 1: {problem}; expected {', '.join(expected)}")
-    optional = [name for name, about in columns_of(model).items() if about["nullable"]]
+    optional = [name for name, column in about.items() if column["nullable"]]
     frame = frame.assign(**{name: frame[name].where(frame[name] != "") for name in optional})  # empty is missing
     _check_cells(file, frame, model)
     try:

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     webhook_url: SecretStr | None = None
     webhook_token: SecretStr | None = None
     notify_since: datetime | None = None
+    contact: str = ""
     entsoe_api_token: SecretStr | None = Field(default=None, validation_alias="ENTSOE_API_TOKEN")
 
     @field_validator("now", "notify_since")
@@ -58,6 +59,14 @@ class Settings(BaseSettings):
     def _address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"https?://[^\s/]\S*", value.get_secret_value()):
             raise ValueError("no address")
+        return value
+
+    @field_validator("contact")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        # It becomes a part of a header: no end of line, and no bracket that would close the comment it stands in.
+        if not re.fullmatch(r"[!-~]([ -~]{0,198}[!-~])?|", value) or set(value) & set("()\\"):
+            raise ValueError("no contact")
         return value
 
     @property
@@ -103,6 +112,7 @@ _ACCEPTED = {
     "now": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
     "notify_since": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
     "webhook_url": "an address that begins with https:// or http://",
+    "contact": "one line of plain text without brackets, such as https://example.org/contact or an e-mail address",
     "drop_max_mb": "a whole number of megabytes, at least 1",
     "lock_timeout_s": "seconds, 0 or more",
     "keep_releases": "a whole number of releases, at least 1",

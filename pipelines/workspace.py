@@ -132,8 +132,15 @@ class Workspace:
     def live_transport(self) -> Transport:
         """Who asks the publishers themselves, whatever the profile."""
         from pipelines.transports.http import HttpTransport
+        from pipelines.transports.pace import Pace
 
-        return HttpTransport(self.settings.clock, self.settings.secrets())
+        return HttpTransport(
+            self.settings.clock,
+            self.settings.secrets(),
+            archive=self.archive,
+            pace=Pace(self.settings.data / "warehouse" / "pace"),
+            contact=self.settings.contact,
+        )
 
     def asks(self, source: str) -> bool:
         """Whether a run asks this source."""

@@ -183,9 +183,26 @@ class BenchmarkPrices(Dataset):
     """Monthly mean prices published by others, kept to check the daily ones; never mixed with them."""
 
     metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    benchmark: Series[str] = column("Publisher of the mean", isin=["WORLD_BANK"])
+    benchmark: Series[str] = column("Publisher of the mean", isin=["WORLD_BANK", "FRED"])
     period_end: Series[pd.Timestamp] = column("Last day of the month", "date")
     mean_usd_t: Series[float] = column("Mean cash price of the month", "USD/t", gt=0, le=200_000)
+
+
+class BenchmarkPower(Dataset):
+    """Daily mean power prices published by others, kept to check the auctions' points; never mixed with them."""
+
+    country: Series[str] = column("Country, ISO 3166 alpha-3", str_matches="^[A-Z]{3}$")
+    delivery_date: Series[pd.Timestamp] = column("Delivery day", "date")
+    mean_eur_mwh: Series[float] = column("Mean day-ahead price of the day", "EUR/MWh", ge=-1_000, le=10_000)
+
+
+class ExchangeStocks(Dataset):
+    """Stock in the warehouses of other exchanges, by their own definitions; never added to the registered stock."""
+
+    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
+    exchange: Series[str] = column("Exchange", isin=["SHFE"])
+    obs_date: Series[pd.Timestamp] = column("Day of the report", "date")
+    total_t: Series[float] = column("Stock, on warrant or not", "t", ge=0, le=50_000_000)
 
 
 DATASETS: dict[str, Spec] = {
@@ -297,5 +314,24 @@ DATASETS: dict[str, Spec] = {
         period="period_end",
         entity="metal",
         cadence="monthly",
+        within=("benchmark",),
+    ),
+    "benchmark_power": Spec(
+        BenchmarkPower,
+        "Daily mean power prices, for cross-checks",
+        key=("country", "delivery_date"),
+        period="delivery_date",
+        entity="country",
+        cadence="daily",
+        known_from_hours=-24,  # the auction is held the day before delivery
+    ),
+    "exchange_stocks": Spec(
+        ExchangeStocks,
+        "Stock of other exchanges, weekly",
+        key=("metal", "exchange", "obs_date"),
+        period="obs_date",
+        entity="metal",
+        cadence="daily",
+        within=("exchange",),
     ),
 }

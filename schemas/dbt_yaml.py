@@ -17,7 +17,8 @@ from schemas.reference import REFERENCE, REFERENCE_TABLES
 
 HEADER = "# Generated from schemas/ by `make docs`: do not edit.\n"
 
-NOT_STAGED = frozenset({"benchmark_prices"})  # kept for checks alone: no model reads it
+# Kept for checks and for readers of the lake alone: no model reads them.
+NOT_STAGED = frozenset({"benchmark_prices", "benchmark_power", "exchange_stocks"})
 
 # A timestamp without a zone is a day: pandas has no date type, and the lake writes these columns as dates.
 _TYPES = {

@@ -41,6 +41,7 @@ class Metals(Reference):
     fred_series: Series[str] = column("Series of the monthly mean at FRED")
     customs_label: Series[str] = column("Pattern of the commodity's name in China customs table 13")
     hs_codes: Series[str] = column("Harmonised System codes, separated by blanks")
+    chinese_name: Series[str] | None = column("Name in Chinese sources; the column may be left out")
 
 
 class PowerZones(Reference):

@@ -21,6 +21,7 @@ def add_copper(reference: Path) -> None:
     _append(reference, "metals", lambda rows: rows.assign(
         metal="CU", name="Copper", westmetall_code="Cu", worldbank_column="Copper", fred_series="PCOPPUSDM",
         customs_label="(?i)unwrought copper", hs_codes="7403 7407 7408 7409 7410 7411",
+        chinese_name="铜",
     ))  # fmt: skip
     _append(
         reference,

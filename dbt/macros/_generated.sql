@@ -185,12 +185,40 @@
             "period_end"
         ],
         "period": "period_end",
-        "entity": "metal",
+        "entity": "metal, benchmark",
         "columns": [
             "metal",
             "benchmark",
             "period_end",
             "mean_usd_t"
+        ]
+    },
+    "benchmark_power": {
+        "key": [
+            "country",
+            "delivery_date"
+        ],
+        "period": "delivery_date",
+        "entity": "country",
+        "columns": [
+            "country",
+            "delivery_date",
+            "mean_eur_mwh"
+        ]
+    },
+    "exchange_stocks": {
+        "key": [
+            "metal",
+            "exchange",
+            "obs_date"
+        ],
+        "period": "obs_date",
+        "entity": "metal, exchange",
+        "columns": [
+            "metal",
+            "exchange",
+            "obs_date",
+            "total_t"
         ]
     }
 }[name]) }} {%- endmacro %}

@@ -77,7 +77,10 @@ PUBLICATIONS: Final = {
         _publication("costs", "Alumina and premium assessments", "costs"),
         _publication("arbitrage", "Shanghai and premia", "arbitrage"),
         _publication("equities", "Share prices", "equities"),
-        _publication("pink_sheet", "World Bank Pink Sheet", "benchmark_prices"),
+        _publication("pink_sheet", "World Bank Pink Sheet", "benchmark_prices", sources=("worldbank",)),
+        _publication("fred_means", "FRED: monthly mean prices", "benchmark_prices", sources=("fred",)),
+        _publication("ember", "Ember: daily mean power prices", "benchmark_power"),
+        _publication("shfe_stock", "Shanghai Futures Exchange: weekly stock", "exchange_stocks"),
     )
 }
 

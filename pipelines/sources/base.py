@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -28,6 +28,10 @@ class SourceError(Exception):
         super().__init__(f"{request.source} {request.name}: {problem}; expected {expected}")
 
 
+class Throttled(SourceError):  # noqa: N818 -- what the publisher does, as NoData is what it has
+    """The publisher says inside a good answer that it is asked too often: the same question may be answered later."""
+
+
 class NoData(Exception):  # noqa: N818 -- an answer, not an error
     """The transport has nothing for this request. Not a failure (CONTRACT section 7)."""
 
@@ -43,6 +47,7 @@ class Metal:
     fred_series: str  # PALUMUSDM
     customs_label: str  # regular expression of the commodity's name in customs table 13
     hs_codes: str = ""  # 7601 7604, separated by blanks: what counts as the metal in trade statistics
+    chinese_name: str = ""  # 铝
 
 
 @dataclass(frozen=True)
@@ -113,15 +118,25 @@ class Access:
     at_once: int = 1  # of them under way at the same time
     pause_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
     plain_http: bool = False  # the publisher has no https
+    absent: tuple[
+        int, ...
+    ] = ()  # statuses by which it says that it has nothing (yet) for a question, which is no fault
 
 
 @dataclass(frozen=True)
 class Payload:
-    """An answer as it came. `captured_at` is when it was captured (UTC)."""
+    """An answer as it came. `captured_at` is when it was captured (UTC).
+
+    `etag` and `last_modified`: what the publisher calls this version, to ask whether there is a newer one. `address`:
+    where it was found when that is not the request's own (`Listed`). None of them makes it another answer.
+    """
 
     request: Request
     body: bytes = field(repr=False)
     captured_at: datetime
+    etag: str = field(default="", compare=False)
+    last_modified: str = field(default="", compare=False)
+    address: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -158,6 +173,22 @@ class Source(Protocol):
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]: ...
     def parse(self, payload: Payload, scope: Scope) -> Parsed: ...
+
+
+@runtime_checkable
+class Listed(Protocol):
+    """A source whose answers have no lasting address: a page of the publisher links to them.
+
+    A request's own url is the last good address, unless it carries a fragment: then there is none.
+    """
+
+    def listings(self, request: Request) -> Sequence[Request]:
+        """The pages that may link to the answer, to be asked in this order."""
+        ...
+
+    def locate(self, page: Payload, request: Request) -> str:
+        """The address on such a page. Raises `NoData` when it is not there yet, `SourceError` for another page."""
+        ...
 
 
 def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

@@ -8,7 +8,18 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Exporter, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import (
+    Access,
+    Exporter,
+    Metal,
+    NoData,
+    Parsed,
+    Payload,
+    Request,
+    Scope,
+    SourceError,
+    Throttled,
+)
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import Rows, excerpt, json_number, json_shape, json_value, parsed
 
@@ -59,7 +70,7 @@ class Comtrade:
 
         A code without a row or without a weight rejects the month: its sum would be of another definition. A recording
         may hold the rows alone. Raises SourceError when the answer is no such JSON, says that it was refused, may be
-        cut, or speaks of another month or exporter; NoData when there are no rows.
+        cut, or speaks of another month or exporter; Throttled when asked too often; NoData when there are no rows.
         """
         request = payload.request
         exporter, metal = _asked(request, scope)
@@ -106,8 +117,11 @@ def _entries(payload: Payload) -> list[dict[str, Any]]:
     if isinstance(answer, dict):
         # Refusals come with status 200 too: {"statusCode": 429, "message": "Rate limit is exceeded. Try again …"}
         said = next((answer[name] for name in ("error", "message", "errorMessage") if answer.get(name)), None)
-        if said is not None or answer.get("statusCode", 200) != 200:
-            reason = excerpt(str(said or answer["statusCode"]))
+        status = answer.get("statusCode", 200)
+        if said is not None or status != 200:
+            reason = excerpt(str(said or status))
+            if status == 429 or "rate limit" in reason.lower():
+                raise Throttled(request, f"the publisher throttles: {reason}", EXPECTED)
             raise SourceError(request, f"the publisher refuses to answer: {reason}", EXPECTED)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise SourceError(request, f"no list of rows in the answer: {excerpt(payload.body)}", EXPECTED)

@@ -58,6 +58,7 @@ PLAUSIBLE: Final[dict[str, Plausible]] = {
     "sofr_pct": Plausible(0, 25, math.inf),
     "rate": Plausible(0.05, 20_000),
     "price_eur_mwh": Plausible(0.5, 5_000),
+    "mean_eur_mwh": Plausible(0.5, 5_000),
     "close_usd": Plausible(0, 1_000_000, math.inf, rewritten=True),
 }
 

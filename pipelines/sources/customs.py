@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import (
     MONTHS,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 FIRST_MONTH: Final = pd.Period("2018-01", "M")  # the oldest index page of the archive
+INDEX: Final = "http://english.customs.gov.cn/statics/report/monthly"
 EXPECTED: Final = "table (13), Major Export Commodities in Quantity and Value, of the asked month"
 COUNTRY: Final = "CN"
 _TITLE: Final = re.compile(
@@ -35,6 +37,9 @@ _TITLE: Final = re.compile(
     re.IGNORECASE,
 )
 _RANGE: Final = re.compile(r"(?:1|jan[a-z]*\.?)\s*(?:to|-|\u2013|~)\s*(\d{1,2}|[a-z]{3,9})\.?", re.IGNORECASE)
+INDEX_EXPECTED: Final = "an index with a row of table (13), linked by month"
+_TABLE_13: Final = re.compile(r"[(\uff08]?\s*13\s*[)\uff09.]")
+_LINK: Final = re.compile(r"(?:(.+?)\s*(?:-|\u2013|~|to|and)\s*)?([a-z]{3,9}|\d{1,2})\.?", re.IGNORECASE)
 _UNIT: Final = re.compile(r"(\d*)(T|TONS?|KG)", re.ASCII)
 
 
@@ -55,8 +60,8 @@ class Customs:
         """The month's release; none for January (pooled with February), before 2018, and where China's exports come
         from another source.
 
-        The page's own address is an opaque id that only the year's index page links to. The request carries the index
-        page with a fragment `#table13-MM`, which a live transport resolves to the link.
+        The page's own address is an opaque id that only the year's index page links to: the request carries the index
+        page, with a fragment `#table13-MM` that says which link is meant.
         """
         if month < FIRST_MONTH or month.month == 1:
             return []
@@ -66,10 +71,34 @@ class Customs:
             Request(
                 source=self.NAME,
                 name=f"table13_{month}.html",
-                url=f"http://english.customs.gov.cn/statics/report/monthly{month.year}.html#table13-{month.month:02d}",
+                url=f"{INDEX}{month.year}.html#table13-{month.month:02d}",
                 period=str(month),
             )
         ]
+
+    def listings(self, request: Request) -> Sequence[Request]:
+        """The index of the year, and that of the current year, which has no number of its own at first."""
+        year = request.period[:4]
+        return [Request(self.NAME, f"monthly{y}.html", f"{INDEX}{y}.html") for y in (year, "")]
+
+    def locate(self, page: Payload, request: Request) -> str:
+        """The link in the row of table (13) whose text is the month; February's may be called Jan.-Feb.
+
+        Raises NoData when the month is not linked or the index is of another year, SourceError when there is no such
+        row.
+        """
+        root = html_root(page, INDEX_EXPECTED)
+        rows = [row for row in root.iter("tr", "li") if _TABLE_13.match(text_of(row))]
+        if not rows:
+            problem = f"no table (13) on {page.request.url}, which starts {excerpt(page.body)}"
+            raise SourceError(request, problem, INDEX_EXPECTED)
+        year, month = request.period.split("-")
+        titles = " ".join(text_of(title) for title in root.iter("title", "h1", "h2", "h3", "caption"))
+        named = re.findall(r"\b20\d\d\b", titles)
+        links = [link for row in rows for link in row.iter("a") if _links_month(text_of(link), int(month))]
+        if not links or (named and year not in named):
+            raise NoData(f"{request.source} {request.name}: not linked yet on {page.request.url}")
+        return urljoin(page.request.url, links[0].get("href") or "")
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """One row a metal: kilotonnes of the month, or of January and February together in the February release.
@@ -128,6 +157,14 @@ def _month(payload: Payload, text: str) -> pd.Period:
     if month == 1:
         raise SourceError(request, "the page is for January alone", "January and February pooled, in February's page")
     return found
+
+
+def _links_month(text: str, month: int) -> bool:
+    """Whether a link's text is this month: `5`, `May`, `May.`, and for the pool of two months also `Jan.-Feb.`."""
+    match = _LINK.fullmatch(text)
+    if match is None or _month_number(match[2]) != month:
+        return False
+    return match[1] is None or (month == 2 and _month_number(match[1].rstrip(".")) == 1)
 
 
 def _month_number(text: str) -> int | None:

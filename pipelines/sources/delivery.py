@@ -17,6 +17,7 @@ from pipelines.sources.reading import dtypes
 SECONDS: Final = {"PT15M": 900, "PT30M": 1800, "PT60M": 3600}
 RESOLUTION: Final = {seconds: name for name, seconds in SECONDS.items()}
 FIRST_MONTH: Final = pd.Period("2015-01", "M")  # European transparency data starts here
+INSTANTS: Final = range(4_102_444_800)  # unix seconds, to the year 2100: others are no auction's
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ def local_day(timezone: str, seconds: int) -> dt.date:
 
 
 def stamp(seconds: int) -> str:
-    """An instant (unix seconds) as text, UTC to the minute."""
+    """An instant (unix seconds) as text, UTC to the minute; one that no calendar has as the number it is."""
+    if seconds not in INSTANTS:
+        return f"second {seconds}"
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 

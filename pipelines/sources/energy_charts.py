@@ -16,6 +16,7 @@ from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, S
 from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import (
     FIRST_MONTH,
+    INSTANTS,
     RESOLUTION,
     DeliveryDay,
     bounds,
@@ -68,8 +69,8 @@ class EnergyCharts:
         times, prices, unit = (answer.get(name) for name in ("unix_seconds", "price", "unit"))
         if not isinstance(times, list) or not isinstance(prices, list) or len(times) != len(prices):
             raise SourceError(request, "unix_seconds and price are not two lists of one length", EXPECTED)
-        if any(isinstance(time, bool) or not isinstance(time, int) for time in times):
-            raise SourceError(request, "unix_seconds holds something else than whole seconds", EXPECTED)
+        if any(isinstance(time, bool) or not isinstance(time, int) or time not in INSTANTS for time in times):
+            raise SourceError(request, "unix_seconds holds something else than whole seconds until 2100", EXPECTED)
         stated = str(unit or "").lower()
         if stated not in UNSTATED and not ("eur" in stated and "mwh" in stated):
             raise SourceError(request, f"the unit is {unit!r}", "EUR / MWh")

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, NoData, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.base import (
+    Access,
+    NoData,
+    Parsed,
+    Payload,
+    Rejected,
+    Request,
+    Scope,
+    SourceError,
+    Throttled,
+    Zone,
+)
 from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import (
     FIRST_MONTH,
@@ -97,8 +108,8 @@ class Entsoe:
 
         Periods are cut at local midnights; where a cut falls into a repeat, its price is written at position 1.
         A day that is not covered whole at one resolution, or holds a price that cannot be read, is rejected whole.
-        Raises NoData for "no matching data", SourceError for another document, zone, currency or month, or when there
-        is no auction sequence 1.
+        Raises NoData for "no matching data", Throttled when asked too often, SourceError for another document, zone,
+        currency or month, or when there is no auction sequence 1.
         """
         request = payload.request
         root, ns = _root(payload)
@@ -169,6 +180,8 @@ def _root(payload: Payload) -> tuple[Element, str]:
         text = " ".join(text.split())
         if "no matching data" in text.lower():
             raise NoData(f"{request.source} {request.name}: {text}")
+        if "too many requests" in text.lower():
+            raise Throttled(request, f"the platform throttles: {excerpt(text, 300)}", EXPECTED)
         raise SourceError(request, f"the platform refused: {excerpt(text, 300)}", EXPECTED)
     if kind != "Publication_MarketDocument":
         raise SourceError(request, f"the document is a {kind}", EXPECTED)

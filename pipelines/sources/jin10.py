@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import Rows, iso_date, json_number, json_object, json_shape, number, parsed
 
 FIRST_MONTH: Final = pd.Period("2014-07", "M")  # the file starts on 2014-07-02
 EXPECTED: Final = "JSON with values{date: {metal: [stock, registered, cancelled]}} in tonnes"
 CELLS: Final = ("total_t", "registered", "cancelled_t")
-LABELS: Final = {"AL": "铝", "CU": "铜"}  # as the publisher writes them; another metal goes by its symbol
 TOLERANCE_T: Final = 1.0
 
 
@@ -57,7 +56,7 @@ class Jin10:
                 continue
             there |= metals.keys()
             for metal in scope.metals:
-                label = next((name for name in _labels(metal.metal) if name in metals), None)
+                label = next((name for name in _labels(metal) if name in metals), None)
                 if label is None:
                     continue
                 where, raw = f"{text} {label}", json.dumps(metals[label], ensure_ascii=False)
@@ -65,15 +64,15 @@ class Jin10:
                     rows.add({"metal": metal.metal, "obs_date": day} | _warrants(metals[label]), where, raw)
                 except ValueError as error:
                     rows.reject(where, raw, str(error))
-        asked = [name for metal in scope.metals for name in _labels(metal.metal)]
+        asked = [name for metal in scope.metals for name in _labels(metal)]
         if asked and there and there.isdisjoint(asked):
             problem = f"none of {', '.join(asked)} on any day, only {', '.join(sorted(there))}"
             raise SourceError(payload.request, problem, EXPECTED)
         return parsed(rows)
 
 
-def _labels(symbol: str) -> list[str]:
-    return [LABELS[symbol], symbol] if symbol in LABELS else [symbol]
+def _labels(metal: Metal) -> list[str]:
+    return [name for name in (metal.chinese_name, metal.metal) if name]
 
 
 def _warrants(cells: Any) -> dict[str, float]:

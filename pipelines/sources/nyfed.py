@@ -59,18 +59,20 @@ class NyFed:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """SOFR in percent per year by effective date; other rate types are ignored, an empty year has no rows.
 
+        Of a day that is given twice the row with a revision indicator holds: the other one is what was published first.
         Raises SourceError when the answer is no such JSON or speaks of another year.
         """
         entries = json_object(payload, EXPECTED).get("refRates")
         if not isinstance(entries, list):
             raise SourceError(payload.request, "no list refRates in the answer", EXPECTED)
+        revised = {str(entry.get("effectiveDate")) for entry in entries if _is_revised(entry)}
         rows, days = Rows("rates"), []
         for index, entry in enumerate(entries):
             where, raw = f"refRates[{index}]", json.dumps(entry)
             if not isinstance(entry, dict):
                 rows.reject(where, raw, f"obs_date: {raw} is no object with effectiveDate")
                 continue
-            if entry.get("type") != "SOFR":
+            if entry.get("type") != "SOFR" or (str(entry.get("effectiveDate")) in revised and not _is_revised(entry)):
                 continue
             try:
                 days.append(day := iso_date(entry.get("effectiveDate")))
@@ -84,3 +86,7 @@ class NyFed:
                 rows.reject(where, raw, f"sofr_pct: {error}")
         check_period(payload.request, days, EXPECTED)
         return parsed(rows)
+
+
+def _is_revised(entry: object) -> bool:
+    return isinstance(entry, dict) and entry.get("type") == "SOFR" and bool(entry.get("revisionIndicator"))

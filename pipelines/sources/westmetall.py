@@ -71,17 +71,22 @@ class Westmetall:
         """The page's year: prices and spreads in USD/t, stock in t.
 
         A blank price is missing, two of them are no row; a blank stock is no row. A day written twice counts once.
-        Raises SourceError when the page has no such table or is another year or metal, NoData when the table is empty.
+        December of the year before, which a page of January may still show, is left to that year's page. Raises
+        SourceError when the page has no such table or is another year or metal, NoData when it has no day of the year.
         """
         request = payload.request
         root = html_root(payload, EXPECTED)
         _check_links(request, root, scope)
         prices, stocks, spreads = Rows("prices"), Rows("stocks"), Rows("spreads")
         days: list[dt.date] = []
+        last_december = f"{int(request.period) - 1}-12" if request.period else ""
         for line, cells in _table(payload, root):
             where, raw = f"table row {line}", " | ".join(cells.values())
             try:
-                days.append(day := _date(cells["date"]))
+                day = _date(cells["date"])
+                if f"{day:%Y-%m}" == last_december:
+                    continue
+                days.append(day)
                 require_period(request, day)
             except ValueError as error:
                 for rows in (prices, stocks):
@@ -108,7 +113,7 @@ class Westmetall:
         check_period(request, days, EXPECTED)
         result = parsed(prices, stocks, spreads)
         if not days and not result.rejected:
-            raise NoData(f"{request.source} {request.name}: the table is empty")
+            raise NoData(f"{request.source} {request.name}: the table has no day of {request.period or 'any year'}")
         return result
 
 

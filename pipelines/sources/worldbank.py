@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urljoin
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -16,7 +19,8 @@ from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scop
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 
-# The hash changes once a year: a live transport may discover the link, this is the last good one.
+LISTING: Final = "https://www.worldbank.org/en/research/commodity-markets"
+# The hash changes once a year: the page links to the current one, this is the last good one.
 URL: Final = (
     "https://thedocs.worldbank.org/en/doc/74e8be41ceb20fa0da750cda2f6b9e4e-0050012026/related/"
     "CMO-Historical-Data-Monthly.xlsx"
@@ -27,6 +31,10 @@ EXPECTED: Final = f"a workbook with the sheet {SHEET!r}: a header of commodities
 BLANK: Final = frozenset({"", "…", "..", "...", "-", "."})
 MAX_BYTES: Final = 200 * 1024 * 1024  # unpacked; the real file has 3.4 MB
 _UPDATED: Final = re.compile(r"Updated on (\w+) (\d{1,2}), (\d{4})", re.ASCII)
+# In a link or in a script's text, where slashes may be escaped.
+_LINK: Final = re.compile(
+    r"""["'(]([^"'()<>\s]*/CMO-Historical-Data-Monthly\.xlsx)(?:[?#][^"'()<>\s]*)?["')]""", re.IGNORECASE
+)
 _MONTH: Final = re.compile(r"(\d{4})M(\d{2})", re.ASCII)
 
 
@@ -43,6 +51,19 @@ class WorldBank:
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The one workbook, whatever the month."""
         return [Request(self.NAME, "CMO-Historical-Data-Monthly.xlsx", URL)]
+
+    def listings(self, request: Request) -> Sequence[Request]:
+        """The commodity markets' landing page."""
+        return [Request(self.NAME, "commodity-markets.html", LISTING)]
+
+    def locate(self, page: Payload, request: Request) -> str:
+        """The first link to the monthly workbook. Raises SourceError when the page has none."""
+        text = html.unescape(page.body.decode("utf-8", "replace")).replace("\\/", "/")
+        if match := _LINK.search(text):
+            return urljoin(page.request.url, str(match[1]))
+        raise SourceError(
+            request, f"{page.request.url} links to no {request.name}: it starts {excerpt(text)}", EXPECTED
+        )
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """All months of the scope's metals, USD/t; a blank or `…` is missing.
@@ -92,7 +113,7 @@ def _sheet(payload: Payload) -> Sequence[Sequence[object]]:
             # Reads no member beyond the size it declares, so a lie about the size shows here as a bad checksum.
             if (broken := archive.testzip()) is not None:
                 raise SourceError(request, f"{broken} in the workbook is damaged", EXPECTED)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise SourceError(request, f"no xlsx file ({error}): it starts {excerpt(payload.body)}", EXPECTED) from None
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(payload.body))

@@ -22,11 +22,17 @@ _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 @dataclass(frozen=True)
 class Capture:
-    """One answer: its content's hash and size, and when these bytes were first seen (ISO, UTC)."""
+    """One answer: its content's hash and size, and when these bytes were first seen (ISO, UTC).
+
+    What the publisher calls this version, and its address where that is not the request's, as in `Payload`.
+    """
 
     sha256: str
     captured_at: str
     bytes: int
+    etag: str = ""
+    last_modified: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,13 @@ class Archive:
             seen = {capture.sha256 for capture in captures}
             newest = captures[-1].sha256 if captures else None
             for place, (sha256, payload) in enumerate(stored, start=1):
+                names = (payload.etag, payload.last_modified, payload.address)
                 if sha256 not in seen or (place == len(stored) and sha256 != newest):
-                    captures.append(Capture(sha256, _iso(payload.captured_at), len(payload.body)))
+                    captures.append(Capture(sha256, _iso(payload.captured_at), len(payload.body), *names))
                     seen.add(sha256)
+                elif sha256 == captures[-1].sha256:  # the same bytes may have got another name
+                    last = captures[-1]
+                    captures[-1] = Capture(sha256, last.captured_at, last.bytes, *names)
             captures.sort(key=lambda capture: capture.captured_at)
             moment = _iso(answered_at) if answered_at else None
             return self._write(request, Receipt(_describe(request), tuple(captures), answered_at=moment))
@@ -106,16 +116,27 @@ class Archive:
 
         Raises `SourceError` when an archived file is gone or its content is not what its name says.
         """
-        payloads = []
-        for capture in self._read(request).captures:
-            path = self._path(request, capture.sha256)
-            body = path.read_bytes() if path.is_file() else b""
-            if hashlib.sha256(body).hexdigest() != capture.sha256:
-                state = "damaged" if path.is_file() else "missing"
-                problem = f"the archived payload {path.relative_to(self.root)} is {state}"
-                raise SourceError(request, problem, "the bytes of its name's hash: fetch the request again")
-            payloads.append(Payload(request, body, datetime.fromisoformat(capture.captured_at)))
-        return payloads
+        return [self._load(request, capture) for capture in self._read(request).captures]
+
+    def newest(self, request: Request) -> Payload | None:
+        """The last answer to the same question; None when there is none, or its bytes are no longer whole."""
+        receipt = self._read(request)
+        if not receipt.captures or receipt.request["url"] != request.url:
+            return None
+        try:
+            return self._load(request, receipt.captures[-1])
+        except SourceError:
+            return None
+
+    def _load(self, request: Request, capture: Capture) -> Payload:
+        path = self._path(request, capture.sha256)
+        body = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(body).hexdigest() != capture.sha256:
+            state = "damaged" if path.is_file() else "missing"
+            problem = f"the archived payload {path.relative_to(self.root)} is {state}"
+            raise SourceError(request, problem, "the bytes of its name's hash: fetch the request again")
+        captured_at = datetime.fromisoformat(capture.captured_at)
+        return Payload(request, body, captured_at, capture.etag, capture.last_modified, capture.address)
 
     def _path(self, request: Request, sha256: str) -> Path:
         suffix = Path(request.name).suffix
@@ -135,7 +156,9 @@ class Archive:
 
     def _write(self, request: Request, receipt: Receipt) -> Receipt:
         path = self._receipt_path(request.source, request.name)
-        body = json.dumps(asdict(receipt), indent=1, ensure_ascii=False).encode()
+        held = asdict(receipt)
+        held["captures"] = [{name: value for name, value in c.items() if value != ""} for c in held["captures"]]
+        body = json.dumps(held, indent=1, ensure_ascii=False).encode()
         if not path.is_file() or path.read_bytes() != body:
             write_aside(path, lambda aside: aside.write_bytes(body))
         return receipt

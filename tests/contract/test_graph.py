@@ -67,7 +67,8 @@ def test_a_dataset_hangs_on_its_sources_and_the_drop_folder(graph: AssetGraph) -
     }
     assert parents["rates"] == {"raw/nyfed", "raw/fred", "raw/drop"}
     assert parents["off_warrant"] == {"raw/drop"}
-    assert parents["benchmark_prices"] == {"raw/worldbank"}
+    assert parents["benchmark_prices"] == {"raw/worldbank", "raw/fred"}
+    assert parents["power"] == {"raw/energy_charts", "raw/smard", "raw/entsoe", "raw/drop"}
     for name, feed in FEEDS.items():
         wanted = {f"raw/{source}" for source in feed.sources} | ({"raw/drop"} if feed.droppable else set())
         assert parents[name] == wanted

@@ -18,14 +18,25 @@ from pipelines.calendar import release_times
 from pipelines.reference import load_reference
 from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Exporter, Metal, Parsed, Request, Scope, Zone
+from pipelines.sources.base import Exporter, Metal, NoData, Parsed, Payload, Request, Scope, Zone
 from pipelines.transports.demo import KNOWN_DEFECTS, DemoTransport, defects, market
 from pipelines.transports.drop import parse_drop
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
 SCOPE = Scope(
-    (Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um", "7601 7604 7605 7606 7607"),),
+    (
+        Metal(
+            "AL",
+            "Aluminium",
+            "Al",
+            "Aluminum",
+            "PALUMUSDM",
+            "(?i)unwrought alumini?um",
+            "7601 7604 7605 7606 7607",
+            "铝",
+        ),
+    ),
     (
         Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts"),
         Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe"),
@@ -35,6 +46,7 @@ SCOPE = Scope(
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 MONTHS = ("2019-03", "2019-10", "2024-05", "2025-10", "2026-03")
+GAP = "2019-10"  # Energy-Charts does not answer, SMARD stands in
 YEARS = (2019, 2024, 2025, 2026)
 
 Read = dict[str, dict[Request, list[Parsed]]]
@@ -46,17 +58,27 @@ def read() -> Read:
     transport = DemoTransport(NOW, SCOPE)
     return {
         name: {
-            request: [source.parse(payload, SCOPE) for payload in transport.fetch(request)]
+            request: [source.parse(payload, SCOPE) for payload in payloads]
             for month in MONTHS
             for request in source.requests(pd.Period(month, "M"), SCOPE)
+            if (payloads := answered(transport, request))
         }
         for name, source in SOURCES.items()
     }
 
 
+def answered(transport: DemoTransport, request: Request) -> list[Payload]:
+    """The captures of an answer; none where there is none."""
+    try:
+        return transport.fetch(request)
+    except NoData:
+        return []
+
+
 def newest(read: Read, source: str, dataset: str) -> pd.DataFrame:
     """What the last capture of each answer says, one frame."""
-    return pd.concat([captures[-1].frames[dataset] for captures in read[source].values()], ignore_index=True)
+    frames = [captures[-1].frames for captures in read[source].values()]
+    return pd.concat([frame[dataset] for frame in frames if dataset in frame], ignore_index=True)
 
 
 def by_day(days: Iterable[np.datetime64], values: Iterable[float]) -> dict[pd.Timestamp, float]:
@@ -95,6 +117,12 @@ def test_the_intended_rows_are_rejected_and_no_others(read: Read) -> None:
         ("jin10", "", "stocks", "cancelled_t: '12x5' is not a number"),
         ("yahoo", "2024", "equities", "close_usd: null is not a number"),
         ("comtrade", "2019-03", "exports", "exports_kt: netWgt of 7606: null is not a number; the month is left out"),
+        (
+            "ember",
+            "",
+            "benchmark_power",
+            "contradicts an earlier row of country FRA and delivery_date 2018-10-28, which is kept",
+        ),
     }
     count = sum(len(captures[-1].rejected) for answers in read.values() for captures in answers.values())
     assert count == len(rejected)
@@ -157,6 +185,9 @@ def test_power_points_are_the_markets(read: Read, source: str, zone: Zone) -> No
     points = newest(read, source, "power")
     assert set(points["zone"]) == {zone.zone}
     for month in MONTHS:
+        if (source, month) == ("energy_charts", GAP):
+            assert month not in set(points["delivery_date"].dt.strftime("%Y-%m"))
+            points = pd.concat([points, newest(read, "smard", "power")])  # it gives this month, and whole weeks
         power = market.power_month(zone.zone, month, zone.timezone, 0)
         here = points[points["delivery_date"].dt.strftime("%Y-%m") == month]
         assert set(here["resolution"]) == {f"PT{power.minutes}M"}
@@ -214,6 +245,32 @@ def test_the_pink_sheet_is_the_mean_of_the_days(read: Read) -> None:
             if month <= pd.Period("2026-10", "M") and str(month) != "2019-03":
                 assert sheet[month.end_time.normalize()] == pytest.approx(mean, abs=0.006)
     assert pd.Timestamp("2019-03-31") not in sheet.index
+    means = newest(read, "fred", "benchmark_prices").set_index("period_end")["mean_usd_t"]
+    assert means[sheet.index].to_dict() == sheet.to_dict()
+    assert pd.Timestamp("2019-03-31") in means.index
+
+
+def test_daily_means_of_countries_are_those_of_the_points(read: Read) -> None:
+    means = newest(read, "ember", "benchmark_power").drop_duplicates()
+    blank = {(d.entity, d.where) for d in KNOWN_DEFECTS if (d.source, d.kind) == ("ember", "MISSING")}
+    assert len(blank) == 2
+    for country, zone in (("DEU", SCOPE.zones[0]), ("FRA", SCOPE.zones[1])):
+        here = means[means["country"] == country].set_index("delivery_date")["mean_eur_mwh"]
+        assert (f"{here.index.min():%Y-%m-%d}", f"{here.index.max():%Y-%m-%d}") == ("2015-01-01", "2026-11-16")
+        absent = pd.date_range(here.index.min(), here.index.max()).difference(here.index)
+        assert {(country, f"{day:%Y-%m-%d}") for day in absent} == {pair for pair in blank if pair[0] == country}
+        power = market.power_month(zone.zone, "2025-10", zone.timezone, 0)
+        days = np.split(power.prices, np.cumsum(power.counts)[:-1])
+        found = here[here.index.strftime("%Y-%m") == "2025-10"]
+        assert found.tolist() == pytest.approx([day.mean() for day in days], abs=0.006)
+
+
+def test_stock_in_shanghai_is_a_share_of_the_markets(read: Read) -> None:
+    stocks = newest(read, "shfe", "exchange_stocks")
+    assert stocks["obs_date"].dt.strftime("%m-%d").tolist() == ["03-06", "03-13", "03-20", "03-27"]
+    lme = market.lme_year("AL", 2026, 0)
+    london = by_day(lme.days, lme.stock)
+    assert stocks["total_t"].tolist() == [int(london[day] * market.SHANGHAI_SHARE) for day in stocks["obs_date"]]
 
 
 @pytest.mark.parametrize("now", [NOW, datetime(2026, 1, 13, 18, tzinfo=UTC), datetime(2025, 7, 1, 5, tzinfo=UTC)])

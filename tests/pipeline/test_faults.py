@@ -385,12 +385,12 @@ def test_a_publisher_that_does_not_answer_is_asked_again_after_growing_uneven_wa
     transport = HttpTransport(lambda: datetime(2026, 2, 1, tzinfo=UTC), {}, client)
     with waits() as found:
         for _ in range(8):
-            with pytest.raises(SourceError, match="status 503, 3 times"):
+            with pytest.raises(SourceError, match="status 503, 4 times"):
                 transport.fetch(request)
-    first, second = found[::2], found[1::2]
-    assert len(first) == len(second) == 8
+    first, second, third = found[::3], found[1::3], found[2::3]
+    assert len(first) == len(second) == len(third) == 8
     assert all(0 < wait <= 30 for wait in found)
-    assert sum(second) > sum(first)
+    assert sum(third) > sum(second) > sum(first)
     assert len(set(found)) > 8, "without jitter all would come back at the same moment"
 
 

@@ -13,8 +13,8 @@ from pipelines.sources.base import Exporter, Metal, Parsed, Payload, Request, Sc
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
-ALUMINIUM = Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um", "7601 7604")
-COPPER = Metal("CU", "Copper", "Cu", "Copper", "PCOPPUSDM", "(?i)unwrought copper")
+ALUMINIUM = Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um", "7601 7604", "铝")
+COPPER = Metal("CU", "Copper", "Cu", "Copper", "PCOPPUSDM", "(?i)unwrought copper", chinese_name="铜")
 GERMANY = Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts")
 BELGIUM = Zone("BE", "10YBE----------2", "Europe/Brussels", "entsoe")
 CHINA = Exporter("CN", "China", 156, "customs")

@@ -23,6 +23,8 @@ NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
 # The demo market has power in Germany and France, the recordings in Belgium.
 MARKET = replace(SCOPE, zones=(*SCOPE.zones[:1], Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe")))
 EVERYTHING = replace(MARKET, zones=(*SCOPE.zones, MARKET.zones[1]))
+# SMARD stands in for a month, and Shanghai's report is young.
+ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 
 def answer(*payloads: Payload) -> Answer:
@@ -39,10 +41,14 @@ def texts(findings: list[Finding], severity: str = "error") -> list[str]:
     return [finding.text for finding in findings if finding.severity == severity]
 
 
-def good(source: str, month: str = "2024-05", now: datetime = NOW) -> Payload:
-    """The demo market's answer to what a month needs."""
-    request = next(iter(SOURCES[source].requests(pd.Period(month, "M"), MARKET)))
-    return DemoTransport(now, MARKET).fetch(request)[-1]
+def good(source: str, month: str = "", now: datetime = NOW) -> Payload:
+    """The demo market's first answer to what a month needs."""
+    for request in SOURCES[source].requests(pd.Period(month or ANSWERED.get(source, "2024-05"), "M"), MARKET):
+        try:
+            return DemoTransport(now, MARKET).fetch(request)[-1]
+        except NoData:
+            continue
+    raise AssertionError(f"{source} has no answer")
 
 
 def spoilt(good: Payload, change: Callable[[str], str]) -> Payload:
@@ -66,11 +72,13 @@ def test_every_recorded_answer_passes(real: Path) -> None:
     asked = [
         *(payload("westmetall", p, p.stem[-4:], "AL", p.name) for p in sorted((folder / "westmetall").iterdir())),
         payload("worldbank", folder / "worldbank" / "CMO-Historical-Data-Monthly.xlsx"),
+        payload("ember", next((folder / "ember").iterdir())),
+        payload("fred", folder / "fred" / "PALUMUSDM.csv", entity="AL"),
         payload("comtrade", folder / "comtrade" / "canada_x_7601_202401.rows.json", "2024-01", "CA/AL"),
         payload("energy_charts", next((folder / "energy_charts").iterdir()), "2024-12", "DE-LU"),
         *(payload("entsoe", p, "2024-10", name=p.name) for p in sorted((folder / "entsoe").iterdir())),
     ]
-    assert len(asked) >= 12
+    assert len(asked) >= 14
     before: dict[str, Payload] = {}
     for one in asked:
         same_series = before.get(one.request.source) if one.request.source == "westmetall" else None
@@ -331,7 +339,7 @@ def test_exports_in_tonnes() -> None:
 def test_what_a_contract_asks_for_is_in_the_answer(name: str) -> None:
     """A pattern that fits nothing would refuse every answer, a shape without columns would refuse none."""
     contract, shape = SOURCES[name].CONTRACT, SOURCES[name].CONTRACT.shape(good(name))
-    assert shape
+    assert shape or name == "shfe", "a block a metal, not columns"
     for pattern, kind in contract.fields.items():
         assert kind in {shape[column] for column in shape if fnmatch(column.lower(), pattern.lower())}
 

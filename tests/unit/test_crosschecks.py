@@ -150,7 +150,8 @@ def test_the_demo_markets_sources_agree_and_a_spoilt_one_is_found(tmp_path: Path
     assert (nothing.passed, nothing.description) == (True, "nothing to compare")
 
     workspace = place.open()
-    [request] = SOURCES["fred"].requests(pd.Period("2026-11", "M"), workspace.scope)
+    requests = SOURCES["fred"].requests(pd.Period("2026-11", "M"), workspace.scope)
+    [request] = [request for request in requests if request.entity == "SOFR"]
     [last] = workspace.archive.load(request)
     spoilt = re.sub(rb"(2026-11-1\d),([\d.]+)", lambda m: b"%s,%.4f" % (m[1], float(m[2]) / 100), last.body)
     other = payload("fred", spoilt)

@@ -23,11 +23,23 @@ import pandas as pd
 import pytest
 from entsoe.parsers import parse_prices
 
+from pipelines.sources import SOURCES
 from pipelines.sources.base import Exporter, Metal, NoData, Payload, Request, Scope, Zone
 from pipelines.transports.demo import KNOWN_DEFECTS, Defect, DemoTransport, defects, market
 
 SCOPE = Scope(
-    (Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "(?i)unwrought alumini?um", "7601 7604 7605 7606 7607"),),
+    (
+        Metal(
+            "AL",
+            "Aluminium",
+            "Al",
+            "Aluminum",
+            "PALUMUSDM",
+            "(?i)unwrought alumini?um",
+            "7601 7604 7605 7606 7607",
+            "铝",
+        ),
+    ),
     (
         Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts"),
         Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe"),
@@ -57,6 +69,7 @@ def ask(source: str, period: str = "") -> Request:
         "worldbank": ("CMO-Historical-Data-Monthly.xlsx", ""),
         "nyfed": (f"sofr_{period}.json", "SOFR"),
         "fred": ("SOFR.csv", "SOFR"),
+        "ember": ("european_wholesale_electricity_price_data_daily.csv", ""),
         "energy_charts": (f"price_DE-LU_{period}.json", "DE-LU"),
         "entsoe": (f"A44_FR_{period}.xml", "FR"),
         "customs": (f"table13_{period}.html", ""),
@@ -80,6 +93,7 @@ def every_request() -> list[Request]:
         ask("worldbank"),
         ask("fred"),
         ask("jin10"),
+        ask("ember"),
     ]
 
 
@@ -481,6 +495,8 @@ RELEASES = [
     ("comtrade", "2025-05", b'"period":"202505"', "2025-08-01T16:00:00Z"),
     ("entsoe", "2026-01", b"<start>2026-01-13T23:00Z</start>", "2026-01-13T11:45:00Z"),
     ("entsoe", "2025-07", b"<start>2025-07-01T22:00Z</start>", "2025-07-01T10:45:00Z"),
+    ("ember", "", b"DEU,2026-01-13,", "2026-01-20T12:00:00Z"),
+    ("ember", "", b"FRA,2025-07-01,", "2025-07-08T11:00:00Z"),
     ("energy_charts", "2026-01", b"1768345200", "2026-01-13T11:45:00Z"),
     ("energy_charts", "2026-02", b"1769900400", "2026-01-31T11:45:00Z"),
 ]
@@ -567,7 +583,12 @@ def test_a_clock_without_a_zone_is_refused() -> None:
         ask("westmetall", ""),
         replace(ask("westmetall", "2024"), entity="CU"),
         ask("nyfed", "2017"),
-        replace(ask("fred"), name="PALUMUSDM.csv"),
+        replace(ask("fred"), name="PALUMUSDM.csv"),  # not that of SOFR
+        replace(ask("fred"), name="PCOPPUSDM.csv", entity="AL"),
+        ask("energy_charts", "2019-10"),
+        Request("smard", "4169_DE-LU_hour_1569189600000.json", "", "DE-LU", "2019-09"),  # Energy-Charts has that week
+        Request("smard", "4169_SE1_hour_1569794400000.json", "", "SE1", "2019-10"),
+        Request("shfe", "weeklystock_20261127.html", "", "", "2026-11"),
         ask("energy_charts", "2014-12"),
         ask("entsoe", "2024"),
         replace(ask("entsoe", "2024-05"), entity="SE1"),
@@ -700,6 +721,45 @@ def test_fred_agrees_with_the_new_york_fed() -> None:
     }
 
 
+def test_fred_has_the_means_of_the_pink_sheet() -> None:
+    request = Request("fred", "PALUMUSDM.csv", "", "AL")
+    moment = datetime(2026, 1, 20, 22, tzinfo=UTC)  # 16:00 in Chicago
+
+    def means(at: datetime) -> dict[str, str]:
+        (payload,) = DemoTransport(at, SCOPE).fetch(request)
+        return {line.split(",")[0]: line.split(",")[1] for line in payload.body.decode().splitlines()[1:]}
+
+    assert max(means(moment - timedelta(seconds=1))) == "2025-11-01"
+    assert max(means(moment)) == "2025-12-01"
+    sheet = pink_sheet(newest("worldbank"))
+    assert float(means(moment)["2024-01-01"]) == pytest.approx(float(sheet["2024M01"]["Aluminum"]))
+
+
+def test_smard_gives_the_month_that_energy_charts_does_not() -> None:
+    """Every week that touches it, whole; the points are those that Energy-Charts gives in its other months."""
+    weeks = SOURCES["smard"].requests(pd.Period("2019-10", "M"), SCOPE)
+    assert len(weeks) == 5
+    transport = DemoTransport(NOW, SCOPE)
+    points = [pair for week in weeks for pair in json.loads(transport.fetch(week)[0].body)["series"]]
+    power = market.power_month("DE-LU", "2019-10", "Europe/Berlin", 0)
+    first, last = int(power.starts[0]) * 1000, int(power.starts[-1]) * 1000
+    assert [price for start, price in points if first <= start < last] == power.prices.tolist()
+    november = power_points(newest("energy_charts", "2019-11"))
+    for start, price in points:
+        if start >= last:
+            assert november[pd.Timestamp(start, unit="ms", tz="UTC")] == price
+
+
+def test_the_shanghai_report_comes_after_the_close() -> None:
+    request = Request("shfe", "weeklystock_20260306.html", "", "", "2026-03")
+    closed = datetime(2026, 3, 6, 8, tzinfo=UTC)
+    with pytest.raises(NoData):
+        DemoTransport(closed - timedelta(seconds=1), SCOPE).fetch(request)
+    (payload,) = DemoTransport(closed, SCOPE).fetch(request)
+    assert "SYNTHETIC" in payload.body.decode()
+    assert "单位\uff1a吨" in payload.body.decode()
+
+
 # Defects --------------------------------------------------------------------------------------------------------------
 
 
@@ -723,6 +783,9 @@ def said(defect: Defect, body: bytes) -> str | None:
     if defect.source == "comtrade":
         rows = [row for row in json.loads(body)["data"] if row["partnerCode"] == 0 and row["cmdCode"] == defect.column]
         return json.dumps(rows[0]["netWgt"])
+    if defect.source == "ember":
+        # Of a day that stands twice the first row is right, the last one is the mistake.
+        return re.findall(rf",{defect.entity},{defect.where},(.*)", body.decode())[-1]
     if defect.source == "entsoe":
         day = first_sequence(body).split("<Period>")[int(defect.where[-2:])]
         return dict(re.findall(r"<position>(\d+)</position>\n<price.amount>(.*)</price.amount>", day))[defect.column]
@@ -732,10 +795,11 @@ def said(defect: Defect, body: bytes) -> str | None:
 def period_of(defect: Defect) -> str:
     if defect.source in ("customs", "comtrade"):
         return defect.where
-    return {"worldbank": "", "jin10": "", "entsoe": defect.where[:7]}.get(defect.source, defect.where[:4])
+    return {"worldbank": "", "jin10": "", "ember": "", "entsoe": defect.where[:7]}.get(defect.source, defect.where[:4])
 
 
-STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None]
+# An answer that is not given says nothing.
+STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None and defect.column != "month"]
 
 
 @pytest.mark.parametrize("defect", STANDING, ids=lambda d: f"{d.source}-{d.where}")
@@ -799,7 +863,9 @@ def test_a_revised_customs_month_has_two_prints(defect: Defect) -> None:
 
 
 def test_the_docstring_lists_the_defects() -> None:
-    rows = re.findall(r"^\| (\w+) \| *(\w*) *\| ([\d-]+) \| (\w+) \| ([A-Z]+) \|", defects.__doc__ or "", re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\w+) \| *([\w-]*) *\| ([\d-]+) \| (\w+) \| ([A-Z]+) \|", defects.__doc__ or "", re.MULTILINE
+    )
     column = {defects.ALUMINIUM: "aluminium"}
     listed = [(d.source, d.entity, d.where, column.get(d.column, d.column), d.kind) for d in KNOWN_DEFECTS]
     assert rows == listed

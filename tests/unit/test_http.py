@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
 
 import httpx
+import pandas as pd
 import pytest
 import stamina
 
-from pipelines.sources.base import NoData, Request, SourceError
+from pipelines.reference import load_reference
+from pipelines.settings import PROJECT
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Access, NoData, Payload, Request, SourceError
 from pipelines.transports import http
+from pipelines.transports.archive import Archive
 from pipelines.transports.http import HttpTransport
+from pipelines.transports.pace import Pace
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 KEY = "s3cret/+key"
@@ -58,7 +67,8 @@ def test_an_answer_is_a_payload_as_it_came() -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", [status(429), status(503), httpx.ReadTimeout("slow"), httpx.ConnectError("no route")]
+    "trouble",
+    [status(408), status(425), status(500), status(504), httpx.ReadTimeout("slow"), httpx.ConnectError("no route")],
 )
 def test_what_may_pass_is_tried_three_times(trouble: Callable[[], httpx.Response] | Exception) -> None:
     assert len(transport(Publisher(trouble, trouble, httpx.Response(200))).fetch(PLAIN)) == 1
@@ -76,6 +86,101 @@ def test_what_will_not_pass_is_asked_once(code: int) -> None:
     assert len(publisher.asked) == 1
 
 
+class Clock:
+    """The wall's clock of a test: it stands, but for what is slept."""
+
+    def __init__(self) -> None:
+        self.now = NOW.timestamp()
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def pace(self, folder: Path) -> Pace:
+        return Pace(folder, lambda: self.now, self.sleep)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"retry-after": "17"}, 17),
+        ({"retry-after": "Sun, 01 Feb 2026 12:00:42 GMT"}, 42),
+        ({"retry-after": "Sun, 01 Feb 2026 09:00:42 GMT", "date": "Sun, 01 Feb 2026 09:00:02 GMT"}, 40),
+        ({"retry-after": "Sun, 01 Feb 2026 11:00:00 GMT"}, 0),
+        ({"retry-after": "soon"}, 60),  # says nothing: the source's own pause
+        ({}, 60),
+    ],
+)
+def test_a_busy_publisher_is_left_alone_for_as_long_as_it_says(
+    tmp_path: Path, headers: dict[str, str], wait: float
+) -> None:
+    clock = Clock()
+    asker = transport(Publisher(status(429, **headers), httpx.Response(200, content=b"x")))
+    asker.pace = clock.pace(tmp_path)
+    assert asker.fetch(PLAIN)[0].body == b"x"
+    # FRED's two requests a second come apart too.
+    assert sum(clock.slept) == pytest.approx(max(wait, 0.5))
+
+
+def test_each_429_without_a_time_doubles_the_pause_until_the_run_gives_up(tmp_path: Path) -> None:
+    clock, publisher = Clock(), Publisher(status(429))
+    asker = transport(publisher)
+    asker.pace = clock.pace(tmp_path)
+    said = r"the publisher wants to be left alone until 2026-02-01T12:07:00Z; expected a run after that"
+    with pytest.raises(SourceError, match=rf"^fred SOFR\.csv: {said}$"):
+        asker.fetch(PLAIN)
+    assert clock.slept == pytest.approx([60, 120])
+    assert len(publisher.asked) == 3
+
+
+@pytest.mark.parametrize("shares_files", [False, True])
+def test_who_wants_to_be_left_alone_for_long_is_not_asked_again_in_the_run(tmp_path: Path, shares_files: bool) -> None:
+    clock, publisher = Clock(), Publisher(status(503, **{"retry-after": "3600"}), httpx.Response(200, content=b"x"))
+    asker, other = transport(publisher), transport(publisher)
+    asker.pace = clock.pace(tmp_path)
+    if shares_files:
+        other.pace = clock.pace(tmp_path)
+    texts = []
+    for who, name in ((asker, "SOFR.csv"), (asker, "other.csv"), (other, "third.csv")):
+        try:
+            who.fetch(Request("fred", name, PLAIN.url))
+        except SourceError as error:
+            texts.append(error.problem)
+    assert texts == ["the publisher wants to be left alone until 2026-02-01T13:00:00Z"] * (3 if shares_files else 2)
+    assert len(publisher.asked) == (1 if shares_files else 2)
+    assert clock.slept == []
+    assert asker.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is asked"
+    clock.now += 3601
+    assert asker.fetch(PLAIN), "and this one when its time has come"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"),
+        status(200, **{"content-encoding": "br"}),
+        status(200, **{"content-encoding": "gzip, gzip"}),
+        lambda: httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([b"no gzip at all"])),
+        lambda: httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([gzip.compress(b"x") + b"y"])),
+    ],
+)
+def test_an_answer_that_would_be_the_same_again_is_asked_for_once(trouble: Callable[[], httpx.Response]) -> None:
+    publisher = Publisher(trouble)
+    with pytest.raises(SourceError, match=r"^fred SOFR\.csv: "):
+        transport(publisher).fetch(PLAIN)
+    assert len(publisher.asked) == 1
+
+
+def test_a_gzip_that_is_cut_is_asked_for_again_and_a_whole_one_is_unpacked() -> None:
+    packed, headers = gzip.compress(b"0123456789" * 1000), {"content-encoding": "gzip"}
+    cut = httpx.Response(200, headers=headers, content=iter([packed[:-9]]))
+    pieces = httpx.Response(200, headers=headers, content=iter([packed[:7], packed[7:30], packed[30:]]))
+    publisher = Publisher(cut, pieces)
+    assert transport(publisher).fetch(PLAIN)[0].body == b"0123456789" * 1000
+    assert len(publisher.asked) == 2
+
+
 def test_redirects_stay_on_the_host_and_on_https() -> None:
     publisher = Publisher(status(302, location="/moved?x=1"), httpx.Response(200, content=b"x"))
     assert transport(publisher).fetch(PLAIN)[0].body == b"x"
@@ -87,6 +192,57 @@ def test_redirects_stay_on_the_host_and_on_https() -> None:
         assert len(publisher.asked) == 1
     with pytest.raises(SourceError, match="more than 5 redirects"):
         transport(Publisher(status(302, location="/again"))).fetch(PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("location", "followed"),
+    [
+        ("https://www.worldbank.org/x", True),
+        ("https://user:word@www.worldbank.org/x", False),
+        ("https://www.worldbank.org:8443/x", False),
+        ("https://www.worldbank.org.example/x", False),
+        ("http://www.worldbank.org/x", False),
+        ("//elsewhere.example/x", False),
+    ],
+)
+def test_redirects_may_go_to_the_publishers_other_hosts(location: str, followed: bool) -> None:
+    page = Request("worldbank", "sheet.xlsx", "https://thedocs.worldbank.org/sheet.xlsx#it")
+    publisher = Publisher(status(302, location=location), httpx.Response(200, content=b"x"))
+    asker = transport(publisher)
+    if followed:
+        assert asker._ask(page, page.url, None).body == b"x"
+    else:
+        with pytest.raises(
+            SourceError, match=r"redirected to .*expected the same host or www\.worldbank\.org"
+        ) as error:
+            asker._ask(page, page.url, None)
+        assert "word" not in str(error.value).replace("worldbank", "")
+    assert len(publisher.asked) == (2 if followed else 1)
+
+
+def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not to one where the same publisher may be asked."""
+    monkeypatch.setattr(SOURCES["entsoe"], "ACCESS", Access(("publisher.example", "cdn.example")), raising=False)
+    publisher = Publisher(status(302, location=f"https://cdn.example/?securityToken={quote(KEY)}"))
+    with pytest.raises(
+        SourceError, match=r"redirected to https://cdn\.example; expected the same host, https"
+    ) as error:
+        transport(publisher, ENTSOE_API_TOKEN=KEY).fetch(KEYED)
+    assert "s3cret" not in str(error.value)
+    assert len(publisher.asked) == 1
+
+
+def test_plain_http_is_for_the_publisher_that_has_no_other() -> None:
+    publisher = Publisher(httpx.Response(200, content=b"x"))
+    with pytest.raises(SourceError, match="the address is http"):
+        transport(publisher).fetch(Request("fred", "x", "http://fred.stlouisfed.org/"))
+    assert publisher.asked == []
+    page, asker = Request("customs", "x", "http://english.customs.gov.cn/x"), transport(publisher)
+    assert asker._ask(page, page.url, None).body == b"x"
+    publisher = Publisher(status(302, location="https://english.customs.gov.cn/x"), status(302, location=page.url))
+    with pytest.raises(SourceError, match="redirected to http://english"):
+        transport(publisher)._ask(page, page.url, None)
+    assert [url.scheme for url in publisher.asked] == ["http", "https"], "up to https, and not down again"
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-encoding": "gzip"}])
@@ -125,3 +281,220 @@ def test_a_key_that_is_not_set_is_named_and_nothing_is_asked() -> None:
     with pytest.raises(NoData, match=r"entsoe A44\.xml: needs ENTSOE_API_TOKEN"):
         transport(publisher).fetch(KEYED)
     assert publisher.asked == []
+
+
+def test_a_status_may_say_that_there_is_nothing_yet() -> None:
+    """To a publisher of weekly files, and to no other: elsewhere it is an address that has gone."""
+    week = Request("smard", "4169_DE-LU_hour_1708902000000.json", "https://publisher.example/week.json")
+    publisher = Publisher(status(404))
+    with pytest.raises(NoData, match=r"smard 4169_DE-LU_hour_1708902000000\.json: status 404"):
+        transport(publisher).fetch(week)
+    assert len(publisher.asked) == 1
+    with pytest.raises(SourceError, match="status 404"):
+        transport(publisher).fetch(PLAIN)
+    with pytest.raises(SourceError, match="status 403"):
+        transport(Publisher(status(403))).fetch(week)
+
+
+def test_who_asks_says_so() -> None:
+    agents = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        agents.append(request.headers["user-agent"])
+        return httpx.Response(200)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    HttpTransport(lambda: NOW, {}, client).fetch(PLAIN)
+    HttpTransport(lambda: NOW, {}, client, contact="desk@example.org").fetch(PLAIN)
+    assert agents[0].startswith("metal-tightness/0.")
+    assert agents[1] == f"{agents[0]} (+desk@example.org)"
+
+
+def test_a_long_download_tells_how_far_it_is_and_a_short_one_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer() -> httpx.Response:
+        return httpx.Response(200, headers={"content-length": "3000000"}, content=iter([b"x" * 1_000_000] * 3))
+
+    with caplog.at_level(logging.INFO, http.__name__):
+        transport(Publisher(answer)).fetch(PLAIN)
+        assert caplog.messages == []
+        monkeypatch.setattr(http, "PROGRESS_S", 0.0)
+        transport(Publisher(answer), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
+    assert caplog.messages == [f"entsoe A44.xml: {n}.0 of 3.0 MB" for n in (1, 2, 3)]
+
+
+# --- asking whether there is anything new
+
+
+class Versioned:
+    """A publisher whose page has a version; it remembers what it was told."""
+
+    def __init__(self, body: bytes, etag: str) -> None:
+        self.body, self.etag = body, etag
+        self.told: list[str | None] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.told.append(request.headers.get("if-none-match"))
+        if self.told[-1] == self.etag:
+            return httpx.Response(304, headers={"etag": self.etag})
+        return httpx.Response(200, content=self.body, headers={"etag": self.etag, "last-modified": "yesterday"})
+
+
+def test_what_is_not_new_is_not_sent_again(tmp_path: Path) -> None:
+    archive, publisher = Archive(tmp_path), Versioned(b"one", '"v1"')
+
+    def ask(url: str = PLAIN.url, later: int = 0) -> Payload:
+        now = NOW + timedelta(days=later)
+        client = httpx.Client(transport=httpx.MockTransport(publisher))
+        request = Request(PLAIN.source, PLAIN.name, url)
+        [payload] = HttpTransport(lambda: now, {}, client, archive).fetch(request)
+        archive.record(request, [payload], answered_at=now)
+        return payload
+
+    assert ask().captured_at == NOW
+    again = ask(later=1)
+    assert (again.body, again.captured_at) == (b"one", NOW), "the archived answer, with its first time"
+    receipt = archive.receipt("fred", PLAIN.name)
+    assert receipt and len(receipt.captures) == 1
+    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run goes on as if it were answered"
+    publisher.body, publisher.etag = b"two", '"v2"'
+    assert ask(later=2).body == b"two"
+    assert ask(PLAIN.url + "&other", later=3).body == b"two"
+    assert ask(PLAIN.url + "&other", later=4).body == b"two"
+    assert publisher.told == [None, '"v1"', '"v1"', None, '"v2"'], "another question is asked anew"
+    [damaged] = [path for path in tmp_path.glob("fred/??/*") if path.read_bytes() == b"two"]
+    damaged.write_bytes(b"???")
+    assert ask(PLAIN.url + "&other", later=5).body == b"two"
+    assert publisher.told[-1] is None, "what is damaged here is sent whole"
+
+
+def test_a_304_to_a_question_without_a_version_is_an_error(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.record(PLAIN, [Payload(PLAIN, b"one", NOW)])
+    asker = transport(Publisher(status(304)))
+    asker.archive = archive
+    with pytest.raises(SourceError, match="status 304"):
+        asker.fetch(PLAIN)
+
+
+def test_a_version_is_no_part_of_an_answer_and_odd_ones_are_not_kept(tmp_path: Path) -> None:
+    answer = httpx.Response(200, content=b"x", headers=[(b"etag", b'"\xe9"'), (b"last-modified", b"x" * 300)])
+    [payload] = transport(Publisher(answer)).fetch(PLAIN)
+    assert (payload.etag, payload.last_modified) == ("", "")
+    named = Payload(PLAIN, b"x", NOW, '"v1"', "now", "https://publisher.example/")
+    assert (payload, hash(payload)) == (named, hash(named))
+    archive = Archive(tmp_path)
+    archive.record(PLAIN, [payload])
+    written = json.loads((tmp_path / "fred" / "receipts" / "SOFR.csv.json").read_text())
+    assert set(written["captures"][0]) == {"sha256", "captured_at", "bytes"}, "and as receipts were before"
+    [held] = archive.load(PLAIN)
+    assert held.etag == ""
+
+
+# --- answers that a page links to
+
+SCOPE = load_reference(PROJECT / "data" / "reference").scope(())
+[SHEET] = SOURCES["worldbank"].requests(pd.Period("2024-05", "M"), SCOPE)
+[TABLE] = SOURCES["customs"].requests(pd.Period("2024-05", "M"), SCOPE)
+CURRENT = "https://thedocs.worldbank.org/en/doc/new-hash/related/CMO-Historical-Data-Monthly.xlsx"
+
+
+class Site:
+    """A publisher's pages by address; what is not there is 404."""
+
+    def __init__(self, pages: dict[str, bytes]) -> None:
+        self.pages = pages
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(str(request.url))
+        body = self.pages.get(str(request.url).split("#")[0])
+        return httpx.Response(404) if body is None else httpx.Response(200, content=body)
+
+    def asker(self, archive: Archive | None = None) -> HttpTransport:
+        return HttpTransport(lambda: NOW, {}, httpx.Client(transport=httpx.MockTransport(self)), archive)
+
+
+LANDING = "https://www.worldbank.org/en/research/commodity-markets"
+
+
+def test_the_workbook_is_asked_for_where_the_page_says(tmp_path: Path) -> None:
+    site, archive = Site({LANDING: f'<a href="{CURRENT}">monthly</a>'.encode(), CURRENT: b"new"}), Archive(tmp_path)
+    asker = site.asker(archive)
+    [payload] = asker.fetch(SHEET)
+    assert (payload.body, payload.address, payload.request.url) == (b"new", CURRENT, SHEET.url)
+    asker.fetch(SHEET)
+    assert site.asked.count(LANDING) == 1, "a listing is asked for once a run"
+    archive.record(SHEET, [payload], answered_at=NOW)
+    receipt = archive.receipt("worldbank", SHEET.name)
+    assert receipt and receipt.request["url"] == SHEET.url
+    assert receipt.captures[-1].address == CURRENT
+
+
+@pytest.mark.parametrize(
+    "landing",
+    [
+        None,
+        b"<html>Just a moment...</html>",
+        b'<a href="https://elsewhere.example/CMO-Historical-Data-Monthly.xlsx">',
+        b'<a href="http://thedocs.worldbank.org/x/CMO-Historical-Data-Monthly.xlsx">',
+        b'<a href="https://a:b@thedocs.worldbank.org/x/CMO-Historical-Data-Monthly.xlsx">',
+        b'<a href="https://thedocs.worldbank.org/gone/CMO-Historical-Data-Monthly.xlsx">',
+    ],
+)
+def test_without_a_usable_link_the_last_good_address_is_asked(
+    tmp_path: Path, landing: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = {CURRENT: b"last year's", SHEET.url: b"the module's"} | ({LANDING: landing} if landing else {})
+    archive = Archive(tmp_path)
+    assert Site(pages).asker(archive).fetch(SHEET)[0].body == b"the module's", "nothing was ever answered"
+    assert "asking its last good address" in caplog.text
+    archive.record(SHEET, [Payload(SHEET, b"last year's", NOW, address=CURRENT)])
+    site = Site(pages)
+    assert site.asker(archive).fetch(SHEET)[0].body == b"last year's"
+    assert all("elsewhere" not in url and "@" not in url and url.startswith("https") for url in site.asked)
+    with pytest.raises(SourceError, match=r"worldbank CMO-Historical-Data-Monthly\.xlsx: status 404"):
+        Site({}).asker(archive).fetch(SHEET)
+
+
+def test_another_address_is_another_question(tmp_path: Path) -> None:
+    """The version of the old address says nothing of the new one."""
+    archive = Archive(tmp_path)
+    archive.record(SHEET, [Payload(SHEET, b"old", NOW, etag='"v1"', address="https://thedocs.worldbank.org/old")])
+    asked: list[tuple[str, str | None]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((str(request.url), request.headers.get("if-none-match")))
+        return httpx.Response(200, content=f'<a href="{CURRENT}">'.encode())
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    HttpTransport(lambda: NOW, {}, client, archive).fetch(SHEET)
+    archive.record(SHEET, [Payload(SHEET, b"new", NOW + timedelta(1), etag='"v2"', address=CURRENT)])
+    HttpTransport(lambda: NOW, {}, client, archive).fetch(SHEET)
+    assert asked == [(LANDING, None), (CURRENT, None), (LANDING, None), (CURRENT, '"v2"')]
+
+
+REPORTS = "http://english.customs.gov.cn/statics/report/monthly"
+# Written by hand after the description of the index; no recording of it exists.
+ROW = "<tr><td>(13) Major Export Commodities</td><td><a href='/Statics/{id}.html'>May</a></td></tr>"
+
+
+@pytest.mark.parametrize("year", ["2024", ""])
+def test_the_months_table_is_asked_for_where_the_index_says(year: str) -> None:
+    """The current year's index may not have its number yet."""
+    link = "http://english.customs.gov.cn/Statics/abc.html"
+    site = Site({f"{REPORTS}{year}.html": ROW.format(id="abc").encode(), link: b"table"})
+    [payload] = site.asker().fetch(TABLE)
+    assert (payload.body, payload.address) == (b"table", link)
+
+
+def test_a_month_that_is_not_linked_has_no_data_and_another_page_is_an_error() -> None:
+    with pytest.raises(NoData, match=r"customs table13_2024-05\.html: not linked yet on .*monthly2024\.html"):
+        Site({f"{REPORTS}2024.html": ROW.replace("May", "April").encode()}).asker().fetch(TABLE)
+    site = Site({f"{REPORTS}2024.html": b"<html>Just a moment...</html>", f"{REPORTS}.html": b"<p></p>"})
+    with pytest.raises(SourceError, match=r"customs table13_2024-05\.html: no table \(13\) on"):
+        site.asker().fetch(TABLE)
+    assert f"{REPORTS}2024.html#table13-05" not in site.asked, "the index is no answer"
+    with pytest.raises(SourceError, match=r"monthly\.html: status 404"):
+        Site({}).asker().fetch(TABLE)

@@ -61,6 +61,9 @@ def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
         "arbitrage": ("5 17 * * 1-5", "Europe/London"),
         "equities": ("20 16 * * 1-5", "America/New_York"),
         "pink_sheet": ("5 16 1-11 * *", "America/New_York"),
+        "fred_means": ("5 16 1,13-29 * *", "America/Chicago"),
+        "ember": ("5 12 * * *", "Europe/London"),
+        "shfe_stock": ("5 16 * * 1-5", "Asia/Shanghai"),
     }
     assert build_tick() == ("15 18 * * 1-5", "Europe/London")
     later = rules.assign(local_time=rules["local_time"].where(rules["dataset"] != "fx", "23:58"))
@@ -96,6 +99,9 @@ def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
         ("off_warrant", "drop", at("2026-01-12 09:05", "Europe/London"), ("2025-11",)),
         ("production", "drop", at("2026-01-20 11:05", "Asia/Shanghai"), ("2025-12",)),
         ("benchmark_prices", "worldbank", at("2026-01-02 16:05", "America/New_York"), ("2025-12",)),
+        ("benchmark_prices", "fred", at("2026-01-20 16:05", "America/Chicago"), ("2025-12",)),
+        ("benchmark_power", "ember", at("2026-01-20 12:05", "Europe/London"), ("2026-01",)),
+        ("exchange_stocks", "shfe", at("2026-01-16 16:05", "Asia/Shanghai"), ("2026-01",)),
     ],
 )
 def test_months_that_are_due(

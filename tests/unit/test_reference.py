@@ -201,6 +201,11 @@ def test_every_dataset_has_a_release_rule() -> None:
         ("metals", with_cell("valid_from", "soon"), "metals.csv line 2: valid_from 'soon' must be a day as YYYY-MM-DD"),
         ("metals", with_cell("lot_t", "-25"), "metals.csv line 2: lot_t '-25' breaks the rule"),
         ("metals", lambda rows: rows.drop(columns="lot_t"), "metals.csv line 1: column lot_t is missing; expected "),
+        (
+            "metals",
+            lambda rows: rows.drop(columns="hs_codes"),
+            "metals.csv line 1: column hs_codes is missing; expected ",
+        ),
         ("metals", lambda rows: rows.assign(colour="red"), "metals.csv line 1: column colour is unknown; expected "),
         (
             "release_calendar",
@@ -244,6 +249,16 @@ def test_a_missing_file(folder: Path) -> None:
     (folder / "metals.csv").unlink()
     with pytest.raises(ReferenceError, match=r"metals\.csv is missing from the reference folder"):
         load_reference(folder)
+
+
+def test_a_column_that_came_later_may_be_left_out(folder: Path) -> None:
+    path = folder / "metals.csv"
+    assert [metal.chinese_name for metal in load_reference(folder).scope().metals] == ["铝"]
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows.drop(columns="chinese_name").to_csv(path, index=False)
+    older = load_reference(folder)
+    assert [metal.chinese_name for metal in older.scope().metals] == [""]
+    assert "chinese_name" in older["metals"], "the models find the same columns"
 
 
 def test_another_metal_is_rows(folder: Path) -> None:

@@ -19,8 +19,8 @@ SCOPE = Scope((Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "Aluminum
 
 
 def asked(source: str, month: str) -> Request:
-    [request] = SOURCES[source].requests(pd.Period(month, "M"), SCOPE)
-    return request
+    """The first request of a month."""
+    return SOURCES[source].requests(pd.Period(month, "M"), SCOPE)[0]
 
 
 def write(path: Path, body: bytes) -> Path:
@@ -143,7 +143,10 @@ def test_a_name_cannot_climb_out(tmp_path: Path) -> None:
         ("energy_charts", "2024-11", 0),
         ("entsoe", "2024-10", 3),
         ("entsoe", "2024-09", 0),
-        ("fred", "2024-05", 0),
+        ("fred", "2024-05", 0),  # SOFR
+        ("fred", "2018-03", 1),  # the monthly means
+        ("ember", "2024-05", 1),
+        ("smard", "2024-05", 0),
     ],
 )
 def test_the_recorded_real_payloads_are_found(real: Path, source: str, month: str, count: int) -> None:

@@ -81,6 +81,14 @@ def test_a_dotenv_file_is_read_and_the_environment_stands_before_it(
         ("TIGHTNESS_DROP_MAX_MB", "0", "a whole number of megabytes, at least 1"),
         ("TIGHTNESS_DROP_MAX_MB", "much", "a whole number of megabytes, at least 1"),
         ("TIGHTNESS_LOCK_TIMEOUT_S", "-1", "seconds, 0 or more"),
+        *(
+            (
+                "TIGHTNESS_CONTACT",
+                value,
+                "one line of plain text without brackets, such as https://example.org/contact or an e-mail address",
+            )
+            for value in ("a\r\nX-Header: b", "tab\t", " lead", "(x)", "b\u00fcro", "\x7f", "x" * 201)
+        ),
         ("TIGHTNESS_KEEP_RELEASES", "0", "a whole number of releases, at least 1"),
         ("TIGHTNESS_KEEP_RELEASES", "all", "a whole number of releases, at least 1"),
         ("TIGHTNESS_NOTIFY_SINCE", "soon", "an ISO time in UTC such as 2026-01-13T18:00:00Z"),
@@ -132,3 +140,9 @@ def test_a_webhooks_address_is_a_secret_also_where_it_is_wrong(monkeypatch: pyte
     )
     monkeypatch.setenv("TIGHTNESS_WEBHOOK_URL", "")
     assert load_settings().webhook_url is None, "empty is not set"
+
+
+def test_a_contact_is_an_address_or_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("", "desk@example.org", "https://example.org/contact?a=1", "Metal desk, desk@example.org"):
+        monkeypatch.setenv("TIGHTNESS_CONTACT", value)
+        assert load_settings().contact == value

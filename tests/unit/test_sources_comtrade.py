@@ -12,7 +12,7 @@ import pytest
 from sourcing import ALUMINIUM, CANADA, CHINA, COPPER, SCOPE, month, parse, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Exporter, NoData, Parsed, Scope, SourceError
+from pipelines.sources.base import Exporter, NoData, Parsed, Scope, SourceError, Throttled
 
 IRELAND = Exporter("IE", "Republic of Ireland", 372, "comtrade")
 
@@ -125,7 +125,6 @@ def test_no_weight_of_no_value_is_zero() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}, "Rate limit is exceeded"),
         ({"statusCode": 403, "message": "Out of call volume quota."}, "Out of call volume quota"),
         ({"count": 0, "data": [], "error": "Quota exceeded"}, "Quota exceeded"),
         ({"statusCode": 500}, "500"),
@@ -134,6 +133,23 @@ def test_no_weight_of_no_value_is_zero() -> None:
 def test_a_refusal_with_status_200_is_an_error(body: object, said: str) -> None:
     with pytest.raises(SourceError, match=f"the publisher refuses to answer: .*{said}"):
         read(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}, "Rate limit is exceeded"),
+        ({"statusCode": 429}, "429"),
+        ({"count": 0, "data": [], "error": "Rate limit is exceeded"}, "Rate limit is exceeded"),
+    ],
+)
+def test_throttling_inside_an_answer_is_an_error_of_its_own(body: object, said: str) -> None:
+    """Whoever asked can tell that waiting helps, which it does not for a quota that is used up."""
+    with pytest.raises(Throttled, match=f"^comtrade asked: the publisher throttles: .*{said}"):
+        read(body)
+    with pytest.raises(SourceError) as caught:
+        read({"statusCode": 403, "message": "Out of call volume quota."})
+    assert not isinstance(caught.value, Throttled)
 
 
 @pytest.mark.parametrize(

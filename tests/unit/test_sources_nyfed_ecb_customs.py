@@ -6,10 +6,10 @@ import json
 
 import pandas as pd
 import pytest
-from sourcing import ALUMINIUM, COPPER, SCOPE, month, parse, payload
+from sourcing import ALUMINIUM, BOT_WALL, COPPER, SCOPE, month, parse, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Scope, SourceError
+from pipelines.sources.base import NoData, Scope, SourceError
 
 # --- New York Fed ---
 
@@ -32,6 +32,20 @@ def test_sofr():
     ]  # fmt: skip
     assert result.rejected == []
     assert len(sofr().frames["rates"]) == 0, "a year that has not begun"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_revised_rate_stands_for_the_first_one(order):
+    """Both may be in one answer; the revised one holds, wherever it stands, and nothing contradicts anything."""
+    first, revised = rate("2024-05-02", 5.31), rate("2024-05-02", 5.34) | {"revisionIndicator": "r"}
+    other = rate("2024-05-02", 4.9, "TGCR") | {"revisionIndicator": "r"}
+    result = sofr(other, *[first, revised][::order], rate("2024-05-03", 5.32))
+    assert result.frames["rates"]["sofr_pct"].tolist() == [5.34, 5.32]
+    assert result.rejected == []
+    result = sofr(revised, revised | {"percentRate": 5.35})
+    assert [bad.reason for bad in result.rejected] == [
+        "contradicts an earlier row of obs_date 2024-05-02, which is kept"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -299,3 +313,38 @@ def test_customs_requests():
     (request,) = source.requests(month("2024-02"), SCOPE)
     assert (request.name, request.period) == ("table13_2024-02.html", "2024-02")
     assert request.url == "http://english.customs.gov.cn/statics/report/monthly2024.html#table13-02"
+
+
+def index(*months: str, title: str = "Monthly Bulletin 2024", name: str = "(13) Major Export Commodities") -> bytes:
+    """A synthetic index in the publisher's form, tables by months, inside a layout table."""
+    links = "".join(f"<td><a href='/Statics/{place}.html'> {text} </a></td>" for place, text in enumerate(months))
+    return f"""<html><h1>{title}</h1><table><tr><td><ul><li>Statistics</li></ul><table>
+      <tr><td>(3) Imports and Exports</td><td><a href="/Statics/third.html">May</a></td></tr>
+      <tr><td>{name}</td>{links}</tr>
+      <tr><td>(14) Major Import Commodities</td><td><a href="/Statics/imports.html">Feb.</a></td></tr>
+      </table></td></tr></table></html>""".encode()
+
+
+def locate(body: bytes, period: str = "2024-05") -> str:
+    (request,) = SOURCES["customs"].requests(month(period), SCOPE)
+    return SOURCES["customs"].locate(payload("customs", body), request)
+
+
+@pytest.mark.parametrize("text", ["May", "May.", "5", "05", "may"])
+def test_the_index_links_to_the_months_release(text):
+    assert locate(index("Jan.-Feb.", "Apr.", text, "15")) == "https://example.org/Statics/2.html"
+    assert locate(index("4", text, name="\uff08 13 \uff09 Exports", title="")) == "https://example.org/Statics/1.html"
+
+
+@pytest.mark.parametrize("text", ["Jan.-Feb.", "Feb", "1-2", "2", "January-February", "Jan to Feb", "1\u20132"])
+def test_the_index_links_to_the_pooled_months(text):
+    assert locate(index(text, "Mar."), "2024-02") == "https://example.org/Statics/0.html"
+
+
+def test_what_the_index_does_not_link():
+    for body in (index("Jan.-Feb.", "Apr."), index("1-5", "Jan.-May"), index("May", title="2023")):
+        with pytest.raises(NoData, match=r"not linked yet on https://example\.org"):
+            locate(body)
+    for body in (BOT_WALL, index("May", name="(12) Others"), index("May", name="(113) Others")):
+        with pytest.raises(SourceError, match=r"customs table13_2024-05\.html: no table \(13\) on https://example.org"):
+            locate(body)

@@ -12,7 +12,7 @@ import pytest
 from sourcing import BELGIUM, GERMANY, SCOPE, month, parse, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Scope, SourceError, Zone
+from pipelines.sources.base import NoData, Scope, SourceError, Throttled, Zone
 from schemas.datasets import DATASETS
 
 UTC = dt.UTC
@@ -236,6 +236,16 @@ def test_no_matching_data_is_no_data():
         parse(payload("entsoe", document(text, kind="Acknowledgement_MarketDocument"), "2025-03", "BE"))
 
 
+@pytest.mark.parametrize("text", ["Too many requests", "TOO MANY REQUESTS: the limit is 400 per minute"])
+def test_throttling_in_a_document_is_an_error_of_its_own(text):
+    reason = f"<Reason><code>999</code><text>{text}</text></Reason>"
+    with pytest.raises(Throttled, match=f"the platform throttles: '999 {text}'"):
+        parse(payload("entsoe", document(reason, kind="Acknowledgement_MarketDocument"), "2025-03", "BE"))
+    with pytest.raises(SourceError) as caught:
+        parse(payload("entsoe", document(REFUSAL, kind="Acknowledgement_MarketDocument"), "2025-03", "BE"))
+    assert not isinstance(caught.value, Throttled)
+
+
 def test_the_zone_of_an_unknown_entity_comes_from_its_area_code():
     result = read(series(period("2025-03-03", "2025-03-04", {1: 5}), eic=GERMANY.eic), entity="")
     assert set(result.frames["power"]["zone"]) == {"DE-LU"}
@@ -365,6 +375,11 @@ def test_a_time_given_twice():
     result = charts(seconds + seconds[:1], [*prices, 99.0])
     assert len(result.frames["power"]) == 0
     assert "1.0 and 99.0 for the same time" in result.rejected[0].reason
+
+
+@pytest.mark.parametrize("unit", ["EUR / MWh", "EUR/MWh", "eur/mwh", "no unit", "", None])
+def test_the_unit_is_written_in_many_ways(unit):
+    assert len(charts(*curve("2025-03-03", "2025-03-04"), unit=unit).frames["power"]) == 24
 
 
 def test_negative_prices_and_an_empty_answer_are_fine():

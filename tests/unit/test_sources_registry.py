@@ -5,29 +5,33 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
 from sourcing import BOT_WALL, SCOPE, month, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Scope, SourceError
+from pipelines.sources.base import Listed, Scope, SourceError
 from pipelines.sources.reading import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
 from schemas.base import LICENCES
 from schemas.datasets import DATASETS
 
-ENTITY = {"westmetall": "AL", "energy_charts": "DE-LU", "entsoe": "BE", "comtrade": "CA/AL", "yahoo": "AA"}
+ENTITY = {
+    "westmetall": "AL", "energy_charts": "DE-LU", "smard": "DE-LU", "entsoe": "BE", "comtrade": "CA/AL", "yahoo": "AA",
+}  # fmt: skip
 
 
 def test_registry_names_licences_and_datasets():
     names = {"westmetall", "worldbank", "nyfed", "fred", "energy_charts", "entsoe", "customs", "ecb", "jin10"}
-    assert set(SOURCES) == names | {"comtrade", "yahoo"}
+    assert set(SOURCES) == names | {"comtrade", "yahoo", "smard", "ember", "shfe"}
     for name, source in SOURCES.items():
         assert name == source.NAME
         assert source.TITLE
         assert source.LICENCE in LICENCES
         assert set(source.DATASETS) <= set(DATASETS)
-    assert [name for name, source in SOURCES.items() if source.LICENCE != "OPEN"] == ["westmetall", "jin10", "yahoo"]
+    closed = [name for name, source in SOURCES.items() if source.LICENCE != "OPEN"]
+    assert closed == ["westmetall", "jin10", "yahoo", "shfe"]
 
 
 def test_import_is_light():
@@ -41,13 +45,29 @@ def test_import_is_light():
 def test_requests_are_values_a_year_asks_each_once(name):
     year = pd.period_range("2024-01", "2024-12", freq="M")
     asked = [request for m in year for request in SOURCES[name].requests(m, SCOPE)]
-    once = {"westmetall": 1, "worldbank": 1, "nyfed": 1, "fred": 1, "ecb": 1, "jin10": 1, "yahoo": 1}
-    assert len(set(asked)) == once.get(name, 11 if name == "customs" else 12)
+    once = {"westmetall": 1, "worldbank": 1, "nyfed": 1, "ecb": 1, "jin10": 1, "yahoo": 1, "ember": 1}
+    # FRED has two series, a year lies in 53 weeks, and the Shanghai report began in November 2025.
+    other = {"fred": 2, "customs": 11, "smard": 53, "shfe": 0}
+    assert len(set(asked)) == (once | other).get(name, 12)
     for request in asked:
         assert request.source == name
         assert request.url.startswith("http")
         assert "token" not in request.url.lower()
     assert len({request.name for request in set(asked)}) == len(set(asked)), "a name is a file name: unique"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_address_is_one_where_the_source_may_be_asked(name):
+    access = SOURCES[name].ACCESS
+    asked = list(SOURCES[name].requests(month("2024-05"), SCOPE))
+    if isinstance(SOURCES[name], Listed):
+        asked += [page for request in asked for page in SOURCES[name].listings(request)]
+    assert asked
+    for request in asked:
+        address = urlsplit(request.url)
+        assert address.hostname in access.hosts
+        assert address.scheme == "https" or (access.plain_http and address.scheme == "http")
+    assert access.per_second > 0 and access.at_once >= 1 and access.pause_s > 0
 
 
 @pytest.mark.parametrize("name", SOURCES)

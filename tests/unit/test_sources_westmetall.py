@@ -150,6 +150,17 @@ def test_repeats_and_contradictions():
     ]
 
 
+def test_december_of_the_year_before_is_left_to_its_own_page():
+    """None of the recorded pages shows it; a page of early January may."""
+    january, december = "02. January 2008 | 2,350 | 2,380 | 930,000", "31. December 2007 | 2,340 | 2,370 | 929,000"
+    result = read(january, december, december)
+    assert result.frames["prices"]["obs_date"].tolist() == [pd.Timestamp("2008-01-02")]
+    assert len(result.frames["stocks"]) == len(result.frames["spreads"]) == 1
+    assert result.rejected == []
+    with pytest.raises(NoData, match="the table has no day of 2008"):
+        read(december)
+
+
 def test_columns_are_found_by_their_names_and_headers_repeat():
     swapped = HEAD.format("stock", "3-month", "Cash-Settlement")
     result = read(
@@ -196,5 +207,5 @@ def test_a_page_that_is_not_the_asked_one(body, problem):
 def test_an_unknown_metal_and_an_empty_table():
     with pytest.raises(SourceError, match="metal 'ZN' is not known; expected one of AL"):
         SOURCES["westmetall"].parse(payload("westmetall", page(ROW), "2008", "ZN"), SCOPE)
-    with pytest.raises(NoData, match="the table is empty"):
+    with pytest.raises(NoData, match="the table has no day of 2008"):
         read()

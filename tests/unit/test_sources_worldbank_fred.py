@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import zipfile
 
 import openpyxl
 import pandas as pd
 import pytest
-from sourcing import ALUMINIUM, COPPER, SCOPE, month, parse, payload
+from sourcing import ALUMINIUM, BOT_WALL, COPPER, SCOPE, month, parse, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Metal, Scope, SourceError
-from pipelines.sources.fred import parse_fred_csv
+from pipelines.sources.base import Metal, Payload, Scope, SourceError
 
 FILE = "payloads/worldbank/CMO-Historical-Data-Monthly.xlsx"
 
@@ -45,13 +45,24 @@ def test_world_bank_is_the_mean_of_the_daily_cash_price(pink_sheet, real):
 
 
 def test_world_bank_and_fred_agree(pink_sheet, real):
-    fred = parse_fred_csv(payload("fred", real / "payloads/fred/PALUMUSDM.csv"), "PALUMUSDM")
-    assert (fred["date"].min(), fred["date"].max()) == (pd.Timestamp("1992-01-01"), pd.Timestamp("2026-05-01"))
-    value = fred.set_index(fred["date"] + pd.offsets.MonthEnd(0))["value"]
+    fred = parse(payload("fred", real / "payloads/fred/PALUMUSDM.csv", entity="AL"))
+    assert fred.rejected == []
+    value = fred.frames["benchmark_prices"].set_index("period_end")["mean_usd_t"]
     difference = (pink_sheet / value - 1).abs().dropna()
     assert len(difference) > 400
     assert difference.median() < 0.002
     assert difference.quantile(0.95) < 0.02
+
+
+def test_recorded_series_of_fred_whole(real):
+    path = real / "payloads/fred/PALUMUSDM.csv"
+    months = parse(payload("fred", path, entity="AL")).frames["benchmark_prices"]
+    lines = [line.split(",") for line in path.read_text().split()[1:]]
+    assert months["mean_usd_t"].tolist() == [float(value) for _, value in lines if value not in ("", ".")]
+    assert months["period_end"].dt.strftime("%Y-%m-01").tolist() == [day for day, value in lines if value]
+    assert months["period_end"].dt.is_month_end.all()
+    assert set(months["benchmark"]) == {"FRED"}
+    assert (str(months["period_end"].iloc[0].date()), len(months)) == ("1992-01-31", len(lines))
 
 
 def workbook(rows: list[list[object]], title: str = "Monthly Prices") -> bytes:
@@ -162,14 +173,58 @@ def test_fred_sofr():
 def test_fred_of_another_series_or_with_a_bad_cell():
     with pytest.raises(SourceError, match="no column SOFR in the first line: 'observation_date,DFF"):
         parse(payload("fred", b"observation_date,DFF\n2024-05-24,5.33\n"))
-    with pytest.raises(SourceError, match="line 2: PALUMUSDM: '1,x' is not a number"):
-        parse_fred_csv(payload("fred", b'observation_date,PALUMUSDM\n2024-05-01,"1,x"\n'), "PALUMUSDM")
+    with pytest.raises(SourceError, match="no column PALUMUSDM in the first line: 'observation_date,SOFR"):
+        parse(payload("fred", b"observation_date,SOFR\n2024-05-24,5.33\n", entity="AL"))
+    result = parse(payload("fred", b'observation_date,PALUMUSDM\n2024-04-01,2500\n2024-05-01,"1,x"\n', entity="AL"))
+    assert result.frames["benchmark_prices"].values.tolist() == [["AL", "FRED", pd.Timestamp("2024-04-30"), 2500.0]]
+    assert [bad.reason for bad in result.rejected] == ["mean_usd_t: '1,x' is not a number"]
+
+
+def test_a_month_of_fred_without_a_mean_is_missing():
+    body = b"observation_date,PALUMUSDM\n2024-04-01,.\n2024-05-01,\n2024-06-01,2500.5\n"
+    result = parse(payload("fred", body, entity="AL"))
+    assert result.frames["benchmark_prices"]["mean_usd_t"].tolist() == [2500.5]
+    assert result.rejected == []
 
 
 def test_requests():
     (book,) = SOURCES["worldbank"].requests(month("1999-01"), SCOPE)
     assert book.name == "CMO-Historical-Data-Monthly.xlsx"
     assert book.url.endswith("/74e8be41ceb20fa0da750cda2f6b9e4e-0050012026/related/CMO-Historical-Data-Monthly.xlsx")
-    assert SOURCES["fred"].requests(month("2018-03"), SCOPE) == []
-    (sofr,) = SOURCES["fred"].requests(month("2018-04"), SCOPE)
-    assert (sofr.name, sofr.url) == ("SOFR.csv", "https://fred.stlouisfed.org/graph/fredgraph.csv?id=SOFR")
+    (means,) = SOURCES["fred"].requests(month("2018-03"), SCOPE)
+    page = "https://fred.stlouisfed.org/graph/fredgraph.csv"
+    assert (means.name, means.url, means.entity) == ("PALUMUSDM.csv", f"{page}?id=PALUMUSDM", "AL")
+    sofr, again = SOURCES["fred"].requests(month("2018-04"), SCOPE)
+    assert (sofr.name, sofr.url) == ("SOFR.csv", f"{page}?id=SOFR")
+    assert again == means
+    unknown = Metal("CO", "Cobalt", "", "", "", "")
+    assert SOURCES["fred"].requests(month("2018-03"), Scope((unknown,), ())) == []
+
+
+@pytest.mark.parametrize(
+    "page",  # written by hand: the landing page is not recorded
+    [
+        '<a href="{}" class="x">Monthly prices</a>',
+        "<a href='{}?v=2'>Monthly prices</a>",
+        '<script>{{"file": "{}"}}</script>',
+        '<a href="https://thedocs.worldbank.org/a/CMO-Historical-Data-Annual.xlsx">Annual</a><a href="{}">Monthly</a>',
+    ],
+)
+@pytest.mark.parametrize("slash", ["/", "\\/", "&#47;"])
+def test_the_landing_page_says_where_the_workbook_is(page, slash):
+    (request,) = SOURCES["worldbank"].requests(month("2024-05"), SCOPE)
+    (listing,) = SOURCES["worldbank"].listings(request)
+    link = "https://thedocs.worldbank.org/en/doc/5d90-0350012026/related/CMO-Historical-Data-Monthly.xlsx"
+    answer = Payload(listing, page.format(link.replace("/", slash)).encode(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    assert SOURCES["worldbank"].locate(answer, request) == link
+
+
+def test_a_landing_page_without_the_workbook():
+    (request,) = SOURCES["worldbank"].requests(month("2024-05"), SCOPE)
+    for body in (BOT_WALL, b"", b"see CMO-Historical-Data-Monthly.xlsx", b'"/CMO-Historical-Data-Monthly.xlsx.html"'):
+        with pytest.raises(SourceError, match=r"worldbank CMO-.*: https://example.org links to no CMO-Historical"):
+            SOURCES["worldbank"].locate(payload("worldbank", body), request)
+    relative = payload("worldbank", b"href='/en/doc/x/CMO-Historical-Data-Monthly.xlsx'")
+    assert SOURCES["worldbank"].locate(relative, request) == (
+        "https://example.org/en/doc/x/CMO-Historical-Data-Monthly.xlsx"
+    )

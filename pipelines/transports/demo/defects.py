@@ -16,6 +16,10 @@
 | nyfed |  | 2023-04-19 | percentRate | MALFORMED | text in place of a rate |
 | ecb |  | 2023-10-18 | USD | MALFORMED | a rate with two points |
 | jin10 | AL | 2019-05-14 | cancelled | MALFORMED | a letter in a quantity |
+| energy_charts | DE-LU | 2019-10 | month | MISSING | no answer for the month: SMARD gives it |
+| ember | DEU | 2016-08-14 | price | MISSING | blank mean |
+| ember | FRA | 2021-02-03 | price | MISSING | blank mean |
+| ember | FRA | 2018-10-28 | price | REPEATED | the day once more, with another mean |
 | entsoe | FR | 2024-04-17 | 13 | MALFORMED | text in place of the price of one position |
 | yahoo | AA | 2024-05-17 | close | MISSING | null in place of a close |
 | comtrade | CA | 2019-03 | 7606 | MISSING | null in place of the weight of one code |
@@ -36,7 +40,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-Kind = Literal["MISSING", "LATE", "REVISED", "MALFORMED", "RULE"]
+Kind = Literal["MISSING", "REPEATED", "LATE", "REVISED", "MALFORMED", "RULE"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
     Defect("nyfed", "", "2023-04-19", "percentRate", "MALFORMED", "n/a"),
     Defect("ecb", "", "2023-10-18", "USD", "MALFORMED", "1.0.8"),
     Defect("jin10", "AL", "2019-05-14", "cancelled", "MALFORMED", "12x5"),
+    Defect("energy_charts", "DE-LU", "2019-10", "month", "MISSING"),
+    Defect("ember", "DEU", "2016-08-14", "price", "MISSING"),
+    Defect("ember", "FRA", "2021-02-03", "price", "MISSING"),
+    Defect("ember", "FRA", "2018-10-28", "price", "REPEATED", "69.61"),
     Defect("entsoe", "FR", "2024-04-17", "13", "MALFORMED", "n/a"),
     Defect("yahoo", "AA", "2024-05-17", "close", "MISSING", "null"),
     Defect("comtrade", "CA", "2019-03", "7606", "MISSING", "null"),

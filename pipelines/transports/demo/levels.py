@@ -381,6 +381,8 @@ POWER: Final[dict[str, dict[int, float]]] = {
     },
 }  # fmt: skip
 
+COUNTRIES: Final = {"DE-LU": "DEU", "FR": "FRA"}  # whose mean a zone is
+
 # Months against their year's average; the two years of the gas crisis had no ordinary season.
 POWER_SEASON: Final = (1.18, 1.10, 1.00, 0.90, 0.84, 0.86, 0.92, 0.95, 1.00, 1.04, 1.12, 1.10)
 POWER_CRISIS: Final = {

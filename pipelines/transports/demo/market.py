@@ -31,6 +31,7 @@ FIRST_COSTS_YEAR: Final = 2015
 FIRST_PRODUCTION_YEAR: Final = 2015
 FIRST_ARBITRAGE_YEAR: Final = 2015
 FIRST_TRADE_YEAR: Final = 2015
+SHANGHAI_SHARE: Final = 0.35  # of the LME's stock, so that a stock in Shanghai is no new series of its own
 QUARTER_HOURS_FROM: Final = np.datetime64("2025-10")
 
 PRICE_NOISE: Final = 0.010  # per square root of a day

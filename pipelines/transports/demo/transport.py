@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Container
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.calendar import Calendar, business_days, to_utc
-from pipelines.sources.base import NoData, Payload, Request, Scope, Zone
+from pipelines.sources.base import Metal, NoData, Payload, Request, Scope, Zone
 from pipelines.transports.demo import levels, market, wire
 from pipelines.transports.demo.defects import defects, earlier_captures
 
@@ -49,12 +50,15 @@ class DemoTransport:
             "nyfed": self._nyfed,
             "fred": self._fred,
             "energy_charts": self._energy_charts,
+            "smard": self._smard,
             "entsoe": self._entsoe,
             "customs": self._customs,
             "ecb": self._ecb,
             "jin10": self._jin10,
             "comtrade": self._comtrade,
             "yahoo": self._yahoo,
+            "ember": self._ember,
+            "shfe": self._shfe,
         }
 
     def fetch(self, request: Request) -> list[Payload]:
@@ -254,6 +258,9 @@ class DemoTransport:
         return wire.sofr_json(rates)
 
     def _fred(self, request: Request, at: datetime) -> bytes:
+        metal = next((m for m in self.scope.metals if m.metal == request.entity), None)
+        if metal is not None and metal.metal in levels.LME and request.name == f"{metal.fred_series}.csv":
+            return self._fred_means(request, metal, at)
         if request.name != "SOFR.csv":
             raise _nothing(request)
         first_year = int(str(market.FIRST_SOFR)[:4])
@@ -264,6 +271,15 @@ class DemoTransport:
         return wire.fred_csv(
             "SOFR", [(day.isoformat(), f"{known[day]:.2f}" if day in known else "") for day in weekdays]
         )
+
+    def _fred_means(self, request: Request, metal: Metal, at: datetime) -> bytes:
+        months = np.arange(np.datetime64(f"{market.FIRST_YEAR}-01"), np.datetime64(at.replace(tzinfo=None), "M"))
+        twentieth = (months + 1).astype("datetime64[D]") + 19
+        months = months[np.asarray(_released(twentieth, "WEEKDAYS", 0, "16:00", "America/Chicago") <= pd.Timestamp(at))]
+        if not len(months):
+            raise _nothing(request)
+        means = self._monthly_means(metal.metal, int(str(months[-1])[:4]))
+        return wire.fred_csv(metal.fred_series, [(f"{month}-01", f"{means[str(month)]:.2f}") for month in months])
 
     def _ecb(self, request: Request, at: datetime) -> bytes:
         year = _year(request)
@@ -294,10 +310,75 @@ class DemoTransport:
         return zone, power, known
 
     def _energy_charts(self, request: Request, at: datetime) -> bytes:
+        if defects(request.source, request.entity, request.period, at):
+            raise _nothing(request)
         _, power, known = self._auction(request, at)
         n = int(power.counts[:known].sum())
         seconds = power.starts[0] + np.arange(n) * (power.minutes * 60)
         return wire.energy_charts_json(seconds.tolist(), power.prices[:n].tolist())
+
+    def _smard(self, request: Request, at: datetime) -> bytes:
+        """The weeks of the months that Energy-Charts does not answer: all weeks would only say again what it says."""
+        zone = next((z for z in self.scope.zones if z.zone == request.entity), None)
+        match = re.search(r"_(hour|quarterhour)_(\d+)000\.json$", request.name)
+        if zone is None or match is None:
+            raise _nothing(request)
+        monday = pd.Timestamp(int(match[2]), unit="s", tz=zone.timezone)
+        week = [monday + pd.DateOffset(days=n) for n in range(8)]
+        months = sorted({f"{day:%Y-%m}" for day in week[:7]})
+        if not any(defects("energy_charts", zone.zone, month, at) for month in months):
+            raise _nothing(request)
+        known: dict[int, float] = {}
+        for month in months:
+            _, power, days = self._auction(replace(request, period=month), at)
+            prices = power.prices[: int(power.counts[:days].sum())].tolist()
+            known |= {int(power.starts[0]) + power.minutes * 60 * n: price for n, price in enumerate(prices)}
+        starts = range(int(week[0].timestamp()), int(week[7].timestamp()), 3600 if match[1] == "hour" else 900)
+        return wire.smard_json(starts, (known.get(start) for start in starts))
+
+    def _ember(self, request: Request, at: datetime) -> bytes:
+        """Means of the generated days, a week after them."""
+        rows: list[tuple[str, str, str]] = []
+        months = np.arange(market.FIRST_POWER, np.datetime64(at.replace(tzinfo=None), "M") + 1)
+        for zone in self.scope.zones:
+            if (country := levels.COUNTRIES.get(zone.zone)) is None:
+                continue
+            wrong = defects(request.source, country, "", at)
+            for month in months:
+                power = market.power_month(zone.zone, str(month), zone.timezone, self.seed)
+                days = month.astype("datetime64[D]") + np.arange(len(power.counts))
+                means = np.add.reduceat(power.prices, np.cumsum(power.counts) - power.counts) / power.counts
+                released = to_utc(days + 7, "12:00", "Europe/London")
+                for day, mean in _until(released, at, days, np.round(means, 2)):
+                    defect = wrong.get((day.isoformat(), "price"))
+                    missing = defect is not None and defect.kind == "MISSING"
+                    rows.append((country, day.isoformat(), "" if missing else f"{mean:.2f}"))
+                    if defect is not None and defect.kind == "REPEATED":
+                        rows.append((country, day.isoformat(), defect.text))
+        if not rows:
+            raise _nothing(request)
+        return wire.ember_csv(rows)
+
+    def _shfe(self, request: Request, at: datetime) -> bytes:
+        match = re.fullmatch(r"weeklystock_(\d{4})(\d\d)(\d\d)\.html", request.name)
+        if match is None:
+            raise _nothing(request)
+        day = date(*map(int, match.groups()))
+        if pd.Timestamp(at) < to_utc(np.array([day], dtype="datetime64[D]"), "16:00", "Asia/Shanghai")[0]:
+            raise _nothing(request)
+        return wire.shfe_page(
+            day,
+            {
+                name: (self._shanghai_stock(metal, day - timedelta(days=7)), self._shanghai_stock(metal, day))
+                for metal, name in levels.JIN10_NAMES.items()
+            },
+        )
+
+    def _shanghai_stock(self, metal: str, day: date) -> int:
+        """A share of the LME's stock of the last business day (t)."""
+        lme = market.lme_year(metal, day.year, self.seed)
+        at = max(int(np.searchsorted(lme.days, np.datetime64(day), side="right")) - 1, 0)
+        return int(lme.stock[at] * market.SHANGHAI_SHARE)
 
     def _entsoe(self, request: Request, at: datetime) -> bytes:
         zone, power, known = self._auction(request, at)

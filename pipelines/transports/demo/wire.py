@@ -119,6 +119,43 @@ def fred_csv(series: str, values: Iterable[tuple[str, str]]) -> bytes:
     return f"observation_date,{series},{NOTE}\n{lines}".encode()
 
 
+def smard_json(starts: Iterable[int], prices: Iterable[float | None]) -> bytes:
+    """A weekly file of SMARD: starts in seconds since 1970 UTC, EUR/MWh, null where nothing is published yet."""
+    series = [[start * 1000, price] for start, price in zip(starts, prices, strict=True)]
+    return json.dumps({"meta_data": {"version": 1, "note": NOTE}, "series": series}, separators=(",", ":")).encode()
+
+
+def ember_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
+    """Ember's daily file: rows of (ISO3 code, day, mean in EUR/MWh or nothing)."""
+    lines = "".join(f"{NOTE},{country},{day},{mean}\n" for country, day, mean in rows)
+    return f"Country,ISO3 Code,Date,Price (EUR/MWhe)\n{lines}".encode()
+
+
+def shfe_page(day: date, totals: Mapping[str, tuple[int, int]]) -> bytes:
+    """The weekly report of the Shanghai exchange: by metal last week's stock and this week's, all in one warehouse."""
+    head = (
+        '<tr><th rowspan="2">地区</th><th rowspan="2">仓库</th>'
+        '<th colspan="2">上周库存</th><th colspan="2">本周库存</th><th colspan="2">库存增减</th>'
+        '<th colspan="3">可用库容量</th></tr>\n'
+        f"<tr>{'<th>小计</th><th>期货</th>' * 3}<th>上周</th><th>本周</th><th>增减</th></tr>"
+    )
+
+    def row(first: str, before: int, now: int) -> str:
+        figures = (before, before // 2, now, now // 2, now - before, now // 2 - before // 2, 0, 0, 0)
+        return f"<tr>{first}{''.join(f'<td>{figure}</td>' for figure in figures)}</tr>"
+
+    tables = "\n".join(
+        f"<table><thead>\n{head}\n</thead><tbody>\n"
+        f'<tr><td colspan="2">{metal}</td><td colspan="9">单位\uff1a吨</td></tr>\n'
+        f"{row('<td>上海</td><td>SYNTHETIC</td>', *stock)}\n{row('<td colspan=2>总计</td>', *stock)}\n</tbody></table>"
+        for metal, stock in totals.items()
+    )
+    return (
+        f'<!DOCTYPE html>\n<html>\n<head><meta charset="utf-8"><title>{NOTE}</title></head>\n<body>\n'
+        f"<table><tr><td>{day} 指定交割仓库库存周报</td></tr></table>\n{tables}\n</body>\n</html>\n"
+    ).encode()
+
+
 def energy_charts_json(seconds: list[int], prices: list[float]) -> bytes:
     """The price answer of Energy-Charts: starts in seconds since 1970 UTC, EUR/MWh."""
     answer = {

@@ -1,0 +1,119 @@
+"""Shanghai Futures Exchange: weekly stock in its delivery warehouses; one HTML page a week. Its terms allow little."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from pipelines.calendar import business_days
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.contract import Contract
+from pipelines.sources.delivery import month_days
+from pipelines.sources.reading import NO_CELL, Rows, excerpt, grid, html_root, iso_date, number, parsed, text_of
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+FIRST_DAY: Final = dt.date(2025, 11, 21)  # until then the report was another file
+EXPECTED: Final = "the weekly stock report of the asked day: 本周库存 小计 of each metal in 吨, with a row 总计"
+UNIT, TONNES, TOTAL = "单位", "吨", "总计"
+WEEK, SUBTOTAL = "本周库存", "小计"  # this week's stock, with what is not on warrant
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Shfe:
+    """Stock at the end of a week by metal; on warrant or not, so not the registered stock of other exchanges."""
+
+    NAME = "shfe"
+    TITLE = "Shanghai Futures Exchange: weekly stock"
+    LICENCE = "BYO"
+    DATASETS: tuple[str, ...] = ("exchange_stocks",)
+    ACCESS = Access(("www.shfe.com.cn",), absent=(404,))  # a week that is not over has no report
+    CONTRACT = Contract(lambda payload: {})  # one block a metal: the parser names what is missing, and the unit
+
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """One request for the last trading day of each week that falls into the month; none before 21 November 2025.
+
+        Holidays that are announced from year to year are those that the `holidays` package knows: a week with one that
+        it does not know is asked for a day without a report.
+        """
+        first, last = month_days(str(month))
+        return [
+            Request(
+                source=self.NAME,
+                name=f"weeklystock_{day:%Y%m%d}.html",
+                url=f"https://www.shfe.com.cn/data/tradedata/future/stockdata/weeklystock_{day:%Y%m%d}/ZH/all.html",
+                period=str(month),
+            )
+            for day in _last_trading_days(first, last)
+            if day >= FIRST_DAY
+        ]
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """Total stock in t by metal; metals without a Chinese name, and those out of scope, are ignored.
+
+        A metal whose total cannot be read, or is in another unit, is rejected. Raises SourceError when the page is
+        another one (bot wall, other day), or has none of the scope's metals.
+        """
+        request = payload.request
+        root = html_root(payload, EXPECTED)
+        day = _day(payload, root)
+        blocks = {label: block for table in root.iter("table") for label, block in _blocks(grid(table))}
+        rows, named = Rows("exchange_stocks"), [metal for metal in scope.metals if metal.chinese_name]
+        for metal in named:
+            if (block := blocks.get(metal.chinese_name)) is None:
+                continue
+            unit, cell, raw = block
+            try:
+                if unit != TONNES:
+                    raise ValueError(f"the unit is {unit!r}, not {TONNES!r}")
+                row = {"metal": metal.metal, "exchange": "SHFE", "obs_date": day, "total_t": number(cell)}
+            except ValueError as error:
+                rows.reject(f"{metal.chinese_name} {TOTAL}", raw, f"total_t: {error}")
+            else:
+                rows.add(row, f"{metal.chinese_name} {TOTAL}", raw)
+        if named and blocks.keys().isdisjoint(metal.chinese_name for metal in named):
+            asked, found = ", ".join(metal.chinese_name for metal in named), ", ".join(blocks) or "no metal"
+            raise SourceError(request, f"none of {asked} in the page, only {found}", EXPECTED)
+        return parsed(rows)
+
+
+def _last_trading_days(first: dt.date, last: dt.date) -> list[dt.date]:
+    """The last trading day of each week, where it lies between these days; a week of holidays has none."""
+    mondays = np.arange(np.datetime64(first) - first.weekday(), np.datetime64(last) + 1, 7)
+    days = np.busday_offset(mondays + 4, 0, roll="backward", busdaycal=business_days("CHINA"))
+    return [day for day in days[days >= mondays].tolist() if first <= day <= last]
+
+
+def _day(payload: Payload, root: _Element) -> dt.date:
+    """The day of the report, which stands above its tables; it must be the asked one."""
+    request = payload.request
+    match = _DATE.search(text_of(root))
+    if match is None:
+        raise SourceError(request, f"no day in the page, which starts {excerpt(payload.body)}", EXPECTED)
+    if f"_{match[0].replace('-', '')}." not in request.name:
+        raise SourceError(request, f"the report is of {match[0]}", f"the day of {request.name}")
+    try:
+        return iso_date(match[0])
+    except ValueError as error:
+        raise SourceError(request, str(error), EXPECTED) from None
+
+
+def _blocks(rows: list[list[str]]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """What a table says of each metal: its unit, the total of this week's stock, and the whole row of totals."""
+    label = unit = ""
+    at: int | None = None
+    for above, cells in zip([[], *rows], rows, strict=False):
+        if WEEK in above and SUBTOTAL in cells:
+            pairs = zip(above, cells, strict=False)
+            at = next((place for place, pair in enumerate(pairs) if pair == (WEEK, SUBTOTAL)), None)
+        elif stated := next((cell for cell in cells if cell.startswith(UNIT)), ""):
+            label, unit = cells[0], stated.removeprefix(UNIT).strip(":\uff1a ")
+        elif label and cells and cells[0] == TOTAL:
+            yield label, (unit, cells[at] if at is not None and at < len(cells) else NO_CELL, " | ".join(cells))
+            label = ""

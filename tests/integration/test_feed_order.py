@@ -1,0 +1,100 @@
+"""Of several sources the first with rows for a series and month gives them, and each row says which one that was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from support import Place
+
+from pipelines.calendar import months_between
+from pipelines.sources import SOURCES
+from pipelines.sources.delivery import bounds
+from pipelines.transports.demo import DemoTransport
+
+NOW = "2024-06-20T20:00:00Z"
+MONTHS = ("2024-04", "2024-05")
+
+
+def stored(place: Place, dataset: str) -> pd.DataFrame:
+    """What a run over the recordings leaves in the lake."""
+    done = place.ingest(MONTHS, [dataset])
+    assert done.failures == []
+    return place.open().lake.read(dataset)
+
+
+def by_month(rows: pd.DataFrame, period: str) -> dict[str, set[str]]:
+    return {month: set(own["source"]) for month, own in rows.groupby(rows[period].dt.strftime("%Y-%m"))}
+
+
+def test_fred_gives_the_months_that_the_new_york_fed_does_not(tmp_path: Path) -> None:
+    place = Place(tmp_path, "replay", NOW)
+    place.record(
+        "fred/SOFR.csv", "observation_date,SOFR\n2024-04-30,5.34\n2024-05-01,5.99\n2024-05-27,.\n2024-05-28,\n"
+    )
+    rates = [{"effectiveDate": "2024-05-01", "type": "SOFR", "percentRate": 5.31}]
+    place.record("nyfed/sofr_2024.json", json.dumps({"refRates": rates}))
+    rows = stored(place, "rates")
+    assert rows["sofr_pct"].tolist() == [5.34, 5.31]
+    assert by_month(rows, "obs_date") == {"2024-04": {"fred"}, "2024-05": {"nyfed"}}
+
+
+def test_a_revised_rate_is_a_new_vintage(tmp_path: Path) -> None:
+    place = Place(tmp_path, "replay", NOW)
+    first = {"effectiveDate": "2024-05-01", "type": "SOFR", "percentRate": 5.31, "revisionIndicator": ""}
+    place.record("nyfed/sofr_2024.json", json.dumps({"refRates": [first]}))
+    assert stored(place, "rates")["sofr_pct"].tolist() == [5.31]
+    revised = first | {"percentRate": 5.34, "revisionIndicator": "r"}
+    place.record("nyfed/sofr_2024.json", json.dumps({"refRates": [revised, first]}))
+    rows = stored(place.at("2024-06-21T20:00:00Z"), "rates")
+    assert list(zip(rows["vintage_no"], rows["sofr_pct"], strict=True)) == [(1, 5.31), (2, 5.34)]
+    assert place.open().quarantine.counts() == {}
+
+
+def test_smard_gives_the_months_that_energy_charts_does_not(tmp_path: Path) -> None:
+    place = Place(tmp_path, "replay", NOW)
+    workspace = Place(tmp_path, "demo", NOW).open()
+    transport = DemoTransport(workspace.now, workspace.scope)
+    (may,) = SOURCES["energy_charts"].requests(pd.Period("2024-05", "M"), workspace.scope)
+    place.record(f"energy_charts/{may.name}", transport.fetch(may)[0].body)
+    for month in months_between(*MONTHS):
+        for request in SOURCES["smard"].requests(month, workspace.scope):
+            start = pd.Timestamp(int(request.name.rpartition("_")[2][:-8]), unit="s", tz="Europe/Berlin")
+            end = bounds("Europe/Berlin", (start + pd.DateOffset(days=7)).date())[0]
+            series = [[second * 1000, 50.0] for second in range(int(start.timestamp()), end, 3600)]
+            place.record(f"smard/{request.name}", json.dumps({"series": series}))
+    rows = stored(place, "power")
+    assert by_month(rows, "delivery_date") == {"2024-04": {"smard"}, "2024-05": {"energy_charts"}}
+    assert len(rows) == (30 + 31) * 24, "a week that lies in both months is no second value"
+
+
+def test_two_benchmarks_stand_side_by_side(tmp_path: Path, real: Path) -> None:
+    place = Place(tmp_path, "replay", NOW)
+    for name in ("worldbank/CMO-Historical-Data-Monthly.xlsx", "fred/PALUMUSDM.csv"):
+        place.record(name, real / "payloads" / name)
+    rows = stored(place, "benchmark_prices").sort_values(["period_end", "benchmark"])
+    assert rows["benchmark"].tolist() == ["FRED", "WORLD_BANK"] * 2
+    assert rows["source"].tolist() == ["fred", "worldbank"] * 2
+    means = rows.pivot(index="period_end", columns="benchmark", values="mean_usd_t")
+    assert (means["FRED"] / means["WORLD_BANK"] - 1).abs().max() < 0.01
+
+
+def test_ember_and_shanghai_land_in_datasets_of_their_own(tmp_path: Path) -> None:
+    demo = Place(tmp_path, "demo", "2026-01-20T20:00:00Z")
+    done = demo.ingest(("2025-12", "2026-01"), ["benchmark_power", "exchange_stocks"])
+    assert done.failures == []
+    lake = demo.open().lake
+    power, stocks = lake.read("benchmark_power"), lake.read("exchange_stocks")
+    assert sorted(set(power["country"])) == ["DEU", "FRA"]
+    assert (len(power), str(power["delivery_date"].max().date())) == (2 * (31 + 13), "2026-01-13")
+    assert stocks["obs_date"].dt.strftime("%m-%d").tolist() == [
+        "12-05",
+        "12-12",
+        "12-19",
+        "12-26",
+        "12-31",
+        "01-09",
+        "01-16",
+    ]
+    assert set(stocks["exchange"]) == {"SHFE"}

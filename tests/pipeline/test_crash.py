@@ -1,0 +1,89 @@
+"""Killed runs, a short version of `python -m benchmarks.crash`; and that its checks see what they look for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support import Place
+
+from benchmarks.crash import Folders, plan, state, torn
+from pipelines.settings import PROJECT
+
+pytestmark = pytest.mark.slow
+
+
+def test_six_kills_leave_nothing_torn_and_every_recovery_equals_a_clean_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.crash", "--kills", "6", "--seed", "6"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 kills in" in done.stdout
+    assert "torn or missing files after a kill: 0" in done.stdout
+
+
+def test_a_seed_always_means_the_same_kills() -> None:
+    assert [plan(1, n) for n in range(20)] == [plan(1, n) for n in range(20)]
+    assert {len(plan(1, n)[1]) for n in range(40)} == {1, 2, 3, 4, 5}
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A month of a user's prices, published."""
+    place = Place(tmp_path_factory.mktemp("published"), "drop", "2026-01-20T20:00:00Z")
+    days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
+    prices = pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
+    place.drop("prices/own.csv", prices)
+    place.run(("2026-01", "2026-01"))
+    for payload in place.open().dropped()[0]:
+        place.open().archive.put(payload)
+    return place
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "half a database": (lambda data: cut(data / "published/marts.duckdb"), "marts.duckdb is the file of no release"),
+    "no database": (lambda data: (data / "published/marts.duckdb").unlink(), "published marts.duckdb is missing"),
+    "half a manifest": (lambda data: cut(data / "published/manifest.json"), "manifest.json is torn"),
+    "half a copy": (
+        lambda data: cut(next((data / "published/parquet/marts").glob("*.parquet"))),
+        "is the file of no release",
+    ),
+    "half a release": (lambda data: cut(next(data.glob("published/releases/*/marts.duckdb"))), "marts.duckdb is torn"),
+    "half a lake file": (lambda data: cut(next(data.glob("lake/prices/month=*/*.parquet"))), "does not open"),
+    "half a payload": (lambda data: cut(next(data.glob("raw/drop/??/*"))), "has other bytes than its name says"),
+    "half a ledger": (lambda data: cut(next(data.glob("lake/prices/_ingested.json"))), "_ingested.json is torn"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_checks_after_a_kill_see_what_they_look_for(published: Place, tmp_path: Path, fault: str) -> None:
+    shutil.copytree(published.root, tmp_path, dirs_exist_ok=True)
+    folders = Folders(tmp_path)
+    assert torn(folders, had_release=True) == []
+    spoil, said = FAULTS[fault]
+    spoil(folders.data)
+    found = torn(folders, had_release=True)
+    assert any(said in problem for problem in found), found
+
+
+def test_the_comparison_sees_a_row_that_is_missing(published: Place, tmp_path: Path) -> None:
+    shutil.copytree(published.root, tmp_path, dirs_exist_ok=True)
+    folders, wanted = Folders(tmp_path), state(Folders(published.root))
+    assert state(folders) == wanted
+    path = next(folders.data.glob("lake/prices/month=*/*.parquet"))
+    pd.read_parquet(path).iloc[1:].to_parquet(path)
+    differs = {name for name, value in state(folders).items() if wanted[name] != value}
+    assert differs == {"lake prices"}

@@ -1,0 +1,95 @@
+"""Spoilt answers, a short version of `python -m benchmarks.fuzz`; and that it sees what it looks for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import SHARED
+
+from benchmarks import fuzz
+from pipelines.sources import SOURCES
+from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, Scope, SourceError
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, list[Payload]]:
+    """Good answers of every source; the recorded ones among them where they are beside the project."""
+    recordings = SHARED / "real" / "payloads"
+    return fuzz.seeds(recordings if recordings.is_dir() else None)
+
+
+@pytest.mark.parametrize("payloads", [10, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("source", SOURCES)
+def test_spoilt_answers_end_in_rows_that_the_schema_knows_or_in_the_declared_errors(
+    good: dict[str, list[Payload]], source: str, payloads: int
+) -> None:
+    result = fuzz.fuzz(source, good[source], payloads, seed=payloads)
+    assert [f"{case.number}: {problem}" for case, problem in result.faults] == []
+    assert sum(result.outcomes.values()) == payloads
+    # Spoiling must not break all of it: some answers still have rows, some end in an error.
+    assert payloads == 10 or {"rows", "SourceError"} <= set(result.outcomes)
+
+
+def test_a_number_under_a_seed_is_always_the_same_payload(good: dict[str, list[Payload]]) -> None:
+    for source, answers in good.items():
+        bodies = {n: fuzz.case(source, answers, 1, n).payload.body for n in range(20)}
+        assert bodies == {n: fuzz.case(source, answers, 1, n).payload.body for n in range(20)}
+        assert len(set(bodies.values())) > 15
+        assert sum(body not in {answer.body for answer in answers} for body in bodies.values()) > 15
+
+
+def raising(error: Exception) -> Callable[[], Parsed]:
+    def parse() -> Parsed:
+        raise error
+
+    return parse
+
+
+def rates(**columns: list[Any]) -> Callable[[], Parsed]:
+    given = {"obs_date": pd.to_datetime(["2026-01-05"] * 1).astype("datetime64[us]"), "sofr_pct": [3.6]} | columns
+    return lambda: Parsed({"rates": pd.DataFrame(given)})
+
+
+def waiting() -> Parsed:
+    time.sleep(5)
+    return Parsed()
+
+
+ASKED = Request("nyfed", "x.json", "")
+ENDS: dict[str, tuple[Callable[[], Parsed], str]] = {
+    "a good row": (rates(), ""),
+    "an error of the source": (raising(SourceError(ASKED, "cut", "all of it")), ""),
+    "no data": (raising(NoData("nothing yet")), ""),
+    "a row that the schema refuses": (rates(sofr_pct=[1e9]), ""),
+    "another error": (raising(KeyError("refRates")), "KeyError"),
+    "no text": (raising(NoData("")), "an error without a text"),
+    "a hang": (waiting, "TimeoutError"),
+    "another column": (rates(rate=[1.0]), "has the columns"),
+    "another type": (rates(sofr_pct=["3.6"]), "has the types"),
+    "another dataset": (lambda: Parsed({"fx": pd.DataFrame()}), "does not serve"),
+    "no reason": (lambda: Parsed({}, [Rejected("rates", "row 1", "x", "")]), "without where, what or why"),
+    "a day twice": (
+        lambda: Parsed({"rates": pd.concat([rates()().frames["rates"]] * 2, ignore_index=True)}),
+        "says one observation twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_a_parser_may_not_do_is_seen(
+    good: dict[str, list[Payload]], monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    parse, fault = ENDS[end]
+
+    def instead(payload: Payload, scope: Scope) -> Parsed:
+        return parse()
+
+    monkeypatch.setattr(SOURCES["nyfed"], "parse", instead)
+    monkeypatch.setattr(fuzz, "HANGS_S", 0.2)
+    found = [problem for _, problem in fuzz.fuzz("nyfed", good["nyfed"], 1, seed=1).faults]
+    assert len(found) == bool(fault)
+    assert fault in "".join(found)

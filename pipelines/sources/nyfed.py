@@ -38,6 +38,7 @@ class NyFed:
         {"refRates.effectiveDate": "date", "refRates.type": "text", "refRates.percentRate": "number"},
         "NEW_YORK",
         since="2018-04-03",
+        in_parts=True,  # the same form answers for the last N days
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:

@@ -2,8 +2,9 @@
 
 Full and incremental runs of a small demo market are killed (SIGKILL, the whole process group) at moments that the seed
 draws over four phases: before the models, in them, while a release is written, while it is made current. After each
-kill every published file must be whole; after a normal run everything must be what a run without a kill left, but for
-`run_id` and `computed_ts`. Most recoveries are killed as well, up to four times. Exit code 1 when anything is not so.
+kill every published file must be whole; a normal run, in a copy of what the kill left, must leave everything as a run
+without a kill does, but for `run_id` and `computed_ts`. Most recoveries are killed as well, up to four times. Exit code
+1 when anything is not so.
 
 Runs are forked from a process that has imported everything: an import writes nothing, and killed while it lasts a run
 has not begun. So all kills fall into work. POSIX only.
@@ -89,12 +90,17 @@ class Kill:
 
 @dataclass
 class Case:
-    """One scenario, killed once or more and then recovered."""
+    """One scenario, killed once or more, and recovered after each kill."""
 
     number: int
     scenario: str
     kills: list[Kill] = field(default_factory=list)
-    recovery: list[str] = field(default_factory=list)  # what differs from a clean run
+    recoveries: list[list[str]] = field(default_factory=list)  # of each one what differs from a clean run
+
+    @property
+    def faults(self) -> list[str]:
+        """Everything that is not as it should be."""
+        return [fault for found in (*(kill.faults for kill in self.kills), *self.recoveries) for fault in found]
 
 
 class Folders:
@@ -419,34 +425,38 @@ def plan(seed: int, number: int) -> tuple[Scenario, list[Moment]]:
 
 
 def play(root: Path, place: Path, seed: int, number: int, lengths: dict[str, float], wanted: int) -> Case:
-    """One case in a copy of its base: killed, looked at, recovered, compared. At most `wanted` kills."""
+    """One case in a copy of its base, killed again and again, at most `wanted` times; what each kill left is looked at,
+    and recovered and compared in a copy, while the case goes on to the next kill."""
     scenario, moments = plan(seed, number)
     folders = Folders(root / scenario.base).copy(place)
     if scenario.revised:
         folders.put_drop(last=450_000)
     case = Case(number, scenario.name)
     had_release = (folders.data / "published" / "manifest.json").is_file()
-    code: int | None = None
     for moment in moments[:wanted]:
-        watch = Watch(folders)
-        code = kill_at(start(folders, scenario.now), watch, moment, lengths)
-        if code is not None:
-            break  # it has ended before: that was the recovery
+        code = kill_at(start(folders, scenario.now), Watch(folders), moment, lengths)
+        if code is not None:  # it has ended before: that was the last recovery
+            case.recoveries.append(compared(root, folders, scenario, code))
+            break
         kill = Kill(number, scenario.name, moment, told(partial(step_of, folders)))
         kill.faults = told(partial(torn, folders, had_release))
         case.kills.append(kill)
-    else:
-        watch = Watch(folders)
-        code = finish(start(folders, scenario.now), watch)
+        left = folders.copy(place.with_name(f"{place.name}-recovered"))
+        code = finish(start(left, scenario.now), Watch(left))
+        case.recoveries.append(compared(root, left, scenario, code))
+        if kill.faults or case.recoveries[-1]:
+            break  # kept as it is, for whoever looks for the cause
+    return case
+
+
+def compared(root: Path, folders: Folders, scenario: Scenario, code: int) -> list[str]:
+    """What a run after a kill has left that a clean one would not have."""
     if code:
         log = (folders.root / "run.log").read_text().splitlines()
-        case.recovery = [f"the run after the kill ended with {code}: {' | '.join(log[-3:])}"]
-        return case
-    case.recovery = told(partial(torn, folders, True))
+        return [f"the run after the kill ended with {code}: {' | '.join(log[-3:])}"]
     wished, found = json.loads((root / scenario.clean / "state.json").read_text()), told(partial(state, folders))
     parts = sorted(name for name in wished.keys() | found.keys() if wished.get(name) != found.get(name))
-    case.recovery += [f"{name} differs from a clean run" for name in parts]
-    return case
+    return [*told(partial(torn, folders, True)), *(f"{name} differs from a clean run" for name in parts)]
 
 
 def work(root: Path, worker: int, workers: int, kills: int, seed: int, lengths: dict[str, float]) -> int:
@@ -459,13 +469,15 @@ def work(root: Path, worker: int, workers: int, kills: int, seed: int, lengths: 
             fallen += len(case.kills)
             results.write(json.dumps(asdict(case)) + "\n")
             results.flush()
-            faults = [fault for kill in case.kills for fault in kill.faults] + case.recovery
+            faults = case.faults
             where = ", then ".join(kill.step for kill in case.kills) or "not killed: it had ended"
             said = "; ".join(faults) or "whole, recovered, equal"
             sys.stdout.write(f"case {number}, {case.scenario}: {where}: {said} ({time.monotonic() - begun:.0f} s)\n")
             sys.stdout.flush()
             if faults:  # kept for whoever looks for the cause
-                shutil.copytree(root / f"case{worker}", root / f"fault{number}")
+                for left in (f"case{worker}", f"case{worker}-recovered"):
+                    if (root / left).is_dir():
+                        shutil.copytree(root / left, root / f"fault{number}" / left)
             number += workers
     return 0
 
@@ -474,7 +486,8 @@ def summary(cases: list[dict[str, Any]], seconds: float) -> tuple[list[str], int
     """The report's lines, and the number of faults."""
     kills = [kill for case in cases for kill in case["kills"]]
     torn_after = sum(bool(kill["faults"]) for kill in kills)
-    unequal = sum(bool(case["recovery"]) for case in cases)
+    recoveries = [recovery for case in cases for recovery in case["recoveries"]]
+    unequal = sum(map(bool, recoveries))
     killed = [case for case in cases if case["kills"]]
     again = sum(len(case["kills"]) > 1 for case in killed)
     lines = [
@@ -483,7 +496,7 @@ def summary(cases: list[dict[str, Any]], seconds: float) -> tuple[list[str], int
         "by scenario: " + _counted(kill["scenario"] for kill in kills),
         "by step: " + _counted(kill["step"] for kill in kills),
         f"torn or missing files after a kill: {torn_after}",
-        f"recoveries equal to a clean run: {len(cases) - unequal} of {len(cases)}",
+        f"recoveries equal to a clean run: {len(recoveries) - unequal} of {len(recoveries)}",
         f"{seconds / 60:.1f} minutes",
     ]
     return lines, torn_after + unequal

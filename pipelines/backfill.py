@@ -16,9 +16,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pipelines.asking import questions
 from pipelines.calendar import months_between
-from pipelines.datasets import FEEDS
-from pipelines.ingest import DROP, Progress, questions
+from pipelines.datasets import DROP, FEEDS
+from pipelines.progress import Progress
 from pipelines.settings import PROJECT, SettingsError
 from pipelines.sources import SOURCES
 from pipelines.workspace import Workspace

@@ -25,6 +25,8 @@ class Feed:
         return DATASETS[self.name]
 
 
+DROP = "drop"  # what rows of a user's own file have as their source
+
 # Their terms do not allow us to ask by default; `TIGHTNESS_OPTIONAL_SOURCES` names those that a user may.
 OPTIONAL_SOURCES = frozenset({"jin10", "yahoo", "shfe"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
@@ -37,3 +38,13 @@ def sweep(folder: Path) -> None:
                 aside.unlink()
         except FileNotFoundError:  # its writer has just moved it into place
             pass
+
+
+def read_json(path: Path) -> dict[str, str]:
+    """A JSON object of texts; an empty one where there is no file."""
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes JSON aside and moves it into place."""
+    write_aside(path, lambda aside: aside.write_text(json.dumps(content, indent=1, sort_keys=True, default=str)))

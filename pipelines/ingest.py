@@ -1,4 +1,4 @@
-"""The way of one observation, from the answer to the lake: examine, archive, parse, filter, time, validate, append.
+"""The way of one observation, from archived payloads to the lake: parse, filter, time, validate, append.
 
 Dagster's assets call this and report what it returns; nothing here knows Dagster. What fails is kept as a `Failure`
 with its months, and everything else still lands (CONTRACT section 8).
@@ -7,9 +7,7 @@ with its months, and everything else still lands (CONTRACT section 8).
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -19,55 +17,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipelines.asking import questions
 from pipelines.calendar import FIRST_MONTH, month_of, release_times
-from pipelines.datasets import FEEDS, Feed
-from pipelines.examine import answers, findings, in_words, is_known, last_good, parse
+from pipelines.datasets import DROP, FEEDS, Feed
+from pipelines.examine import parse
+from pipelines.files import read_json, write_json
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake, Written
 from pipelines.lake.validate import SchemaMismatch, validate
+from pipelines.progress import Failure, Progress, Watch, unwatched
 from pipelines.reference import ReferenceTables
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Rejected, Request, Scope, SourceError
 from pipelines.transports.archive import Archive
-from pipelines.transports.base import Transport
 from pipelines.transports.drop import DropError, parse_drop
 
-DROP = "drop"
 # A dataset's months are stored in so many parts, of so many months at least. A crash costs the part in flight; a part
 # costs some hundredths of a second, however small it is.
 PARTS, PART_MONTHS = 6, 3
 SOONEST = pd.Timedelta(days=1)  # a stamp that says a figure was out longer than this before it was due is wrong
-LATE = pd.Timedelta(days=7)  # publishers may be late: an answer is whole only when it came so long after the due time
 UTC_US = "datetime64[us, UTC]"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Something that could not be had or read, and the months that miss it."""
-
-    source: str
-    request: str
-    months: tuple[str, ...]
-    message: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far one asset is: requests answered, or months read, of all; rows read so far. It reads itself back."""
-
-    done: int
-    total: int
-    unit: str
-    rows: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.unit} {self.done} of {self.total}, rows {self.rows}"
-
-    @classmethod
-    def read(cls, text: str) -> Progress | None:
-        """The progress that a line of a log speaks of; None when it speaks of something else."""
-        found = _PROGRESS.fullmatch(text.strip())
-        return cls(int(found[2]), int(found[3]), found[1], int(found[4])) if found else None
 
 
 @dataclass(frozen=True)
@@ -81,26 +50,6 @@ class _Answers:
 
 
 _Files = list[tuple[Payload, pd.DataFrame, "pd.Series"]]  # a user's file, its rows, the month of each
-_PROGRESS = re.compile(r"(months|requests) (\d+) of (\d+), rows (\d+)")
-Watch = Callable[[Progress], None]
-
-
-def unwatched(_: Progress) -> None:
-    """Nobody wants to know how far it is."""
-
-
-@dataclass
-class FetchReport:
-    """What a source was asked and what it answered; `spared` requests were not asked again. `warnings` tell what was
-    unusual in an answer that was taken all the same."""
-
-    requests: int = 0
-    spared: int = 0
-    payloads: int = 0
-    bytes: int = 0
-    no_data: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    warnings: list[Failure] = field(default_factory=list)
 
 
 @dataclass
@@ -122,145 +71,6 @@ class IngestReport:
     def revised(self) -> int:
         """Vintages added to observations that were there."""
         return sum(part.revised for part in self.written)
-
-
-def fetch(
-    source: str,
-    months: Sequence[pd.Period],
-    scope: Scope,
-    transport: Transport,
-    archive: Archive,
-    now: datetime,
-    *,
-    quarantine: Quarantine | None = None,
-    spares: Callable[[Request], bool] = lambda request: False,
-    watch: Watch = unwatched,
-) -> FetchReport:
-    """Asks a source everything that these months need, each request once, and archives the answers by hash.
-
-    An answer that breaks its source's contract is refused, and kept in the quarantine instead. Each one is put away
-    before the next question, so that a crash loses none. `spares` says which requests need not be asked (again);
-    `watch` is told after each one.
-    """
-    report = FetchReport()
-    requests = questions(source, months, scope)
-    examiner = _Examiner(scope, archive, quarantine)
-    for place, (request, needed_by) in enumerate(requests.items(), start=1):
-        if spares(request):
-            report.spared += 1
-        else:
-            _ask(request, needed_by, transport, examiner, now, report)
-        watch(Progress(place, len(requests), "requests"))
-    return report
-
-
-def _ask(
-    request: Request,
-    needed_by: tuple[str, ...],
-    transport: Transport,
-    examiner: _Examiner,
-    now: datetime,
-    report: FetchReport,
-) -> None:
-    report.requests += 1
-    archive = examiner.archive
-    try:
-        payloads = transport.fetch(request)
-    except NoData:
-        archive.record_no_data(request, now)
-        report.no_data += 1
-        return
-    except SourceError as error:
-        archive.record_error(request, str(error), now)
-        report.failures.append(Failure(request.source, request.name, needed_by, str(error)))
-        return
-    good, warned, refused = examiner.sift(request, payloads)
-    if good:
-        archive.record(request, good, answered_at=now)
-    if refused:
-        archive.record_error(request, refused, now)
-        report.failures.append(Failure(request.source, request.name, needed_by, refused))
-    if warned:
-        report.warnings.append(Failure(request.source, request.name, needed_by, warned))
-    report.payloads += len(good)
-    report.bytes += sum(len(payload.body) for payload in good)
-
-
-@dataclass
-class _Examiner:
-    """Examines a source's answers one after the other; each is what the next one of its series is held against."""
-
-    scope: Scope
-    archive: Archive
-    quarantine: Quarantine | None
-    _neighbours: dict[str, list[Payload]] = field(default_factory=dict)
-
-    def sift(self, request: Request, payloads: Sequence[Payload]) -> tuple[list[Payload], str, str]:
-        """The payloads that are good, what is unusual in them, and why the newest answer is refused (or nothing)."""
-        good: list[Payload] = []
-        warned = refused = ""
-        before: list[Payload] | None = None
-        for parts in answers(payloads):
-            refused = ""
-            if not is_known(parts, self.archive.receipt(request.source, request.name)):
-                before = last_good(request, self.archive) if before is None else before
-                found = findings(parts, before, self._neighbours.get(request.entity, []), self.scope)
-                if errors := [finding for finding in found if finding.severity == "error"]:
-                    refused = self._refuse(request, parts, in_words(errors), [finding.text for finding in found])
-                    continue
-                warned = in_words(found) or warned
-            good += parts
-            before = self._neighbours[request.entity] = parts
-        return good, warned, refused
-
-    def _refuse(self, request: Request, parts: Sequence[Payload], reason: str, found: list[str]) -> str:
-        kept = [self.quarantine.put_payload(payload, found) for payload in parts] if self.quarantine else []
-        where = f"; kept as quarantine/{kept[0]}" if kept else ""
-        return f"{request.source} {request.name}: {reason} (refused, what was stored stays{where})"
-
-
-def is_whole(request: Request, archive: Archive, due: pd.Timestamp | None) -> bool:
-    """Whether the archive holds an answer to which the publisher has nothing to add but a revision.
-
-    The request's last attempt was answered, `LATE` or more after the last value of its period was due (`last_releases`;
-    None: never); the question is the same and every archived byte is there.
-    """
-    receipt = archive.receipt(request.source, request.name)
-    if due is None or receipt is None or receipt.answered_at is None or receipt.request["url"] != request.url:
-        return False
-    if receipt.error or receipt.no_data_at or not receipt.captures:
-        return False
-    if pd.Timestamp(receipt.answered_at) < due + LATE:
-        return False
-    try:
-        return bool(archive.load(request))
-    except SourceError:
-        return False
-
-
-def last_releases(source: str, periods: Sequence[str], rules: pd.DataFrame) -> dict[str, pd.Timestamp]:
-    """When the last value of each period (2024, 2024-05) of a source's datasets is out (UTC), by the release calendar.
-
-    Nothing for a source of which the calendar does not know all that.
-    """
-    ends = pd.Series([pd.Period(period).end_time.normalize() for period in periods]).astype("datetime64[us]")
-    # A price may be promised for its own day, or, at an auction, for the day before it.
-    due = ends.dt.tz_localize("UTC")
-    for name in SOURCES[source].DATASETS:
-        try:
-            due = due.combine(release_times(ends, name, source, rules)["knowledge_ts"], max)
-        except KeyError:
-            return {}
-    return dict(zip(periods, due, strict=True))
-
-
-def questions(source: str, months: Sequence[pd.Period], scope: Scope) -> dict[Request, tuple[str, ...]]:
-    """What these months need of a source: each request once, with the months that need it."""
-    needed_by: dict[Request, list[str]] = {}
-    for month in months:
-        for request in SOURCES[source].requests(month, scope):
-            needed_by.setdefault(request, []).append(str(month))
-    return {request: tuple(named) for request, named in needed_by.items()}
 
 
 @dataclass(frozen=True)
@@ -372,7 +182,7 @@ class Ingestion:
                 by_month[month].append(f"{payload.request.name} {_sha(payload)}")
         for month, held in by_month.items():
             digests[month] = hashlib.sha256("\n".join([rules.hexdigest(), *held]).encode()).hexdigest()
-        known = _read_json(self._ledger(feed))
+        known = read_json(self._ledger(feed))
         return {month for month, digest in digests.items() if known.get(month) != digest}, digests
 
     def _ledger(self, feed: Feed) -> Path:
@@ -383,7 +193,7 @@ class Ingestion:
 
         path = self._ledger(feed)
         with FileLock(path.with_suffix(".lock")):
-            write_json(path, {**_read_json(path), **digests})
+            write_json(path, {**read_json(path), **digests})
 
     # --- reading
 
@@ -636,15 +446,3 @@ def _aside(feed: Feed, payload: Payload, rows: pd.DataFrame) -> pd.DataFrame:
         payload_sha256=_sha(payload),
         period=payload.request.period or payload.request.name,
     )
-
-
-def _read_json(path: Path) -> dict[str, str]:
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
-
-
-def write_json(path: Path, content: object) -> None:
-    """Writes JSON aside and moves it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_text(json.dumps(content, indent=1, sort_keys=True, default=str))
-    aside.replace(path)

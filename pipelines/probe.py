@@ -10,9 +10,9 @@ from typing import Literal
 
 import pandas as pd
 
+from pipelines.asking import last_releases
 from pipelines.calendar import month_of
 from pipelines.examine import findings, parse
-from pipelines.ingest import last_releases
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
 from pipelines.transports.base import Transport

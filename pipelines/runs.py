@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.calendar import FIRST_MONTH, month_of
 from pipelines.changes import Changes
-from pipelines.ingest import Progress
+from pipelines.progress import Progress
 from pipelines.settings import SettingsError
 from pipelines.workspace import Workspace
 

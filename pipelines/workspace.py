@@ -16,13 +16,15 @@ from typing import ClassVar
 import pandas as pd
 from pandas import Timestamp
 
+from pipelines.asking import is_whole, last_releases, questions
 from pipelines.calendar import FIRST_MONTH, month_of, months_between
-from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
+from pipelines.datasets import DROP, FEEDS, OPTIONAL_SOURCES
 from pipelines.examine import newest_rows
-from pipelines.files import write_aside
-from pipelines.ingest import DROP, Failure, Ingestion, is_whole, last_releases, questions, write_json
+from pipelines.files import write_aside, write_json
+from pipelines.ingest import Ingestion
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
+from pipelines.progress import Failure
 from pipelines.reference import ReferenceTables, load_reference
 from pipelines.settings import PROJECT, Settings, SettingsError, load_settings
 from pipelines.sources.base import Payload, Request, Scope

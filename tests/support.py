@@ -16,9 +16,11 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from pipelines.asking import FetchReport, fetch
 from pipelines.calendar import FIRST_MONTH, month_of, months_between
 from pipelines.datasets import FEEDS
-from pipelines.ingest import Failure, FetchReport, IngestReport, fetch
+from pipelines.ingest import IngestReport
+from pipelines.progress import Failure
 from pipelines.settings import PROJECT
 from pipelines.warehouse.dbt import BuildResult
 from pipelines.warehouse.publish import Release

@@ -9,12 +9,14 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from pipelines.asking import FetchReport, fetch
 from pipelines.assets.describe import COLUMNS, KNOWN, OWNER, ROWS, feed_tags, moment, source_tags, table_schema, tags
 from pipelines.assets.partitions import months
 from pipelines.assets.resources import WorkspaceResource
 from pipelines.changes import Changes, Revision, changes
-from pipelines.datasets import Feed
-from pipelines.ingest import DROP, Failure, FetchReport, IngestReport, Progress, Watch, fetch
+from pipelines.datasets import DROP, Feed
+from pipelines.ingest import IngestReport
+from pipelines.progress import Failure, Progress, Watch
 from pipelines.sources import SOURCES
 from schemas.base import Bitemporal
 

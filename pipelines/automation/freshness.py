@@ -14,8 +14,7 @@ import pandas as pd
 
 from pipelines.automation.publications import ASK_AFTER, LATE_DAYS, SAMPLE, releases
 from pipelines.calendar import DECISION_TIME, DECISION_ZONE, is_london_business_day, to_utc
-from pipelines.datasets import FEEDS
-from pipelines.ingest import DROP
+from pipelines.datasets import DROP, FEEDS
 from schemas.base import columns_of
 
 GRACE: Final = {"daily": timedelta(days=1), "monthly": timedelta(days=LATE_DAYS)}

@@ -10,8 +10,7 @@ from pipelines.assets.lake import RUN_HEALTH, lake_key, raw_key
 from pipelines.assets.publish import RELEASE, REPORT
 from pipelines.assets.reference import reference_key
 from pipelines.automation.publications import PUBLICATIONS, Publication
-from pipelines.datasets import FEEDS
-from pipelines.ingest import DROP
+from pipelines.datasets import DROP, FEEDS
 from schemas.reference import REFERENCE_TABLES
 
 FULL_RUN: Final = "full_run"

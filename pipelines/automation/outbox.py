@@ -16,7 +16,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from pipelines.automation.notify import DeliveryError, Message, Sink
-from pipelines.ingest import write_json
+from pipelines.files import write_json
 
 BUDGET_S: Final = 30.0  # a sensor's tick has a minute
 

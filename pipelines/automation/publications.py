@@ -24,8 +24,7 @@ from pipelines.calendar import (
     release_rules,
     release_times,
 )
-from pipelines.datasets import FEEDS
-from pipelines.ingest import DROP
+from pipelines.datasets import DROP, FEEDS
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Scope
 

@@ -21,8 +21,7 @@ from pipelines.automation.reasons import reason
 from pipelines.automation.schedules import run_range
 from pipelines.automation.transitions import Seen, first_look, news, read_transitions
 from pipelines.calendar import FIRST_MONTH, month_of
-from pipelines.datasets import FEEDS
-from pipelines.ingest import DROP
+from pipelines.datasets import DROP, FEEDS
 from pipelines.settings import Settings
 from pipelines.transports.drop import DropError, DropProblem, parse_drop, scan
 from pipelines.warehouse.manifest import read_manifest

@@ -28,7 +28,9 @@ import stamina
 from publisher import Play, Publisher, says, status
 from support import Place
 
-from pipelines.ingest import Failure, FetchReport, IngestReport, fetch
+from pipelines.asking import FetchReport, fetch
+from pipelines.ingest import IngestReport
+from pipelines.progress import Failure
 from pipelines.reference import load_reference
 from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from support import Place
 
+from pipelines.asking import FetchReport, fetch, is_whole, last_releases
 from pipelines.backfill import START_S, Meter, Part, Plan
 from pipelines.calendar import months_between
-from pipelines.ingest import FetchReport, Progress, fetch, is_whole, last_releases
 from pipelines.lake.store import Lake, Written
+from pipelines.progress import Progress
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.archive import Archive
 

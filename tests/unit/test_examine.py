@@ -11,7 +11,7 @@ import pytest
 from support import Place
 
 from pipelines import ingest
-from pipelines.ingest import FetchReport
+from pipelines.asking import FetchReport
 from pipelines.sources.base import Request
 from pipelines.transports.demo import DemoTransport
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import Place
 
-from pipelines import ingest
+from pipelines import asking
 from pipelines.asking import FetchReport
 from pipelines.sources.base import Request
 from pipelines.transports.demo import DemoTransport
@@ -113,7 +113,7 @@ def test_unchanged_bytes_are_not_examined_again(place: Place, monkeypatch: pytes
     def examined(*_: object) -> None:
         raise AssertionError("examined")
 
-    monkeypatch.setattr(ingest, "findings", examined)
+    monkeypatch.setattr(asking, "findings", examined)
     assert fetched(place.at(LATER)).payloads == 1
     place.record(f"westmetall/{PAGE.name}", page(place) + b"\n")
     with pytest.raises(AssertionError, match="examined"):

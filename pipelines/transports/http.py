@@ -137,7 +137,7 @@ class HttpTransport:
                 address = source.locate(self._page(listing), request)
                 _check_address(request, httpx.URL(address), SOURCES[request.source].ACCESS)
                 return address
-            except httpx.InvalidURL as error:
+            except (httpx.InvalidURL, ValueError) as error:  # `urljoin` has errors of its own
                 problem = SourceError(request, f"{listing.url} links to no address ({error})", "a link")
             except SourceError as error:
                 problem = SourceError(request, error.problem, error.expected)

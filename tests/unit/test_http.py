@@ -441,6 +441,7 @@ def test_the_workbook_is_asked_for_where_the_page_says(tmp_path: Path) -> None:
         b'<a href="http://thedocs.worldbank.org/x/CMO-Historical-Data-Monthly.xlsx">',
         b'<a href="https://a:b@thedocs.worldbank.org/x/CMO-Historical-Data-Monthly.xlsx">',
         b'<a href="https://thedocs.worldbank.org/gone/CMO-Historical-Data-Monthly.xlsx">',
+        b'<a href="https://[::1/CMO-Historical-Data-Monthly.xlsx">',
     ],
 )
 def test_without_a_usable_link_the_last_good_address_is_asked(

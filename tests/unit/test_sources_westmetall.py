@@ -204,6 +204,12 @@ def test_a_page_that_is_not_the_asked_one(body, problem):
     assert "columns date, Cash-Settlement, 3-month, stock" in caught.value.expected
 
 
+def test_a_link_that_is_no_address_says_nothing():
+    body = page(ROW).replace(b'href="markdaten.php', b'href="https://[markdaten.php')
+    result = parse(payload("westmetall", body, "2008", "AL"))
+    assert result.frames["prices"]["cash_usd_t"].tolist() == [2900.0]
+
+
 def test_an_unknown_metal_and_an_empty_table():
     with pytest.raises(SourceError, match="metal 'ZN' is not known; expected one of AL"):
         SOURCES["westmetall"].parse(payload("westmetall", page(ROW), "2008", "ZN"), SCOPE)

@@ -109,11 +109,12 @@ class WebhookSink:
         Raises `DeliveryError`.
         """
         import httpx
-        import stamina
+
+        from pipelines.retrying import retrying
 
         # At INFO httpx logs every address.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        retries = stamina.retry_context(
+        retries = retrying(
             on=(_BusyError, httpx.TransportError),
             attempts=ATTEMPTS,
             wait_initial=self.first_wait_s,

@@ -16,8 +16,8 @@ from typing import Final
 from urllib.parse import quote
 
 import httpx
-import stamina
 
+from pipelines.retrying import retrying
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Access, Listed, NoData, Payload, Request, SourceError
 from pipelines.transports.archive import Archive
@@ -171,7 +171,7 @@ class HttpTransport:
         if holds and (holds.address or request.url) != address:
             holds = None  # the version of another address says nothing of this one
         question = _Question(request, access, url, key, holds)
-        patience = stamina.retry_context(
+        patience = retrying(
             on=_backoff,
             attempts=ATTEMPTS,
             timeout=None,

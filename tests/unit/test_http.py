@@ -55,6 +55,18 @@ def transport(publisher: Publisher, **secrets: str) -> HttpTransport:
     return HttpTransport(lambda: NOW, secrets, httpx.Client(transport=httpx.MockTransport(publisher)))
 
 
+def test_attempts_are_told_to_the_log_alone(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command's output may be JSON, and the text of an error may name a key."""
+    secret = httpx.ConnectError(f"cannot reach https://publisher.example/?securityToken={KEY}")
+    with caplog.at_level(logging.DEBUG):
+        transport(Publisher(secret, httpx.Response(200)), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
+    assert "_BusyError; attempt 2 in 0 s" in caplog.text
+    assert KEY not in caplog.text
+    assert capsys.readouterr() == ("", "")
+
+
 def status(code: int, **headers: str) -> Callable[[], httpx.Response]:
     return lambda: httpx.Response(code, headers=headers)
 

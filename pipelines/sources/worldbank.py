@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, Source, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 
@@ -177,3 +177,6 @@ def _shape(payload: Payload) -> dict[str, str]:
     start = next((at for at, row in enumerate(sheet) if row and _MONTH.fullmatch(str(row[0]))), 0)
     head = max(sheet[:start], key=lambda row: sum(1 for cell in row if str(cell).strip()), default=[])
     return table_shape([str(cell).strip() for cell in head], sheet[start:])
+
+
+SOURCE: Final[Source] = WorldBank()

@@ -1,4 +1,5 @@
-"""The registry: which sources feed a dataset, in the order in which they are believed. Adding a dataset is a line here.
+"""The registry: which sources feed a dataset, in the order in which they are believed. Adding a dataset is a line
+here, adding a source is its name.
 
 Of several sources the first that has rows for a series and month gives them. A user's drop file stands before all.
 """

@@ -17,6 +17,7 @@ from pipelines.sources.base import (
     Payload,
     Request,
     Scope,
+    Source,
     SourceError,
     Throttled,
 )
@@ -154,3 +155,6 @@ def _weight(code: str, entries: list[dict[str, Any]]) -> float:
 def _shape(payload: Payload) -> dict[str, str]:
     """The fields of the rows, which a recording may hold alone."""
     return {name.removeprefix("data."): kind for name, kind in json_shape(payload).items()}
+
+
+SOURCE: Final[Source] = Comtrade()

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, NoData, Parsed, Payload, Request, Scope, Source, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import (
     MONTHS,
@@ -230,3 +230,6 @@ def _shape(payload: Payload) -> dict[str, str]:
     groups, names = next(cells for cells in head if "commodity" in _cells(cells)), _cells(head[-1])
     changes = ["change " if "change" in group.lower() else "" for group in groups]
     return table_shape([change + name for change, name in zip(changes, names, strict=False)], body)
+
+
+SOURCE: Final[Source] = Customs()

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, Source
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import Rows, check_period, csv_rows, csv_shape, iso_date, number, parsed, require_period
 
@@ -64,3 +64,6 @@ class Ecb:
                 rows.reject(where, raw, f"{name}: {error}")
         check_period(payload.request, days, "the daily rates of the asked year")
         return parsed(rows)
+
+
+SOURCE: Final[Source] = Ecb()

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, Source
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import Rows, csv_rows, csv_shape, iso_date, number, parsed
 
@@ -59,3 +59,6 @@ class Ember:
             else:
                 rows.add({"country": cells[COUNTRY], "delivery_date": day, "mean_eur_mwh": mean}, where, raw)
         return parsed(rows)
+
+
+SOURCE: Final[Source] = Ember()

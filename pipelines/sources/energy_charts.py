@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, Source, SourceError, Zone
 from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import (
     FIRST_MONTH,
@@ -132,3 +132,6 @@ def _rejected(zone: Zone, time: int, raw: str, reason: str) -> Rejected:
 
 def _clock(zone: Zone, time: int) -> str:
     return dt.datetime.fromtimestamp(time, ZoneInfo(zone.timezone)).strftime("%Y-%m-%d %H:%M%z")
+
+
+SOURCE: Final[Source] = EnergyCharts()

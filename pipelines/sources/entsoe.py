@@ -19,6 +19,7 @@ from pipelines.sources.base import (
     Rejected,
     Request,
     Scope,
+    Source,
     SourceError,
     Throttled,
     Zone,
@@ -287,3 +288,6 @@ def _join(zone: Zone, day: dt.date, blocks: list[_Block]) -> DeliveryDay | None:
     offset = {block.start: (block.start - start) // step + 1 for block in pieces}
     prices = {offset[block.start] + slot: price for block in pieces for slot, price in block.prices.items()}
     return DeliveryDay(day, step, prices)
+
+
+SOURCE: Final[Source] = Entsoe()

@@ -10,7 +10,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, Source
 from pipelines.sources.contract import Contract
 from pipelines.sources.nyfed import FIRST_MONTH
 from pipelines.sources.reading import Rows, csv_rows, csv_shape, iso_date, number, parsed
@@ -65,3 +65,6 @@ class Fred:
             else:
                 rows.add({date: day, column: value}, where, raw)
         return parsed(rows)
+
+
+SOURCE: Final[Source] = Fred()

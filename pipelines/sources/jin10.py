@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, Source, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import Rows, iso_date, json_number, json_object, json_shape, number, parsed
 
@@ -92,3 +92,6 @@ def _tonnes(name: str, cell: object) -> float:
         return number(cell) if isinstance(cell, str) else json_number(cell)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+SOURCE: Final[Source] = Jin10()

@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, Source, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import (
     Rows,
@@ -91,3 +91,6 @@ class NyFed:
 
 def _is_revised(entry: object) -> bool:
     return isinstance(entry, dict) and entry.get("type") == "SOFR" and bool(entry.get("revisionIndicator"))
+
+
+SOURCE: Final[Source] = NyFed()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.calendar import business_days
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, Source, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import month_days
 from pipelines.sources.reading import NO_CELL, Rows, excerpt, grid, html_root, iso_date, number, parsed, text_of
@@ -117,3 +117,6 @@ def _blocks(rows: list[list[str]]) -> Iterator[tuple[str, tuple[str, str, str]]]
         elif label and cells and cells[0] == TOTAL:
             yield label, (unit, cells[at] if at is not None and at < len(cells) else NO_CELL, " | ".join(cells))
             label = ""
+
+
+SOURCE: Final[Source] = Shfe()

@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
+from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, Source, SourceError, Zone
 from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import DeliveryDay, bounds, month_days, power_frame, stamp
 from pipelines.sources.reading import json_number, json_object, json_shape
@@ -135,3 +135,6 @@ def _asked(request: Request, scope: Scope) -> tuple[Zone, _File]:
 
 def _is_point(point: object) -> bool:
     return isinstance(point, list) and len(point) == 2 and isinstance(point[0], int) and not isinstance(point[0], bool)
+
+
+SOURCE: Final[Source] = Smard()

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pandas as pd
 
-from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, Source, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import (
     MONTHS,
@@ -181,3 +181,6 @@ def _value(cells: dict[str, str], name: str) -> float | None:
         return number(cell)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+SOURCE: Final[Source] = Westmetall()

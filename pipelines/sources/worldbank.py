@@ -6,6 +6,7 @@ import datetime as dt
 import html
 import io
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, Source, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 
@@ -121,7 +122,9 @@ def _sheet(payload: Payload) -> Sequence[Sequence[object]]:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise SourceError(request, f"no xlsx file ({error}): it starts {excerpt(payload.body)}", EXPECTED) from None
     try:
-        workbook = openpyxl.load_workbook(io.BytesIO(payload.body), read_only=True, data_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parts that are no business of ours
+            workbook = openpyxl.load_workbook(io.BytesIO(payload.body), read_only=True, data_only=True)
         names = workbook.sheetnames
         if SHEET in names:
             sheet = workbook[SHEET]
@@ -177,3 +180,6 @@ def _shape(payload: Payload) -> dict[str, str]:
     start = next((at for at, row in enumerate(sheet) if row and _MONTH.fullmatch(str(row[0]))), 0)
     head = max(sheet[:start], key=lambda row: sum(1 for cell in row if str(cell).strip()), default=[])
     return table_shape([str(cell).strip() for cell in head], sheet[start:])
+
+
+SOURCE: Final[Source] = WorldBank()

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, Source, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.reading import (
     Rows,
@@ -147,3 +147,6 @@ def _is_running(payload: Payload, meta: dict[str, Any], time: int) -> bool:
         return bool(session["start"] <= time <= session["end"] and payload.captured_at.timestamp() < session["end"])
     except (KeyError, TypeError):
         return False
+
+
+SOURCE: Final[Source] = Yahoo()

@@ -20,7 +20,7 @@ from pipelines.automation.publications import (
     releases,
     tick,
 )
-from pipelines.calendar import business_days, release_times
+from pipelines.calendar import business_days, release_rules, release_times
 from pipelines.datasets import FEEDS
 from pipelines.reference import ReferenceTables, load_reference
 from pipelines.settings import PROJECT
@@ -47,8 +47,16 @@ def test_every_dataset_and_source_belongs_to_one_publication() -> None:
     assert set(found) == wanted
 
 
+def test_the_sources_of_a_publication_share_a_time_zone(rules: pd.DataFrame) -> None:
+    """Its tick is the latest of their times, which is one only on one clock."""
+    for publication in PUBLICATIONS.values():
+        zones = {release_rules(dataset, source, rules).iloc[-1].timezone for dataset, source in publication.tiers}
+        assert len(zones) == 1, f"{publication.name}: {', '.join(sorted(zones))} need a line of PUBLICATIONS each"
+
+
 def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
-    assert {name: tick(publication, rules) for name, publication in PUBLICATIONS.items()} == {
+    found = {name: tick(publication, rules) for name, publication in PUBLICATIONS.items()}
+    assert found == found | {
         "lme": ("5 9 * * 1-5", "Europe/London"),
         "lme_off_warrant": ("5 9 10-21 * *", "Europe/London"),
         "sofr": ("5 8 * * 1-5", "America/New_York"),

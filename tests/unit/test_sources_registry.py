@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+from importlib import import_module
+from pkgutil import iter_modules
 from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
 from sourcing import BOT_WALL, SCOPE, month, payload
 
+from pipelines import sources
+from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Listed, Scope, SourceError
 from pipelines.sources.reading import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
@@ -22,16 +26,26 @@ ENTITY = {
 }  # fmt: skip
 
 
-def test_registry_names_licences_and_datasets():
-    names = {"westmetall", "worldbank", "nyfed", "fred", "energy_charts", "entsoe", "customs", "ecb", "jin10"}
-    assert set(SOURCES) == names | {"comtrade", "yahoo", "smard", "ember", "shfe"}
+def test_every_module_with_a_source_is_registered_and_declared_so_that_mypy_checks_it():
+    modules = {name: import_module(f"pipelines.sources.{name}") for _, name, _ in iter_modules(sources.__path__)}
+    declared = {
+        name: module.__annotations__.get("SOURCE") for name, module in modules.items() if hasattr(module, "SOURCE")
+    }
+    assert declared == dict.fromkeys(SOURCES, "Final[Source]")
+
+
+def test_feeds_and_sources_agree_on_who_serves_what():
+    fed = {(dataset, name) for dataset, feed in FEEDS.items() for name in feed.sources}
+    assert fed == {(dataset, name) for name, source in SOURCES.items() for dataset in source.DATASETS}
+
+
+def test_names_and_licences():
     for name, source in SOURCES.items():
         assert name == source.NAME
         assert source.TITLE
         assert source.LICENCE in LICENCES
-        assert set(source.DATASETS) <= set(DATASETS)
-    closed = [name for name, source in SOURCES.items() if source.LICENCE != "OPEN"]
-    assert closed == ["westmetall", "jin10", "yahoo", "shfe"]
+    closed = {name for name, source in SOURCES.items() if source.LICENCE != "OPEN"}
+    assert closed >= {"westmetall", *OPTIONAL_SOURCES}, "whose terms say so"
 
 
 def test_import_is_light():
@@ -45,15 +59,15 @@ def test_import_is_light():
 def test_requests_are_values_a_year_asks_each_once(name):
     year = pd.period_range("2024-01", "2024-12", freq="M")
     asked = [request for m in year for request in SOURCES[name].requests(m, SCOPE)]
-    once = {"westmetall": 1, "worldbank": 1, "nyfed": 1, "ecb": 1, "jin10": 1, "yahoo": 1, "ember": 1}
-    # FRED has two series, a year lies in 53 weeks, and the Shanghai report began in November 2025.
-    other = {"fred": 2, "customs": 11, "smard": 53, "shfe": 0}
-    assert len(set(asked)) == (once | other).get(name, 12)
+    # SMARD answers by week, and a year lies in 53 of them; the others answer by the period that they say.
+    answers = 53 if name == "smard" else len({(request.entity, request.period) for request in asked})
+    assert len(set(asked)) == answers
     for request in asked:
         assert request.source == name
         assert request.url.startswith("http")
         assert "token" not in request.url.lower()
-    assert len({request.name for request in set(asked)}) == len(set(asked)), "a name is a file name: unique"
+    assert len({request.url for request in asked}) == len(set(asked)), "no address is asked twice"
+    assert len({request.name for request in asked}) == len(set(asked)), "a name is a file name: unique"
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -355,7 +355,7 @@ SOFR: Final[tuple[tuple[str, float], ...]] = (
     ("2025-10-30", 4.02), ("2025-12-11", 3.67), ("2026-09-17", 3.42),
 )  # fmt: skip
 
-# Yearly averages, placed at mid-year.
+# The ECB's rates, units for one euro: yearly averages, placed at mid-year.
 FX: Final[dict[str, dict[int, float]]] = {
     "EURUSD": {
         2007: 1.37, 2008: 1.47, 2009: 1.39, 2010: 1.33, 2011: 1.39, 2012: 1.28, 2013: 1.33, 2014: 1.33, 2015: 1.11,

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.calendar import Calendar, business_days
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Source, SourceError
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Source, SourceError, plain
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
@@ -88,6 +88,9 @@ class Finding:
     severity: Literal["error", "warning"]
     text: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", plain(self.text))
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -146,7 +149,7 @@ def look(source: Source, payloads: Sequence[Payload], parse: Callable[[Payload],
     parsed: list[Parsed] = []
     error = None
     for payload in payloads:
-        with suppress(SourceError):  # the parser says it better
+        with suppress(Exception):  # the parser says it better
             shape |= source.CONTRACT.shape(payload)
         try:
             parsed.append(parse(payload))
@@ -154,6 +157,9 @@ def look(source: Source, payloads: Sequence[Payload], parse: Callable[[Payload],
             pass
         except SourceError as problem:
             error = error or problem
+        except Exception as fault:  # a parser that an answer brings down must not bring the other answers down
+            said = f"its parser failed ({type(fault).__name__}: {fault}), which is a fault of this program"
+            error = error or SourceError(payload.request, said, "an answer that can be read, or is refused")
     return Answer(payloads[0].request, payloads[0].captured_at, shape, parsed, error)
 
 

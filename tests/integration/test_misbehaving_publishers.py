@@ -49,7 +49,11 @@ ELSEWHEN = {
 }
 TOKEN = "a-key-of-a-test"
 
-every_source = pytest.mark.parametrize("name", SOURCES)
+# One client asks them all. These differ to it: one like most, one with a key, one that is listed, one without https.
+ALIKE = set(SOURCES) - {"ecb", "entsoe", "worldbank", "customs"}
+every_source = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in SOURCES]
+)
 
 
 def each(troubles: Iterable[str], fast: Collection[str]) -> pytest.MarkDecorator:
@@ -582,7 +586,7 @@ def test_an_answer_that_is_not_what_it_was_is_told(
         assert failure.message.startswith(f"{name} {failure.request}: ")
 
 
-@every_source
+@pytest.mark.parametrize("name", SOURCES)
 def test_yesterdays_answer_takes_nothing_back(desk: Desk) -> None:
     """A cache somewhere on the way may give what was true a month ago."""
     before = desk.lake()

@@ -356,18 +356,14 @@ def doctor(
 
 
 def _probe(workspace: Any, as_json: bool) -> None:
-    from pipelines.probe import probe, question
+    from pipelines.probe import ATTEMPTS, probes, question
     from pipelines.sources import SOURCES
 
-    transport, rules = workspace.live_transport(), workspace.reference["release_calendar"]
-    keys, found = workspace.settings.secrets(), []
-    with err.status("asking") as status:
-        for name in (name for name in SOURCES if workspace.may_ask(name)):
-            request = question(name, workspace.scope, workspace.now, rules)
-            if request is None or (request.secret and request.secret[1] not in keys):
-                continue
-            status.update(f"asking {name}")
-            found.append(probe(request, workspace.scope, transport))
+    keys, rules = workspace.settings.secrets(), workspace.reference["release_calendar"]
+    named = [question(name, workspace.scope, workspace.now, rules) for name in SOURCES if workspace.may_ask(name)]
+    asked = [one for one in named if one and (not one.secret or one.secret[1] in keys)]
+    with err.status(f"asking {len(asked)} publishers"):
+        found = probes(asked, workspace.scope, workspace.live_transport(ATTEMPTS))
     print_probes(found, as_json)
     if any(one.status == "failed" for one in found):
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 
@@ -41,9 +42,18 @@ def last_good(request: Request, archive: Archive) -> list[Payload]:
 
 
 def is_known(parts: Sequence[Payload], receipt: Receipt | None) -> bool:
-    """Whether every byte of an answer was captured before: it has been examined."""
-    known = {capture.sha256 for capture in receipt.captures} if receipt else set()
-    return all(hashlib.sha256(payload.body).hexdigest() in known for payload in parts)
+    """Whether an answer is the newest capture once more, or, in a recording, a capture of its time: it was examined.
+
+    An older page that comes back today, from a cache on the way, is none of them.
+    """
+    captures = receipt.captures if receipt else ()
+    newest = {capture.sha256 for capture in captures if capture.captured_at == captures[-1].captured_at}
+    known = {(capture.sha256, datetime.fromisoformat(capture.captured_at)) for capture in captures}
+    return all(
+        sha256 in newest or (sha256, payload.captured_at) in known
+        for payload in parts
+        for sha256 in [hashlib.sha256(payload.body).hexdigest()]
+    )
 
 
 def findings(
@@ -54,6 +64,11 @@ def findings(
     held = before or neighbour
     contract = SOURCES[parts[0].request.source].CONTRACT
     return examine(contract, _seen(tuple(parts), scope), _seen(tuple(held), scope) if held else None, same=bool(before))
+
+
+def is_readable(parts: Sequence[Payload], scope: Scope) -> bool:
+    """Whether the source's parser can read an answer, whatever is unusual in it."""
+    return _seen(tuple(parts), scope).error is None
 
 
 @lru_cache(maxsize=16)

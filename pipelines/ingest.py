@@ -28,7 +28,7 @@ from pipelines.lake.validate import SchemaMismatch, validate
 from pipelines.progress import Failure, Progress, Watch, unwatched
 from pipelines.reference import ReferenceTables
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Payload, Rejected, Request, Scope, SourceError
+from pipelines.sources.base import NoData, Payload, Rejected, Request, Scope, SourceError, plain
 from pipelines.transports.archive import Archive
 from pipelines.transports.drop import DropError, parse_drop
 
@@ -37,6 +37,7 @@ from pipelines.transports.drop import DropError, parse_drop
 PARTS, PART_MONTHS = 6, 3
 SOONEST = pd.Timedelta(days=1)  # a stamp that says a figure was out longer than this before it was due is wrong
 UTC_US = "datetime64[us, UTC]"
+MAX_RAW = 2000  # characters of a rejected row that are kept: the payload has all of it
 
 
 @dataclass(frozen=True)
@@ -440,7 +441,9 @@ def _months(feed: Feed, frame: pd.DataFrame) -> list[str]:
 
 
 def _aside(feed: Feed, payload: Payload, rows: pd.DataFrame) -> pd.DataFrame:
+    said = {name: [plain(str(text), MAX_RAW) for text in rows[name]] for name in ("where", "raw", "reason")}
     return rows.assign(
+        **said,
         dataset=feed.name,
         source=payload.request.source,
         payload_sha256=_sha(payload),

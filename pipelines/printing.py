@@ -255,5 +255,6 @@ def print_doctor(findings: list[Any], as_json: bool) -> None:
             table.add_column(name, overflow="fold")
         styles = {"ok": "green", "warn": "yellow", "bad": "red"}
         for finding in findings:
-            table.add_row(finding.what, f"[{styles[finding.state]}]{finding.state}[/]", finding.detail)
+            state = f"[{styles[finding.state]}]{finding.state}[/]"
+            table.add_row(escape(finding.what), state, escape(finding.detail))
         out.print(table)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -18,6 +19,7 @@ from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
 from pipelines.transports.base import Transport
 from schemas.datasets import DATASETS
 
+ATTEMPTS = 2  # a look is to be quick: one hiccup of a publisher is forgiven
 BACK = 6  # months in which a source that lags has something by now
 
 
@@ -47,6 +49,12 @@ def question(source: str, scope: Scope, now: datetime, rules: pd.DataFrame) -> R
     return None
 
 
+def probes(requests: Sequence[Request], scope: Scope, transport: Transport) -> list[Probed]:
+    """Asks each publisher once, all at the same time: without a network every one of them costs its time-outs."""
+    with ThreadPoolExecutor(max(len(requests), 1)) as pool:
+        return list(pool.map(lambda request: probe(request, scope, transport), requests))
+
+
 def probe(request: Request, scope: Scope, transport: Transport, clock: Callable[[], float] = time.monotonic) -> Probed:
     """Asks once and says what came. It raises nothing that a transport or a parser raises, and stores nothing."""
     begun = clock()
@@ -58,7 +66,7 @@ def probe(request: Request, scope: Scope, transport: Transport, clock: Callable[
 
     try:
         payloads = transport.fetch(request)
-    except (NoData, SourceError) as reason:
+    except (NoData, SourceError, OSError) as reason:  # OSError: the folder of the pace cannot be written
         seconds = clock() - begun
         return told("no data" if isinstance(reason, NoData) else "failed", str(reason), [])
     seconds = clock() - begun

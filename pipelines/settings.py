@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     webhook_token: SecretStr | None = None
     notify_since: datetime | None = None
     contact: str = ""
+    accept: str = ""
     entsoe_api_token: SecretStr | None = Field(default=None, validation_alias="ENTSOE_API_TOKEN")
 
     @field_validator("now", "notify_since")
@@ -68,6 +69,18 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[!-~]([ -~]{0,198}[!-~])?|", value) or set(value) & set("()\\"):
             raise ValueError("no contact")
         return value
+
+    @field_validator("accept")
+    @classmethod
+    def _hashes(cls, value: str) -> str:
+        if not re.fullmatch(r"([0-9a-f]{12,64}(,|$))*", named := re.sub(r"\s", "", value).lower()):
+            raise ValueError("no hashes")
+        return named
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """How the SHA-256 of answers begin that are taken although their contract refuses them."""
+        return tuple(filter(None, self.accept.split(",")))
 
     @property
     def data(self) -> Path:
@@ -113,6 +126,7 @@ _ACCEPTED = {
     "notify_since": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
     "webhook_url": "an address that begins with https:// or http://",
     "contact": "one line of plain text without brackets, such as https://example.org/contact or an e-mail address",
+    "accept": "the first 12 or more hex digits of the SHA-256 of refused answers, separated by commas",
     "drop_max_mb": "a whole number of megabytes, at least 1",
     "lock_timeout_s": "seconds, 0 or more",
     "keep_releases": "a whole number of releases, at least 1",

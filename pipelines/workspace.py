@@ -59,6 +59,13 @@ class Workspace:
         if record is not None and settings.profile != "live":
             problem = f"--record keeps what publishers answer; the profile is {settings.profile}, which asks none"
             raise SettingsError(f"{problem}: give --profile live")
+        if record is not None:
+            try:
+                write_aside(record / ".written", lambda aside: aside.write_text(""))
+                (record / ".written").unlink(missing_ok=True)
+            except OSError as error:
+                problem = f"--record {str(record)!r} cannot be written: {error.strerror or error}"
+                raise SettingsError(f"{problem}. Give a folder that can") from None
         return cls(settings, metals, record)
 
     @cached_property
@@ -131,9 +138,9 @@ class Workspace:
             return ReplayTransport(self.settings.replay, self.now)
         return None
 
-    def live_transport(self) -> Transport:
-        """Who asks the publishers themselves, whatever the profile."""
-        from pipelines.transports.http import HttpTransport
+    def live_transport(self, attempts: int | None = None) -> Transport:
+        """Who asks the publishers themselves, whatever the profile; as often as usual unless `attempts` says less."""
+        from pipelines.transports.http import ATTEMPTS, HttpTransport
         from pipelines.transports.pace import Pace
 
         return HttpTransport(
@@ -142,6 +149,7 @@ class Workspace:
             archive=self.archive,
             pace=Pace(self.settings.data / "warehouse" / "pace"),
             contact=self.settings.contact,
+            attempts=attempts or ATTEMPTS,
         )
 
     def asks(self, source: str) -> bool:

@@ -124,6 +124,7 @@ class Place:
                     workspace.archive,
                     workspace.now,
                     quarantine=workspace.quarantine,
+                    accepted=workspace.settings.accepted,
                 )
         ingestion, read, unusable = workspace.ingestion(), {}, []
         for dataset in datasets:

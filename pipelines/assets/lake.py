@@ -73,6 +73,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 open_workspace.archive,
                 open_workspace.now,
                 quarantine=open_workspace.quarantine,
+                accepted=open_workspace.settings.accepted,
                 spares=open_workspace.is_answered if workspace.spare_answered else lambda request: False,
                 watch=_logged(context),
             )

@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipelines.files import write_aside
-from pipelines.sources.base import Payload
+from pipelines.sources.base import Payload, Request
 
 IDENTITY: Final = ("dataset", "source", "payload_sha256", "where", "reason")
 COLUMNS: Final = (*IDENTITY, "raw", "period")
+KEPT: Final = 10  # refused answers of one request
 SCHEMA: Final = pa.schema([*((name, pa.string()) for name in COLUMNS), ("ingest_ts", pa.timestamp("us", tz="UTC"))])
 
 
@@ -65,8 +66,11 @@ class Quarantine:
         """Dataset to number of kept rows; datasets without any are left out."""
         return {str(name): int(n) for name, n in self.read()["dataset"].value_counts().sort_index().items()}
 
-    def put_payload(self, payload: Payload, findings: Sequence[str]) -> str:
-        """Keeps a refused answer, with what was asked, when it came and what was found beside it; returns its place."""
+    def put_payload(self, payload: Payload, findings: Sequence[str], accept: str = "") -> str:
+        """Keeps a refused answer, with what was asked, when it came, what was found and how to `accept` it beside it.
+
+        Returns its place. Of one request the `KEPT` newest stay: a page that differs each day must not fill the disk.
+        """
         sha256 = hashlib.sha256(payload.body).hexdigest()
         request = payload.request
         path = self.root / "payloads" / request.source / f"{sha256}{Path(request.name).suffix}"
@@ -75,13 +79,40 @@ class Quarantine:
             "request": request.name,
             "url": request.url,
             "captured_at": payload.captured_at.astimezone(UTC).isoformat(),
+            "sha256": sha256,
             "findings": list(findings),
+            "accept": accept,
         }
         body = json.dumps(about, indent=1, ensure_ascii=False).encode()
         if not path.is_file():  # the same answer again says nothing new
             write_aside(path.with_name(f"{sha256}.about.json"), lambda aside: aside.write_bytes(body))
             write_aside(path, lambda aside: aside.write_bytes(payload.body))
+            for _, old in self._refused(request)[:-KEPT]:
+                old.unlink(missing_ok=True)
+                self._body(old, request).unlink(missing_ok=True)
         return path.relative_to(self.root).as_posix()
+
+    def refused(self, request: Request, prefixes: Sequence[str]) -> list[Payload]:
+        """The kept answers to a request whose SHA-256 begins with one of these prefixes, oldest first."""
+        found = []
+        for captured_at, about in self._refused(request):
+            body = self._body(about, request)
+            if about.name.startswith(tuple(prefixes)) and body.is_file():
+                found.append(Payload(request, body.read_bytes(), captured_at))
+        return found
+
+    def _refused(self, request: Request) -> list[tuple[datetime, Path]]:
+        """When each refused answer to a request came, and the file that tells of it, oldest first."""
+        found = []
+        for path in self.root.glob(f"payloads/{request.source}/*.about.json"):
+            about = json.loads(path.read_text(encoding="utf-8"))
+            if (about["request"], about["url"]) == (request.name, request.url):
+                found.append((datetime.fromisoformat(about["captured_at"]), path))
+        return sorted(found)
+
+    @staticmethod
+    def _body(about: Path, request: Request) -> Path:
+        return about.with_name(about.name.removesuffix(".about.json") + Path(request.name).suffix)
 
     def payloads(self) -> dict[str, int]:
         """Source to number of refused answers; sources without any are left out."""

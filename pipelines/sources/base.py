@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -18,14 +18,27 @@ if TYPE_CHECKING:
     from pipelines.sources.contract import Contract
 
 
+MAX_TEXT: Final = 500
+
+
+def plain(text: str, length: int = MAX_TEXT) -> str:
+    """What an answer says, fit for a message: one line of at most `length` characters, those that do not print escaped.
+
+    A publisher's text reaches terminals, receipts and the UI; it may be megabytes, and may hold control characters.
+    """
+    start = text[: length + 1]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in start)
+    return shown if len(shown) <= length else shown[: length - 1] + "…"
+
+
 class SourceError(Exception):
     """An answer that cannot be used: names the source, the request and what was expected."""
 
     def __init__(self, request: Request, problem: str, expected: str) -> None:
         self.request = request
-        self.problem = problem
-        self.expected = expected
-        super().__init__(f"{request.source} {request.name}: {problem}; expected {expected}")
+        self.problem = plain(problem)
+        self.expected = plain(expected)
+        super().__init__(f"{request.source} {request.name}: {self.problem}; expected {self.expected}")
 
 
 class Throttled(SourceError):  # noqa: N818 -- what the publisher does, as NoData is what it has
@@ -34,6 +47,9 @@ class Throttled(SourceError):  # noqa: N818 -- what the publisher does, as NoDat
 
 class NoData(Exception):  # noqa: N818 -- an answer, not an error
     """The transport has nothing for this request. Not a failure (CONTRACT section 7)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(plain(reason))
 
 
 @dataclass(frozen=True)

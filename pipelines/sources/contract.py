@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.calendar import Calendar, business_days
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Source, SourceError
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Source, SourceError, plain
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
@@ -88,6 +88,9 @@ class Finding:
     severity: Literal["error", "warning"]
     text: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", plain(self.text))
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -146,7 +149,7 @@ def look(source: Source, payloads: Sequence[Payload], parse: Callable[[Payload],
     parsed: list[Parsed] = []
     error = None
     for payload in payloads:
-        with suppress(SourceError):  # the parser says it better
+        with suppress(Exception):  # the parser says it better
             shape |= source.CONTRACT.shape(payload)
         try:
             parsed.append(parse(payload))
@@ -154,6 +157,9 @@ def look(source: Source, payloads: Sequence[Payload], parse: Callable[[Payload],
             pass
         except SourceError as problem:
             error = error or problem
+        except Exception as fault:  # a parser that an answer brings down must not bring the other answers down
+            said = f"its parser failed ({type(fault).__name__}: {fault}), which is a fault of this program"
+            error = error or SourceError(payload.request, said, "an answer that can be read, or is refused")
     return Answer(payloads[0].request, payloads[0].captured_at, shape, parsed, error)
 
 
@@ -163,7 +169,7 @@ def examine(contract: Contract, answer: Answer, before: Answer | None = None, *,
     `before` is the last good answer to the same question, or (`same=False`) to the one about the period before.
     """
     if answer.is_empty:
-        found = _emptied(answer, before) if before and same else []
+        found = _empty(answer, before if same else None)
     else:
         error = answer.error
         found = [Finding("error", f"{error.problem}; expected {error.expected}")] if error else []
@@ -276,8 +282,11 @@ def _plausible(answer: Answer) -> Iterable[Finding]:
 
 
 def _moved(answer: Answer, before: Answer) -> Iterable[Finding]:
-    """Levels that cannot have changed so much from one period to the next."""
+    """Levels that cannot have changed so much from one period to the next. A day or two have none: on New Year's Day
+    power costs next to nothing."""
     for (name, column, series), now in answer.levels.items():
+        if DATASETS[name].cadence != "monthly" and len(answer.days[name, series]) < ENOUGH:
+            continue
         then = before.levels.get((name, column, series), math.nan)
         if then > 0 and now > 0 and not 1 / PLAUSIBLE[column].moves <= now / then <= PLAUSIBLE[column].moves:
             who = " ".join((column, *series))
@@ -295,7 +304,9 @@ def _revised(answer: Answer, before: Answer) -> Iterable[Finding]:
         both = rows[[*key, column]].merge(before.frames[name][[*key, column]], on=key, suffixes=("", "_before"))
         both = both[(both[column] != 0) & (both[f"{column}_before"] != 0)].dropna()
         ratio = float((both[column] / both[f"{column}_before"]).median()) if len(both) else 1.0
-        if not 1 / REVISED <= ratio <= REVISED:
+        # A month's exports are first told in part: one figure may be revised by more than a history ever is.
+        most = REVISED if len(both) >= ENOUGH else limits.moves
+        if not 1 / most <= ratio <= most:
             text = f"{column} is {ratio:.4g} times what it was on the same {len(both)} rows: has the unit changed?"
             yield Finding("error", text)
 
@@ -314,9 +325,11 @@ def _lost(contract: Contract, answer: Answer, before: Answer) -> Iterable[Findin
             yield Finding("error", f"{who}: an older page, newest day {now[-1]}; {then[-1]} was there before")
 
 
-def _emptied(answer: Answer, before: Answer) -> list[Finding]:
-    rows = sum(map(len, before.frames.values()))
-    return [Finding("error", f"the answer is empty; {rows} rows were there before")] if rows else []
+def _empty(answer: Answer, before: Answer | None) -> list[Finding]:
+    if before and (rows := sum(map(len, before.frames.values()))):
+        return [Finding("error", f"the answer is empty; {rows} rows were there before")]
+    whole = not answer.request.period
+    return [Finding("error", "the answer is empty, and is to hold everything that there is")] if whole else []
 
 
 def _levels(answer: Answer) -> Iterable[tuple[str, pd.DataFrame, str, Plausible]]:

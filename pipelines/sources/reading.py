@@ -51,9 +51,15 @@ def number(cell: str) -> float:
 
 def json_number(value: object) -> float:
     """A finite JSON number; ValueError for null, text, booleans and NaN."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{json.dumps(value)} is not a number")
-    return float(value)
+    try:
+        finite = float(value)
+    except OverflowError:  # JSON's integers have no end
+        finite = math.inf
+    if not math.isfinite(finite):
+        raise ValueError(f"{json.dumps(value)} is not a number")
+    return finite
 
 
 def iso_date(cell: object) -> dt.date:

@@ -21,7 +21,7 @@ from pipelines.retrying import retrying
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Access, Listed, NoData, Payload, Request, SourceError
 from pipelines.transports.archive import Archive
-from pipelines.transports.pace import MAX_PAUSE_S, Pace, PausedError
+from pipelines.transports.pace import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
 
 ATTEMPTS: Final = 4
 FIRST_WAIT_S, MAX_WAIT_S = 2.0, 30.0  # before the second attempt, and before any; each is three times the last
@@ -85,6 +85,7 @@ class HttpTransport:
     archive: Archive | None = None
     pace: Pace | None = None
     contact: str = ""
+    attempts: int = ATTEMPTS
     _client: httpx.Client = field(init=False, repr=False)
     _agent: str = field(init=False, repr=False)
     _pages: dict[str, Payload | SourceError] = field(init=False, repr=False, default_factory=dict)
@@ -173,7 +174,7 @@ class HttpTransport:
         question = _Question(request, access, url, key, holds)
         patience = retrying(
             on=_backoff,
-            attempts=ATTEMPTS,
+            attempts=self.attempts,
             timeout=None,
             wait_initial=FIRST_WAIT_S,
             wait_max=MAX_WAIT_S,
@@ -181,6 +182,8 @@ class HttpTransport:
         )
         try:
             for attempt in patience:
+                if attempt.num > 1:
+                    log.info("%s: asked again, attempt %d of %d", question.name, attempt.num, self.attempts)
                 with attempt, self._turn(request.source, access):
                     payload = self._without_key(question, attempt.num)
                     return replace(payload, address="" if address == request.url else address)
@@ -204,13 +207,13 @@ class HttpTransport:
 
     def _leave_alone(self, question: _Question, status: int, wait: float) -> None:
         """Keeps every process from asking again too early. Raises what ends or repeats this attempt."""
-        source = question.request.source
+        source, wait = question.request.source, min(wait, LONGEST_S)
         if self.pace:
             self.pace.pause(source, wait)
         if wait > MAX_PAUSE_S:
             self._paused[source] = self._clock() + wait
             raise PausedError(self._paused[source])
-        raise _BusyError(f"status {status}, {ATTEMPTS} times", wait)
+        raise _BusyError(f"status {status}, {self.attempts} times", wait)
 
     def _clock(self) -> float:
         return self.pace.clock() if self.pace else time.time()
@@ -252,7 +255,7 @@ class HttpTransport:
                         wait = question.access.pause_s * 2 ** (attempt - 1)
                     if wait is not None:
                         self._leave_alone(question, response.status_code, wait)
-                    raise _BusyError(f"status {response.status_code}, {ATTEMPTS} times")
+                    raise _BusyError(f"status {response.status_code}, {self.attempts} times")
                 if response.status_code in SOURCES[request.source].ACCESS.absent:
                     raise NoData(f"{request.source} {request.name}: status {response.status_code}, nothing there")
                 if response.status_code != 200:

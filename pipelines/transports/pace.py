@@ -19,6 +19,9 @@ from filelock import FileLock, Timeout
 from pipelines.sources.base import Access
 
 MAX_PAUSE_S: Final = 180.0  # a run waits no longer for a publisher that wants to be left alone
+# Nobody is left alone for longer, whatever a header says: a pause of years, or one that was written while the clock
+# stood in the future, would end a source for good.
+LONGEST_S: Final = 86_400.0
 POLL_S: Final = 0.1
 
 
@@ -52,18 +55,18 @@ class Pace:
             yield
 
     def pause(self, source: str, seconds: float) -> None:
-        """Leaves a source alone for so long, in every process; a longer pause that is known already stays."""
+        """Leaves a source alone for so long (`LONGEST_S` at most), in every process; a longer pause stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock(source):
-            state = self._read(source)
-            self._write(source, state | {"paused_until": max(state.get("paused_until", 0.0), self.clock() + seconds)})
+            state, now = self._read(source), self.clock()
+            self._write(source, state | {"paused_until": max(_until(state, now), now + min(seconds, LONGEST_S))})
 
     def _wait(self, source: str, access: Access) -> float:
         """Seconds that are still to wait; at 0 the time is taken, and the next one may start an interval later."""
         interval = 1 / access.per_second
         with self._lock(source):
             state, now = self._read(source), self.clock()
-            until = state.get("paused_until", 0.0)
+            until = _until(state, now)
             if until - now > MAX_PAUSE_S:
                 raise PausedError(until)
             following = state.get("next", 0.0)
@@ -104,3 +107,9 @@ class Pace:
 
     def _path(self, source: str) -> Path:
         return self.folder / f"{source}.json"
+
+
+def _until(state: dict[str, float], now: float) -> float:
+    """The end of the pause, 0 where it could not have been asked for."""
+    until = state.get("paused_until", 0.0)
+    return until if until - now <= LONGEST_S else 0.0

@@ -30,10 +30,17 @@ class RecordingTransport:
     root: Path
 
     def fetch(self, request: Request) -> list[Payload]:
-        """The other transport's answer; its `NoData` and `SourceError` leave no trace in the recording."""
+        """The other transport's answer; its `NoData` and `SourceError` leave no trace in the recording.
+
+        `SourceError` for an answer that cannot be kept: a lake that took it would not be the replay's.
+        """
         payloads = self.inner.fetch(request)
         for payload in payloads:
-            self._keep(payload)
+            try:
+                self._keep(payload)
+            except OSError as error:
+                problem = f"the answer cannot be recorded in {self.root}: {error.strerror or error}"
+                raise SourceError(request, problem, "a folder with room that may be written") from None
         return payloads
 
     def _keep(self, payload: Payload) -> None:

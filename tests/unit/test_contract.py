@@ -15,7 +15,7 @@ import pytest
 from sourcing import COPPER, SCOPE, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Payload, Request, Zone
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Zone
 from pipelines.sources.contract import Answer, Finding, examine, look
 from pipelines.transports.demo import DemoTransport
 
@@ -255,6 +255,12 @@ def test_an_answer_that_became_empty_is_refused() -> None:
     assert found(empty, full, same=False) == [], "the next year has not begun"
 
 
+def test_a_file_of_everything_is_never_empty_also_when_it_is_the_first() -> None:
+    for name in ("ember", "fred"):
+        header = replace(good(name), body=good(name).body.splitlines(keepends=True)[0])
+        assert texts(found(header)) == ["the answer is empty, and is to hold everything that there is"]
+
+
 def test_repeated_and_reordered_rows_are_the_same_answer() -> None:
     page = good("westmetall")
     rows = re.findall(r"<tr>\n<td >.*?</tr>", page.body.decode(), flags=re.DOTALL)
@@ -315,6 +321,41 @@ def test_rates_as_fractions_and_power_in_kilowatt_hours() -> None:
         assert any(e.startswith(said) for e in texts(found(replace(power, body=json.dumps(other).encode()))))
 
 
+def prices_times(power: Payload, factor: float, days: int = 31) -> Payload:
+    """The first days of a month of power at another level."""
+    answered = json.loads(power.body)
+    kept = days * 24
+    answered |= {
+        "unix_seconds": answered["unix_seconds"][:kept],
+        "price": [p * factor for p in answered["price"][:kept]],
+    }
+    return replace(power, body=json.dumps(answered).encode())
+
+
+def test_a_windy_new_years_day_is_no_other_unit() -> None:
+    """A month has begun with a day that costs next to nothing; a whole month of such days is another unit."""
+    month, before = (
+        good("energy_charts", "2024-01", datetime(2024, 1, 1, 14, tzinfo=UTC)),
+        good("energy_charts", "2023-12"),
+    )
+    assert texts(found(prices_times(month, 0.02, days=1), before, same=False)) == []
+    [error] = texts(found(prices_times(good("energy_charts", "2024-01"), 0.02), before, same=False))
+    assert "in the answer before: has the unit changed?" in error
+
+
+def test_one_figure_may_be_revised_by_more_than_a_history() -> None:
+    """A country's month is first told in part; grams for kilograms are still found."""
+    first = good("comtrade")
+
+    def weighed(factor: float) -> Payload:
+        return spoilt(
+            first, lambda body: re.sub(r'"netWgt":([\d.]+)', lambda m: f'"netWgt":{float(m[1]) * factor}', body)
+        )
+
+    assert texts(found(first, weighed(0.1))) == []
+    assert any("has the unit changed?" in text for text in texts(found(first, weighed(0.001))))
+
+
 def test_a_share_split_is_no_change_of_unit() -> None:
     closes = good("yahoo", "2026-11")
     split = spoilt(
@@ -349,3 +390,35 @@ def test_a_request_is_named_where_it_is_unknown() -> None:
     page = good("westmetall")
     other = replace(page, request=Request("westmetall", "x", "https://example.org", "XX", "2024"))
     assert any("metal 'XX' is not known" in text for text in texts(found(other)))
+
+
+# --- what nobody expects
+
+HOSTILE = {
+    "ten megabytes": b"<!DOCTYPE html><html><body>" + b"<div class='x'>Checking</div>" * 360_000,
+    "nested": b'{"a":' * 900 + b"1" + b"}" * 900,
+    "a name of megabytes": b'{"' + b"k" * 3_000_000 + b'":1}',
+    "control characters": b"observation_date\x1b[31m,\x07" + b"x" * 2_000_000 + b"\n1,2\n",
+    "an integer without end": b'{"refRates":[{"effectiveDate":"2024-05-01","type":"SOFR","percentRate":%s}],'
+    b'"values":{"2024-05-01":{"\xe9\x93\x9d":[%s,1,1]}}}' % (b"9" * 400, b"9" * 400),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_answers_end_in_short_messages_of_one_line(what: str) -> None:
+    for name in SOURCES:
+        spoilt = replace(good(name), body=HOSTILE[what])
+        findings = found(spoilt, good(name))
+        assert texts(findings), name
+        assert all(len(one.text) <= 500 and one.text.isprintable() for one in findings), name
+
+
+def test_an_answer_that_breaks_its_parser_is_refused_and_says_so() -> None:
+    """A fault of ours, but it must not end the run of all other answers."""
+
+    def broken(_: Payload) -> Parsed:
+        raise ZeroDivisionError("division by zero")
+
+    held = look(SOURCES["ecb"], [good("ecb")], broken)
+    [error] = texts(examine(SOURCES["ecb"].CONTRACT, held))
+    assert error.startswith("its parser failed (ZeroDivisionError: division by zero), which is a fault of this program")

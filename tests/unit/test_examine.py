@@ -3,6 +3,7 @@ through unread."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -35,6 +36,19 @@ def in_thousands(body: bytes) -> bytes:
         return b"<td >%.4f</td>\n<td >" % (float(match[1].replace(b",", b"")) / 1000)
 
     return re.sub(rb"<td >([\d,.]+)</td>\n<td >", smaller, body)
+
+
+def restated(body: bytes) -> bytes:
+    """A page with four times the cash price, which no unit explains and a restated history might."""
+    return re.sub(
+        rb"<td >([\d,.]+)</td>\n<td >",
+        lambda m: b"<td >%.2f</td>\n<td >" % (float(m[1].replace(b",", b"")) * 4),
+        body,
+    )
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 @pytest.fixture
@@ -82,6 +96,82 @@ def test_a_refused_answer_is_kept_for_study_and_the_lake_rests_on_the_last_good_
     assert fetched(last).failures == []
     assert last.open().archive.receipt("westmetall", PAGE.name).error is None
     assert len(last.open().lake.read("prices")) == len(stored) + 2
+
+
+def test_a_refused_answer_that_is_right_is_taken_by_its_hash_and_lands_as_revisions(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = place.open().lake.read("prices")
+    later = place.at(LATER)
+    right = restated(page(later))
+    later.record(f"westmetall/{PAGE.name}", right)
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(b"another answer")[:12])
+    [failure] = fetched(later).failures
+    assert "has the unit changed?" in failure.message
+    assert failure.message.endswith(f"; if it is right: TIGHTNESS_ACCEPT={digest(right)[:12]})")
+    [about] = (later.data / "quarantine" / "payloads" / "westmetall").glob("*.about.json")
+    assert json.loads(about.read_text())["accept"] == f"TIGHTNESS_ACCEPT={digest(right)[:12]}"
+    assert later.open().lake.read("prices").equals(stored), "the hash of another answer takes nothing"
+
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", f"{digest(b'another answer')},{digest(right)[:12]}")
+    done = later.ingest(MONTHS, ["prices", "spreads"])
+    assert done.failures == []
+    [warning] = done.fetched["westmetall"].warnings
+    assert warning.message.startswith("taken although cash_usd_t is 4 times what it was")
+    rows = later.open().lake.read("prices")
+    assert len(rows) == 2 * len(stored) + 1, "every row is revised, and a day is new"
+    assert rows.merge(stored, on=list(stored.columns)).shape[0] == len(stored), "what was known stays as it was"
+
+    monkeypatch.delenv("TIGHTNESS_ACCEPT")
+    last = later.at(LAST)
+    last.record(f"westmetall/{PAGE.name}", restated(page(last)))
+    assert fetched(last).failures == [], "the next answer is held against the one that was taken"
+    last.record(f"westmetall/{PAGE.name}", page(last))
+    assert "has the unit changed?" in fetched(last).failures[0].message
+
+
+def test_an_answer_that_never_comes_twice_is_taken_from_quarantine(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some publishers write the moment into each answer."""
+    later, last = place.at(LATER), place.at(LAST)
+    right = restated(page(later)) + b"<!-- at 20:00 -->"
+    later.record(f"westmetall/{PAGE.name}", right)
+    assert fetched(later).failures
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(right))
+    last.record(f"westmetall/{PAGE.name}", restated(page(last)) + b"<!-- at 21:00 -->")
+    assert fetched(last).failures == []
+    captures = last.open().archive.receipt("westmetall", PAGE.name).captures
+    assert [capture.captured_at[:10] for capture in captures] == ["2026-11-18", "2026-11-19", "2026-11-20"]
+    assert captures[1].sha256 == digest(right)
+
+    last.record(f"westmetall/{PAGE.name}", page(last))
+    [failure] = fetched(last).failures
+    assert "has the unit changed?" in failure.message, "it was taken once, and is no licence for what comes later"
+
+
+def test_an_answer_that_nothing_can_be_read_from_is_not_taken(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = b"<html><body>Checking your browser</body></html>"
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(wall))
+    later = place.at(LATER)
+    later.record(f"westmetall/{PAGE.name}", wall)
+    [failure] = fetched(later).failures
+    assert "no price table" in failure.message and "TIGHTNESS_ACCEPT" not in failure.message
+
+
+def test_an_older_page_that_was_stored_once_is_refused_when_it_comes_back(place: Place) -> None:
+    """A cache on the way that is asked every other day: its bytes are known, and they are not the newest."""
+    first, later, last = page(place), place.at(LATER), place.at(LAST)
+    later.record(f"westmetall/{PAGE.name}", page(later))
+    assert fetched(later).failures == []
+    stored = later.stored()
+    last.record(f"westmetall/{PAGE.name}", first)
+    [failure] = fetched(last).failures
+    assert "an older page" in failure.message
+    assert {name for name in last.stored() if name.startswith("lake/")} == {n for n in stored if n.startswith("lake/")}
+    assert [len(c.sha256) for c in last.open().archive.receipt("westmetall", PAGE.name).captures] == [64, 64]
+    last.record(f"westmetall/{PAGE.name}", page(last))
+    assert fetched(last).failures == []
 
 
 def test_doctor_tells_of_refused_answers(place: Place) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.lake.quarantine import Quarantine
+from pipelines.lake.quarantine import KEPT, Quarantine
+from pipelines.sources.base import Payload, Request
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 
@@ -66,3 +67,23 @@ def test_reading_one_dataset_all_and_none(tmp_path: Path) -> None:
 def test_rows_without_their_place_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="quarantine of stocks: the rows have no where"):
         Quarantine(tmp_path).put("stocks", rows("row 1").drop(columns="where"), NOW)
+
+
+def refused(body: bytes, day: int, name: str = "page.html") -> Payload:
+    return Payload(Request("westmetall", name, "https://example.org"), body, NOW + timedelta(days=day))
+
+
+def test_of_a_request_the_newest_refused_answers_stay(tmp_path: Path) -> None:
+    """A bot wall numbers its pages: one a day must not fill the disk."""
+    quarantine = Quarantine(tmp_path)
+    other = quarantine.put_payload(refused(b"another request", 0, "other.html"), ["why"])
+    for day in range(KEPT + 3):
+        quarantine.put_payload(refused(b"wall %d" % day, day), ["no table"])
+    kept = [payload.body for payload in quarantine.refused(refused(b"", 0).request, [""])]
+    assert kept == [b"wall %d" % day for day in range(3, KEPT + 3)]
+    assert (tmp_path / other).read_bytes() == b"another request"
+    assert len(list(tmp_path.rglob("*.html"))) == len(list(tmp_path.rglob("*.about.json"))) == KEPT + 1
+
+    before = sorted(tmp_path.rglob("*"))
+    quarantine.put_payload(refused(b"wall 9", 99), ["no table"])
+    assert sorted(tmp_path.rglob("*")) == before, "the same bytes again are kept once"

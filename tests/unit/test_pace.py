@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.sources.base import Access
-from pipelines.transports.pace import MAX_PAUSE_S, Pace, PausedError
+from pipelines.transports.pace import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
 
 SLOW = Access(("publisher.example",), per_second=4)
 PROCESSES = multiprocessing.get_context("spawn")
@@ -167,3 +167,17 @@ def test_a_killed_process_leaves_its_place(tmp_path: Path) -> None:
 
     with Pace(tmp_path, sleep=kill_the_holder).turn("westmetall", Access(("publisher.example",), per_second=1000)):
         assert waited, "the place was taken while its holder lived"
+
+
+def test_nobody_is_left_alone_for_years(pace: Pace, clock: Clock) -> None:
+    """`Retry-After: 999999999`, or a pause that was written while the clock stood days ahead."""
+    pace.pause("fred", 1e9)
+    with pytest.raises(PausedError) as paused:
+        take(pace)
+    assert paused.value.until == clock.now + LONGEST_S
+    clock.now -= 5 * 86_400
+    take(pace)
+    pace.pause("fred", MAX_PAUSE_S + 1)
+    with pytest.raises(PausedError) as paused:
+        take(pace)
+    assert paused.value.until == clock.now + MAX_PAUSE_S + 1, "the pause that could not be is no longer one to keep"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,11 +13,14 @@ from sourcing import SCOPE, Zone
 from support import Place
 
 from pipelines.probe import probe, question
+from pipelines.progress import Failure
 from pipelines.reference import load_reference
 from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
+from pipelines.transports.http import HttpTransport
+from pipelines.transports.pace import Pace
 from pipelines.workspace import Workspace
 
 NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
@@ -86,7 +90,7 @@ def test_doctor_live_prints_one_line_a_source_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, down: str, code: int
 ) -> None:
     broken = Broken(down)
-    monkeypatch.setattr(Workspace, "live_transport", lambda self: broken)
+    monkeypatch.setattr(Workspace, "live_transport", lambda self, attempts: broken)
     place = Place(tmp_path, "demo", NOW.isoformat())
     exit_code, lines, _ = place.call("doctor", "--live", "--json", TIGHTNESS_OPTIONAL_SOURCES="jin10")
     found = {one["source"]: one for one in json.loads("\n".join(lines))}
@@ -97,6 +101,40 @@ def test_doctor_live_prints_one_line_a_source_and_writes_nothing(
     keyed = place.call("doctor", "--live", ENTSOE_API_TOKEN="d0-not-show")
     assert "entsoe" in "\n".join(keyed[1])
     assert "d0-not-show" not in "\n".join(keyed[1] + keyed[2])
+
+
+@pytest.mark.slow
+def test_without_a_network_every_publisher_has_failed_soon_and_the_json_is_json(tmp_path: Path) -> None:
+    """A proxy that nobody listens at stands for no network: waits are real, and one publisher's are all publishers'."""
+    place = Place(tmp_path, "demo", NOW.isoformat())
+    begun = time.monotonic()
+    done = place.tightness(
+        "doctor", "--live", "--json", HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9"
+    )
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found) > 8 and {one["status"] for one in found} == {"failed"}
+    assert all("refused" in one["detail"] for one in found)
+    assert sum(one["seconds"] for one in found) > 20, "they were asked twice"
+    assert time.monotonic() - begun < 60
+    assert {path.relative_to(place.data).parts[:2] for path in place.data.rglob("*.*")} == {("warehouse", "pace")}
+
+
+def test_a_pace_that_cannot_be_kept_is_a_failure_of_the_publisher(tmp_path: Path) -> None:
+    (tmp_path / "pace").write_text("a file where a folder should be")
+    request = question("ecb", MARKET, NOW, RULES)
+    assert request is not None
+    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, pace=Pace(tmp_path / "pace")))
+    assert (found.status, "exists" in found.detail) == ("failed", True)
+
+
+def test_doctor_shows_a_message_as_it_is(tmp_path: Path) -> None:
+    """A publisher's text may look like markup."""
+    place = Place(tmp_path, "drop", NOW.isoformat())
+    place.open().note_failures("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
+    code, lines, _ = place.call("doctor")
+    assert code == 1
+    assert "nyfed [/red]" in "".join(lines) and "[/b] [bold]x" in "".join(lines)
 
 
 def test_doctor_counts_messages_that_wait(tmp_path: Path) -> None:

@@ -130,6 +130,22 @@ def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: P
     assert set(live.open().lake.read("rates")["ingest_ts"].dt.day) == {13, 20}
 
 
+def test_an_answer_that_cannot_be_recorded_is_not_taken(tmp_path: Path) -> None:
+    """The others go on: a lake that took it would not be the replay's."""
+    (tmp_path / "fred").write_text("a file where a folder should be")
+    transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
+    with pytest.raises(SourceError, match=r"the answer cannot be recorded in .*expected a folder with room"):
+        transport.fetch(ASKED)
+    assert transport.fetch(replace(ASKED, source="nyfed"))[0].body == b"two"
+
+
+def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) -> None:
+    (tmp_path / "recording").write_text("a file")
+    said = CliRunner().invoke(app, ["run", "--profile", "live", "--record", str(tmp_path / "recording")])
+    assert said.exit_code == 2
+    assert "cannot be written" in said.output.replace("\n", " ")
+
+
 def test_only_what_publishers_answer_is_recorded(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
     assert said.exit_code == 2

@@ -89,6 +89,14 @@ def test_a_dotenv_file_is_read_and_the_environment_stands_before_it(
             )
             for value in ("a\r\nX-Header: b", "tab\t", " lead", "(x)", "b\u00fcro", "\x7f", "x" * 201)
         ),
+        *(
+            (
+                "TIGHTNESS_ACCEPT",
+                value,
+                "the first 12 or more hex digits of the SHA-256 of refused answers, separated by commas",
+            )
+            for value in ("abc", "0123456789a", "0123456789ag", "*", "0123456789ab;0123456789ab", "0" * 65)
+        ),
         ("TIGHTNESS_KEEP_RELEASES", "0", "a whole number of releases, at least 1"),
         ("TIGHTNESS_KEEP_RELEASES", "all", "a whole number of releases, at least 1"),
         ("TIGHTNESS_NOTIFY_SINCE", "soon", "an ISO time in UTC such as 2026-01-13T18:00:00Z"),
@@ -101,6 +109,13 @@ def test_a_bad_value_is_one_line_with_name_value_and_what_is_accepted(
     with pytest.raises(SettingsError) as error:
         load_settings()
     assert str(error.value) == f"{name}={value!r} is not accepted: give {accepted}"
+
+
+def test_accepted_hashes_are_read_as_people_paste_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", " 0123456789AB, " + "f" * 64 + ",")
+    assert load_settings().accepted == ("0123456789ab", "f" * 64)
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", "")
+    assert load_settings().accepted == ()
 
 
 def test_a_replay_needs_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

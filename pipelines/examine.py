@@ -74,7 +74,7 @@ def is_readable(parts: Sequence[Payload], scope: Scope) -> bool:
 @lru_cache(maxsize=16)
 def _seen(parts: tuple[Payload, ...], scope: Scope) -> Answer:
     # What one answer is held against was looked at a moment ago, when it was examined itself.
-    return look(SOURCES[parts[0].request.source], parts, lambda payload: parse(payload, scope))
+    return look(SOURCES[parts[0].request.source].CONTRACT, parts, lambda payload: parse(payload, scope))
 
 
 def in_words(found: Sequence[Finding]) -> str:

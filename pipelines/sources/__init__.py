@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Final
 
 from pipelines.datasets import FEEDS
-from pipelines.sources.base import Source
+from pipelines.sources.protocol import Source
 
 SOURCES: Final[dict[str, Source]] = {
     name: import_module(f"pipelines.sources.{name}").SOURCE for feed in FEEDS.values() for name in feed.sources

@@ -1,22 +1,13 @@
-"""What a source module is made of: requests out, frames in.
-
-A source is pure. `requests(month, scope)` says what a month needs, `parse(payload, scope)` turns an answer into typed
-frames. It never opens a socket or a file and never asks the time. The same request may serve many months (a page holds
-a year): requests are values, so that a run asks each one once.
-"""
+"""What requests, answers and what is read from them are made of, whatever the publisher."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import pandas as pd
-
-if TYPE_CHECKING:
-    from pipelines.sources.contract import Contract
-
 
 MAX_TEXT: Final = 500
 
@@ -175,36 +166,6 @@ class Parsed:
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     written_at: datetime | None = None
-
-
-class Source(Protocol):
-    """What a module in this package offers as `SOURCE: Final[Source]`, a line at which mypy checks it."""
-
-    NAME: str
-    TITLE: str
-    LICENCE: str  # OPEN | BYO | RESTRICTED
-    DATASETS: tuple[str, ...]
-    ACCESS: Access
-    CONTRACT: Contract
-
-    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]: ...
-    def parse(self, payload: Payload, scope: Scope) -> Parsed: ...
-
-
-@runtime_checkable
-class Listed(Protocol):
-    """A source whose answers have no lasting address: a page of the publisher links to them.
-
-    A request's own url is the last good address, unless it carries a fragment: then there is none.
-    """
-
-    def listings(self, request: Request) -> Sequence[Request]:
-        """The pages that may link to the answer, to be asked in this order."""
-        ...
-
-    def locate(self, page: Payload, request: Request) -> str:
-        """The address on such a page. Raises `NoData` when it is not there yet, `SourceError` for another page."""
-        ...
 
 
 def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

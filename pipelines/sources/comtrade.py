@@ -17,11 +17,11 @@ from pipelines.sources.base import (
     Payload,
     Request,
     Scope,
-    Source,
     SourceError,
     Throttled,
 )
 from pipelines.sources.contract import Contract
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import Rows, excerpt, json_number, json_shape, json_value, parsed
 
 FIRST_MONTH: Final = pd.Period("2010-01", "M")  # monthly figures begin here

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.calendar import Calendar, business_days
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Source, SourceError, plain
+from pipelines.sources.base import NoData, Parsed, Payload, Request, SourceError, plain
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
@@ -143,14 +143,14 @@ class Answer:
         return not self.error and not self.frames and not self.rejected
 
 
-def look(source: Source, payloads: Sequence[Payload], parse: Callable[[Payload], Parsed]) -> Answer:
+def look(contract: Contract, payloads: Sequence[Payload], parse: Callable[[Payload], Parsed]) -> Answer:
     """Payloads of one request that came together as an answer; what cannot be read is in its `error`."""
     shape: dict[str, str] = {}
     parsed: list[Parsed] = []
     error = None
     for payload in payloads:
         with suppress(Exception):  # the parser says it better
-            shape |= source.CONTRACT.shape(payload)
+            shape |= contract.shape(payload)
         try:
             parsed.append(parse(payload))
         except NoData:

@@ -9,8 +9,9 @@ from urllib.parse import urljoin
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, NoData, Parsed, Payload, Request, Scope, Source, SourceError
+from pipelines.sources.base import Access, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import (
     MONTHS,
     NO_CELL,

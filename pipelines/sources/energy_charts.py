@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, Source, SourceError, Zone
+from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
 from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import (
     FIRST_MONTH,
@@ -24,6 +24,7 @@ from pipelines.sources.delivery import (
     month_days,
     power_frame,
 )
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import check_period, json_number, json_object, json_shape
 
 EXPECTED: Final = "JSON with unix_seconds[] and price[] of the same length, in EUR/MWh, for the asked month"

@@ -19,7 +19,6 @@ from pipelines.sources.base import (
     Rejected,
     Request,
     Scope,
-    Source,
     SourceError,
     Throttled,
     Zone,
@@ -36,6 +35,7 @@ from pipelines.sources.delivery import (
     power_frame,
     stamp,
 )
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import check_period, excerpt, iso_moment, number, xml_shape
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, Source
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
 from pipelines.sources.contract import Contract
 from pipelines.sources.nyfed import FIRST_MONTH
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import Rows, csv_rows, csv_shape, iso_date, number, parsed
 
 BLANK: Final = frozenset({"", "."})

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, Source, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import Rows, iso_date, json_number, json_object, json_shape, number, parsed
 
 FIRST_MONTH: Final = pd.Period("2014-07", "M")  # the file starts on 2014-07-02

@@ -8,8 +8,9 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, Source, SourceError
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import (
     Rows,
     check_period,

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from pipelines.calendar import business_days
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, Source, SourceError
+from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import month_days
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import NO_CELL, Rows, excerpt, grid, html_root, iso_date, number, parsed, text_of
 
 if TYPE_CHECKING:

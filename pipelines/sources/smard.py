@@ -11,9 +11,10 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, Source, SourceError, Zone
+from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
 from pipelines.sources.contract import Contract
 from pipelines.sources.delivery import DeliveryDay, bounds, month_days, power_frame, stamp
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import json_number, json_object, json_shape
 
 FIRST_DAY: Final = dt.date(2018, 10, 1)  # before it the zone was Germany, Austria and Luxembourg: another series

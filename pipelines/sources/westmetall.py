@@ -10,8 +10,9 @@ from urllib.parse import parse_qs
 
 import pandas as pd
 
-from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, Source, SourceError
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import (
     MONTHS,
     NO_CELL,

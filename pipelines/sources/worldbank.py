@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, Source, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 
 LISTING: Final = "https://www.worldbank.org/en/research/commodity-markets"

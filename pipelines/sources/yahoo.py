@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, Source, SourceError
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
+from pipelines.sources.protocol import Source
 from pipelines.sources.reading import (
     Rows,
     check_period,

@@ -19,7 +19,8 @@ import httpx
 
 from pipelines.retrying import retrying
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Access, Listed, NoData, Payload, Request, SourceError
+from pipelines.sources.base import Access, NoData, Payload, Request, SourceError
+from pipelines.sources.protocol import Listed
 from pipelines.transports.archive import Archive
 from pipelines.transports.pace import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
 

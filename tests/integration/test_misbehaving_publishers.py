@@ -34,7 +34,8 @@ from pipelines.progress import Failure
 from pipelines.reference import load_reference
 from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Listed, NoData, Request, Scope
+from pipelines.sources.base import NoData, Request, Scope
+from pipelines.sources.protocol import Listed
 from pipelines.transports import http
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport

@@ -29,7 +29,7 @@ ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 def answer(*payloads: Payload) -> Answer:
     source = SOURCES[payloads[0].request.source]
-    return look(source, payloads, lambda one: source.parse(one, EVERYTHING))
+    return look(source.CONTRACT, payloads, lambda one: source.parse(one, EVERYTHING))
 
 
 def found(new: Payload, before: Payload | None = None, *, same: bool = True) -> list[Finding]:
@@ -130,7 +130,9 @@ def test_copper_passes_with_the_same_limits() -> None:
     scope = replace(SCOPE, metals=(*SCOPE.metals, COPPER))
     source = SOURCES["westmetall"]
     for request in source.requests(pd.Period("2024-05", "M"), scope):
-        held = look(source, DemoTransport(NOW, scope).fetch(request)[-1:], lambda one: source.parse(one, scope))
+        held = look(
+            source.CONTRACT, DemoTransport(NOW, scope).fetch(request)[-1:], lambda one: source.parse(one, scope)
+        )
         assert examine(source.CONTRACT, held) == []
 
 
@@ -419,6 +421,6 @@ def test_an_answer_that_breaks_its_parser_is_refused_and_says_so() -> None:
     def broken(_: Payload) -> Parsed:
         raise ZeroDivisionError("division by zero")
 
-    held = look(SOURCES["ecb"], [good("ecb")], broken)
+    held = look(SOURCES["ecb"].CONTRACT, [good("ecb")], broken)
     [error] = texts(examine(SOURCES["ecb"].CONTRACT, held))
     assert error.startswith("its parser failed (ZeroDivisionError: division by zero), which is a fault of this program")

@@ -16,7 +16,8 @@ from sourcing import BOT_WALL, SCOPE, month, payload
 from pipelines import sources
 from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Listed, Scope, SourceError
+from pipelines.sources.base import Scope, SourceError
+from pipelines.sources.protocol import Listed
 from pipelines.sources.reading import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
 from schemas.base import LICENCES
 from schemas.datasets import DATASETS

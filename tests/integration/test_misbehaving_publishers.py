@@ -363,6 +363,30 @@ def test_the_next_run_asks_only_for_what_is_new(desk: Desk) -> None:
         assert receipt and receipt.answered_at == (desk.now + timedelta(days=2)).isoformat(timespec="microseconds")
 
 
+@pytest.mark.parametrize("name", ["ecb"])
+def test_after_a_refused_answer_the_version_of_the_last_good_one_is_asked_about(desk: Desk) -> None:
+    """The refused one's would be answered by "still the same", and taken for an answer."""
+
+    def versioned(version: str, body: Callable[[bytes], bytes] = lambda good: good) -> Play:
+        def answer(handler: play.Handler, good: bytes) -> None:
+            if handler.headers["if-none-match"] == version:
+                handler.start(304, etag=version)
+            else:
+                handler.send(200, body(good), etag=version)
+
+        return answer
+
+    assert desk.run(desk.publisher(versioned('"good"'), forever=True)).fetched.failures == []
+    before = desk.lake()
+    for day in (2, 3):
+        done = desk.run(desk.publisher(versioned('"bad"', UNITS["ecb"]), forever=True), days=day)
+        assert [head["if-none-match"] for head in done.publisher.heads] == ['"good"']
+        assert "has the unit changed?" in done.fetched.failures[0].message
+    back = desk.run(desk.publisher(versioned('"good"'), forever=True), days=4)
+    assert (back.fetched.failures, [len(report.failures) for report in back.read]) == ([], [0] * len(back.read))
+    assert desk.lake() == before
+
+
 # --- answers with status 200 that are not what they were
 
 Change = Callable[[bytes], bytes]

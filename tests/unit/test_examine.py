@@ -186,6 +186,16 @@ def test_doctor_tells_of_refused_answers(place: Place) -> None:
     assert told["refused answers of westmetall"]["state"] == "warn"
 
 
+def test_of_a_hostile_row_a_bounded_line_is_kept(place: Place) -> None:
+    later = place.at(LATER)
+    hostile = re.sub(rb'(?<=<td class="last">)[\d,]+', "\u202e[red]".encode() * 100_000, page(later), count=1)
+    later.record(f"westmetall/{PAGE.name}", hostile)
+    assert later.ingest(MONTHS, ["stocks"]).failures == []
+    [row] = later.open().quarantine.read("stocks").to_dict("records")
+    for name in ("where", "raw", "reason"):
+        assert len(row[name]) <= 2000 and row[name].isprintable()
+
+
 def test_what_is_only_unusual_is_stored_and_told(place: Place) -> None:
     later = place.at(LATER)
     wider = page(later).replace(b"stock</th>", b"stock</th><th>remark</th>")

@@ -39,7 +39,7 @@ class Throttled(SourceError):  # noqa: N818 -- what the publisher does, as NoDat
 class NoData(Exception):  # noqa: N818 -- an answer, not an error
     """The transport has nothing for this request. Not a failure (CONTRACT section 7)."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str = "") -> None:
         super().__init__(plain(reason))
 
 

@@ -135,15 +135,15 @@ def backfill(
 ) -> None:
     """Extract a range of months again, or for the first time: any assets, as one run. Says what it changed."""
     from pipelines.backfill import Meter, plan, select
-    from pipelines.definitions import build_defs
     from pipelines.reference import ReferenceError
-    from pipelines.runs import month_range
+    from pipelines.runs import definitions, month_range
     from pipelines.settings import SettingsError
 
     workspace = _workspace(profile=profile)
     try:
         months = month_range(workspace, first, last)
-        chosen = select(build_defs(workspace.settings).resolve_asset_graph(), assets or [])
+        defs = definitions(workspace, spare_answered=not refresh)
+        chosen = select(defs.resolve_asset_graph(), assets or [])
         work = plan(workspace, chosen, *months, refresh=refresh)
         if not show_plan:
             workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
@@ -154,13 +154,13 @@ def backfill(
         print_plan(workspace, work, as_json)
         return
     meter = Meter(work)
-    outcome = _run_metered(workspace, meter, [asset.name for asset in chosen] if assets else [], months, refresh)
+    outcome = _run_metered(workspace, meter, [asset.name for asset in chosen] if assets else [], months, defs)
     print_backfill(workspace, meter, outcome, as_json)
     if not outcome.success:
         _fail("\n".join(outcome.problems) or "the run failed; see the UI (make ui) for its events", 1)
 
 
-def _run_metered(workspace: Any, meter: Any, assets: list[str], months: tuple[str, str], refresh: bool) -> Any:
+def _run_metered(workspace: Any, meter: Any, assets: list[str], months: tuple[str, str], defs: Any) -> Any:
     """The run, with one line that is kept up to date on a terminal, and a line now and then where there is none."""
     from pipelines.automation.jobs import FULL_RUN
     from pipelines.runs import RunStoppedError, run_job
@@ -187,9 +187,7 @@ def _run_metered(workspace: Any, meter: Any, assets: list[str], months: tuple[st
             tell(False)
 
         try:
-            return run_job(
-                workspace, FULL_RUN, *months, report, assets=assets, spare_answered=not refresh, follow=follow
-            )
+            return run_job(workspace, FULL_RUN, *months, report, assets=assets, follow=follow, defs=defs)
         except (WriterBusyError, RunStoppedError) as error:
             _fail(str(error), 1)
 

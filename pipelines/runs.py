@@ -13,7 +13,7 @@ from pipelines.settings import SettingsError
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dagster import DagsterEvent, DagsterInstance, EventLogEntry
+    from dagster import DagsterEvent, DagsterInstance, Definitions, EventLogEntry
 
 Report = Callable[[str, str], None]  # step, what became of it
 Follow = Callable[[str, Progress], None]  # step, how far it is
@@ -53,6 +53,25 @@ def month_range(workspace: Workspace, first: str | None, last: str | None) -> tu
     return given["--from"], given["--to"]
 
 
+def definitions(workspace: Workspace, *, spare_answered: bool = False) -> Definitions:
+    """Everything that the UI shows, bound to this workspace. `spare_answered`: sources are not asked what the archive
+    answers."""
+    from pipelines.assets.resources import WorkspaceResource
+    from pipelines.definitions import build_defs
+
+    settings = workspace.settings
+    resource = WorkspaceResource(
+        profile=settings.profile,
+        data_dir=str(settings.data),
+        # One moment for all steps, except where publishers are asked: an answer is known when it comes, not before.
+        now=None if settings.profile == "live" else workspace.now.isoformat(),
+        metals=list(workspace.metals),
+        spare_answered=spare_answered,
+        record=str(workspace.record) if workspace.record else None,
+    )
+    return build_defs(settings, workspace=resource)
+
+
 def run_job(
     workspace: Workspace,
     job_name: str,
@@ -61,13 +80,13 @@ def run_job(
     report: Report | None = None,
     *,
     assets: Sequence[str] = (),
-    spare_answered: bool = False,
     follow: Follow | None = None,
+    defs: Definitions | None = None,
 ) -> RunOutcome:
     """Runs a job over a range of months on the project's instance, in this process.
 
-    `assets`: names as in the UI (lake/prices); all of the job's unless given. `spare_answered`: sources are not asked
-    what the archive answers. `report` and `follow` are told of steps that begin and end, and how far they are. Raises
+    `assets`: names as in the UI (lake/prices); all of the job's unless given. `defs`: the caller's `definitions`, where
+    it has them. `report` and `follow` are told of steps that begin and end, and how far they are. Raises
     `RunStoppedError` when a signal stops it, or when Dagster's own log cannot be written.
     """
     from dagster import AssetKey, DagsterEventType, DagsterExecutionInterruptedError
@@ -75,9 +94,7 @@ def run_job(
     from dagster._core.utils import make_new_run_id
     from sqlalchemy.exc import DatabaseError
 
-    from pipelines.assets.resources import WorkspaceResource
     from pipelines.automation.reasons import reason
-    from pipelines.definitions import build_defs
     from pipelines.instance import IN_PROCESS, living
 
     told = {
@@ -94,17 +111,7 @@ def run_job(
         if follow and step is None and event.step_key and (progress := Progress.read(event.user_message)):
             follow(event.step_key, progress)
 
-    settings = workspace.settings
-    resource = WorkspaceResource(
-        profile=settings.profile,
-        data_dir=str(settings.data),
-        # One moment for all steps, except where publishers are asked: an answer is known when it comes, not before.
-        now=None if settings.profile == "live" else workspace.now.isoformat(),
-        metals=list(workspace.metals),
-        spare_answered=spare_answered,
-        record=str(workspace.record) if workspace.record else None,
-    )
-    job = build_defs(settings, workspace=resource).resolve_job_def(job_name)
+    job = (defs or definitions(workspace)).resolve_job_def(job_name)
     run_id = make_new_run_id()
     try:
         with _instance() as instance, living(instance, run_id):

@@ -291,8 +291,11 @@ def fuzz(source: str, good: Sequence[Payload], payloads: int, seed: int) -> Resu
             outcome = type(error).__name__
         except Exception as error:  # whatever it is, a run would have met it
             problems, outcome = [_said(error)], "fault"
+        took = time.monotonic() - begun
+        if took > HANGS_S and outcome != "fault":  # a parser may have taken the alarm for an error of its own
+            problems.append(f"took {took:.1f} s")
         result.outcomes[outcome] += 1
-        result.slowest_s = max(result.slowest_s, time.monotonic() - begun)
+        result.slowest_s = max(result.slowest_s, took)
         result.faults += [(spoilt, problem) for problem in problems]
         if len(together) >= TOGETHER or number == payloads - 1:
             result.faults += _unknown(together)

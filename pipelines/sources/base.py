@@ -32,10 +32,6 @@ class SourceError(Exception):
         super().__init__(f"{request.source} {request.name}: {self.problem}; expected {self.expected}")
 
 
-class Throttled(SourceError):  # noqa: N818 -- what the publisher does, as NoData is what it has
-    """The publisher says inside a good answer that it is asked too often: the same question may be answered later."""
-
-
 class NoData(Exception):  # noqa: N818 -- an answer, not an error
     """The transport has nothing for this request. Not a failure (CONTRACT section 7)."""
 
@@ -124,6 +120,7 @@ class Access:
     per_second: float = 1.0  # requests to all these hosts together
     at_once: int = 1  # of them under way at the same time
     pause_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
+    throttled: str = ""  # how an answer with status 200 begins that means 429: a regular expression
     plain_http: bool = False  # the publisher has no https
     absent: tuple[
         int, ...

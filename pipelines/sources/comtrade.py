@@ -18,7 +18,6 @@ from pipelines.sources.base import (
     Request,
     Scope,
     SourceError,
-    Throttled,
 )
 from pipelines.sources.contract import Contract
 from pipelines.sources.protocol import Source
@@ -39,7 +38,7 @@ class Comtrade:
     TITLE = "UN Comtrade: monthly exports"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("exports",)
-    ACCESS = Access(("comtradeapi.un.org",))
+    ACCESS = Access(("comtradeapi.un.org",), pause_s=5, throttled=r'"statusCode"\s*:\s*429|rate limit is exceeded')
     CONTRACT = Contract(
         lambda payload: _shape(payload),
         {"period": "number", "reporterCode": "number", "cmdCode": "number", "netWgt": "number"},
@@ -71,7 +70,7 @@ class Comtrade:
 
         A code without a row or without a weight rejects the month: its sum would be of another definition. A recording
         may hold the rows alone. Raises SourceError when the answer is no such JSON, says that it was refused, may be
-        cut, or speaks of another month or exporter; Throttled when asked too often; NoData when there are no rows.
+        cut, or speaks of another month or exporter; NoData when there are no rows.
         """
         request = payload.request
         exporter, metal = _asked(request, scope)
@@ -122,7 +121,7 @@ def _entries(payload: Payload) -> list[dict[str, Any]]:
         if said is not None or status != 200:
             reason = excerpt(str(said or status))
             if status == 429 or "rate limit" in reason.lower():
-                raise Throttled(request, f"the publisher throttles: {reason}", EXPECTED)
+                raise SourceError(request, f"the publisher throttles: {reason}", EXPECTED)
             raise SourceError(request, f"the publisher refuses to answer: {reason}", EXPECTED)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise SourceError(request, f"no list of rows in the answer: {excerpt(payload.body)}", EXPECTED)

@@ -20,7 +20,6 @@ from pipelines.sources.base import (
     Request,
     Scope,
     SourceError,
-    Throttled,
     Zone,
 )
 from pipelines.sources.contract import Contract
@@ -70,9 +69,14 @@ class Entsoe:
     TITLE = "ENTSO-E transparency platform: day-ahead prices"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("power",)
+    # 400 a minute, then a ban of 10 minutes.
     ACCESS = Access(
-        ("web-api.tp.entsoe.eu",), per_second=5, at_once=4, pause_s=600
-    )  # 400 a minute, then a ban of 10 minutes
+        ("web-api.tp.entsoe.eu",),
+        per_second=5,
+        at_once=4,
+        pause_s=600,
+        throttled="Acknowledgement_MarketDocument.*too many requests",
+    )
     CONTRACT = Contract(
         xml_shape,
         {"start": "text", "resolution": "text", "position": "number", "price.amount": "number"},
@@ -109,7 +113,7 @@ class Entsoe:
 
         Periods are cut at local midnights; where a cut falls into a repeat, its price is written at position 1.
         A day that is not covered whole at one resolution, or holds a price that cannot be read, is rejected whole.
-        Raises NoData for "no matching data", Throttled when asked too often, SourceError for another document, zone,
+        Raises NoData for "no matching data", SourceError for another document, zone,
         currency or month, or when there is no auction sequence 1.
         """
         request = payload.request
@@ -182,7 +186,7 @@ def _root(payload: Payload) -> tuple[Element, str]:
         if "no matching data" in text.lower():
             raise NoData(f"{request.source} {request.name}: {text}")
         if "too many requests" in text.lower():
-            raise Throttled(request, f"the platform throttles: {excerpt(text, 300)}", EXPECTED)
+            raise SourceError(request, f"the platform throttles: {excerpt(text, 300)}", EXPECTED)
         raise SourceError(request, f"the platform refused: {excerpt(text, 300)}", EXPECTED)
     if kind != "Publication_MarketDocument":
         raise SourceError(request, f"the document is a {kind}", EXPECTED)

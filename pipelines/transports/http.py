@@ -28,6 +28,7 @@ ATTEMPTS: Final = 4
 FIRST_WAIT_S, MAX_WAIT_S = 2.0, 30.0  # before the second attempt, and before any; each is three times the last
 MAX_BODY: Final = 64 * 1024 * 1024
 MAX_REDIRECTS: Final = 5
+HEAD_BYTES: Final = 4096  # of an answer, where it says that it is none
 MAX_SECONDS: Final = 300.0  # of one attempt
 TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
 PROGRESS_S: Final = 5.0
@@ -262,6 +263,8 @@ class HttpTransport:
                 if response.status_code != 200:
                     raise SourceError(request, f"status {response.status_code}", EXPECTED)
                 body = _body(question, response, end)
+                if question.access.throttled and _throttles(question.access.throttled, body):
+                    self._leave_alone(question, 429, question.access.pause_s * 2 ** (attempt - 1))
                 etag, modified = (_validator(response.headers.get(name, "")) for name in ("etag", "last-modified"))
                 return Payload(request, body, self.now_fn(), etag, modified)
         raise SourceError(request, f"more than {MAX_REDIRECTS} redirects", EXPECTED)
@@ -273,6 +276,10 @@ class HttpTransport:
         if known and known.last_modified:
             headers["If-Modified-Since"] = known.last_modified
         return headers
+
+
+def _throttles(pattern: str, body: bytes) -> bool:
+    return re.search(pattern, body[:HEAD_BYTES].decode("utf-8", "replace"), re.IGNORECASE | re.DOTALL) is not None
 
 
 def _backoff(error: Exception) -> bool | float:

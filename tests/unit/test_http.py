@@ -90,6 +90,21 @@ def test_what_may_pass_is_tried_three_times(trouble: Callable[[], httpx.Response
     assert len(publisher.asked) == 3
 
 
+def test_an_answer_that_says_it_was_asked_too_often_is_no_answer(tmp_path: Path) -> None:
+    """Comtrade says so with status 200; the pause that it needs is kept by every process."""
+    request = Request("comtrade", "canada.json", "https://publisher.example/C/M/HS")
+    throttled = b'{"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}'
+    slept: list[float] = []
+    pace = Pace(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
+    answers = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
+    client = httpx.Client(transport=httpx.MockTransport(answers))
+    [payload] = HttpTransport(lambda: NOW, {}, client, pace=pace).fetch(request)
+    assert payload.body == b'{"data": []}'
+    assert sum(slept) >= 5 + 10, "its own pause, doubled"
+    # What another publisher says is its own business.
+    assert transport(Publisher(httpx.Response(200, content=throttled))).fetch(PLAIN)[0].body == throttled
+
+
 @pytest.mark.parametrize("code", [400, 403, 404, 412, 304, 204])
 def test_what_will_not_pass_is_asked_once(code: int) -> None:
     publisher = Publisher(status(code))

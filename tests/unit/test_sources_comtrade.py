@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from sourcing import ALUMINIUM, CANADA, CHINA, COPPER, SCOPE, month, parse, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Exporter, NoData, Parsed, Scope, SourceError, Throttled
+from pipelines.sources.base import Exporter, NoData, Parsed, Scope, SourceError
 
 IRELAND = Exporter("IE", "Republic of Ireland", 372, "comtrade")
 
@@ -143,13 +144,16 @@ def test_a_refusal_with_status_200_is_an_error(body: object, said: str) -> None:
         ({"count": 0, "data": [], "error": "Rate limit is exceeded"}, "Rate limit is exceeded"),
     ],
 )
-def test_throttling_inside_an_answer_is_an_error_of_its_own(body: object, said: str) -> None:
-    """Whoever asked can tell that waiting helps, which it does not for a quota that is used up."""
-    with pytest.raises(Throttled, match=f"^comtrade asked: the publisher throttles: .*{said}"):
+def test_throttling_inside_an_answer_is_no_answer(body: object, said: str) -> None:
+    """The client asks again by the same words; a quota that is used up is not worth asking for."""
+    with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{said}"):
         read(body)
-    with pytest.raises(SourceError) as caught:
-        read({"statusCode": 403, "message": "Out of call volume quota."})
-    assert not isinstance(caught.value, Throttled)
+    throttled = SOURCES["comtrade"].ACCESS.throttled
+    assert re.search(throttled, json.dumps(body), re.IGNORECASE)
+    used_up = {"statusCode": 403, "message": "Out of call volume quota."}
+    with pytest.raises(SourceError, match="the publisher refuses to answer"):
+        read(used_up)
+    assert not re.search(throttled, json.dumps(used_up), re.IGNORECASE)
 
 
 @pytest.mark.parametrize(

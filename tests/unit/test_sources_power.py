@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ import pytest
 from sourcing import BELGIUM, GERMANY, SCOPE, month, parse, payload
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Scope, SourceError, Throttled, Zone
+from pipelines.sources.base import NoData, Scope, SourceError, Zone
 from schemas.datasets import DATASETS
 
 UTC = dt.UTC
@@ -237,13 +238,15 @@ def test_no_matching_data_is_no_data():
 
 
 @pytest.mark.parametrize("text", ["Too many requests", "TOO MANY REQUESTS: the limit is 400 per minute"])
-def test_throttling_in_a_document_is_an_error_of_its_own(text):
+def test_throttling_in_a_document_is_no_answer(text):
     reason = f"<Reason><code>999</code><text>{text}</text></Reason>"
-    with pytest.raises(Throttled, match=f"the platform throttles: '999 {text}'"):
-        parse(payload("entsoe", document(reason, kind="Acknowledgement_MarketDocument"), "2025-03", "BE"))
-    with pytest.raises(SourceError) as caught:
-        parse(payload("entsoe", document(REFUSAL, kind="Acknowledgement_MarketDocument"), "2025-03", "BE"))
-    assert not isinstance(caught.value, Throttled)
+    body = document(reason, kind="Acknowledgement_MarketDocument")
+    with pytest.raises(SourceError, match=f"the platform throttles: '999 {text}'"):
+        parse(payload("entsoe", body, "2025-03", "BE"))
+    throttled = SOURCES["entsoe"].ACCESS.throttled
+    assert re.search(throttled, body.decode(), re.IGNORECASE | re.DOTALL)
+    refusal = document(REFUSAL, kind="Acknowledgement_MarketDocument")
+    assert not re.search(throttled, refusal.decode(), re.IGNORECASE | re.DOTALL)
 
 
 def test_the_zone_of_an_unknown_entity_comes_from_its_area_code():

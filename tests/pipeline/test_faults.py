@@ -21,7 +21,7 @@ import httpx
 import pandas as pd
 import pytest
 import stamina
-from stamina.instrumentation import RetryDetails, set_on_retry_hooks
+from stamina.instrumentation import RetryDetails, get_on_retry_hooks, set_on_retry_hooks
 from support import Place
 
 from benchmarks.crash import Folders, torn
@@ -371,11 +371,12 @@ def waits() -> Iterator[list[float]]:
     def hook(details: RetryDetails) -> None:
         found.append(details.wait_for)
 
+    before = get_on_retry_hooks()
     set_on_retry_hooks([hook])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
         yield found
-    set_on_retry_hooks(None)
+    set_on_retry_hooks(before)
 
 
 def test_a_publisher_that_does_not_answer_is_asked_again_after_growing_uneven_waits() -> None:

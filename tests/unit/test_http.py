@@ -62,7 +62,7 @@ def test_attempts_are_told_to_the_log_alone(
     secret = httpx.ConnectError(f"cannot reach https://publisher.example/?securityToken={KEY}")
     with caplog.at_level(logging.DEBUG):
         transport(Publisher(secret, httpx.Response(200)), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
-    assert "_BusyError; attempt 2 in 0 s" in caplog.text
+    assert "entsoe A44.xml: asked again, attempt 2 of 4" in caplog.text
     assert KEY not in caplog.text
     assert capsys.readouterr() == ("", "")
 

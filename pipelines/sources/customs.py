@@ -41,7 +41,7 @@ _RANGE: Final = re.compile(r"(?:1|jan[a-z]*\.?)\s*(?:to|-|\u2013|~)\s*(\d{1,2}|[
 INDEX_EXPECTED: Final = "an index with a row of table (13), linked by month"
 _TABLE_13: Final = re.compile(r"[(\uff08]?\s*13\s*[)\uff09.]")
 _LINK: Final = re.compile(r"(?:(.+?)\s*(?:-|\u2013|~|to|and)\s*)?([a-z]{3,9}|\d{1,2})\.?", re.IGNORECASE)
-_UNIT: Final = re.compile(r"(\d*)(T|TONS?|KG)", re.ASCII)
+_UNIT: Final = re.compile(r"(\d{0,9})(T|TONS?|KG)", re.ASCII)
 
 
 class Customs:
@@ -140,7 +140,8 @@ class Customs:
             else:
                 rows.add(row, where, raw)
         if named and len(rows.rejected) == named and all(bad.raw == "no commodity" for bad in rows.rejected):
-            problem = f"none of {len(body)} commodities is the scope's: {excerpt('; '.join(c[name_at] for c in body))}"
+            there = "; ".join(cells[name_at] for cells in body if name_at < len(cells))
+            problem = f"none of {len(body)} commodities is the scope's: {excerpt(there)}"
             raise SourceError(request, problem, " or ".join(m.customs_label for m in scope.metals if m.customs_label))
         return parsed(rows)
 

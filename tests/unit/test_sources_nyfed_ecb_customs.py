@@ -239,6 +239,10 @@ def test_an_empty_first_column_shifts_everything():
         (UNWROUGHT.format("10000T", "-", "260"), "exports_kt: '-' is not a number"),
         (UNWROUGHT.format("10000T", "*REF!", "260"), "exports_kt: '*REF!' is not a number"),
         (UNWROUGHT.format("100MN", "57.6", "260"), "exports_kt: unit '100MN' is not a weight like 10000T, T or KG"),
+        (
+            UNWROUGHT.format("9" * 400 + "T", "57.6", "260"),
+            f"exports_kt: unit '{'9' * 400}T' is not a weight like 10000T, T or KG",
+        ),
         ("Unwrought aluminium | 10000T", "exports_kt: '(no cell)' is not a number"),
     ],
 )
@@ -298,6 +302,10 @@ GOOD = UNWROUGHT.format("10000T", "57.6", "260")
         ),
         (table13(",5.2024", GROUPS, GOOD).split(b"<tr><td colspan=8>Notes")[0], "the page is cut inside its table"),
         (table13(",5.2024", GROUPS, *OTHERS), "none of 3 commodities is the scope's: 'Agriculture products"),
+        (
+            table13(",5.2024", GROUPS, *OTHERS).replace(b"</table>", b"<tr></tr></table>"),
+            "none of 4 commodities is the scope's: 'Agriculture products",
+        ),
     ],
 )
 def test_a_page_that_is_not_the_asked_release(body, problem):

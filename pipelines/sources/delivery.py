@@ -12,12 +12,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from pipelines.sources.reading import dtypes
+from pipelines.sources.reading import INSTANTS, dtypes
 
 SECONDS: Final = {"PT15M": 900, "PT30M": 1800, "PT60M": 3600}
 RESOLUTION: Final = {seconds: name for name, seconds in SECONDS.items()}
 FIRST_MONTH: Final = pd.Period("2015-01", "M")  # European transparency data starts here
-INSTANTS: Final = range(4_102_444_800)  # unix seconds, to the year 2100: others are no auction's
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ MONTHS: Final = {
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1
     )
 }
+INSTANTS: Final = range(4_102_444_800)  # unix seconds, to the year 2100: others are nobody's trading day
 NO_CELL: Final = "(no cell)"  # a row that ends early is a fault, a blank cell is not
 _NUMBER: Final = re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?", re.ASCII)
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)

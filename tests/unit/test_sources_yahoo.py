@@ -143,9 +143,10 @@ def test_lists_that_do_not_fit_each_other_are_an_error() -> None:
     body["chart"]["result"][0]["timestamp"].pop()
     with pytest.raises(SourceError, match="timestamp and close are not two lists of one length"):
         read(body)
-    body["chart"]["result"][0]["timestamp"] = [1.5, "x"]
-    with pytest.raises(SourceError, match="timestamp holds something else than whole seconds"):
-        read(body)
+    for seconds in (1.5, "x", 10**30, -1):
+        body["chart"]["result"][0]["timestamp"] = [seconds, 1_700_000_000]
+        with pytest.raises(SourceError, match="timestamp holds something else than whole seconds until 2100"):
+            read(body)
 
 
 def test_a_year_before_the_listing_is_no_data() -> None:

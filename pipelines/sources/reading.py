@@ -41,13 +41,13 @@ _BLANK: Final = frozenset({"", "-", "--", "\u2013", ".", "..", "\u2026", "NaN"})
 
 
 def number(cell: str) -> float:
-    """A decimal number with `.` decimals and optional thousands commas; ValueError for anything else.
+    """A finite decimal number with `.` decimals and optional thousands commas; ValueError for anything else.
 
     Python's own `float` takes `nan`, `1e5` and `1_000` too: none of them is a price that somebody meant.
     """
-    if not _NUMBER.fullmatch(cell):
+    if not _NUMBER.fullmatch(cell) or not math.isfinite(value := float(cell.replace(",", ""))):
         raise ValueError(f"{cell!r} is not a number")
-    return float(cell.replace(",", ""))
+    return value
 
 
 def json_number(value: object) -> float:
@@ -228,7 +228,8 @@ def grid(table: _Element) -> list[list[str]]:
 
 
 def _span(value: str | None) -> int:
-    return min(max(int(value), 1), 100) if value and value.isdecimal() else 1
+    # Python refuses to read a number of thousands of digits.
+    return min(max(int(value[:9]), 1), 100) if value and value.isdecimal() else 1
 
 
 # --- the shape of an answer: which columns or fields it has, and of which kind

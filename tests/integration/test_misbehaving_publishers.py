@@ -276,7 +276,7 @@ def test_a_wrong_label_changes_nothing(desk: Desk, label: str) -> None:
 # --- what does not pass
 
 STAYS: dict[str, tuple[Play, str]] = {
-    "429": (status(429), "the publisher wants to be left alone until"),
+    "429": (status(429), "the publisher wants to be left alone until|status 429"),
     "429 for a day": (
         status(429, retry_after="86400"),
         r"the publisher wants to be left alone until \d{4}-\d\d-11T18:0",

@@ -58,9 +58,8 @@ def fetch(
     """Asks a source everything that these months need, each request once, and archives the answers by hash.
 
     An answer that breaks its source's contract is refused, and kept in the quarantine instead; those whose hash begins
-    with one of `accepted` are taken all the same. Each one is put away
-    before the next question, so that a crash loses none. `spares` says which requests need not be asked (again);
-    `watch` is told after each one.
+    with one of `accepted` are taken all the same. Each one is put away before the next question, so that a crash loses
+    none. `spares` says which requests need not be asked (again); `watch` is told after each one.
     """
     report = FetchReport()
     requests = questions(source, months, scope)

@@ -122,9 +122,8 @@ class Access:
     pause_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
     throttled: str = ""  # how an answer with status 200 begins that means 429: a regular expression
     plain_http: bool = False  # the publisher has no https
-    absent: tuple[
-        int, ...
-    ] = ()  # statuses by which it says that it has nothing (yet) for a question, which is no fault
+    # Statuses by which it says that it has nothing (yet) for a question, which is no fault.
+    absent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

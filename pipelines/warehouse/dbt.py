@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -21,6 +23,8 @@ from pipelines.settings import PROJECT
 
 DBT_PROJECT = PROJECT / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"
+# dbt keeps adapters, connections and flags in globals of the process: calls of two threads take each other's away.
+_ONE_CALL = threading.Lock()
 
 
 class DbtError(Exception):
@@ -81,10 +85,16 @@ def run_vars(
 
 
 def parse() -> Path:
-    """Parses the project and writes its manifest (at set-up, never in a run). Returns the manifest's path."""
-    result = _invoke(["parse"], {}, None)
-    if not result.success:
-        raise DbtError(f"dbt cannot parse the project: {result.exception}")
+    """Parses the project and writes its manifest (at set-up, never in a run). Returns the manifest's path.
+
+    The manifest is replaced in one step: another process that reads it gets the old one or the new one.
+    """
+    MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".parse", dir=MANIFEST.parent) as aside:
+        result = _invoke(["parse", "--target-path", aside], {}, None)
+        if not result.success:
+            raise DbtError(f"dbt cannot parse the project: {result.exception}")
+        (Path(aside) / MANIFEST.name).replace(MANIFEST)
     return MANIFEST
 
 
@@ -159,11 +169,12 @@ def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, 
         "none",
     ]
     given = Manifest.from_dict(parsed) if parsed else None
-    try:
-        return dbtRunner(manifest=given).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])
-    finally:
-        _close_connections()
-        reset_adapters()  # type: ignore[no-untyped-call]
+    with _ONE_CALL:
+        try:
+            return dbtRunner(manifest=given).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])
+        finally:
+            _close_connections()
+            reset_adapters()  # type: ignore[no-untyped-call]
 
 
 def _close_connections() -> None:

@@ -1,0 +1,67 @@
+"""dbt is called by whoever needs it, whenever: threads and processes do not take the project from each other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipelines.settings import PROJECT
+from pipelines.warehouse import dbt
+
+pytestmark = pytest.mark.slow
+CALLS = 3
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dbt project of one model, in the place of the product's."""
+    folder = tmp_path / "dbt"
+    for name in ("models", "tests"):
+        (folder / name).mkdir(parents=True)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copyfile(PROJECT / "dbt" / name, folder / name)
+    shutil.copytree(PROJECT / "dbt" / "macros", folder / "macros")
+    (folder / "models" / "one.sql").write_text("select 1 as x")
+    monkeypatch.setattr(dbt, "DBT_PROJECT", folder)
+    monkeypatch.setattr(dbt, "MANIFEST", folder / "target" / "manifest.json")
+    return folder
+
+
+def test_threads_that_call_dbt_at_once_each_get_their_answer(project: Path, tmp_path: Path) -> None:
+    def build(number: int) -> list[str]:
+        names = ("lake", "reference", "as_of", "run_id", "code_version")
+        variables = {name: "none" for name in names} | {"warehouse": str(tmp_path / str(number) / "warehouse.duckdb")}
+        return [node.status for node in dbt.build(variables).nodes]
+
+    for number in range(CALLS):
+        (tmp_path / str(number)).mkdir()
+    dbt.parse()
+    with ThreadPoolExecutor(CALLS) as pool:
+        assert list(pool.map(build, range(CALLS))) == [["success"]] * CALLS
+
+
+def test_a_reader_of_the_manifest_never_sees_half_of_it(project: Path) -> None:
+    """While another parses: whole at every look, and nothing is left beside it."""
+    dbt.parse()
+    with ThreadPoolExecutor(1) as pool:
+        parsing = pool.submit(lambda: [dbt.parse() for _ in range(CALLS)])
+        looks = 0
+        while not parsing.done():
+            assert "model.metal_tightness.one" in json.loads(dbt.MANIFEST.read_text())["nodes"]
+            looks += 1
+        parsing.result()
+    assert looks > CALLS
+    assert [path.name for path in dbt.MANIFEST.parent.iterdir() if path.name.startswith(".parse")] == []
+
+
+def test_a_project_that_cannot_be_parsed_leaves_the_last_manifest(project: Path) -> None:
+    dbt.parse()
+    was = dbt.MANIFEST.read_bytes()
+    (project / "models" / "two.sql").write_text("select * from {{ ref('nowhere') }}")
+    with pytest.raises(dbt.DbtError, match="nowhere"):
+        dbt.parse()
+    assert dbt.MANIFEST.read_bytes() == was

@@ -34,7 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_threads_that_call_dbt_at_once_each_get_their_answer(project: Path, tmp_path: Path) -> None:
     def build(number: int) -> list[str]:
         names = ("lake", "reference", "as_of", "run_id", "code_version")
-        variables = {name: "none" for name in names} | {"warehouse": str(tmp_path / str(number) / "warehouse.duckdb")}
+        variables = dict.fromkeys(names, "none") | {"warehouse": str(tmp_path / str(number) / "warehouse.duckdb")}
         return [node.status for node in dbt.build(variables).nodes]
 
     for number in range(CALLS):

@@ -103,8 +103,9 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
 
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
-    # What dbt writes of a build lies beside the warehouse: runs in different data folders do not meet.
-    target = ["--target-path", str(_target(Path(variables["warehouse"])))]
+    # The SQL that ran lies beside the warehouse: runs in different data folders do not meet. dbt's own account of a
+    # build (manifest, results) nobody reads, and a kill would leave half of it.
+    target = ["--target-path", str(_target(Path(variables["warehouse"]))), "--no-write-json"]
     result = _invoke(["build", "--exclude-resource-type", "unit_test", *target, *args], variables, manifest())
     if result.exception is not None:
         raise DbtError(str(result.exception))

@@ -71,8 +71,10 @@ def _end_the_dead(instance: dg.DagsterInstance, folder: Path) -> None:
             continue  # of another machine or an older version
         try:
             with FileLock(path, timeout=0):
-                instance.report_run_failed(run, "its process was killed; run the same again to go on from there")
-                instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+                now = instance.get_run_by_id(run.run_id)  # it may have ended well since it was listed
+                if now is not None and not now.is_finished:
+                    instance.report_run_failed(now, "its process was killed; run the same again to go on from there")
+                    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
                 path.unlink(missing_ok=True)
         except Timeout:
             continue  # it lives

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
+from filelock import FileLock
 from pandas import Timestamp
 
 from pipelines.asking import is_whole, last_releases, questions
@@ -265,11 +266,14 @@ class Workspace:
 
     def note_failures(self, part: str, months: list[str], failures: list[Failure]) -> None:
         """Replaces what is known to be wrong with these months of a dataset; other months stay as they are known."""
-        kept = [
-            replace(f, months=tuple(month for month in f.months if month not in months)) for f in self.failures(part)
-        ]
-        known = [*(f for f in kept if f.months), *failures]
-        write_json(self._health / f"{part}.json", [{**f.__dict__, "months": list(f.months)} for f in known])
+        self._health.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._health / f".{part}.lock"):  # runs of other months note theirs in the same file
+            kept = [
+                replace(f, months=tuple(month for month in f.months if month not in months))
+                for f in self.failures(part)
+            ]
+            known = [*(f for f in kept if f.months), *failures]
+            write_json(self._health / f"{part}.json", [{**f.__dict__, "months": list(f.months)} for f in known])
 
     def failures(self, part: str | None = None) -> list[Failure]:
         """What is known to be wrong, by part or altogether."""

@@ -98,8 +98,8 @@ def model_assets() -> dg.AssetsDefinition:
         with open_workspace.writing():
             result = build(open_workspace, context.run.run_id, select)
             tables = described(open_workspace, manifest)
-        for name, pictures in drawn(open_workspace, context.log).items():
-            tables[name] |= pictures
+            for name, pictures in drawn(open_workspace, context.log).items():
+                tables[name] |= pictures
         yield from _results(context, manifest, result, tables)
         if result.failed:
             raise dg.Failure(

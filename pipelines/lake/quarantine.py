@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,16 +97,19 @@ class Quarantine:
         """The kept answers to a request whose SHA-256 begins with one of these prefixes, oldest first."""
         found = []
         for captured_at, about in self._refused(request):
-            body = self._body(about, request)
-            if about.name.startswith(tuple(prefixes)) and body.is_file():
-                found.append(Payload(request, body.read_bytes(), captured_at))
+            if about.name.startswith(tuple(prefixes)):
+                with suppress(FileNotFoundError):  # as below
+                    found.append(Payload(request, self._body(about, request).read_bytes(), captured_at))
         return found
 
     def _refused(self, request: Request) -> list[tuple[datetime, Path]]:
         """When each refused answer to a request came, and the file that tells of it, oldest first."""
         found = []
         for path in self.root.glob(f"payloads/{request.source}/*.about.json"):
-            about = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                about = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:  # another process has just made room
+                continue
             if (about["request"], about["url"]) == (request.name, request.url):
                 found.append((datetime.fromisoformat(about["captured_at"]), path))
         return sorted(found)

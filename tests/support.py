@@ -179,7 +179,7 @@ class Place:
             text=True,
             env=self.environment() | more,
             cwd=self.root,  # no .env of a developer is found here
-            timeout=300,
+            timeout=900,  # against a hang, on a busy machine too
         )
 
     def environment(self) -> dict[str, str]:

@@ -75,9 +75,6 @@ def server() -> Iterator[Server]:
     root = Path(tempfile.mkdtemp(prefix="tightness-pg-"))
     if owner is not None:
         os.chown(root, owner, -1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
 
     def do(program: str, *args: str) -> None:
         done = subprocess.run(
@@ -90,12 +87,13 @@ def server() -> Iterator[Server]:
         )
         assert done.returncode == 0, f"{program}: {done.stderr}"
 
-    data, options = (
-        str(root / "data"),
-        f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={root}",
-    )
+    data = str(root / "data")
     try:
-        do("initdb", "-D", data, "-U", "tightness", "--auth=trust", "--no-sync", "--encoding=UTF8")
+        do("initdb", "-D", data, "-U", "tightness", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={root}"
         do("pg_ctl", "-D", data, "-o", options, "-l", str(root / "log"), "-w", "start")
         try:
             yield Server(f"postgresql://tightness@127.0.0.1:{port}/postgres")

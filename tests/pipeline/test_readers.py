@@ -43,7 +43,7 @@ def test_every_python_block_of_the_page_runs_as_it_stands(published_demo: Place,
     assert blocks
     for block in blocks:
         done = subprocess.run(
-            [sys.executable, "-c", block], capture_output=True, text=True, cwd=published_demo.root, timeout=120
+            [sys.executable, "-c", block], capture_output=True, text=True, cwd=published_demo.root, timeout=600
         )
         assert done.returncode == 0, block + done.stderr
         assert done.stdout.strip()

@@ -593,7 +593,10 @@ def test_writers_killed_at_any_moment_leave_whole_files_only(lake: Lake) -> None
         process = writer(lake, months, -(1 + 1000 * round_))
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        time.sleep(chance.uniform(0.05, 0.4))
+        before, end = len(parquet_files(lake)), time.monotonic() + 60
+        while len(parquet_files(lake)) == before and time.monotonic() < end:
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=10)
     for path in parquet_files(lake):

@@ -116,7 +116,7 @@ def test_without_a_network_every_publisher_has_failed_soon_and_the_json_is_json(
     assert len(found) > 8 and {one["status"] for one in found} == {"failed"}
     assert all("refused" in one["detail"] for one in found)
     assert sum(one["seconds"] for one in found) > 20, "they were asked twice"
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 180
     assert {path.relative_to(place.data).parts[:2] for path in place.data.rglob("*.*")} == {("warehouse", "pace")}
 
 

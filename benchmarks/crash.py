@@ -371,13 +371,12 @@ def step_of(folders: Folders) -> str:
         return "before the first step"
     newest = max(logs, key=lambda path: path.stat().st_mtime_ns)
     with sqlite3.connect(newest) as con:
-        try:
-            rows = con.execute(
-                "select dagster_event_type, step_key from event_logs "
-                "where dagster_event_type in ('STEP_START', 'STEP_SUCCESS', 'RUN_SUCCESS') order by id desc limit 1"
-            ).fetchall()
-        except sqlite3.OperationalError:  # killed between the file and its tables
-            rows = []
+        if not con.execute("select 1 from sqlite_master where name = 'event_logs'").fetchall():
+            return "before the first step"  # killed between the file and its tables
+        rows = con.execute(
+            "select dagster_event_type, step_key from event_logs "
+            "where dagster_event_type in ('STEP_START', 'STEP_SUCCESS', 'RUN_SUCCESS') order by id desc limit 1"
+        ).fetchall()
     if not rows:
         return "before the first step"
     event, step = rows[0]

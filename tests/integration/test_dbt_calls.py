@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,3 +66,21 @@ def test_a_project_that_cannot_be_parsed_leaves_the_last_manifest(project: Path)
     with pytest.raises(dbt.DbtError, match="nowhere"):
         dbt.parse()
     assert dbt.MANIFEST.read_bytes() == was
+
+
+def test_a_stale_manifest_is_noticed(project: Path) -> None:
+    def code() -> str:
+        return str(dbt.manifest()["nodes"]["model.metal_tightness.one"]["raw_code"])
+
+    assert code() == "select 1 as x"
+    was = dbt.project_fingerprint()
+    written = dbt.MANIFEST.stat().st_mtime_ns
+    assert code() == "select 1 as x"
+    assert dbt.MANIFEST.stat().st_mtime_ns == written, "nothing changed, nothing is parsed"
+
+    model = project / "models" / "one.sql"
+    model.write_text("select 2 as x")
+    after = dbt.MANIFEST.stat().st_mtime + 1
+    os.utime(model, (after, after))
+    assert code() == "select 2 as x"
+    assert dbt.project_fingerprint() != was

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ import duckdb
 import pandas as pd
 import pytest
 from support import Place
-
-from pipelines.settings import PROJECT
-from pipelines.warehouse import dbt
 
 NOW = "2026-01-14T20:00:00Z"
 MONTHS = ("2024-10", "2026-01")
@@ -325,31 +321,3 @@ def test_a_failing_test_on_the_marts_withholds_the_publication(own: Place) -> No
     assert "Traceback" not in done.stderr
     assert own.published() == released
     assert 400_000 not in own.query("select total_t from marts.inventory_daily")["total_t"].tolist()
-
-
-def test_a_stale_dbt_manifest_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    project = tmp_path / "dbt"
-    (project / "models").mkdir(parents=True)
-    for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copyfile(PROJECT / "dbt" / name, project / name)
-    shutil.copytree(PROJECT / "dbt" / "macros", project / "macros")
-    (project / "tests").mkdir()
-    model = project / "models" / "one.sql"
-    model.write_text("select 1 as x")
-    monkeypatch.setattr(dbt, "DBT_PROJECT", project)
-    monkeypatch.setattr(dbt, "MANIFEST", project / "target" / "manifest.json")
-
-    def code() -> str:
-        return str(dbt.manifest()["nodes"]["model.metal_tightness.one"]["raw_code"])
-
-    assert code() == "select 1 as x"
-    was = dbt.project_fingerprint()
-    written = dbt.MANIFEST.stat().st_mtime_ns
-    assert code() == "select 1 as x"
-    assert dbt.MANIFEST.stat().st_mtime_ns == written, "nothing changed, nothing is parsed"
-
-    model.write_text("select 2 as x")
-    after = dbt.MANIFEST.stat().st_mtime + 1
-    os.utime(model, (after, after))
-    assert code() == "select 2 as x"
-    assert dbt.project_fingerprint() != was

@@ -87,3 +87,13 @@ def test_of_a_request_the_newest_refused_answers_stay(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     quarantine.put_payload(refused(b"wall 9", 99), ["no table"])
     assert sorted(tmp_path.rglob("*")) == before, "the same bytes again are kept once"
+
+
+def test_what_another_process_has_just_tidied_away_is_no_fault(tmp_path: Path) -> None:
+    """A link to nowhere is a file that was listed and is gone when it is read."""
+    quarantine = Quarantine(tmp_path)
+    kept = tmp_path / quarantine.put_payload(refused(b"one", 0), ["why"])
+    gone = tmp_path / quarantine.put_payload(refused(b"two", 1), ["why"])
+    gone.unlink()
+    (kept.parent / "0.about.json").symlink_to(tmp_path / "nowhere")
+    assert [payload.body for payload in quarantine.refused(refused(b"", 0).request, [""])] == [b"one"]

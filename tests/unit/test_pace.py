@@ -128,22 +128,24 @@ def test_no_more_are_under_way_than_there_are_places(tmp_path: Path, places: int
     assert most == places
 
 
-def _ask_in_turn(folder: Path, turns: multiprocessing.Queue[float]) -> None:
-    """Notes when the next may be asked, as each turn leaves it: with one place nobody else writes it meanwhile."""
+def _ask_in_turn(folder: Path, turns: multiprocessing.Queue[tuple[float, float]]) -> None:
+    """Notes when each turn was taken, by the file that all share, and a moment of it: however late on a busy machine,
+    never before it was taken. With one place nobody else writes the file meanwhile."""
     for _ in range(4):
         with Pace(folder).turn("fred", Access(("publisher.example",), per_second=20)):
-            turns.put(json.loads((folder / "fred.json").read_text())["next"])
+            turns.put((json.loads((folder / "fred.json").read_text())["next"] - 0.05, time.time()))
 
 
 def test_two_processes_keep_one_interval_together(tmp_path: Path) -> None:
-    turns: multiprocessing.Queue[float] = PROCESSES.Queue()
+    turns: multiprocessing.Queue[tuple[float, float]] = PROCESSES.Queue()
     workers = [PROCESSES.Process(target=_ask_in_turn, args=(tmp_path, turns)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    moments = sorted(turns.get(timeout=60) for _ in range(8))
+    noted = sorted(turns.get(timeout=60) for _ in range(8))
     for worker in workers:
         worker.join()
-    assert all(later - earlier >= 0.05 - 1e-6 for earlier, later in itertools.pairwise(moments))
+    assert all(later - earlier >= 0.05 - 1e-6 for (earlier, _), (later, _) in itertools.pairwise(noted))
+    assert all(seen >= taken - 1e-6 for taken, seen in noted), "nobody asked before the turn that is written down"
 
 
 def _hold(folder: Path, held: multiprocessing.Queue[int]) -> None:

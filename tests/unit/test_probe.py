@@ -115,8 +115,9 @@ def test_without_a_network_every_publisher_has_failed_soon_and_the_json_is_json(
     found = json.loads(done.stdout)
     assert len(found) > 8 and {one["status"] for one in found} == {"failed"}
     assert all("refused" in one["detail"] for one in found)
-    assert sum(one["seconds"] for one in found) > 20, "they were asked twice"
-    assert time.monotonic() - begun < 180
+    waited = sum(one["seconds"] for one in found)
+    assert waited > 20, "they were asked twice"
+    assert time.monotonic() - begun < min(waited, 60), "they waited together"
     assert {path.relative_to(place.data).parts[:2] for path in place.data.rglob("*.*")} == {("warehouse", "pace")}
 
 

@@ -30,7 +30,7 @@ REFRESHED = ("2026-10", "2026-11")
 TIMES = 3
 IMPORTS = "import dagster, dagster_dbt"
 DEFINITIONS = (
-    "from pipelines.definitions import build_defs; from pipelines.settings import load_settings; "
+    "from pipelines.orchestration.definitions import build_defs; from pipelines.common.settings import load_settings; "
     "build_defs(load_settings()).get_repository_def()"
 )
 TIGHTNESS = "tightness_daily"
@@ -80,7 +80,7 @@ class Bench:
 
     def tightness_run(self, doing: str, *args: str, now: str = NOW) -> tuple[Cost, dict[str, Any]]:
         """`tightness run`: its cost and the manifest that is published after it."""
-        cost, _ = self.python(doing, "-m", "pipelines.cli", "run", *args, now=now)
+        cost, _ = self.python(doing, "-m", "pipelines.cli.app", "run", *args, now=now)
         return cost, json.loads((self.data / "published" / "manifest.json").read_text())
 
     def timed(self, doing: str, *args: str, data: Path | None = None) -> tuple[Cost, dict[str, Any]]:

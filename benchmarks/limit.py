@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.measure import own_cpu_s
-from pipelines.warehouse.manifest import identifier, literal, one, reader
+from pipelines.warehouse.sql import fetch_one, identifier, reader, sql_literal
 
 SCRIPT = Path(__file__).with_name("limit.sql")
 KEY = ("metal", "as_of_date")
@@ -27,8 +27,8 @@ def make(lake: Path, reference: Path, as_of: str, database: Path) -> None:
     """
     with duckdb.connect(str(database)) as con:
         con.execute(
-            f"set variable lake = {literal(lake)}; set variable reference = {literal(reference)}; "
-            f"set variable as_of = {literal(as_of)}::timestamptz"
+            f"set variable lake = {sql_literal(lake)}; set variable reference = {sql_literal(reference)}; "
+            f"set variable as_of = {sql_literal(as_of)}::timestamptz"
         )
         con.execute(SCRIPT.read_text(encoding="utf-8"))
 
@@ -39,20 +39,24 @@ def differences(ours: Path, limit: Path) -> tuple[int, list[str]]:
     Columns by name, type and order; rows by key; floats to `TOLERANCE`, everything else exactly; NULL equals NULL only.
     """
     with reader() as con:
-        con.execute(f"attach {literal(ours)} as ours (read_only); attach {literal(limit)} as theirs (read_only)")
+        con.execute(
+            f"attach {sql_literal(ours)} as ours (read_only); attach {sql_literal(limit)} as theirs (read_only)"
+        )
         columns, others = _columns(con, "ours"), _columns(con, "theirs")
-        rows, there = (one(con, f"select count(*) from {side}.marts.tightness_daily")[0] for side in ("ours", "theirs"))
+        rows, there = (
+            fetch_one(con, f"select count(*) from {side}.marts.tightness_daily")[0] for side in ("ours", "theirs")
+        )
         if columns != others:
             odd = [f"{name} {kind}" for name, kind in columns.items() ^ others.items()]
             return rows, [f"the columns differ: {', '.join(sorted(odd)) or 'their order'}"]
         on = " and ".join(f"o.{identifier(c)} is not distinct from t.{identifier(c)}" for c in KEY)
         joined = f"ours.marts.tightness_daily as o full join theirs.marts.tightness_daily as t on {on}"
-        matched = one(con, f"select count_if(o.metal is not null and t.metal is not null) from {joined}")[0]
+        matched = fetch_one(con, f"select count_if(o.metal is not null and t.metal is not null) from {joined}")[0]
         found = [] if rows == there == matched else [f"{rows} rows and {there}, of which {matched} match by key"]
         for name, kind in columns.items():
             o, t = f"o.{identifier(name)}", f"t.{identifier(name)}"
             near = f"abs({o} - {t}) <= {TOLERANCE}" if kind in {"DOUBLE", "FLOAT"} else "false"
-            n, first, mine, other = one(
+            n, first, mine, other = fetch_one(
                 con,
                 f"select count(*), min(o.as_of_date), arg_min_null({o}, o.as_of_date), arg_min_null({t}, o.as_of_date) "
                 f"from {joined} where o.metal = t.metal and {o} is distinct from {t} and not coalesce({near}, false)",

@@ -10,7 +10,7 @@ import sys
 import time
 
 from benchmarks.measure import own_cpu_s
-from pipelines.assets.models import build
+from pipelines.orchestration.assets.models import build
 from pipelines.workspace import Workspace
 
 

@@ -17,23 +17,23 @@ import pandas as pd
 from filelock import FileLock
 from pandas import Timestamp
 
-from pipelines.asking import is_whole, last_releases, questions
-from pipelines.calendar import FIRST_MONTH, month_of, months_between
+from pipelines.common.calendar import FIRST_MONTH, month_of, months_between
+from pipelines.common.files import write_aside, write_json
+from pipelines.common.settings import PROJECT, Settings, SettingsError, load_settings
 from pipelines.datasets import DROP, FEEDS, OPTIONAL_SOURCES
-from pipelines.examine import newest_rows
-from pipelines.files import write_aside, write_json
-from pipelines.ingest import Ingestion
+from pipelines.ingestion.extract import is_whole, last_releases, questions
+from pipelines.ingestion.inspection import newest_rows
+from pipelines.ingestion.load import Ingestion
+from pipelines.ingestion.progress import Failure
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
-from pipelines.progress import Failure
+from pipelines.publish.manifest import read_manifest
 from pipelines.reference import ReferenceTables, load_reference
-from pipelines.settings import PROJECT, Settings, SettingsError, load_settings
 from pipelines.sources.base import Payload, Request, Scope
 from pipelines.transports.archive import Archive
 from pipelines.transports.base import Transport
 from pipelines.transports.drop import DropProblem, scan
 from pipelines.warehouse.lock import writer_lock
-from pipelines.warehouse.manifest import read_manifest
 from schemas.datasets import DATASETS
 
 # Runs may overlap: the one that began first may build last, with a clock that is a little older.
@@ -142,7 +142,7 @@ class Workspace:
     def live_transport(self, attempts: int | None = None) -> Transport:
         """Who asks the publishers themselves, whatever the profile; as often as usual unless `attempts` says less."""
         from pipelines.transports.http import ATTEMPTS, HttpTransport
-        from pipelines.transports.pace import Pace
+        from pipelines.transports.rate_limit import Pace
 
         return HttpTransport(
             self.settings.clock,

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from schemas.dbt_macros import macros_sql
-from schemas.dbt_yaml import dictionary_md, models_yaml, sources_yaml
+from schemas.generate.dbt import dictionary_md, models_yaml, sources_yaml
+from schemas.generate.macros import macros_sql
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 

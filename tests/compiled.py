@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.warehouse import dbt
-from schemas.arrow import arrow_schema
 from schemas.datasets import DATASETS
+from schemas.generate.arrow import arrow_schema
 
 DATABASE: Final = "warehouse"  # the catalog that dbt names in the SQL, after the file's name
 PUBLISHED: Final = ("marts", "signals")  # schemas

@@ -16,14 +16,14 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from pipelines.asking import FetchReport, fetch
-from pipelines.calendar import FIRST_MONTH, month_of, months_between
+from pipelines.common.calendar import FIRST_MONTH, month_of, months_between
+from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
-from pipelines.ingest import IngestReport
-from pipelines.progress import Failure
-from pipelines.settings import PROJECT
+from pipelines.ingestion.extract import FetchReport, fetch
+from pipelines.ingestion.load import IngestReport
+from pipelines.ingestion.progress import Failure
+from pipelines.publish.release import Release
 from pipelines.warehouse.dbt import BuildResult
-from pipelines.warehouse.publish import Release
 from pipelines.workspace import Workspace
 
 Months = tuple[str, str]
@@ -135,7 +135,7 @@ class Place:
 
     def build(self, select: Sequence[str] = ()) -> BuildResult:
         """The models, as of the clock. dbt's own faults raise, failed models and tests are in the result."""
-        from pipelines.assets.models import build
+        from pipelines.orchestration.assets.models import build
 
         workspace = self.open()
         with workspace.writing():
@@ -143,7 +143,7 @@ class Place:
 
     def publish(self) -> Release:
         """The publication of what the warehouse holds."""
-        from pipelines.assets.publish import publish_release
+        from pipelines.orchestration.assets.publish import publish_release
 
         workspace = self.open()
         with workspace.writing():
@@ -160,7 +160,7 @@ class Place:
         """The command line in this process, which is quicker: exit code, and lines of standard output and error."""
         from typer.testing import CliRunner
 
-        from pipelines.cli import app
+        from pipelines.cli.app import app
 
         was = Path.cwd()
         os.chdir(self.root)  # no .env of a developer is found here
@@ -174,7 +174,7 @@ class Place:
     def tightness(self, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
         """The command line in a process of its own, with the place's environment and `more` variables on top."""
         return subprocess.run(
-            [sys.executable, "-m", "pipelines.cli", *args],
+            [sys.executable, "-m", "pipelines.cli.app", *args],
             capture_output=True,
             text=True,
             env=self.environment() | more,

@@ -18,9 +18,9 @@ from support import Place
 
 from pipelines.warehouse import dbt
 from pipelines.workspace import calendar_end
-from schemas.arrow import pandas_types
 from schemas.base import columns_of
 from schemas.datasets import DATASETS, Spec
+from schemas.generate.arrow import pandas_types
 
 Choose = Callable[[int, int], int]  # a whole number from the first to the second, both included
 

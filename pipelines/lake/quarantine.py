@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from pipelines.files import write_aside
+from pipelines.common.files import write_aside
 from pipelines.sources.base import Payload, Request
 
 IDENTITY: Final = ("dataset", "source", "payload_sha256", "where", "reason")

@@ -21,10 +21,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.files import sweep, write_aside
-from schemas.arrow import arrow_schema, pandas_types
+from pipelines.common.files import sweep, write_aside
 from schemas.base import VINTAGE, Spec, columns_of
 from schemas.datasets import DATASETS
+from schemas.generate.arrow import arrow_schema, pandas_types
 
 DROP: Final = "drop"
 EMPTY: Final = "_schema.parquet"

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from schemas.arrow import pandas_types
 from schemas.base import VINTAGE, Spec, columns_of
 from schemas.datasets import DATASETS
+from schemas.generate.arrow import pandas_types
 
 KNOWN: Final = "knowledge_ts"
 _RULES: Final = {

@@ -20,8 +20,8 @@ from pipelines.sources.base import (
     SourceError,
 )
 from pipelines.sources.contract import Contract
+from pipelines.sources.parsing import Rows, excerpt, json_number, json_shape, json_value, parsed
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import Rows, excerpt, json_number, json_shape, json_value, parsed
 
 FIRST_MONTH: Final = pd.Period("2010-01", "M")  # monthly figures begin here
 EXPECTED: Final = "JSON with data[]: period, reporterCode, cmdCode, netWgt of the asked month and exporter"

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.calendar import Calendar, business_days
+from pipelines.common.calendar import Calendar, business_days
 from pipelines.sources.base import NoData, Parsed, Payload, Request, SourceError, plain
 from schemas.base import columns_of
 from schemas.datasets import DATASETS

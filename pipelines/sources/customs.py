@@ -11,8 +11,7 @@ import pandas as pd
 
 from pipelines.sources.base import Access, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
-from pipelines.sources.protocol import Source
-from pipelines.sources.reading import (
+from pipelines.sources.parsing import (
     MONTHS,
     NO_CELL,
     Rows,
@@ -24,6 +23,7 @@ from pipelines.sources.reading import (
     table_shape,
     text_of,
 )
+from pipelines.sources.protocol import Source
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

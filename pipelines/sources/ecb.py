@@ -9,8 +9,8 @@ import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
 from pipelines.sources.contract import Contract
+from pipelines.sources.parsing import Rows, check_period, csv_rows, csv_shape, iso_date, number, parsed, require_period
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import Rows, check_period, csv_rows, csv_shape, iso_date, number, parsed, require_period
 
 FIRST_YEAR: Final = 1999
 COLUMNS: Final = ("CURRENCY", "CURRENCY_DENOM", "TIME_PERIOD", "OBS_VALUE")

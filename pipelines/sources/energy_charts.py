@@ -14,7 +14,8 @@ import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
 from pipelines.sources.contract import Contract
-from pipelines.sources.delivery import (
+from pipelines.sources.parsing import INSTANTS, check_period, json_number, json_object, json_shape
+from pipelines.sources.power_days import (
     FIRST_MONTH,
     RESOLUTION,
     DeliveryDay,
@@ -24,7 +25,6 @@ from pipelines.sources.delivery import (
     power_frame,
 )
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import INSTANTS, check_period, json_number, json_object, json_shape
 
 EXPECTED: Final = "JSON with unix_seconds[] and price[] of the same length, in EUR/MWh, for the asked month"
 UNSTATED: Final = frozenset({"", "no unit"})  # what the publisher writes where it states none

@@ -23,7 +23,8 @@ from pipelines.sources.base import (
     Zone,
 )
 from pipelines.sources.contract import Contract
-from pipelines.sources.delivery import (
+from pipelines.sources.parsing import check_period, excerpt, iso_moment, number, xml_shape
+from pipelines.sources.power_days import (
     FIRST_MONTH,
     RESOLUTION,
     SECONDS,
@@ -35,7 +36,6 @@ from pipelines.sources.delivery import (
     stamp,
 )
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import check_period, excerpt, iso_moment, number, xml_shape
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

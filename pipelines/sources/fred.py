@@ -13,8 +13,8 @@ import pandas as pd
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
 from pipelines.sources.contract import Contract
 from pipelines.sources.nyfed import FIRST_MONTH
+from pipelines.sources.parsing import Rows, csv_rows, csv_shape, iso_date, number, parsed
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import Rows, csv_rows, csv_shape, iso_date, number, parsed
 
 BLANK: Final = frozenset({"", "."})
 SOFR: Final = "SOFR"

@@ -10,8 +10,8 @@ import pandas as pd
 
 from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
+from pipelines.sources.parsing import Rows, iso_date, json_number, json_object, json_shape, number, parsed
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import Rows, iso_date, json_number, json_object, json_shape, number, parsed
 
 FIRST_MONTH: Final = pd.Period("2014-07", "M")  # the file starts on 2014-07-02
 EXPECTED: Final = "JSON with values{date: {metal: [stock, registered, cancelled]}} in tonnes"

@@ -10,8 +10,7 @@ import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
-from pipelines.sources.protocol import Source
-from pipelines.sources.reading import (
+from pipelines.sources.parsing import (
     Rows,
     check_period,
     iso_date,
@@ -21,6 +20,7 @@ from pipelines.sources.reading import (
     parsed,
     require_period,
 )
+from pipelines.sources.protocol import Source
 
 FIRST_MONTH: Final = pd.Period("2018-04", "M")  # the first SOFR was published on 2018-04-03
 EXPECTED: Final = "JSON with refRates[]: effectiveDate, type, percentRate of the asked year"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from pipelines.calendar import business_days
+from pipelines.common.calendar import business_days
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
-from pipelines.sources.delivery import month_days
+from pipelines.sources.parsing import NO_CELL, Rows, excerpt, grid, html_root, iso_date, number, parsed, text_of
+from pipelines.sources.power_days import month_days
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import NO_CELL, Rows, excerpt, grid, html_root, iso_date, number, parsed, text_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

@@ -13,9 +13,9 @@ import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
 from pipelines.sources.contract import Contract
-from pipelines.sources.delivery import DeliveryDay, bounds, month_days, power_frame, stamp
+from pipelines.sources.parsing import json_number, json_object, json_shape
+from pipelines.sources.power_days import DeliveryDay, bounds, month_days, power_frame, stamp
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import json_number, json_object, json_shape
 
 FIRST_DAY: Final = dt.date(2018, 10, 1)  # before it the zone was Germany, Austria and Luxembourg: another series
 # The quarter-hourly files go back further, but before this delivery day they only repeat the hour's price.

@@ -12,8 +12,7 @@ import pandas as pd
 
 from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
-from pipelines.sources.protocol import Source
-from pipelines.sources.reading import (
+from pipelines.sources.parsing import (
     MONTHS,
     NO_CELL,
     Rows,
@@ -26,6 +25,7 @@ from pipelines.sources.reading import (
     parsed,
     require_period,
 )
+from pipelines.sources.protocol import Source
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

@@ -18,8 +18,8 @@ import pandas as pd
 
 from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
+from pipelines.sources.parsing import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 from pipelines.sources.protocol import Source
-from pipelines.sources.reading import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 
 LISTING: Final = "https://www.worldbank.org/en/research/commodity-markets"
 # The hash changes once a year: the page links to the current one, this is the last good one.

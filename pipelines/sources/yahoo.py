@@ -12,8 +12,7 @@ import pandas as pd
 
 from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Contract
-from pipelines.sources.protocol import Source
-from pipelines.sources.reading import (
+from pipelines.sources.parsing import (
     INSTANTS,
     Rows,
     check_period,
@@ -24,6 +23,7 @@ from pipelines.sources.reading import (
     parsed,
     require_period,
 )
+from pipelines.sources.protocol import Source
 
 FIRST_YEAR: Final = 2008
 EXPECTED: Final = "JSON with chart.result[0]: meta, timestamp[] and indicators.quote[0].close[] of one length"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from filelock import FileLock
 
-from pipelines.files import write_aside
+from pipelines.common.files import write_aside
 from pipelines.sources.base import Payload, Request, SourceError
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]|^\.")

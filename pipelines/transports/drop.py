@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.sources.base import Parsed
-from schemas.arrow import arrow_schema
 from schemas.base import VINTAGE, columns_of
 from schemas.datasets import DATASETS
+from schemas.generate.arrow import arrow_schema
 
 TYPES: Final = (".csv", ".parquet")
 KNOWN: Final = "knowledge_ts"

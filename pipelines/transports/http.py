@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 import httpx
 
-from pipelines.retrying import retrying
+from pipelines.common.retry import retrying
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Access, NoData, Payload, Request, SourceError
 from pipelines.sources.protocol import Listed
 from pipelines.transports.archive import Archive
-from pipelines.transports.pace import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
+from pipelines.transports.rate_limit import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
 
 ATTEMPTS: Final = 4
 FIRST_WAIT_S, MAX_WAIT_S = 2.0, 30.0  # before the second attempt, and before any; each is three times the last

@@ -15,7 +15,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from pipelines.files import write_aside
+from pipelines.common.files import write_aside
 from pipelines.sources.base import Payload, Request, SourceError
 from pipelines.transports.base import Transport
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.calendar import trading_calendar
+from pipelines.common.calendar import trading_calendar
+from pipelines.common.settings import PROJECT
 from pipelines.reference import ReferenceTables
-from pipelines.settings import PROJECT
 
 DBT_PROJECT = PROJECT / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.files import write_aside
+from pipelines.common.files import write_aside
 from pipelines.warehouse import dbt
 from schemas.base import Bitemporal, columns_of
 from schemas.datasets import DATASETS

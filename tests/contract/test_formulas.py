@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pipelines.settings import PROJECT
+from pipelines.common.settings import PROJECT
 
 FORMULAS = (PROJECT / "dbt" / "macros" / "formulas.sql").read_text(encoding="utf-8")
 NAMED = [

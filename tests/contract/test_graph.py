@@ -13,10 +13,10 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-from pipelines.automation.publications import PUBLICATIONS
+from pipelines.common.settings import load_settings
 from pipelines.datasets import FEEDS
-from pipelines.definitions import build_defs
-from pipelines.settings import load_settings
+from pipelines.orchestration.automation.release_schedule import PUBLICATIONS
+from pipelines.orchestration.definitions import build_defs
 from pipelines.sources import SOURCES
 from schemas.base import LICENCES, Bitemporal
 from schemas.marts import MARTS
@@ -236,9 +236,8 @@ def test_a_release_calendar_that_cannot_be_read_does_not_take_the_ui_away(tmp_pa
 def test_nothing_is_read_when_the_definitions_are_imported(tmp_path: Path) -> None:
     """An environment that no run would take harms an import as little as it harms --help."""
     odd = {"TIGHTNESS_PROFILE": "nonsense", "TIGHTNESS_NOW": "never", "TIGHTNESS_REFERENCE_DIR": "/nowhere"}
-    code = (
-        "import pipelines.definitions, pipelines.cli, pipelines.sources, pipelines.transports.http; print('imported')"
-    )
+    modules = ("orchestration.definitions", "cli.app", "sources", "transports.http")
+    code = f"import {', '.join(f'pipelines.{name}' for name in modules)}; print('imported')"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

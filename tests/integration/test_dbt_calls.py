@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.settings import PROJECT
+from pipelines.common.settings import PROJECT
 from pipelines.warehouse import dbt
 
 pytestmark = pytest.mark.slow

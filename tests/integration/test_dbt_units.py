@@ -12,7 +12,7 @@ import pytest
 import yaml
 from support import Place
 
-from pipelines.settings import PROJECT
+from pipelines.common.settings import PROJECT
 from pipelines.warehouse import dbt
 
 UNIT_TESTS = PROJECT / "dbt" / "models" / "intermediate" / "_unit_tests.yml"

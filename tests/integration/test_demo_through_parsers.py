@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.calendar import release_times
+from pipelines.common.calendar import release_times
+from pipelines.common.settings import PROJECT
 from pipelines.reference import load_reference
-from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Exporter, Metal, NoData, Parsed, Payload, Request, Scope, Zone
 from pipelines.transports.demo import KNOWN_DEFECTS, DemoTransport, defects, market

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from pipelines.event_log import BatchedSqliteEventLog
+from pipelines.orchestration.event_log import BatchedSqliteEventLog
 
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2020-01", end_date="2022-01", fmt="%Y-%m")
 
@@ -71,7 +71,7 @@ def test_a_backfill_is_told_as_dagster_tells_it_in_fewer_transactions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    ours = "event_log_storage: {module: pipelines.event_log, class: BatchedSqliteEventLog}\n"
+    ours = "event_log_storage: {module: pipelines.orchestration.event_log, class: BatchedSqliteEventLog}\n"
     expected, one_by_one = told(tmp_path / "dagster", "", monkeypatch)
     known, batched = told(tmp_path / "ours", ours, monkeypatch)
     assert len(expected["partitions"]) == len(expected["planned"]) == expected["materialized"] == 24

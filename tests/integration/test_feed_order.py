@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 from support import Place
 
-from pipelines.calendar import months_between
+from pipelines.common.calendar import months_between
 from pipelines.sources import SOURCES
-from pipelines.sources.delivery import bounds
+from pipelines.sources.power_days import bounds
 from pipelines.transports.demo import DemoTransport
 
 NOW = "2024-06-20T20:00:00Z"

@@ -11,7 +11,7 @@ from pathlib import Path
 OPENS = """
 import sys
 import dagster
-from pipelines.instance import open_instance
+from pipelines.orchestration.instance import open_instance
 print("ready", flush=True)
 sys.stdin.readline()
 open_instance()

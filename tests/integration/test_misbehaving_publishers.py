@@ -28,18 +28,18 @@ import stamina
 from publisher import Play, Publisher, says, status
 from support import Place
 
-from pipelines.asking import FetchReport, fetch
-from pipelines.ingest import IngestReport
-from pipelines.progress import Failure
+from pipelines.common.settings import PROJECT
+from pipelines.ingestion.extract import FetchReport, fetch
+from pipelines.ingestion.load import IngestReport
+from pipelines.ingestion.progress import Failure
 from pipelines.reference import load_reference
-from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Request, Scope
 from pipelines.sources.protocol import Listed
 from pipelines.transports import http
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport
-from pipelines.transports.pace import Pace
+from pipelines.transports.rate_limit import Pace
 
 NOW = datetime(2024, 10, 10, 18, tzinfo=UTC)
 MONTH = pd.Period("2024-05", "M")

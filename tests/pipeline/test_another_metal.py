@@ -11,7 +11,7 @@ import pytest
 from copper import add_copper
 from support import Place
 
-from pipelines.settings import PROJECT
+from pipelines.common.settings import PROJECT
 
 NOW = "2026-01-21T20:00:00Z"
 

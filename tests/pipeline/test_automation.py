@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from support import OURS, Place
 
-from pipelines.assets.resources import WorkspaceResource
-from pipelines.automation.jobs import DAILY_BUILD, DROPPED_FILES
-from pipelines.definitions import build_defs
-from pipelines.settings import load_settings
+from pipelines.common.settings import load_settings
+from pipelines.orchestration.automation.jobs import DAILY_BUILD, DROPPED_FILES
+from pipelines.orchestration.definitions import build_defs
+from pipelines.orchestration.resources import WorkspaceResource
 
 pytestmark = pytest.mark.slow
 NOW = "2026-01-14T20:00:00Z"

@@ -156,7 +156,7 @@ def metadata_of(place: Place, asset: str) -> list[int]:
     """How many revised observations each materialisation of 2026-01 names, newest first."""
     import dagster as dg
 
-    from pipelines.assets.lake import changes_of
+    from pipelines.orchestration.assets.lake import changes_of
 
     home = str(place.root / "dagster")
     with pytest.MonkeyPatch.context() as patched:
@@ -201,7 +201,7 @@ def test_a_killed_backfill_goes_on_where_it_was_and_ends_like_a_clean_one(tmp_pa
 
 def kill(place: Place, when: Any, *args: str) -> None:
     """Starts the command and kills its process as soon as `when` holds."""
-    command = [sys.executable, "-m", "pipelines.cli", "backfill", *args]
+    command = [sys.executable, "-m", "pipelines.cli.app", "backfill", *args]
     environment = place.environment() | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     process = subprocess.Popen(
         command, env=environment, cwd=place.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -228,7 +228,7 @@ def test_a_living_run_is_left_alone(tmp_path: Path) -> None:
     import dagster as dg
     from filelock import FileLock
 
-    from pipelines.instance import IN_PROCESS, living
+    from pipelines.orchestration.instance import IN_PROCESS, living
 
     shutil.rmtree(tmp_path / "home", ignore_errors=True)
     home = tmp_path / "home"

@@ -1,4 +1,4 @@
-"""Killed runs, a short version of `python -m benchmarks.crash`; and that its checks see what they look for."""
+"""Killed runs, a short version of `python -m tests.stress.crash`; and that its checks see what they look for."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 from support import Place
 
-from benchmarks.crash import Folders, plan, state, torn
-from pipelines.settings import PROJECT
+from pipelines.common.settings import PROJECT
+from tests.stress.crash import Folders, plan, state, torn
 
 pytestmark = pytest.mark.slow
 
 
 def test_six_kills_leave_nothing_torn_and_every_recovery_equals_a_clean_run() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.crash", "--kills", "6", "--seed", "6"],
+        [sys.executable, "-m", "tests.stress.crash", "--kills", "6", "--seed", "6"],
         cwd=PROJECT,
         capture_output=True,
         text=True,

@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.assets.models import described, drawn
-from pipelines.assets.publish import write_report
-from pipelines.plots import PLOTS
+from pipelines.orchestration.assets.models import described, drawn
+from pipelines.orchestration.assets.publish import write_report
+from pipelines.publish.plots import PLOTS
 from pipelines.warehouse import dbt
 from pipelines.workspace import Workspace
 from schemas.marts import MARTS
@@ -68,7 +68,7 @@ def test_the_plots_are_there_and_a_broken_one_harms_nothing(
     told = logging.getLogger("test")
     found = drawn(workspace, told)
     assert {name: set(about) for name, about in found.items()} == {plot.table: {"plot AL"} for plot in PLOTS}
-    monkeypatch.setattr("pipelines.plots.kept", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("pipelines.publish.plots.kept", lambda *_, **__: 1 / 0)
     assert drawn(workspace, told) == {}
 
 

@@ -24,11 +24,11 @@ import stamina
 from stamina.instrumentation import RetryDetails, get_on_retry_hooks, set_on_retry_hooks
 from support import Place
 
-from benchmarks.crash import Folders, torn
 from pipelines.sources.base import Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport
 from pipelines.workspace import ClockError, Workspace
+from tests.stress.crash import Folders, torn
 
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2026-01", "2026-01")
@@ -303,7 +303,7 @@ def test_what_was_built_and_never_published_is_not_said_to_have_been_out(publish
 
 def begin(place: Place, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "run", "--from", MONTHS[0]],
+        [sys.executable, "-m", "pipelines.cli.app", "run", "--from", MONTHS[0]],
         env=place.environment() | more,
         cwd=place.root,
         stdout=subprocess.PIPE,

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.warehouse.log import TABLE_MACROS
-from pipelines.warehouse.publish import publish
+from pipelines.publish.release import publish
+from pipelines.warehouse.signal_log import TABLE_MACROS
 
 PRICES, LATEST, LOG = ("marts", "price_daily"), ("signals", "signals_latest"), ("signals", "signals")
 COMMENTS = {

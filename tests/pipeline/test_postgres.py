@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from support import Place
 
-from pipelines.settings import PROJECT
+from pipelines.common.settings import PROJECT
 
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2025-11", "2026-01")

@@ -13,15 +13,15 @@ import duckdb
 import pytest
 from support import Place
 
-from benchmarks import readers
-from benchmarks.readers import MixedError, Seen, content_of, judge, prepare, publish_content, read, sum_up
-from pipelines.settings import PROJECT
+from pipelines.common.settings import PROJECT
+from tests.stress import readers
+from tests.stress.readers import MixedError, Seen, content_of, judge, prepare, publish_content, read, sum_up
 
 
 @pytest.mark.slow
 def test_six_readers_see_whole_releases_only(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.readers", "--readers", "6", "--seconds", "5", "--json"],
+        [sys.executable, "-m", "tests.stress.readers", "--readers", "6", "--seconds", "5", "--json"],
         capture_output=True,
         text=True,
         cwd=PROJECT,
@@ -162,6 +162,6 @@ def test_the_content_follows_from_the_id() -> None:
 
 def test_bad_usage_ends_with_2() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.readers", "--readers", "0"], capture_output=True, text=True, cwd=PROJECT
+        [sys.executable, "-m", "tests.stress.readers", "--readers", "0"], capture_output=True, text=True, cwd=PROJECT
     )
     assert (done.returncode, done.stdout) == (2, "")

@@ -27,7 +27,7 @@ import pytest
 import stamina
 from support import Place
 
-from pipelines.settings import PROJECT, load_settings
+from pipelines.common.settings import PROJECT, load_settings
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Request, SourceError
 from pipelines.transports import http

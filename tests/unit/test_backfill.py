@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from support import Place
 
-from pipelines.asking import FetchReport, fetch, is_whole, last_releases
-from pipelines.backfill import START_S, Meter, Part, Plan
-from pipelines.calendar import months_between
+from pipelines.cli.backfill import START_S, Meter, Part, Plan
+from pipelines.common.calendar import months_between
+from pipelines.ingestion.extract import FetchReport, fetch, is_whole, last_releases
+from pipelines.ingestion.progress import Progress
 from pipelines.lake.store import Lake, Written
-from pipelines.progress import Progress
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.archive import Archive
 

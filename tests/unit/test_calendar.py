@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.calendar import (
+from pipelines.common.calendar import (
     business_days,
     is_london_business_day,
     month_of,
@@ -19,8 +19,8 @@ from pipelines.calendar import (
     to_utc,
     trading_calendar,
 )
+from pipelines.common.settings import PROJECT
 from pipelines.reference import load_reference
-from pipelines.settings import PROJECT
 
 RULES = load_reference(PROJECT / "data" / "reference")["release_calendar"]
 

@@ -12,10 +12,10 @@ import pytest
 from sourcing import payload
 from support import Place
 
-from pipelines import crosschecks
-from pipelines.assets.crosschecks import cross_checks
-from pipelines.assets.resources import WorkspaceResource
-from pipelines.crosschecks import Limits, compare
+from pipelines.ingestion import reconciliation as crosschecks
+from pipelines.ingestion.reconciliation import Limits, compare
+from pipelines.orchestration.assets.reconciliation import cross_checks
+from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Metal, Scope
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support import Place
 
-from pipelines import asking
-from pipelines.asking import FetchReport
+from pipelines.ingestion import extract as asking
+from pipelines.ingestion.extract import FetchReport
 from pipelines.sources.base import Request
 from pipelines.transports.demo import DemoTransport
 

@@ -14,10 +14,10 @@ import pytest
 from support import Place
 from test_publish import COMMENTS, KEYS, TWO_DAYS, base, release, warehouse
 
-from pipelines.warehouse import export as exporting
-from pipelines.warehouse.export import ExportError, TargetError, export
-from pipelines.warehouse.publish import publish
-from pipelines.warehouse.releases import Kept, UnknownNameError, find
+from pipelines.publish import export as exporting
+from pipelines.publish.export import ExportError, TargetError, export
+from pipelines.publish.release import publish
+from pipelines.publish.releases import Kept, UnknownNameError, find
 
 ODD = """create table signals.signals_latest as
     from (values ('AL.Ä "x", y', 0.1::double + 0.2, timestamptz '2026-01-13 18:00:00+01'),

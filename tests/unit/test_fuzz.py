@@ -1,4 +1,4 @@
-"""Spoilt answers, a short version of `python -m benchmarks.fuzz`; and that it sees what it looks for."""
+"""Spoilt answers, a short version of `python -m tests.stress.fuzz`; and that it sees what it looks for."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from conftest import SHARED
 
-from benchmarks import fuzz
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, Scope, SourceError
+from tests.stress import fuzz
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pandera.typing import Series
 from schemas.__main__ import main
 from schemas.base import Mart, Table, column
 from schemas.datasets import DATASETS
-from schemas.dbt_yaml import comments, dictionary_md, keys, models_yaml, sources_yaml
+from schemas.generate.dbt import comments, dictionary_md, keys, models_yaml, sources_yaml
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 

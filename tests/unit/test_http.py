@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 import stamina
 
+from pipelines.common.settings import PROJECT
 from pipelines.reference import load_reference
-from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Access, NoData, Payload, Request, SourceError
 from pipelines.transports import http
 from pipelines.transports.archive import Archive
 from pipelines.transports.http import HttpTransport
-from pipelines.transports.pace import Pace
+from pipelines.transports.rate_limit import Pace
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 KEY = "s3cret/+key"

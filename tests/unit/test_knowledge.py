@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from support import Place
 
-from pipelines.asking import questions
-from pipelines.calendar import months_between
+from pipelines.common.calendar import months_between
+from pipelines.ingestion.extract import questions
 from pipelines.sources.base import Payload, Request
 from pipelines.sources.entsoe import Entsoe
 from pipelines.sources.worldbank import WorldBank

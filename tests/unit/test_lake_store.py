@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.lake.store import Lake
-from schemas.arrow import arrow_schema, pandas_types, stored_columns
 from schemas.datasets import DATASETS
+from schemas.generate.arrow import arrow_schema, pandas_types, stored_columns
 
 T1 = datetime(2026, 2, 1, 12, tzinfo=UTC)
 T2 = T1 + timedelta(days=1)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.automation.notify import (
+from pipelines.orchestration.automation.notify import (
     DeliveryError,
     LogSink,
     Message,
@@ -22,7 +22,7 @@ from pipelines.automation.notify import (
     failure_message,
     transition_message,
 )
-from pipelines.automation.outbox import BUDGET_S, Outbox
+from pipelines.orchestration.automation.outbox import BUDGET_S, Outbox
 
 ROW = {
     "transition_id": "a" * 32,

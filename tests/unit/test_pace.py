@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.sources.base import Access
-from pipelines.transports.pace import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
+from pipelines.transports.rate_limit import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
 
 SLOW = Access(("publisher.example",), per_second=4)
 PROCESSES = multiprocessing.get_context("spawn")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from pipelines.assets.partitions import monthly
-from pipelines.settings import load_settings
+from pipelines.common.settings import load_settings
+from pipelines.orchestration.partitions import monthly
 
 
 @pytest.mark.parametrize("months_from_now", [None, -130, -1, 0, 1, 40])

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.plots import PLOTS, STAMP, Plot, kept, png, recent
-from pipelines.settings import PROJECT
+from pipelines.common.settings import PROJECT
+from pipelines.publish.plots import PLOTS, STAMP, Plot, kept, png, recent
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LIMIT = 60_000
@@ -68,7 +68,7 @@ def test_the_last_five_years_are_shown() -> None:
 def test_the_same_rows_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plot = PLOTS[0]
     first = kept(tmp_path, plot, rows(plot), "AL", synthetic=True)
-    monkeypatch.setattr("pipelines.plots.png", lambda *_, **__: PNG + b"drawn anew")
+    monkeypatch.setattr("pipelines.publish.plots.png", lambda *_, **__: PNG + b"drawn anew")
     assert kept(tmp_path, plot, rows(plot), "AL", synthetic=True) == first
     assert kept(tmp_path, plot, rows(plot, 300), "AL", synthetic=True) == PNG + b"drawn anew"
     assert len(list(tmp_path.iterdir())) == 1
@@ -76,7 +76,8 @@ def test_the_same_rows_are_drawn_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_the_definitions_load_without_a_drawing_library() -> None:
     code = (
-        "import sys; from pipelines.definitions import build_defs; from pipelines.settings import load_settings; "
+        "import sys; from pipelines.orchestration.definitions import build_defs; "
+        "from pipelines.common.settings import load_settings; "
         "build_defs(load_settings(profile='demo')).get_repository_def(); "
         "print(sorted({'matplotlib', 'PIL'} & sys.modules.keys()))"
     )

@@ -12,15 +12,15 @@ import pytest
 from sourcing import SCOPE, Zone
 from support import Place
 
-from pipelines.probe import probe, question
-from pipelines.progress import Failure
+from pipelines.cli.probe import probe, question
+from pipelines.common.settings import PROJECT
+from pipelines.ingestion.progress import Failure
 from pipelines.reference import load_reference
-from pipelines.settings import PROJECT
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport
-from pipelines.transports.pace import Pace
+from pipelines.transports.rate_limit import Pace
 from pipelines.workspace import Workspace
 
 NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
@@ -139,8 +139,8 @@ def test_doctor_shows_a_message_as_it_is(tmp_path: Path) -> None:
 
 
 def test_doctor_counts_messages_that_wait(tmp_path: Path) -> None:
-    from pipelines.automation.notify import Message
-    from pipelines.automation.outbox import Outbox
+    from pipelines.orchestration.automation.notify import Message
+    from pipelines.orchestration.automation.outbox import Outbox
 
     place = Place(tmp_path, "drop", NOW.isoformat())
     outbox = Outbox(place.open().outbox)

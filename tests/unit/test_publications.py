@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.automation.freshness import GRACE, dataset_freshness, release_freshness
-from pipelines.automation.publications import (
+from pipelines.common.calendar import business_days, release_rules, release_times
+from pipelines.common.settings import PROJECT
+from pipelines.datasets import FEEDS
+from pipelines.orchestration.automation.freshness import GRACE, dataset_freshness, release_freshness
+from pipelines.orchestration.automation.release_schedule import (
     PUBLICATIONS,
     SAMPLE,
     build_due,
@@ -20,10 +23,7 @@ from pipelines.automation.publications import (
     releases,
     tick,
 )
-from pipelines.calendar import business_days, release_rules, release_times
-from pipelines.datasets import FEEDS
 from pipelines.reference import ReferenceTables, load_reference
-from pipelines.settings import PROJECT
 
 
 @pytest.fixture(scope="module")

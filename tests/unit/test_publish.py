@@ -15,11 +15,11 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.warehouse import publish as publishing
-from pipelines.warehouse.diff import TableDiff, diff_releases
+from pipelines.publish import release as publishing
+from pipelines.publish.diff import TableDiff, diff_releases
+from pipelines.publish.manifest import ManifestBase
+from pipelines.publish.release import PublicationError, Release, publish
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
-from pipelines.warehouse.manifest import ManifestBase
-from pipelines.warehouse.publish import PublicationError, Release, publish
 
 PRICES, LATEST = ("marts", "price_daily"), ("signals", "signals_latest")
 COMMENTS = {
@@ -399,7 +399,7 @@ import json, os, shutil, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.unit.test_publish import opened, release
-from pipelines.warehouse.manifest import read_manifest
+from pipelines.publish.manifest import read_manifest
 import pyarrow.parquet as pq
 
 published, old, new = map(Path, sys.argv[2:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lxml import html
 
-from pipelines.sources.reading import grid, json_number, number
+from pipelines.sources.parsing import grid, json_number, number
 
 
 @pytest.mark.parametrize("cell", ["nan", "inf", "1e5", "1_000", "9" * 400, "-" + "9" * 400, "१", "", "1,00"])

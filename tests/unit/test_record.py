@@ -10,10 +10,10 @@ import pytest
 from support import Place
 from typer.testing import CliRunner
 
-from pipelines.asking import fetch
-from pipelines.calendar import months_between
-from pipelines.cli import app
+from pipelines.cli.app import app
+from pipelines.common.calendar import months_between
 from pipelines.datasets import FEEDS
+from pipelines.ingestion.extract import fetch
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.record import RecordingTransport, recorded

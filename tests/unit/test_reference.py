@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from copper import add_copper
 
+from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
 from pipelines.reference import ReferenceError, load_reference
-from pipelines.settings import PROJECT
 from schemas.reference import REFERENCE
 
 

@@ -11,8 +11,8 @@ import pytest
 from support import Place
 from test_publish import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
 
-from pipelines.warehouse.publish import publish
-from pipelines.warehouse.releases import NoReleaseError, UnknownNameError, choose, compare, find, kept
+from pipelines.publish.release import publish
+from pipelines.publish.releases import NoReleaseError, UnknownNameError, choose, compare, find, kept
 
 EXTRA = ("marts", "fx_daily")
 THREE_DAYS = {"2026-01-12": 3150.5, "2026-01-13": 3201.0, "2026-01-14": 3300.0}
@@ -98,7 +98,7 @@ def test_tables_are_chosen_with_or_without_their_schema() -> None:
 
 @pytest.mark.parametrize("keep", [1, 3])
 def test_so_many_are_kept_as_the_setting_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
-    from pipelines.assets import publish as publishing
+    from pipelines.orchestration.assets import publish as publishing
     from pipelines.workspace import Workspace
 
     given = {}
@@ -120,7 +120,7 @@ def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
 
 
 def test_the_current_release_stays_when_nothing_changes_or_a_publication_fails(tmp_path: Path) -> None:
-    from pipelines.warehouse.publish import PublicationError
+    from pipelines.publish.release import PublicationError
 
     source = warehouse(tmp_path / "a.duckdb", TWO_DAYS)
     first = release(source, tmp_path, keep=1)

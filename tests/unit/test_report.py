@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.report import Content, render
+from pipelines.publish.report import Content, render
 
 EVIL = "<script src=//evil.example/x.js></script><img src=x onerror=alert(1)>\"'&"
 DAY, MOMENT = date(2026, 1, 14), datetime(2026, 1, 14, 18, tzinfo=UTC)

@@ -9,10 +9,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from pipelines.assets.resources import WorkspaceResource
-from pipelines.automation.schedules import schedules
+from pipelines.common.settings import PROJECT
+from pipelines.orchestration.automation.schedules import schedules
+from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.reference import load_reference
-from pipelines.settings import PROJECT
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 

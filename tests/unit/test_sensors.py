@@ -12,8 +12,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from pipelines.assets.resources import WorkspaceResource
-from pipelines.automation.sensors import sensors
+from pipelines.orchestration.automation.sensors import sensors
+from pipelines.orchestration.resources import WorkspaceResource
 
 BUILT = [dg.AssetKey(["publish", "release"])]
 HEADER = "metal,obs_date,cash_usd_t,m3_usd_t\n"
@@ -222,7 +222,7 @@ class Taken:
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
     sink = Taken()
-    monkeypatch.setattr("pipelines.automation.sensors.sinks_of", lambda settings, log: [sink])
+    monkeypatch.setattr("pipelines.orchestration.automation.sensors.sinks_of", lambda settings, log: [sink])
     return sink
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.settings import PROJECT, SettingsError, load_settings
+from pipelines.common.settings import PROJECT, SettingsError, load_settings
 
 TOKEN = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 

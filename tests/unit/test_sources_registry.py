@@ -17,8 +17,8 @@ from pipelines import sources
 from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Scope, SourceError
+from pipelines.sources.parsing import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
 from pipelines.sources.protocol import Listed
-from pipelines.sources.reading import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
 from schemas.base import LICENCES
 from schemas.datasets import DATASETS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import Place
 
-from pipelines.progress import Failure
+from pipelines.ingestion.progress import Failure
 from pipelines.workspace import Workspace
 
 

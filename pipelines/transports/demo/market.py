@@ -16,7 +16,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.calendar import Calendar, business_days, to_utc
+from pipelines.common.calendar import Calendar, business_days, to_utc
 from pipelines.transports.demo import levels
 
 Days = NDArray[np.datetime64]

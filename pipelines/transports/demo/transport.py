@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.calendar import Calendar, business_days, to_utc
+from pipelines.common.calendar import Calendar, business_days, to_utc
 from pipelines.sources.base import Metal, NoData, Payload, Request, Scope, Zone
 from pipelines.transports.demo import levels, market, wire
 from pipelines.transports.demo.defects import defects, earlier_captures

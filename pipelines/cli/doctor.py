@@ -1,0 +1,139 @@
+"""`tightness doctor`: what a person would look at first when something seems wrong."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from pipelines.datasets import FEEDS
+from pipelines.orchestration.automation.outbox import Outbox
+from pipelines.publish.manifest import packages, read_manifest
+from pipelines.warehouse.dbt import MANIFEST
+from pipelines.warehouse.lock import WriterBusyError, writer_lock
+from pipelines.workspace import ClockError, Workspace, code_version
+
+NEEDED_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    what: str
+    state: Literal["ok", "warn", "bad"]
+    detail: str
+
+
+def diagnose(workspace: Workspace) -> list[Finding]:
+    """Looks at everything without changing anything."""
+    return [
+        *_settings(workspace),
+        *_stores(workspace),
+        *_sources(workspace),
+        _outbox(workspace),
+        _lock(workspace),
+        *_publication(workspace),
+        *_versions(),
+    ]
+
+
+def _settings(workspace: Workspace) -> list[Finding]:
+    settings = workspace.settings
+    clock = f"{workspace.now:%Y-%m-%dT%H:%M:%SZ}" + (" (fixed by TIGHTNESS_NOW)" if settings.now else "")
+    keys = settings.secrets()
+    return [
+        Finding("profile", "ok", settings.profile + (" (SYNTHETIC DEMO DATA)" if settings.synthetic else "")),
+        _clock(workspace, clock),
+        Finding(
+            "reference tables",
+            "ok",
+            f"{len(workspace.reference.tables)} tables, sha256 {workspace.reference.sha256[:12]}",
+        ),
+        Finding(
+            "ENTSOE_API_TOKEN",
+            "ok" if keys or settings.profile != "live" else "warn",
+            "set"
+            if keys
+            else "not set" + ("; zones served by ENTSO-E have no data" if settings.profile == "live" else ""),
+        ),
+    ]
+
+
+def _clock(workspace: Workspace, clock: str) -> Finding:
+    try:
+        workspace.check_clock()
+    except ClockError as error:
+        return Finding("clock", "bad", str(error))
+    return Finding("clock", "ok", clock)
+
+
+def _stores(workspace: Workspace) -> list[Finding]:
+    data = workspace.settings.data
+    existing = next(path for path in [data, *data.parents] if path.exists())
+    free = shutil.disk_usage(existing).free
+    found = [
+        Finding("free disk", "ok" if free > NEEDED_BYTES else "bad", f"{free / 1e9:.1f} GB free, 1 GB needed"),
+        Finding("drop folder", "ok", "there" if workspace.settings.drop.is_dir() else "not there: nothing is dropped"),
+    ]
+    if (data / "lake").is_dir():
+        for name in FEEDS:
+            months = sorted(
+                {path.parent.name.removeprefix("month=") for path in (data / "lake" / name).rglob("month=*/*.parquet")}
+            )
+            detail = f"{len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
+            found.append(Finding(f"lake {name}", "ok" if months else "warn", detail))
+    return found
+
+
+def _sources(workspace: Workspace) -> list[Finding]:
+    failures = list(dict.fromkeys(workspace.failures()))
+    found = [Finding(f"{f.source} {f.request}", "bad", f.message) for f in failures[:20]]
+    counts = workspace.quarantine.counts() if (workspace.settings.data / "quarantine").is_dir() else {}
+    found += [
+        Finding(f"quarantine {name}", "warn", f"{rows} row(s) put aside") for name, rows in sorted(counts.items())
+    ]
+    found += [
+        Finding(f"refused answers of {source}", "warn", f"{count} kept for study under quarantine/payloads/{source}")
+        for source, count in workspace.quarantine.payloads().items()
+    ]
+    return found or [Finding("sources", "ok", "nothing is known to be wrong")]
+
+
+def _outbox(workspace: Workspace) -> Finding:
+    waiting = Outbox(workspace.outbox).waiting()
+    if not waiting:
+        return Finding("notifications", "ok", "none is waiting")
+    tries = max(entry["tries"] for _, entry in waiting)
+    oldest = min(entry["at"] for _, entry in waiting)
+    detail = f"{len(waiting)} waiting to be taken, the oldest of {oldest}, tried up to {tries} times"
+    return Finding("notifications", "warn", detail)
+
+
+def _lock(workspace: Workspace) -> Finding:
+    if not (workspace.settings.data / "warehouse").is_dir():
+        return Finding("writer's lock", "ok", "free")
+    try:
+        with writer_lock(workspace.settings.data, 0):
+            return Finding("writer's lock", "ok", "free")
+    except WriterBusyError as error:
+        return Finding("writer's lock", "warn", str(error))
+
+
+def _publication(workspace: Workspace) -> list[Finding]:
+    manifest = read_manifest(workspace.published / "manifest.json")
+    if manifest is None:
+        return [Finding("publication", "warn", "nothing is published yet: run `tightness run`")]
+    return [Finding("publication", "ok", f"{manifest['release_id']}, knowledge to {manifest['knowledge_ts_max']}")]
+
+
+def _versions() -> list[Finding]:
+    installed = ", ".join(f"{name} {number}" for name, number in packages().items())
+    return [
+        Finding("code", "ok", code_version()),
+        Finding("packages", "ok", f"Python {sys.version.split()[0]}, {installed}"),
+        Finding(
+            "dbt manifest", "ok" if MANIFEST.is_file() else "warn", "built" if MANIFEST.is_file() else "not built: make"
+        ),
+    ]

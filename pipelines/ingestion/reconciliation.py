@@ -1,0 +1,127 @@
+"""Two publishers of one number held against each other. Pure: frames in, a comparison out.
+
+A source may be wrong in a way that no look at its own answer shows: a column swapped, a unit off by 3 percent. Limits
+lie well above what honest sources differ by, so that a comparison that fails is worth a person's time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from pipelines.common.calendar import business_days
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond which difference a comparison warns and fails, in its unit."""
+
+    warn: float
+    fail: float
+    unit: str
+
+
+# Daily LME cash against the World Bank's months 2008-2026: 0.2 % on average, 1.13 % in the worst of 221 months.
+MONTHLY_MEANS: Final = Limits(1.0, 2.0, "%")
+# SOFR is published to the basis point, and the second publisher copies it.
+SOFR: Final = Limits(0.5, 5.0, "bp")
+# One auction, published to the cent; a day of which one publisher has a corrected hour differs by some tens of cents.
+POWER: Final = Limits(0.05, 1.0, "EUR/MWh")
+# Two copies of one report in lots of 25 t: beyond a lot, a thousandth is another report, 2 % another quantity.
+STOCK: Final = Limits(0.1, 2.0, "%")
+LOT_T: Final = 25.0
+WHOLE_MONTH: Final = 0.9  # share of the month's business days with a price
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far apart two publishers are: how many figures both have, and the worst of them."""
+
+    limits: Limits
+    compared: int = 0
+    beyond_warn: int = 0
+    beyond_fail: int = 0
+    worst: float = 0.0
+    where: str = ""
+
+    @property
+    def state(self) -> Literal["ok", "warn", "fail"]:
+        """What the worst difference amounts to."""
+        return "fail" if self.beyond_fail else "warn" if self.beyond_warn else "ok"
+
+    def __str__(self) -> str:
+        if not self.compared:
+            return "nothing to compare"
+        limits = self.limits
+        beyond = f"{self.beyond_warn} beyond {limits.warn:g} {limits.unit}, {self.beyond_fail} beyond {limits.fail:g}"
+        return f"{self.compared:,} compared, the worst {self.worst:.3g} {limits.unit} apart ({self.where}); {beyond}"
+
+
+def compare(apart: pd.Series, limits: Limits) -> Comparison:
+    """Differences (in the unit of the limits, by what they are of in the index) as a comparison."""
+    apart = apart.dropna().abs()
+    if apart.empty:
+        return Comparison(limits)
+    worst = apart.idxmax()
+    where = " ".join(str(part)[:10] for part in (worst if isinstance(worst, tuple) else (worst,)))
+    beyond_warn, beyond_fail = (int((apart > limit).sum()) for limit in (limits.warn, limits.fail))
+    return Comparison(limits, len(apart), beyond_warn, beyond_fail, float(apart.max()), where)
+
+
+def monthly_means(prices: pd.DataFrame, benchmark: pd.DataFrame) -> Comparison:
+    """The mean of daily cash prices against each publisher's mean of the month, of months that are nearly whole."""
+    if prices.empty or benchmark.empty:
+        return Comparison(MONTHLY_MEANS)
+    cash = prices.dropna(subset="cash_usd_t")
+    months = cash["obs_date"].dt.to_period("M").rename("month")
+    means = cash.groupby(["metal", months])["cash_usd_t"].agg(["mean", "size"]).reset_index()
+    first = means["month"].dt.start_time.to_numpy().astype("datetime64[D]")
+    after = (means["month"] + 1).dt.start_time.to_numpy().astype("datetime64[D]")
+    means = means[means["size"] >= WHOLE_MONTH * np.busday_count(first, after, busdaycal=business_days("LONDON"))]
+    theirs = benchmark.assign(month=benchmark["period_end"].dt.to_period("M"))
+    both = means.merge(theirs, on=["metal", "month"]).set_index(["metal", "benchmark", "month"])
+    return compare((both["mean"] / both["mean_usd_t"] - 1) * 100, MONTHLY_MEANS)
+
+
+def sofr(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
+    """SOFR of the same days, in basis points."""
+    both = _both(one, other, ["obs_date"], "sofr_pct")
+    return compare((both["sofr_pct"] - both["sofr_pct_other"]).round(6) * 100, SOFR)
+
+
+def power(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
+    """Daily means of the same zones and days, EUR/MWh."""
+    both = _both(daily_means(one), daily_means(other), ["zone", "delivery_date"], "mean")
+    return compare((both["mean"] - both["mean_other"]).round(6), POWER)
+
+
+def stock(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
+    """Registered stock of the same days in percent, beyond a difference of one lot."""
+    both = _both(one, other, ["metal", "obs_date"], "total_t")
+    beyond = ((both["total_t"] - both["total_t_other"]).abs() - LOT_T).clip(lower=0)
+    return compare(beyond / both["total_t_other"].where(both["total_t_other"] > 0, math.nan) * 100, STOCK)
+
+
+def daily_means(points: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the market time units by zone and day: zone, delivery_date, mean. A missing position repeats the one
+    before, so that each point counts as long as it holds."""
+    by = ["zone", "delivery_date", "resolution"]
+    if points.empty:
+        return pd.DataFrame({"zone": [], "delivery_date": [], "mean": []})
+    points = points.sort_values([*by, "position"])
+    until = points.groupby(by)["position"].shift(-1).fillna(points["n_positions"] + 1)
+    held = (until - points["position"]).to_numpy(dtype=float)
+    sums = points.assign(held=held, paid=held * points["price_eur_mwh"]).groupby(by[:2])[["held", "paid"]].sum()
+    return (sums["paid"] / sums["held"]).rename("mean").reset_index()
+
+
+def _both(one: pd.DataFrame, other: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
+    """The values of what both have, side by side, by key."""
+    if one.empty or other.empty:
+        return pd.DataFrame({value: [], f"{value}_other": []})
+    columns = [*key, value]
+    return one[columns].merge(other[columns], on=key, suffixes=("", "_other")).set_index(key)

@@ -1,0 +1,255 @@
+"""The dbt models as Dagster assets, built by one dbt call a run in this process."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
+
+from pipelines.orchestration.assets.describe import COLUMNS, KNOWN, LINEAGE, OWNER, ROWS, model_tags, moment
+from pipelines.orchestration.assets.lake import lake_key
+from pipelines.orchestration.assets.reference import reference_key
+from pipelines.orchestration.resources import WorkspaceResource
+from pipelines.publish import plots
+from pipelines.warehouse import build_cache, dbt, lineage, signal_log
+from pipelines.workspace import Workspace, calendar_end, code_version
+from schemas.generate.dbt import comments
+from schemas.marts import MARTS
+from schemas.signals import SIGNALS
+
+POOL = "duckdb_writer"
+
+
+GENERIC_TESTS = {
+    "unique_key": "The key identifies one row.",
+    "known_by": "Nothing in a row was known after its decision time.",
+    "holds": "Every value keeps to the rules of its schema.",
+}
+
+
+class Translator(DagsterDbtTranslator):
+    """Names as readers write them: marts/tightness_daily; lake datasets are the assets that write them."""
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.tags = model_tags(manifest)
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        return self.tags.get(dbt_resource_props["unique_id"], {})
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            name = dbt_resource_props["name"]
+            return lake_key(name) if dbt_resource_props["source_name"] == "lake" else reference_key(name)
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        return str(dbt_resource_props["schema"])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return [OWNER]
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        properties = manifest["nodes"][unique_id]
+        generic = (properties.get("test_metadata") or {}).get("name", "")
+        said = GENERIC_TESTS.get(generic) or _comment(properties)
+        return spec._replace(description=said) if spec else None
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props.get("description") or _comment(dbt_resource_props) or dbt_resource_props["name"])
+
+
+def _comment(dbt_resource_props: Mapping[str, Any]) -> str:
+    """What the comment at the head of a model or test says."""
+    lines = str(dbt_resource_props.get("raw_code", "")).splitlines()
+    return " ".join(line.removeprefix("--").strip() for line in lines if line.startswith("--"))
+
+
+def model_assets() -> dg.AssetsDefinition:
+    """Every model and its tests as assets and checks."""
+    manifest = dbt.manifest()
+
+    @dbt_assets(
+        manifest=manifest,
+        name="models",
+        dagster_dbt_translator=Translator(manifest),
+        pool=POOL,
+        exclude="resource_type:unit_test",
+    )
+    def models(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[Any]:
+        open_workspace = workspace.open()
+        every = {spec.key for spec in models.specs}
+        chosen = context.selected_asset_keys
+        tests = {key.name for key in context.selected_asset_check_keys}
+        names = {key.path[-1] for key in chosen} or tests  # a check may be executed without its asset
+        select = [] if chosen == every else ["--select", *sorted(names)]
+        if not any((open_workspace.settings.data / "lake").rglob("month=*/*.parquet")):
+            raise dg.Failure(
+                f"no data at all: profile {open_workspace.settings.profile} has brought nothing into the lake, so "
+                "there is nothing to build or publish. Drop files, or choose another TIGHTNESS_PROFILE",
+                allow_retries=False,
+            )
+        with open_workspace.writing():
+            result = build(open_workspace, context.run.run_id, select)
+            tables = described(open_workspace, manifest)
+            for name, pictures in drawn(open_workspace, context.log).items():
+                tables[name] |= pictures
+        yield from _results(context, manifest, result, tables)
+        if result.failed:
+            raise dg.Failure(
+                "; ".join(f"{node.unique_id}: {node.message}" for node in result.failed[:5])
+                + " -- nothing is published, the last release stays",
+                allow_retries=False,
+            )
+
+    return models
+
+
+def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResult:
+    """Builds the models as of the workspace's clock, or keeps them where they would come out the same.
+
+    The caller holds the writer's lock. `select`: dbt's selection arguments; none for everything.
+    """
+    now = workspace.building_as_of()
+    lake = workspace.lake.root  # with a schema to read for every dataset
+    record = workspace.warehouse.with_name("build.json")
+    inputs = build_cache.fingerprint(
+        build_cache.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
+    )
+    current = workspace.published / "marts.duckdb"
+    if signal_log.forget_unpublished(workspace.warehouse, current, now):
+        build_cache.forget(record)
+    if not select and workspace.warehouse.is_file():
+        kept = build_cache.recall(record, inputs, now)
+        if kept is not None:
+            return kept
+    build_cache.forget(record)
+    signal_log.restore(workspace.warehouse, current)
+    dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(now).date())
+    result = dbt.build(
+        dbt.run_vars(
+            warehouse=workspace.warehouse,
+            lake=lake,
+            reference=workspace.reference_copies,
+            as_of=now,
+            run_id=run_id,
+            code_version=code_version(),
+        ),
+        select,
+    )
+    if not select and not result.failed:
+        until = build_cache.holds_until(lake, workspace.reference_copies, now)
+        build_cache.remember(record, inputs, now, until, result)
+    return result
+
+
+def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Metadata of every table in the private warehouse, by schema.table: rows, knowledge, lineage, and the columns of
+    those that no schema describes."""
+    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        columns: dict[str, dict[str, str]] = {}
+        for schema, table, column, data_type in connection.execute(
+            "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+            "where not internal order by schema_name, table_name, column_index"
+        ).fetchall():
+            columns.setdefault(f"{schema}.{table}", {})[column] = data_type
+        facts = connection.execute(" union all ".join(map(_facts, columns, columns.values()))).fetchall()
+    above = lineage.of_warehouse(manifest, workspace.warehouse, columns)
+    return {
+        name: {
+            ROWS: rows,
+            **({KNOWN: moment(known)} if known else {}),
+            **({COLUMNS: _table_schema(columns[name])} if name.startswith("intermediate.") else {}),
+            **(_column_lineage(above[name]) if above.get(name) else {}),
+        }
+        for name, rows, known in facts
+    }
+
+
+def drawn(workspace: Workspace, told: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
+    """The plots of each table that has some; drawn where its rows are others than before."""
+    found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
+    folder = workspace.warehouse.with_name("plots")
+    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+        for plot in plots.PLOTS:
+            try:
+                for metal, rows in plots.read(connection, plot).items():
+                    picture = plots.kept(folder, plot, rows, metal, synthetic=workspace.settings.synthetic)
+                    shown = dg.MetadataValue.md(plots.markdown(picture, f"{metal}: {plot.title}"))
+                    found.setdefault(plot.table, {})[f"plot {metal}"] = shown
+            except Exception as error:  # whatever a picture dies of, the numbers are good
+                told.warning(f"no plot of {plot.table}: {error}")
+    return found
+
+
+def _facts(name: str, columns: Mapping[str, str]) -> str:
+    """The query for a table's rows and the latest moment at which one of them became known."""
+    known = next((column for column in ("knowledge_ts_max", "knowledge_ts", "known_from") if column in columns), None)
+    table = ".".join(f'"{part}"' for part in name.split("."))
+    return f"select '{name}', count(*), {f'max({known})' if known else 'null::timestamptz'} from {table}"
+
+
+@cache
+def _known_columns() -> dict[str, str]:
+    """One name is one quantity everywhere: what a published column says holds for an intermediate one of its name."""
+    return {name: text for table in comments(MARTS | SIGNALS).values() for name, text in table.items() if name}
+
+
+def _table_schema(columns: Mapping[str, str]) -> dg.TableSchema:
+    said = _known_columns()
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, data_type.lower(), description=said.get(name)) for name, data_type in columns.items()
+        ]
+    )
+
+
+def _column_lineage(above: Mapping[str, list[list[str]]]) -> dict[str, Any]:
+    """For programs, and for people: the open-source UI stores column lineage and shows none of it."""
+    rows = [f"| `{to}` | {', '.join(f'`{table}.{source}`' for table, source in above[to])} |" for to in above]
+    return {
+        LINEAGE: dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(dg.AssetKey(table.split(".")), source) for table, source in sources]
+                for column, sources in above.items()
+            }
+        ),
+        "columns come from": dg.MetadataValue.md("\n".join(["| column | comes from |", "|---|---|", *rows])),
+    }
+
+
+def _results(
+    context: dg.AssetExecutionContext,
+    manifest: Mapping[str, Any],
+    result: dbt.BuildResult,
+    tables: Mapping[str, Mapping[str, Any]],
+) -> Iterator[Any]:
+    checks = {str(spec.metadata["dagster_dbt/unique_id"]): spec.key for spec in context.assets_def.check_specs}
+    for node in result.nodes:
+        if node.unique_id in checks:
+            key = checks[node.unique_id]
+            config = manifest["nodes"][node.unique_id]["config"]
+            severity = "WARN" if str(config.get("severity", "error")).lower() == "warn" else "ERROR"
+            if key in context.selected_asset_check_keys:
+                yield dg.AssetCheckResult(
+                    asset_key=key.asset_key,
+                    check_name=key.name,
+                    passed=node.status == "pass",
+                    severity=dg.AssetCheckSeverity[severity],
+                    description=f"{node.failures:,} failing rows" if node.status != "pass" else "No row fails",
+                    metadata={"failing rows": node.failures, **({"message": node.message} if node.message else {})},
+                )
+        elif node.status == "success":
+            properties = manifest["nodes"][node.unique_id]
+            name = f"{properties['schema']}.{properties['name']}"
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(name.split(".")),
+                metadata={**tables.get(name, {}), "seconds": round(node.seconds, 3)},
+            )

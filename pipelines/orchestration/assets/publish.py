@@ -1,0 +1,160 @@
+"""The way out: the publication, and the step that fails a run whose sources failed, after everything else landed."""
+
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from pipelines.common.files import write_aside
+from pipelines.orchestration.assets.describe import DERIVED, KNOWN, OWNER, tags
+from pipelines.orchestration.assets.lake import RUN_HEALTH
+from pipelines.orchestration.assets.models import POOL
+from pipelines.orchestration.resources import WorkspaceResource
+from pipelines.publish import plots
+from pipelines.publish.manifest import read_manifest
+from pipelines.publish.release import Release, publish
+from pipelines.publish.report import Content, read, render
+from pipelines.warehouse.build_cache import lake_fingerprint
+from pipelines.warehouse.signal_log import TABLE_MACROS
+from pipelines.workspace import Workspace, git_commit
+from schemas.generate.dbt import comments, keys
+from schemas.marts import MARTS
+from schemas.signals import SIGNALS
+
+RELEASE = dg.AssetKey(["publish", "release"])
+REPORT = dg.AssetKey(["publish", "report"])
+MODELS = MARTS | SIGNALS
+# What is published holds rows of every source that a user may ask.
+TAGS = tags(DERIVED, "RESTRICTED", "daily")
+SHOWN = 10  # failures that the message names
+
+
+@dg.asset(
+    key=RELEASE,
+    group_name="publish",
+    owners=[OWNER],
+    kinds={"duckdb", "parquet"},
+    tags=TAGS,
+    pool=POOL,
+    deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
+    description="What readers open: marts.duckdb, Parquet copies and the manifest; written aside, verified, moved.",
+)
+def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
+    """Publishes the marts and signals."""
+    open_workspace = workspace.open()
+    with open_workspace.writing():
+        done = publish_release(open_workspace)
+    return dg.MaterializeResult(
+        metadata={
+            "release": done.release_id,
+            "unchanged": done.unchanged,
+            "profile": open_workspace.settings.profile,
+            "synthetic": open_workspace.settings.synthetic,
+            KNOWN: str(done.manifest["knowledge_ts_max"]),
+            "rows": dg.MetadataValue.json({name: table["rows"] for name, table in done.manifest["tables"].items()}),
+            "difference": dg.MetadataValue.json(done.manifest["difference"] or "first release"),
+        }
+    )
+
+
+def publish_release(workspace: Workspace) -> Release:
+    """Publishes what the private warehouse holds. The caller holds the writer's lock."""
+    return publish(
+        workspace.warehouse,
+        workspace.published,
+        manifest_base={
+            "profile": workspace.settings.profile,
+            "computed_ts": workspace.building_as_of().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "git_commit": git_commit(),
+            "inputs": {
+                "reference": workspace.reference.sha256,
+                "lake": lake_fingerprint(workspace.settings.data / "lake"),
+            },
+        },
+        comments=comments(MODELS),
+        keys=keys(MODELS),
+        macros=TABLE_MACROS,
+        synthetic=workspace.settings.synthetic,
+        keep=workspace.settings.keep_releases,
+    )
+
+
+@dg.asset(
+    key=REPORT,
+    group_name="publish",
+    owners=[OWNER],
+    kinds={"python"},
+    tags=TAGS,
+    pool=POOL,
+    deps=[RELEASE],
+    description="One page for people, report.html: index, signals, claims, plots and assumptions of the release.",
+)
+def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
+    """Renders the current release."""
+    open_workspace = workspace.open()
+    with open_workspace.writing():
+        page, release_id = write_report(open_workspace)
+    return dg.MaterializeResult(
+        metadata={"file": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size, "release": release_id}
+    )
+
+
+def write_report(workspace: Workspace) -> tuple[Path, str]:
+    """Renders the current release and puts the page beside it: the page and the release's id. The caller holds the
+    writer's lock."""
+    manifest = read_manifest(workspace.published / "manifest.json")
+    if manifest is None:
+        raise dg.Failure("nothing is published yet, so there is nothing to report", allow_retries=False)
+    database = workspace.published / "releases" / manifest["release_id"] / "marts.duckdb"
+    pictures: dict[str, bytes] = {}
+    with duckdb.connect(str(database), read_only=True) as connection:
+        for plot in plots.PLOTS:
+            for metal, rows in plots.read(connection, plot).items():
+                folder, synthetic = workspace.warehouse.with_name("plots"), bool(manifest["synthetic"])
+                pictures[f"{metal}: {plot.title}"] = plots.kept(folder, plot, rows, metal, synthetic=synthetic)
+    parameters = workspace.reference["parameters"]
+    holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
+    holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
+    assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
+    page = render(
+        Content(
+            manifest,
+            read(database),
+            [dict(row) for _, row in assumed.iterrows()],
+            pictures,
+        )
+    )
+    path = workspace.published / "report.html"
+    write_aside(path, lambda aside: aside.write_text(page, encoding="utf-8"))
+    path.chmod(0o644)
+    return path, str(manifest["release_id"])
+
+
+@dg.asset(
+    key=RUN_HEALTH,
+    group_name="publish",
+    owners=[OWNER],
+    kinds={"python"},
+    tags=TAGS,
+    deps=[RELEASE],
+    description="Fails when a source or file failed, naming each: after the publication, so that what is good landed.",
+)
+def run_health(workspace: WorkspaceResource) -> dg.MaterializeResult:
+    """Fails with the list of what is wrong."""
+    open_workspace = workspace.open()
+    failures = list(dict.fromkeys(open_workspace.failures()))
+    if failures:
+        named = [f"{f.source} {f.request} ({_span(f.months)}): {f.message}" for f in failures[:SHOWN]]
+        more = [f"and {len(failures) - SHOWN} more: see `tightness doctor`"] if len(failures) > SHOWN else []
+        raise dg.Failure(
+            f"{len(failures)} source(s) or file(s) failed; everything else is published. " + "; ".join(named + more),
+            allow_retries=False,
+        )
+    counts = open_workspace.quarantine.counts()
+    return dg.MaterializeResult(metadata={"rows in quarantine": dg.MetadataValue.json(counts)})
+
+
+def _span(months: tuple[str, ...]) -> str:
+    if not months:
+        return "whole file"
+    return months[0] if len(months) == 1 else f"{min(months)} to {max(months)}"

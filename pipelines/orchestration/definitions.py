@@ -1,0 +1,77 @@
+"""The code location: wiring only."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from pipelines.common.settings import PROJECT, Settings, load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+
+
+def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitions:
+    """All assets, checks, jobs, schedules and sensors, for these settings; tests put other resources in."""
+    from pipelines.datasets import FEEDS
+    from pipelines.orchestration.assets.lake import dataset_asset, drop_asset, source_asset
+    from pipelines.orchestration.assets.models import model_assets
+    from pipelines.orchestration.assets.publish import release, report, run_health
+    from pipelines.orchestration.assets.reconciliation import cross_checks
+    from pipelines.orchestration.assets.reference import reference_tables
+    from pipelines.orchestration.automation.freshness import dataset_freshness, release_freshness
+    from pipelines.orchestration.automation.jobs import jobs
+    from pipelines.orchestration.automation.schedules import schedules
+    from pipelines.orchestration.automation.sensors import sensors
+    from pipelines.orchestration.partitions import monthly
+    from pipelines.orchestration.resources import WorkspaceResource
+    from pipelines.sources import SOURCES
+
+    partitions = monthly(settings)
+    rules, models = _release_calendar(settings), model_assets()
+    built = [*models.keys, *release.keys, *report.keys, *run_health.keys]
+    return dg.Definitions(
+        assets=[
+            *(source_asset(name, partitions) for name in SOURCES),
+            drop_asset(partitions),
+            reference_tables,
+            *(_fresh(dataset_asset(feed, partitions), dataset_freshness(feed.name, rules)) for feed in FEEDS.values()),
+            models,
+            _fresh(release, release_freshness()),
+            report,
+            run_health,
+        ],
+        asset_checks=cross_checks(),
+        jobs=jobs(),
+        schedules=schedules(rules),
+        sensors=sensors(built),
+        resources={"workspace": WorkspaceResource(), **resource_overrides},
+        # A step in a process of its own would pay the imports again, some seconds each.
+        executor=dg.in_process_executor,
+    )
+
+
+def _fresh(asset: dg.AssetsDefinition, policy: dg.FreshnessPolicy) -> dg.AssetsDefinition:
+    return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
+
+
+def _release_calendar(settings: Settings) -> pd.DataFrame:
+    """When schedules tick. A calendar that cannot be read must not take the UI away, which names what is wrong with it
+    when a run asks for it: then the times are those of the project's own."""
+    from pipelines.reference import ReferenceError, load_reference
+
+    try:
+        return load_reference(settings.reference)["release_calendar"]
+    except ReferenceError:
+        return load_reference(PROJECT / "data" / "reference")["release_calendar"]
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `workspace.yaml` loads: the definitions for the environment's settings, read when asked."""
+    return build_defs(load_settings())

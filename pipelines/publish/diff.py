@@ -1,0 +1,199 @@
+"""What changed between two published databases: rows added, removed and changed, by key and column."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import duckdb
+
+from pipelines.warehouse.sql import Name, fetch_one, identifier, qualified_name, reader, sql_literal, tables_in
+
+
+class TableDiff(TypedDict):
+    """Rows by key, from the old release to the new. `changed` and its columns count rows that both have."""
+
+    added: int
+    removed: int
+    changed: int
+    changed_columns: dict[str, int]
+    columns_added: list[str]
+    columns_removed: list[str]
+
+
+class RowDiff(TypedDict):
+    """One row that differs. Every value is text as DuckDB writes it, instants in UTC; None is a missing value."""
+
+    kind: str  # changed, added, removed
+    key: dict[str, str | None]
+    cells: dict[str, tuple[str | None, str | None]]  # of a changed row: before and after, by column
+
+
+def diff_releases(
+    old_db: Path, new_db: Path, keys: Mapping[Name, tuple[str, ...]], only: Collection[Name] | None = None
+) -> dict[str, TableDiff]:
+    """Row-level difference of two published databases, by `schema.table`; of the tables in `only` where given.
+
+    Rows are matched by the table's key. Where there is no key, or a side lacks one of its columns, whole rows are
+    matched and none counts as changed. A table that one side lacks has all its rows added or removed. Rows that share
+    a key are matched in order. Raises `duckdb.Error` when a file cannot be opened.
+    """
+    with _both(old_db, new_db) as con:
+        old, new = tables_in(con, "old"), tables_in(con, "new")
+        return {
+            ".".join(name): _diff_table(con, name, old.get(name), new.get(name), keys.get(name, ()))
+            for name in sorted(old.keys() | new.keys())
+            if only is None or name in only
+        }
+
+
+def changed_rows(old_db: Path, new_db: Path, name: Name, key: tuple[str, ...], limit: int) -> list[RowDiff]:
+    """The first rows in order of their key that differ: at most `limit` changed, `limit` added, `limit` removed ones.
+
+    Rows are matched as in `diff_releases`. A table that one side lacks, or whose columns are all others, has none:
+    there is nothing to hold its rows against. Raises `duckdb.Error` when a file cannot be opened.
+    """
+    with _both(old_db, new_db) as con:
+        old, new = tables_in(con, "old").get(name), tables_in(con, "new").get(name)
+        pairing = _pairing(name, old, new, key) if old and new else None
+        return _rows(con, pairing, limit) if pairing else []
+
+
+def _both(old_db: Path, new_db: Path) -> duckdb.DuckDBPyConnection:
+    con = reader()
+    con.execute(f"attach {sql_literal(old_db)} as old (read_only); attach {sql_literal(new_db)} as new (read_only)")
+    return con
+
+
+def _diff_table(
+    con: duckdb.DuckDBPyConnection,
+    name: Name,
+    old: Mapping[str, str] | None,
+    new: Mapping[str, str] | None,
+    key: tuple[str, ...],
+) -> TableDiff:
+    if old is None or new is None:
+        rows = fetch_one(con, f"select count(*) from {qualified_name('old' if new is None else 'new', name)}")[0]
+        return _diff(added=rows if old is None else 0, removed=rows if new is None else 0)
+    columns_added = [column for column in new if column not in old]
+    columns_removed = [column for column in old if column not in new]
+    pairing = _pairing(name, old, new, key)
+    if pairing is None:
+        removed, added = (
+            fetch_one(con, f"select count(*) from {qualified_name(side, name)}")[0] for side in ("old", "new")
+        )
+        return _diff(added=added, removed=removed, columns_added=columns_added, columns_removed=columns_removed)
+    added, removed, changed, *by_column = fetch_one(
+        con,
+        f"select count_if(o.{_HERE} is null), count_if(n.{_HERE} is null), "
+        + ", ".join(f"count_if({condition})" for condition in [pairing.changed, *pairing.differs.values()])
+        + f" from {pairing.joined}",
+    )
+    return _diff(
+        added=added,
+        removed=removed,
+        changed=changed,
+        changed_columns={c: n for c, n in zip(pairing.differs, by_column, strict=True) if n},
+        columns_added=columns_added,
+        columns_removed=columns_removed,
+    )
+
+
+@dataclass(frozen=True)
+class _Pairing:
+    """The rows of one table side by side, as SQL: `joined` has the old row as `o` and the new one as `n`."""
+
+    by: list[str]  # the columns that match rows
+    differs: dict[str, str]  # by each other common column: true where both rows are there and it differs
+    joined: str
+
+    @property
+    def changed(self) -> str:
+        return " or ".join(self.differs.values()) or "false"
+
+
+def _pairing(name: Name, old: Mapping[str, str], new: Mapping[str, str], key: tuple[str, ...]) -> _Pairing | None:
+    """How the rows of both sides (columns with their types) are matched; None where they share no column."""
+    common = [column for column in new if column in old]
+    if not common:
+        return None
+    by = list(key) if key and set(key) <= set(common) else common
+    values = [column for column in common if column not in by]
+
+    def side(database: str) -> str:
+        # A type that changed is compared as text; a key that is not unique still pairs its rows one to one.
+        chosen = ", ".join(
+            identifier(c) if old[c] == new[c] else f"cast({identifier(c)} as varchar) as {identifier(c)}"
+            for c in common
+        )
+        return (
+            f"(select {chosen}, true as {_HERE}, row_number() over "
+            f"(partition by {_list(by)} order by {_list(values or by)}) as {_NTH} "
+            f"from {qualified_name(database, name)})"
+        )
+
+    match = " and ".join(f"o.{c} is not distinct from n.{c}" for c in [*map(identifier, by), _NTH])
+    return _Pairing(
+        by,
+        {c: f"(o.{_HERE} and n.{_HERE} and o.{identifier(c)} is distinct from n.{identifier(c)})" for c in values},
+        f"{side('old')} as o full join {side('new')} as n on {match}",
+    )
+
+
+def _rows(con: duckdb.DuckDBPyConnection, pairing: _Pairing, limit: int) -> list[RowDiff]:
+    kind = f"case when o.{_HERE} is null then 'added' when n.{_HERE} is null then 'removed' else 'changed' end"
+    either = [f"coalesce(o.{identifier(column)}, n.{identifier(column)})" for column in pairing.by]
+    # Of a NULL key coalesce finds nothing on either side, which is what it is.
+    chosen = [f"cast({key} as varchar)" for key in either]
+    for column, condition in pairing.differs.items():
+        chosen += [condition, *(f"cast({side}.{identifier(column)} as varchar)" for side in "on")]
+    order = ", ".join(f"{key} nulls last" for key in either)
+    found = con.execute(
+        f"select {kind} as kind, {', '.join(chosen)} from {pairing.joined} "
+        f"where o.{_HERE} is null or n.{_HERE} is null or {pairing.changed} "
+        f"qualify row_number() over (partition by {kind} order by {order}) <= {int(limit)} order by 1, {order}"
+    ).fetchall()
+    rows = [_row(pairing, *values) for values in found]
+    return sorted(rows, key=lambda row: ("changed", "added", "removed").index(row["kind"]))
+
+
+def _row(pairing: _Pairing, kind: str, *values: str | bool | None) -> RowDiff:
+    width, rest = len(pairing.by), values[len(pairing.by) :]
+    cells = zip(pairing.differs, rest[::3], rest[1::3], rest[2::3], strict=True)
+    return {
+        "kind": kind,
+        "key": dict(zip(pairing.by, map(_text, values[:width]), strict=True)),
+        "cells": {column: (_text(before), _text(after)) for column, differs, before, after in cells if differs},
+    }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+_HERE, _NTH = identifier("row is there"), identifier("nth row of its key")
+
+
+def _diff(
+    *,
+    added: int = 0,
+    removed: int = 0,
+    changed: int = 0,
+    changed_columns: dict[str, int] | None = None,
+    columns_added: list[str] | None = None,
+    columns_removed: list[str] | None = None,
+) -> TableDiff:
+    return {
+        "added": added,
+        "removed": removed,
+        "changed": changed,
+        "changed_columns": changed_columns or {},
+        "columns_added": columns_added or [],
+        "columns_removed": columns_removed or [],
+    }
+
+
+def _list(columns: Iterable[str]) -> str:
+    return ", ".join(identifier(column) for column in columns)

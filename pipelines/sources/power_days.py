@@ -1,0 +1,72 @@
+"""Delivery days of a day-ahead auction: local days of 23 to 25 hours, cut into market time units."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from pipelines.sources.parsing import INSTANTS, dtypes
+
+SECONDS: Final = {"PT15M": 900, "PT30M": 1800, "PT60M": 3600}
+RESOLUTION: Final = {seconds: name for name, seconds in SECONDS.items()}
+FIRST_MONTH: Final = pd.Period("2015-01", "M")  # European transparency data starts here
+
+
+@dataclass(frozen=True)
+class DeliveryDay:
+    """The auction points of one local day: price in EUR/MWh by position from 1; a missing position repeats."""
+
+    day: dt.date
+    step: int  # seconds of a market time unit
+    prices: dict[int, float]
+
+
+@cache
+def bounds(timezone: str, day: dt.date) -> tuple[int, int]:
+    """Unix seconds of the local midnights that start and end a day; 23, 24 or 25 hours apart."""
+    zone = ZoneInfo(timezone)
+    first, last = (dt.datetime.combine(d, dt.time(), zone) for d in (day, day + dt.timedelta(days=1)))
+    return int(first.timestamp()), int(last.timestamp())
+
+
+def local_day(timezone: str, seconds: int) -> dt.date:
+    """The local day that an instant (unix seconds) lies in."""
+    return dt.datetime.fromtimestamp(seconds, ZoneInfo(timezone)).date()
+
+
+def stamp(seconds: int) -> str:
+    """An instant (unix seconds) as text, UTC to the minute; one that no calendar has as the number it is."""
+    if seconds not in INSTANTS:
+        return f"second {seconds}"
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def month_days(period: str) -> tuple[dt.date, dt.date]:
+    """First and last day of a month written YYYY-MM."""
+    month = pd.Period(period, "M")
+    return month.start_time.date(), month.end_time.date()
+
+
+def power_frame(zone: str, timezone: str, days: Sequence[DeliveryDay]) -> pd.DataFrame:
+    """The days as rows of the `power` dataset, in the order of time."""
+    days = sorted(days, key=lambda day: day.day)
+    counts = [len(day.prices) for day in days]
+    points = [point for day in days for point in sorted(day.prices.items())]
+    lengths = [(end - start) // day.step for day in days for start, end in [bounds(timezone, day.day)]]
+    columns = {
+        "zone": [zone] * len(points),
+        "delivery_date": np.repeat(np.array([day.day for day in days], dtype="datetime64[us]"), counts),
+        "resolution": np.repeat(np.array([RESOLUTION[day.step] for day in days], dtype=object), counts),
+        "n_positions": np.repeat(np.array(lengths, dtype=np.int64), counts),
+        "position": [position for position, _ in points],
+        "price_eur_mwh": [price for _, price in points],
+    }
+    types = dtypes("power")
+    return pd.DataFrame(columns)[list(types)].astype(types)

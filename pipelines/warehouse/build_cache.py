@@ -1,0 +1,80 @@
+"""Whether the marts would come out the same: then a run keeps them instead of building them again.
+
+They depend on the lake's files, the reference tables, the dbt project, and on the clock only at certain moments: the
+next decision time, and the next moment at which something that is stored already becomes known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from pipelines.common.files import write_aside
+from pipelines.warehouse.dbt import BuildResult, NodeResult
+
+
+@dataclass(frozen=True)
+class Record:
+    """The last whole build: of which inputs, as of when, and until when a new one would say the same."""
+
+    inputs: str
+    as_of: str  # ISO, UTC
+    holds_until: str  # ISO, UTC
+    nodes: list[dict[str, str | int | float]]
+
+
+def fingerprint(*parts: str) -> str:
+    """One hash for what the marts are made of."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def lake_fingerprint(lake: Path) -> str:
+    """Identifies the lake's content: its files are never changed, so their names do."""
+    names = sorted(path.relative_to(lake).as_posix() for path in lake.rglob("month=*/*.parquet"))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def holds_until(lake: Path, reference: Path, as_of: datetime) -> datetime:
+    """The first moment after `as_of` at which a build would see more: a stored row known then, or a decision time."""
+    moments = [_first(reference / "trading_calendar.parquet", "as_of_ts", as_of, "and is_business_day")]
+    moments += [
+        _first(dataset / "**" / "*.parquet", "knowledge_ts", as_of) for dataset in lake.iterdir() if dataset.is_dir()
+    ]
+    return min(moment for moment in moments if moment is not None)
+
+
+def _first(files: Path, column: str, after: datetime, condition: str = "") -> datetime | None:
+    with duckdb.connect() as connection:
+        row = connection.execute(
+            f"select epoch_us(min({column})) from read_parquet(?, union_by_name = true) "
+            f"where epoch_us({column}) > ? {condition}",
+            [str(files), int(after.timestamp() * 1_000_000)],
+        ).fetchone()
+    return datetime.fromtimestamp(row[0] / 1_000_000, UTC) if row and row[0] is not None else None
+
+
+def remember(path: Path, inputs: str, as_of: datetime, until: datetime, result: BuildResult) -> None:
+    """Keeps the record of a whole build that succeeded."""
+    record = Record(inputs, as_of.isoformat(), until.isoformat(), [asdict(node) for node in result.nodes])
+    write_aside(path, lambda aside: aside.write_text(json.dumps(asdict(record))))
+
+
+def forget(path: Path) -> None:
+    """Before a build: until it has succeeded, the warehouse is not what any record says."""
+    path.unlink(missing_ok=True)
+
+
+def recall(path: Path, inputs: str, now: datetime) -> BuildResult | None:
+    """The results of the last build where it still holds; None when the marts must be built."""
+    if not path.is_file():
+        return None
+    record = Record(**json.loads(path.read_text()))
+    holds = datetime.fromisoformat(record.as_of) <= now < datetime.fromisoformat(record.holds_until)
+    if record.inputs != inputs or not holds:
+        return None
+    return BuildResult([NodeResult(**node) for node in record.nodes])  # type: ignore[arg-type]

@@ -1,0 +1,58 @@
+"""SQL that is written outside dbt: quoted names and values, connections in UTC, and which tables a database holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+SCHEMAS = ("marts", "signals")
+WAREHOUSE = "warehouse"  # the catalog name of the private database; every other one here is a published file
+# A DuckDB file is a catalog of its own name, and a schema of the same name would make `marts.t` ambiguous (an error in
+# every version). So the tables of `marts` stand in the main schema of marts.duckdb, where `marts.t` finds them.
+MAIN = {"marts": "main"}
+
+Name = tuple[str, str]  # schema, table
+
+
+def identifier(*parts: str) -> str:
+    """A quoted SQL name: `identifier("marts", "t")` is `"marts"."t"`."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def qualified_name(database: str, name: Name) -> str:
+    """Where a table stands in an attached database, as a quoted SQL name."""
+    schema, table = name
+    return identifier(database, schema if database == WAREHOUSE else MAIN.get(schema, schema), table)
+
+
+def sql_literal(text: object) -> str:
+    """A quoted SQL string."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def fetch_one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """The one row of a query that has exactly one."""
+    row = con.execute(sql).fetchone()
+    assert row is not None
+    return row
+
+
+def reader() -> duckdb.DuckDBPyConnection:
+    """An in-memory connection to attach files to; instants are written in UTC whatever the machine's zone."""
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    return con
+
+
+def tables_in(con: duckdb.DuckDBPyConnection, database: str) -> dict[Name, dict[str, str]]:
+    """Tables and views of the published schemas: columns by name with their types, all in order."""
+    found: dict[Name, dict[str, str]] = {}
+    names = {schema if database == WAREHOUSE else MAIN.get(schema, schema): schema for schema in SCHEMAS}
+    for schema, table, column, data_type in con.execute(
+        "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+        f"where database_name = {sql_literal(database)} and not internal order by 1, 2, column_index"
+    ).fetchall():
+        if schema in names:
+            found.setdefault((names[schema], table), {})[column] = data_type
+    return dict(sorted(found.items()))

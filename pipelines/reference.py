@@ -19,7 +19,7 @@ from schemas.datasets import DATASETS
 from schemas.reference import ORDERED, PARAMETERS, REFERENCE, Reference
 
 
-class ReferenceError(Exception):
+class ReferenceDataError(Exception):
     """A reference file that cannot be used: file, row, column, value and rule."""
 
 
@@ -45,7 +45,7 @@ class ReferenceTables:
         known = {row["metal"]: row for row in self.rows("metals")}
         for metal in metals:
             if metal not in known:
-                raise ReferenceError(f"metal {metal!r} is not in metals.csv; known: {', '.join(known)}")
+                raise ReferenceDataError(f"metal {metal!r} is not in metals.csv; known: {', '.join(known)}")
         return Scope(
             metals=tuple(
                 Metal(**{field.name: row[field.name] for field in fields(Metal)})
@@ -72,7 +72,7 @@ def load_reference(folder: Path) -> ReferenceTables:
     for name in REFERENCE:
         path = folder / f"{name}.csv"
         if not path.is_file():
-            raise ReferenceError(f"{path.name} is missing from the reference folder")
+            raise ReferenceDataError(f"{path.name} is missing from the reference folder")
         bodies[name] = path.read_bytes()
     return _load(tuple(bodies.items()))
 
@@ -103,7 +103,7 @@ def _check_once(tables: dict[str, pd.DataFrame]) -> None:
         again = tables[name][tables[name].duplicated(key)]
         if len(again):
             said = ", ".join(f"{column} {again[column].iloc[0]}" for column in key)
-            raise ReferenceError(f"{name}.csv line {_lines(again)[0]}: {said} stands twice: take one out")
+            raise ReferenceDataError(f"{name}.csv line {_lines(again)[0]}: {said} stands twice: take one out")
 
 
 def _check_times(calendar: pd.DataFrame, zones: pd.DataFrame) -> None:
@@ -112,13 +112,15 @@ def _check_times(calendar: pd.DataFrame, zones: pd.DataFrame) -> None:
             try:
                 zoneinfo.ZoneInfo(str(zone))
             except (KeyError, ValueError):
-                raise ReferenceError(
+                raise ReferenceDataError(
                     f"{name}.csv line {line}: timezone {zone!r} is unknown: write for example Europe/London"
                 ) from None
     for line, dataset in zip(_lines(calendar), calendar["dataset"], strict=True):
         if dataset not in DATASETS:
             known = ", ".join(DATASETS)
-            raise ReferenceError(f"release_calendar.csv line {line}: dataset {dataset!r} is unknown; there are {known}")
+            raise ReferenceDataError(
+                f"release_calendar.csv line {line}: dataset {dataset!r} is unknown; there are {known}"
+            )
 
 
 def _lines(table: pd.DataFrame | pd.Series) -> list[int]:
@@ -133,7 +135,7 @@ def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
             strange = table[~table["metal"].isin([*known, "*"])]
             if len(strange):
                 line, metal = _lines(strange)[0], strange["metal"].iloc[0]
-                raise ReferenceError(f"{name}.csv line {line}: metal {metal!r} is not in metals.csv: add it there")
+                raise ReferenceDataError(f"{name}.csv line {line}: metal {metal!r} is not in metals.csv: add it there")
 
 
 def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
@@ -154,11 +156,11 @@ def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
             if own.empty and about.smelting:
                 continue
             if own.empty:
-                raise ReferenceError(
+                raise ReferenceDataError(
                     f"parameters.csv: {name} ({about.unit}) has no row for {metal.metal}, and none for *: add one"
                 )
             if (first := own["valid_from"].min()) > metal.valid_from:
-                raise ReferenceError(
+                raise ReferenceDataError(
                     f"parameters.csv: {name} for {metal.metal} holds only from {first:%Y-%m-%d}, the metal is followed "
                     f"from {metal.valid_from:%Y-%m-%d}: add a row that holds from then"
                 )
@@ -187,8 +189,8 @@ def _check_order(parameters: pd.DataFrame, metal: str) -> None:
                 )
 
 
-def _at(rows: pd.DataFrame, problem: str) -> ReferenceError:
-    return ReferenceError(f"parameters.csv line {_lines(rows)[0]}: {problem}")
+def _at(rows: pd.DataFrame, problem: str) -> ReferenceDataError:
+    return ReferenceDataError(f"parameters.csv line {_lines(rows)[0]}: {problem}")
 
 
 def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
@@ -198,7 +200,7 @@ def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
         )
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         problem = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-        raise ReferenceError(f"{file}: cannot be read as UTF-8 CSV with a header: {problem}") from None
+        raise ReferenceDataError(f"{file}: cannot be read as UTF-8 CSV with a header: {problem}") from None
     frame = frame[(frame != "").any(axis=1)]  # a blank line is nothing; the others keep their numbers
     about = columns_of(model)
     expected = list(about)
@@ -206,14 +208,14 @@ def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
     missing, unknown = set(expected) - set(frame.columns), set(frame.columns) - set(expected)
     if missing or unknown:
         problem = f"column {min(missing)} is missing" if missing else f"column {min(unknown)} is unknown"
-        raise ReferenceError(f"{file} line 1: {problem}; expected {', '.join(expected)}")
+        raise ReferenceDataError(f"{file} line 1: {problem}; expected {', '.join(expected)}")
     optional = [name for name, column in about.items() if column["nullable"]]
     frame = frame.assign(**{name: frame[name].where(frame[name] != "") for name in optional})  # empty is missing
     _check_cells(file, frame, model)
     try:
         return model.validate(frame[expected], lazy=True)
     except pandera.errors.SchemaErrors as error:
-        raise ReferenceError(_first_failure(file, frame, error.failure_cases)) from None
+        raise ReferenceDataError(_first_failure(file, frame, error.failure_cases)) from None
 
 
 _SPELLINGS: dict[str, tuple[str, str]] = {
@@ -235,7 +237,7 @@ def _check_cells(file: str, frame: pd.DataFrame, model: type[Reference]) -> None
         if wrong.empty and kind == "datetime64":
             wrong = given[pd.to_datetime(given, format="%Y-%m-%d", errors="coerce").isna()]
         if len(wrong):
-            raise ReferenceError(f"{file} line {_lines(wrong)[0]}: {name} {wrong.iloc[0]!r} {accepted}")
+            raise ReferenceDataError(f"{file} line {_lines(wrong)[0]}: {name} {wrong.iloc[0]!r} {accepted}")
 
 
 def _first_failure(file: str, frame: pd.DataFrame, cases: pd.DataFrame) -> str:

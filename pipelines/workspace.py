@@ -21,7 +21,7 @@ from pipelines.common.calendar import FIRST_MONTH, month_of, months_between
 from pipelines.common.files import write_aside, write_json
 from pipelines.common.settings import PROJECT, Settings, SettingsError, load_settings
 from pipelines.datasets import DROP, FEEDS, OPTIONAL_SOURCES
-from pipelines.ingestion.extract import is_whole, last_releases, questions
+from pipelines.ingestion.extract import is_whole, last_releases, plan_requests
 from pipelines.ingestion.inspection import newest_rows
 from pipelines.ingestion.load import Ingestion
 from pipelines.ingestion.progress import Failure
@@ -142,13 +142,13 @@ class Workspace:
     def live_transport(self, attempts: int | None = None) -> Transport:
         """Who asks the publishers themselves, whatever the profile; as often as usual unless `attempts` says less."""
         from pipelines.transports.http import ATTEMPTS, HttpTransport
-        from pipelines.transports.rate_limit import Pace
+        from pipelines.transports.rate_limit import RateLimiter
 
         return HttpTransport(
             self.settings.clock,
             self.settings.secrets(),
             archive=self.archive,
-            pace=Pace(self.settings.data / "warehouse" / "pace"),
+            pace=RateLimiter(self.settings.data / "warehouse" / "pace"),
             contact=self.settings.contact,
             attempts=attempts or ATTEMPTS,
         )
@@ -217,7 +217,7 @@ class Workspace:
         all of them were asked for the same metal or zone. Frames of the dataset's columns, empty where there is none.
         """
         months = months_between(FIRST_MONTH, month_of(self.now))[-self.RECENT :]
-        asked = [list(questions(source, months, self.scope)) for source in sources]
+        asked = [list(plan_requests(source, months, self.scope)) for source in sources]
         entities = [{request.entity for request in requests} for requests in asked]
         if not any("" in named for named in entities):  # a file of everything names nobody
             shared = set.intersection(*entities)

@@ -23,7 +23,7 @@ from oracle import (
     month_of,
     months_later,
 )
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.datasets import FEEDS
 
@@ -77,7 +77,7 @@ def market(
     }
 
 
-def to_drop(made: Market, place: Place, seed: int = 0) -> None:
+def to_drop(made: Market, sandbox: Sandbox, seed: int = 0) -> None:
     """Writes every dataset that the product takes into the drop folder, its rows in no order."""
     rng = Random(seed)
     for dataset, rows in made.items():
@@ -88,7 +88,7 @@ def to_drop(made: Market, place: Place, seed: int = 0) -> None:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _text(value) for name, value in row.items()} for row in shuffled)
-        place.drop(f"{dataset}/market.csv", text.getvalue())
+        sandbox.drop(f"{dataset}/market.csv", text.getvalue())
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 from compiled import reference_rows
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.warehouse import dbt
 from pipelines.workspace import calendar_end
@@ -128,11 +128,11 @@ def market(choose: Choose, days: int | None = None, drops: bool = True) -> Marke
 
 def reference(root: Path) -> dict[str, pa.Table]:
     """The product's reference tables for such a market, by way of a place at `root`: short histories and windows."""
-    place = Place(root, "drop", f"{LAST + pd.Timedelta('60D'):%Y-%m-%dT00:00:00Z}")
-    place.set_parameters(stock_chg_obs=3, rank_min_periods=4, rank_window=8)
-    place.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5)
-    place.set_max_age(exports_yoy_3m=120)
-    workspace, folder = place.open(), root / "copies"
+    sandbox = Sandbox(root, "drop", f"{LAST + pd.Timedelta('60D'):%Y-%m-%dT00:00:00Z}")
+    sandbox.set_parameters(stock_chg_obs=3, rank_min_periods=4, rank_window=8)
+    sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5)
+    sandbox.set_max_age(exports_yoy_3m=120)
+    workspace, folder = sandbox.open(), root / "copies"
     dbt.write_reference(workspace.reference, folder, calendar_end(workspace.now).date())
     return reference_rows(folder, (LAST - pd.DateOffset(years=2)).date())
 

@@ -50,13 +50,13 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _workspace(metals: tuple[str, ...] = (), record: Path | None = None, **overrides: object) -> Any:
     from pipelines.common.settings import SettingsError
-    from pipelines.reference import ReferenceError
+    from pipelines.reference import ReferenceDataError
     from pipelines.workspace import Workspace
 
     try:
         workspace = Workspace.open(metals, record, **overrides)
         workspace.reference  # noqa: B018 -- a bad reference table is bad usage, said before anything runs
-    except (SettingsError, ReferenceError) as error:
+    except (SettingsError, ReferenceDataError) as error:
         _fail(str(error), 2)
     return workspace
 
@@ -80,7 +80,7 @@ def run(
     from pipelines.common.settings import SettingsError
     from pipelines.orchestration.automation.jobs import FULL_RUN
     from pipelines.orchestration.run import RunStoppedError, in_short, month_range, run_job
-    from pipelines.reference import ReferenceError
+    from pipelines.reference import ReferenceDataError
     from pipelines.warehouse.lock import WriterBusyError
     from pipelines.workspace import ClockError
 
@@ -89,7 +89,7 @@ def run(
         months = month_range(workspace, first, last)
         workspace.scope  # noqa: B018 -- an unknown metal is bad usage
         workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
-    except (SettingsError, ReferenceError) as error:
+    except (SettingsError, ReferenceDataError) as error:
         _fail(str(error), 2)
     except OSError as error:
         _fail(in_short([str(error)])[0], 1)
@@ -137,17 +137,17 @@ def backfill(
     from pipelines.cli.backfill import Meter, plan, select
     from pipelines.common.settings import SettingsError
     from pipelines.orchestration.run import definitions, month_range
-    from pipelines.reference import ReferenceError
+    from pipelines.reference import ReferenceDataError
 
     workspace = _workspace(profile=profile)
     try:
         months = month_range(workspace, first, last)
-        defs = definitions(workspace, spare_answered=not refresh)
+        defs = definitions(workspace, skip_answered=not refresh)
         chosen = select(defs.resolve_asset_graph(), assets or [])
         work = plan(workspace, chosen, *months, refresh=refresh)
         if not show_plan:
             workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
-    except (SettingsError, ReferenceError) as error:
+    except (SettingsError, ReferenceDataError) as error:
         _fail(str(error), 2)
     _banner(workspace)
     if show_plan:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from pipelines.common.calendar import months_between
 from pipelines.common.settings import PROJECT, SettingsError
 from pipelines.datasets import DROP, FEEDS
-from pipelines.ingestion.extract import questions
+from pipelines.ingestion.extract import plan_requests
 from pipelines.ingestion.progress import Progress
 from pipelines.sources import SOURCES
 from pipelines.workspace import Workspace
@@ -163,7 +163,7 @@ def _asked(workspace: Workspace, asset: Asset, first: str, last: str, refresh: b
         return Asked(source, 0, 0, "the drop profile asks nobody")
     if not workspace.asks(source):
         return Asked(source, 0, 0, "off, because of its terms: see TIGHTNESS_OPTIONAL_SOURCES")
-    requests = questions(source, months_between(first, last), workspace.scope)
+    requests = plan_requests(source, months_between(first, last), workspace.scope)
     archived = 0 if refresh else sum(workspace.is_answered(request) for request in requests)
     return Asked(source, len(requests) - archived, archived)
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipelines.common.calendar import release_times
 from pipelines.ingestion.inspection import answers, findings, in_words, is_known, is_readable, last_good
-from pipelines.ingestion.progress import Failure, Progress, Watch, unwatched
+from pipelines.ingestion.progress import Failure, Progress, ProgressCallback, no_progress
 from pipelines.lake.quarantine import Quarantine
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
@@ -34,7 +34,7 @@ class FetchReport:
     unusual in an answer that was taken all the same."""
 
     requests: int = 0
-    spared: int = 0
+    skipped: int = 0
     payloads: int = 0
     bytes: int = 0
     no_data: int = 0
@@ -52,8 +52,8 @@ def fetch(
     *,
     quarantine: Quarantine | None = None,
     accepted: Collection[str] = (),
-    spares: Callable[[Request], bool] = lambda request: False,
-    watch: Watch = unwatched,
+    skip_if: Callable[[Request], bool] = lambda request: False,
+    watch: ProgressCallback = no_progress,
 ) -> FetchReport:
     """Asks a source everything that these months need, each request once, and archives the answers by hash.
 
@@ -62,11 +62,11 @@ def fetch(
     none. `spares` says which requests need not be asked (again); `watch` is told after each one.
     """
     report = FetchReport()
-    requests = questions(source, months, scope)
-    examiner = _Examiner(scope, archive, quarantine, tuple(accepted))
+    requests = plan_requests(source, months, scope)
+    examiner = ResponseValidator(scope, archive, quarantine, tuple(accepted))
     for place, (request, needed_by) in enumerate(requests.items(), start=1):
-        if spares(request):
-            report.spared += 1
+        if skip_if(request):
+            report.skipped += 1
         else:
             _ask(request, needed_by, transport, examiner, now, report)
         watch(Progress(place, len(requests), "requests"))
@@ -77,7 +77,7 @@ def _ask(
     request: Request,
     needed_by: tuple[str, ...],
     transport: Transport,
-    examiner: _Examiner,
+    examiner: ResponseValidator,
     now: datetime,
     report: FetchReport,
 ) -> None:
@@ -93,7 +93,7 @@ def _ask(
         archive.record_error(request, str(error), now)
         report.failures.append(Failure(request.source, request.name, needed_by, str(error)))
         return
-    good, warned, refused = examiner.sift(request, payloads)
+    good, warned, refused = examiner.triage(request, payloads)
     if good:
         archive.record(request, good, answered_at=now)
     if refused:
@@ -106,7 +106,7 @@ def _ask(
 
 
 @dataclass
-class _Examiner:
+class ResponseValidator:
     """Examines a source's answers one after the other; each is what the next one of its series is held against."""
 
     scope: Scope
@@ -115,7 +115,7 @@ class _Examiner:
     accepted: tuple[str, ...] = ()
     _neighbours: dict[str, list[Payload]] = field(default_factory=dict)
 
-    def sift(self, request: Request, payloads: Sequence[Payload]) -> tuple[list[Payload], str, str]:
+    def triage(self, request: Request, payloads: Sequence[Payload]) -> tuple[list[Payload], str, str]:
         """The payloads that are good, what is unusual in them, and why the newest answer is refused (or nothing)."""
         good: list[Payload] = []
         warned = refused = ""
@@ -124,13 +124,13 @@ class _Examiner:
             refused = ""
             if not is_known(parts, self.archive.receipt(request.source, request.name)):
                 before = last_good(request, self.archive) if before is None else before
-                neighbour = self._neighbours.get(request.entity, [])
-                found = findings(parts, before, neighbour, self.scope)
+                previous_period = self._neighbours.get(request.entity, [])
+                found = findings(parts, before, previous_period, self.scope)
                 if _errors(found) and not self._takes(parts) and (taken := self._taken_since(before, request)):
                     # The publisher writes the moment into its answers, so that none comes twice: it is held against
                     # the one that was taken.
                     good += taken
-                    before, found = taken, findings(parts, taken, neighbour, self.scope)
+                    before, found = taken, findings(parts, taken, previous_period, self.scope)
                 if (errors := _errors(found)) and not self._takes(parts):
                     refused = self._refuse(request, parts, in_words(errors), [finding.text for finding in found])
                     continue
@@ -204,7 +204,7 @@ def last_releases(source: str, periods: Sequence[str], rules: pd.DataFrame) -> d
     return dict(zip(periods, due, strict=True))
 
 
-def questions(source: str, months: Sequence[pd.Period], scope: Scope) -> dict[Request, tuple[str, ...]]:
+def plan_requests(source: str, months: Sequence[pd.Period], scope: Scope) -> dict[Request, tuple[str, ...]]:
     """What these months need of a source: each request once, with the months that need it."""
     needed_by: dict[Request, list[str]] = {}
     for month in months:

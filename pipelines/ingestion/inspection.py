@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.contract import Answer, Finding, examine, look
+from pipelines.sources.contract import Finding, ParsedResponse, examine, inspect
 from pipelines.transports.archive import Archive, Receipt
 
 SHOWN = 3  # findings that a message names
@@ -57,11 +57,11 @@ def is_known(parts: Sequence[Payload], receipt: Receipt | None) -> bool:
 
 
 def findings(
-    parts: Sequence[Payload], before: Sequence[Payload], neighbour: Sequence[Payload], scope: Scope
+    parts: Sequence[Payload], before: Sequence[Payload], previous_period: Sequence[Payload], scope: Scope
 ) -> list[Finding]:
     """What is unusual in an answer, held against the one `before` it, else against its `neighbour`: the answer about
     the same thing in the period before."""
-    held = before or neighbour
+    held = before or previous_period
     contract = SOURCES[parts[0].request.source].CONTRACT
     return examine(contract, _seen(tuple(parts), scope), _seen(tuple(held), scope) if held else None, same=bool(before))
 
@@ -72,9 +72,9 @@ def is_readable(parts: Sequence[Payload], scope: Scope) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _seen(parts: tuple[Payload, ...], scope: Scope) -> Answer:
+def _seen(parts: tuple[Payload, ...], scope: Scope) -> ParsedResponse:
     # What one answer is held against was looked at a moment ago, when it was examined itself.
-    return look(SOURCES[parts[0].request.source].CONTRACT, parts, lambda payload: parse(payload, scope))
+    return inspect(SOURCES[parts[0].request.source].CONTRACT, parts, lambda payload: parse(payload, scope))
 
 
 def in_words(found: Sequence[Finding]) -> str:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from pipelines.common.calendar import FIRST_MONTH, month_of, release_times
 from pipelines.common.files import read_json, write_json
 from pipelines.datasets import DROP, FEEDS, Feed
-from pipelines.ingestion.extract import questions
+from pipelines.ingestion.extract import plan_requests
 from pipelines.ingestion.inspection import parse
-from pipelines.ingestion.progress import Failure, Progress, Watch, unwatched
+from pipelines.ingestion.progress import Failure, Progress, ProgressCallback, no_progress
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake, Written
 from pipelines.lake.validate import SchemaMismatch, validate
@@ -46,7 +46,7 @@ class _Answers:
 
     payloads: list[Payload]
     frames: list[pd.DataFrame]  # one a payload; the index says on which line or row of it a row stands
-    out_by: list[datetime]  # when each answer was surely out: written, as the publisher says, or captured
+    published_by: list[datetime]  # when each answer was surely out: written, as the publisher says, or captured
     licence: str
 
 
@@ -92,7 +92,7 @@ class Ingestion:
         name: str,
         months: Sequence[pd.Period],
         dropped: Sequence[Payload] = (),
-        watch: Watch = unwatched,
+        watch: ProgressCallback = no_progress,
     ) -> IngestReport:
         """Brings these months of a dataset up to what the archive and the drop files say.
 
@@ -158,7 +158,7 @@ class Ingestion:
         if not self.use_sources:
             return found
         for source in feed.sources:
-            for request, needed_by in questions(source, months, self.scope).items():
+            for request, needed_by in plan_requests(source, months, self.scope).items():
                 receipt = self.archive.receipt(request.source, request.name)
                 if receipt is None:
                     continue
@@ -233,7 +233,7 @@ class Ingestion:
                 frame = frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
                 answers.payloads.append(payload)
                 answers.frames.append(frame[frame[feed.spec.period].dt.strftime("%Y-%m").isin(pending)])
-                answers.out_by.append(min(payload.captured_at, parsed.written_at or payload.captured_at))
+                answers.published_by.append(min(payload.captured_at, parsed.written_at or payload.captured_at))
         absent = {_sha(payload): read_before.get(payload.request) for payload in answers.payloads}
         read_before.update(read)
         rows = self._admitted(feed, answers, report, quarantined)
@@ -275,8 +275,8 @@ class Ingestion:
 
     def _of_files(self, files: list[tuple[Payload, pd.DataFrame]]) -> _Answers:
         payloads, frames = [payload for payload, _ in files], [frame for _, frame in files]
-        out_by = [payload.captured_at for payload in payloads]
-        return _Answers(payloads, frames, out_by, "OPEN" if self.synthetic else "BYO")
+        published_by = [payload.captured_at for payload in payloads]
+        return _Answers(payloads, frames, published_by, "OPEN" if self.synthetic else "BYO")
 
     def _admitted(
         self, feed: Feed, answers: _Answers, report: IngestReport, quarantined: list[pd.DataFrame]
@@ -309,11 +309,11 @@ class Ingestion:
         captured = _of_rows([payload.captured_at for payload in answers.payloads], of_payload, frame)
         known = release_times(period_end, feed.name, source, self.reference["release_calendar"])
         if source != DROP:
-            stamped = _of_rows(answers.out_by, of_payload, frame)
+            stamped = _of_rows(answers.published_by, of_payload, frame)
             believed = stamped >= known["knowledge_ts"] - SOONEST
-            out_by = np.minimum(stamped.where(believed, known["knowledge_ts"]), captured)
-            earlier = known["knowledge_ts"] > out_by
-            known.loc[earlier, "knowledge_ts"] = out_by[earlier]
+            published_by = np.minimum(stamped.where(believed, known["knowledge_ts"]), captured)
+            earlier = known["knowledge_ts"] > published_by
+            known.loc[earlier, "knowledge_ts"] = published_by[earlier]
             known.loc[earlier, "knowledge_basis"] = "OBSERVED"
         stated = frame["knowledge_ts"] if "knowledge_ts" in frame else pd.Series(pd.NaT, frame.index, dtype=UTC_US)
         is_stated = stated.notna()

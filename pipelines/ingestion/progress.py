@@ -37,8 +37,8 @@ class Progress:
 
 
 _PROGRESS = re.compile(r"(months|requests) (\d+) of (\d+), rows (\d+)")
-Watch = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]
 
 
-def unwatched(_: Progress) -> None:
+def no_progress(_: Progress) -> None:
     """Nobody wants to know how far it is."""

@@ -63,11 +63,11 @@ def _fresh(asset: dg.AssetsDefinition, policy: dg.FreshnessPolicy) -> dg.AssetsD
 def _release_calendar(settings: Settings) -> pd.DataFrame:
     """When schedules tick. A calendar that cannot be read must not take the UI away, which names what is wrong with it
     when a run asks for it: then the times are those of the project's own."""
-    from pipelines.reference import ReferenceError, load_reference
+    from pipelines.reference import ReferenceDataError, load_reference
 
     try:
         return load_reference(settings.reference)["release_calendar"]
-    except ReferenceError:
+    except ReferenceDataError:
         return load_reference(PROJECT / "data" / "reference")["release_calendar"]
 
 

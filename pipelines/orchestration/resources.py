@@ -19,7 +19,7 @@ class WorkspaceResource(dg.ConfigurableResource[Any]):
     now: str | None = None
     metals: list[str] = Field(default_factory=list)
     # A backfill spares sources the questions that the archive answers; a run asks, since history may have been revised.
-    spare_answered: bool = False
+    skip_answered: bool = False
     record: str | None = None  # the folder of `--record`
 
     def open(self) -> Workspace:

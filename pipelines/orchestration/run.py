@@ -53,7 +53,7 @@ def month_range(workspace: Workspace, first: str | None, last: str | None) -> tu
     return given["--from"], given["--to"]
 
 
-def definitions(workspace: Workspace, *, spare_answered: bool = False) -> Definitions:
+def definitions(workspace: Workspace, *, skip_answered: bool = False) -> Definitions:
     """Everything that the UI shows, bound to this workspace. `spare_answered`: sources are not asked what the archive
     answers."""
     from pipelines.orchestration.definitions import build_defs
@@ -66,7 +66,7 @@ def definitions(workspace: Workspace, *, spare_answered: bool = False) -> Defini
         # One moment for all steps, except where publishers are asked: an answer is known when it comes, not before.
         now=None if settings.profile == "live" else workspace.now.isoformat(),
         metals=list(workspace.metals),
-        spare_answered=spare_answered,
+        skip_answered=skip_answered,
         record=str(workspace.record) if workspace.record else None,
     )
     return build_defs(settings, workspace=resource)

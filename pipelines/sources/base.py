@@ -118,8 +118,8 @@ class Access:
 
     hosts: tuple[str, ...]  # those of the addresses, and the only ones that an answer may redirect to
     per_second: float = 1.0  # requests to all these hosts together
-    at_once: int = 1  # of them under way at the same time
-    pause_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
+    max_concurrent: int = 1  # of them under way at the same time
+    backoff_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
     throttled: str = ""  # how an answer with status 200 begins that means 429: a regular expression
     plain_http: bool = False  # the publisher has no https
     # Statuses by which it says that it has nothing (yet) for a question, which is no fault.

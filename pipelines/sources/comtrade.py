@@ -19,7 +19,7 @@ from pipelines.sources.base import (
     Scope,
     SourceError,
 )
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import Rows, excerpt, json_number, json_shape, json_value, parsed
 from pipelines.sources.protocol import Source
 
@@ -38,8 +38,8 @@ class Comtrade:
     TITLE = "UN Comtrade: monthly exports"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("exports",)
-    ACCESS = Access(("comtradeapi.un.org",), pause_s=5, throttled=r'"statusCode"\s*:\s*429|rate limit is exceeded')
-    CONTRACT = Contract(
+    ACCESS = Access(("comtradeapi.un.org",), backoff_s=5, throttled=r'"statusCode"\s*:\s*429|rate limit is exceeded')
+    CONTRACT = ResponseContract(
         lambda payload: _shape(payload),
         {"period": "number", "reporterCode": "number", "cmdCode": "number", "netWgt": "number"},
     )

@@ -28,7 +28,11 @@ from schemas.datasets import DATASETS
 Days = NDArray[np.datetime64]
 Series = tuple[str, ...]  # what tells the series of a dataset apart: a metal, a zone, a metal and a country
 
-FEW, MANY, SOME = 0.95, 1.03, 2  # share of the expected days that an answer holds, and how many do not matter
+MIN_ROW_SHARE, MAX_ROW_SHARE, ROW_TOLERANCE = (
+    0.95,
+    1.03,
+    2,
+)  # share of the expected days that an answer holds, and how many do not matter
 LOST = 0.02  # share of the days that were there before and may be gone; `SOME` may always
 MONTHS_APART: Final = 3  # of two monthly figures that follow each other
 REVISED: Final = 3.0  # times as much for the same days is no revision
@@ -64,7 +68,7 @@ PLAUSIBLE: Final[dict[str, Plausible]] = {
 
 
 @dataclass(frozen=True)
-class Contract:
+class ResponseContract:
     """What a source's answer holds. A daily answer is held against its calendar: how many days, how far apart, how old.
 
     `fields` are the columns without which it says nothing, as patterns (`*Cash-Settlement`), and their kind; others may
@@ -77,7 +81,7 @@ class Contract:
     since: str = ""  # the first day that there is at all
     gap: int = 10  # days of the calendar from one row to the next
     age: int = 5  # days of the calendar from the newest row to now, or to the end of the period asked
-    few: float = FEW
+    min_row_share: float = MIN_ROW_SHARE
     in_parts: bool = False  # recordings hold parts of what is asked: too few days are only reported
 
 
@@ -93,7 +97,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ParsedResponse:
     """One answer, whole or in parts that came together: its shape and what was read from it, or why nothing could."""
 
     request: Request
@@ -143,7 +147,9 @@ class Answer:
         return not self.error and not self.frames and not self.rejected
 
 
-def look(contract: Contract, payloads: Sequence[Payload], parse: Callable[[Payload], Parsed]) -> Answer:
+def inspect(
+    contract: ResponseContract, payloads: Sequence[Payload], parse: Callable[[Payload], Parsed]
+) -> ParsedResponse:
     """Payloads of one request that came together as an answer; what cannot be read is in its `error`."""
     shape: dict[str, str] = {}
     parsed: list[Parsed] = []
@@ -160,10 +166,12 @@ def look(contract: Contract, payloads: Sequence[Payload], parse: Callable[[Paylo
         except Exception as fault:  # a parser that an answer brings down must not bring the other answers down
             said = f"its parser failed ({type(fault).__name__}: {fault}), which is a fault of this program"
             error = error or SourceError(payload.request, said, "an answer that can be read, or is refused")
-    return Answer(payloads[0].request, payloads[0].captured_at, shape, parsed, error)
+    return ParsedResponse(payloads[0].request, payloads[0].captured_at, shape, parsed, error)
 
 
-def examine(contract: Contract, answer: Answer, before: Answer | None = None, *, same: bool = True) -> list[Finding]:
+def examine(
+    contract: ResponseContract, answer: ParsedResponse, before: ParsedResponse | None = None, *, same: bool = True
+) -> list[Finding]:
     """What is unusual in an answer, errors first.
 
     `before` is the last good answer to the same question, or (`same=False`) to the one about the period before.
@@ -183,7 +191,7 @@ def examine(contract: Contract, answer: Answer, before: Answer | None = None, *,
 # --- columns
 
 
-def _columns(contract: Contract, answer: Answer, before: Answer | None) -> Iterable[Finding]:
+def _columns(contract: ResponseContract, answer: ParsedResponse, before: ParsedResponse | None) -> Iterable[Finding]:
     """Columns that are gone, new or of another kind. A kind that is empty says that all cells are blank."""
     if not answer.shape:
         return
@@ -209,13 +217,13 @@ def _columns(contract: Contract, answer: Answer, before: Answer | None) -> Itera
 # --- rows
 
 
-def _unreadable(answer: Answer) -> Iterable[Finding]:
+def _unreadable(answer: ParsedResponse) -> Iterable[Finding]:
     bad, good = answer.rejected, sum(map(len, answer.frames.values()))
     if len(bad) > ENOUGH and len(bad) > good:
         yield Finding("error", f"{len(bad)} of {len(bad) + good} rows cannot be read, the first: {bad[0]}")
 
 
-def _calendar(contract: Contract, answer: Answer) -> Iterable[Finding]:
+def _calendar(contract: ResponseContract, answer: ParsedResponse) -> Iterable[Finding]:
     """Too few or too many days, holes, and a newest day that is old; by series, whichever dataset has the row."""
     together: dict[tuple[bool, Series], list[Days]] = {}
     for (name, series), days in answer.days.items():
@@ -226,7 +234,9 @@ def _calendar(contract: Contract, answer: Answer) -> Iterable[Finding]:
             yield from _held_against(contract, answer, days, " ".join(series), monthly=monthly)
 
 
-def _held_against(contract: Contract, answer: Answer, days: Days, who: str, *, monthly: bool) -> Iterable[Finding]:
+def _held_against(
+    contract: ResponseContract, answer: ParsedResponse, days: Days, who: str, *, monthly: bool
+) -> Iterable[Finding]:
     unit = "months" if monthly else "days" if contract.calendar == "DAYS" else "business days"
 
     def number(day: Any) -> Any:
@@ -249,7 +259,10 @@ def _held_against(contract: Contract, answer: Answer, days: Days, who: str, *, m
         end = min(end, np.datetime64(asked.end_time.date(), "D"))
     places = number(days)
     expected = int(number(newest) - number(start)) + 1
-    low, high = math.floor(contract.few * expected) - SOME, math.ceil(MANY * expected) + SOME
+    low, high = (
+        math.floor(contract.min_row_share * expected) - ROW_TOLERANCE,
+        math.ceil(MAX_ROW_SHARE * expected) + ROW_TOLERANCE,
+    )
     if not low <= len(days) <= high and (expected > COUNTED or len(days) > high):
         where = f"from {start} to {newest}"
         severity: Literal["error", "warning"] = "warning" if contract.in_parts and len(days) < low else "error"
@@ -268,7 +281,7 @@ def _held_against(contract: Contract, answer: Answer, days: Days, who: str, *, m
 # --- values
 
 
-def _plausible(answer: Answer) -> Iterable[Finding]:
+def _plausible(answer: ParsedResponse) -> Iterable[Finding]:
     for name, rows, column, limits in _levels(answer):
         values = rows[column].to_numpy(dtype=float)
         level = _level(values)
@@ -281,7 +294,7 @@ def _plausible(answer: Answer) -> Iterable[Finding]:
         yield Finding("error", f"{column} between {said}, {band} is plausible: has the unit changed?")
 
 
-def _moved(answer: Answer, before: Answer) -> Iterable[Finding]:
+def _moved(answer: ParsedResponse, before: ParsedResponse) -> Iterable[Finding]:
     """Levels that cannot have changed so much from one period to the next. A day or two have none: on New Year's Day
     power costs next to nothing."""
     for (name, column, series), now in answer.levels.items():
@@ -295,7 +308,7 @@ def _moved(answer: Answer, before: Answer) -> Iterable[Finding]:
             )
 
 
-def _revised(answer: Answer, before: Answer) -> Iterable[Finding]:
+def _revised(answer: ParsedResponse, before: ParsedResponse) -> Iterable[Finding]:
     """Values of the same days that are all times what they were."""
     for name, rows, column, limits in _levels(answer):
         if limits.rewritten or name not in before.frames:
@@ -311,7 +324,7 @@ def _revised(answer: Answer, before: Answer) -> Iterable[Finding]:
             yield Finding("error", text)
 
 
-def _lost(contract: Contract, answer: Answer, before: Answer) -> Iterable[Finding]:
+def _lost(contract: ResponseContract, answer: ParsedResponse, before: ParsedResponse) -> Iterable[Finding]:
     """Days that were there before. Parts of a recording that have no day in common are not versions of each other."""
     for (name, series), then in before.days.items():
         now = answer.days.get((name, series), np.array([], dtype="datetime64[D]"))
@@ -319,20 +332,20 @@ def _lost(contract: Contract, answer: Answer, before: Answer) -> Iterable[Findin
         if contract.in_parts and len(lost) == len(then) and answer.days:
             continue
         who = " ".join((name, *series))
-        if len(lost) > max(SOME, LOST * len(then)):
+        if len(lost) > max(ROW_TOLERANCE, LOST * len(then)):
             yield Finding("error", f"{who}: {len(lost)} of {len(then)} days that were there are gone, first {lost[0]}")
         elif len(now) and now[-1] < then[-1]:
             yield Finding("error", f"{who}: an older page, newest day {now[-1]}; {then[-1]} was there before")
 
 
-def _empty(answer: Answer, before: Answer | None) -> list[Finding]:
+def _empty(answer: ParsedResponse, before: ParsedResponse | None) -> list[Finding]:
     if before and (rows := sum(map(len, before.frames.values()))):
         return [Finding("error", f"the answer is empty; {rows} rows were there before")]
     whole = not answer.request.period
     return [Finding("error", "the answer is empty, and is to hold everything that there is")] if whole else []
 
 
-def _levels(answer: Answer) -> Iterable[tuple[str, pd.DataFrame, str, Plausible]]:
+def _levels(answer: ParsedResponse) -> Iterable[tuple[str, pd.DataFrame, str, Plausible]]:
     for name, rows in answer.frames.items():
         for column, limits in PLAUSIBLE.items():
             if column in rows:

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 import pandas as pd
 
 from pipelines.sources.base import Access, Metal, NoData, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import (
     MONTHS,
     NO_CELL,
@@ -52,7 +52,7 @@ class Customs:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("exports",)
     ACCESS = Access(("english.customs.gov.cn",), plain_http=True)
-    CONTRACT = Contract(
+    CONTRACT = ResponseContract(
         lambda payload: _shape(payload),
         {"commodity": "text", "*unit*": "text", "quantity": "number"},
     )
@@ -82,7 +82,7 @@ class Customs:
         year = request.period[:4]
         return [Request(self.NAME, f"monthly{y}.html", f"{INDEX}{y}.html") for y in (year, "")]
 
-    def locate(self, page: Payload, request: Request) -> str:
+    def resolve_url(self, page: Payload, request: Request) -> str:
         """The link in the row of table (13) whose text is the month; February's may be called Jan.-Feb.
 
         Raises NoData when the month is not linked or the index is of another year, SourceError when there is no such

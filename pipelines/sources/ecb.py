@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import Rows, check_period, csv_rows, csv_shape, iso_date, number, parsed, require_period
 from pipelines.sources.protocol import Source
 
@@ -25,7 +25,7 @@ class Ecb:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("fx",)
     ACCESS = Access(("data-api.ecb.europa.eu",), per_second=2)
-    CONTRACT = Contract(
+    CONTRACT = ResponseContract(
         csv_shape,
         {"CURRENCY": "text", "CURRENCY_DENOM": "text", "TIME_PERIOD": "date", "OBS_VALUE": "number"},
         "TARGET",

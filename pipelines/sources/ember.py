@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import Rows, csv_rows, csv_shape, iso_date, number, parsed
 from pipelines.sources.protocol import Source
 
@@ -32,8 +32,13 @@ class Ember:
     DATASETS: tuple[str, ...] = ("benchmark_power",)
     ACCESS = Access(("files.ember-energy.org",))
     # Countries began one after the other and some have long gaps; the file comes late.
-    CONTRACT = Contract(
-        csv_shape, {"ISO3 Code": "text", "Date": "date", "Price (EUR/MWhe)": "number"}, "DAYS", gap=120, age=60, few=0.8
+    CONTRACT = ResponseContract(
+        csv_shape,
+        {"ISO3 Code": "text", "Date": "date", "Price (EUR/MWhe)": "number"},
+        "DAYS",
+        gap=120,
+        age=60,
+        min_row_share=0.8,
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import INSTANTS, check_period, json_number, json_object, json_shape
 from pipelines.sources.power_days import (
     FIRST_MONTH,
@@ -38,7 +38,7 @@ class EnergyCharts:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("power",)
     ACCESS = Access(("api.energy-charts.info",), per_second=2)
-    CONTRACT = Contract(json_shape, {"unix_seconds": "number", "price": "number"}, "DAYS", age=3, in_parts=True)
+    CONTRACT = ResponseContract(json_shape, {"unix_seconds": "number", "price": "number"}, "DAYS", age=3, in_parts=True)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request a zone that this source serves; none before 2015."""

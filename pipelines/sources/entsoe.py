@@ -22,7 +22,7 @@ from pipelines.sources.base import (
     SourceError,
     Zone,
 )
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import check_period, excerpt, iso_moment, number, xml_shape
 from pipelines.sources.power_days import (
     FIRST_MONTH,
@@ -73,11 +73,11 @@ class Entsoe:
     ACCESS = Access(
         ("web-api.tp.entsoe.eu",),
         per_second=5,
-        at_once=4,
-        pause_s=600,
+        max_concurrent=4,
+        backoff_s=600,
         throttled="Acknowledgement_MarketDocument.*too many requests",
     )
-    CONTRACT = Contract(
+    CONTRACT = ResponseContract(
         xml_shape,
         {"start": "text", "resolution": "text", "position": "number", "price.amount": "number"},
         "DAYS",

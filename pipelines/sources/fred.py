@@ -11,7 +11,7 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.nyfed import FIRST_MONTH
 from pipelines.sources.parsing import Rows, csv_rows, csv_shape, iso_date, number, parsed
 from pipelines.sources.protocol import Source
@@ -28,7 +28,7 @@ class Fred:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("rates", "benchmark_prices")
     ACCESS = Access(("fred.stlouisfed.org",), per_second=2)
-    CONTRACT = Contract(csv_shape, {"observation_date": "date"}, "NEW_YORK", age=8)
+    CONTRACT = ResponseContract(csv_shape, {"observation_date": "date"}, "NEW_YORK", age=8)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The whole series, whatever the month: SOFR from April 2018 on, and that of each metal that has one."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import Rows, iso_date, json_number, json_object, json_shape, number, parsed
 from pipelines.sources.protocol import Source
 
@@ -28,7 +28,7 @@ class Jin10:
     DATASETS: tuple[str, ...] = ("stocks",)
     ACCESS = Access(("cdn.jin10.com",))
     # The file has a hole of five months, and two months are kept in part.
-    CONTRACT = Contract(json_shape, {"values.[*].*": "number"}, "LONDON", gap=150, age=6, few=0.85)
+    CONTRACT = ResponseContract(json_shape, {"values.[*].*": "number"}, "LONDON", gap=150, age=6, min_row_share=0.85)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The one file, whichever month; none before July 2014."""

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import (
     Rows,
     check_period,
@@ -34,7 +34,7 @@ class NyFed:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("rates",)
     ACCESS = Access(("markets.newyorkfed.org",), per_second=2)
-    CONTRACT = Contract(
+    CONTRACT = ResponseContract(
         json_shape,
         {"refRates.effectiveDate": "date", "refRates.type": "text", "refRates.percentRate": "number"},
         "NEW_YORK",

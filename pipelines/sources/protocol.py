@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 
 
 class Source(Protocol):
@@ -24,14 +24,14 @@ class Source(Protocol):
     LICENCE: str  # OPEN | BYO | RESTRICTED
     DATASETS: tuple[str, ...]
     ACCESS: Access
-    CONTRACT: Contract
+    CONTRACT: ResponseContract
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]: ...
     def parse(self, payload: Payload, scope: Scope) -> Parsed: ...
 
 
 @runtime_checkable
-class Listed(Protocol):
+class IndexedSource(Protocol):
     """A source whose answers have no lasting address: a page of the publisher links to them.
 
     A request's own url is the last good address, unless it carries a fragment: then there is none.
@@ -41,6 +41,6 @@ class Listed(Protocol):
         """The pages that may link to the answer, to be asked in this order."""
         ...
 
-    def locate(self, page: Payload, request: Request) -> str:
+    def resolve_url(self, page: Payload, request: Request) -> str:
         """The address on such a page. Raises `NoData` when it is not there yet, `SourceError` for another page."""
         ...

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pipelines.common.calendar import business_days
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import NO_CELL, Rows, excerpt, grid, html_root, iso_date, number, parsed, text_of
 from pipelines.sources.power_days import month_days
 from pipelines.sources.protocol import Source
@@ -35,7 +35,7 @@ class Shfe:
     LICENCE = "BYO"
     DATASETS: tuple[str, ...] = ("exchange_stocks",)
     ACCESS = Access(("www.shfe.com.cn",), absent=(404,))  # a week that is not over has no report
-    CONTRACT = Contract(lambda payload: {})  # one block a metal: the parser names what is missing, and the unit
+    CONTRACT = ResponseContract(lambda payload: {})  # one block a metal: the parser names what is missing, and the unit
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request for the last trading day of each week that falls into the month; none before 21 November 2025.

@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import json_number, json_object, json_shape
 from pipelines.sources.power_days import DeliveryDay, bounds, month_days, power_frame, stamp
 from pipelines.sources.protocol import Source
@@ -48,7 +48,9 @@ class Smard:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("power",)
     ACCESS = Access(("www.smard.de",), per_second=2, absent=(404,))  # a week that has not begun has no file
-    CONTRACT = Contract(json_shape, {"series": "number"})  # a file is a week, whole or not yet: no days are expected
+    CONTRACT = ResponseContract(
+        json_shape, {"series": "number"}
+    )  # a file is a week, whole or not yet: no days are expected
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The files that hold days of the month, four to seven a zone; none before October 2018.

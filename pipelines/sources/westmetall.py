@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import pandas as pd
 
 from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import (
     MONTHS,
     NO_CELL,
@@ -45,7 +45,7 @@ class Westmetall:
     LICENCE = "BYO"
     DATASETS: tuple[str, ...] = ("prices", "stocks", "spreads")
     ACCESS = Access(("www.westmetall.com",))  # it throttles connections side by side
-    CONTRACT = Contract(
+    CONTRACT = ResponseContract(
         lambda payload: html_shape(payload, "date"),
         {"date": "date", "*Cash-Settlement": "number", "*3-month": "number", "*stock": "number"},
         "LONDON",

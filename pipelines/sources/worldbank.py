@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 from pipelines.sources.protocol import Source
 
@@ -49,7 +49,7 @@ class WorldBank:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("benchmark_prices",)
     ACCESS = Access(("thedocs.worldbank.org", "www.worldbank.org"))
-    CONTRACT = Contract(lambda payload: _shape(payload))  # the parser names the metals' columns and their units
+    CONTRACT = ResponseContract(lambda payload: _shape(payload))  # the parser names the metals' columns and their units
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The one workbook, whatever the month."""
@@ -59,7 +59,7 @@ class WorldBank:
         """The commodity markets' landing page."""
         return [Request(self.NAME, "commodity-markets.html", LISTING)]
 
-    def locate(self, page: Payload, request: Request) -> str:
+    def resolve_url(self, page: Payload, request: Request) -> str:
         """The first link to the monthly workbook. Raises SourceError when the page has none."""
         text = html.unescape(page.body.decode("utf-8", "replace")).replace("\\/", "/")
         if match := _LINK.search(text):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
-from pipelines.sources.contract import Contract
+from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import (
     INSTANTS,
     Rows,
@@ -43,7 +43,7 @@ class Yahoo:
     LICENCE = "RESTRICTED"
     DATASETS: tuple[str, ...] = ("equities",)
     ACCESS = Access(("query2.finance.yahoo.com",))
-    CONTRACT = Contract(
+    CONTRACT = ResponseContract(
         json_shape,
         {"chart.result.timestamp*": "number", "chart.result.indicators.quote.close*": "number"},
         "NEW_YORK",

@@ -20,9 +20,9 @@ import httpx
 from pipelines.common.retry import retrying
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Access, NoData, Payload, Request, SourceError
-from pipelines.sources.protocol import Listed
+from pipelines.sources.protocol import IndexedSource
 from pipelines.transports.archive import Archive
-from pipelines.transports.rate_limit import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
+from pipelines.transports.rate_limit import LONGEST_S, MAX_PAUSE_S, PausedError, RateLimiter
 
 ATTEMPTS: Final = 4
 FIRST_WAIT_S, MAX_WAIT_S = 2.0, 30.0  # before the second attempt, and before any; each is three times the last
@@ -85,7 +85,7 @@ class HttpTransport:
     secrets: Mapping[str, str]
     client: httpx.Client | None = None
     archive: Archive | None = None
-    pace: Pace | None = None
+    pace: RateLimiter | None = None
     contact: str = ""
     attempts: int = ATTEMPTS
     _client: httpx.Client = field(init=False, repr=False)
@@ -121,7 +121,7 @@ class HttpTransport:
     def _addresses(self, request: Request, known: Payload | None) -> list[str]:
         """Where to ask, best first: for a listed source the listed address, then the last good ones."""
         source = SOURCES[request.source]
-        if not isinstance(source, Listed):
+        if not isinstance(source, IndexedSource):
             return [request.url]
         good = [known.address] if known and known.address else []
         good += [request.url] if "#" not in request.url else []
@@ -133,11 +133,11 @@ class HttpTransport:
             log.warning("%s; asking its last good address", error)
             return good
 
-    def _located(self, source: Listed, request: Request) -> str:
+    def _located(self, source: IndexedSource, request: Request) -> str:
         problem = SourceError(request, "no page lists it", "a listing page")
         for listing in source.listings(request):
             try:
-                address = source.locate(self._page(listing), request)
+                address = source.resolve_url(self._page(listing), request)
                 _check_address(request, httpx.URL(address), SOURCES[request.source].ACCESS)
                 return address
             except (httpx.InvalidURL, ValueError) as error:  # `urljoin` has errors of its own
@@ -204,7 +204,7 @@ class HttpTransport:
         if self.pace is None:
             yield
         else:
-            with self.pace.turn(source, access):
+            with self.pace.acquire(source, access):
                 yield
 
     def _leave_alone(self, question: _Question, status: int, wait: float) -> None:
@@ -254,7 +254,7 @@ class HttpTransport:
                 if response.status_code in PASSING or response.status_code >= 500:
                     wait = _retry_after(response.headers, self._clock())
                     if wait is None and response.status_code == 429:
-                        wait = question.access.pause_s * 2 ** (attempt - 1)
+                        wait = question.access.backoff_s * 2 ** (attempt - 1)
                     if wait is not None:
                         self._leave_alone(question, response.status_code, wait)
                     raise _BusyError(f"status {response.status_code}, {self.attempts} times")
@@ -264,7 +264,7 @@ class HttpTransport:
                     raise SourceError(request, f"status {response.status_code}", EXPECTED)
                 body = _body(question, response, end)
                 if question.access.throttled and _throttles(question.access.throttled, body):
-                    self._leave_alone(question, 429, question.access.pause_s * 2 ** (attempt - 1))
+                    self._leave_alone(question, 429, question.access.backoff_s * 2 ** (attempt - 1))
                 etag, modified = (_validator(response.headers.get(name, "")) for name in ("etag", "last-modified"))
                 return Payload(request, body, self.now_fn(), etag, modified)
         raise SourceError(request, f"more than {MAX_REDIRECTS} redirects", EXPECTED)

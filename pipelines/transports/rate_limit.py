@@ -34,7 +34,7 @@ class PausedError(Exception):
 
 
 @dataclass(frozen=True)
-class Pace:
+class RateLimiter:
     """Turns by source under `folder`. `clock` is that of the wall (seconds since 1970): processes share no other."""
 
     folder: Path
@@ -42,13 +42,13 @@ class Pace:
     sleep: Callable[[float], None] = time.sleep
 
     @contextmanager
-    def turn(self, source: str, access: Access) -> Iterator[None]:
+    def acquire(self, source: str, access: Access) -> Iterator[None]:
         """Waits until this source may be asked, and holds one of its places meanwhile and until the caller is done.
 
         Raises `PausedError` when that would be longer than `MAX_PAUSE_S`.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._place(source, access.at_once):
+        with self._place(source, access.max_concurrent):
             # A pause may be written while this one sleeps, so it looks again.
             while (wait := self._wait(source, access)) > 0:
                 self.sleep(wait)

@@ -58,18 +58,18 @@ def _first(files: Path, column: str, after: datetime, condition: str = "") -> da
     return datetime.fromtimestamp(row[0] / 1_000_000, UTC) if row and row[0] is not None else None
 
 
-def remember(path: Path, inputs: str, as_of: datetime, until: datetime, result: BuildResult) -> None:
+def save(path: Path, inputs: str, as_of: datetime, until: datetime, result: BuildResult) -> None:
     """Keeps the record of a whole build that succeeded."""
     record = Record(inputs, as_of.isoformat(), until.isoformat(), [asdict(node) for node in result.nodes])
     write_aside(path, lambda aside: aside.write_text(json.dumps(asdict(record))))
 
 
-def forget(path: Path) -> None:
+def invalidate(path: Path) -> None:
     """Before a build: until it has succeeded, the warehouse is not what any record says."""
     path.unlink(missing_ok=True)
 
 
-def recall(path: Path, inputs: str, now: datetime) -> BuildResult | None:
+def load(path: Path, inputs: str, now: datetime) -> BuildResult | None:
     """The results of the last build where it still holds; None when the marts must be built."""
     if not path.is_file():
         return None

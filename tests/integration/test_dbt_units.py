@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 import yaml
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.settings import PROJECT
 from pipelines.warehouse import dbt
@@ -24,15 +24,15 @@ def definitions() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """A warehouse with every model, empty: unit tests take the columns' types from there."""
-    place = Place(tmp_path_factory.mktemp("units"), "drop", "2026-01-20T20:00:00Z")
-    assert place.build().failed == []
-    return place
+    sandbox = Sandbox(tmp_path_factory.mktemp("units"), "drop", "2026-01-20T20:00:00Z")
+    assert sandbox.build().failed == []
+    return sandbox
 
 
 @pytest.mark.slow
-def test_every_unit_test_passes(built: Place, definitions: dict[str, dict[str, Any]]) -> None:
+def test_every_unit_test_passes(built: Sandbox, definitions: dict[str, dict[str, Any]]) -> None:
     workspace = built.open()
     variables = dbt.run_vars(
         warehouse=workspace.warehouse,
@@ -50,7 +50,7 @@ def test_every_unit_test_passes(built: Place, definitions: dict[str, dict[str, A
 
 
 @pytest.mark.slow
-def test_a_build_leaves_unit_tests_out(built: Place, definitions: dict[str, dict[str, Any]]) -> None:
+def test_a_build_leaves_unit_tests_out(built: Sandbox, definitions: dict[str, dict[str, Any]]) -> None:
     """They would slow every run down and need no data of it."""
     names = {node.unique_id.split(".")[-1] for node in built.build().nodes}
     assert "int_regime_daily" in names

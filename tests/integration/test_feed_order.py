@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.calendar import months_between
 from pipelines.sources import SOURCES
@@ -17,11 +17,11 @@ NOW = "2024-06-20T20:00:00Z"
 MONTHS = ("2024-04", "2024-05")
 
 
-def stored(place: Place, dataset: str) -> pd.DataFrame:
+def stored(sandbox: Sandbox, dataset: str) -> pd.DataFrame:
     """What a run over the recordings leaves in the lake."""
-    done = place.ingest(MONTHS, [dataset])
+    done = sandbox.ingest(MONTHS, [dataset])
     assert done.failures == []
-    return place.open().lake.read(dataset)
+    return sandbox.open().lake.read(dataset)
 
 
 def by_month(rows: pd.DataFrame, period: str) -> dict[str, set[str]]:
@@ -29,51 +29,51 @@ def by_month(rows: pd.DataFrame, period: str) -> dict[str, set[str]]:
 
 
 def test_fred_gives_the_months_that_the_new_york_fed_does_not(tmp_path: Path) -> None:
-    place = Place(tmp_path, "replay", NOW)
-    place.record(
+    sandbox = Sandbox(tmp_path, "replay", NOW)
+    sandbox.record(
         "fred/SOFR.csv", "observation_date,SOFR\n2024-04-30,5.34\n2024-05-01,5.99\n2024-05-27,.\n2024-05-28,\n"
     )
     rates = [{"effectiveDate": "2024-05-01", "type": "SOFR", "percentRate": 5.31}]
-    place.record("nyfed/sofr_2024.json", json.dumps({"refRates": rates}))
-    rows = stored(place, "rates")
+    sandbox.record("nyfed/sofr_2024.json", json.dumps({"refRates": rates}))
+    rows = stored(sandbox, "rates")
     assert rows["sofr_pct"].tolist() == [5.34, 5.31]
     assert by_month(rows, "obs_date") == {"2024-04": {"fred"}, "2024-05": {"nyfed"}}
 
 
 def test_a_revised_rate_is_a_new_vintage(tmp_path: Path) -> None:
-    place = Place(tmp_path, "replay", NOW)
+    sandbox = Sandbox(tmp_path, "replay", NOW)
     first = {"effectiveDate": "2024-05-01", "type": "SOFR", "percentRate": 5.31, "revisionIndicator": ""}
-    place.record("nyfed/sofr_2024.json", json.dumps({"refRates": [first]}))
-    assert stored(place, "rates")["sofr_pct"].tolist() == [5.31]
+    sandbox.record("nyfed/sofr_2024.json", json.dumps({"refRates": [first]}))
+    assert stored(sandbox, "rates")["sofr_pct"].tolist() == [5.31]
     revised = first | {"percentRate": 5.34, "revisionIndicator": "r"}
-    place.record("nyfed/sofr_2024.json", json.dumps({"refRates": [revised, first]}))
-    rows = stored(place.at("2024-06-21T20:00:00Z"), "rates")
+    sandbox.record("nyfed/sofr_2024.json", json.dumps({"refRates": [revised, first]}))
+    rows = stored(sandbox.at("2024-06-21T20:00:00Z"), "rates")
     assert list(zip(rows["vintage_no"], rows["sofr_pct"], strict=True)) == [(1, 5.31), (2, 5.34)]
-    assert place.open().quarantine.counts() == {}
+    assert sandbox.open().quarantine.counts() == {}
 
 
 def test_smard_gives_the_months_that_energy_charts_does_not(tmp_path: Path) -> None:
-    place = Place(tmp_path, "replay", NOW)
-    workspace = Place(tmp_path, "demo", NOW).open()
+    sandbox = Sandbox(tmp_path, "replay", NOW)
+    workspace = Sandbox(tmp_path, "demo", NOW).open()
     transport = DemoTransport(workspace.now, workspace.scope)
     (may,) = SOURCES["energy_charts"].requests(pd.Period("2024-05", "M"), workspace.scope)
-    place.record(f"energy_charts/{may.name}", transport.fetch(may)[0].body)
+    sandbox.record(f"energy_charts/{may.name}", transport.fetch(may)[0].body)
     for month in months_between(*MONTHS):
         for request in SOURCES["smard"].requests(month, workspace.scope):
             start = pd.Timestamp(int(request.name.rpartition("_")[2][:-8]), unit="s", tz="Europe/Berlin")
             end = bounds("Europe/Berlin", (start + pd.DateOffset(days=7)).date())[0]
             series = [[second * 1000, 50.0] for second in range(int(start.timestamp()), end, 3600)]
-            place.record(f"smard/{request.name}", json.dumps({"series": series}))
-    rows = stored(place, "power")
+            sandbox.record(f"smard/{request.name}", json.dumps({"series": series}))
+    rows = stored(sandbox, "power")
     assert by_month(rows, "delivery_date") == {"2024-04": {"smard"}, "2024-05": {"energy_charts"}}
     assert len(rows) == (30 + 31) * 24, "a week that lies in both months is no second value"
 
 
 def test_two_benchmarks_stand_side_by_side(tmp_path: Path, real: Path) -> None:
-    place = Place(tmp_path, "replay", NOW)
+    sandbox = Sandbox(tmp_path, "replay", NOW)
     for name in ("worldbank/CMO-Historical-Data-Monthly.xlsx", "fred/PALUMUSDM.csv"):
-        place.record(name, real / "payloads" / name)
-    rows = stored(place, "benchmark_prices").sort_values(["period_end", "benchmark"])
+        sandbox.record(name, real / "payloads" / name)
+    rows = stored(sandbox, "benchmark_prices").sort_values(["period_end", "benchmark"])
     assert rows["benchmark"].tolist() == ["FRED", "WORLD_BANK"] * 2
     assert rows["source"].tolist() == ["fred", "worldbank"] * 2
     means = rows.pivot(index="period_end", columns="benchmark", values="mean_usd_t")
@@ -81,7 +81,7 @@ def test_two_benchmarks_stand_side_by_side(tmp_path: Path, real: Path) -> None:
 
 
 def test_ember_and_shanghai_land_in_datasets_of_their_own(tmp_path: Path) -> None:
-    demo = Place(tmp_path, "demo", "2026-01-20T20:00:00Z")
+    demo = Sandbox(tmp_path, "demo", "2026-01-20T20:00:00Z")
     done = demo.ingest(("2025-12", "2026-01"), ["benchmark_power", "exchange_stocks"])
     assert done.failures == []
     lake = demo.open().lake

@@ -26,7 +26,7 @@ import publisher as play
 import pytest
 import stamina
 from publisher import Play, Publisher, says, status
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.settings import PROJECT
 from pipelines.ingestion.extract import FetchReport, fetch
@@ -35,11 +35,11 @@ from pipelines.ingestion.progress import Failure
 from pipelines.reference import load_reference
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Request, Scope
-from pipelines.sources.protocol import Listed
+from pipelines.sources.protocol import IndexedSource
 from pipelines.transports import http
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport
-from pipelines.transports.rate_limit import Pace
+from pipelines.transports.rate_limit import RateLimiter
 
 NOW = datetime(2024, 10, 10, 18, tzinfo=UTC)
 MONTH = pd.Period("2024-05", "M")
@@ -103,7 +103,7 @@ class Desk:
     """A data folder with a lake, and one source that is asked for one month."""
 
     name: str
-    place: Place
+    sandbox: Sandbox
 
     @property
     def now(self) -> datetime:
@@ -123,7 +123,7 @@ class Desk:
     def pages(self) -> dict[str, bytes]:
         """The pages that link to the answers, where the source needs them."""
         source = SOURCES[self.name]
-        if not isinstance(source, Listed):
+        if not isinstance(source, IndexedSource):
             return {}
         links = "".join(f'<a href="{r.url.split("#")[0]}">{self.month.month}</a>' for r in self.requests)
         page = f"<table><tr><td>(13) and others</td><td>{links.replace('monthly2024', 'table13')}</td></tr></table>"
@@ -136,8 +136,8 @@ class Desk:
     def run(self, publisher: Publisher, days: int = 1, timeout: float = 10.0) -> Run:
         """Asks and reads, as a run does that comes so many days later."""
         now = self.now + timedelta(days=days)
-        workspace, clock = self.place.at(now.isoformat()).open(), Clock(self.now.timestamp())
-        pace = Pace(self.place.root / "pace", lambda: clock.now, clock.sleep)
+        workspace, clock = self.sandbox.at(now.isoformat()).open(), Clock(self.now.timestamp())
+        pace = RateLimiter(self.sandbox.root / "pace", lambda: clock.now, clock.sleep)
         with publisher, publisher.client(timeout) as client:
             transport = HttpTransport(
                 lambda: now, {"ENTSOE_API_TOKEN": TOKEN}, client, archive=workspace.archive, pace=pace
@@ -157,15 +157,15 @@ class Desk:
 
     def lake(self) -> dict[str, str]:
         """Every stored row with its vintages: the lake's files, by name and content."""
-        root = self.place.data / "lake"
+        root = self.sandbox.data / "lake"
         return {
             path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(root.glob("*/month=*/*.parquet"))
         }
 
-    def put_aside(self) -> set[tuple[str, str]]:
+    def quarantine_rows(self) -> set[tuple[str, str]]:
         """Datasets and reasons of the rows in quarantine."""
-        quarantine = self.place.open().quarantine
+        quarantine = self.sandbox.open().quarantine
         return {(name, why) for name in SOURCES[self.name].DATASETS for why in quarantine.read(name)["reason"]}
 
 
@@ -181,7 +181,7 @@ class Run:
 def desks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Desk]:
     @functools.cache
     def with_good_rows(name: str) -> Desk:
-        desk = Desk(name, Place(tmp_path_factory.mktemp(name), "live", ELSEWHEN.get(name, (NOW,))[0].isoformat()))
+        desk = Desk(name, Sandbox(tmp_path_factory.mktemp(name), "live", ELSEWHEN.get(name, (NOW,))[0].isoformat()))
         done = desk.run(desk.publisher(), days=0)
         assert not done.fetched.failures and all(not report.failures for report in done.read)
         assert len(desk.lake()) == len(SOURCES[name].DATASETS)
@@ -197,8 +197,8 @@ def desk(name: str, desks: Callable[[str], Desk], tmp_path: Path) -> Desk:
 
 
 def copied(desk: Desk, folder: Path) -> Desk:
-    shutil.copytree(desk.place.root, folder / "desk")
-    return Desk(desk.name, Place(folder / "desk", "live", desk.place.now))
+    shutil.copytree(desk.sandbox.root, folder / "desk")
+    return Desk(desk.name, Sandbox(folder / "desk", "live", desk.sandbox.now))
 
 
 # --- what passes
@@ -232,7 +232,7 @@ def test_what_passes_ends_in_the_good_answer(desk: Desk, trouble: str) -> None:
     assert done.fetched.failures == []
     assert desk.lake() == before, "the same answer, so the same rows and vintages"
     for request in desk.requests:
-        receipt = desk.place.open().archive.receipt(desk.name, request.name)
+        receipt = desk.sandbox.open().archive.receipt(desk.name, request.name)
         assert receipt and receipt.error is None and len(receipt.captures) == 1
         assert receipt.answered_at == (desk.now + timedelta(days=1)).isoformat(timespec="microseconds")
     if "7 seconds" in trouble:
@@ -251,7 +251,7 @@ def test_what_stalls_passes_too(desk: Desk) -> None:
 
 @every_source
 def test_an_empty_lake_gets_the_same_rows_after_trouble_as_without(desk: Desk, tmp_path: Path) -> None:
-    other = Desk(desk.name, Place(tmp_path / "other", "live", desk.place.now))
+    other = Desk(desk.name, Sandbox(tmp_path / "other", "live", desk.sandbox.now))
     done = other.run(other.publisher(status(503), play.reset), days=0)
     assert done.fetched.failures == []
     assert other.lake() == desk.lake()
@@ -361,7 +361,7 @@ def test_the_next_run_asks_only_for_what_is_new(desk: Desk) -> None:
     told = [head["if-none-match"] for head in done.publisher.heads if head["if-none-match"]]
     assert told == ['"v1"'] * len(desk.requests)
     for request in desk.requests:
-        receipt = desk.place.open().archive.receipt(desk.name, request.name)
+        receipt = desk.sandbox.open().archive.receipt(desk.name, request.name)
         assert receipt and receipt.answered_at == (desk.now + timedelta(days=2)).isoformat(timespec="microseconds")
 
 
@@ -460,8 +460,8 @@ def lists(*path: str | int) -> Callable[[Callable[[list[Any]], list[Any]]], Chan
 
     def arranged(arrange: Callable[[list[Any]], list[Any]]) -> Change:
         def change(answer: Any) -> None:
-            for place in path:
-                *way, last = str(place).split(".")
+            for sandbox in path:
+                *way, last = str(sandbox).split(".")
                 at = functools.reduce(lambda held, step: held[int(step) if step.isdigit() else step], way, answer)
                 at[last] = arrange(at[last])
 
@@ -577,7 +577,7 @@ class Outcome:
     before: dict[str, str]
     after: dict[str, str]
     failures: list[Failure]
-    put_aside: set[tuple[str, str]]
+    quarantine_rows: set[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -587,10 +587,10 @@ def outcomes(desks: Callable[[str], Desk], tmp_path_factory: pytest.TempPathFact
         desk = copied(desks(name), tmp_path_factory.mktemp("changed"))
         for body in desk.good().values():
             CHANGES[change](name)(body)  # a change that cannot be made is a fault of the test, not of the publisher
-        before, known = desk.lake(), desk.put_aside()
+        before, known = desk.lake(), desk.quarantine_rows()
         done = desk.run(desk.publisher(says(CHANGES[change](name)), forever=True))
         failures = [failure for report in (done.fetched, *done.read) for failure in report.failures]
-        return Outcome(before, desk.lake(), failures, desk.put_aside() - known)
+        return Outcome(before, desk.lake(), failures, desk.quarantine_rows() - known)
 
     return of
 
@@ -608,7 +608,7 @@ def test_an_answer_that_is_not_what_it_was_is_told(
     name: str, change: str, outcomes: Callable[[str, str], Outcome]
 ) -> None:
     outcome = outcomes(name, change)
-    assert outcome.failures or outcome.put_aside
+    assert outcome.failures or outcome.quarantine_rows
     for failure in outcome.failures:
         assert failure.message.startswith(f"{name} {failure.request}: ")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Place, differences
+from sandbox import Sandbox, differences
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 1.1e-6
@@ -54,17 +54,17 @@ def params(acceptance: Path) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def published(acceptance: Path, params: dict[str, float], tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("acceptance"), "drop", "2026-02-12T00:00:00Z")
+def published(acceptance: Path, params: dict[str, float], tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    sandbox = Sandbox(tmp_path_factory.mktemp("acceptance"), "drop", "2026-02-12T00:00:00Z")
     same = ["day_count", "rent_usd_t_day", "financing_spread", "consumption_t_per_year", "stock_chg_obs"]
     same += ["yoy_max_staleness_days", "rank_min_periods", "rank_window", "min_coverage", "mwh_per_t"]
-    place.set_parameters(**{name: params[name] for name in same}, rank_min_periods_monthly=params["rank_min_periods"])
+    sandbox.set_parameters(**{name: params[name] for name in same}, rank_min_periods_monthly=params["rank_min_periods"])
     for name, source in INPUTS.items():
-        place.drop(name, acceptance / "inputs" / f"{source}.csv")
+        sandbox.drop(name, acceptance / "inputs" / f"{source}.csv")
     days = ["2025-10-24", "2026-01-12"]  # the last fixings before each auction
-    place.drop("fx/ecb.csv", pd.DataFrame({"pair": "EURUSD", "obs_date": days, "rate": params["eurusd"]}))
-    place.run()
-    return place
+    sandbox.drop("fx/ecb.csv", pd.DataFrame({"pair": "EURUSD", "obs_date": days, "rate": params["eurusd"]}))
+    sandbox.run()
+    return sandbox
 
 
 def expected(acceptance: Path, name: str) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def expected(acceptance: Path, name: str) -> pd.DataFrame:
     ],
 )
 def test_every_row_and_column_is_published(
-    published: Place, acceptance: Path, name: str, table: str, key: list[str]
+    published: Sandbox, acceptance: Path, name: str, table: str, key: list[str]
 ) -> None:
     wanted, found = expected(acceptance, name), published.query(f"select * from marts.{table}")
     if "resolution" in wanted:
@@ -90,7 +90,7 @@ def test_every_row_and_column_is_published(
     assert differences(wanted, found, key, TOLERANCE) == []
 
 
-def test_exports_as_of_a_second(published: Place, acceptance: Path) -> None:
+def test_exports_as_of_a_second(published: Sandbox, acceptance: Path) -> None:
     """Preliminary and revised figures appear at their second and not one before."""
     wanted = expected(acceptance, "D_exports_asof")
     known = [
@@ -110,7 +110,7 @@ def test_exports_as_of_a_second(published: Place, acceptance: Path) -> None:
     assert differences(wanted, pd.concat(known), ["as_of_ts"], TOLERANCE) == []
 
 
-def test_the_series_of_export_changes(published: Place, acceptance: Path) -> None:
+def test_the_series_of_export_changes(published: Sandbox, acceptance: Path) -> None:
     """Every period as last revised; January and February only as a pool."""
     found = published.query(
         """
@@ -123,7 +123,7 @@ def test_the_series_of_export_changes(published: Place, acceptance: Path) -> Non
     assert len(found) == len(wanted)
 
 
-def test_nothing_of_the_inputs_is_lost_or_put_aside(published: Place, acceptance: Path) -> None:
+def test_nothing_of_the_inputs_is_lost_or_put_aside(published: Sandbox, acceptance: Path) -> None:
     lake, inputs = published.open().lake, acceptance / "inputs"
     for dataset in ("prices", "stocks", "off_warrant", "exports", "rates", "power"):
         given = [pd.read_csv(inputs / f"{name}.csv") for file, name in INPUTS.items() if file.startswith(f"{dataset}/")]
@@ -137,7 +137,7 @@ def test_nothing_of_the_inputs_is_lost_or_put_aside(published: Place, acceptance
     assert published.open().quarantine.counts() == {}
 
 
-def test_no_row_knows_more_than_its_decision_time(published: Place) -> None:
+def test_no_row_knows_more_than_its_decision_time(published: Sandbox) -> None:
     [found] = published.query(
         """
         select count(*) filter (where knowledge_ts_max > as_of_ts) as late, max(as_of_ts) as last_decision

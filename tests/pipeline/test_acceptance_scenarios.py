@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from copper import add_copper
-from support import Place, differences
+from sandbox import Sandbox, differences
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 1.1e-6  # the expected values are rounded to 6 decimals
@@ -41,8 +41,8 @@ def scenarios(acceptance: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def published(acceptance: Path, scenarios: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("scenarios"), "drop", "2026-01-22T00:00:00Z")
+def published(acceptance: Path, scenarios: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    sandbox = Sandbox(tmp_path_factory.mktemp("scenarios"), "drop", "2026-01-22T00:00:00Z")
     by_day = scenarios.drop_duplicates("day")
     arbitrage = given(acceptance, "arb_rows")
     prices = pd.concat(
@@ -51,29 +51,29 @@ def published(acceptance: Path, scenarios: pd.DataFrame, tmp_path_factory: pytes
             pd.DataFrame({"obs_date": arbitrage["as_of_date"], "cash_usd_t": arbitrage["lme_usd_t"]}),
         ]
     )
-    place.drop("prices/own.csv", prices.assign(metal="AL", m3_usd_t=prices["cash_usd_t"]))
+    sandbox.drop("prices/own.csv", prices.assign(metal="AL", m3_usd_t=prices["cash_usd_t"]))
     costs = by_day.rename(columns={"day": "obs_date"})[["obs_date", "alumina_usd_t", "premium_usd_t"]]
-    place.drop("costs/own.csv", costs.assign(metal="AL", knowledge_ts=known(costs["obs_date"])))
+    sandbox.drop("costs/own.csv", costs.assign(metal="AL", knowledge_ts=known(costs["obs_date"])))
     # One point holds for the day (curve type A03), and a dollar is a euro: the scenario's power price is the mean.
     power = scenarios.assign(resolution="PT60M", n_positions=24, position=1)
     power = power.rename(columns={"day": "delivery_date", "power_usd_mwh": "price_eur_mwh"})
     columns = ["zone", "delivery_date", "resolution", "n_positions", "position", "price_eur_mwh"]
-    place.drop("power/own.csv", power[columns])
-    place.drop("fx/own.csv", pd.DataFrame({"pair": ["EURUSD"], "obs_date": ["2023-02-27"], "rate": [1.0]}))
+    sandbox.drop("power/own.csv", power[columns])
+    sandbox.drop("fx/own.csv", pd.DataFrame({"pair": ["EURUSD"], "obs_date": ["2023-02-27"], "rate": [1.0]}))
     columns = ["shfe_cny_t", "cif_premium_usd_t", "usdcny", "dest_premium_usd_t", "freight_usd_t"]
-    place.drop("arbitrage/own.csv", arbitrage[columns].assign(metal="AL", obs_date=arbitrage["as_of_date"]))
-    place.run()
-    return place
+    sandbox.drop("arbitrage/own.csv", arbitrage[columns].assign(metal="AL", obs_date=arbitrage["as_of_date"]))
+    sandbox.run()
+    return sandbox
 
 
-def test_f_smelter_cost_margin_and_break_even(published: Place, acceptance: Path, scenarios: pd.DataFrame) -> None:
+def test_f_smelter_cost_margin_and_break_even(published: Sandbox, acceptance: Path, scenarios: pd.DataFrame) -> None:
     found = published.query("select *, strftime(as_of_date, '%Y-%m-%d') as day from marts.smelter_margin_daily")
     found = found.merge(scenarios[["zone", "day", "scenario"]], on=["zone", "day"])
     assert differences(wanted(acceptance, "F_smelter"), found, ["scenario"], TOLERANCE) == []
     assert set(found["other_cash_status"]) == {"ASSUMPTION"}
 
 
-def test_g_arbitrage_with_the_rebate_as_it_stood(published: Place, acceptance: Path) -> None:
+def test_g_arbitrage_with_the_rebate_as_it_stood(published: Sandbox, acceptance: Path) -> None:
     found = published.query("select * from marts.arbitrage_daily")
     assert differences(wanted(acceptance, "G_arb"), found, ["as_of_date"], TOLERANCE) == []
     rows = given(acceptance, "arb_rows")[["as_of_date", "vat", "import_duty", "port_cny_t", "semis_rebate"]]
@@ -88,25 +88,25 @@ def test_h_mid_rank_and_robust_z(acceptance: Path, tmp_path: Path) -> None:
     it is missing there is no stock at all."""
     vector = given(acceptance, "norm_vector")
     days = pd.Series(pd.bdate_range("2024-02-01", periods=len(vector)).strftime("%Y-%m-%d"))
-    place = Place(tmp_path, "drop", "2024-03-01T00:00:00Z")
-    add_copper(place.reference())
-    components = pd.read_csv(place.reference() / "index_components.csv")
+    sandbox = Sandbox(tmp_path, "drop", "2024-03-01T00:00:00Z")
+    add_copper(sandbox.reference())
+    components = pd.read_csv(sandbox.reference() / "index_components.csv")
     is_copper = (components["metal"] == "CU") & (components["indicator"] == "cancelled_ratio")
     components.loc[is_copper, "sign"] = -1
-    components.to_csv(place.reference() / "index_components.csv", index=False)
-    place.set_parameters(rank_min_periods=5)
+    components.to_csv(sandbox.reference() / "index_components.csv", index=False)
+    sandbox.set_parameters(rank_min_periods=5)
     for metal in ("AL", "CU"):
-        place.drop(
+        sandbox.drop(
             f"prices/{metal}.csv",
             pd.DataFrame({"metal": metal, "obs_date": days, "cash_usd_t": 2200, "m3_usd_t": 2210}),
         )
         stocks = pd.DataFrame({"metal": metal, "obs_date": days, "knowledge_ts": known(days)})
         stocks["total_t"] = 10_000 * vector["x"].notna()
         stocks["cancelled_t"] = (vector["x"] * 100).fillna(0)
-        place.drop(f"stocks/{metal}.csv", stocks)
-    place.run(("2024-02", "2024-03"))
+        sandbox.drop(f"stocks/{metal}.csv", stocks)
+    sandbox.run(("2024-02", "2024-03"))
 
-    found = place.query(
+    found = sandbox.query(
         """
         select
             up.as_of_date, up.value * 100 as x, up.n_hist as n, up.score as midrank, down.score as one_minus,
@@ -150,25 +150,27 @@ def test_i_the_regime_walks_every_transition(acceptance: Path, tmp_path: Path) -
     missing = days[WINDOW - 1 + int(vector["index"].isna().to_numpy().argmax())]
     assert pd.Timestamp(missing).day_name() == "Monday"
 
-    place = Place(tmp_path, "drop", "2025-01-01T00:00:00Z")
-    place.set_parameters(rank_window=WINDOW, rank_min_periods=WINDOW)
-    parameters = pd.read_csv(place.reference() / "parameters.csv")
+    sandbox = Sandbox(tmp_path, "drop", "2025-01-01T00:00:00Z")
+    sandbox.set_parameters(rank_window=WINDOW, rank_min_periods=WINDOW)
+    parameters = pd.read_csv(sandbox.reference() / "parameters.csv")
     longer = parameters[parameters["name"] == "rank_window"].assign(value=WINDOW + 1, valid_from=missing)
-    pd.concat([parameters, longer]).to_csv(place.reference() / "parameters.csv", index=False)
-    components = pd.read_csv(place.reference() / "index_components.csv")
+    pd.concat([parameters, longer]).to_csv(sandbox.reference() / "parameters.csv", index=False)
+    components = pd.read_csv(sandbox.reference() / "index_components.csv")
     components = components[components["indicator"].isin(["cancelled_ratio", "stock_days"])]
-    components.assign(weight=1.0, max_age_days=1).to_csv(place.reference() / "index_components.csv", index=False)
-    place.drop("prices/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 2200, "m3_usd_t": 2210}))
+    components.assign(weight=1.0, max_age_days=1).to_csv(sandbox.reference() / "index_components.csv", index=False)
+    sandbox.drop(
+        "prices/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 2200, "m3_usd_t": 2210})
+    )
     stocked = days[days != missing].reset_index(drop=True)
     stocks = pd.DataFrame({"metal": "AL", "obs_date": stocked, "knowledge_ts": known(stocked)})
     stocks["total_t"] = pd.Series(levels) * 1_000_000
     stocks["cancelled_t"] = pd.Series(shares) * stocks["total_t"]
-    place.drop("stocks/own.csv", stocks)
-    place.run(("2024-09", "2024-12"))
+    sandbox.drop("stocks/own.csv", stocks)
+    sandbox.run(("2024-09", "2024-12"))
 
     expected = wanted(acceptance, "I_regime").rename(columns={"index": "tightness_index", "status": "regime_status"})
     expected["as_of_date"] = days[WINDOW - 1 :].to_numpy()[: len(expected)]
-    found = place.query("select * from marts.tightness_daily")
+    found = sandbox.query("select * from marts.tightness_daily")
     assert differences(expected.drop(columns="i"), found, ["as_of_date"], TOLERANCE) == []
     before = found[found["as_of_date"] < expected["as_of_date"].iloc[0]]
     assert set(before["regime_status"]) == {"WARMUP"}

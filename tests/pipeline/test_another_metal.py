@@ -9,29 +9,29 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from copper import add_copper
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.settings import PROJECT
 
 NOW = "2026-01-21T20:00:00Z"
 
 
-def drop_market(place: Place, metal: str, price: float) -> None:
+def drop_market(sandbox: Sandbox, metal: str, price: float) -> None:
     """A year and a half of a metal's prices and stocks, and four years of exports."""
     days = pd.Series(pd.bdate_range("2024-07-01", "2026-01-21"))
     wave = pd.Series(range(len(days))).map(lambda n: math.sin(n / 9) + n / 400)
     day = days.dt.strftime("%Y-%m-%d")
     cash, m3 = (price * (1 + wave / 50)).round(1), (price * (1 + wave / 60)).round(1)
-    place.drop(
+    sandbox.drop(
         f"prices/{metal}.csv", pd.DataFrame({"metal": metal, "obs_date": day, "cash_usd_t": cash, "m3_usd_t": m3})
     )
     total = (150_000 * (1 - wave / 10)).round()
-    place.drop(
+    sandbox.drop(
         f"stocks/{metal}.csv",
         pd.DataFrame({"metal": metal, "obs_date": day, "total_t": total, "cancelled_t": (total * 0.2).round()}),
     )
     ends = pd.Series(pd.date_range("2022-01-31", "2025-12-31", freq="ME"))
-    place.drop(
+    sandbox.drop(
         f"exports/{metal}.csv",
         pd.DataFrame(
             {
@@ -43,19 +43,19 @@ def drop_market(place: Place, metal: str, price: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def copper(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("copper"), "drop", NOW)
-    add_copper(place.reference())
-    drop_market(place, "CU", 9_500)
+def copper(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    sandbox = Sandbox(tmp_path_factory.mktemp("copper"), "drop", NOW)
+    add_copper(sandbox.reference())
+    drop_market(sandbox, "CU", 9_500)
     rates = pd.bdate_range("2024-06-28", "2026-01-20").strftime("%Y-%m-%d")
-    place.drop("rates/sofr.csv", pd.DataFrame({"obs_date": rates, "sofr_pct": 4.3}))
-    code, _, errors = place.call("run", "--from", "2022-01", "--metal", "CU")
+    sandbox.drop("rates/sofr.csv", pd.DataFrame({"obs_date": rates, "sofr_pct": 4.3}))
+    code, _, errors = sandbox.call("run", "--from", "2022-01", "--metal", "CU")
     assert code == 0, errors
-    return place
+    return sandbox
 
 
 @pytest.mark.slow
-def test_copper_has_marts_index_regime_and_signals(copper: Place) -> None:
+def test_copper_has_marts_index_regime_and_signals(copper: Sandbox) -> None:
     [last] = copper.query("select * from marts.tightness_daily order by as_of_date desc limit 1").itertuples()
     assert (last.metal, last.coverage, last.n_components) == ("CU", 1.0, 5)
     assert 0 <= last.tightness_index <= 100
@@ -70,22 +70,22 @@ def test_copper_has_marts_index_regime_and_signals(copper: Place) -> None:
 
 
 @pytest.mark.slow
-def test_what_does_not_apply_to_copper_is_empty(copper: Place) -> None:
+def test_what_does_not_apply_to_copper_is_empty(copper: Sandbox) -> None:
     for table in ("smelter_margin_daily", "power_daily", "supply_monthly", "arbitrage_daily"):
         assert len(copper.query(f"select * from marts.{table}")) == 0, table
 
 
 @pytest.mark.slow
-def test_aluminium_beside_it_is_what_it_is_alone(copper: Place, tmp_path: Path) -> None:
+def test_aluminium_beside_it_is_what_it_is_alone(copper: Sandbox, tmp_path: Path) -> None:
     """Two metals in one lake do not touch each other."""
-    both = Place(tmp_path / "both", "drop", NOW)
-    alone = Place(tmp_path / "alone", "drop", NOW)
-    for place in (both, alone):
-        drop_market(place, "AL", 2_600)
+    both = Sandbox(tmp_path / "both", "drop", NOW)
+    alone = Sandbox(tmp_path / "alone", "drop", NOW)
+    for sandbox in (both, alone):
+        drop_market(sandbox, "AL", 2_600)
     add_copper(both.reference())
     drop_market(both, "CU", 9_500)
-    for place in (both, alone):
-        place.run(("2022-01", "2026-01"))
+    for sandbox in (both, alone):
+        sandbox.run(("2022-01", "2026-01"))
     for table in ("marts.tightness_daily", "marts.price_daily", "marts.indicator_ranks_daily", "signals.claim_audit"):
         query = f"select * from {table} where metal = 'AL' order by all"
         pd.testing.assert_frame_equal(both.query(query), alone.query(query))

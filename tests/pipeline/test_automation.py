@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
-from support import OURS, Place
+from sandbox import OURS, Sandbox
 
 from pipelines.common.settings import load_settings
 from pipelines.orchestration.automation.jobs import DAILY_BUILD, DROPPED_FILES
@@ -21,21 +21,21 @@ NOW = "2026-01-14T20:00:00Z"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A demo of three months, read and published; this process has its environment."""
-    place = Place(tmp_path_factory.mktemp("automation"), "demo", NOW)
+    sandbox = Sandbox(tmp_path_factory.mktemp("automation"), "demo", NOW)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(OURS)]:
             patch.delenv(name)
-        for name, value in place.environment().items():
+        for name, value in sandbox.environment().items():
             patch.setenv(name, value)
-        patch.chdir(place.root)
-        place.run(("2025-11", "2025-12"))
-        yield place
+        patch.chdir(sandbox.root)
+        sandbox.run(("2025-11", "2025-12"))
+        yield sandbox
 
 
 @pytest.fixture(scope="module")
-def defs(place: Place) -> dg.Definitions:
+def defs(sandbox: Sandbox) -> dg.Definitions:
     return build_defs(load_settings())
 
 
@@ -68,9 +68,9 @@ def run(
 
 
 def test_ticks_of_a_day_bring_its_figures_into_the_publication(
-    place: Place, defs: dg.Definitions, instance: dg.DagsterInstance
+    sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
-    before = place.query("select max(obs_date) as day from price_daily").day[0]
+    before = sandbox.query("select max(obs_date) as day from price_daily").day[0]
     asked = run(defs, instance, "ask_lme", scheduled(defs, instance, "ask_lme", "2026-01-14T09:05Z"))
     assert asked.success
     events = asked.get_asset_materialization_events()
@@ -80,15 +80,15 @@ def test_ticks_of_a_day_bring_its_figures_into_the_publication(
     assert {event.partition for event in events} == {"2026-01"}
     built = run(defs, instance, DAILY_BUILD, scheduled(defs, instance, DAILY_BUILD, "2026-01-14T18:15Z"))
     assert built.success
-    after = place.query("select max(obs_date) as day from price_daily").day[0]
+    after = sandbox.query("select max(obs_date) as day from price_daily").day[0]
     assert before < pd.Timestamp("2026-01-01") < after
 
 
 def test_a_tick_of_the_drop_folder_brings_a_file_into_the_publication(
-    place: Place, defs: dg.Definitions, instance: dg.DagsterInstance
+    sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     sensor, cursor = defs.resolve_sensor_def("drop_folder"), None
-    place.drop(
+    sandbox.drop(
         "prices/mine.csv",
         pd.DataFrame({"metal": "AL", "obs_date": ["2025-12-10"], "cash_usd_t": 1234.5, "m3_usd_t": 1250.0}),
     )
@@ -104,19 +104,19 @@ def test_a_tick_of_the_drop_folder_brings_a_file_into_the_publication(
     assert {event.asset_key.path[-1] for event in done.get_asset_materialization_events() if event.partition} == {
         *("drop", "prices")
     }
-    stored = place.query("select cash_usd_t, licence_class from price_daily where obs_date = '2025-12-10'")
+    stored = sandbox.query("select cash_usd_t, licence_class from price_daily where obs_date = '2025-12-10'")
     assert list(stored.cash_usd_t) == [1234.5]
 
 
 def test_a_tick_after_a_build_tells_what_it_has_published(
-    place: Place, defs: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The real table has what a message needs. From the beginning, so that there is something to tell."""
-    changes = place.query("select transition_id from signals.signal_transitions")
+    changes = sandbox.query("select transition_id from signals.signal_transitions")
     assert len(changes)
     monkeypatch.setenv("TIGHTNESS_NOTIFY_SINCE", "2008-01-01T00:00:00Z")
     with dg.build_sensor_context(instance, resources={"workspace": WorkspaceResource()}, definitions=defs) as context:
         said = defs.resolve_sensor_def("signal_changes").evaluate_tick(context).skip_message
     assert said is not None
     assert said.endswith(f"{len(changes)} delivered, 0 waiting")
-    assert not list(Path(place.data / "warehouse" / "outbox").glob("*.json"))
+    assert not list(Path(sandbox.data / "warehouse" / "outbox").glob("*.json"))

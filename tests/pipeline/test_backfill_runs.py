@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 NOW = "2026-01-14T20:00:00Z"
 MONTHS = ("--from", "2025-01", "--to", "2025-03")
@@ -30,25 +30,25 @@ def snapshot(folder: Path) -> dict[str, str]:
     }
 
 
-def backfill(place: Place, *args: str) -> dict[str, Any]:
+def backfill(sandbox: Sandbox, *args: str) -> dict[str, Any]:
     """The JSON of a backfill that succeeds."""
-    code, out, err = place.call("backfill", *args, "--json")
+    code, out, err = sandbox.call("backfill", *args, "--json")
     assert code == 0, err
     return dict(json.loads("\n".join(out)))
 
 
 @pytest.fixture(scope="module")
-def prices(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str, Any]]:
+def prices(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sandbox, dict[str, Any]]:
     """Three months of one dataset, and what the command said of it."""
-    place = Place(tmp_path_factory.mktemp("prices"), "demo", NOW)
-    return place, backfill(place, *MONTHS, "--assets", "prices")
+    sandbox = Sandbox(tmp_path_factory.mktemp("prices"), "demo", NOW)
+    return sandbox, backfill(sandbox, *MONTHS, "--assets", "prices")
 
 
 def test_a_plan_on_an_empty_folder_writes_nothing(tmp_path: Path) -> None:
-    place = Place(tmp_path, "demo", NOW)
-    place.reference()
+    sandbox = Sandbox(tmp_path, "demo", NOW)
+    sandbox.reference()
     before = snapshot(tmp_path)
-    work = backfill(place, *MONTHS, "--plan")
+    work = backfill(sandbox, *MONTHS, "--plan")
     assert snapshot(tmp_path) == before
     assert work["months"] == ["2025-01", "2025-02", "2025-03"]
     asked = {line["source"]: (line["to_ask"], line["archived"]) for line in work["asked"]}
@@ -59,42 +59,42 @@ def test_a_plan_on_an_empty_folder_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_plan_after_a_run_knows_its_answers_months_and_times_and_writes_nothing(
-    prices: tuple[Place, dict[str, Any]],
+    prices: tuple[Sandbox, dict[str, Any]],
 ) -> None:
-    place, _ = prices
-    before = snapshot(place.root)
-    work = backfill(place, *MONTHS, "--assets", "prices", "--plan")
+    sandbox, _ = prices
+    before = snapshot(sandbox.root)
+    work = backfill(sandbox, *MONTHS, "--assets", "prices", "--plan")
     assert [(a["to_ask"], a["archived"]) for a in work["asked"]] == [(0, 1)], "2025 was asked two weeks after its end"
-    work = backfill(place, *MONTHS, "--assets", "prices", "--plan", "--refresh")
+    work = backfill(sandbox, *MONTHS, "--assets", "prices", "--plan", "--refresh")
     assert [(a["to_ask"], a["archived"]) for a in work["asked"]] == [(1, 0)]
-    later = place.at("2026-02-02T20:00:00Z")
-    work = backfill(place, *MONTHS, "--assets", "prices,power", "--plan")
+    later = sandbox.at("2026-02-02T20:00:00Z")
+    work = backfill(sandbox, *MONTHS, "--assets", "prices,power", "--plan")
     assert work["basis"].startswith("from 1 earlier run, ")
     [lake] = [part for part in work["parts"] if part["step"] == "lake__prices"]
     assert lake["read_before"] == 3
     code, out, _ = later.call("backfill", *MONTHS, "--assets", "prices", "--plan")
     assert code == 0 and any("Nothing was run or written." in line for line in out)
-    assert snapshot(place.root) == before
+    assert snapshot(sandbox.root) == before
 
 
-def test_a_dataset_comes_with_its_sources_and_nothing_else(prices: tuple[Place, dict[str, Any]]) -> None:
-    place, said = prices
+def test_a_dataset_comes_with_its_sources_and_nothing_else(prices: tuple[Sandbox, dict[str, Any]]) -> None:
+    sandbox, said = prices
     assert said["assets"] == ["raw/drop", "raw/westmetall", "lake/prices"]
     assert said["partitions"] == {"done": 9, "of": 9}
     [news] = said["changes"]
     assert (news["dataset"], news["months"], news["revised"], news["first"]) == ("prices", 3, 0, [])
-    assert news["new"] == said["rows_read"] == len(place.open().lake.read("prices")) > 50
-    assert not (place.data / "published").exists()
+    assert news["new"] == said["rows_read"] == len(sandbox.open().lake.read("prices")) > 50
+    assert not (sandbox.data / "published").exists()
 
 
-def test_the_same_again_adds_no_vintage(prices: tuple[Place, dict[str, Any]]) -> None:
-    place, _ = prices
-    before = {name: about for name, about in place.stored().items() if name.endswith(".parquet")}
+def test_the_same_again_adds_no_vintage(prices: tuple[Sandbox, dict[str, Any]]) -> None:
+    sandbox, _ = prices
+    before = {name: about for name, about in sandbox.stored().items() if name.endswith(".parquet")}
     for options in [(), ("--refresh",)]:
-        said = backfill(place, *MONTHS, "--assets", "prices", *options)
+        said = backfill(sandbox, *MONTHS, "--assets", "prices", *options)
         assert said["success"] and said["rows_read"] == 0
         assert [(news["months"], news["new"], news["revised"]) for news in said["changes"]] == [(0, 0, 0)]
-    assert {name: about for name, about in place.stored().items() if name.endswith(".parquet")} == before
+    assert {name: about for name, about in sandbox.stored().items() if name.endswith(".parquet")} == before
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_the_same_again_adds_no_vintage(prices: tuple[Place, dict[str, Any]]) ->
     ],
 )
 def test_bad_usage_is_one_sentence_and_writes_nothing(tmp_path: Path, args: tuple[str, ...], sentence: str) -> None:
-    place = Place(tmp_path, "demo", NOW)
-    place.reference()
+    sandbox = Sandbox(tmp_path, "demo", NOW)
+    sandbox.reference()
     before = snapshot(tmp_path)
-    code, out, err = place.call("backfill", *args)
+    code, out, err = sandbox.call("backfill", *args)
     assert code == 2 and out == []
     assert sentence in " ".join(err)
     assert snapshot(tmp_path) == before
@@ -123,17 +123,17 @@ def test_bad_usage_is_one_sentence_and_writes_nothing(tmp_path: Path, args: tupl
 
 
 def test_revised_history_adds_vintages_and_is_shown_before_and_after(tmp_path: Path) -> None:
-    place = Place(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
     days = pd.bdate_range("2025-12-01", "2026-01-16").strftime("%Y-%m-%d")
     stocks = pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0})
-    place.drop("stocks/own.csv", stocks)
+    sandbox.drop("stocks/own.csv", stocks)
     range_ = ("--from", "2025-12", "--to", "2026-01", "--assets", "stocks")
-    first = backfill(place, *range_)
+    first = backfill(sandbox, *range_)
     assert [(n["months"], n["new"], n["revised"]) for n in first["changes"]] == [(2, len(days), 0)]
 
     revised = stocks["total_t"].mask(stocks["obs_date"].isin(["2025-12-31", "2026-01-05", "2026-01-06"]), 450_000.0)
-    place.drop("stocks/own.csv", stocks.assign(total_t=revised))
-    later = place.at("2026-01-21T09:30:00Z")
+    sandbox.drop("stocks/own.csv", stocks.assign(total_t=revised))
+    later = sandbox.at("2026-01-21T09:30:00Z")
     code, out, err = later.call("backfill", *range_)
     assert code == 0, err
     [line] = [line for line in out if "2025-12-31" in line]
@@ -152,13 +152,13 @@ def test_revised_history_adds_vintages_and_is_shown_before_and_after(tmp_path: P
     assert [tables for tables in stored if tables] == [3], "one of the three runs revised anything"
 
 
-def metadata_of(place: Place, asset: str) -> list[int]:
+def metadata_of(sandbox: Sandbox, asset: str) -> list[int]:
     """How many revised observations each materialisation of 2026-01 names, newest first."""
     import dagster as dg
 
     from pipelines.orchestration.assets.lake import changes_of
 
-    home = str(place.root / "dagster")
+    home = str(sandbox.root / "dagster")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("DAGSTER_HOME", home)
         instance = dg.DagsterInstance.from_config(home)
@@ -178,33 +178,33 @@ def metadata_of(place: Place, asset: str) -> list[int]:
 def test_a_killed_backfill_goes_on_where_it_was_and_ends_like_a_clean_one(tmp_path: Path) -> None:
     """Killed once while it reads and once while it holds the writer's slot, for which the third must not wait."""
     months = ("--from", "2025-01", "--to", "2025-12")
-    clean = Place(tmp_path / "clean", "demo", NOW)
+    clean = Sandbox(tmp_path / "clean", "demo", NOW)
     clean.reference()
     whole = backfill(clean, *months)
 
-    place = Place(tmp_path / "killed", "demo", NOW)
-    place.reference()
-    ledgers = place.data / "lake"
-    kill(place, lambda: len(list(ledgers.glob("*/_ingested.json"))) >= 1, *months)
+    sandbox = Sandbox(tmp_path / "killed", "demo", NOW)
+    sandbox.reference()
+    ledgers = sandbox.data / "lake"
+    kill(sandbox, lambda: len(list(ledgers.glob("*/_ingested.json"))) >= 1, *months)
     remembered = {path.parent.name: set(json.loads(path.read_text())) for path in ledgers.glob("*/_ingested.json")}
     assert 1 <= len(remembered) < 13
-    kill(place, lambda: (place.data / "warehouse" / ".writer.json").exists(), *months)
-    assert not (place.data / "published").exists()
+    kill(sandbox, lambda: (sandbox.data / "warehouse" / ".writer.json").exists(), *months)
+    assert not (sandbox.data / "published").exists()
 
-    resumed = backfill(place, *months)
+    resumed = backfill(sandbox, *months)
     assert resumed["rows_read"] == 0 < whole["rows_read"], "every month was finished by the second"
     same = {name for name in clean.stored() if name.startswith("lake/") and name.endswith(".parquet")}
-    assert {name for name in place.stored() if name.startswith("lake/") and name.endswith(".parquet")} == same
-    assert contents(place) == contents(clean)
+    assert {name for name in sandbox.stored() if name.startswith("lake/") and name.endswith(".parquet")} == same
+    assert contents(sandbox) == contents(clean)
     assert "killed" not in " ".join(resumed["problems"])
 
 
-def kill(place: Place, when: Any, *args: str) -> None:
+def kill(sandbox: Sandbox, when: Any, *args: str) -> None:
     """Starts the command and kills its process as soon as `when` holds."""
     command = [sys.executable, "-m", "pipelines.cli.app", "backfill", *args]
-    environment = place.environment() | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = sandbox.environment() | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     process = subprocess.Popen(
-        command, env=environment, cwd=place.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, env=environment, cwd=sandbox.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     until = time.monotonic() + 300
     while not when() and process.poll() is None and time.monotonic() < until:
@@ -213,12 +213,12 @@ def kill(place: Place, when: Any, *args: str) -> None:
     assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
 
 
-def contents(place: Place) -> dict[str, str]:
+def contents(sandbox: Sandbox) -> dict[str, str]:
     """The content hash of every published table; of the signals without the columns that say which run wrote a row."""
-    manifest = json.loads((place.data / "published" / "manifest.json").read_text())
+    manifest = json.loads((sandbox.data / "published" / "manifest.json").read_text())
     found = {name: about["content_sha256"] for name, about in manifest["tables"].items()}
     for name in ("signals.signals", "signals.signals_latest"):
-        rows = place.query(f"select * exclude (run_id, code_version, computed_ts) from {name} order by all")
+        rows = sandbox.query(f"select * exclude (run_id, code_version, computed_ts) from {name} order by all")
         found[name] = hashlib.sha256(rows.to_csv().encode()).hexdigest()
     return found
 

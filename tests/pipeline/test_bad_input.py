@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2025-12", "2026-01")
@@ -22,13 +22,13 @@ RATES = pd.DataFrame({"obs_date": DAYS, "sofr_pct": 3.65})
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def sandbox(tmp_path: Path) -> Sandbox:
     """A drop folder with good prices, stocks and rates."""
-    place = Place(tmp_path, "drop", NOW)
-    place.drop("prices/good.csv", PRICES)
-    place.drop("stocks/good.csv", STOCKS)
-    place.drop("rates/good.csv", RATES)
-    return place
+    sandbox = Sandbox(tmp_path, "drop", NOW)
+    sandbox.drop("prices/good.csv", PRICES)
+    sandbox.drop("stocks/good.csv", STOCKS)
+    sandbox.drop("rates/good.csv", RATES)
+    return sandbox
 
 
 # --- bad usage: one line, exit code 2
@@ -52,14 +52,14 @@ def place(tmp_path: Path) -> Place:
 def test_bad_usage_is_one_line_and_exit_code_2(
     tmp_path: Path, arguments: list[str], environment: dict[str, str], said: str
 ) -> None:
-    exit_code, printed, [line] = Place(tmp_path, "drop", NOW).call(*arguments, **environment)
+    exit_code, printed, [line] = Sandbox(tmp_path, "drop", NOW).call(*arguments, **environment)
     assert (exit_code, printed) == (2, [])
     assert said in line
 
 
 @pytest.mark.slow
 def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
-    done = Place(tmp_path, "drop", NOW).tightness("run", TIGHTNESS_NOW="yesterday")
+    done = Sandbox(tmp_path, "drop", NOW).tightness("run", TIGHTNESS_NOW="yesterday")
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         done.stderr
@@ -67,68 +67,70 @@ def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
     )
 
 
-def test_generated_and_real_data_never_meet_in_one_folder(place: Place) -> None:
-    Place(place.root, "demo", NOW).ingest(MONTHS, ["prices"])
-    before = place.stored()
-    exit_code, _, [line] = place.call("run", "--from", MONTHS[0])
+def test_generated_and_real_data_never_meet_in_one_folder(sandbox: Sandbox) -> None:
+    Sandbox(sandbox.root, "demo", NOW).ingest(MONTHS, ["prices"])
+    before = sandbox.stored()
+    exit_code, _, [line] = sandbox.call("run", "--from", MONTHS[0])
     assert exit_code == 2
     assert "TIGHTNESS_PROFILE='drop' brings real data, but TIGHTNESS_DATA_DIR holds synthetic data" in line
-    assert place.stored() == before
+    assert sandbox.stored() == before
 
 
-def test_bad_reference_tables_stop_everything_before_it_starts(place: Place) -> None:
-    place.set_max_age(stock_days=-1)
-    exit_code, _, [line] = place.call("run")
+def test_bad_reference_tables_stop_everything_before_it_starts(sandbox: Sandbox) -> None:
+    sandbox.set_max_age(stock_days=-1)
+    exit_code, _, [line] = sandbox.call("run")
     assert exit_code == 2
     assert line.startswith("index_components.csv line 4: max_age_days '-1' breaks the rule")
-    assert not place.data.exists()
+    assert not sandbox.data.exists()
 
 
 # --- bad files: refused whole, with file, line, column, value and rule
 
 
-def linked_from_outside(place: Place) -> None:
-    secret = place.root / "outside.csv"
+def linked_from_outside(sandbox: Sandbox) -> None:
+    secret = sandbox.root / "outside.csv"
     RATES.to_csv(secret, index=False)
-    (place.root / "drop" / "rates" / "linked.csv").symlink_to(secret)
+    (sandbox.root / "drop" / "rates" / "linked.csv").symlink_to(secret)
 
 
-def huge(place: Place) -> None:
-    path = place.drop("power/huge.csv", "zone")
+def huge(sandbox: Sandbox) -> None:
+    path = sandbox.drop("power/huge.csv", "zone")
     os.truncate(path, 200 * 1024**2)  # sparse: it takes no room
 
 
-BAD_FILES: dict[str, tuple[str, Callable[[Place], object], list[str]]] = {
+BAD_FILES: dict[str, tuple[str, Callable[[Sandbox], object], list[str]]] = {
     "wrong column": (
         "rates",
-        lambda place: place.drop("rates/wrong_column.csv", RATES.rename(columns={"sofr_pct": "sofr"})),
+        lambda sandbox: sandbox.drop("rates/wrong_column.csv", RATES.rename(columns={"sofr_pct": "sofr"})),
         ["rates/wrong_column.csv, line 1: 'sofr' is no column of rates", "obs_date, sofr_pct"],
     ),
     "date that cannot be read": (
         "fx",
-        lambda place: place.drop("fx/date.csv", "pair,obs_date,rate\nEURUSD,2026-01-12,1.16\nEURUSD,13.01.2026,1.17\n"),
+        lambda sandbox: sandbox.drop(
+            "fx/date.csv", "pair,obs_date,rate\nEURUSD,2026-01-12,1.16\nEURUSD,13.01.2026,1.17\n"
+        ),
         ["fx/date.csv, line 3, column obs_date: '13.01.2026' must be a day as YYYY-MM-DD", "refused whole"],
     ),
     "date that does not exist": (
         "fx",
-        lambda place: place.drop("fx/date.csv", "pair,obs_date,rate\nEURUSD,2026-02-30,1.16\n"),
+        lambda sandbox: sandbox.drop("fx/date.csv", "pair,obs_date,rate\nEURUSD,2026-02-30,1.16\n"),
         ["fx/date.csv, line 2, column obs_date: '2026-02-30'"],
     ),
     "decimal comma": (
         "costs",
-        lambda place: place.drop("costs/comma.csv", 'metal,obs_date,alumina_usd_t\nAL,2026-01-12,"310,5"\n'),
+        lambda sandbox: sandbox.drop("costs/comma.csv", 'metal,obs_date,alumina_usd_t\nAL,2026-01-12,"310,5"\n'),
         ["costs/comma.csv, line 2, column alumina_usd_t: '310,5' must be a number with . for decimals"],
     ),
     "Latin-1": (
         "exports",
-        lambda place: place.drop(
+        lambda sandbox: sandbox.drop(
             "exports/latin1.csv", "metal,country,period_end,period_months,exports_kt,é\n".encode("latin-1")
         ),
         ["exports/latin1.csv, line 1: '0xE9' at byte 50 is not UTF-8"],
     ),
     "empty": (
         "power",
-        lambda place: place.drop("power/empty.csv", ""),
+        lambda sandbox: sandbox.drop("power/empty.csv", ""),
         ["power/empty.csv is empty; expected a header"],
     ),
     "200 MB": ("power", huge, ["power/huge.csv has 200 MB, more than 100 MB", "TIGHTNESS_DROP_MAX_MB"]),
@@ -139,22 +141,22 @@ BAD_FILES: dict[str, tuple[str, Callable[[Place], object], list[str]]] = {
     ),
     "spreadsheet": (
         "prices",
-        lambda place: place.drop("prices/book.xlsx", b"PK\x03\x04"),
+        lambda sandbox: sandbox.drop("prices/book.xlsx", b"PK\x03\x04"),
         ["prices/book.xlsx is of an unknown type; accepted are *.csv and *.parquet"],
     ),
 }
 
 
 @pytest.mark.parametrize("fault", BAD_FILES)
-def test_a_bad_file_is_refused_with_its_reason_and_the_good_ones_land(place: Place, fault: str) -> None:
+def test_a_bad_file_is_refused_with_its_reason_and_the_good_ones_land(sandbox: Sandbox, fault: str) -> None:
     dataset, put, said = BAD_FILES[fault]
-    put(place)
-    done = place.ingest(MONTHS, dict.fromkeys(["prices", "stocks", "rates", dataset]))
+    put(sandbox)
+    done = sandbox.ingest(MONTHS, dict.fromkeys(["prices", "stocks", "rates", dataset]))
     [failure] = done.failures
     for text in said:
         assert text in failure.message
-    assert str(place.root) not in failure.message, "a machine's path is nobody's business"
-    lake = place.open().lake
+    assert str(sandbox.root) not in failure.message, "a machine's path is nobody's business"
+    lake = sandbox.open().lake
     kept = {name: len(lake.read(name)) for name in ("prices", "stocks", "rates", dataset)}
     assert kept == {dataset: 0} | {"prices": 5, "stocks": 5, "rates": 5}
 
@@ -173,25 +175,25 @@ def test_a_bad_file_is_refused_with_its_reason_and_the_good_ones_land(place: Pla
         ("AL,2026-02-02,100,", "line 3", "lies outside the months that are kept, 2008-01 to 2026-01", 6),
     ],
 )
-def test_a_bad_row_is_put_aside_with_its_reason(place: Place, row: str, where: str, reason: str, kept: int) -> None:
-    place.drop("stocks/more.csv", f"metal,obs_date,total_t,cancelled_t\nAL,2026-01-08,498000,61000\n{row}\n")
-    done = place.ingest(("2008-01", "2026-01"), ["stocks"])
+def test_a_bad_row_is_put_aside_with_its_reason(sandbox: Sandbox, row: str, where: str, reason: str, kept: int) -> None:
+    sandbox.drop("stocks/more.csv", f"metal,obs_date,total_t,cancelled_t\nAL,2026-01-08,498000,61000\n{row}\n")
+    done = sandbox.ingest(("2008-01", "2026-01"), ["stocks"])
     assert done.failures == []
-    [aside] = place.open().quarantine.read("stocks").itertuples()
+    [aside] = sandbox.open().quarantine.read("stocks").itertuples()
     assert (aside.source, aside.period, aside.where) == ("drop", "stocks/more.csv", where)
     assert reason in aside.reason
-    assert len(place.open().lake.read("stocks")) == kept
+    assert len(sandbox.open().lake.read("stocks")) == kept
 
 
-def test_two_rows_of_one_key_that_differ_are_both_put_aside(place: Place) -> None:
-    place.drop(
+def test_two_rows_of_one_key_that_differ_are_both_put_aside(sandbox: Sandbox) -> None:
+    sandbox.drop(
         "stocks/more.csv", "metal,obs_date,total_t\nAL,2026-01-08,498000\nAL,2026-01-08,499000\nAL,2026-01-09,500000\n"
     )
-    assert place.ingest(MONTHS, ["stocks"]).failures == []
-    aside = place.open().quarantine.read("stocks")
+    assert sandbox.ingest(MONTHS, ["stocks"]).failures == []
+    aside = sandbox.open().quarantine.read("stocks")
     assert sorted(aside["where"]) == ["line 2", "line 3"]
     assert aside["reason"].str.contains("unique key: rows with the same key have different values").all()
-    stored = place.open().lake.read("stocks")
+    stored = sandbox.open().lake.read("stocks")
     assert len(stored) == 6 and "2026-01-08" not in stored["obs_date"].astype(str).tolist()
 
 
@@ -205,17 +207,17 @@ def laughs() -> bytes:
 
 
 @pytest.fixture
-def recorded(tmp_path: Path) -> Place:
+def recorded(tmp_path: Path) -> Sandbox:
     """Recordings of which four cannot be used and one can."""
-    place = Place(tmp_path, "replay", NOW)
+    sandbox = Sandbox(tmp_path, "replay", NOW)
     wall = "<html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
-    place.record("westmetall/westmetall_lme_al_2026.html", wall)
-    place.record("nyfed/sofr_2026.json", '{"refRates": [{"effectiveDate": "2026-01-12", "type": "SOFR", "perc')
-    place.record("entsoe/A44_FR_2026-01.xml", laughs())
-    place.record("worldbank/CMO-Historical-Data-Monthly.xlsx", wall)
+    sandbox.record("westmetall/westmetall_lme_al_2026.html", wall)
+    sandbox.record("nyfed/sofr_2026.json", '{"refRates": [{"effectiveDate": "2026-01-12", "type": "SOFR", "perc')
+    sandbox.record("entsoe/A44_FR_2026-01.xml", laughs())
+    sandbox.record("worldbank/CMO-Historical-Data-Monthly.xlsx", wall)
     header = "CURRENCY,CURRENCY_DENOM,TIME_PERIOD,OBS_VALUE"
-    place.record("ecb/EXR_2026.csv", f"{header}\nUSD,EUR,2026-01-12,1.16\nUSD,EUR,2026-01-13,1.17\n")
-    return place
+    sandbox.record("ecb/EXR_2026.csv", f"{header}\nUSD,EUR,2026-01-12,1.16\nUSD,EUR,2026-01-13,1.17\n")
+    return sandbox
 
 
 BAD_ANSWERS = {
@@ -226,7 +228,7 @@ BAD_ANSWERS = {
 }
 
 
-def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(recorded: Place) -> None:
+def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(recorded: Sandbox) -> None:
     done = recorded.ingest(MONTHS)
     by_dataset = {name: report.failures for name, report in done.read.items()}
     for dataset, (source, request, said) in BAD_ANSWERS.items():
@@ -246,15 +248,15 @@ def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(re
 # --- mended
 
 
-def test_a_file_that_is_mended_lands(place: Place) -> None:
-    place.drop("fx/ecb.csv", "pair,obs_date,rate\nEURUSD,13.01.2026,1.16\n")
-    assert len(place.ingest(MONTHS, ["fx"]).failures) == 1
-    place.drop("fx/ecb.csv", "pair,obs_date,rate\nEURUSD,2026-01-13,1.16\n")
-    assert place.ingest(MONTHS, ["fx"]).failures == []
-    assert place.open().lake.read("fx")["rate"].tolist() == [1.16]
+def test_a_file_that_is_mended_lands(sandbox: Sandbox) -> None:
+    sandbox.drop("fx/ecb.csv", "pair,obs_date,rate\nEURUSD,13.01.2026,1.16\n")
+    assert len(sandbox.ingest(MONTHS, ["fx"]).failures) == 1
+    sandbox.drop("fx/ecb.csv", "pair,obs_date,rate\nEURUSD,2026-01-13,1.16\n")
+    assert sandbox.ingest(MONTHS, ["fx"]).failures == []
+    assert sandbox.open().lake.read("fx")["rate"].tolist() == [1.16]
 
 
-def test_a_good_answer_after_a_bad_one_ends_the_failure(recorded: Place) -> None:
+def test_a_good_answer_after_a_bad_one_ends_the_failure(recorded: Sandbox) -> None:
     assert len(recorded.ingest(MONTHS, ["rates"]).read["rates"].failures) == 1
     good = '{"refRates": [{"effectiveDate": "2026-01-12", "type": "SOFR", "percentRate": 3.65}]}'
     recorded.record("nyfed/sofr_2026.json", good)
@@ -267,16 +269,16 @@ def test_a_good_answer_after_a_bad_one_ends_the_failure(recorded: Place) -> None
 
 
 @pytest.mark.slow
-def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Place) -> None:
+def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Sandbox) -> None:
     """Every kind of fault at once, but as many as the error names."""
-    place = recorded
-    place.drop("prices/good.csv", PRICES)
-    place.drop("stocks/good.csv", STOCKS)
-    place.drop("stocks/negative.csv", "metal,obs_date,total_t\nAL,2026-01-09,-1\nAL,2026-01-08,498000\n")
+    sandbox = recorded
+    sandbox.drop("prices/good.csv", PRICES)
+    sandbox.drop("stocks/good.csv", STOCKS)
+    sandbox.drop("stocks/negative.csv", "metal,obs_date,total_t\nAL,2026-01-09,-1\nAL,2026-01-08,498000\n")
     files = ["wrong column", "date that does not exist", "Latin-1", "empty", "200 MB", "link out of the folder"]
     for _, put, _ in (BAD_FILES[fault] for fault in files):
-        put(place)
-    done = place.tightness("run", "--from", MONTHS[0])
+        put(sandbox)
+    done = sandbox.tightness("run", "--from", MONTHS[0])
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     for _, _, said in (BAD_FILES[fault] for fault in files):
@@ -286,16 +288,16 @@ def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Place)
         assert f"2026-01): {source} {request}: " in done.stderr
         assert said[-1] in done.stderr
 
-    assert place.query("select cash_usd_t from marts.price_daily order by obs_date").squeeze().tolist() == [
+    assert sandbox.query("select cash_usd_t from marts.price_daily order by obs_date").squeeze().tolist() == [
         *PRICES["cash_usd_t"]
     ]
-    stocks = place.query("select distinct total_t from marts.inventory_daily where total_t is not null order by 1")
+    stocks = sandbox.query("select distinct total_t from marts.inventory_daily where total_t is not null order by 1")
     assert stocks["total_t"].tolist() == [498_000, 500_000]
 
 
 @pytest.mark.slow
 def test_no_data_at_all_is_a_failure_that_says_so(tmp_path: Path) -> None:
-    done = Place(tmp_path, "drop", NOW).tightness("run", "--from", MONTHS[0])
+    done = Sandbox(tmp_path, "drop", NOW).tightness("run", "--from", MONTHS[0])
     assert done.returncode == 1, done.stderr
     assert "no data" in done.stderr.lower()
     assert "Traceback" not in done.stderr

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """The demo market from before 2022 to a month after the article."""
-    place = Place(tmp_path_factory.mktemp("claims"), "demo", "2026-02-16T20:00:00Z")
-    place.run(("2021-06", "2026-02"))
-    return place
+    sandbox = Sandbox(tmp_path_factory.mktemp("claims"), "demo", "2026-02-16T20:00:00Z")
+    sandbox.run(("2021-06", "2026-02"))
+    return sandbox
 
 
-def verdicts(place: Place, day: str) -> dict[str, str]:
-    rows = place.query("select claim_id, status from signals.claim_audit where as_of_date = ?::date", day)
+def verdicts(sandbox: Sandbox, day: str) -> dict[str, str]:
+    rows = sandbox.query("select claim_id, status from signals.claim_audit where as_of_date = ?::date", day)
     return dict(rows.itertuples(index=False))
 
 
-def test_on_the_day_of_the_article(demo: Place) -> None:
+def test_on_the_day_of_the_article(demo: Sandbox) -> None:
     """What is said of the end of December could not be known on 2026-01-13: it is published on 2026-02-10."""
     found = verdicts(demo, "2026-01-13")
     unpublished = {"VISIBLE_STOCK", "VISIBLE_LOWEST_SINCE_2022", "OFF_WARRANT_DRAIN"}
@@ -35,7 +35,7 @@ def test_on_the_day_of_the_article(demo: Place) -> None:
     assert {found[name] for name in supported} == {"SUPPORTED"}
 
 
-def test_a_month_later_the_stocks_are_public(demo: Place) -> None:
+def test_a_month_later_the_stocks_are_public(demo: Sandbox) -> None:
     """The market's levels are the article's: 669,140 t and -56 %."""
     assert verdicts(demo, "2026-02-09")["VISIBLE_STOCK"] == "DATA_NOT_YET_PUBLIC"
     found = demo.query("select * from signals.claim_audit where as_of_date = '2026-02-10'").set_index("claim_id")
@@ -47,7 +47,7 @@ def test_a_month_later_the_stocks_are_public(demo: Place) -> None:
     assert found.loc["VISIBLE_LOWEST_SINCE_2022", "status"] == "SUPPORTED"
 
 
-def test_the_price_of_the_day_is_known_on_the_next(demo: Place) -> None:
+def test_the_price_of_the_day_is_known_on_the_next(demo: Sandbox) -> None:
     """The free page shows a day on the next business day; the market's level of 13 January is the article's +22.6 %."""
     rows = demo.query("select * from signals.claim_audit where claim_id = 'PRICE_YOY'").set_index("as_of_date")
     assert rows.loc["2026-01-13", "evidence_obs_date"] == pd.Timestamp("2026-01-12")
@@ -58,7 +58,7 @@ def test_the_price_of_the_day_is_known_on_the_next(demo: Place) -> None:
     assert set(rows.loc["2026-01-14":, "status"]) == {"SUPPORTED"}
 
 
-def test_no_verdict_rests_on_what_was_not_known(demo: Place) -> None:
+def test_no_verdict_rests_on_what_was_not_known(demo: Sandbox) -> None:
     late = demo.query("select * from signals.claim_audit where evidence_knowledge_ts > as_of_ts")
     assert len(late) == 0
     no_number = demo.query(
@@ -68,7 +68,7 @@ def test_no_verdict_rests_on_what_was_not_known(demo: Place) -> None:
     assert len(no_number) == 0
 
 
-def test_a_change_of_verdict_is_a_transition(demo: Place) -> None:
+def test_a_change_of_verdict_is_a_transition(demo: Sandbox) -> None:
     rows = demo.query(
         "select * from signals.signal_transitions where signal_id = 'CLAIM.OFF_WARRANT_DRAIN' order by as_of_ts"
     )
@@ -80,7 +80,7 @@ def test_a_change_of_verdict_is_a_transition(demo: Place) -> None:
     assert earliest["day"][0] > pd.Timestamp("2026-01-13"), "before the claim was made its verdict is no news"
 
 
-def test_the_command_prints_claim_definition_evidence_and_when(demo: Place) -> None:
+def test_the_command_prints_claim_definition_evidence_and_when(demo: Sandbox) -> None:
     code, out, _ = demo.call("claims", "--as-of", "2026-02-10T18:00:00Z", "--json")
     assert code == 0
     answer = json.loads("\n".join(out))
@@ -98,7 +98,7 @@ def test_the_command_prints_claim_definition_evidence_and_when(demo: Place) -> N
     assert "no claim was audited by then" in errors[0]
 
 
-def test_every_signal_of_a_watchpoint_says_something(demo: Place) -> None:
+def test_every_signal_of_a_watchpoint_says_something(demo: Sandbox) -> None:
     """On the generated market every source speaks, so that no signal may be missing; each has its dictionary entry and
     its contributions."""
     latest = demo.query("select * from signals.signals_latest")
@@ -113,7 +113,7 @@ def test_every_signal_of_a_watchpoint_says_something(demo: Place) -> None:
     assert set(parts["signal_id"]) == set(latest["signal_id"])
 
 
-def test_the_file_is_safe_from_a_second_run(demo: Place, tmp_path: Path) -> None:
+def test_the_file_is_safe_from_a_second_run(demo: Sandbox, tmp_path: Path) -> None:
     before = demo.published()
     demo.forget_build()
     assert demo.build().failed == []
@@ -156,9 +156,9 @@ CLAIMS = [
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("own"), "drop", "2026-01-20T20:00:00Z")
-    pd.DataFrame(CLAIMS).to_csv(place.reference() / "claims.csv", index=False)
+def own(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    sandbox = Sandbox(tmp_path_factory.mktemp("own"), "drop", "2026-01-20T20:00:00Z")
+    pd.DataFrame(CLAIMS).to_csv(sandbox.reference() / "claims.csv", index=False)
     days = pd.bdate_range("2025-06-02", "2026-01-20").strftime("%Y-%m-%d")
     prices = pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3005.0, "m3_usd_t": 3000.0})
     # The price of a year before is corrected a week after the claim: 2,500 becomes 2,400.
@@ -168,8 +168,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Place:
             "knowledge_ts": ["2025-01-06T13:25:00Z", "2026-01-16T09:00:00Z"],
         }
     )  # fmt: skip
-    place.drop("prices/own.csv", prices)
-    place.drop("prices/base.csv", base)
+    sandbox.drop("prices/own.csv", prices)
+    sandbox.drop("prices/base.csv", base)
     ends = pd.Series(pd.date_range("2023-01-31", "2025-11-30", freq="ME").strftime("%Y-%m-%d"))
     known = (pd.to_datetime(ends) + pd.Timedelta(days=40)).dt.strftime("%Y-%m-%dT09:00:00Z")
     stock = pd.DataFrame(
@@ -180,12 +180,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Place:
     revised = stock[stock["period_end"] == "2025-09-30"].assign(
         offwarrant_t=133_000.0, knowledge_ts="2026-01-16T09:00:00Z"
     )
-    place.drop("off_warrant/own.csv", pd.concat([stock, revised]))
-    place.run(("2023-01", "2026-01"))
-    return place
+    sandbox.drop("off_warrant/own.csv", pd.concat([stock, revised]))
+    sandbox.run(("2023-01", "2026-01"))
+    return sandbox
 
 
-def test_a_revision_of_the_period_reaches_the_claim(own: Place) -> None:
+def test_a_revision_of_the_period_reaches_the_claim(own: Sandbox) -> None:
     """September is long over when it is revised, and later months are public: the claim still speaks of September."""
     rows = own.query("select * from signals.claim_audit where claim_id = 'VISIBLE_OF_SEPTEMBER'").set_index(
         "as_of_date"
@@ -200,14 +200,14 @@ def test_a_revision_of_the_period_reaches_the_claim(own: Place) -> None:
     assert changes["state"].tolist() == ["CONTRADICTED"]
 
 
-def test_a_revised_base_reaches_the_claim(own: Place) -> None:
+def test_a_revised_base_reaches_the_claim(own: Sandbox) -> None:
     rows = own.query("select * from signals.claim_audit where claim_id = 'PX'").set_index("as_of_date")
     assert rows.loc["2026-01-15", "evidence_value"] == pytest.approx(3000 / 2500 - 1)
     assert rows.loc["2026-01-16", "evidence_value"] == pytest.approx(3000 / 2400 - 1)
     assert rows.loc["2026-01-16", "evidence_knowledge_ts"] == pd.Timestamp("2026-01-16T09:00:00Z")
 
 
-def test_a_low_without_a_precedent_says_nothing_of_a_year(own: Place) -> None:
+def test_a_low_without_a_precedent_says_nothing_of_a_year(own: Sandbox) -> None:
     """In January November is public and lower than every month before it, so that there is no month as low; then
     September is revised, and is."""
     rows = own.query("select * from signals.claim_audit where claim_id = 'LOWEST'").set_index("as_of_date")
@@ -228,7 +228,7 @@ def test_a_low_without_a_precedent_says_nothing_of_a_year(own: Place) -> None:
         ("BETWEEN_NEARLY", "PARTIAL"), ("APPROX_OTHER_SIDE", "CONTRADICTED"), ("OF_NEXT_YEAR", "DATA_NOT_YET_PUBLIC"),
     ],
 )  # fmt: skip
-def test_each_operator_means_what_it_says(own: Place, name: str, status: str) -> None:
+def test_each_operator_means_what_it_says(own: Sandbox, name: str, status: str) -> None:
     """The spread is 5.0 on the last day."""
     [row] = own.query(
         "select * from signals.claim_audit where claim_id = ? order by as_of_ts desc limit 1", name

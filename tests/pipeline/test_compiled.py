@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from compiled import build, content, models, reference_rows
 from lookahead import RUN_COLUMNS, differing, published_tables
-from support import Place
+from sandbox import Sandbox
 from test_acceptance import params, published  # noqa: F401  (fixtures)
 
 from schemas.datasets import DATASETS
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def place(published: Place) -> Place:  # noqa: F811
+def sandbox(published: Sandbox) -> Sandbox:  # noqa: F811
     return published
 
 
-def test_it_builds_what_dbt_builds_and_publishes(place: Place) -> None:
+def test_it_builds_what_dbt_builds_and_publishes(sandbox: Sandbox) -> None:
     """Every table of the private warehouse, and every one of the publication."""
-    workspace = place.open()
+    workspace = sandbox.open()
     with build(workspace.lake.root, workspace.reference_copies, workspace.now) as made:
         tables = [model.table for model in models()]
         with duckdb.connect(str(workspace.warehouse), read_only=True) as warehouse:
@@ -31,15 +31,15 @@ def test_it_builds_what_dbt_builds_and_publishes(place: Place) -> None:
             named = warehouse.sql("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
             assert sorted(tables) == sorted(name for [name] in named)
             assert differing(warehouse, made, tables, RUN_COLUMNS) == {}
-        with duckdb.connect(str(place.database), read_only=True) as release:
+        with duckdb.connect(str(sandbox.database), read_only=True) as release:
             release.execute("set TimeZone = 'UTC'")
             assert differing(release, made, published_tables(), RUN_COLUMNS) == {}
         assert len(content(made, "marts.tightness_daily"))
 
 
-def test_frames_build_the_same_as_files(place: Place) -> None:
+def test_frames_build_the_same_as_files(sandbox: Sandbox) -> None:
     """Also with a calendar that starts late."""
-    workspace = place.open()
+    workspace = sandbox.open()
     rows = {name: workspace.lake.read(name) for name in DATASETS}
     short = reference_rows(workspace.reference_copies, date(2024, 2, 1))
     with (
@@ -49,9 +49,9 @@ def test_frames_build_the_same_as_files(place: Place) -> None:
         assert differing(made, other, published_tables()) == {}
 
 
-def test_a_mutation_and_a_moment_change_the_build(place: Place) -> None:
+def test_a_mutation_and_a_moment_change_the_build(sandbox: Sandbox) -> None:
     """The comparison can fail."""
-    workspace = place.open()
+    workspace = sandbox.open()
     with build(workspace.lake.root, workspace.reference_copies, workspace.now) as made:
         with build(workspace.lake.root, workspace.reference_copies, "2026-01-16T18:00:00Z") as earlier:
             assert "marts.tightness_daily" in differing(made, earlier, published_tables())

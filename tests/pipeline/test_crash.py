@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.settings import PROJECT
 from tests.stress.crash import Folders, plan, state, torn
@@ -37,16 +37,16 @@ def test_a_seed_always_means_the_same_kills() -> None:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """A month of a user's prices, published."""
-    place = Place(tmp_path_factory.mktemp("published"), "drop", "2026-01-20T20:00:00Z")
+    sandbox = Sandbox(tmp_path_factory.mktemp("published"), "drop", "2026-01-20T20:00:00Z")
     days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
     prices = pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
-    place.drop("prices/own.csv", prices)
-    place.run(("2026-01", "2026-01"))
-    for payload in place.open().dropped()[0]:
-        place.open().archive.put(payload)
-    return place
+    sandbox.drop("prices/own.csv", prices)
+    sandbox.run(("2026-01", "2026-01"))
+    for payload in sandbox.open().dropped()[0]:
+        sandbox.open().archive.put(payload)
+    return sandbox
 
 
 def cut(path: Path) -> None:
@@ -69,7 +69,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_checks_after_a_kill_see_what_they_look_for(published: Place, tmp_path: Path, fault: str) -> None:
+def test_the_checks_after_a_kill_see_what_they_look_for(published: Sandbox, tmp_path: Path, fault: str) -> None:
     shutil.copytree(published.root, tmp_path, dirs_exist_ok=True)
     folders = Folders(tmp_path)
     assert torn(folders, had_release=True) == []
@@ -79,7 +79,7 @@ def test_the_checks_after_a_kill_see_what_they_look_for(published: Place, tmp_pa
     assert any(said in problem for problem in found), found
 
 
-def test_the_comparison_sees_a_row_that_is_missing(published: Place, tmp_path: Path) -> None:
+def test_the_comparison_sees_a_row_that_is_missing(published: Sandbox, tmp_path: Path) -> None:
     shutil.copytree(published.root, tmp_path, dirs_exist_ok=True)
     folders, wanted = Folders(tmp_path), state(Folders(published.root))
     assert state(folders) == wanted

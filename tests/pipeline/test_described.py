@@ -14,16 +14,16 @@ from pipelines.warehouse import dbt
 from pipelines.workspace import Workspace
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
-from tests.support import Place
+from tests.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    place = Place(tmp_path_factory.mktemp("described"), "demo", "2026-01-14T20:00:00Z")
-    place.run(("2025-10", "2026-01"))
-    return place.open()
+    sandbox = Sandbox(tmp_path_factory.mktemp("described"), "demo", "2026-01-14T20:00:00Z")
+    sandbox.run(("2025-10", "2026-01"))
+    return sandbox.open()
 
 
 def test_every_table_tells_its_rows_knowledge_and_lineage(workspace: Workspace) -> None:

@@ -21,8 +21,8 @@ import httpx
 import pandas as pd
 import pytest
 import stamina
+from sandbox import Sandbox
 from stamina.instrumentation import RetryDetails, get_on_retry_hooks, set_on_retry_hooks
-from support import Place
 
 from pipelines.sources.base import Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
@@ -37,33 +37,33 @@ STORES = ("lake", "raw", "quarantine")
 slow = pytest.mark.slow
 
 
-def put(place: Place, stock: float = 500_000.0) -> None:
+def put(sandbox: Sandbox, stock: float = 500_000.0) -> None:
     """A month of a user's prices and stocks, one row of which is for the quarantine."""
     days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
     prices = pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
     stocks = pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": stock})
     stocks.loc[3, "total_t"] = -1
-    place.drop("prices/own.csv", prices)
-    place.drop("stocks/own.csv", stocks)
+    sandbox.drop("prices/own.csv", prices)
+    sandbox.drop("stocks/own.csv", stocks)
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """That month, published."""
-    place = Place(tmp_path_factory.mktemp("published"), "drop", NOW)
-    put(place)
-    place.run(MONTHS)
-    return place
+    sandbox = Sandbox(tmp_path_factory.mktemp("published"), "drop", NOW)
+    put(sandbox)
+    sandbox.run(MONTHS)
+    return sandbox
 
 
-def copy(place: Place, root: Path) -> Place:
-    shutil.copytree(place.root, root, dirs_exist_ok=True)
-    return Place(root, place.profile, place.now)
+def copy(sandbox: Sandbox, root: Path) -> Sandbox:
+    shutil.copytree(sandbox.root, root, dirs_exist_ok=True)
+    return Sandbox(root, sandbox.profile, sandbox.now)
 
 
-def rows(place: Place) -> dict[str, pd.DataFrame]:
+def rows(sandbox: Sandbox) -> dict[str, pd.DataFrame]:
     """What lake and quarantine hold."""
-    workspace = place.open()
+    workspace = sandbox.open()
     held = {name: workspace.lake.read(name) for name in DATASETS}
     return held | {"quarantine": workspace.quarantine.read().sort_values("where", ignore_index=True)}
 
@@ -105,45 +105,45 @@ def full_after(room: int) -> Iterator[FullAfter]:
 
 def test_a_disk_that_is_full_at_any_write_loses_nothing_and_the_next_run_mends_it(tmp_path: Path) -> None:
     """Archive, lake, quarantine and ledger: full at the first write, at the second, and so on to the last."""
-    clean = Place(tmp_path / "clean", "drop", NOW)
+    clean = Sandbox(tmp_path / "clean", "drop", NOW)
     put(clean)
     clean.ingest(MONTHS, DATASETS)
     wanted = rows(clean)
     assert [len(frame) for frame in wanted.values()] == [13, 12, 1]
     for room in range(100):
-        place = Place(tmp_path / f"full{room}", "drop", NOW)
-        put(place)
+        sandbox = Sandbox(tmp_path / f"full{room}", "drop", NOW)
+        put(sandbox)
         with full_after(room) as disk:
-            if disk_refused := _full(place):
+            if disk_refused := _full(sandbox):
                 assert "No space left on device" in disk_refused
-        before = {name: about for name, about in place.stored().items() if name.endswith(".parquet")}
-        assert not [path for path in place.data.rglob(".tmp-*") if path.is_file()], "the unfinished file is gone"
+        before = {name: about for name, about in sandbox.stored().items() if name.endswith(".parquet")}
+        assert not [path for path in sandbox.data.rglob(".tmp-*") if path.is_file()], "the unfinished file is gone"
         if not disk.refused:
             break
-        place.ingest(MONTHS, DATASETS)
-        assert_same(rows(place), wanted)
-        assert before.items() <= place.stored().items(), "what was stored is what it was"
+        sandbox.ingest(MONTHS, DATASETS)
+        assert_same(rows(sandbox), wanted)
+        assert before.items() <= sandbox.stored().items(), "what was stored is what it was"
     assert 8 < room < 99, "the fault has come to every write"
 
 
-def _full(place: Place) -> str:
+def _full(sandbox: Sandbox) -> str:
     try:
-        place.ingest(MONTHS, DATASETS)
+        sandbox.ingest(MONTHS, DATASETS)
     except OSError as error:
         return str(error)
     return ""
 
 
 @slow
-def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(published: Place, tmp_path: Path) -> None:
-    place = copy(published, tmp_path / "place")
-    put(place, stock=450_000.0)
-    later = place.at("2026-01-21T20:00:00Z")
+def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(published: Sandbox, tmp_path: Path) -> None:
+    sandbox = copy(published, tmp_path / "place")
+    put(sandbox, stock=450_000.0)
+    later = sandbox.at("2026-01-21T20:00:00Z")
     later.ingest(MONTHS)
     assert later.build().failed == []
     with full_after(1000) as disk:
         clean = copy(later, tmp_path / "clean").publish()
-    moves, had = 1000 - disk.room, place.published()
+    moves, had = 1000 - disk.room, sandbox.published()
     for room in (0, 1, 2, moves // 2, moves - 2, moves - 1):
         one = copy(later, tmp_path / f"full{room}")
         with full_after(room) as disk, pytest.raises(OSError, match="No space left on device"):
@@ -183,22 +183,22 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @pytest.mark.parametrize("size", ["400k", "6m"])
 def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> None:
     """So small that the lake does not fit, and so that the warehouse does not: DuckDB has words of its own for it."""
-    place = Place(tmp_path, "drop", NOW)
-    put(place)
-    with small_disk(place.data, size):
-        code, _, said = place.call("run", "--from", MONTHS[0])
+    sandbox = Sandbox(tmp_path, "drop", NOW)
+    put(sandbox)
+    with small_disk(sandbox.data, size):
+        code, _, said = sandbox.call("run", "--from", MONTHS[0])
         assert code == 1
         [line] = [line for line in said if "disk" in line]
         assert line == (
             "the disk of the data folder is full: free some space, then run again. "
             "Nothing is lost, the last release stays"
         )
-        assert not place.database.exists()
-    clean = Place(tmp_path / "clean", "drop", NOW)
+        assert not sandbox.database.exists()
+    clean = Sandbox(tmp_path / "clean", "drop", NOW)
     put(clean)
-    wanted, release = clean.ingest(MONTHS, DATASETS), place.run(MONTHS)
+    wanted, release = clean.ingest(MONTHS, DATASETS), sandbox.run(MONTHS)
     assert wanted.failures == [] and not release.unchanged
-    assert_same(rows(place), rows(clean))
+    assert_same(rows(sandbox), rows(clean))
 
 
 # --- the data folder cannot be written
@@ -206,20 +206,20 @@ def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> 
 
 @slow
 def test_a_read_only_data_folder_is_one_line_and_what_is_published_can_be_read(
-    published: Place, tmp_path: Path
+    published: Sandbox, tmp_path: Path
 ) -> None:
-    place = copy(published, tmp_path)
-    with read_only(place.data):
-        code, printed, said = place.at("2026-01-21T20:00:00Z").call("run", "--from", MONTHS[0])
+    sandbox = copy(published, tmp_path)
+    with read_only(sandbox.data):
+        code, printed, said = sandbox.at("2026-01-21T20:00:00Z").call("run", "--from", MONTHS[0])
         assert code == 1
         assert [line for line in said if "read-only" in line] == [
             "the data folder is on a read-only file system: make it writable, then run again. "
             "Nothing is lost, the last release stays"
         ]
         assert not any("Traceback" in line for line in [*said, *printed])
-        code, printed, _ = place.call("signals")
+        code, printed, _ = sandbox.call("signals")
         assert code == 0 and any("AL.INVENTORY.STOCK_DAYS" in line for line in printed)
-    assert place.published() == published.published()
+    assert sandbox.published() == published.published()
 
 
 @contextmanager
@@ -241,29 +241,29 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 @slow
-def test_a_clock_set_back_is_refused_and_nothing_is_touched(published: Place, tmp_path: Path) -> None:
-    place = copy(published, tmp_path)
-    before, released = place.stored(), place.published()
-    put(place, stock=1.0)
-    code, _, [line] = place.at("2026-01-19T20:00:00Z").call("run", "--from", MONTHS[0])
+def test_a_clock_set_back_is_refused_and_nothing_is_touched(published: Sandbox, tmp_path: Path) -> None:
+    sandbox = copy(published, tmp_path)
+    before, released = sandbox.stored(), sandbox.published()
+    put(sandbox, stock=1.0)
+    code, _, [line] = sandbox.at("2026-01-19T20:00:00Z").call("run", "--from", MONTHS[0])
     assert code == 1
     assert "the clock says 2026-01-19T20:00:00Z, before the last build's 2026-01-20T20:00:00Z" in line
     with pytest.raises(ClockError):
-        place.at("2026-01-19T20:00:00Z").build()
-    code, printed, _ = place.at("2026-01-19T20:00:00Z").call("doctor", "--json")
+        sandbox.at("2026-01-19T20:00:00Z").build()
+    code, printed, _ = sandbox.at("2026-01-19T20:00:00Z").call("doctor", "--json")
     assert code == 1 and any("before the last build's" in line for line in printed)
-    assert (place.stored(), place.published()) == (before, released)
+    assert (sandbox.stored(), sandbox.published()) == (before, released)
     # A lost warehouse does not make it forget: the release knows its time.
-    shutil.rmtree(place.data / "warehouse")
+    shutil.rmtree(sandbox.data / "warehouse")
     with pytest.raises(ClockError):
-        place.at("2026-01-19T20:00:00Z").open().check_clock()
+        sandbox.at("2026-01-19T20:00:00Z").open().check_clock()
 
 
 @slow
-def test_a_run_that_began_first_and_builds_last_takes_nothing_back(published: Place, tmp_path: Path) -> None:
+def test_a_run_that_began_first_and_builds_last_takes_nothing_back(published: Sandbox, tmp_path: Path) -> None:
     """Runs overlap: the decision time of 18:00 London passes between their beginnings."""
-    place = copy(published, tmp_path)
-    first, second = place.at("2026-01-21T17:59:00Z"), place.at("2026-01-21T18:01:00Z")
+    sandbox = copy(published, tmp_path)
+    first, second = sandbox.at("2026-01-21T17:59:00Z"), sandbox.at("2026-01-21T18:01:00Z")
     second.run(MONTHS)
     days = second.query("select max(as_of_date) as day from signals.signals_latest")["day"][0]
     assert days == pd.Timestamp("2026-01-21")
@@ -278,17 +278,19 @@ STOCK_DAYS = """
 
 
 @slow
-def test_what_was_built_and_never_published_is_not_said_to_have_been_out(published: Place, tmp_path: Path) -> None:
+def test_what_was_built_and_never_published_is_not_said_to_have_been_out(published: Sandbox, tmp_path: Path) -> None:
     """A run builds a revision and is killed before it publishes; the next one comes a day later."""
-    place = copy(published, tmp_path)
-    own = place.root / "drop" / "stocks" / "own.csv"
+    sandbox = copy(published, tmp_path)
+    own = sandbox.root / "drop" / "stocks" / "own.csv"
     own.write_text(own.read_text().replace("AL,2026-01-19,500000.0\n", ""))
-    place.drop("stocks/revised.csv", "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-19,2026-01-20T09:00:00Z,450000\n")
-    killed, next_day = place.at("2026-01-20T21:00:00Z"), place.at("2026-01-21T20:00:00Z")
+    sandbox.drop(
+        "stocks/revised.csv", "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-19,2026-01-20T09:00:00Z,450000\n"
+    )
+    killed, next_day = sandbox.at("2026-01-20T21:00:00Z"), sandbox.at("2026-01-21T20:00:00Z")
     killed.ingest(MONTHS)
     assert killed.build().failed == []
     between = "2026-01-20T22:00:00Z"
-    before = place.query(STOCK_DAYS, between)
+    before = sandbox.query(STOCK_DAYS, between)
     assert len(before) == 1
     next_day.run(MONTHS)
     pd.testing.assert_frame_equal(next_day.query(STOCK_DAYS, between), before)
@@ -301,11 +303,11 @@ def test_what_was_built_and_never_published_is_not_said_to_have_been_out(publish
 # --- two runs, and signals
 
 
-def begin(place: Place, **more: str) -> subprocess.Popen[str]:
+def begin(sandbox: Sandbox, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "pipelines.cli.app", "run", "--from", MONTHS[0]],
-        env=place.environment() | more,
-        cwd=place.root,
+        env=sandbox.environment() | more,
+        cwd=sandbox.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -321,42 +323,42 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 @slow
 def test_two_runs_at_once_both_succeed_and_one_that_may_not_wait_says_who_writes(tmp_path: Path) -> None:
-    place = Place(tmp_path, "drop", NOW)
-    put(place)
-    place.reference()
-    first, second = begin(place), begin(place)
-    wait_for(place.data / "warehouse" / ".writer.json", first)
-    code, _, said = place.call("run", "--from", MONTHS[0], TIGHTNESS_LOCK_TIMEOUT_S="0")
+    sandbox = Sandbox(tmp_path, "drop", NOW)
+    put(sandbox)
+    sandbox.reference()
+    first, second = begin(sandbox), begin(sandbox)
+    wait_for(sandbox.data / "warehouse" / ".writer.json", first)
+    code, _, said = sandbox.call("run", "--from", MONTHS[0], TIGHTNESS_LOCK_TIMEOUT_S="0")
     ended = [process.communicate(timeout=900) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], ended
     # It may have come when both had ended.
     assert code == 0 or any("another run (pid " in line and "is writing" in line for line in said), said
-    assert torn(Folders(place.root), had_release=True) == []
-    assert len(list((place.data / "published" / "releases").iterdir())) == 1
-    clean = Place(tmp_path / "clean", "drop", NOW)
+    assert torn(Folders(sandbox.root), had_release=True) == []
+    assert len(list((sandbox.data / "published" / "releases").iterdir())) == 1
+    clean = Sandbox(tmp_path / "clean", "drop", NOW)
     put(clean)
     clean.ingest(MONTHS, DATASETS)
-    assert_same(rows(place), rows(clean))
+    assert_same(rows(sandbox), rows(clean))
 
 
 @slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_in_one_line_and_the_next_run_goes_on(
-    published: Place, tmp_path: Path, number: signal.Signals
+    published: Sandbox, tmp_path: Path, number: signal.Signals
 ) -> None:
-    place = copy(published, tmp_path)
-    put(place, stock=450_000.0)
-    later = place.at("2026-01-21T20:00:00Z")
+    sandbox = copy(published, tmp_path)
+    put(sandbox, stock=450_000.0)
+    later = sandbox.at("2026-01-21T20:00:00Z")
     process = begin(later)
-    wait_for(place.data / "warehouse" / ".writer.json", process)
+    wait_for(sandbox.data / "warehouse" / ".writer.json", process)
     time.sleep(1)
     process.send_signal(number)
     printed, said = process.communicate(timeout=600)
     assert process.returncode == 1, said
     assert "stopped by a signal: the last release stays, run again to go on" in said
     assert "Traceback" not in printed + said
-    assert place.published() == published.published()
-    assert torn(Folders(place.root), had_release=True) == []
+    assert sandbox.published() == published.published()
+    assert torn(Folders(sandbox.root), had_release=True) == []
     assert not later.run(MONTHS).unchanged
 
 
@@ -404,7 +406,7 @@ def test_an_answer_that_cannot_be_read_is_asked_for_once(tmp_path: Path, monkeyp
             return [Payload(request, b"no rates at all", datetime(2026, 1, 20, 20, tzinfo=UTC))]
 
     monkeypatch.setattr(Workspace, "transport", lambda workspace: Garbage())
-    done = Place(tmp_path, "live", NOW).ingest(MONTHS, ["rates"])
+    done = Sandbox(tmp_path, "live", NOW).ingest(MONTHS, ["rates"])
     assert done.failures
     assert len(asked) == len(set(asked))
 
@@ -423,13 +425,13 @@ def test_a_silent_source_leaves_the_others_and_its_signals_say_that_they_are_old
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     months = ("2024-12", "2026-02")
-    place = Place(tmp_path, "demo", NOW)
-    place.run(months)
+    sandbox = Sandbox(tmp_path, "demo", NOW)
+    sandbox.run(months)
     quality = "select signal_id, quality, as_of_date from signals.signals_latest"
-    before = place.query(quality).set_index("signal_id")
+    before = sandbox.query(quality).set_index("signal_id")
     assert before.loc["AL.CURVE.BACKWARDATION", "quality"] == "OK"
 
-    later = place.at("2026-02-17T20:00:00Z")
+    later = sandbox.at("2026-02-17T20:00:00Z")
     monkeypatch.setattr(Workspace, "transport", lambda workspace: Silent(workspace.now, workspace.scope))
     done = later.ingest(months)
     assert {failure.source for failure in done.failures} == {"westmetall"}

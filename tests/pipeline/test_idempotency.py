@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 NOW = "2026-01-14T20:00:00Z"
 MONTHS = ("2024-10", "2026-01")
@@ -19,62 +19,62 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """The demo market of sixteen months, published."""
-    place = Place(tmp_path_factory.mktemp("demo"), "demo", NOW)
-    place.run(MONTHS)
-    return place
+    sandbox = Sandbox(tmp_path_factory.mktemp("demo"), "demo", NOW)
+    sandbox.run(MONTHS)
+    return sandbox
 
 
-def copy(place: Place, root: Path) -> Place:
-    shutil.copytree(place.root, root, dirs_exist_ok=True)
-    return Place(root, place.profile, place.now)
+def copy(sandbox: Sandbox, root: Path) -> Sandbox:
+    shutil.copytree(sandbox.root, root, dirs_exist_ok=True)
+    return Sandbox(root, sandbox.profile, sandbox.now)
 
 
 def hashes(manifest: dict[str, Any]) -> dict[str, str]:
     return {name: about["content_sha256"] for name, about in manifest["tables"].items()}
 
 
-def test_the_same_run_again_writes_no_file_and_publishes_nothing(demo: Place, tmp_path: Path) -> None:
-    place = copy(demo, tmp_path)
-    before, published = place.stored(), place.published()
+def test_the_same_run_again_writes_no_file_and_publishes_nothing(demo: Sandbox, tmp_path: Path) -> None:
+    sandbox = copy(demo, tmp_path)
+    before, published = sandbox.stored(), sandbox.published()
     assert any(name.endswith(".parquet") for name in before)
-    again = place.ingest(MONTHS)
+    again = sandbox.ingest(MONTHS)
     assert {name: (report.new, report.revised) for name, report in again.read.items() if report.written} == {}
-    place.build()
-    assert place.publish().unchanged
-    assert place.stored().keys() == before.keys()
+    sandbox.build()
+    assert sandbox.publish().unchanged
+    assert sandbox.stored().keys() == before.keys()
     parquet = [name for name in before if name.endswith(".parquet")]
-    assert {name: place.stored()[name] for name in parquet} == {name: before[name] for name in parquet}
-    assert place.published() == published
+    assert {name: sandbox.stored()[name] for name in parquet} == {name: before[name] for name in parquet}
+    assert sandbox.published() == published
 
 
-def test_models_built_anew_on_the_same_input_are_the_same(demo: Place, tmp_path: Path) -> None:
+def test_models_built_anew_on_the_same_input_are_the_same(demo: Sandbox, tmp_path: Path) -> None:
     """Not because the build was kept: it is forgotten here, and every model runs again."""
-    place = copy(demo, tmp_path)
-    before = place.publish()
+    sandbox = copy(demo, tmp_path)
+    before = sandbox.publish()
     assert before.unchanged
-    place.forget_build()
-    built = place.open().warehouse.stat().st_mtime_ns
-    assert place.build().failed == []
-    assert place.open().warehouse.stat().st_mtime_ns > built
-    after = place.publish()
+    sandbox.forget_build()
+    built = sandbox.open().warehouse.stat().st_mtime_ns
+    assert sandbox.build().failed == []
+    assert sandbox.open().warehouse.stat().st_mtime_ns > built
+    after = sandbox.publish()
     assert after.unchanged
     assert hashes(after.manifest) == hashes(before.manifest)
 
 
-def test_a_warehouse_made_anew_publishes_the_same_rows(demo: Place, tmp_path: Path) -> None:
+def test_a_warehouse_made_anew_publishes_the_same_rows(demo: Sandbox, tmp_path: Path) -> None:
     """From the lake alone; the log of signals starts again too, and says the same."""
-    place = copy(demo, tmp_path)
-    before = hashes(place.publish().manifest)
-    shutil.rmtree(place.data / "warehouse")
-    assert place.build().failed == []
-    assert hashes(place.publish().manifest) == before
+    sandbox = copy(demo, tmp_path)
+    before = hashes(sandbox.publish().manifest)
+    shutil.rmtree(sandbox.data / "warehouse")
+    assert sandbox.build().failed == []
+    assert hashes(sandbox.publish().manifest) == before
 
 
 @pytest.mark.parametrize("month", ["2025-02", "2026-01"])
-def test_a_month_alone_gives_the_rows_that_a_long_run_gives(demo: Place, tmp_path: Path, month: str) -> None:
-    alone = Place(tmp_path, "demo", NOW)
+def test_a_month_alone_gives_the_rows_that_a_long_run_gives(demo: Sandbox, tmp_path: Path, month: str) -> None:
+    alone = Sandbox(tmp_path, "demo", NOW)
     assert alone.ingest((month, month)).failures == []
     for name in DATASETS:
         wanted = demo.open().lake.read(name, (month, month))
@@ -83,10 +83,10 @@ def test_a_month_alone_gives_the_rows_that_a_long_run_gives(demo: Place, tmp_pat
     assert set(alone.open().lake.read("prices")["obs_date"].dt.strftime("%Y-%m")) == {month}
 
 
-def test_a_later_clock_adds_what_became_known_and_changes_nothing(demo: Place, tmp_path: Path) -> None:
-    place = copy(demo, tmp_path)
-    before = place.stored()
-    later = place.at("2026-01-15T20:00:00Z")
+def test_a_later_clock_adds_what_became_known_and_changes_nothing(demo: Sandbox, tmp_path: Path) -> None:
+    sandbox = copy(demo, tmp_path)
+    before = sandbox.stored()
+    later = sandbox.at("2026-01-15T20:00:00Z")
     release = later.run(MONTHS)
     parquet = {name: about for name, about in before.items() if name.endswith(".parquet")}
     assert parquet.items() <= later.stored().items()
@@ -109,32 +109,32 @@ def test_a_later_clock_adds_what_became_known_and_changes_nothing(demo: Place, t
         assert (news["knowledge_ts"] > pd.Timestamp(NOW)).all(), f"{name}: what is new was not known before"
 
 
-def test_an_hour_later_nothing_is_different(demo: Place, tmp_path: Path) -> None:
+def test_an_hour_later_nothing_is_different(demo: Sandbox, tmp_path: Path) -> None:
     """Between two decision times the clock alone adds nothing, whether the build is kept or made."""
-    place = copy(demo, tmp_path).at("2026-01-14T20:30:00Z")
-    place.forget_build()
-    assert place.build().failed == []
-    assert hashes(place.publish().manifest) == hashes(demo.publish().manifest)
+    sandbox = copy(demo, tmp_path).at("2026-01-14T20:30:00Z")
+    sandbox.forget_build()
+    assert sandbox.build().failed == []
+    assert hashes(sandbox.publish().manifest) == hashes(demo.publish().manifest)
 
 
 # --- revisions
 
 
 @pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def users(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """A month of a user's prices and stocks, published."""
-    place = Place(tmp_path_factory.mktemp("users"), "drop", "2026-01-20T20:00:00Z")
+    sandbox = Sandbox(tmp_path_factory.mktemp("users"), "drop", "2026-01-20T20:00:00Z")
     days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
-    place.drop(
+    sandbox.drop(
         "prices/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
     )
-    place.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
-    place.run(("2026-01", "2026-01"))
-    return place
+    sandbox.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
+    sandbox.run(("2026-01", "2026-01"))
+    return sandbox
 
 
 @pytest.fixture
-def own(users: Place, tmp_path: Path) -> Place:
+def own(users: Sandbox, tmp_path: Path) -> Sandbox:
     return copy(users, tmp_path)
 
 
@@ -144,7 +144,7 @@ LOG = """
 """
 
 
-def test_a_revision_is_added_to_the_log_with_its_reason_and_leaves_the_earlier_row(own: Place) -> None:
+def test_a_revision_is_added_to_the_log_with_its_reason_and_leaves_the_earlier_row(own: Sandbox) -> None:
     first = own.query(LOG)
     assert set(first["revision_no"]) == {1}
     revised = "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-13,2026-01-14T09:00:00Z,450000\n"
@@ -166,7 +166,7 @@ def test_a_revision_is_added_to_the_log_with_its_reason_and_leaves_the_earlier_r
     assert (about["removed"], about["changed"]) == (0, 0)
 
 
-def test_a_parameter_that_changed_is_the_reason(own: Place) -> None:
+def test_a_parameter_that_changed_is_the_reason(own: Sandbox) -> None:
     own.set_parameters(consumption_t_per_year=36_500_000)
     own.run(("2026-01", "2026-01"))
     log = own.query(LOG)
@@ -176,7 +176,7 @@ def test_a_parameter_that_changed_is_the_reason(own: Place) -> None:
     assert second.dropna(subset="value")["value"].tolist() == pytest.approx((known["value"] * 2).tolist())
 
 
-def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(own: Place) -> None:
+def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(own: Sandbox) -> None:
     """And only what rests on it: no other signal gets a revision, nor another hash."""
     everything = "select signal_id, as_of_date, revision_no, value, params_hash from signals.signals order by all"
     before = own.query(everything)
@@ -203,7 +203,7 @@ def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(o
     assert entry.params_hash == days["params_hash"].iloc[-1]
 
 
-def test_weights_with_a_later_valid_from_change_the_index_from_then_on_only(own: Place) -> None:
+def test_weights_with_a_later_valid_from_change_the_index_from_then_on_only(own: Sandbox) -> None:
     own.set_parameters(rank_min_periods=3, min_coverage=0.3)
     own.run(("2026-01", "2026-01"))
     query = "select as_of_date, tightness_index, contrib_inventory, coverage from marts.tightness_daily order by 1"
@@ -224,7 +224,7 @@ def test_weights_with_a_later_valid_from_change_the_index_from_then_on_only(own:
 REVISED = "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-19,2026-01-20T09:00:00Z,450000\n"
 
 
-def revise(own: Place) -> Place:
+def revise(own: Sandbox) -> Sandbox:
     """Another figure for the latest stock, an hour after the first publication."""
     first = own.root / "drop" / "stocks" / "own.csv"
     own.drop("stocks/own.csv", first.read_text().replace("AL,2026-01-19,500000.0\n", ""))
@@ -234,8 +234,8 @@ def revise(own: Place) -> Place:
     return later
 
 
-def asof(place: Place, moment: str) -> tuple[str, float]:
-    [row] = place.query(
+def asof(sandbox: Sandbox, moment: str) -> tuple[str, float]:
+    [row] = sandbox.query(
         "select as_of_date, value from signals.signals_asof(?::timestamptz) "
         "where signal_id = 'AL.INVENTORY.STOCK_DAYS'",
         moment,
@@ -243,7 +243,7 @@ def asof(place: Place, moment: str) -> tuple[str, float]:
     return f"{row.as_of_date:%Y-%m-%d}", row.value
 
 
-def test_signals_asof_an_old_moment_is_what_was_published_then(own: Place) -> None:
+def test_signals_asof_an_old_moment_is_what_was_published_then(own: Sandbox) -> None:
     days = 73_000_000 / 365
     assert asof(own, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
     later = revise(own)
@@ -259,7 +259,7 @@ def test_signals_asof_an_old_moment_is_what_was_published_then(own: Place) -> No
     assert shown["value"] == pytest.approx(500_000 / days)
 
 
-def test_a_lost_warehouse_does_not_lose_the_log(own: Place) -> None:
+def test_a_lost_warehouse_does_not_lose_the_log(own: Sandbox) -> None:
     later = revise(own)
     before = later.query("select * from signals.signals order by all")
     assert before["revision_no"].max() == 2
@@ -268,7 +268,7 @@ def test_a_lost_warehouse_does_not_lose_the_log(own: Place) -> None:
     pd.testing.assert_frame_equal(later.query("select * from signals.signals order by all"), before)
 
 
-def test_a_transition_is_published_once_and_keeps_its_key(own: Place) -> None:
+def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
     """Cash above three months from the 13th on: backwardation is sustained from the 15th. Then the prices are revised
     away, and the change that was published stays, with the one that takes it back beside it."""
 
@@ -287,7 +287,7 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Place) -> None:
     above.run(("2026-01", "2026-01"))
     assert len(above.query(query)) == 0, "the publisher changed its history only now: the past does not know it"
 
-    fresh = Place(own.root / "fresh", "drop", "2026-01-20T21:00:00Z")
+    fresh = Sandbox(own.root / "fresh", "drop", "2026-01-20T21:00:00Z")
     fresh.drop("prices/own.csv", prices(True))
     fresh.run(("2026-01", "2026-01"))
     first = fresh.query(query)
@@ -306,7 +306,7 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Place) -> None:
 # --- what must not be published
 
 
-def test_a_failing_test_on_the_marts_withholds_the_publication(own: Place) -> None:
+def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> None:
     released = own.published()
     # A row that stands twice in the log, as a bug or a hand on the warehouse would leave it.
     with duckdb.connect(str(own.open().warehouse)) as connection:

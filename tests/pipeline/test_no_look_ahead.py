@@ -38,7 +38,7 @@ from compiled import (
     reference_rows,
 )
 from lookahead import RUN_COLUMNS, Rule, differing, key_of, leaks, published_tables, rule_of, until
-from support import Place, differences
+from sandbox import Sandbox, differences
 from test_acceptance import TOLERANCE, params, published  # noqa: F401  (fixtures)
 from time_markets import market, reference
 
@@ -85,7 +85,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def fixture(published: Place) -> World:  # noqa: F811
+def fixture(published: Sandbox) -> World:  # noqa: F811
     workspace = published.open()
     rows = {name: arrow_rows(name, workspace.lake.read(name)) for name in DATASETS}
     # The calendar from before the first release on, so that the builds are quick.

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from markets import market, to_drop
 from oracle import Oracle, Row
-from support import Place
+from sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 NOW = "2026-01-16T00:00:00Z"
@@ -48,9 +48,9 @@ KEYS = {
 MAY_LACK_EMPTY_ROWS = {"arbitrage_daily", "smelter_margin_daily", "indicator_ranks_daily"}
 
 
-def reference(place: Place) -> Oracle:
+def reference(sandbox: Sandbox) -> Oracle:
     """The reference on the market of the test, with the place's own parameters and components."""
-    folder = place.reference()
+    folder = sandbox.reference()
     parameters = {
         row["name"]: float(row["value"]) for row in read(folder / "parameters.csv") if row["metal"] in ("*", "AL")
     }
@@ -67,16 +67,16 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("market"), "drop", NOW)
-    place.set_parameters(**PARAMETERS)
-    to_drop(market(**MARKET), place)
-    place.run()
-    return place
+def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
+    sandbox.set_parameters(**PARAMETERS)
+    to_drop(market(**MARKET), sandbox)
+    sandbox.run()
+    return sandbox
 
 
 @pytest.mark.parametrize("table", list(KEYS))
-def test_every_row_and_column_is_that_of_the_reference(published: Place, table: str) -> None:
+def test_every_row_and_column_is_that_of_the_reference(published: Sandbox, table: str) -> None:
     wanted = getattr(reference(published), table)()
     found = published.query(f"select * from marts.{table}").to_dict("records")
     assert len(wanted) > 40, "there is something to compare"
@@ -84,17 +84,17 @@ def test_every_row_and_column_is_that_of_the_reference(published: Place, table: 
     assert not wrong, f"{len(wrong)} cells of {table} differ:\n" + "\n".join(wrong)
 
 
-def test_nothing_of_the_market_is_put_aside(published: Place) -> None:
+def test_nothing_of_the_market_is_put_aside(published: Sandbox) -> None:
     assert published.open().quarantine.counts() == {}
 
 
-def test_the_basis_and_licence_are_those_of_dropped_rows_with_a_time(published: Place) -> None:
+def test_the_basis_and_licence_are_those_of_dropped_rows_with_a_time(published: Sandbox) -> None:
     for table in ("tightness_daily", "price_daily", "exports_monthly", "inventory_visible_monthly", "power_daily"):
         found = published.query(f"select distinct knowledge_basis, licence_class from marts.{table}")
         assert found.to_dict("records") == [{"knowledge_basis": "OBSERVED", "licence_class": "BYO"}], table
 
 
-def test_the_market_reaches_what_it_is_for(published: Place) -> None:
+def test_the_market_reaches_what_it_is_for(published: Sandbox) -> None:
     """Every state, every kind of missing value: else the comparison would prove little."""
     rows = reference(published).tightness_daily()
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.settings import PROJECT
 
@@ -104,25 +104,25 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def sandbox(tmp_path: Path) -> Sandbox:
     """Prices and stocks of a user, and an instance as docs/dagster_postgres.yaml sets it up."""
-    place = Place(tmp_path, "drop", NOW)
+    sandbox = Sandbox(tmp_path, "drop", NOW)
     days = pd.bdate_range("2025-11-03", "2026-01-20").strftime("%Y-%m-%d")
     prices = pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
-    place.drop("prices/own.csv", prices)
-    place.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
+    sandbox.drop("prices/own.csv", prices)
+    sandbox.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
     (tmp_path / "dagster").mkdir()
     shutil.copyfile(PROJECT / "docs" / "dagster_postgres.yaml", tmp_path / "dagster" / "dagster.yaml")
-    return place
+    return sandbox
 
 
-def test_a_run_is_told_to_the_server_and_to_no_file(server: Server, place: Place) -> None:
-    done = place.tightness("run", "--from", MONTHS[0], DAGSTER_POSTGRES_URL=server.url)
+def test_a_run_is_told_to_the_server_and_to_no_file(server: Server, sandbox: Sandbox) -> None:
+    done = sandbox.tightness("run", "--from", MONTHS[0], DAGSTER_POSTGRES_URL=server.url)
     assert done.returncode == 0, done.stderr
     [(run_id, status)] = server.rows("select run_id, status from runs")
     assert status == "SUCCESS"
     assert run_id in done.stderr
-    assert not (place.root / "dagster" / "history").exists(), "nothing is kept in SQLite beside it"
+    assert not (sandbox.root / "dagster" / "history").exists(), "nothing is kept in SQLite beside it"
 
     # Partitioned assets are stored in batches by dagster-postgres itself: every month of them is there.
     months = server.rows(
@@ -143,11 +143,11 @@ def test_a_run_is_told_to_the_server_and_to_no_file(server: Server, place: Place
     assert server.rows("select concurrency_key, run_id from concurrency_slots") == [("duckdb_writer", None)]
 
 
-def test_a_server_that_is_gone_is_one_line(place: Place) -> None:
+def test_a_server_that_is_gone_is_one_line(sandbox: Sandbox) -> None:
     if find_spec("dagster_postgres") is None:
         pytest.skip("dagster-postgres is not installed (the extra `postgres`)")
     url = "postgresql://tightness:s3cret@127.0.0.1:1/none"
-    done = place.tightness("run", "--from", MONTHS[0], DAGSTER_POSTGRES_URL=url)
+    done = sandbox.tightness("run", "--from", MONTHS[0], DAGSTER_POSTGRES_URL=url)
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if "Dagster's log of runs cannot be written" in line]
     assert len(said) == 1, done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.settings import PROJECT
 from tests.stress import readers
@@ -38,7 +38,7 @@ def test_six_readers_see_whole_releases_only(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/readers.md"])
-def test_every_python_block_of_the_page_runs_as_it_stands(published_demo: Place, page: str) -> None:
+def test_every_python_block_of_the_page_runs_as_it_stands(published_demo: Sandbox, page: str) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (PROJECT / page).read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
@@ -50,11 +50,11 @@ def test_every_python_block_of_the_page_runs_as_it_stands(published_demo: Place,
 
 
 @pytest.fixture(scope="module")
-def published_demo(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def published_demo(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """The demo market of two months, published below `data/` of its folder."""
-    place = Place(tmp_path_factory.mktemp("pages"), "demo", "2026-01-20T20:00:00Z")
-    place.run(("2025-12", "2026-01"))
-    return place
+    sandbox = Sandbox(tmp_path_factory.mktemp("pages"), "demo", "2026-01-20T20:00:00Z")
+    sandbox.run(("2025-12", "2026-01"))
+    return sandbox
 
 
 @pytest.mark.slow

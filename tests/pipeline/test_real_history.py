@@ -10,7 +10,7 @@ from pathlib import Path
 import holidays
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 NOW = "2025-06-30T22:00:00Z"
 pytestmark = pytest.mark.slow
@@ -26,30 +26,30 @@ def stocks_with_cancelled(tables: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def place(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("real"), "drop", NOW)
-    place.set_max_age(cancelled_ratio=45)
-    place.drop("prices/lme.csv", real / "tables" / "lme_prices_daily.csv")
+def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    sandbox = Sandbox(tmp_path_factory.mktemp("real"), "drop", NOW)
+    sandbox.set_max_age(cancelled_ratio=45)
+    sandbox.drop("prices/lme.csv", real / "tables" / "lme_prices_daily.csv")
     stocks = stocks_with_cancelled(real / "tables")
     assert stocks["cancelled_t"].count() > 100, "the month-ends must match to say anything"
-    place.drop("stocks/lme.csv", stocks)
-    place.drop("rates/sofr.csv", real / "tables" / "sofr_daily.csv")
+    sandbox.drop("stocks/lme.csv", stocks)
+    sandbox.drop("rates/sofr.csv", real / "tables" / "sofr_daily.csv")
     closes = pd.read_csv(real / "tables" / "equity_aa_daily.csv").rename(columns={"adj_close_usd": "close_usd"})
-    place.drop("equities/aa.csv", closes)
-    ingested = place.ingest()
+    sandbox.drop("equities/aa.csv", closes)
+    ingested = sandbox.ingest()
     assert ingested.failures == []
-    assert place.build().failed == []
-    place.publish()
-    return place
+    assert sandbox.build().failed == []
+    sandbox.publish()
+    return sandbox
 
 
 @pytest.fixture(scope="module")
-def daily(place: Place) -> pd.DataFrame:
-    return place.query("select * from marts.tightness_daily order by as_of_date").set_index("as_of_date")
+def daily(sandbox: Sandbox) -> pd.DataFrame:
+    return sandbox.query("select * from marts.tightness_daily order by as_of_date").set_index("as_of_date")
 
 
-def one(place: Place, table: str, day: str, column: str = "obs_date") -> pd.Series:
-    rows = place.query(f"select * from marts.{table} where {column} = ?", day)
+def one(sandbox: Sandbox, table: str, day: str, column: str = "obs_date") -> pd.Series:
+    rows = sandbox.query(f"select * from marts.{table} where {column} = ?", day)
     assert len(rows) == 1, f"{table} has {len(rows)} rows for {day}"
     return rows.iloc[0]
 
@@ -64,25 +64,25 @@ def test_every_london_business_day_has_one_row(daily: pd.DataFrame) -> None:
     assert daily.index[-1].date() == date(2025, 6, 30), "18:00 in London has passed at the clock's 22:00Z"
 
 
-def test_every_row_of_the_tables_is_stored_or_put_aside(place: Place, real: Path) -> None:
-    lake = place.open().lake
+def test_every_row_of_the_tables_is_stored_or_put_aside(sandbox: Sandbox, real: Path) -> None:
+    lake = sandbox.open().lake
     prices = pd.read_csv(real / "tables" / "lme_prices_daily.csv")
     stored = lake.read("prices").assign(obs_date=lambda rows: rows["obs_date"].dt.strftime("%Y-%m-%d"))
     pd.testing.assert_frame_equal(stored[list(prices)], prices, check_dtype=False)
     stocks = pd.read_csv(real / "tables" / "lme_stocks_daily.csv")
-    aside = place.open().quarantine.read("stocks")
+    aside = sandbox.open().quarantine.read("stocks")
     assert len(lake.read("stocks")) == stocks["total_t"].count()
     assert len(aside) == stocks["total_t"].isna().sum() == 2
     assert aside["reason"].str.contains("total_t=null breaks not null").all()
-    assert place.open().quarantine.counts() == {"stocks": 2}
+    assert sandbox.open().quarantine.counts() == {"stocks": 2}
 
 
 # --- known defects
 
 
-def test_a_blank_three_month_price_is_never_filled(place: Place, daily: pd.DataFrame, real: Path) -> None:
+def test_a_blank_three_month_price_is_never_filled(sandbox: Sandbox, daily: pd.DataFrame, real: Path) -> None:
     """Blank from 2008-02-20 to 2008-06-16: cash is there, spread and carry are not."""
-    prices = place.query("select * from marts.price_daily where obs_date between '2008-02-20' and '2008-06-16'")
+    prices = sandbox.query("select * from marts.price_daily where obs_date between '2008-02-20' and '2008-06-16'")
     given = pd.read_csv(real / "tables" / "lme_prices_daily.csv").query("'2008-02-20' <= obs_date <= '2008-06-16'")
     assert prices["cash_usd_t"].tolist() == given["cash_usd_t"].tolist()
     assert prices["cash_usd_t"].notna().all()
@@ -95,24 +95,24 @@ def test_a_blank_three_month_price_is_never_filled(place: Place, daily: pd.DataF
     assert pd.notna(daily.loc["2008-06-17", "m3_usd_t"])
 
 
-def test_a_typo_of_the_source_stays_visible(place: Place, daily: pd.DataFrame) -> None:
+def test_a_typo_of_the_source_stays_visible(sandbox: Sandbox, daily: pd.DataFrame) -> None:
     """Cash 2,631 against three months 2,339 (2008-01-30): nobody corrects the publisher, everybody can see it."""
-    row = one(place, "price_daily", "2008-01-30")
+    row = one(sandbox, "price_daily", "2008-01-30")
     assert (row["cash_usd_t"], row["m3_usd_t"], row["cash_3m_spread_usd_t"]) == (2631, 2339, 292)
     spreads = daily.loc["2008-01-02":"2008-02-19", "cash_3m_spread_usd_t"]
     assert spreads.idxmax() == pd.Timestamp("2008-01-30")
     assert spreads.drop(pd.Timestamp("2008-01-30")).max() < 30
 
 
-def test_a_saturday_of_the_source_is_a_price_but_no_decision_day(place: Place, daily: pd.DataFrame) -> None:
-    assert one(place, "price_daily", "2008-11-08")["cash_usd_t"] == 1956
+def test_a_saturday_of_the_source_is_a_price_but_no_decision_day(sandbox: Sandbox, daily: pd.DataFrame) -> None:
+    assert one(sandbox, "price_daily", "2008-11-08")["cash_usd_t"] == 1956
     assert pd.Timestamp("2008-11-08") not in daily.index
     assert daily.loc["2008-11-10", "price_obs_date"] == pd.Timestamp("2008-11-10")
 
 
-def test_a_day_on_which_london_is_closed_but_the_exchange_quotes(place: Place, daily: pd.DataFrame) -> None:
+def test_a_day_on_which_london_is_closed_but_the_exchange_quotes(sandbox: Sandbox, daily: pd.DataFrame) -> None:
     """The Queen's funeral, 2022-09-19: the price is there for the next decision time."""
-    assert one(place, "price_daily", "2022-09-19")["cash_usd_t"] > 2000
+    assert one(sandbox, "price_daily", "2022-09-19")["cash_usd_t"] > 2000
     assert pd.Timestamp("2022-09-19") not in daily.index
 
 
@@ -126,13 +126,13 @@ def test_a_blank_stock_carries_the_one_before_with_its_date(daily: pd.DataFrame)
     assert daily.loc["2011-10-13", "cash_usd_t"] == 2178
 
 
-def test_real_jumps_pass(place: Place, daily: pd.DataFrame) -> None:
+def test_real_jumps_pass(sandbox: Sandbox, daily: pd.DataFrame) -> None:
     """Stock +88 % in a day (2024-05-10), cash -12 % in a day (2022-03-08)."""
     stock = daily.loc["2024-05-13", ["stock_obs_date", "total_t", "stock_days"]]
     assert stock["stock_obs_date"] == pd.Timestamp("2024-05-10")
     assert stock["total_t"] / daily.loc["2024-05-10", "total_t"] == pytest.approx(903_850 / 479_850)
     assert stock["stock_days"] == pytest.approx(903_850 / (73_000_000 / 365))
-    assert one(place, "price_daily", "2022-03-08")["cash_usd_t"] / one(place, "price_daily", "2022-03-07")[
+    assert one(sandbox, "price_daily", "2022-03-08")["cash_usd_t"] / one(sandbox, "price_daily", "2022-03-07")[
         "cash_usd_t"
     ] == pytest.approx(3500.5 / 3984.5)
 
@@ -159,8 +159,10 @@ def test_the_stock_that_ran_down_through_2021(daily: pd.DataFrame) -> None:
     assert days.iloc[-1] < days.iloc[0] / 2
 
 
-def test_the_price_spike_of_march_2022(place: Place, daily: pd.DataFrame) -> None:
-    highest = place.query("select obs_date, m3_usd_t from marts.price_daily order by m3_usd_t desc nulls last limit 1")
+def test_the_price_spike_of_march_2022(sandbox: Sandbox, daily: pd.DataFrame) -> None:
+    highest = sandbox.query(
+        "select obs_date, m3_usd_t from marts.price_daily order by m3_usd_t desc nulls last limit 1"
+    )
     assert highest["obs_date"][0] == pd.Timestamp("2022-03-07")
     assert highest["m3_usd_t"][0] == 3968
     spike = daily.loc["2022-02-10":"2022-03-07"]
@@ -168,7 +170,7 @@ def test_the_price_spike_of_march_2022(place: Place, daily: pd.DataFrame) -> Non
     assert spike["carry_tightness"].min() > daily.loc["2020-04":"2020-12", "carry_tightness"].max()
     assert spike["score_carry_tightness"].median() > 0.95
     assert set(spike["regime"]) <= {"TIGHT", "SQUEEZE"}
-    assert one(place, "price_daily", "2022-03-07")["level_state_5of5"] == "ABOVE"
+    assert one(sandbox, "price_daily", "2022-03-07")["level_state_5of5"] == "ABOVE"
 
 
 def test_the_contango_of_2020_is_loose(daily: pd.DataFrame) -> None:
@@ -201,8 +203,8 @@ def test_a_missing_input_is_missing_and_never_zero(daily: pd.DataFrame) -> None:
 # --- the article's claims, held against data that end half a year before it
 
 
-def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(place: Place) -> None:
-    code, out, errors = place.call("claims", "--json")
+def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(sandbox: Sandbox) -> None:
+    code, out, errors = sandbox.call("claims", "--json")
     assert code == 0, errors
     claims = {claim["claim_id"]: claim for claim in json.loads("\n".join(out))["claims"]}
     assert {claim["as_of_ts"] for claim in claims.values()} == {"2025-06-30T17:00:00Z"}
@@ -212,7 +214,7 @@ def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(place: 
     }  # fmt: skip
     assert {claims[name]["status"] for name in absent} == {"NOT_TESTABLE"}
     # The day that these speak of lies ahead; what is known is shown: the price of 2025-06-30 and its yearly change.
-    prices = place.query("select * from marts.price_daily").set_index("obs_date")
+    prices = sandbox.query("select * from marts.price_daily").set_index("obs_date")
     for name, column in (("PRICE_YOY", "m3_yoy"), ("PRICE_NEAR_3200", "m3_usd_t")):
         assert claims[name]["status"] == "DATA_NOT_YET_PUBLIC"
         assert claims[name]["evidence_obs_date"] == "2025-06-30"
@@ -225,10 +227,10 @@ def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(place: 
             assert claim["evidence_knowledge_ts"] <= claim["as_of_ts"], claim["claim_id"]
 
 
-def test_alcoa_against_its_high_on_real_closes(place: Place, real: Path) -> None:
+def test_alcoa_against_its_high_on_real_closes(sandbox: Sandbox, real: Path) -> None:
     """The last close known at 18:00 in London is that of the day before: New York closes later."""
     closes = pd.read_csv(real / "tables" / "equity_aa_daily.csv").set_index("obs_date")["adj_close_usd"][:"2025-06-27"]
-    [found] = place.query(
+    [found] = sandbox.query(
         "select value, obs_end_max from signals.signals_latest where signal_id = 'AL.EQUITY.AA_NEAR_HIGH'"
     ).itertuples()
     assert found.value == pytest.approx(closes.iloc[-1] / closes.iloc[-252:].max())

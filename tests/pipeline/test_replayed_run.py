@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from python_calamine import CalamineWorkbook
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.sources import SOURCES
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def place(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """A run over the recordings, by the command line."""
-    place = Place(tmp_path_factory.mktemp("replay"), "replay", "2025-06-30T22:00:00Z")
-    (place.root / "replay").symlink_to(real / "payloads")
-    done = place.tightness("run", "--from", MONTHS[0], "--to", MONTHS[1])
+    sandbox = Sandbox(tmp_path_factory.mktemp("replay"), "replay", "2025-06-30T22:00:00Z")
+    (sandbox.root / "replay").symlink_to(real / "payloads")
+    done = sandbox.tightness("run", "--from", MONTHS[0], "--to", MONTHS[1])
     assert done.returncode == 0, done.stderr
-    return place
+    return sandbox
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def written(real: Path) -> pd.DataFrame:
     return frame.sort_values("day").reset_index(drop=True)
 
 
-def test_every_price_and_stock_of_the_pages_is_in_the_lake(place: Place, written: pd.DataFrame) -> None:
-    lake = place.open().lake
+def test_every_price_and_stock_of_the_pages_is_in_the_lake(sandbox: Sandbox, written: pd.DataFrame) -> None:
+    lake = sandbox.open().lake
     prices = lake.read("prices").sort_values("obs_date")
     assert prices["obs_date"].tolist() == written["day"].tolist()
     assert prices["cash_usd_t"].tolist() == written["cash"].tolist()
@@ -59,12 +59,12 @@ def test_every_price_and_stock_of_the_pages_is_in_the_lake(place: Place, written
     assert set(prices["source"]) | set(stocks["source"]) == {"westmetall"}
     assert set(prices["licence_class"]) == {"BYO"}
     # Ember gives 36 country-days twice, with two means.
-    assert place.open().quarantine.counts() == {"benchmark_power": 36}
+    assert sandbox.open().quarantine.counts() == {"benchmark_power": 36}
 
 
-def test_prices_of_a_free_page_are_known_the_next_business_day(place: Place) -> None:
+def test_prices_of_a_free_page_are_known_the_next_business_day(sandbox: Sandbox) -> None:
     """On no day does a mart see the price of that very day."""
-    [found] = place.query(
+    [found] = sandbox.query(
         """
         select
             count(*) as days, count(*) filter (where price_obs_date >= as_of_date) as too_early,
@@ -76,54 +76,54 @@ def test_prices_of_a_free_page_are_known_the_next_business_day(place: Place) -> 
     assert (found.too_early, found.stock_too_early) == (0, 0)
 
 
-def benchmark(place: Place, name: str) -> pd.DataFrame:
-    stored = place.open().lake.read("benchmark_prices")
+def benchmark(sandbox: Sandbox, name: str) -> pd.DataFrame:
+    stored = sandbox.open().lake.read("benchmark_prices")
     return stored[stored["benchmark"] == name]
 
 
-def test_the_pink_sheet_lands_month_for_month(place: Place, real: Path) -> None:
+def test_the_pink_sheet_lands_month_for_month(sandbox: Sandbox, real: Path) -> None:
     # By another library than the parser's.
     book = CalamineWorkbook.from_path(str(real / "payloads" / "worldbank" / "CMO-Historical-Data-Monthly.xlsx"))
     rows = book.get_sheet_by_name("Monthly Prices").to_python()
     [at] = {row.index("Aluminum") for row in rows if "Aluminum" in row}
     wanted = {row[0]: row[at] for row in rows if re.fullmatch(r"202[0-4]M\d\d", str(row[0]))}
-    stored = benchmark(place, "WORLD_BANK")
+    stored = benchmark(sandbox, "WORLD_BANK")
     assert dict(zip(stored["period_end"].dt.strftime("%YM%m"), stored["mean_usd_t"], strict=True)) == wanted
     assert len(wanted) == 60
 
 
-def test_the_daily_prices_agree_with_the_world_banks_months(place: Place, real: Path) -> None:
+def test_the_daily_prices_agree_with_the_world_banks_months(sandbox: Sandbox, real: Path) -> None:
     """Two publishers of one market: rounded 0.2 % apart on average, at most 1.13 % in any month."""
-    lake = place.open().lake
+    lake = sandbox.open().lake
     prices = lake.read("prices")
     daily = prices.groupby(prices["obs_date"].dt.to_period("M"))["cash_usd_t"].mean()
-    bank = benchmark(place, "WORLD_BANK")
+    bank = benchmark(sandbox, "WORLD_BANK")
     apart = (daily / bank.set_index(bank["period_end"].dt.to_period("M"))["mean_usd_t"] - 1).abs()
     assert len(apart.dropna()) == 60
     assert apart.mean() < 0.0025
     assert apart.max() < 0.0114
 
 
-def test_one_recorded_day_of_power_is_a_day(place: Place) -> None:
-    power = place.open().lake.read("power")
+def test_one_recorded_day_of_power_is_a_day(sandbox: Sandbox) -> None:
+    power = sandbox.open().lake.read("power")
     assert power["delivery_date"].astype(str).unique().tolist() == ["2024-12-08"]
     assert power["position"].tolist() == list(range(1, 25))
 
 
-def test_what_is_not_recorded_is_no_data(place: Place) -> None:
-    lake, failures = place.open().lake, place.open().failures()
+def test_what_is_not_recorded_is_no_data(sandbox: Sandbox) -> None:
+    lake, failures = sandbox.open().lake, sandbox.open().failures()
     assert failures == []
     assert {name for name in ("rates", "exports", "fx", "off_warrant") if len(lake.read(name))} == set()
-    receipts = {path.parent.parent.name for path in (place.data / "raw").glob("*/receipts/*.json")}
+    receipts = {path.parent.parent.name for path in (sandbox.data / "raw").glob("*/receipts/*.json")}
     assert receipts == set(SOURCES) - {"shfe"}, "every source was asked; the Shanghai reports begin in November 2025"
 
 
-def test_the_same_run_again_writes_no_file(place: Place) -> None:
-    before, published = place.stored(), place.published()
-    again = place.ingest(MONTHS)
+def test_the_same_run_again_writes_no_file(sandbox: Sandbox) -> None:
+    before, published = sandbox.stored(), sandbox.published()
+    again = sandbox.ingest(MONTHS)
     assert again.failures == []
     assert sum(report.payloads for report in again.fetched.values()) >= 7
-    place.build()
-    assert place.publish().unchanged
-    assert place.stored().keys() == before.keys()
-    assert place.published() == published
+    sandbox.build()
+    assert sandbox.publish().unchanged
+    assert sandbox.stored().keys() == before.keys()
+    assert sandbox.published() == published

@@ -25,7 +25,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import stamina
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.settings import PROJECT, load_settings
 from pipelines.sources import SOURCES
@@ -119,30 +119,37 @@ def test_a_key_is_in_nothing_that_a_run_writes_prints_or_raises(
         "transport",
         lambda workspace: HttpTransport(workspace.settings.clock, workspace.settings.secrets(), client),
     )
-    place = Place(tmp_path, "live", NOW)
+    sandbox = Sandbox(tmp_path, "live", NOW)
     days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
-    place.drop(
+    sandbox.drop(
         "prices/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
     )
-    place.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
+    sandbox.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
     planted = {"ENTSOE_API_TOKEN": CANARY, "TIGHTNESS_WEBHOOK_URL": f"https://hooks.example/{WEBHOOK}"}
     with caplog.at_level(logging.DEBUG):
-        code, printed, said = place.call("run", "--from", "2025-03", **planted)
-        _, doctor, _ = place.call("doctor", "--json", **planted)
+        code, printed, said = sandbox.call("run", "--from", "2025-03", **planted)
+        _, doctor, _ = sandbox.call("doctor", "--json", **planted)
     assert code == 1, "the publishers have failed"
     assert set(publisher.keys) == {CANARY}, "the key was asked with"
     assert len(publisher.keys) > 6
-    assert place.database.is_file()
+    assert sandbox.database.is_file()
 
     words = [word for secret in (CANARY, WEBHOOK) for word in spellings(secret)]
     assert holding(tmp_path, words) == []
     told = "\n".join([*printed, *said, *doctor, *(repr(record.__dict__) for record in caplog.records)]).encode()
     assert [word for word in words if word in told] == []
 
-    machine = [str(place.root), str(tmp_path), str(PROJECT), str(Path.home()), socket.gethostname(), getpass.getuser()]
+    machine = [
+        str(sandbox.root),
+        str(tmp_path),
+        str(PROJECT),
+        str(Path.home()),
+        socket.gethostname(),
+        getpass.getuser(),
+    ]
     # "root" and the like are words of their own; "/root" is a path.
     names = [name.encode() for name in dict.fromkeys(machine) if len(name) > 5 or name.startswith("/")]
-    assert holding(place.data / "published", [*names, *words]) == []
+    assert holding(sandbox.data / "published", [*names, *words]) == []
 
 
 def test_a_key_is_in_no_exception_and_no_log_record(caplog: pytest.LogCaptureFixture) -> None:

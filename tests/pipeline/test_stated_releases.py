@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.sources.base import Parsed
 from pipelines.sources.nyfed import NyFed
@@ -18,63 +18,63 @@ FIRST, SECOND = "2026-01-20T20:00:00Z", "2026-01-27T20:00:00Z"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path, "drop", FIRST)
+def sandbox(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path, "drop", FIRST)
 
 
-def stored(place: Place, as_of: str | None = None) -> list[tuple[float, str, str, bool]]:
+def stored(sandbox: Sandbox, as_of: str | None = None) -> list[tuple[float, str, str, bool]]:
     """(exports_kt, knowledge_ts, basis, is_suspect) in the order in which they were known."""
-    rows = place.open().lake.read("exports", as_of=pd.Timestamp(as_of).to_pydatetime() if as_of else None)
+    rows = sandbox.open().lake.read("exports", as_of=pd.Timestamp(as_of).to_pydatetime() if as_of else None)
     times = rows["knowledge_ts"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     return list(zip(rows["exports_kt"], times, rows["knowledge_basis"], rows["is_suspect"], strict=True))
 
 
-def ingest(place: Place) -> tuple[int, int, list[str]]:
+def ingest(sandbox: Sandbox) -> tuple[int, int, list[str]]:
     """New and revised observations, and what was put aside and why; the same again adds nothing."""
-    report = place.ingest(MONTHS, ["exports"]).read["exports"]
-    again = place.ingest(MONTHS, ["exports"]).read["exports"]
+    report = sandbox.ingest(MONTHS, ["exports"]).read["exports"]
+    again = sandbox.ingest(MONTHS, ["exports"]).read["exports"]
     assert (again.new, again.revised) == (0, 0)
     return report.new, report.revised, report.rejected["reason"].tolist()
 
 
-def test_two_prints_under_one_number_in_one_file(place: Place) -> None:
+def test_two_prints_under_one_number_in_one_file(sandbox: Sandbox) -> None:
     later = NOVEMBER.format(586).replace("12-09", "12-18")
-    place.drop("exports/mine.csv", HEADER + later + NOVEMBER.format(571))
-    assert ingest(place) == (1, 1, [])
-    assert stored(place) == [
+    sandbox.drop("exports/mine.csv", HEADER + later + NOVEMBER.format(571))
+    assert ingest(sandbox) == (1, 1, [])
+    assert stored(sandbox) == [
         (571.0, "2025-12-09T03:00:00Z", "OBSERVED", False),
         (586.0, "2025-12-18T03:00:00Z", "OBSERVED", True),
     ]
-    assert stored(place, "2025-12-18T02:59:59Z") == stored(place)[:1]
+    assert stored(sandbox, "2025-12-18T02:59:59Z") == stored(sandbox)[:1]
 
 
 @pytest.mark.parametrize("known", ["2025-12-09T03:00:00Z", "2025-12-08T03:00:00Z", ""], ids=["same", "earlier", "none"])
-def test_a_later_file_that_says_something_else_under_the_number(place: Place, known: str) -> None:
-    place.drop("exports/mine.csv", HEADER + NOVEMBER.format(571))
-    assert ingest(place) == (1, 0, [])
-    before = stored(place)
-    place.drop("exports/mine.csv", HEADER + NOVEMBER.format(586).replace("2025-12-09T03:00:00Z", known))
-    later = place.at(SECOND)
+def test_a_later_file_that_says_something_else_under_the_number(sandbox: Sandbox, known: str) -> None:
+    sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571))
+    assert ingest(sandbox) == (1, 0, [])
+    before = stored(sandbox)
+    sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(586).replace("2025-12-09T03:00:00Z", known))
+    later = sandbox.at(SECOND)
     assert ingest(later) == (0, 1, [])
     assert stored(later) == [*before, (586.0, SECOND, "OBSERVED", True)]
     assert stored(later, "2026-01-27T19:59:59Z") == before
     # The time without a difference in the files adds nothing.
-    assert ingest(place.at("2026-02-03T20:00:00Z")) == (0, 0, [])
+    assert ingest(sandbox.at("2026-02-03T20:00:00Z")) == (0, 0, [])
 
 
-def test_a_contradiction_at_one_moment_is_put_aside(place: Place) -> None:
-    place.drop("exports/mine.csv", HEADER + NOVEMBER.format(571) + NOVEMBER.format(586))
-    new, revised, reasons = ingest(place)
+def test_a_contradiction_at_one_moment_is_put_aside(sandbox: Sandbox) -> None:
+    sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571) + NOVEMBER.format(586))
+    new, revised, reasons = ingest(sandbox)
     assert (new, revised) == (0, 0)
     assert len(reasons) == 2
     assert all("rows with the same key have different values" in reason for reason in reasons)
 
 
-def test_a_second_number_is_a_revision_and_no_suspect(place: Place) -> None:
+def test_a_second_number_is_a_revision_and_no_suspect(sandbox: Sandbox) -> None:
     later = NOVEMBER.format(586).replace("12-09", "12-18").replace(",1,586", ",2,586")
-    place.drop("exports/mine.csv", HEADER + NOVEMBER.format(571) + later)
-    assert ingest(place) == (1, 1, [])
-    assert [row[3] for row in stored(place)] == [False, False]
+    sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571) + later)
+    assert ingest(sandbox) == (1, 1, [])
+    assert [row[3] for row in stored(sandbox)] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_a_second_number_is_a_revision_and_no_suspect(place: Place) -> None:
         ("2024-12-09T03:00:00Z", False),  # the year is a slip of the pen
     ],
 )
-def test_a_month_cannot_be_known_before_it_is_over(place: Place, known: str, lands: bool) -> None:
-    place.drop("exports/mine.csv", HEADER + NOVEMBER.format(571).replace("2025-12-09T03:00:00Z", known))
-    new, _, reasons = ingest(place)
+def test_a_month_cannot_be_known_before_it_is_over(sandbox: Sandbox, known: str, lands: bool) -> None:
+    sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571).replace("2025-12-09T03:00:00Z", known))
+    new, _, reasons = ingest(sandbox)
     said = known.replace("Z", "+00:00")
     rule = "known_too_early: nobody can have known the value before 08:00 UTC of period_end"
     assert new == lands
     assert reasons == ([] if lands else [f"knowledge_ts={said}, period_end=2025-11-30 breaks {rule}"])
-    [where] = place.open().quarantine.read("exports")["where"].tolist() or ["line 2"]
+    [where] = sandbox.open().quarantine.read("exports")["where"].tolist() or ["line 2"]
     assert where == "line 2"
 
 
@@ -100,12 +100,12 @@ def test_a_month_cannot_be_known_before_it_is_over(place: Place, known: str, lan
     ("known", "lands"), [("2026-01-12T23:59:59Z", False), ("2026-01-13T00:00:00Z", True)], ids=["before", "from"]
 )
 def test_a_source_that_states_its_times_is_held_to_the_clock_as_well(
-    place: Place, monkeypatch: pytest.MonkeyPatch, known: str, lands: bool
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, known: str, lands: bool
 ) -> None:
-    place = Place(place.root, "replay", FIRST)
-    place.record("nyfed/sofr_2026.json", known)  # what it says is put in its place below
+    sandbox = Sandbox(sandbox.root, "replay", FIRST)
+    sandbox.record("nyfed/sofr_2026.json", known)  # what it says is put in its place below
     rates = pd.DataFrame({"obs_date": pd.to_datetime(["2026-01-13"]), "sofr_pct": 3.65})
     parsed = Parsed({"rates": rates.assign(knowledge_ts=pd.Timestamp(known))})
     monkeypatch.setattr(NyFed, "parse", lambda self, payload, scope: parsed)
-    report = place.ingest(("2026-01", "2026-01"), ["rates"]).read["rates"]
+    report = sandbox.ingest(("2026-01", "2026-01"), ["rates"]).read["rates"]
     assert (report.new, len(report.rejected)) == ((1, 0) if lands else (0, 1))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 NOW = "2026-07-20T20:00:00Z"
@@ -31,21 +31,21 @@ CLOSE = path((100, 4), (96.9, 1), (97, 1))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    place = Place(tmp_path_factory.mktemp("watchpoints"), "drop", NOW)
-    place.set_parameters(
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    sandbox = Sandbox(tmp_path_factory.mktemp("watchpoints"), "drop", NOW)
+    sandbox.set_parameters(
         stock_chg_obs=2, stock_unwind_k=3, arb_shut_days=10, curtailment_days=20, near_high_obs=4,
         power_mean_days=4, power_mean_min_days=4,
     )  # fmt: skip
     day = pd.Series(DAYS)
     at_noon = day + "T12:00:00Z"
     prices = {"obs_date": day, "cash_usd_t": pd.Series(M3) + pd.Series(SPREAD), "m3_usd_t": M3}
-    place.drop("prices/own.csv", pd.DataFrame({"metal": "AL", **prices}))
-    place.drop(
+    sandbox.drop("prices/own.csv", pd.DataFrame({"metal": "AL", **prices}))
+    sandbox.drop(
         "stocks/own.csv",
         pd.DataFrame({"metal": "AL", "obs_date": day, "knowledge_ts": at_noon, "total_t": STOCK}),
     )
-    place.drop(
+    sandbox.drop(
         "arbitrage/own.csv",
         pd.DataFrame(
             {
@@ -54,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
             }
         ),
     )  # fmt: skip
-    place.drop(
+    sandbox.drop(
         "costs/own.csv",
         pd.DataFrame(
             {
@@ -66,17 +66,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     every = pd.Series(pd.date_range("2026-01-26", DAYS[-1]).strftime("%Y-%m-%d"))
     dear = [400.0 if text >= DAYS[3] else 50.0 for text in every]
     power = {"zone": "DE-LU", "delivery_date": every, "resolution": "PT60M", "n_positions": 24, "position": 1}
-    place.drop("power/own.csv", pd.DataFrame({**power, "price_eur_mwh": dear}))
+    sandbox.drop("power/own.csv", pd.DataFrame({**power, "price_eur_mwh": dear}))
     fixings = pd.bdate_range("2026-01-19", DAYS[-1]).strftime("%Y-%m-%d")
-    place.drop("fx/own.csv", pd.DataFrame({"pair": "EURUSD", "obs_date": fixings, "rate": 1.0}))
-    place.drop(
+    sandbox.drop("fx/own.csv", pd.DataFrame({"pair": "EURUSD", "obs_date": fixings, "rate": 1.0}))
+    sandbox.drop(
         "equities/own.csv",
         pd.DataFrame({"ticker": "AA", "obs_date": day, "knowledge_ts": at_noon, "close_usd": CLOSE}),
     )
     months = pd.Series(pd.date_range("2023-09-30", "2026-01-31", freq="ME"))
     ends = months.dt.strftime("%Y-%m-%d")
     off_warrant = [300_000.0] * (len(ends) - 1) + [210_000.0]  # -30 % on the year, and the lowest of 28 months
-    place.drop(
+    sandbox.drop(
         "off_warrant/own.csv",
         pd.DataFrame(
             {
@@ -86,7 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         ),
     )  # fmt: skip
     exports = [100.0] * (len(ends) - 4) + [94.9] * 4  # three-month change below -5 % from the third of them on
-    place.drop(
+    sandbox.drop(
         "exports/own.csv",
         pd.DataFrame(
             {
@@ -97,7 +97,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     )  # fmt: skip
     at_cap = 45_000 / 365 * 31  # the month's output at a rate of 45 Mt a year
     output = {"2025-10-31": 0.97, "2025-12-31": 0.98, "2026-01-31": 1.001}
-    place.drop(
+    sandbox.drop(
         "production/own.csv",
         pd.DataFrame(
             {
@@ -107,13 +107,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
             }
         ),
     )  # fmt: skip
-    register = pd.read_csv(place.reference() / "smelters.csv")
+    register = pd.read_csv(sandbox.reference() / "smelters.csv")
     idled = register.tail(1).assign(plant="Own", capacity_kt=500.0)
     steps = [(0.0, "2025-01-01"), (49.0, DAYS[2]), (50.0, DAYS[4]), (0.0, DAYS[30])]
     rows = [idled.assign(idled_kt=kt, valid_from=since) for kt, since in steps]
-    pd.concat([register, *rows]).to_csv(place.reference() / "smelters.csv", index=False)
-    place.run(("2023-09", "2026-07"))
-    return place
+    pd.concat([register, *rows]).to_csv(sandbox.reference() / "smelters.csv", index=False)
+    sandbox.run(("2023-09", "2026-07"))
+    return sandbox
 
 
 def _known(ends: pd.Series, last: str) -> list[str]:
@@ -123,8 +123,8 @@ def _known(ends: pd.Series, last: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def states(place: Place) -> Callable[[str], list[str | None]]:
-    rows = place.query("select signal_id, as_of_date, state, value, quality from signals.signals")
+def states(sandbox: Sandbox) -> Callable[[str], list[str | None]]:
+    rows = sandbox.query("select signal_id, as_of_date, state, value, quality from signals.signals")
     rows["day"] = rows["as_of_date"].dt.strftime("%Y-%m-%d")
 
     def of(signal: str) -> list[str | None]:
@@ -176,14 +176,14 @@ def test_a_watchpoint_fires_on_its_day(
     assert runs(states(signal)) == expected
 
 
-def test_the_event_is_active_from_30_days_before_to_10_days_after(place: Place) -> None:
-    rows = place.query("select as_of_date, days_to_event, state from marts.event_calendar order by as_of_date")
+def test_the_event_is_active_from_30_days_before_to_10_days_after(sandbox: Sandbox) -> None:
+    rows = sandbox.query("select as_of_date, days_to_event, state from marts.event_calendar order by as_of_date")
     states = rows.groupby("state")["days_to_event"].agg(["min", "max"])
     # 2026-07-01 less 30 days is Monday 1 June; plus 10 days is a Saturday, so that Friday, 9 days on, is the last.
     assert states.loc["ACTIVE"].tolist() == [-9, 30]
     assert states.loc["AHEAD", "min"] == 33
     assert states.loc["PAST", "max"] == -12
-    changes = place.query(
+    changes = sandbox.query(
         "select as_of_date, prev_state, state from signals.signal_transitions "
         "where signal_id = 'AL.EVENT.USMCA_REVIEW' order by as_of_date"
     )
@@ -191,8 +191,8 @@ def test_the_event_is_active_from_30_days_before_to_10_days_after(place: Place) 
     assert changes["as_of_date"].tolist() == [pd.Timestamp("2026-06-01"), pd.Timestamp("2026-07-13")]
 
 
-def test_values_stand_beside_the_states(place: Place) -> None:
-    [row] = place.query(
+def test_values_stand_beside_the_states(sandbox: Sandbox) -> None:
+    [row] = sandbox.query(
         "select * from signals.signals where signal_id = 'AL.INVENTORY.STOCK_UNWIND' and as_of_date = ?::date", DAYS[7]
     ).itertuples()
     assert row.value == pytest.approx(math.log(119 / 106))
@@ -200,16 +200,16 @@ def test_values_stand_beside_the_states(place: Place) -> None:
     assert row.state_since == pd.Timestamp(DAYS[7])
 
 
-def test_a_rank_or_change_across_a_break_is_flagged(place: Place) -> None:
+def test_a_rank_or_change_across_a_break_is_flagged(sandbox: Sandbox) -> None:
     """The permanent lending rules of 2026-02-02 lie in no window that begins that day; what is set on the 10th does."""
-    rows = place.query("select distinct quality from signals.signals where signal_id = 'AL.CURVE.CARRY_TIGHTNESS'")
+    rows = sandbox.query("select distinct quality from signals.signals where signal_id = 'AL.CURVE.CARRY_TIGHTNESS'")
     assert "BREAK" not in set(rows["quality"])
-    breaks = pd.read_csv(place.reference() / "series_breaks.csv", dtype=str, keep_default_na=False)
+    breaks = pd.read_csv(sandbox.reference() / "series_breaks.csv", dtype=str, keep_default_na=False)
     own = breaks.tail(1).assign(break_id="OWN", metal="AL", metric_id="px_yoy", break_date=DAYS[6], valid_from=DAYS[8])
-    later = place.at("2026-07-20T21:00:00Z")
-    pd.concat([breaks, own]).to_csv(place.reference() / "series_breaks.csv", index=False)
+    later = sandbox.at("2026-07-20T21:00:00Z")
+    pd.concat([breaks, own]).to_csv(sandbox.reference() / "series_breaks.csv", index=False)
     days = pd.bdate_range("2025-01-27", periods=45).strftime("%Y-%m-%d")
-    place.drop(
+    sandbox.drop(
         "prices/before.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 2600, "m3_usd_t": 2600})
     )
     later.run(("2023-09", "2026-07"))

@@ -194,7 +194,7 @@ def start(folders: Folders, now: str) -> int:
     return forked(work)
 
 
-class Watch:
+class ProgressCallback:
     """The marks that a run leaves on disk when it comes to a phase; those of an earlier run do not count."""
 
     def __init__(self, folders: Folders) -> None:
@@ -227,7 +227,7 @@ class Watch:
         return found
 
 
-def finish(pid: int, watch: Watch) -> int:
+def finish(pid: int, watch: ProgressCallback) -> int:
     """Waits for a run; returns its exit code, or `HANGS`."""
     end = time.monotonic() + LONGEST_S
     while time.monotonic() < end:
@@ -241,7 +241,7 @@ def finish(pid: int, watch: Watch) -> int:
     return HANGS
 
 
-def kill_at(pid: int, watch: Watch, moment: Moment, lengths: dict[str, float]) -> int | None:
+def kill_at(pid: int, watch: ProgressCallback, moment: Moment, lengths: dict[str, float]) -> int | None:
     """Kills the run's group at its moment; returns the exit code instead where the run has ended before."""
     while True:
         watch.look()
@@ -399,7 +399,7 @@ def prepare(root: Path) -> dict[str, float]:
         folders = Folders(root / base).copy(root / name)
         if revised:
             folders.put_drop(last=450_000)
-        watch = Watch(folders)
+        watch = ProgressCallback(folders)
         code = finish(start(folders, now), watch)
         if code:
             raise RuntimeError(f"the run without a kill ended with {code}:\n{(folders.root / 'run.log').read_text()}")
@@ -413,7 +413,7 @@ def prepare(root: Path) -> dict[str, float]:
     clean("full", "clock", CLOCK.now)
     clean("full", "drop", DROP.now, revised=True)
     built = Folders(root / "full").copy(root / "built")
-    if kill_at(start(built, BUILT.now), Watch(built), Moment("write", 0.0), lengths) is not None:
+    if kill_at(start(built, BUILT.now), ProgressCallback(built), Moment("write", 0.0), lengths) is not None:
         raise RuntimeError("the run that should be killed before its publication has ended")
     return lengths
 
@@ -437,7 +437,7 @@ def play(root: Path, place: Path, seed: int, number: int, lengths: dict[str, flo
     case = Case(number, scenario.name)
     had_release = (folders.data / "published" / "manifest.json").is_file()
     for moment in moments[:wanted]:
-        code = kill_at(start(folders, scenario.now), Watch(folders), moment, lengths)
+        code = kill_at(start(folders, scenario.now), ProgressCallback(folders), moment, lengths)
         if code is not None:  # it has ended before: that was the last recovery
             case.recoveries.append(compared(root, folders, scenario, code))
             break
@@ -445,7 +445,7 @@ def play(root: Path, place: Path, seed: int, number: int, lengths: dict[str, flo
         kill.faults = told(partial(torn, folders, had_release))
         case.kills.append(kill)
         left = folders.copy(place.with_name(f"{place.name}-recovered"))
-        code = finish(start(left, scenario.now), Watch(left))
+        code = finish(start(left, scenario.now), ProgressCallback(left))
         case.recoveries.append(compared(root, left, scenario, code))
         if kill.faults or case.recoveries[-1]:
             break  # kept as it is, for whoever looks for the cause

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.cli.backfill import START_S, Meter, Part, Plan
 from pipelines.common.calendar import months_between
@@ -117,8 +117,8 @@ class Killed(BaseException):
 
 
 def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> None:
-    place = Place(tmp_path, "demo", NOW)
-    workspace, months = place.open(), months_between("2024-01", "2024-12")
+    sandbox = Sandbox(tmp_path, "demo", NOW)
+    workspace, months = sandbox.open(), months_between("2024-01", "2024-12")
     asked: list[str] = []
 
     class Breaking:
@@ -135,14 +135,14 @@ def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> 
     def run(after: int) -> FetchReport:
         return fetch(
             "energy_charts", months, workspace.scope, Breaking(after), workspace.archive, workspace.now,
-            spares=workspace.is_answered,
+            skip_if=workspace.is_answered,
         )  # fmt: skip
 
     with pytest.raises(Killed):
         run(after=5)
     first = list(asked)
     report = run(after=10_000)
-    assert report.spared == 5
+    assert report.skipped == 5
     assert len(asked) == 5 + report.requests and set(first).isdisjoint(asked[5:])
     assert run(after=10_000).requests == 0
 
@@ -153,12 +153,12 @@ def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> 
 def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clean = Place(tmp_path / "clean", "demo", NOW)
+    clean = Sandbox(tmp_path / "clean", "demo", NOW)
     months = ("2023-01", "2023-12")
     whole = clean.ingest(months, ["prices"]).read["prices"]
     parquet = {name for name in clean.stored() if name.endswith(".parquet")}
 
-    place = Place(tmp_path / "stopped", "demo", NOW)
+    sandbox = Sandbox(tmp_path / "stopped", "demo", NOW)
     append, calls = Lake.append, []
 
     def stopping(self: Lake, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:
@@ -171,30 +171,30 @@ def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one
     with monkeypatch.context() as patched:
         patched.setattr(Lake, "append", stopping)
         with pytest.raises(Killed):
-            place.ingest(months, ["prices"])
+            sandbox.ingest(months, ["prices"])
     seen: list[Progress] = []
-    workspace = place.open()
+    workspace = sandbox.open()
     report = workspace.ingestion().run("prices", months_between(*months), [], seen.append)
     assert report.months_unchanged == 6
     assert report.rows_read == whole.rows_read - sum(calls[:2])
     assert [p.done for p in seen] == [6, 9, 12] and seen[-1].rows == report.rows_read
-    assert {name for name in place.stored() if name.endswith(".parquet")} == parquet
+    assert {name for name in sandbox.stored() if name.endswith(".parquet")} == parquet
     pd.testing.assert_frame_equal(workspace.lake.read("prices"), clean.open().lake.read("prices"))
 
 
 def test_a_page_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     """Though several parts of its months ask for it; and none of them is remembered."""
-    place = Place(tmp_path, "replay", NOW)
-    place.record("westmetall/westmetall_lme_al_2024.html", "<html>no table</html>")
-    failures = place.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"].failures
+    sandbox = Sandbox(tmp_path, "replay", NOW)
+    sandbox.record("westmetall/westmetall_lme_al_2024.html", "<html>no table</html>")
+    failures = sandbox.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"].failures
     assert [failure.request for failure in failures] == ["westmetall_lme_al_2024.html"]
-    again = place.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"]
+    again = sandbox.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"]
     assert again.failures == failures
 
 
 def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
-    place = Place(tmp_path, "demo", NOW)
-    workspace = place.open()
+    sandbox = Sandbox(tmp_path, "demo", NOW)
+    workspace = sandbox.open()
 
     class Failing:
         def fetch(self, request: Request) -> list[Payload]:
@@ -207,4 +207,4 @@ def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
     report = fetch("customs", months, workspace.scope, Failing(), workspace.archive, workspace.now, watch=told.append)
     assert [f.months for f in report.failures] == [("2024-02",)]
     assert [(p.done, p.total) for p in told] == [(1, 2), (2, 2)]
-    shutil.rmtree(place.root)
+    shutil.rmtree(sandbox.root)

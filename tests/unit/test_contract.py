@@ -16,7 +16,7 @@ from sourcing import COPPER, SCOPE, payload
 
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Parsed, Payload, Request, Zone
-from pipelines.sources.contract import Answer, Finding, examine, look
+from pipelines.sources.contract import Finding, ParsedResponse, examine, inspect
 from pipelines.transports.demo import DemoTransport
 
 NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
@@ -27,9 +27,9 @@ EVERYTHING = replace(MARKET, zones=(*SCOPE.zones, MARKET.zones[1]))
 ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 
-def answer(*payloads: Payload) -> Answer:
+def answer(*payloads: Payload) -> ParsedResponse:
     source = SOURCES[payloads[0].request.source]
-    return look(source.CONTRACT, payloads, lambda one: source.parse(one, EVERYTHING))
+    return inspect(source.CONTRACT, payloads, lambda one: source.parse(one, EVERYTHING))
 
 
 def found(new: Payload, before: Payload | None = None, *, same: bool = True) -> list[Finding]:
@@ -130,7 +130,7 @@ def test_copper_passes_with_the_same_limits() -> None:
     scope = replace(SCOPE, metals=(*SCOPE.metals, COPPER))
     source = SOURCES["westmetall"]
     for request in source.requests(pd.Period("2024-05", "M"), scope):
-        held = look(
+        held = inspect(
             source.CONTRACT, DemoTransport(NOW, scope).fetch(request)[-1:], lambda one: source.parse(one, scope)
         )
         assert examine(source.CONTRACT, held) == []
@@ -421,6 +421,6 @@ def test_an_answer_that_breaks_its_parser_is_refused_and_says_so() -> None:
     def broken(_: Payload) -> Parsed:
         raise ZeroDivisionError("division by zero")
 
-    held = look(SOURCES["ecb"].CONTRACT, [good("ecb")], broken)
+    held = inspect(SOURCES["ecb"].CONTRACT, [good("ecb")], broken)
     [error] = texts(examine(SOURCES["ecb"].CONTRACT, held))
     assert error.startswith("its parser failed (ZeroDivisionError: division by zero), which is a fault of this program")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from support import Place
+from sandbox import Sandbox
 from test_publish import COMMENTS, KEYS, TWO_DAYS, base, release, warehouse
 
 from pipelines.publish import export as exporting
@@ -195,23 +195,23 @@ def test_a_table_that_there_is_not_is_named(current: Kept, tmp_path: Path) -> No
 
 
 def test_the_command_writes_below_the_data_folder_or_where_it_is_told(tmp_path: Path) -> None:
-    place = Place(tmp_path, "drop", "2026-01-20T20:00:00Z")
-    done = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), place.data / "published")
-    code, out, errors = place.call("export", "--format", "csv", "--table", "price_daily")
+    sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    done = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), sandbox.data / "published")
+    code, out, errors = sandbox.call("export", "--format", "csv", "--table", "price_daily")
     assert (code, out[0]) == (0, f"release   {done.release_id}")
     assert out[1].startswith("1 tables, 2 rows in ")
     assert "SYNTHETIC DEMO DATA" in errors[-1]
-    assert (place.data / "exports/csv/marts/price_daily.SYNTHETIC.csv").is_file()
-    assert place.call("export", "--format", "parquet", "--to", str(tmp_path / "out"))[0] == 0
+    assert (sandbox.data / "exports/csv/marts/price_daily.SYNTHETIC.csv").is_file()
+    assert sandbox.call("export", "--format", "parquet", "--to", str(tmp_path / "out"))[0] == 0
     assert (tmp_path / "out/signals/signals_latest.parquet").is_file()
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
-    place = Place(tmp_path, "drop", "2026-01-20T20:00:00Z")
-    assert place.call("export", "--format", "csv")[0] == 1, "nothing is published"
-    assert place.call("export", "--format", "xlsx")[0] == 2
-    release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), place.data / "published")
-    assert place.call("export", "--format", "csv", "--table", "prices")[0] == 2
-    code, out, [line] = place.call("export", "--format", "csv", "--to", str(place.data / "published"))
+    sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    assert sandbox.call("export", "--format", "csv")[0] == 1, "nothing is published"
+    assert sandbox.call("export", "--format", "xlsx")[0] == 2
+    release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), sandbox.data / "published")
+    assert sandbox.call("export", "--format", "csv", "--table", "prices")[0] == 2
+    code, out, [line] = sandbox.call("export", "--format", "csv", "--to", str(sandbox.data / "published"))
     assert (code, out) == (2, [])
     assert "export to a folder of its own" in line

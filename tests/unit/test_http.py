@@ -22,7 +22,7 @@ from pipelines.sources.base import Access, NoData, Payload, Request, SourceError
 from pipelines.transports import http
 from pipelines.transports.archive import Archive
 from pipelines.transports.http import HttpTransport
-from pipelines.transports.rate_limit import Pace
+from pipelines.transports.rate_limit import RateLimiter
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 KEY = "s3cret/+key"
@@ -95,7 +95,7 @@ def test_an_answer_that_says_it_was_asked_too_often_is_no_answer(tmp_path: Path)
     request = Request("comtrade", "canada.json", "https://publisher.example/C/M/HS")
     throttled = b'{"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}'
     slept: list[float] = []
-    pace = Pace(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
+    pace = RateLimiter(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
     answers = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
     client = httpx.Client(transport=httpx.MockTransport(answers))
     [payload] = HttpTransport(lambda: NOW, {}, client, pace=pace).fetch(request)
@@ -124,8 +124,8 @@ class Clock:
         self.slept.append(seconds)
         self.now += seconds
 
-    def pace(self, folder: Path) -> Pace:
-        return Pace(folder, lambda: self.now, self.sleep)
+    def pace(self, folder: Path) -> RateLimiter:
+        return RateLimiter(folder, lambda: self.now, self.sleep)
 
 
 @pytest.mark.parametrize(

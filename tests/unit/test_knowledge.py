@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.common.calendar import months_between
-from pipelines.ingestion.extract import questions
+from pipelines.ingestion.extract import plan_requests
 from pipelines.sources.base import Payload, Request
 from pipelines.sources.entsoe import Entsoe
 from pipelines.sources.worldbank import WorldBank
@@ -31,24 +31,24 @@ def sofr(*days: str) -> bytes:
     return json.dumps({"refRates": rates}).encode()
 
 
-def known(place: Place, answers: Iterable[tuple[bytes, str]]) -> pd.DataFrame:
+def known(sandbox: Sandbox, answers: Iterable[tuple[bytes, str]]) -> pd.DataFrame:
     """The rates that these answers of the New York Fed give, each with the moment of its capture, after all of them."""
-    workspace = place.open()
-    request = asked(place)
+    workspace = sandbox.open()
+    request = asked(sandbox)
     for body, moment in answers:
         workspace.archive.record(request, [Payload(request, body, at(moment))])
         workspace.ingestion().run("rates", months_between(*MONTH))
     return workspace.lake.read("rates").set_index("obs_date")
 
 
-def asked(place: Place) -> Request:
-    [request] = questions("nyfed", months_between(*MONTH), place.open().scope)
+def asked(sandbox: Sandbox) -> Request:
+    [request] = plan_requests("nyfed", months_between(*MONTH), sandbox.open().scope)
     return request
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path, "live", "2026-02-01T12:00:00Z")
+def sandbox(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path, "live", "2026-02-01T12:00:00Z")
 
 
 BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-13T18:30:00Z"
@@ -66,17 +66,17 @@ BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-
     ],
 )
 def test_a_figure_is_known_when_it_was_due_unless_an_answer_shows_otherwise(
-    place: Place, answers: list[tuple[bytes, str]], when: datetime, basis: str
+    sandbox: Sandbox, answers: list[tuple[bytes, str]], when: datetime, basis: str
 ) -> None:
-    rates = known(place, answers)
+    rates = known(sandbox, answers)
     assert (rates.at[MONDAY, "knowledge_ts"], rates.at[MONDAY, "knowledge_basis"]) == (pd.Timestamp(when), basis)
 
 
-def test_the_archive_alone_gives_the_same_knowledge_again(place: Place, tmp_path: Path) -> None:
+def test_the_archive_alone_gives_the_same_knowledge_again(sandbox: Sandbox, tmp_path: Path) -> None:
     """A lake that is lost is read from the archive in one go."""
     answers = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
-    first = known(place, answers)
-    other = Place(tmp_path / "other", "live", place.now)
+    first = known(sandbox, answers)
+    other = Sandbox(tmp_path / "other", "live", sandbox.now)
     archive, request = other.open().archive, asked(other)
     for body, moment in answers:
         archive.record(request, [Payload(request, body, at(moment))])
@@ -84,9 +84,9 @@ def test_the_archive_alone_gives_the_same_knowledge_again(place: Place, tmp_path
     pd.testing.assert_frame_equal(other.open().lake.read("rates").set_index("obs_date"), first)
 
 
-def power_known(place: Place, written: str, captured: str) -> pd.DataFrame:
+def power_known(sandbox: Sandbox, written: str, captured: str) -> pd.DataFrame:
     """The knowledge of 5 October 2024 in Belgium, due on the 4th at 10:45Z, by an answer written and captured then."""
-    source, workspace = Entsoe(), place.open()
+    source, workspace = Entsoe(), sandbox.open()
     [request] = [
         r for r in source.requests(pd.Period("2024-10", "M"), workspace.scope) if r.entity == "FR"
     ]  # the committed zones have FR from ENTSO-E
@@ -114,15 +114,15 @@ def power_known(place: Place, written: str, captured: str) -> pd.DataFrame:
     ],
 )
 def test_the_publishers_own_stamp_says_by_when_prices_were_out(
-    place: Place, written: str, when: str, basis: str
+    sandbox: Sandbox, written: str, when: str, basis: str
 ) -> None:
-    rows = power_known(place, written, "2024-11-20T12:00:00Z")
+    rows = power_known(sandbox, written, "2024-11-20T12:00:00Z")
     assert len(rows) == 24
     assert set(zip(rows["knowledge_ts"], rows["knowledge_basis"], strict=True)) == {(pd.Timestamp(when), basis)}
 
 
-def test_a_stamp_after_the_capture_says_nothing(place: Place) -> None:
-    rows = power_known(place, "2024-10-04T10:40:00Z", "2024-10-04T10:30:00Z")
+def test_a_stamp_after_the_capture_says_nothing(sandbox: Sandbox) -> None:
+    rows = power_known(sandbox, "2024-10-04T10:40:00Z", "2024-10-04T10:30:00Z")
     assert set(rows["knowledge_ts"]) == {pd.Timestamp("2024-10-04T10:30:00Z")}
 
 

@@ -228,8 +228,8 @@ def test_row_order_and_duplicates_change_nothing(tmp_path: Path, seed: int) -> N
     )
     shuffled = pd.concat([rows, rows.iloc[[0, 3]]]).sample(frac=1, random_state=seed)
     contents = []
-    for place, frame in (("one", rows), ("other", shuffled)):
-        lake = Lake(tmp_path / place)
+    for sandbox, frame in (("one", rows), ("other", shuffled)):
+        lake = Lake(tmp_path / sandbox)
         lake.append("stocks", frame, ingest_ts=T1)
         contents.append({path.relative_to(lake.root): body for path, body in parquet_files(lake).items()})
     assert contents[0] == contents[1]

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from sandbox import Sandbox
 from sourcing import SCOPE, Zone
-from support import Place
 
 from pipelines.cli.probe import probe, question
 from pipelines.common.settings import PROJECT
@@ -20,7 +20,7 @@ from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport
-from pipelines.transports.rate_limit import Pace
+from pipelines.transports.rate_limit import RateLimiter
 from pipelines.workspace import Workspace
 
 NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
@@ -91,14 +91,14 @@ def test_doctor_live_prints_one_line_a_source_and_writes_nothing(
 ) -> None:
     broken = Broken(down)
     monkeypatch.setattr(Workspace, "live_transport", lambda self, attempts: broken)
-    place = Place(tmp_path, "demo", NOW.isoformat())
-    exit_code, lines, _ = place.call("doctor", "--live", "--json", TIGHTNESS_OPTIONAL_SOURCES="jin10")
+    sandbox = Sandbox(tmp_path, "demo", NOW.isoformat())
+    exit_code, lines, _ = sandbox.call("doctor", "--live", "--json", TIGHTNESS_OPTIONAL_SOURCES="jin10")
     found = {one["source"]: one for one in json.loads("\n".join(lines))}
     assert exit_code == code
     assert set(found) == set(SOURCES) - {"yahoo", "shfe", "entsoe"}, "terms that nobody took, and a key that is not set"
     assert found["nyfed"]["status"] == ("failed" if down else "ok")
-    assert not place.data.exists()
-    keyed = place.call("doctor", "--live", ENTSOE_API_TOKEN="d0-not-show")
+    assert not sandbox.data.exists()
+    keyed = sandbox.call("doctor", "--live", ENTSOE_API_TOKEN="d0-not-show")
     assert "entsoe" in "\n".join(keyed[1])
     assert "d0-not-show" not in "\n".join(keyed[1] + keyed[2])
 
@@ -106,9 +106,9 @@ def test_doctor_live_prints_one_line_a_source_and_writes_nothing(
 @pytest.mark.slow
 def test_without_a_network_every_publisher_has_failed_soon_and_the_json_is_json(tmp_path: Path) -> None:
     """A proxy that nobody listens at stands for no network: waits are real, and one publisher's are all publishers'."""
-    place = Place(tmp_path, "demo", NOW.isoformat())
+    sandbox = Sandbox(tmp_path, "demo", NOW.isoformat())
     begun = time.monotonic()
-    done = place.tightness(
+    done = sandbox.tightness(
         "doctor", "--live", "--json", HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9"
     )
     assert done.returncode == 1, done.stderr
@@ -118,22 +118,22 @@ def test_without_a_network_every_publisher_has_failed_soon_and_the_json_is_json(
     waited = sum(one["seconds"] for one in found)
     assert waited > 20, "they were asked twice"
     assert time.monotonic() - begun < min(waited, 60), "they waited together"
-    assert {path.relative_to(place.data).parts[:2] for path in place.data.rglob("*.*")} == {("warehouse", "pace")}
+    assert {path.relative_to(sandbox.data).parts[:2] for path in sandbox.data.rglob("*.*")} == {("warehouse", "pace")}
 
 
 def test_a_pace_that_cannot_be_kept_is_a_failure_of_the_publisher(tmp_path: Path) -> None:
     (tmp_path / "pace").write_text("a file where a folder should be")
     request = question("ecb", MARKET, NOW, RULES)
     assert request is not None
-    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, pace=Pace(tmp_path / "pace")))
+    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, pace=RateLimiter(tmp_path / "pace")))
     assert (found.status, "exists" in found.detail) == ("failed", True)
 
 
 def test_doctor_shows_a_message_as_it_is(tmp_path: Path) -> None:
     """A publisher's text may look like markup."""
-    place = Place(tmp_path, "drop", NOW.isoformat())
-    place.open().note_failures("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
-    code, lines, _ = place.call("doctor")
+    sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
+    sandbox.open().note_failures("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
+    code, lines, _ = sandbox.call("doctor")
     assert code == 1
     assert "nyfed [/red]" in "".join(lines) and "[/b] [bold]x" in "".join(lines)
 
@@ -142,11 +142,11 @@ def test_doctor_counts_messages_that_wait(tmp_path: Path) -> None:
     from pipelines.orchestration.automation.notify import Message
     from pipelines.orchestration.automation.outbox import Outbox
 
-    place = Place(tmp_path, "drop", NOW.isoformat())
-    outbox = Outbox(place.open().outbox)
+    sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
+    outbox = Outbox(sandbox.open().outbox)
 
     def told() -> str:
-        found = {one["what"]: one["detail"] for one in json.loads("\n".join(place.call("doctor", "--json")[1]))}
+        found = {one["what"]: one["detail"] for one in json.loads("\n".join(sandbox.call("doctor", "--json")[1]))}
         return str(found["notifications"])
 
     assert told() == "none is waiting"

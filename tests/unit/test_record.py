@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support import Place
+from sandbox import Sandbox
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
@@ -90,9 +90,9 @@ def test_a_recording_stays_in_its_folder(tmp_path: Path, name: str) -> None:
 class Staggered:
     """Publishers whose answers arrive one after the other, as live ones do; the market is generated."""
 
-    def __init__(self, place: Place) -> None:
-        self.now = place.open().now
-        self.demo = DemoTransport(self.now, place.open().scope)
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.now = sandbox.open().now
+        self.demo = DemoTransport(self.now, sandbox.open().scope)
         self.asked = 0
 
     def fetch(self, request: Request) -> list[Payload]:
@@ -103,8 +103,8 @@ class Staggered:
         ]
 
 
-def lake_files(place: Place) -> dict[str, bytes]:
-    root = place.data / "lake"
+def lake_files(sandbox: Sandbox) -> dict[str, bytes]:
+    root = sandbox.data / "lake"
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
 
 
@@ -115,13 +115,13 @@ def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: P
     datasets = [name for name, feed in FEEDS.items() if feed.sources]
     sources = dict.fromkeys(source for name in datasets for source in FEEDS[name].sources)
     for now in ("2026-01-13T18:00:00Z", "2026-01-20T18:00:00Z"):
-        live = Place(tmp_path / "live", "live", now)
+        live = Sandbox(tmp_path / "live", "live", now)
         workspace, transport = live.open(), RecordingTransport(Staggered(live), recording)
         for source in sources:
             fetch(source, months, workspace.scope, transport, workspace.archive, workspace.now)
         for name in datasets:
             workspace.ingestion().run(name, months)
-    replayed = Place(tmp_path / "replayed", "replay", "2026-01-20T19:00:00Z")
+    replayed = Sandbox(tmp_path / "replayed", "replay", "2026-01-20T19:00:00Z")
     report = replayed.ingest(("2025-11", "2026-01"), datasets)
     assert not [failure for part in report.fetched.values() for failure in part.failures]
     files = lake_files(live)

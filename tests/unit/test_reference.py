@@ -13,7 +13,7 @@ from copper import add_copper
 
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
-from pipelines.reference import ReferenceError, load_reference
+from pipelines.reference import ReferenceDataError, load_reference
 from schemas.reference import REFERENCE
 
 
@@ -232,7 +232,7 @@ def test_what_is_wrong_is_said_with_file_line_and_rule(
     folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
 ) -> None:
     edit(folder, table, change)
-    with pytest.raises(ReferenceError, match=re.escape(said)) as error:
+    with pytest.raises(ReferenceDataError, match=re.escape(said)) as error:
         load_reference(folder)
     assert "\n" not in str(error.value)
     assert str(folder) not in str(error.value)
@@ -241,13 +241,13 @@ def test_what_is_wrong_is_said_with_file_line_and_rule(
 @pytest.mark.parametrize("body", [b"", b"metal;n\xe4me\n", b'metal,name\n"AL,x\n'])
 def test_a_file_that_is_no_csv(folder: Path, body: bytes) -> None:
     (folder / "metals.csv").write_bytes(body)
-    with pytest.raises(ReferenceError, match=r"^metals\.csv"):
+    with pytest.raises(ReferenceDataError, match=r"^metals\.csv"):
         load_reference(folder)
 
 
 def test_a_missing_file(folder: Path) -> None:
     (folder / "metals.csv").unlink()
-    with pytest.raises(ReferenceError, match=r"metals\.csv is missing from the reference folder"):
+    with pytest.raises(ReferenceDataError, match=r"metals\.csv is missing from the reference folder"):
         load_reference(folder)
 
 
@@ -264,7 +264,7 @@ def test_a_column_that_came_later_may_be_left_out(folder: Path) -> None:
 def test_another_metal_is_rows(folder: Path) -> None:
     """Its parameters may be those for all; what it lacks is asked for by name."""
     edit(folder, "metals", lambda rows: pd.concat([rows, rows.assign(metal="CU", name="Copper", westmetall_code="Cu")]))
-    with pytest.raises(ReferenceError, match=r"parameters\.csv: rent_usd_t_day \(USD/t/day\) has no row for CU"):
+    with pytest.raises(ReferenceDataError, match=r"parameters\.csv: rent_usd_t_day \(USD/t/day\) has no row for CU"):
         load_reference(folder)
     edit(
         folder,
@@ -276,7 +276,7 @@ def test_another_metal_is_rows(folder: Path) -> None:
     reference = load_reference(folder)
     assert [metal.metal for metal in reference.scope().metals] == ["AL", "CU"]
     assert [metal.westmetall_code for metal in reference.scope(("CU",)).metals] == ["Cu"]
-    with pytest.raises(ReferenceError, match=r"metal 'XX' is not in metals\.csv; known: AL, CU"):
+    with pytest.raises(ReferenceDataError, match=r"metal 'XX' is not in metals\.csv; known: AL, CU"):
         reference.scope(("XX",))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support import Place
+from sandbox import Sandbox
 from test_publish import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
 
 from pipelines.publish.release import publish
@@ -19,42 +19,42 @@ THREE_DAYS = {"2026-01-12": 3150.5, "2026-01-13": 3201.0, "2026-01-14": 3300.0}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """Three releases: two days; one of them changed, one more day; a table more and a column less."""
-    place = Place(tmp_path_factory.mktemp("releases"), "drop", "2026-01-20T20:00:00Z")
-    published = place.data / "published"
-    release(warehouse(place.root / "1.duckdb", TWO_DAYS), published, "2026-01-13T18:00:00Z")
-    release(warehouse(place.root / "2.duckdb", THREE_DAYS), published, "2026-01-14T18:00:00Z")
+    sandbox = Sandbox(tmp_path_factory.mktemp("releases"), "drop", "2026-01-20T20:00:00Z")
+    published = sandbox.data / "published"
+    release(warehouse(sandbox.root / "1.duckdb", TWO_DAYS), published, "2026-01-13T18:00:00Z")
+    release(warehouse(sandbox.root / "2.duckdb", THREE_DAYS), published, "2026-01-14T18:00:00Z")
     statements = "alter table marts.price_daily drop cash_usd_t", "create table marts.fx_daily as select 1.5 as rate"
     prices = {name: text for name, text in COMMENTS[("marts", "price_daily")].items() if name != "cash_usd_t"}
     publish(
-        warehouse(place.root / "3.duckdb", THREE_DAYS, *statements),
+        warehouse(sandbox.root / "3.duckdb", THREE_DAYS, *statements),
         published,
         manifest_base=base("2026-01-15T18:00:00Z"),
         comments=COMMENTS | {("marts", "price_daily"): prices, EXTRA: {"": "Rates", "rate": "Rate"}},
         keys=KEYS,
         synthetic=True,
     )
-    return place
+    return sandbox
 
 
 @pytest.fixture(scope="module")
-def ids(place: Place) -> list[str]:
+def ids(sandbox: Sandbox) -> list[str]:
     """The ids in the order of their publication."""
-    return [one.release_id for one in reversed(kept(place.data / "published"))]
+    return [one.release_id for one in reversed(kept(sandbox.data / "published"))]
 
 
 # --- which release
 
 
-def test_a_release_is_found_by_its_id_and_by_its_place(place: Place, ids: list[str]) -> None:
-    published = place.data / "published"
+def test_a_release_is_found_by_its_id_and_by_its_place(sandbox: Sandbox, ids: list[str]) -> None:
+    published = sandbox.data / "published"
     assert [name[:8] for name in ids] == ["20260113", "20260114", "20260115"]
     assert [find(published, name).release_id for name in ("current", "previous", ids[0])] == [ids[2], ids[1], ids[0]]
 
 
-def test_an_unknown_id_names_those_there_are(place: Place, ids: list[str]) -> None:
-    code, printed, [line] = place.call("diff", "20991231T000000Z-00000000", "current")
+def test_an_unknown_id_names_those_there_are(sandbox: Sandbox, ids: list[str]) -> None:
+    code, printed, [line] = sandbox.call("diff", "20991231T000000Z-00000000", "current")
     assert (code, printed) == (2, [])
     assert line == (
         f"there is no release '20991231T000000Z-00000000'; there are: current, previous, {', '.join(reversed(ids))}"
@@ -62,13 +62,13 @@ def test_an_unknown_id_names_those_there_are(place: Place, ids: list[str]) -> No
 
 
 @pytest.mark.parametrize("name", ["", "..", "../releases", "/"])
-def test_a_name_does_not_lead_out_of_the_folder(place: Place, name: str) -> None:
+def test_a_name_does_not_lead_out_of_the_folder(sandbox: Sandbox, name: str) -> None:
     with pytest.raises(UnknownNameError):
-        find(place.data / "published", name)
+        find(sandbox.data / "published", name)
 
 
 def test_without_a_publication_nothing_can_be_compared(tmp_path: Path) -> None:
-    code, printed, [line] = Place(tmp_path, "drop", "2026-01-20T20:00:00Z").call("diff", "previous", "current")
+    code, printed, [line] = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z").call("diff", "previous", "current")
     assert (code, printed, line) == (1, [], "nothing is published yet: run `tightness run` first")
 
 
@@ -133,8 +133,8 @@ def test_the_current_release_stays_when_nothing_changes_or_a_publication_fails(t
 # --- what changed
 
 
-def test_json_has_every_count_and_the_rows_that_are_asked_for(place: Place, ids: list[str]) -> None:
-    code, out, _ = place.call("diff", ids[0], ids[1], "--rows", "5", "--json")
+def test_json_has_every_count_and_the_rows_that_are_asked_for(sandbox: Sandbox, ids: list[str]) -> None:
+    code, out, _ = sandbox.call("diff", ids[0], ids[1], "--rows", "5", "--json")
     found = json.loads("\n".join(out))
     assert code == 0
     assert {name: found[name] for name in ("old", "new", "same", "synthetic")} == {
@@ -163,8 +163,8 @@ def test_json_has_every_count_and_the_rows_that_are_asked_for(place: Place, ids:
     assert found["tables"]["signals.signals_latest"]["rows"] == []
 
 
-def test_the_other_way_round_what_was_added_is_removed(place: Place, ids: list[str]) -> None:
-    published = place.data / "published"
+def test_the_other_way_round_what_was_added_is_removed(sandbox: Sandbox, ids: list[str]) -> None:
+    published = sandbox.data / "published"
     found = compare(find(published, ids[1]), find(published, ids[0]), rows=5)["marts.price_daily"]
     assert (found.counts["added"], found.counts["removed"]) == (0, 1)
     assert [(row["kind"], row["cells"]) for row in found.rows] == [
@@ -173,45 +173,45 @@ def test_the_other_way_round_what_was_added_is_removed(place: Place, ids: list[s
     ]
 
 
-def test_a_table_of_one_release_and_a_lost_column_are_said(place: Place, ids: list[str]) -> None:
-    code, out, _ = place.call("diff", "previous", "current", "--json")
+def test_a_table_of_one_release_and_a_lost_column_are_said(sandbox: Sandbox, ids: list[str]) -> None:
+    code, out, _ = sandbox.call("diff", "previous", "current", "--json")
     tables = json.loads("\n".join(out))["tables"]
     assert code == 0
     assert (tables["marts.fx_daily"]["only_in"], tables["marts.fx_daily"]["added"]) == ("new", 1)
     assert tables["marts.price_daily"]["columns_removed"] == ["cash_usd_t"]
     assert tables["marts.price_daily"]["changed"] == 0
-    code, out, _ = place.call("diff", "current", "previous", "--json", "--rows", "3")
+    code, out, _ = sandbox.call("diff", "current", "previous", "--json", "--rows", "3")
     back = json.loads("\n".join(out))["tables"]
     assert (back["marts.fx_daily"]["only_in"], back["marts.fx_daily"]["removed"]) == ("old", 1)
     assert (back["marts.fx_daily"]["rows"], back["marts.price_daily"]["columns_added"]) == ([], ["cash_usd_t"])
 
 
-def test_the_table_shows_counts_columns_and_cells(place: Place, ids: list[str]) -> None:
-    code, out, _ = place.call("diff", ids[0], "current", "--rows", "1")
+def test_the_table_shows_counts_columns_and_cells(sandbox: Sandbox, ids: list[str]) -> None:
+    code, out, _ = sandbox.call("diff", ids[0], "current", "--rows", "1")
     shown = "\n".join(out)
     assert code == 0
     assert f"{ids[0]} to {ids[2]} (SYNTHETIC DEMO DATA)" in shown
     assert f"only in {ids[2]}" in shown
     assert "-cash_usd_t" in shown
-    code, out, _ = place.call("diff", ids[0], ids[1], "--rows", "1")
+    code, out, _ = sandbox.call("diff", ids[0], ids[1], "--rows", "1")
     cells = [line for line in out if "3200.0" in line]
     assert len(cells) == 1
     assert "metal=AL, obs_date=2026-01-13" in cells[0]
     assert "3201.0" in cells[0]
 
 
-def test_a_release_does_not_differ_from_itself(place: Place) -> None:
-    code, out, _ = place.call("diff", "current", "current")
+def test_a_release_does_not_differ_from_itself(sandbox: Sandbox) -> None:
+    code, out, _ = sandbox.call("diff", "current", "current")
     assert code == 0
     assert out[0].endswith("no row differs in 3 tables")
-    code, out, _ = place.call("diff", "current", "current", "--json")
+    code, out, _ = sandbox.call("diff", "current", "current", "--json")
     assert json.loads("\n".join(out))["same"] is True
 
 
-def test_one_table_only(place: Place, ids: list[str]) -> None:
-    code, out, _ = place.call("diff", ids[0], ids[1], "--table", "price_daily", "--json")
+def test_one_table_only(sandbox: Sandbox, ids: list[str]) -> None:
+    code, out, _ = sandbox.call("diff", ids[0], ids[1], "--table", "price_daily", "--json")
     assert (code, list(json.loads("\n".join(out))["tables"])) == (0, ["marts.price_daily"])
-    code, printed, [line] = place.call("diff", ids[0], ids[1], "--table", "prices")
+    code, printed, [line] = sandbox.call("diff", ids[0], ids[1], "--table", "prices")
     assert (code, printed) == (2, [])
     assert line == "there is no table 'prices'; there are: marts.price_daily, signals.signals_latest"
 
@@ -243,11 +243,11 @@ def test_a_missing_value_is_not_the_word_for_it_and_only_changed_cells_are_shown
 
 
 def test_a_release_that_lost_its_database_cannot_be_compared(tmp_path: Path) -> None:
-    place = Place(tmp_path, "drop", "2026-01-20T20:00:00Z")
-    published = place.data / "published"
+    sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    published = sandbox.data / "published"
     first = release(warehouse(tmp_path / "a.duckdb", TWO_DAYS), published)
     release(warehouse(tmp_path / "b.duckdb", THREE_DAYS), published)
     (first.path / "marts.duckdb").unlink()
-    code, printed, [line] = place.call("diff", "previous", "current")
+    code, printed, [line] = sandbox.call("diff", "previous", "current")
     assert (code, printed) == (1, [])
     assert "cannot be compared" in line

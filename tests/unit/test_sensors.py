@@ -21,7 +21,7 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 
 
 @pytest.fixture(autouse=True)
-def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in [name for name in os.environ if name.startswith("TIGHTNESS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("TIGHTNESS_DATA_DIR", str(tmp_path / "data"))
@@ -79,8 +79,8 @@ def watched(instance: dg.DagsterInstance) -> Ticking:
     return Ticking("drop_folder", instance)
 
 
-def drop(place: Path, name: str, text: str, changed: int) -> Path:
-    path = place / "drop" / name
+def drop(sandbox: Path, name: str, text: str, changed: int) -> Path:
+    path = sandbox / "drop" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     os.utime(path, ns=(changed, changed))
@@ -91,9 +91,9 @@ def rows(*days: str) -> str:
     return HEADER + "".join(f"AL,{day},3000,3010\n" for day in days)
 
 
-def test_a_file_runs_once_for_its_dataset_and_months(place: Path, watched: Ticking) -> None:
+def test_a_file_runs_once_for_its_dataset_and_months(sandbox: Path, watched: Ticking) -> None:
     assert watched.skip() == "nothing new in the drop folder", "there is no folder"
-    drop(place, "prices/a.csv", rows("2024-03-04", "2024-05-06"), 1)
+    drop(sandbox, "prices/a.csv", rows("2024-03-04", "2024-05-06"), 1)
     assert "prices/a.csv" in watched.skip(), "it may still be written"
     request = watched.run()
     assert (request.tags[START], request.tags[END]) == ("2024-03", "2024-05")
@@ -102,49 +102,49 @@ def test_a_file_runs_once_for_its_dataset_and_months(place: Path, watched: Ticki
         assert watched.skip() == "nothing new in the drop folder"
 
 
-def test_a_file_that_grows_waits(place: Path, watched: Ticking) -> None:
+def test_a_file_that_grows_waits(sandbox: Path, watched: Ticking) -> None:
     for step in range(1, 4):
-        drop(place, "prices/a.csv", rows(*["2024-03-04"] * step), step)
+        drop(sandbox, "prices/a.csv", rows(*["2024-03-04"] * step), step)
         assert "prices/a.csv" in watched.skip()
     assert watched.run().run_key
 
 
-def test_a_touched_file_is_no_change_and_an_old_content_that_returns_is_one(place: Path, watched: Ticking) -> None:
+def test_a_touched_file_is_no_change_and_an_old_content_that_returns_is_one(sandbox: Path, watched: Ticking) -> None:
     keys = []
     for step, days in enumerate([("2024-03-04",), ("2024-06-03",), ("2024-03-04",)]):
-        drop(place, "prices/a.csv", rows(*days), 10 + step)
+        drop(sandbox, "prices/a.csv", rows(*days), 10 + step)
         watched.skip()
         request = watched.run()
         keys.append(request.run_key)
     assert len(set(keys)) == 3
     assert (request.tags[START], request.tags[END]) == ("2024-03", "2024-06"), "what it takes the place of, too"
-    drop(place, "prices/a.csv", rows("2024-03-04"), 99)
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 99)
     assert "prices/a.csv" in watched.skip()
     assert watched.skip() == "nothing new in the drop folder"
 
 
-def test_a_lost_cursor_asks_with_the_same_key(place: Path, instance: dg.DagsterInstance, watched: Ticking) -> None:
-    drop(place, "prices/a.csv", rows("2024-03-04"), 1)
+def test_a_lost_cursor_asks_with_the_same_key(sandbox: Path, instance: dg.DagsterInstance, watched: Ticking) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
     other = Ticking("drop_folder", instance)
     other.skip()
     assert watched.run().run_key == other.run().run_key, "Dagster runs a key once"
 
 
-def test_a_file_that_comes_back_is_a_change(place: Path, watched: Ticking) -> None:
-    path = drop(place, "prices/a.csv", rows("2024-03-04"), 1)
+def test_a_file_that_comes_back_is_a_change(sandbox: Path, watched: Ticking) -> None:
+    path = drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
     first = watched.run().run_key
     path.unlink()
     assert watched.skip() == "nothing new in the drop folder"
-    drop(place, "prices/a.csv", rows("2024-03-04"), 1)
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
     assert watched.run().run_key != first
 
 
-def test_several_files_are_one_run(place: Path, watched: Ticking) -> None:
-    drop(place, "prices/a.csv", rows("2024-03-04"), 1)
-    drop(place, "stocks/b.csv", "metal,obs_date,total_t\nAL,2025-01-06,100\n", 1)
+def test_several_files_are_one_run(sandbox: Path, watched: Ticking) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
+    drop(sandbox, "stocks/b.csv", "metal,obs_date,total_t\nAL,2025-01-06,100\n", 1)
     watched.skip()
     request = watched.run()
     assert (request.tags[START], request.tags[END]) == ("2024-03", "2025-01")
@@ -156,9 +156,9 @@ def test_several_files_are_one_run(place: Path, watched: Ticking) -> None:
     [("prices/bad.csv", "metal,what\nAL,1\n"), ("prices/book.xlsx", "PK"), ("prices/empty.csv", "")],
 )
 def test_a_refused_file_is_named_by_one_run_and_does_not_loop(
-    place: Path, watched: Ticking, name: str, text: str
+    sandbox: Path, watched: Ticking, name: str, text: str
 ) -> None:
-    drop(place, name, text, 1)
+    drop(sandbox, name, text, 1)
     watched.skip()
     request = watched.run()
     assert (request.tags[START], request.tags[END]) == ("2026-01", "2026-01")
@@ -166,9 +166,9 @@ def test_a_refused_file_is_named_by_one_run_and_does_not_loop(
         assert watched.skip() == "nothing new in the drop folder"
 
 
-def test_what_belongs_to_no_dataset_runs_nothing(place: Path, watched: Ticking) -> None:
-    drop(place, "notes/a.txt", "hello", 1)
-    drop(place, "prices/.a.csv.part", "half", 1)
+def test_what_belongs_to_no_dataset_runs_nothing(sandbox: Path, watched: Ticking) -> None:
+    drop(sandbox, "notes/a.txt", "hello", 1)
+    drop(sandbox, "prices/.a.csv.part", "half", 1)
     assert watched.skip() == watched.skip() == "nothing new in the drop folder"
 
 
@@ -186,9 +186,9 @@ def change(key: str, day: int) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def publish(place: Path, release: str, *changes: tuple[object, ...]) -> None:
+def publish(sandbox: Path, release: str, *changes: tuple[object, ...]) -> None:
     """A published file with these changes."""
-    folder = place / "published"
+    folder = sandbox / "published"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "marts.duckdb").unlink(missing_ok=True)
     with duckdb.connect(str(folder / "marts.duckdb")) as connection:
@@ -227,65 +227,65 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
 
 
 def test_the_first_look_tells_nothing_and_every_later_change_is_told_once(
-    place: Path, told: Ticking, taken: Taken
+    sandbox: Path, told: Ticking, taken: Taken
 ) -> None:
     assert told.skip() == "nothing is published yet"
-    publish(place, "r1", change("a", 5), change("b", 6), change("c", 6))
+    publish(sandbox, "r1", change("a", 5), change("b", 6), change("c", 6))
     assert told.skip() == "changes as of 2026-01-06 18:00 UTC or later are told from now on; 0 new in r1"
     assert told.skip() == "no new release"
     # A history that is filled in is no news; a revision of a day that counts is.
-    publish(place, "r2", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
+    publish(sandbox, "r2", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
     assert told.skip() == "2 new in r2; 2 delivered, 0 waiting"
     assert taken.keys == ["d", "e"]
     assert all(payload["synthetic"] is True for payload in taken.payloads)
-    publish(place, "r3", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
+    publish(sandbox, "r3", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
     assert told.skip() == "0 new in r3"
     assert taken.keys == ["d", "e"]
 
 
 def test_a_setting_says_from_when_changes_are_told(
-    place: Path, told: Ticking, taken: Taken, monkeypatch: pytest.MonkeyPatch
+    sandbox: Path, told: Ticking, taken: Taken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIGHTNESS_NOTIFY_SINCE", "2026-01-06T00:00:00Z")
-    publish(place, "r1", change("a", 5), change("b", 6), change("c", 7))
+    publish(sandbox, "r1", change("a", 5), change("b", 6), change("c", 7))
     told.skip()
     assert taken.keys == ["b", "c"]
 
 
 def test_a_history_that_is_filled_in_after_an_empty_first_look_is_no_news(
-    place: Path, told: Ticking, taken: Taken
+    sandbox: Path, told: Ticking, taken: Taken
 ) -> None:
-    publish(place, "r1")
+    publish(sandbox, "r1")
     told.skip()
-    publish(place, "r2", change("a", 5), change("b", 6), change("c", 7))
+    publish(sandbox, "r2", change("a", 5), change("b", 6), change("c", 7))
     told.skip()
     assert taken.keys == ["b", "c"]
 
 
 def test_changes_of_a_tick_that_dies_are_told_by_the_next(
-    place: Path, told: Ticking, taken: Taken, instance: dg.DagsterInstance
+    sandbox: Path, told: Ticking, taken: Taken, instance: dg.DagsterInstance
 ) -> None:
-    publish(place, "r1", change("a", 5))
+    publish(sandbox, "r1", change("a", 5))
     told.skip()
     before = told.cursor
-    publish(place, "r2", change("a", 5), change("b", 7))
+    publish(sandbox, "r2", change("a", 5), change("b", 7))
     told.skip()
     told.cursor = before  # the daemon died before it stored the cursor
     told.skip()
     assert taken.keys == ["b", "b"], "twice, with the same key"
 
 
-def test_without_a_webhook_the_log_is_told(place: Path, told: Ticking) -> None:
-    publish(place, "r1", change("a", 5))
+def test_without_a_webhook_the_log_is_told(sandbox: Path, told: Ticking) -> None:
+    publish(sandbox, "r1", change("a", 5))
     told.skip()
-    publish(place, "r2", change("a", 5), change("b", 6))
+    publish(sandbox, "r2", change("a", 5), change("b", 6))
     assert told.skip().endswith("1 delivered, 0 waiting")
 
 
 # --- failed runs
 
 
-def test_a_failed_run_is_told_with_its_reason(place: Path, taken: Taken) -> None:
+def test_a_failed_run_is_told_with_its_reason(sandbox: Path, taken: Taken) -> None:
     @dg.op
     def breaks() -> None:
         raise dg.Failure("the page has no table")

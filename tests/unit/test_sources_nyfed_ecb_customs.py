@@ -325,7 +325,7 @@ def test_customs_requests():
 
 def index(*months: str, title: str = "Monthly Bulletin 2024", name: str = "(13) Major Export Commodities") -> bytes:
     """A synthetic index in the publisher's form, tables by months, inside a layout table."""
-    links = "".join(f"<td><a href='/Statics/{place}.html'> {text} </a></td>" for place, text in enumerate(months))
+    links = "".join(f"<td><a href='/Statics/{sandbox}.html'> {text} </a></td>" for sandbox, text in enumerate(months))
     return f"""<html><h1>{title}</h1><table><tr><td><ul><li>Statistics</li></ul><table>
       <tr><td>(3) Imports and Exports</td><td><a href="/Statics/third.html">May</a></td></tr>
       <tr><td>{name}</td>{links}</tr>
@@ -333,26 +333,28 @@ def index(*months: str, title: str = "Monthly Bulletin 2024", name: str = "(13) 
       </table></td></tr></table></html>""".encode()
 
 
-def locate(body: bytes, period: str = "2024-05") -> str:
+def resolve_url(body: bytes, period: str = "2024-05") -> str:
     (request,) = SOURCES["customs"].requests(month(period), SCOPE)
-    return SOURCES["customs"].locate(payload("customs", body), request)
+    return SOURCES["customs"].resolve_url(payload("customs", body), request)
 
 
 @pytest.mark.parametrize("text", ["May", "May.", "5", "05", "may"])
 def test_the_index_links_to_the_months_release(text):
-    assert locate(index("Jan.-Feb.", "Apr.", text, "15")) == "https://example.org/Statics/2.html"
-    assert locate(index("4", text, name="\uff08 13 \uff09 Exports", title="")) == "https://example.org/Statics/1.html"
+    assert resolve_url(index("Jan.-Feb.", "Apr.", text, "15")) == "https://example.org/Statics/2.html"
+    assert (
+        resolve_url(index("4", text, name="\uff08 13 \uff09 Exports", title="")) == "https://example.org/Statics/1.html"
+    )
 
 
 @pytest.mark.parametrize("text", ["Jan.-Feb.", "Feb", "1-2", "2", "January-February", "Jan to Feb", "1\u20132"])
 def test_the_index_links_to_the_pooled_months(text):
-    assert locate(index(text, "Mar."), "2024-02") == "https://example.org/Statics/0.html"
+    assert resolve_url(index(text, "Mar."), "2024-02") == "https://example.org/Statics/0.html"
 
 
 def test_what_the_index_does_not_link():
     for body in (index("Jan.-Feb.", "Apr."), index("1-5", "Jan.-May"), index("May", title="2023")):
         with pytest.raises(NoData, match=r"not linked yet on https://example\.org"):
-            locate(body)
+            resolve_url(body)
     for body in (BOT_WALL, index("May", name="(12) Others"), index("May", name="(113) Others")):
         with pytest.raises(SourceError, match=r"customs table13_2024-05\.html: no table \(13\) on https://example.org"):
-            locate(body)
+            resolve_url(body)

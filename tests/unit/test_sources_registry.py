@@ -18,7 +18,7 @@ from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Scope, SourceError
 from pipelines.sources.parsing import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
-from pipelines.sources.protocol import Listed
+from pipelines.sources.protocol import IndexedSource
 from schemas.base import LICENCES
 from schemas.datasets import DATASETS
 
@@ -75,14 +75,14 @@ def test_requests_are_values_a_year_asks_each_once(name):
 def test_every_address_is_one_where_the_source_may_be_asked(name):
     access = SOURCES[name].ACCESS
     asked = list(SOURCES[name].requests(month("2026-05"), SCOPE))
-    if isinstance(SOURCES[name], Listed):
+    if isinstance(SOURCES[name], IndexedSource):
         asked += [page for request in asked for page in SOURCES[name].listings(request)]
     assert asked
     for request in asked:
         address = urlsplit(request.url)
         assert address.hostname in access.hosts
         assert address.scheme == "https" or (access.plain_http and address.scheme == "http")
-    assert access.per_second > 0 and access.at_once >= 1 and access.pause_s > 0
+    assert access.per_second > 0 and access.max_concurrent >= 1 and access.backoff_s > 0
 
 
 @pytest.mark.parametrize("name", SOURCES)

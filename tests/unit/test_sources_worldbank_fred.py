@@ -232,15 +232,15 @@ def test_the_landing_page_says_where_the_workbook_is(page, slash):
     (listing,) = SOURCES["worldbank"].listings(request)
     link = "https://thedocs.worldbank.org/en/doc/5d90-0350012026/related/CMO-Historical-Data-Monthly.xlsx"
     answer = Payload(listing, page.format(link.replace("/", slash)).encode(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-    assert SOURCES["worldbank"].locate(answer, request) == link
+    assert SOURCES["worldbank"].resolve_url(answer, request) == link
 
 
 def test_a_landing_page_without_the_workbook():
     (request,) = SOURCES["worldbank"].requests(month("2024-05"), SCOPE)
     for body in (BOT_WALL, b"", b"see CMO-Historical-Data-Monthly.xlsx", b'"/CMO-Historical-Data-Monthly.xlsx.html"'):
         with pytest.raises(SourceError, match=r"worldbank CMO-.*: https://example.org links to no CMO-Historical"):
-            SOURCES["worldbank"].locate(payload("worldbank", body), request)
+            SOURCES["worldbank"].resolve_url(payload("worldbank", body), request)
     relative = payload("worldbank", b"href='/en/doc/x/CMO-Historical-Data-Monthly.xlsx'")
-    assert SOURCES["worldbank"].locate(relative, request) == (
+    assert SOURCES["worldbank"].resolve_url(relative, request) == (
         "https://example.org/en/doc/x/CMO-Historical-Data-Monthly.xlsx"
     )

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.ingestion.progress import Failure
 from pipelines.workspace import Workspace
@@ -16,7 +16,7 @@ from pipelines.workspace import Workspace
 def test_runs_that_note_failures_of_other_months_at_once_lose_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = Place(tmp_path, "demo", "2026-01-14T20:00:00Z").open()
+    workspace = Sandbox(tmp_path, "demo", "2026-01-14T20:00:00Z").open()
     read = Workspace.failures
 
     def slowly(self: Workspace, part: str | None = None) -> list[Failure]:

@@ -13,7 +13,7 @@ from pipelines.datasets import DROP, Feed
 from pipelines.ingestion.change_summary import Changes, Revision, changes
 from pipelines.ingestion.extract import FetchReport, fetch
 from pipelines.ingestion.load import IngestReport
-from pipelines.ingestion.progress import Failure, Progress, Watch
+from pipelines.ingestion.progress import Failure, Progress, ProgressCallback
 from pipelines.orchestration.assets.describe import (
     COLUMNS,
     KNOWN,
@@ -84,13 +84,13 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 open_workspace.now,
                 quarantine=open_workspace.quarantine,
                 accepted=open_workspace.settings.accepted,
-                spares=open_workspace.is_answered if workspace.spare_answered else lambda request: False,
+                skip_if=open_workspace.is_answered if workspace.skip_answered else lambda request: False,
                 watch=_logged(context),
             )
         return dg.MaterializeResult(
             metadata={
                 "requests": report.requests,
-                "answered by the archive": report.spared,
+                "answered by the archive": report.skipped,
                 "payloads": report.payloads,
                 "bytes": report.bytes,
                 "without data": report.no_data,
@@ -202,7 +202,7 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
     }
 
 
-def _logged(context: dg.AssetExecutionContext) -> Watch:
+def _logged(context: dg.AssetExecutionContext) -> ProgressCallback:
     """Writes how far the asset is into the run's log: at the end, and before that only now and then."""
     last = time.monotonic()
 

@@ -124,12 +124,12 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
     )
     current = workspace.published / "marts.duckdb"
     if signal_log.forget_unpublished(workspace.warehouse, current, now):
-        build_cache.forget(record)
+        build_cache.invalidate(record)
     if not select and workspace.warehouse.is_file():
-        kept = build_cache.recall(record, inputs, now)
+        kept = build_cache.load(record, inputs, now)
         if kept is not None:
             return kept
-    build_cache.forget(record)
+    build_cache.invalidate(record)
     signal_log.restore(workspace.warehouse, current)
     dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(now).date())
     result = dbt.build(
@@ -145,7 +145,7 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
     )
     if not select and not result.failed:
         until = build_cache.holds_until(lake, workspace.reference_copies, now)
-        build_cache.remember(record, inputs, now, until, result)
+        build_cache.save(record, inputs, now, until, result)
     return result
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from pipelines.datasets import FEEDS
-from pipelines.ingestion import reconciliation as crosschecks
+from pipelines.ingestion import reconciliation as reconciliation
 from pipelines.ingestion.reconciliation import Comparison
 from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.resources import WorkspaceResource
@@ -21,9 +21,9 @@ def cross_checks() -> list[dg.AssetChecksDefinition]:
     """All of them. Two sources of one dataset are compared by their answers: the lake keeps the first believed only."""
     return [
         _monthly_means(),
-        *_pairs("rates", crosschecks.sofr, "SOFR of the same day is the same, to half a basis point."),
-        *_pairs("power", crosschecks.power, "The mean of a zone's day is the same, to 5 cents."),
-        *_pairs("stocks", crosschecks.stock, "Registered stock of the same day is the same, to a lot or 0.1 %."),
+        *_pairs("rates", reconciliation.sofr, "SOFR of the same day is the same, to half a basis point."),
+        *_pairs("power", reconciliation.power, "The mean of a zone's day is the same, to 5 cents."),
+        *_pairs("stocks", reconciliation.stock, "Registered stock of the same day is the same, to a lot or 0.1 %."),
     ]
 
 
@@ -37,7 +37,7 @@ def _monthly_means() -> dg.AssetChecksDefinition:
     def check(workspace: WorkspaceResource) -> dg.AssetCheckResult:
         opened = workspace.open()
         prices, theirs = (opened.lake.read(name, as_of=opened.now) for name in ("prices", "benchmark_prices"))
-        return _result(crosschecks.monthly_means(prices, theirs))
+        return _result(reconciliation.monthly_means(prices, theirs))
 
     return check
 

@@ -31,7 +31,7 @@ OURS = ("TIGHTNESS_", "DAGSTER_", "ENTSOE_")
 
 
 @dataclass(frozen=True)
-class Place:
+class Sandbox:
     """A data folder with its own drop, replay and reference folders under `root`, and a clock that stands."""
 
     root: Path
@@ -46,9 +46,9 @@ class Place:
     def database(self) -> Path:
         return self.data / "published" / "marts.duckdb"
 
-    def at(self, now: str) -> Place:
+    def at(self, now: str) -> Sandbox:
         """The same folders at another time."""
-        return Place(self.root, self.profile, now)
+        return Sandbox(self.root, self.profile, now)
 
     # --- what lies there before a run
 

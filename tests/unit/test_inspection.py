@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support import Place
+from sandbox import Sandbox
 
 from pipelines.ingestion import extract as asking
 from pipelines.ingestion.extract import FetchReport
@@ -23,9 +23,9 @@ FIRST, LATER, LAST = (f"2026-11-{day}T20:00:00Z" for day in (18, 19, 20))
 PAGE = Request("westmetall", "westmetall_lme_al_2026.html", "https://example.org", "AL", "2026")
 
 
-def page(place: Place) -> bytes:
+def page(sandbox: Sandbox) -> bytes:
     """The demo market's page of the year, as a recording."""
-    workspace = Place(place.root, "demo", place.now).open()
+    workspace = Sandbox(sandbox.root, "demo", sandbox.now).open()
     return DemoTransport(workspace.now, workspace.scope).fetch(PAGE)[-1].body
 
 
@@ -52,21 +52,21 @@ def digest(body: bytes) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def sandbox(tmp_path: Path) -> Sandbox:
     """A good page, asked for and stored."""
-    place = Place(tmp_path, "replay", FIRST)
-    place.record(f"westmetall/{PAGE.name}", page(place))
-    assert fetched(place).failures == []
-    return place
+    sandbox = Sandbox(tmp_path, "replay", FIRST)
+    sandbox.record(f"westmetall/{PAGE.name}", page(sandbox))
+    assert fetched(sandbox).failures == []
+    return sandbox
 
 
-def fetched(place: Place) -> FetchReport:
-    return place.ingest(MONTHS, ["prices", "spreads"]).fetched["westmetall"]
+def fetched(sandbox: Sandbox) -> FetchReport:
+    return sandbox.ingest(MONTHS, ["prices", "spreads"]).fetched["westmetall"]
 
 
-def test_a_refused_answer_is_kept_for_study_and_the_lake_rests_on_the_last_good_one(place: Place) -> None:
-    stored = place.open().lake.read("prices")
-    later = place.at(LATER)
+def test_a_refused_answer_is_kept_for_study_and_the_lake_rests_on_the_last_good_one(sandbox: Sandbox) -> None:
+    stored = sandbox.open().lake.read("prices")
+    later = sandbox.at(LATER)
     spoilt = in_thousands(page(later))
     later.record(f"westmetall/{PAGE.name}", spoilt)
     done = later.ingest(MONTHS, ["prices", "fx"])
@@ -99,10 +99,10 @@ def test_a_refused_answer_is_kept_for_study_and_the_lake_rests_on_the_last_good_
 
 
 def test_a_refused_answer_that_is_right_is_taken_by_its_hash_and_lands_as_revisions(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = place.open().lake.read("prices")
-    later = place.at(LATER)
+    stored = sandbox.open().lake.read("prices")
+    later = sandbox.at(LATER)
     right = restated(page(later))
     later.record(f"westmetall/{PAGE.name}", right)
     monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(b"another answer")[:12])
@@ -131,10 +131,10 @@ def test_a_refused_answer_that_is_right_is_taken_by_its_hash_and_lands_as_revisi
 
 
 def test_an_answer_that_never_comes_twice_is_taken_from_quarantine(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some publishers write the moment into each answer."""
-    later, last = place.at(LATER), place.at(LAST)
+    later, last = sandbox.at(LATER), sandbox.at(LAST)
     right = restated(page(later)) + b"<!-- at 20:00 -->"
     later.record(f"westmetall/{PAGE.name}", right)
     assert fetched(later).failures
@@ -150,18 +150,20 @@ def test_an_answer_that_never_comes_twice_is_taken_from_quarantine(
     assert "has the unit changed?" in failure.message, "it was taken once, and is no licence for what comes later"
 
 
-def test_an_answer_that_nothing_can_be_read_from_is_not_taken(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_nothing_can_be_read_from_is_not_taken(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wall = b"<html><body>Checking your browser</body></html>"
     monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(wall))
-    later = place.at(LATER)
+    later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", wall)
     [failure] = fetched(later).failures
     assert "no price table" in failure.message and "TIGHTNESS_ACCEPT" not in failure.message
 
 
-def test_an_older_page_that_was_stored_once_is_refused_when_it_comes_back(place: Place) -> None:
+def test_an_older_page_that_was_stored_once_is_refused_when_it_comes_back(sandbox: Sandbox) -> None:
     """A cache on the way that is asked every other day: its bytes are known, and they are not the newest."""
-    first, later, last = page(place), place.at(LATER), place.at(LAST)
+    first, later, last = page(sandbox), sandbox.at(LATER), sandbox.at(LAST)
     later.record(f"westmetall/{PAGE.name}", page(later))
     assert fetched(later).failures == []
     stored = later.stored()
@@ -174,8 +176,8 @@ def test_an_older_page_that_was_stored_once_is_refused_when_it_comes_back(place:
     assert fetched(last).failures == []
 
 
-def test_doctor_tells_of_refused_answers(place: Place) -> None:
-    later = place.at(LATER)
+def test_doctor_tells_of_refused_answers(sandbox: Sandbox) -> None:
+    later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", page(later).replace(b"Cash-Settlement", b"Kasse"))
     report = later.ingest(MONTHS, ["prices"]).read["prices"]
     later.open().note_failures("prices", [*MONTHS], report.failures)
@@ -186,8 +188,8 @@ def test_doctor_tells_of_refused_answers(place: Place) -> None:
     assert told["refused answers of westmetall"]["state"] == "warn"
 
 
-def test_of_a_hostile_row_a_bounded_line_is_kept(place: Place) -> None:
-    later = place.at(LATER)
+def test_of_a_hostile_row_a_bounded_line_is_kept(sandbox: Sandbox) -> None:
+    later = sandbox.at(LATER)
     hostile = re.sub(rb'(?<=<td class="last">)[\d,]+', "\u202e[red]".encode() * 100_000, page(later), count=1)
     later.record(f"westmetall/{PAGE.name}", hostile)
     assert later.ingest(MONTHS, ["stocks"]).failures == []
@@ -196,8 +198,8 @@ def test_of_a_hostile_row_a_bounded_line_is_kept(place: Place) -> None:
         assert len(row[name]) <= 2000 and row[name].isprintable()
 
 
-def test_what_is_only_unusual_is_stored_and_told(place: Place) -> None:
-    later = place.at(LATER)
+def test_what_is_only_unusual_is_stored_and_told(sandbox: Sandbox) -> None:
+    later = sandbox.at(LATER)
     wider = page(later).replace(b"stock</th>", b"stock</th><th>remark</th>")
     later.record(f"westmetall/{PAGE.name}", wider)
     report = fetched(later)
@@ -209,28 +211,28 @@ def test_what_is_only_unusual_is_stored_and_told(place: Place) -> None:
     assert fetched(later.at(LAST)).warnings == [], "it is told when it is new"
 
 
-def test_unchanged_bytes_are_not_examined_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_bytes_are_not_examined_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     def examined(*_: object) -> None:
         raise AssertionError("examined")
 
     monkeypatch.setattr(asking, "findings", examined)
-    assert fetched(place.at(LATER)).payloads == 1
-    place.record(f"westmetall/{PAGE.name}", page(place) + b"\n")
+    assert fetched(sandbox.at(LATER)).payloads == 1
+    sandbox.record(f"westmetall/{PAGE.name}", page(sandbox) + b"\n")
     with pytest.raises(AssertionError, match="examined"):
-        fetched(place.at(LAST))
+        fetched(sandbox.at(LAST))
 
 
 def test_a_part_of_a_recording_that_comes_later_is_no_loss(real: Path, tmp_path: Path) -> None:
     """Two recorded days of one month are two parts of its answer, whichever comes first."""
-    place = Place(tmp_path, "replay", "2025-01-10T00:00:00Z")
+    sandbox = Sandbox(tmp_path, "replay", "2025-01-10T00:00:00Z")
     months = ("2024-12", "2024-12")
     [recorded] = (real / "payloads" / "energy_charts").glob("price_DE-LU_20241208*.json")
     day = json.loads(recorded.read_text())
-    place.record("energy_charts/price_DE-LU_20241208.json", recorded)
-    assert place.ingest(months, ["power"]).failures == []
+    sandbox.record("energy_charts/price_DE-LU_20241208.json", recorded)
+    assert sandbox.ingest(months, ["power"]).failures == []
     day["unix_seconds"] = [second + 86_400 for second in day["unix_seconds"]]
-    place.record("energy_charts/price_DE-LU_20241209.json", json.dumps(day))
-    later = place.at("2025-01-11T00:00:00Z")
+    sandbox.record("energy_charts/price_DE-LU_20241209.json", json.dumps(day))
+    later = sandbox.at("2025-01-11T00:00:00Z")
     assert later.ingest(months, ["power"]).failures == []
     assert later.open().lake.read("power")["delivery_date"].dt.day.unique().tolist() == [8, 9]
 
@@ -238,8 +240,8 @@ def test_a_part_of_a_recording_that_comes_later_is_no_loss(real: Path, tmp_path:
 @pytest.mark.slow
 def test_the_whole_demo_market_has_no_findings(tmp_path: Path) -> None:
     """Every request of every source, 2008 to 2026, and the next day's after it."""
-    today = Place(tmp_path, "demo", FIRST)
-    for place, months in ((today, ("2008-01", "2026-11")), (today.at(LATER), MONTHS)):
-        done = place.ingest(months)
+    today = Sandbox(tmp_path, "demo", FIRST)
+    for sandbox, months in ((today, ("2008-01", "2026-11")), (today.at(LATER), MONTHS)):
+        done = sandbox.ingest(months)
         assert {name: [*r.failures, *r.warnings] for name, r in done.fetched.items() if r.failures or r.warnings} == {}
         assert done.failures == []

@@ -9,10 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+from sandbox import Sandbox
 from sourcing import payload
-from support import Place
 
-from pipelines.ingestion import reconciliation as crosschecks
+from pipelines.ingestion import reconciliation as reconciliation
 from pipelines.ingestion.reconciliation import Limits, compare
 from pipelines.orchestration.assets.reconciliation import cross_checks
 from pipelines.orchestration.resources import WorkspaceResource
@@ -50,7 +50,7 @@ def recorded(real: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_five_recorded_years_agree_with_the_world_bank(recorded: tuple[pd.DataFrame, pd.DataFrame]) -> None:
-    found = crosschecks.monthly_means(*recorded)
+    found = reconciliation.monthly_means(*recorded)
     assert (found.compared, found.beyond_fail) == (60, 0)
     assert found.worst < 1.14, "1.13 % is the worst of 221 months"
     assert found.state in {"ok", "warn"}
@@ -60,19 +60,19 @@ def test_one_month_that_is_three_percent_off_fails(recorded: tuple[pd.DataFrame,
     daily, bank = recorded
     of_may = daily["obs_date"].dt.strftime("%Y-%m") == "2023-05"
     off = daily.assign(cash_usd_t=daily["cash_usd_t"].where(~of_may, daily["cash_usd_t"] * 1.03))
-    found = crosschecks.monthly_means(off, bank)
+    found = reconciliation.monthly_means(off, bank)
     assert (found.state, found.beyond_fail, found.where) == ("fail", 1, "AL WORLD_BANK 2023-05")
     assert str(found).startswith("60 compared, the worst ")
 
 
 def test_each_benchmark_is_compared_and_half_a_month_is_not() -> None:
     both = pd.concat([means(), means("FRED", 2400 * 1.015)])
-    found = crosschecks.monthly_means(prices(), both)
+    found = reconciliation.monthly_means(prices(), both)
     assert (found.compared, found.state, found.beyond_warn) == (6, "warn", 3)
     assert "FRED" in found.where
     half = prices(last="2024-03-12", price=2400).assign(cash_usd_t=lambda rows: rows["cash_usd_t"])
     half.loc[half["obs_date"] >= "2024-03-01", "cash_usd_t"] = 3000
-    assert crosschecks.monthly_means(half, means()).state == "ok", "March is not over"
+    assert reconciliation.monthly_means(half, means()).state == "ok", "March is not over"
 
 
 # --- rates, power, stock
@@ -80,9 +80,9 @@ def test_each_benchmark_is_compared_and_half_a_month_is_not() -> None:
 
 def test_sofr_of_the_same_day() -> None:
     one = pd.DataFrame({"obs_date": days("2024-05-01", "2024-05-10"), "sofr_pct": 5.31})
-    assert crosschecks.sofr(one, one).state == "ok"
-    assert crosschecks.sofr(one, one.assign(sofr_pct=5.32)).state == "warn"
-    found = crosschecks.sofr(one, one.assign(sofr_pct=one["sofr_pct"].where(one.index != 2, 0.0531)))
+    assert reconciliation.sofr(one, one).state == "ok"
+    assert reconciliation.sofr(one, one.assign(sofr_pct=5.32)).state == "warn"
+    found = reconciliation.sofr(one, one.assign(sofr_pct=one["sofr_pct"].where(one.index != 2, 0.0531)))
     assert (found.state, found.beyond_fail, found.where) == ("fail", 1, "2024-05-03")
     assert found.worst == pytest.approx(525.69)
 
@@ -95,29 +95,31 @@ def test_a_curve_with_repeats_left_out_has_the_mean_of_the_whole_one() -> None:
     abridged = whole[whole["position"].isin([1, 13, 19])]
     mean = (12 * 10 + 6 * 40 - 6 * 5) / 24
     assert (
-        crosschecks.daily_means(abridged)["mean"].tolist() == crosschecks.daily_means(whole)["mean"].tolist() == [mean]
+        reconciliation.daily_means(abridged)["mean"].tolist()
+        == reconciliation.daily_means(whole)["mean"].tolist()
+        == [mean]
     )
-    assert crosschecks.power(whole, abridged).state == "ok"
-    assert crosschecks.power(whole, abridged.assign(price_eur_mwh=abridged["price_eur_mwh"] / 10)).state == "fail"
-    assert crosschecks.power(whole, abridged.assign(zone="FR")).compared == 0
+    assert reconciliation.power(whole, abridged).state == "ok"
+    assert reconciliation.power(whole, abridged.assign(price_eur_mwh=abridged["price_eur_mwh"] / 10)).state == "fail"
+    assert reconciliation.power(whole, abridged.assign(zone="FR")).compared == 0
 
 
 def test_stock_may_differ_by_a_lot() -> None:
     one = pd.DataFrame({"metal": "AL", "obs_date": days("2024-05-01", "2024-05-10"), "total_t": 500_000.0})
     for tonnes, state in ((25, "ok"), (500, "ok"), (1_000, "warn"), (30_000, "fail")):
-        assert crosschecks.stock(one.assign(total_t=500_000 + tonnes), one).state == state, tonnes
+        assert reconciliation.stock(one.assign(total_t=500_000 + tonnes), one).state == state, tonnes
     gone = one.assign(total_t=0.0)
-    assert crosschecks.stock(gone, gone).compared == 0, "a share of nothing is none"
+    assert reconciliation.stock(gone, gone).compared == 0, "a share of nothing is none"
 
 
 def test_nothing_to_compare_is_no_fault() -> None:
     nothing = pd.DataFrame()
     for found in (
-        crosschecks.monthly_means(nothing, means()),
-        crosschecks.sofr(nothing, nothing),
-        crosschecks.power(nothing, nothing),
-        crosschecks.stock(nothing, nothing),
-        crosschecks.monthly_means(prices("2020-01-01", "2020-02-28"), means()),
+        reconciliation.monthly_means(nothing, means()),
+        reconciliation.sofr(nothing, nothing),
+        reconciliation.power(nothing, nothing),
+        reconciliation.stock(nothing, nothing),
+        reconciliation.monthly_means(prices("2020-01-01", "2020-02-28"), means()),
     ):
         assert (found.state, str(found)) == ("ok", "nothing to compare")
 
@@ -130,32 +132,32 @@ def test_limits_are_beyond_not_at() -> None:
 # --- as checks
 
 
-def check(place: Place, name: str) -> dg.AssetCheckResult:
+def check(sandbox: Sandbox, name: str) -> dg.AssetCheckResult:
     [definition] = [one for one in cross_checks() if name in {spec.name for spec in one.check_specs}]
-    resource = WorkspaceResource(profile=place.profile, data_dir=str(place.data), now=place.now)
+    resource = WorkspaceResource(profile=sandbox.profile, data_dir=str(sandbox.data), now=sandbox.now)
     result = definition(workspace=resource)
     assert isinstance(result, dg.AssetCheckResult)
     return result
 
 
 def test_the_demo_markets_sources_agree_and_a_spoilt_one_is_found(tmp_path: Path) -> None:
-    place = Place(tmp_path, "demo", NOW)
-    place.ingest(("2025-11", "2026-11"), ["prices", "stocks", "rates", "benchmark_prices"])
+    sandbox = Sandbox(tmp_path, "demo", NOW)
+    sandbox.ingest(("2025-11", "2026-11"), ["prices", "stocks", "rates", "benchmark_prices"])
     for name in ("nyfed_agrees_with_fred", "jin10_agrees_with_westmetall", "daily_prices_agree"):
-        result = check(place, name)
+        result = check(sandbox, name)
         assert result.passed, result.description
         compared = re.match(r"([\d,]+) compared", result.description or "")
         assert compared and int(compared[1]) >= 10, result.description
-    nothing = check(place, "energy_charts_agrees_with_entsoe")
+    nothing = check(sandbox, "energy_charts_agrees_with_entsoe")
     assert (nothing.passed, nothing.description) == (True, "nothing to compare")
 
-    workspace = place.open()
+    workspace = sandbox.open()
     requests = SOURCES["fred"].requests(pd.Period("2026-11", "M"), workspace.scope)
     [request] = [request for request in requests if request.entity == "SOFR"]
     [last] = workspace.archive.load(request)
     spoilt = re.sub(rb"(2026-11-1\d),([\d.]+)", lambda m: b"%s,%.4f" % (m[1], float(m[2]) / 100), last.body)
     other = payload("fred", spoilt)
     workspace.archive.record(request, [type(last)(request, other.body, datetime(2026, 11, 21, tzinfo=UTC))])
-    result = check(place, "nyfed_agrees_with_fred")
+    result = check(sandbox, "nyfed_agrees_with_fred")
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "beyond 5" in (result.description or "")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.sources.base import Access
-from pipelines.transports.rate_limit import LONGEST_S, MAX_PAUSE_S, Pace, PausedError
+from pipelines.transports.rate_limit import LONGEST_S, MAX_PAUSE_S, PausedError, RateLimiter
 
 SLOW = Access(("publisher.example",), per_second=4)
 PROCESSES = multiprocessing.get_context("spawn")
@@ -41,16 +41,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def pace(tmp_path: Path, clock: Clock) -> Pace:
-    return Pace(tmp_path / "pace", clock.read, clock.sleep)
+def pace(tmp_path: Path, clock: Clock) -> RateLimiter:
+    return RateLimiter(tmp_path / "pace", clock.read, clock.sleep)
 
 
-def take(pace: Pace, source: str = "fred", access: Access = SLOW) -> None:
-    with pace.turn(source, access):
+def take(pace: RateLimiter, source: str = "fred", access: Access = SLOW) -> None:
+    with pace.acquire(source, access):
         pass
 
 
-def test_requests_come_an_interval_apart_and_the_first_at_once(pace: Pace, clock: Clock) -> None:
+def test_requests_come_an_interval_apart_and_the_first_at_once(pace: RateLimiter, clock: Clock) -> None:
     for _ in range(3):
         take(pace)
     take(pace, "nyfed")
@@ -60,29 +60,29 @@ def test_requests_come_an_interval_apart_and_the_first_at_once(pace: Pace, clock
     assert len(clock.slept) == 2
 
 
-def test_a_pause_of_one_process_holds_for_the_others(pace: Pace, clock: Clock, tmp_path: Path) -> None:
+def test_a_pause_of_one_process_holds_for_the_others(pace: RateLimiter, clock: Clock, tmp_path: Path) -> None:
     pace.pause("fred", 30)
     pace.pause("fred", 10)  # shorter than what is known: it does not cut it
-    other = Pace(tmp_path / "pace", clock.read, clock.sleep)
+    other = RateLimiter(tmp_path / "pace", clock.read, clock.sleep)
     take(other)
     assert clock.slept == pytest.approx([30])
 
 
 def test_a_pause_that_comes_while_one_waits_is_kept_too(tmp_path: Path, clock: Clock) -> None:
-    other = Pace(tmp_path, clock.read, clock.sleep)
+    other = RateLimiter(tmp_path, clock.read, clock.sleep)
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)
         if len(clock.slept) == 1:
             other.pause("fred", 20)
 
-    pace = Pace(tmp_path, clock.read, sleep)
+    pace = RateLimiter(tmp_path, clock.read, sleep)
     take(pace)
     take(pace)
     assert clock.slept == pytest.approx([0.25, 20])
 
 
-def test_a_pause_longer_than_a_run_waits_is_an_error_at_once(pace: Pace, clock: Clock) -> None:
+def test_a_pause_longer_than_a_run_waits_is_an_error_at_once(pace: RateLimiter, clock: Clock) -> None:
     pace.pause("fred", MAX_PAUSE_S + 1)
     with pytest.raises(PausedError) as error:
         take(pace)
@@ -93,7 +93,7 @@ def test_a_pause_longer_than_a_run_waits_is_an_error_at_once(pace: Pace, clock: 
     assert clock.slept == pytest.approx([MAX_PAUSE_S])
 
 
-def test_a_clock_that_was_set_back_and_a_torn_file_keep_nobody_waiting(pace: Pace, clock: Clock) -> None:
+def test_a_clock_that_was_set_back_and_a_torn_file_keep_nobody_waiting(pace: RateLimiter, clock: Clock) -> None:
     take(pace)
     clock.now -= 86_400
     take(pace)
@@ -107,12 +107,12 @@ def test_a_clock_that_was_set_back_and_a_torn_file_keep_nobody_waiting(pace: Pac
 
 @pytest.mark.parametrize("places", [1, 2])
 def test_no_more_are_under_way_than_there_are_places(tmp_path: Path, places: int) -> None:
-    access = Access(("publisher.example",), per_second=1000, at_once=places)
+    access = Access(("publisher.example",), per_second=1000, max_concurrent=places)
     under_way, most, lock = 0, 0, threading.Lock()
 
     def ask() -> None:
         nonlocal under_way, most
-        with Pace(tmp_path).turn("westmetall", access):
+        with RateLimiter(tmp_path).acquire("westmetall", access):
             with lock:
                 under_way += 1
                 most = max(most, under_way)
@@ -132,7 +132,7 @@ def _ask_in_turn(folder: Path, turns: multiprocessing.Queue[tuple[float, float]]
     """Notes when each turn was taken, by the file that all share, and a moment of it: however late on a busy machine,
     never before it was taken. With one place nobody else writes the file meanwhile."""
     for _ in range(4):
-        with Pace(folder).turn("fred", Access(("publisher.example",), per_second=20)):
+        with RateLimiter(folder).acquire("fred", Access(("publisher.example",), per_second=20)):
             turns.put((json.loads((folder / "fred.json").read_text())["next"] - 0.05, time.time()))
 
 
@@ -149,7 +149,7 @@ def test_two_processes_keep_one_interval_together(tmp_path: Path) -> None:
 
 
 def _hold(folder: Path, held: multiprocessing.Queue[int]) -> None:
-    with Pace(folder).turn("westmetall", Access(("publisher.example",), per_second=1000)):
+    with RateLimiter(folder).acquire("westmetall", Access(("publisher.example",), per_second=1000)):
         held.put(os.getpid())
         time.sleep(60)
 
@@ -167,11 +167,13 @@ def test_a_killed_process_leaves_its_place(tmp_path: Path) -> None:
             os.kill(pid, signal.SIGKILL)
             worker.join()
 
-    with Pace(tmp_path, sleep=kill_the_holder).turn("westmetall", Access(("publisher.example",), per_second=1000)):
+    with RateLimiter(tmp_path, sleep=kill_the_holder).acquire(
+        "westmetall", Access(("publisher.example",), per_second=1000)
+    ):
         assert waited, "the place was taken while its holder lived"
 
 
-def test_nobody_is_left_alone_for_years(pace: Pace, clock: Clock) -> None:
+def test_nobody_is_left_alone_for_years(pace: RateLimiter, clock: Clock) -> None:
     """`Retry-After: 999999999`, or a pause that was written while the clock stood days ahead."""
     pace.pause("fred", 1e9)
     with pytest.raises(PausedError) as paused:

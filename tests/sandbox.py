@@ -20,8 +20,8 @@ from pipelines.common.calendar import FIRST_MONTH, month_of, months_between
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
 from pipelines.ingestion.extract import FetchReport, fetch
+from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.load import IngestReport
-from pipelines.ingestion.progress import Failure
 from pipelines.publish.release import Release
 from pipelines.warehouse.dbt import BuildResult
 from pipelines.workspace import Workspace
@@ -115,7 +115,7 @@ class Sandbox:
         periods, transport = months_between(first, last), workspace.transport()
         fetched = {}
         for name in dict.fromkeys(source for dataset in datasets for source in FEEDS[dataset].sources):
-            if transport is not None and workspace.asks(name):
+            if transport is not None and workspace.fetches(name):
                 fetched[name] = fetch(
                     name,
                     periods,

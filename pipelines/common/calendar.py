@@ -6,7 +6,7 @@ system's database. A release rule is a row of `release_calendar.csv` (DOMAIN sec
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Final, Literal
 
@@ -149,3 +149,8 @@ def months_between(first: str, last: str) -> list[pd.Period]:
 def month_of(moment: datetime) -> str:
     """The London month of a moment, as YYYY-MM."""
     return pd.Timestamp(moment).tz_convert(DECISION_ZONE).strftime("%Y-%m")
+
+
+def calendar_end(now: datetime) -> datetime:
+    """End of the trading calendar: power prices are known a day ahead; prompt dates are columns of each day."""
+    return now + timedelta(days=7)

@@ -9,13 +9,15 @@ import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 import pandas as pd
 
-from pipelines.common.calendar import release_times
+from pipelines.common.calendar import FIRST_MONTH, month_of, months_between, release_times
+from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.inspection import answers, findings, in_words, is_known, is_readable, last_good
-from pipelines.ingestion.progress import Failure, Progress, ProgressCallback, no_progress
+from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
 from pipelines.lake.quarantine import Quarantine
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
@@ -169,11 +171,23 @@ def _sha256(payload: Payload) -> str:
     return hashlib.sha256(payload.body).hexdigest()
 
 
-def is_whole(request: Request, archive: Archive, due: pd.Timestamp | None) -> bool:
-    """Whether the archive holds an answer to which the publisher has nothing to add but a revision.
+def complete_responses(archive: Archive, rules: pd.DataFrame, now: datetime) -> Callable[[Request], bool]:
+    """Predicate: whether the archive has the complete response to a request, by the release calendar `rules`."""
+    months = [str(month) for month in months_between(FIRST_MONTH, month_of(now))]
+    periods = sorted({*months, *(month[:4] for month in months)})
 
-    The request's last attempt was answered, `LATE` or more after the last value of its period was due (`last_releases`;
-    None: never); the question is the same and every archived byte is there.
+    @cache
+    def due(source: str) -> dict[str, pd.Timestamp]:
+        return last_releases(source, periods, rules)
+
+    return lambda request: is_complete(request, archive, due(request.source).get(request.period))
+
+
+def is_complete(request: Request, archive: Archive, due: pd.Timestamp | None) -> bool:
+    """Whether the archive holds a response to which the publisher can only add revisions.
+
+    True when the last attempt succeeded at least `LATE` after the last value of the period was due (`due`; None is
+    never), the URL is unchanged, and every archived file is intact.
     """
     receipt = archive.receipt(request.source, request.name)
     if due is None or receipt is None or receipt.answered_at is None or receipt.request["url"] != request.url:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 
-import pandas as pd
-
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import Finding, ParsedResponse, examine, inspect
 from pipelines.transports.archive import Archive, Receipt
 
@@ -81,13 +78,3 @@ def in_words(found: Sequence[Finding]) -> str:
     """Findings on one line."""
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return "; ".join(finding.text for finding in found[:SHOWN]) + more
-
-
-def newest_rows(dataset: str, requests: Sequence[Request], archive: Archive, scope: Scope) -> pd.DataFrame:
-    """What the last good answers to these requests say of a dataset; no rows where there is no answer."""
-    frames = []
-    for request in requests:
-        for payload in last_good(request, archive):
-            with suppress(NoData, SourceError):
-                frames.append(parse(payload, scope).frames.get(dataset, pd.DataFrame()))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

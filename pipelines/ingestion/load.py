@@ -21,8 +21,9 @@ from pipelines.common.calendar import FIRST_MONTH, month_of, release_times
 from pipelines.common.files import read_json, write_json
 from pipelines.datasets import DROP, FEEDS, Feed
 from pipelines.ingestion.extract import plan_requests
+from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.inspection import parse
-from pipelines.ingestion.progress import Failure, Progress, ProgressCallback, no_progress
+from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake, Written
 from pipelines.lake.validate import SchemaMismatch, validate

@@ -1,19 +1,29 @@
-"""Two publishers of one number held against each other. Pure: frames in, a comparison out.
+"""Reconciliation: comparison of two publishers of the same figure.
 
-A source may be wrong in a way that no look at its own answer shows: a column swapped, a unit off by 3 percent. Limits
-lie well above what honest sources differ by, so that a comparison that fails is worth a person's time.
+It finds errors that the inspection of one source cannot find: two columns swapped, a unit off by 3 percent. Limits are
+well above the usual differences between publishers, so that a failed comparison deserves a look. The comparisons are
+pure functions of frames; only `comparable_rows` reads the archive.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 
-from pipelines.common.calendar import business_days
+from pipelines.common.calendar import FIRST_MONTH, business_days, month_of, months_between
+from pipelines.ingestion.extract import plan_requests
+from pipelines.ingestion.inspection import last_good, parse
+from pipelines.sources.base import NoData, Request, Scope, SourceError
+from pipelines.transports.archive import Archive
+
+MONTHS: Final = 13  # newest months that are compared; earlier ones were compared when they were new
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,29 @@ def compare(apart: pd.Series, limits: Limits) -> Comparison:
     where = " ".join(str(part)[:10] for part in (worst if isinstance(worst, tuple) else (worst,)))
     beyond_warn, beyond_fail = (int((apart > limit).sum()) for limit in (limits.warn, limits.fail))
     return Comparison(limits, len(apart), beyond_warn, beyond_fail, float(apart.max()), where)
+
+
+def comparable_rows(
+    dataset: str, sources: Sequence[str], now: datetime, scope: Scope, archive: Archive
+) -> list[pd.DataFrame]:
+    """Rows of a dataset in each source's newest responses for the last `MONTHS` months, of entities (metals, zones)
+    that every source is requested for. One frame a source; empty without a response."""
+    months = months_between(FIRST_MONTH, month_of(now))[-MONTHS:]
+    planned = [list(plan_requests(source, months, scope)) for source in sources]
+    entities = [{request.entity for request in requests} for requests in planned]
+    if not any("" in own for own in entities):  # a request without an entity covers all of them
+        shared = set.intersection(*entities)
+        planned = [[request for request in requests if request.entity in shared] for requests in planned]
+    return [_newest_rows(dataset, requests, scope, archive) for requests in planned]
+
+
+def _newest_rows(dataset: str, requests: Sequence[Request], scope: Scope, archive: Archive) -> pd.DataFrame:
+    frames = []
+    for request in requests:
+        for payload in last_good(request, archive):
+            with suppress(NoData, SourceError):
+                frames.append(parse(payload, scope).frames.get(dataset, pd.DataFrame()))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def monthly_means(prices: pd.DataFrame, benchmark: pd.DataFrame) -> Comparison:

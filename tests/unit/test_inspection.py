@@ -180,7 +180,7 @@ def test_doctor_tells_of_refused_answers(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", page(later).replace(b"Cash-Settlement", b"Kasse"))
     report = later.ingest(MONTHS, ["prices"]).read["prices"]
-    later.open().note_failures("prices", [*MONTHS], report.failures)
+    later.open().failures.record("prices", [*MONTHS], report.failures)
     code, lines, _ = later.call("doctor", "--json")
     told = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
     assert code == 1

@@ -149,5 +149,5 @@ def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) 
 def test_only_what_publishers_answer_is_recorded(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
     assert said.exit_code == 2
-    assert "--record keeps what publishers answer; the profile is demo" in said.output
+    assert "--record needs the live profile: the profile is demo" in said.output
     assert not (tmp_path / "recording").exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
 from typing import Any, Final
 
 import pandas as pd
@@ -140,6 +142,11 @@ class Payload:
     etag: str = field(default="", compare=False)
     last_modified: str = field(default="", compare=False)
     address: str = field(default="", compare=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the body, in hex."""
+        return sha256(self.body).hexdigest()
 
 
 @dataclass(frozen=True)

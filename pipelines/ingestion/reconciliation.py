@@ -19,7 +19,7 @@ import pandas as pd
 
 from pipelines.common.calendar import FIRST_MONTH, business_days, month_of, months_between
 from pipelines.ingestion.extract import plan_requests
-from pipelines.ingestion.inspection import last_good, parse
+from pipelines.ingestion.inspection import newest_response, parse
 from pipelines.sources.base import NoData, Request, Scope, SourceError
 from pipelines.transports.archive import Archive
 
@@ -99,7 +99,7 @@ def comparable_rows(
 def _newest_rows(dataset: str, requests: Sequence[Request], scope: Scope, archive: Archive) -> pd.DataFrame:
     frames = []
     for request in requests:
-        for payload in last_good(request, archive):
+        for payload in newest_response(request, archive):
             with suppress(NoData, SourceError):
                 frames.append(parse(payload, scope).frames.get(dataset, pd.DataFrame()))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pipelines.lake.store import DROP, Lake, Written
+from pipelines.datasets import DROP
+from pipelines.lake.store import Lake, Written
 from schemas.base import VINTAGE, Spec, columns_of
 from schemas.datasets import DATASETS
 

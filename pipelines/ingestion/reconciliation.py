@@ -28,7 +28,7 @@ MONTHS: Final = 13  # newest months that are compared; earlier ones were compare
 
 @dataclass(frozen=True)
 class Limits:
-    """Beyond which difference a comparison warns and fails, in its unit."""
+    """Differences beyond which a comparison warns and fails, in its unit."""
 
     warn: float
     fail: float
@@ -49,7 +49,7 @@ WHOLE_MONTH: Final = 0.9  # share of the month's business days with a price
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far apart two publishers are: how many figures both have, and the worst of them."""
+    """Result: number of figures that both publishers have, and the largest difference."""
 
     limits: Limits
     compared: int = 0
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def state(self) -> Literal["ok", "warn", "fail"]:
-        """What the worst difference amounts to."""
+        """Outcome by the largest difference."""
         return "fail" if self.beyond_fail else "warn" if self.beyond_warn else "ok"
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Comparison:
 
 
 def compare(apart: pd.Series, limits: Limits) -> Comparison:
-    """Differences (in the unit of the limits, by what they are of in the index) as a comparison."""
+    """A comparison of differences, in the unit of the limits. The index names the figures."""
     apart = apart.dropna().abs()
     if apart.empty:
         return Comparison(limits)
@@ -106,7 +106,7 @@ def _newest_rows(dataset: str, requests: Sequence[Request], scope: Scope, archiv
 
 
 def monthly_means(prices: pd.DataFrame, benchmark: pd.DataFrame) -> Comparison:
-    """The mean of daily cash prices against each publisher's mean of the month, of months that are nearly whole."""
+    """Mean of daily cash prices against each published mean of the month, percent; nearly complete months only."""
     if prices.empty or benchmark.empty:
         return Comparison(MONTHLY_MEANS)
     cash = prices.dropna(subset="cash_usd_t")
@@ -115,13 +115,13 @@ def monthly_means(prices: pd.DataFrame, benchmark: pd.DataFrame) -> Comparison:
     first = means["month"].dt.start_time.to_numpy().astype("datetime64[D]")
     after = (means["month"] + 1).dt.start_time.to_numpy().astype("datetime64[D]")
     means = means[means["size"] >= WHOLE_MONTH * np.busday_count(first, after, busdaycal=business_days("LONDON"))]
-    theirs = benchmark.assign(month=benchmark["period_end"].dt.to_period("M"))
-    both = means.merge(theirs, on=["metal", "month"]).set_index(["metal", "benchmark", "month"])
+    published = benchmark.assign(month=benchmark["period_end"].dt.to_period("M"))
+    both = means.merge(published, on=["metal", "month"]).set_index(["metal", "benchmark", "month"])
     return compare((both["mean"] / both["mean_usd_t"] - 1) * 100, MONTHLY_MEANS)
 
 
 def sofr(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
-    """SOFR of the same days, in basis points."""
+    """SOFR of the same days, basis points."""
     both = _both(one, other, ["obs_date"], "sofr_pct")
     return compare((both["sofr_pct"] - both["sofr_pct_other"]).round(6) * 100, SOFR)
 
@@ -133,27 +133,31 @@ def power(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
 
 
 def stock(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
-    """Registered stock of the same days in percent, beyond a difference of one lot."""
+    """Registered stock of the same days, percent of the difference beyond one lot."""
     both = _both(one, other, ["metal", "obs_date"], "total_t")
     beyond = ((both["total_t"] - both["total_t_other"]).abs() - LOT_T).clip(lower=0)
     return compare(beyond / both["total_t_other"].where(both["total_t_other"] > 0, math.nan) * 100, STOCK)
 
 
 def daily_means(points: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the market time units by zone and day: zone, delivery_date, mean. A missing position repeats the one
-    before, so that each point counts as long as it holds."""
+    """Mean price by zone and day (zone, delivery_date, mean; EUR/MWh), weighted by duration: a missing position repeats
+    the previous one."""
     by = ["zone", "delivery_date", "resolution"]
     if points.empty:
         return pd.DataFrame({"zone": [], "delivery_date": [], "mean": []})
     points = points.sort_values([*by, "position"])
-    until = points.groupby(by)["position"].shift(-1).fillna(points["n_positions"] + 1)
-    held = (until - points["position"]).to_numpy(dtype=float)
-    sums = points.assign(held=held, paid=held * points["price_eur_mwh"]).groupby(by[:2])[["held", "paid"]].sum()
-    return (sums["paid"] / sums["held"]).rename("mean").reset_index()
+    following = points.groupby(by)["position"].shift(-1).fillna(points["n_positions"] + 1)
+    duration = (following - points["position"]).to_numpy(dtype=float)
+    sums = (
+        points.assign(duration=duration, cost=duration * points["price_eur_mwh"])
+        .groupby(by[:2])[["duration", "cost"]]
+        .sum()
+    )
+    return (sums["cost"] / sums["duration"]).rename("mean").reset_index()
 
 
 def _both(one: pd.DataFrame, other: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
-    """The values of what both have, side by side, by key."""
+    """Values of the keys that both frames have, side by side."""
     if one.empty or other.empty:
         return pd.DataFrame({value: [], f"{value}_other": []})
     columns = [*key, value]

@@ -11,7 +11,7 @@ from pipelines.common.calendar import release_times
 from pipelines.datasets import Feed
 from schemas.base import Spec
 
-# A publisher's own time of publication is wrong when it is earlier than this before the scheduled release.
+# A time of publication that a publisher gives is wrong when it is more than this before the scheduled release.
 MAX_EARLY: Final = pd.Timedelta(days=1)
 OBSERVED: Final = "OBSERVED"
 UTC_US: Final = "datetime64[us, UTC]"
@@ -29,7 +29,7 @@ def knowledge_times(
 
     The time is the row's own `knowledge_ts` where it has one, else the release calendar's (`rules`), but no later than
     the response was out: when its publisher says so (`published_by`) or when it was captured. `published_by` is None
-    for drop files, whose capture time says nothing about the publisher. Both are by row, UTC.
+    for drop files: their capture time is not a time of publication. Both are by row, UTC.
     """
     known = release_times(rows[feed.spec.period], feed.name, source, rules)
     if published_by is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipelines.common.files import write_aside
+from pipelines.lake.parquet import write_parquet
 from pipelines.sources.base import Payload, Request, plain
 
 IDENTITY: Final = ("dataset", "source", "payload_sha256", "where", "reason")
@@ -48,11 +48,7 @@ class Quarantine:
             new = rows[~pd.MultiIndex.from_frame(rows[list(IDENTITY)]).isin(known)]
             if len(new):
                 table = pa.Table.from_pandas(new.assign(ingest_ts=ingest_ts), schema=SCHEMA, preserve_index=False)
-                sink = pa.BufferOutputStream()
-                pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
-                body = sink.getvalue()
-                stamp = f"{ingest_ts.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(body).hexdigest()[:8]}"
-                write_aside(folder / f"{stamp}.parquet", lambda aside: aside.write_bytes(body))
+                write_parquet(folder, table, ingest_ts)
         return len(new)
 
     def read(self, dataset: str | None = None) -> pd.DataFrame:

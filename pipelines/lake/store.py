@@ -6,7 +6,6 @@ month is that of the dataset's period. Writers of one month wait for each other.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 
 from pipelines.common.files import sweep, write_aside
 from pipelines.datasets import DROP
+from pipelines.lake.parquet import write_parquet
 from pipelines.lake.vintages import SUSPECT, compared_columns, new_vintages
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
@@ -96,7 +96,7 @@ class Lake:
                         stored = _load(name, current, compared_columns(spec))
                         table = _tables(name, new_vintages(spec, rows.loc[index], stored)).get(month)
                     if table is not None:
-                        path = _write(self.root / name / f"month={month}", table, captured)
+                        path = write_parquet(self.root / name / f"month={month}", table, captured)
             numbers = [] if table is None else table["vintage_no"].to_pylist()
             new = numbers.count(1)
             written.append(Written(month, len(index), new, len(numbers) - new, path))
@@ -170,22 +170,12 @@ def _load(name: str, paths: Sequence[Path], columns: Sequence[str] | None = None
 def _tables(name: str, rows: pd.DataFrame) -> dict[str, pa.Table]:
     """Rows as Arrow tables by month, in an order that does not depend on the order given."""
     rows = rows.sort_values(["month", *DATASETS[name].key, "source", "knowledge_ts", "vintage_no"])
-    table = pa.Table.from_pandas(rows, schema=arrow_schema(name), preserve_index=False).replace_schema_metadata(None)
+    table = pa.Table.from_pandas(rows, schema=arrow_schema(name), preserve_index=False)
     ends = rows["month"].value_counts().sort_index().cumsum()
     starts = [0, *ends.tolist()]
     return {
         str(month): table.slice(start, end - start) for (month, end), start in zip(ends.items(), starts, strict=False)
     }
-
-
-def _write(folder: Path, table: pa.Table, captured: pd.Timestamp) -> Path:
-    """Write rows to a new file named by capture time and content hash."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    body = sink.getvalue()
-    path = folder / f"{captured:%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(body).hexdigest()[:8]}.parquet"
-    write_aside(path, lambda aside: aside.write_bytes(body))
-    return path
 
 
 def _utc(moment: datetime, what: str) -> pd.Timestamp:

@@ -148,7 +148,7 @@ class Workspace:
             self.settings.clock,
             self.settings.secrets(),
             archive=self.archive,
-            pace=RateLimiter(self.settings.data / "warehouse" / "pace"),
+            rate_limiter=RateLimiter(self.settings.data / "warehouse" / "pace"),
             contact=self.settings.contact,
             attempts=attempts or ATTEMPTS,
         )

@@ -120,7 +120,7 @@ class Access:
     per_second: float = 1.0  # requests to all these hosts together
     max_concurrent: int = 1  # of them under way at the same time
     backoff_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
-    throttled: str = ""  # how an answer with status 200 begins that means 429: a regular expression
+    throttled: str = ""  # how a response with status 200 begins that means 429: a regular expression
     plain_http: bool = False  # the publisher has no https
     # Statuses by which it says that it has nothing (yet) for a question, which is no fault.
     absent: tuple[int, ...] = ()

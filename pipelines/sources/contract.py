@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatch
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from pipelines.common.calendar import Calendar, business_days
 from pipelines.sources.base import NoData, Parsed, Payload, Request, SourceError, plain
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
+from schemas.fields import PLAUSIBLE, Plausible
 
 Days = NDArray[np.datetime64]
 Series = tuple[str, ...]  # what tells the series of a dataset apart: a metal, a zone, a metal and a country
@@ -39,32 +40,6 @@ REVISED: Final = 3.0  # times as much for the same days is no revision
 COUNTED: Final = 20  # expected days from which on they are counted: early in January two rows are a page
 ENOUGH: Final = 5  # days from which on a level can be too low: at night and on a windy Sunday power costs nothing
 SHOWN: Final = 12  # columns that a finding names
-
-
-class Plausible(NamedTuple):
-    """Between what the level of a column lies in its unit: the 90th percentile of its absolute values."""
-
-    low: float
-    high: float
-    moves: float = 30.0  # times as much or as little from one period to the next
-    rewritten: bool = False  # past values are rewritten, as closes are by a share split
-
-
-# By quantity and for every metal: lead at 850 USD/t and tin, nickel and cobalt at a hundred times as much are prices.
-# SOFR was 0.01 and 5.4 percent within two years. Where a level says nothing, the answer before does.
-PLAUSIBLE: Final[dict[str, Plausible]] = {
-    "cash_usd_t": Plausible(500, 200_000),
-    "m3_usd_t": Plausible(500, 200_000),
-    "mean_usd_t": Plausible(200, 200_000),
-    "total_t": Plausible(0, 20_000_000, 100),
-    "cancelled_t": Plausible(0, 20_000_000, math.inf),
-    "exports_kt": Plausible(0, 20_000, 100),
-    "sofr_pct": Plausible(0, 25, math.inf),
-    "rate": Plausible(0.05, 20_000),
-    "price_eur_mwh": Plausible(0.5, 5_000),
-    "mean_eur_mwh": Plausible(0.5, 5_000),
-    "close_usd": Plausible(0, 1_000_000, math.inf, rewritten=True),
-}
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def test_every_dataset_has_a_release_rule() -> None:
             with_cell("threshold", ""),
             "claims.csv line 2: breaks the rule: a claim with metric_id needs operator, threshold and tolerance",
         ),
-        ("claims", with_cell("period_to", "2025-01-01"), "claims.csv line 2: breaks the rule: period_from lies after"),
+        ("claims", with_cell("period_to", "2025-01-01"), "claims.csv line 2: breaks the rule: period_from is after"),
         ("index_components", with_cell("sign", "", 1), "index_components.csv line 3: sign '' must be a whole number"),
         (
             "index_components",
@@ -135,12 +135,12 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "signal_definitions",
             with_cell("unit", "t"),
-            "signal_definitions.csv line 2: breaks the rule: unit is not that of metric_id",
+            "signal_definitions.csv line 2: breaks the rule: unit is not the unit of metric_id",
         ),
         (
             "signal_definitions",
             with_cell("tight_states", "HIGH", 1),
-            "signal_definitions.csv line 3: breaks the rule: tight_states or loose_states name no state of metric_id",
+            "line 3: breaks the rule: tight_states or loose_states has a state that metric_id has not",
         ),
         (
             "smelters",
@@ -171,7 +171,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "index_components",
             lambda rows: rows.assign(weight=["0.3", "0.4", "0.1", "0.1", "0.2"]),
-            "index_components.csv line 3: breaks the rule: the family has two weights on one day",
+            "index_components.csv line 3: breaks the rule: the family has two weights on the same valid_from",
         ),
         (
             "index_components",
@@ -181,15 +181,15 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "signal_definitions",
             lambda rows: pd.concat([rows, rows.head(1).assign(valid_from="2025-01-01")]),
-            "breaks the rule: signal_id and signal_version stand twice: count the version up",
+            "breaks the rule: duplicate signal_id and signal_version",
         ),
-        ("claims", with_cell("horizon_end", "2025-01-01"), "horizon_end lies before valid_from or claim_date"),
+        ("claims", with_cell("horizon_end", "2025-01-01"), "horizon_end is before valid_from or claim_date"),
         ("tax_schedule", with_cell("rate", "13"), "tax_schedule.csv line 2: rate '13' breaks the rule"),
         ("parameters", with_cell("value", "many", 2), "parameters.csv line 4: value 'many' must be a number"),
         (
             "parameters",
             lambda rows: pd.concat([rows, rows.head(1)]),
-            "parameters.csv line 2: breaks the rule: name, metal and valid_from stand twice",
+            "parameters.csv line 2: breaks the rule: duplicate name, metal and valid_from",
         ),
         (
             "index_components",
@@ -222,7 +222,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "exporters",
             with_cell("data_source", "customs", 1),
-            "exporters.csv line 3: breaks the rule: data_source customs is China's own: CN alone can have it",
+            "exporters.csv line 3: breaks the rule: data_source customs is for country CN alone",
         ),
         ("equities", with_cell("ticker", "aa"), "equities.csv line 2: ticker 'aa' breaks the rule"),
         ("power_zones", with_cell("eic", "short"), "power_zones.csv line 2: eic 'short' breaks the rule"),

@@ -160,7 +160,7 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "basis_ann": Field(float, "(C - F) / C * 365 / D; positive is backwardation", "1/yr"),
     "full_carry_usd_t": Field(
-        float, "Cost of financing and storing metal for D days: C * (r + financing_spread) * D / 360 + rent * D",
+        float, "Cost of financing and storing metal for D days: C * (r + financing_spread) * D / day_count + rent * D",
         "USD/t",
     ),
     "contango_share_of_full_carry": Field(

@@ -15,6 +15,7 @@ class PriceDaily(Table):
         "level_state_3of5? backwardation_sustained knowledge_ts knowledge_ts_max knowledge_basis vintage_no source "
         "licence_class"
     )
+    knowledge_ts_max = field("Latest knowledge time of all prices that the states and m3_yoy depend on")
 
 
 class CurveDaily(Table):
@@ -67,7 +68,7 @@ class ExportsMonthly(Table):
 
 
 class PowerDaily(Table):
-    """Day-ahead power by zone and delivery day."""
+    """Day-ahead power by zone and delivery day, as known now."""
 
     __columns__ = (
         "zone delivery_date resolution_min n_mtu n_points mean_eur_mwh? naive_mean_of_points_eur_mwh? fx_obs_date? "

@@ -19,8 +19,8 @@ from pipelines.sources import SOURCES
 from pipelines.sources.base import Scope, SourceError
 from pipelines.sources.parsing import Rows, dtypes, excerpt, html_root, iso_date, json_number, number, table_cells
 from pipelines.sources.protocol import IndexedSource
-from schemas.base import LICENCES
 from schemas.datasets import DATASETS
+from schemas.fields import LICENCES
 
 ENTITY = {
     "westmetall": "AL", "energy_charts": "DE-LU", "smard": "DE-LU", "entsoe": "BE", "comtrade": "CA/AL", "yahoo": "AA",

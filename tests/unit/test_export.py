@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from sandbox import Sandbox
-from test_publish import COMMENTS, KEYS, TWO_DAYS, base, release, warehouse
+from small_release import COMMENTS, KEYS, TWO_DAYS, base, release, warehouse
 
 from pipelines.publish import export as exporting
 from pipelines.publish.export import ExportError, TargetError, export

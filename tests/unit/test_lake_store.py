@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
-import subprocess
-import sys
-import textwrap
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lake_rows import observed
 
 from pipelines.lake.store import Lake
 from schemas.datasets import DATASETS
@@ -26,30 +22,6 @@ from schemas.generate.arrow import arrow_schema, pandas_types, stored_columns
 T1 = datetime(2026, 2, 1, 12, tzinfo=UTC)
 T2 = T1 + timedelta(days=1)
 T3 = T1 + timedelta(days=2)
-
-
-def observed(rows: list[tuple], **more: object) -> pd.DataFrame:
-    """Rows (day, total_t, cancelled_t[, knowledge_ts]) of stocks as they come to the lake; known the next morning."""
-    days = pd.to_datetime([row[0] for row in rows])
-    calendar = [f"{day + timedelta(days=1):%Y-%m-%d}T09:00:00Z" for day in days]
-    frame = pd.DataFrame(
-        {
-            "metal": "AL",
-            "obs_date": days,
-            "total_t": [float(row[1]) for row in rows],
-            "cancelled_t": [row[2] for row in rows],
-            "obs_start": days,
-            "obs_end": days,
-            "knowledge_ts": pd.to_datetime(
-                [row[3] if len(row) > 3 else c for row, c in zip(rows, calendar, strict=True)]
-            ),
-            "knowledge_basis": "CALENDAR",
-            "source": "westmetall",
-            "payload_sha256": "a" * 64,
-            "licence_class": "BYO",
-        }
-    )
-    return frame.assign(**more)
 
 
 def vintages(lake: Lake, day: str = "2026-01-05", **query: object) -> list[tuple[float, str, str, int]]:
@@ -500,41 +472,6 @@ def test_a_moment_without_zone_is_refused(lake: Lake) -> None:
 
 # --- writers that meet or die
 
-WRITER = """
-    import sys
-    from datetime import UTC, datetime, timedelta
-    from pathlib import Path
-    sys.path[:0] = sys.argv[4].split("|")
-    from test_lake_store import observed
-    from pipelines.lake.store import Lake
-    lake, months, value = Lake(Path(sys.argv[1])), sys.argv[2].split(","), int(sys.argv[3])
-    print("ready", flush=True)
-    for n in range(200 if value < 0 else 1):
-        rows = [(f"{month}-{day:02d}", abs(value) + n, None) for month in months for day in range(1, 29)]
-        captured = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=abs(value) + n)
-        lake.append("stocks", observed(rows), ingest_ts=captured)
-"""
-
-
-def writer(lake: Lake, months: list[str], value: int) -> subprocess.Popen[bytes]:
-    here = Path(__file__).parent
-    arguments = [str(lake.root), ",".join(months), str(value), f"{here}|{here.parents[1]}"]
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(WRITER), *arguments], stdout=subprocess.PIPE)
-
-
-def test_writers_of_different_months_and_of_the_same_lose_nothing(lake: Lake) -> None:
-    year = [f"2025-{month:02d}" for month in range(1, 13)]
-    writers = [writer(lake, [*year[:6], "2025-12"], 1), writer(lake, year[6:], 2)]
-    assert [process.wait(timeout=60) for process in writers] == [0, 0]
-    rows = lake.read("stocks")
-    only = rows[rows["obs_date"] < "2025-12-01"]
-    assert len(only) == 11 * 28
-    assert set(only["vintage_no"]) == {1}
-    shared = rows[rows["obs_date"] >= "2025-12-01"].groupby("obs_date")["vintage_no"].agg(sorted)
-    # Whoever came second either saw the first's values as older captures (nothing to add) or as a change.
-    assert len(shared) == 28
-    assert set(map(tuple, shared)) <= {(1,), (1, 2)}
-
 
 def test_a_write_that_was_overtaken_is_compared_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the look without a lock and the lock another writer stores the same rows."""
@@ -584,30 +521,6 @@ def test_a_crash_between_writing_and_moving_leaves_readers_whole(lake: Lake, mon
     lake.ensure()
     assert not left[0].exists()
     assert lake.append("stocks", observed([("2026-01-05", 1, None)]), ingest_ts=T2)[0].revised == 1
-
-
-def test_writers_killed_at_any_moment_leave_whole_files_only(lake: Lake) -> None:
-    chance = random.Random(7)
-    months = [f"2025-{month:02d}" for month in range(1, 13)]
-    for round_ in range(3):
-        process = writer(lake, months, -(1 + 1000 * round_))
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        before, end = len(parquet_files(lake)), time.monotonic() + 60
-        while len(parquet_files(lake)) == before and time.monotonic() < end:
-            time.sleep(0.002)
-        time.sleep(chance.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        process.wait(timeout=10)
-    for path in parquet_files(lake):
-        assert pq.read_table(path).num_rows == 28
-    rows = lake.read("stocks")
-    assert len(rows) > 0
-    assert not rows.duplicated(["obs_date", "vintage_no"]).any()
-    later = datetime(2026, 4, 1, tzinfo=UTC)
-    everything = observed([(f"{month}-{day:02d}", 5, None) for month in months for day in range(1, 29)])
-    lake.append("stocks", everything, ingest_ts=later)
-    assert lake.read("stocks", as_of=later)["total_t"].tolist() == [5.0] * 12 * 28
 
 
 def test_ensure_renews_an_empty_file_of_an_older_schema(lake: Lake) -> None:

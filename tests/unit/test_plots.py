@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipelines.common.settings import PROJECT
 from pipelines.publish.plots import PLOTS, STAMP, Plot, kept, png, recent
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -72,14 +69,3 @@ def test_the_same_rows_are_drawn_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert kept(tmp_path, plot, rows(plot), "AL", synthetic=True) == first
     assert kept(tmp_path, plot, rows(plot, 300), "AL", synthetic=True) == PNG + b"drawn anew"
     assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_the_definitions_load_without_a_drawing_library() -> None:
-    code = (
-        "import sys; from pipelines.orchestration.definitions import build_defs; "
-        "from pipelines.common.settings import load_settings; "
-        "build_defs(load_settings(profile='demo')).get_repository_def(); "
-        "print(sorted({'matplotlib', 'PIL'} & sys.modules.keys()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True)
-    assert done.stdout == "[]\n"

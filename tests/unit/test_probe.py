@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -101,24 +100,6 @@ def test_doctor_live_prints_one_line_a_source_and_writes_nothing(
     keyed = sandbox.call("doctor", "--live", ENTSOE_API_TOKEN="d0-not-show")
     assert "entsoe" in "\n".join(keyed[1])
     assert "d0-not-show" not in "\n".join(keyed[1] + keyed[2])
-
-
-@pytest.mark.slow
-def test_without_a_network_every_publisher_has_failed_soon_and_the_json_is_json(tmp_path: Path) -> None:
-    """A proxy that nobody listens at stands for no network: waits are real, and one publisher's are all publishers'."""
-    sandbox = Sandbox(tmp_path, "demo", NOW.isoformat())
-    begun = time.monotonic()
-    done = sandbox.tightness(
-        "doctor", "--live", "--json", HTTPS_PROXY="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9"
-    )
-    assert done.returncode == 1, done.stderr
-    found = json.loads(done.stdout)
-    assert len(found) > 8 and {one["status"] for one in found} == {"failed"}
-    assert all("refused" in one["detail"] for one in found)
-    waited = sum(one["seconds"] for one in found)
-    assert waited > 20, "they were asked twice"
-    assert time.monotonic() - begun < min(waited, 60), "they waited together"
-    assert {path.relative_to(sandbox.data).parts[:2] for path in sandbox.data.rglob("*.*")} == {("warehouse", "pace")}
 
 
 def test_a_pace_that_cannot_be_kept_is_a_failure_of_the_publisher(tmp_path: Path) -> None:

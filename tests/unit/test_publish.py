@@ -5,66 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from small_release import COMMENTS, KEYS, LATEST, PRICES, TWO_DAYS, base, opened, release, warehouse
 
 from pipelines.publish import release as publishing
 from pipelines.publish.diff import TableDiff, diff_releases
-from pipelines.publish.manifest import ManifestBase
-from pipelines.publish.release import PublicationError, Release, publish
-from pipelines.warehouse.lock import WriterBusyError, writer_lock
-
-PRICES, LATEST = ("marts", "price_daily"), ("signals", "signals_latest")
-COMMENTS = {
-    PRICES: {"": "Prices by day", "metal": "Metal", "obs_date": "Trading day", "cash_usd_t": "Cash price [USD/t]"},
-    LATEST: {
-        "": "Newest signal",
-        "signal_id": "Name",
-        "value": "Value's size",
-        "knowledge_ts_max": "Known since [UTC]",
-    },
-}
-KEYS = {PRICES: ("metal", "obs_date"), LATEST: ("signal_id",)}
-SIGNALS_SQL = """create table signals.signals_latest as
-    from (values ('AL.B', null, timestamptz '2026-01-13 18:00:00+00'), ('AL.A', 0.25, '2026-01-12 18:00:00+00'))
-    as t(signal_id, value, knowledge_ts_max)"""
-
-
-def warehouse(path: Path, prices: Mapping[str, float], *more: str, signals: str = SIGNALS_SQL) -> Path:
-    """A warehouse with these cash prices by day, and whatever more SQL says."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with duckdb.connect(path) as con:
-        con.execute("create schema marts; create schema signals; create schema staging; create table staging.t(x int)")
-        con.execute("create table marts.price_daily(metal varchar, obs_date date, cash_usd_t double)")
-        for day, price in prices.items():
-            con.execute("insert into marts.price_daily values ('AL', ?, ?)", [day, price])
-        con.execute(signals)
-        for statement in more:
-            con.execute(statement)
-    return path
-
-
-def base(computed: str = "2026-01-13T18:00:00Z", **inputs: str) -> ManifestBase:
-    return {"profile": "demo", "git_commit": None, "computed_ts": computed, "inputs": inputs or {"prices": "aa"}}
-
-
-def release(source: Path, published: Path, computed: str = "2026-01-13T18:00:00Z", keep: int = 5) -> Release:
-    return publish(
-        source, published, manifest_base=base(computed), comments=COMMENTS, keys=KEYS, synthetic=True, keep=keep
-    )
-
-
-def opened(database: Path) -> duckdb.DuckDBPyConnection:
-    """The database as readers open it: directly, so that `marts.x` and `signals.x` are found by these names."""
-    return duckdb.connect(str(database), read_only=True)
+from pipelines.publish.release import PublicationError, publish
+from pipelines.warehouse.lock import writer_lock
 
 
 def prices_in(database: Path) -> list[tuple[str, float]]:
@@ -77,9 +28,6 @@ def tree(folder: Path) -> dict[str, tuple[int, int]]:
     return {
         str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()
     }
-
-
-TWO_DAYS = {"2026-01-13": 3200.0, "2026-01-12": 3150.5}
 
 
 @pytest.fixture
@@ -394,90 +342,6 @@ def test_a_tool_that_writes_into_the_visible_file_harms_neither_release_nor_succ
     assert not (published / "marts.duckdb.wal").exists()
 
 
-CRASHES = """
-import json, os, shutil, signal, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from tests.unit.test_publish import opened, release
-from pipelines.publish.manifest import read_manifest
-import pyarrow.parquet as pq
-
-published, old, new = map(Path, sys.argv[2:])
-start = published.with_name("start")
-
-def in_child(work):  # no database is open in the parent, so a fork is safe
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        except BaseException as error:
-            print(repr(error), file=sys.stderr)
-            os._exit(1)
-        sys.stdout.flush()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-def publish_and_die(at):
-    calls = iter(range(1, at))
-    for module, name in ((os, "replace"), (os, "rename"), (os, "rmdir"), (shutil, "copyfile")):
-        def dying(*args, _name=name, _real=getattr(module, name), **kwargs):
-            if next(calls, None) is None:
-                if _name == "copyfile":  # half of the file is there
-                    Path(args[1]).write_bytes(Path(args[0]).read_bytes()[:1000])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return _real(*args, **kwargs)
-        setattr(module, name, dying)
-    release(new, published, keep=1)
-
-def look():
-    manifest = read_manifest(published / "manifest.json")
-    kept = published / "releases" / manifest["release_id"] / "marts.duckdb"
-    with opened(published / "marts.duckdb") as con:
-        con.execute(f"attach '{kept}' as kept (read_only)")
-        (database, kept), = con.execute(
-            "select (select count(*) from marts.price_daily), (select count(*) from kept.price_daily)"
-        ).fetchall()
-    print(json.dumps({
-        "manifest": manifest["tables"]["marts.price_daily"]["rows"],
-        "parquet": pq.read_metadata(published / "parquet" / "marts" / "price_daily.parquet").num_rows,
-        "database": database,
-        "kept": kept,
-    }))
-
-assert in_child(lambda: release(old, start)) == 0
-at, code = 0, -signal.SIGKILL
-while code == -signal.SIGKILL:
-    at += 1
-    shutil.rmtree(published, ignore_errors=True)
-    shutil.copytree(start, published)
-    code = in_child(lambda: publish_and_die(at))
-    assert in_child(look) == 0, f"after death at step {at}"
-    if code == -signal.SIGKILL and at in (1, 3):  # the next run finishes what the dead one left
-        assert in_child(lambda: release(new, published)) == 0
-        assert not list(published.glob(".tmp-*"))
-sys.exit(code)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_crash_at_any_step_shows_the_old_release_or_the_new_one(published: Path, tmp_path: Path) -> None:
-    old = warehouse(tmp_path / "old.duckdb", TWO_DAYS)
-    new = warehouse(tmp_path / "new.duckdb", TWO_DAYS | {"2026-01-14": 1.0})
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CRASHES, root, published, old, new], capture_output=True, text=True, cwd=root
-    )
-    assert done.returncode == 0, done.stderr
-    seen = [json.loads(line) for line in done.stdout.splitlines()]
-
-    for state in seen:
-        # The manifest is replaced last: it never promises what the database does not hold yet.
-        assert (state["manifest"], state["database"], state["parquet"]) in [(2, 2, 2), (2, 2, 3), (2, 3, 3), (3, 3, 3)]
-        assert state["kept"] == state["manifest"]
-    assert len(seen) > 10  # each round but the last ended at another step
-    assert {(s["manifest"], s["database"]) for s in seen} == {(2, 2), (2, 3), (3, 3)}  # each window was hit
-
-
 # --- difference -------------------------------------------------------------------------------------------------------
 
 
@@ -562,34 +426,6 @@ def test_column_names_that_are_sql_words_or_quoted_are_no_danger(
 
 
 # --- the lock ---------------------------------------------------------------------------------------------------------
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from pipelines.warehouse.lock import writer_lock
-with writer_lock(Path(sys.argv[1]), 5):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_a_second_writer_is_told_who_holds_the_lock_until_that_process_dies(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True, cwd=root
-    ) as holder:
-        try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "held\n"
-            told = rf"another run \(pid {holder.pid}, since 20.*Z\) is writing"
-            with pytest.raises(WriterBusyError, match=told), writer_lock(tmp_path, 0.1):
-                pytest.fail("two writers")
-        finally:
-            holder.send_signal(signal.SIGKILL)
-        holder.wait()
-    with writer_lock(tmp_path, 0):
-        holder_file = json.loads((tmp_path / "warehouse" / ".writer.json").read_text())
-        assert holder_file["pid"] == os.getpid()
 
 
 def test_the_lock_is_free_again_after_an_error_and_leaves_no_name(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from sandbox import Sandbox
-from test_publish import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
+from small_release import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
 
 from pipelines.publish.release import publish
 from pipelines.publish.releases import NoReleaseError, UnknownNameError, choose, compare, find, kept

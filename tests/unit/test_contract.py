@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -27,6 +28,7 @@ EVERYTHING = replace(MARKET, zones=(*SCOPE.zones, MARKET.zones[1]))
 ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 
+@functools.cache
 def answer(*payloads: Payload) -> ParsedResponse:
     source = SOURCES[payloads[0].request.source]
     return inspect(source.CONTRACT, payloads, lambda one: source.parse(one, EVERYTHING))
@@ -41,6 +43,7 @@ def texts(findings: list[Finding], severity: str = "error") -> list[str]:
     return [finding.text for finding in findings if finding.severity == severity]
 
 
+@functools.cache
 def good(source: str, month: str = "", now: datetime = NOW) -> Payload:
     """The demo market's first answer to what a month needs."""
     for request in SOURCES[source].requests(pd.Period(month or ANSWERED.get(source, "2024-05"), "M"), MARKET):
@@ -67,6 +70,7 @@ def test_a_good_answer_and_the_same_again_have_no_findings(name: str) -> None:
     assert found(one, one) == []
 
 
+@pytest.mark.slow
 def test_every_recorded_answer_passes(real: Path) -> None:
     folder = real / "payloads"
     asked = [
@@ -396,6 +400,7 @@ def test_a_request_is_named_where_it_is_unknown() -> None:
 
 # --- what nobody expects
 
+SLOW = dict.fromkeys(("ten megabytes", "a name of megabytes", "control characters"), pytest.mark.slow)
 HOSTILE = {
     "ten megabytes": b"<!DOCTYPE html><html><body>" + b"<div class='x'>Checking</div>" * 360_000,
     "nested": b'{"a":' * 900 + b"1" + b"}" * 900,
@@ -406,7 +411,10 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(name, marks=[pytest.mark.slow] if len(body) > 2**20 else []) for name, body in HOSTILE.items()],
+)
 def test_hostile_answers_end_in_short_messages_of_one_line(what: str) -> None:
     for name in SOURCES:
         spoilt = replace(good(name), body=HOSTILE[what])

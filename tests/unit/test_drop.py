@@ -303,6 +303,7 @@ def test_what_is_no_parquet(body: bytes) -> None:
     assert "cannot be read as Parquet" in str(refusal(body, name="stocks/mine.parquet"))
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_read() -> None:
     days = pd.date_range("1990-01-01", periods=10_000).strftime("%Y-%m-%d")
     body = "pair,obs_date,rate\n" + "".join(f"{pair:06d},{day},1.25\n" for pair in range(100) for day in days)

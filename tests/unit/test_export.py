@@ -25,18 +25,18 @@ ODD = """create table signals.signals_latest as
     as t(signal_id, value, knowledge_ts_max)"""
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("original")
+    source = warehouse(folder / "w.duckdb", TWO_DAYS, signals=ODD)
+    publish(source, folder / "published", manifest_base=base(), comments=COMMENTS, keys=KEYS, synthetic=False)
+    return folder / "published"
+
+
 @pytest.fixture
-def published(tmp_path: Path) -> Path:
-    folder = tmp_path / "published"
-    publish(
-        warehouse(tmp_path / "w.duckdb", TWO_DAYS, signals=ODD),
-        folder,
-        manifest_base=base(),
-        comments=COMMENTS,
-        keys=KEYS,
-        synthetic=False,
-    )
-    return folder
+def published(original: Path, tmp_path: Path) -> Path:
+    """A copy of a release with odd texts and missing values."""
+    return Path(shutil.copytree(original, tmp_path / "published"))
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_an_earlier_export_is_replaced_whole(current: Kept, tmp_path: Path) -> N
     export(current, tmp_path / "out", "csv")
     export(current, tmp_path / "out", "parquet", ["price_daily"])
     assert files(tmp_path / "out") == {"marts/price_daily.parquet", "README.txt", "manifest.json"}
-    assert {path.name for path in tmp_path.iterdir()} == {"out", "published", "w.duckdb"}, "nothing is left aside"
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "published"}, "nothing else is left"
 
 
 def test_an_empty_folder_is_filled_and_a_folder_of_the_users_is_left_alone(current: Kept, tmp_path: Path) -> None:

@@ -530,6 +530,7 @@ def test_ensure_renews_an_empty_file_of_an_older_schema(lake: Lake) -> None:
     assert pq.read_schema(path).equals(arrow_schema("stocks"))
 
 
+@pytest.mark.slow
 def test_200k_known_rows_are_all_recognised(lake: Lake) -> None:
     n = 200_000
     days = pd.date_range("2010-01-01", periods=n // 24 + 1).repeat(24)[:n]

@@ -27,7 +27,13 @@ def rows(plot: Plot, n: int = 400, factor: float = 1.0) -> pd.DataFrame:
     return frame.assign(**{plot.by: ["DE-LU" if day % 2 else "FR" for day in range(n)]}) if plot.by else frame
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.table)
+# All plots share their code: one of them fast, the others in `make test`.
+every_plot = pytest.mark.parametrize(
+    "plot", [pytest.param(plot, id=plot.table, marks=[pytest.mark.slow] if n else []) for n, plot in enumerate(PLOTS)]
+)
+
+
+@every_plot
 def test_a_plot_is_a_small_png_that_differs_when_the_rows_do(plot: Plot) -> None:
     first = png(plot, rows(plot), "AL", synthetic=False)
     assert first.startswith(PNG)
@@ -39,7 +45,7 @@ def test_a_plot_is_a_small_png_that_differs_when_the_rows_do(plot: Plot) -> None
     assert first != png(plot, rows(plot), "AL", synthetic=True)
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.table)
+@every_plot
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_plot_of_next_to_nothing_is_a_picture_too(plot: Plot, n: int) -> None:
     assert png(plot, rows(plot, n), "AL", synthetic=True).startswith(PNG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -40,14 +41,24 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return warehouse(tmp_path_factory.mktemp("source") / "warehouse.duckdb", TWO_DAYS)
 
 
+@pytest.fixture(scope="module")
+def first_release(source: Path) -> Path:
+    release(source, source.with_name("published"))
+    return source.with_name("published")
+
+
+@pytest.fixture
+def released(first_release: Path, published: Path) -> Path:
+    """A publication folder with the release of `source`, as a copy."""
+    return Path(shutil.copytree(first_release, published))
+
+
 # --- what readers see -------------------------------------------------------------------------------------------------
 
 
-def test_readers_find_the_tables_in_key_order_with_their_descriptions(source: Path, published: Path) -> None:
-    release(source, published)
-
-    assert prices_in(published / "marts.duckdb") == [("2026-01-12", 3150.5), ("2026-01-13", 3200.0)]
-    with opened(published / "marts.duckdb") as con:
+def test_readers_find_the_tables_in_key_order_with_their_descriptions(released: Path) -> None:
+    assert prices_in(released / "marts.duckdb") == [("2026-01-12", 3150.5), ("2026-01-13", 3200.0)]
+    with opened(released / "marts.duckdb") as con:
         tables = con.execute("select schema_name, table_name, comment from duckdb_tables() order by 1").fetchall()
         columns = con.execute(
             "select column_name, comment from duckdb_columns() where schema_name = 'signals'"
@@ -165,10 +176,9 @@ def test_same_rows_with_another_story_are_a_new_release(
     assert second.manifest["difference"]["marts.price_daily"]["changed"] == 0
 
 
-def test_a_new_release_names_what_changed(source: Path, published: Path, tmp_path: Path) -> None:
-    release(source, published)
+def test_a_new_release_names_what_changed(released: Path, tmp_path: Path) -> None:
     later = warehouse(tmp_path / "later.duckdb", {"2026-01-13": 3201.0, "2026-01-12": 3150.5, "2026-01-14": 3300.0})
-    second = release(later, published)
+    second = release(later, released)
 
     assert not second.unchanged
     assert second.manifest["difference"]["marts.price_daily"] == {
@@ -179,7 +189,7 @@ def test_a_new_release_names_what_changed(source: Path, published: Path, tmp_pat
         "columns_added": [],
         "columns_removed": [],
     }
-    assert prices_in(published / "marts.duckdb")[-1] == ("2026-01-14", 3300.0)
+    assert prices_in(released / "marts.duckdb")[-1] == ("2026-01-14", 3300.0)
 
 
 def test_a_change_of_the_last_bit_is_a_change(published: Path, tmp_path: Path) -> None:
@@ -224,20 +234,19 @@ def test_a_table_that_is_gone_leaves_no_parquet_behind(published: Path, tmp_path
     [("marts.duckdb", "gone"), ("manifest.json", "cut"), ("parquet/signals/signals_latest.parquet", "cut")],
 )
 def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
-    source: Path, published: Path, name: str, damage: str
+    source: Path, released: Path, name: str, damage: str
 ) -> None:
-    release(source, published)
-    good = prices_in(published / "marts.duckdb")
+    good = prices_in(released / "marts.duckdb")
     if damage == "gone":
-        (published / name).unlink()
+        (released / name).unlink()
     else:
-        (published / name).write_bytes((published / name).read_bytes()[:100])
-    second = release(source, published)
+        (released / name).write_bytes((released / name).read_bytes()[:100])
+    second = release(source, released)
 
     assert not second.unchanged
-    assert prices_in(published / "marts.duckdb") == good
-    assert pq.read_metadata(published / "parquet/signals/signals_latest.parquet").num_rows == 2
-    assert release(source, published).unchanged
+    assert prices_in(released / "marts.duckdb") == good
+    assert pq.read_metadata(released / "parquet/signals/signals_latest.parquet").num_rows == 2
+    assert release(source, released).unchanged
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -257,13 +266,12 @@ def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
     ],
 )
 def test_a_release_that_must_not_be_shown_leaves_the_last_one(
-    source: Path, published: Path, tmp_path: Path, sql: str, said: str
+    released: Path, tmp_path: Path, sql: str, said: str
 ) -> None:
-    release(source, published)
-    before = tree(published)
+    before = tree(released)
     with pytest.raises(PublicationError, match=said):
-        release(warehouse(tmp_path / "bad.duckdb", TWO_DAYS, sql), published)
-    assert tree(published) == before
+        release(warehouse(tmp_path / "bad.duckdb", TWO_DAYS, sql), released)
+    assert tree(released) == before
 
 
 def test_an_empty_schema_is_refused(source: Path, published: Path) -> None:
@@ -299,10 +307,9 @@ def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tm
     ],
 )
 def test_what_is_written_wrong_is_noticed_before_it_is_shown(
-    source: Path, published: Path, monkeypatch: pytest.MonkeyPatch, damage: str, said: str
+    source: Path, released: Path, monkeypatch: pytest.MonkeyPatch, damage: str, said: str
 ) -> None:
-    release(source, published)
-    shown = (published / "manifest.json").read_text()
+    shown = (released / "manifest.json").read_text()
     verify = publishing._verify
 
     def damaged(staged: Path, *args: object) -> None:
@@ -312,20 +319,19 @@ def test_what_is_written_wrong_is_noticed_before_it_is_shown(
 
     monkeypatch.setattr(publishing, "_verify", damaged)
     with pytest.raises(PublicationError, match=said):
-        publish(source, published, manifest_base=base(prices="bb"), comments=COMMENTS, keys=KEYS, synthetic=True)
-    assert (published / "manifest.json").read_text() == shown
-    assert len(list((published / "releases").iterdir())) == 1
+        publish(source, released, manifest_base=base(prices="bb"), comments=COMMENTS, keys=KEYS, synthetic=True)
+    assert (released / "manifest.json").read_text() == shown
+    assert len(list((released / "releases").iterdir())) == 1
 
 
 # --- crash and concurrency --------------------------------------------------------------------------------------------
 
 
-def test_an_open_reader_keeps_the_old_release(source: Path, published: Path, tmp_path: Path) -> None:
-    release(source, published)
-    with duckdb.connect(published / "marts.duckdb", read_only=True) as reader:
-        release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
+def test_an_open_reader_keeps_the_old_release(released: Path, tmp_path: Path) -> None:
+    with duckdb.connect(released / "marts.duckdb", read_only=True) as reader:
+        release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), released)
         assert reader.execute("select count(*) from marts.price_daily").fetchone() == (2,)
-    assert prices_in(published / "marts.duckdb") == [("2026-01-14", 1.0)]
+    assert prices_in(released / "marts.duckdb") == [("2026-01-14", 1.0)]
 
 
 def test_a_tool_that_writes_into_the_visible_file_harms_neither_release_nor_successor(

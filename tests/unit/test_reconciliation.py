@@ -140,6 +140,7 @@ def check(sandbox: Sandbox, name: str) -> dg.AssetCheckResult:
     return result
 
 
+@pytest.mark.slow
 def test_the_demo_markets_sources_agree_and_a_spoilt_one_is_found(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     sandbox.ingest(("2025-11", "2026-11"), ["prices", "stocks", "rates", "benchmark_prices"])

@@ -108,6 +108,7 @@ def lake_files(sandbox: Sandbox) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
 
 
+@pytest.mark.slow
 def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: Path) -> None:
     """Two runs a week apart: figures that were added and revised between them are vintages in the replay as well."""
     recording = tmp_path / "replayed" / "replay"

@@ -156,6 +156,7 @@ def test_a_rule_holds_from_its_day_on(rules: pd.DataFrame) -> None:
     assert due("fx", "ecb", after, changed).months == ("2026-05", "2026-06")
 
 
+@pytest.mark.slow
 def test_nothing_that_came_out_is_never_asked_for(rules: pd.DataFrame) -> None:
     """Every release of two years is within the months of the tick that follows it."""
     for dataset, feed in FEEDS.items():

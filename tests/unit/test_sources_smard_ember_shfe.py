@@ -182,6 +182,7 @@ def ember(*lines: str, header: str = HEADER) -> Parsed:
     return parse(payload("ember", "\n".join([header, *lines, ""]).encode()))
 
 
+@pytest.mark.slow
 def test_the_recorded_file_cell_for_cell(real: Path) -> None:
     """Against a reading of its own: every cell is kept, blank, or the second of two that differ."""
     result = parse(payload("ember", real / FILE))

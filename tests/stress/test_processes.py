@@ -16,26 +16,25 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from lake_rows import observed
-from small_release import TWO_DAYS, warehouse
 
 from pipelines.common.settings import PROJECT
 from pipelines.lake.store import Lake
 from pipelines.sources.base import Access
 from pipelines.transports.rate_limit import RateLimiter
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
+from tests.lake_rows import observed
+from tests.small_release import TWO_DAYS, warehouse
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("processes"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes"),
 ]
-TESTS = PROJECT / "tests"
 
 
 def python(code: str, *arguments: object) -> list[str]:
     """The command of a program that finds the helpers of the tests."""
-    found = f"import sys; sys.path[:0] = [{str(PROJECT)!r}, {str(TESTS)!r}]\n"
+    found = f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
     return [sys.executable, "-c", found + code, *map(str, arguments)]
 
 
@@ -44,7 +43,7 @@ def python(code: str, *arguments: object) -> list[str]:
 PUBLISH_AND_DIE = """
 import json, os, shutil, signal
 from pathlib import Path
-from small_release import opened, release
+from tests.small_release import opened, release
 from pipelines.publish.manifest import read_manifest
 import pyarrow.parquet as pq
 
@@ -155,8 +154,8 @@ def test_a_second_writer_gets_the_holder_of_the_lock_until_that_process_is_kille
 WRITER = """
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from lake_rows import observed
 from pipelines.lake.store import Lake
+from tests.lake_rows import observed
 lake, months, value = Lake(Path(sys.argv[1])), sys.argv[2].split(","), int(sys.argv[3])
 print("ready", flush=True)
 for n in range(200 if value < 0 else 1):

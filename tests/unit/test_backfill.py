@@ -202,9 +202,9 @@ def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
                 raise SourceError(request, "status 500", "status 200")
             raise NoData
 
-    told: list[Progress] = []
+    steps: list[Progress] = []
     months = months_between("2024-01", "2024-03")
-    report = fetch("customs", months, workspace.scope, Failing(), workspace.archive, workspace.now, watch=told.append)
+    report = fetch("customs", months, workspace.scope, Failing(), workspace.archive, workspace.now, watch=steps.append)
     assert [f.months for f in report.failures] == [("2024-02",)]
-    assert [(p.done, p.total) for p in told] == [(1, 2), (2, 2)]
+    assert [(p.done, p.total) for p in steps] == [(1, 2), (2, 2)]
     shutil.rmtree(sandbox.root)

@@ -171,9 +171,9 @@ def test_a_type_that_changed_is_named() -> None:
             r'"price":\[(.*?)\]', lambda m: '"price":[' + ",".join(f'"{x} EUR"' for x in m[1].split(",")) + "]", body
         ),
     )
-    said = texts(found(text))
-    assert "column 'price' changed from number to text" in said
-    assert any("rows cannot be read, the first: price_eur_mwh" in one for one in said)
+    errors = texts(found(text))
+    assert "column 'price' changed from number to text" in errors
+    assert any("rows cannot be read, the first: price_eur_mwh" in one for one in errors)
     page = spoilt(
         good("westmetall"), lambda body: re.sub(r"<td >(\d\d)\. (\w+) (\d{4})</td>", r"<td >\2 \1, \3</td>", body)
     )
@@ -322,9 +322,9 @@ def test_rates_as_fractions_and_power_in_kilowatt_hours() -> None:
     assert error.startswith("sofr_pct is 0.01 times what it was")
     power = good("energy_charts")
     answered = json.loads(power.body)
-    for factor, said in ((0.001, "price_eur_mwh between"), (100, "price_eur_mwh between")):
+    for factor, message in ((0.001, "price_eur_mwh between"), (100, "price_eur_mwh between")):
         other = {**answered, "price": [price * factor for price in answered["price"]]}
-        assert any(e.startswith(said) for e in texts(found(replace(power, body=json.dumps(other).encode()))))
+        assert any(e.startswith(message) for e in texts(found(replace(power, body=json.dumps(other).encode()))))
 
 
 def prices_times(power: Payload, factor: float, days: int = 31) -> Payload:

@@ -763,7 +763,7 @@ def test_the_shanghai_report_comes_after_the_close() -> None:
 # Defects --------------------------------------------------------------------------------------------------------------
 
 
-def said(defect: Defect, body: bytes) -> str | None:
+def defect_in(defect: Defect, body: bytes) -> str | None:
     """What an answer says where the defect is; None where it has no such row."""
     if defect.source == "westmetall":
         row = westmetall_rows(body).get(defect.where)
@@ -804,7 +804,9 @@ STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None and defec
 
 @pytest.mark.parametrize("defect", STANDING, ids=lambda d: f"{d.source}-{d.where}")
 def test_a_standing_defect_is_in_the_answer(defect: Defect) -> None:
-    assert said(defect, newest(defect.source, period_of(defect))) == (None if defect.column == "row" else defect.text)
+    assert defect_in(defect, newest(defect.source, period_of(defect))) == (
+        None if defect.column == "row" else defect.text
+    )
 
 
 def test_what_is_malformed_is_no_number() -> None:
@@ -820,15 +822,15 @@ def test_a_late_row_comes_three_business_days_late() -> None:
     assert defect.until is not None
     due = datetime(2025, 11, 5, 9, tzinfo=UTC)
     assert np.busday_count(due.date(), defect.until.date()) == 3
-    assert said(defect, newest("westmetall", "2025", defect.until - timedelta(seconds=1))) is None
-    assert said(defect, newest("westmetall", "2025", defect.until)) == "present"
+    assert defect_in(defect, newest("westmetall", "2025", defect.until - timedelta(seconds=1))) is None
+    assert defect_in(defect, newest("westmetall", "2025", defect.until)) == "present"
 
 
 def test_a_typing_error_comes_with_its_captures() -> None:
     (defect,) = (d for d in KNOWN_DEFECTS if (d.source, d.kind) == ("westmetall", "REVISED"))
     payloads = DemoTransport(NOW, SCOPE).fetch(ask("westmetall", "2024"))
     assert [p.captured_at for p in payloads] == [defect.captured, defect.until, NOW]
-    first, second, third = (said(defect, p.body) for p in payloads)
+    first, second, third = (defect_in(defect, p.body) for p in payloads)
     assert first == "2,339.00"
     assert second == third
     true = lme(2024).at[pd.Timestamp(defect.where), "m3"]

@@ -124,15 +124,15 @@ def test_a_wrong_column_is_named_with_those_that_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "message"),
     [
         ("metal,obs_date,cancelled_t\n", "the header has no total_t; expected metal"),
         ("metal,obs_date,total_t,total_t\n", "'total_t' stands twice in the header"),
         (HEADER.replace(",", ";"), "is the separator a comma?"),
     ],
 )
-def test_headers_that_do_not_fit(header: str, said: str) -> None:
-    assert said in str(refusal(header))
+def test_headers_that_do_not_fit(header: str, message: str) -> None:
+    assert message in str(refusal(header))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_whole_numbers(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "line", "said"),
+    ("body", "line", "message"),
     [
         (HEADER + GOOD + "AL,2026-01-06,,1\n", 3, "the line has 4 cells, the header 5"),
         (HEADER + GOOD + "\nAL,2026-01-06,,1,2,3\n" + GOOD, 4, "the line has 6 cells, the header 5"),
@@ -191,9 +191,9 @@ def test_whole_numbers(value: str) -> None:
         (HEADER + 'AL,2026-01-06,,"1\n",2\n' + GOOD, 2, "a quotation mark is not closed on its line"),
     ],
 )
-def test_lines_that_do_not_hold_together(body: str, line: int, said: str) -> None:
+def test_lines_that_do_not_hold_together(body: str, line: int, message: str) -> None:
     error = refusal(body)
-    assert (error.line, said in str(error)) == (line, True)
+    assert (error.line, message in str(error)) == (line, True)
 
 
 def test_latin_1_is_refused_with_its_place_and_what_to_do() -> None:
@@ -282,7 +282,7 @@ def test_parquet_moments_have_a_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         ({"metal": [1, 2]}, "column metal: holds int64, but must be text"),
         ({"total_t": ["1", "x"]}, "row 2, column total_t: 'x' must be a number"),
@@ -294,8 +294,8 @@ def test_parquet_moments_have_a_zone() -> None:
         ({"total_t": [1.0, float("inf")]}, "row 2, column total_t: 'inf' must be a number"),
     ],
 )
-def test_parquet_that_does_not_fit(columns: dict[str, object], said: str) -> None:
-    assert said in str(refusal(parquet(**columns), name="stocks/mine.parquet"))
+def test_parquet_that_does_not_fit(columns: dict[str, object], message: str) -> None:
+    assert message in str(refusal(parquet(**columns), name="stocks/mine.parquet"))
 
 
 @pytest.mark.parametrize("body", [b"PAR1", b"", parquet()[:200], HEADER.encode()])

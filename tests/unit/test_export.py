@@ -69,8 +69,8 @@ def test_parquet_is_the_published_file(current: Kept, tmp_path: Path) -> None:
     export(current, tmp_path / "out", "parquet")
     for name in ("marts/price_daily.parquet", "signals/signals_latest.parquet"):
         assert (tmp_path / "out" / name).read_bytes() == (current.path / "parquet" / name).read_bytes()
-    said = pq.read_metadata(tmp_path / "out/marts/price_daily.parquet").metadata
-    assert said[b"release_id"].decode() == current.release_id
+    metadata = pq.read_metadata(tmp_path / "out/marts/price_daily.parquet").metadata
+    assert metadata[b"release_id"].decode() == current.release_id
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

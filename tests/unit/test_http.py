@@ -154,8 +154,8 @@ def test_each_429_without_a_time_doubles_the_pause_until_the_run_gives_up(tmp_pa
     clock, publisher = Clock(), Publisher(status(429))
     asker = transport(publisher)
     asker.pace = clock.pace(tmp_path)
-    said = r"the publisher wants to be left alone until 2026-02-01T12:07:00Z; expected a run after that"
-    with pytest.raises(SourceError, match=rf"^fred SOFR\.csv: {said}$"):
+    message = r"the publisher wants to be left alone until 2026-02-01T12:07:00Z; expected a run after that"
+    with pytest.raises(SourceError, match=rf"^fred SOFR\.csv: {message}$"):
         asker.fetch(PLAIN)
     assert clock.slept == pytest.approx([60, 120])
     assert len(publisher.asked) == 3
@@ -359,11 +359,11 @@ class Versioned:
 
     def __init__(self, body: bytes, etag: str) -> None:
         self.body, self.etag = body, etag
-        self.told: list[str | None] = []
+        self.sent: list[str | None] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.told.append(request.headers.get("if-none-match"))
-        if self.told[-1] == self.etag:
+        self.sent.append(request.headers.get("if-none-match"))
+        if self.sent[-1] == self.etag:
             return httpx.Response(304, headers={"etag": self.etag})
         return httpx.Response(200, content=self.body, headers={"etag": self.etag, "last-modified": "yesterday"})
 
@@ -389,11 +389,11 @@ def test_what_is_not_new_is_not_sent_again(tmp_path: Path) -> None:
     assert ask(later=2).body == b"two"
     assert ask(PLAIN.url + "&other", later=3).body == b"two"
     assert ask(PLAIN.url + "&other", later=4).body == b"two"
-    assert publisher.told == [None, '"v1"', '"v1"', None, '"v2"'], "another question is asked anew"
+    assert publisher.sent == [None, '"v1"', '"v1"', None, '"v2"'], "another question is asked anew"
     [damaged] = [path for path in tmp_path.glob("fred/??/*") if path.read_bytes() == b"two"]
     damaged.write_bytes(b"???")
     assert ask(PLAIN.url + "&other", later=5).body == b"two"
-    assert publisher.told[-1] is None, "what is damaged here is sent whole"
+    assert publisher.sent[-1] is None, "what is damaged here is sent whole"
 
 
 def test_a_304_to_a_question_without_a_version_is_an_error(tmp_path: Path) -> None:

@@ -182,10 +182,10 @@ def test_doctor_tells_of_refused_answers(sandbox: Sandbox) -> None:
     report = later.ingest(MONTHS, ["prices"]).read["prices"]
     later.open().note_failures("prices", [*MONTHS], report.failures)
     code, lines, _ = later.call("doctor", "--json")
-    told = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
+    findings = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
     assert code == 1
-    assert "is gone (there are: date, LME Aluminium Kasse" in told[f"westmetall {PAGE.name}"]["detail"]
-    assert told["refused answers of westmetall"]["state"] == "warn"
+    assert "is gone (there are: date, LME Aluminium Kasse" in findings[f"westmetall {PAGE.name}"]["detail"]
+    assert findings["refused answers of westmetall"]["state"] == "warn"
 
 
 def test_of_a_hostile_row_a_bounded_line_is_kept(sandbox: Sandbox) -> None:

@@ -54,13 +54,13 @@ def test_a_plot_of_next_to_nothing_is_a_picture_too(plot: Plot, n: int) -> None:
 def test_the_stamp_is_written_into_generated_pictures_only(monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 
-    said: list[str] = []
+    texts: list[str] = []
     write = Figure.text
-    monkeypatch.setattr(Figure, "text", lambda self, x, y, s, **how: (said.append(s), write(self, x, y, s, **how))[1])
+    monkeypatch.setattr(Figure, "text", lambda self, x, y, s, **how: (texts.append(s), write(self, x, y, s, **how))[1])
     png(PLOTS[0], rows(PLOTS[0], 30), "AL", synthetic=False)
-    assert STAMP not in said
+    assert STAMP not in texts
     png(PLOTS[0], rows(PLOTS[0], 30), "AL", synthetic=True)
-    assert said.count(STAMP) == 2
+    assert texts.count(STAMP) == 2
 
 
 def test_the_last_five_years_are_shown() -> None:

@@ -126,11 +126,11 @@ def test_doctor_counts_messages_that_wait(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
     outbox = Outbox(sandbox.open().outbox)
 
-    def told() -> str:
+    def notifications() -> str:
         found = {one["what"]: one["detail"] for one in json.loads("\n".join(sandbox.call("doctor", "--json")[1]))}
         return str(found["notifications"])
 
-    assert told() == "none is waiting"
+    assert notifications() == "none is waiting"
     outbox.put(Message("one", "2026-11-19T18:00:00Z", {}), ["webhook"])
     outbox.put(Message("two", "2026-11-20T18:00:00Z", {}), ["webhook"])
-    assert told() == "2 waiting to be taken, the oldest of 2026-11-19T18:00:00Z, tried up to 0 times"
+    assert notifications() == "2 waiting to be taken, the oldest of 2026-11-19T18:00:00Z, tried up to 0 times"

@@ -90,8 +90,8 @@ def test_parquet_holds_the_same_rows_and_says_that_they_are_synthetic(source: Pa
 
     file = published / "parquet" / "marts" / "price_daily.parquet"
     assert pq.read_table(file).column("cash_usd_t").to_pylist() == [3150.5, 3200.0]
-    said = pq.read_metadata(file).metadata
-    assert (said[b"synthetic"], said[b"release_id"]) == (b"true", done.release_id.encode())
+    metadata = pq.read_metadata(file).metadata
+    assert (metadata[b"synthetic"], metadata[b"release_id"]) == (b"true", done.release_id.encode())
 
 
 def test_real_data_is_not_called_synthetic(source: Path, published: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "message"),
     [
         ("create table marts.extra as select 1 as x", "marts.extra has no description"),
         ("drop table marts.price_daily", "marts.price_daily is not in the warehouse"),
@@ -266,10 +266,10 @@ def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
     ],
 )
 def test_a_release_that_must_not_be_shown_leaves_the_last_one(
-    released: Path, tmp_path: Path, sql: str, said: str
+    released: Path, tmp_path: Path, sql: str, message: str
 ) -> None:
     before = tree(released)
-    with pytest.raises(PublicationError, match=said):
+    with pytest.raises(PublicationError, match=message):
         release(warehouse(tmp_path / "bad.duckdb", TWO_DAYS, sql), released)
     assert tree(released) == before
 
@@ -296,7 +296,7 @@ def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         ("delete from marts.price_daily where cash_usd_t > 3160", "price_daily differs from the warehouse"),
         ("update marts.price_daily set cash_usd_t = 1 where cash_usd_t > 3160", "price_daily differs"),
@@ -307,7 +307,7 @@ def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tm
     ],
 )
 def test_what_is_written_wrong_is_noticed_before_it_is_shown(
-    source: Path, released: Path, monkeypatch: pytest.MonkeyPatch, damage: str, said: str
+    source: Path, released: Path, monkeypatch: pytest.MonkeyPatch, damage: str, message: str
 ) -> None:
     shown = (released / "manifest.json").read_text()
     verify = publishing._verify
@@ -318,7 +318,7 @@ def test_what_is_written_wrong_is_noticed_before_it_is_shown(
         verify(staged, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(publishing, "_verify", damaged)
-    with pytest.raises(PublicationError, match=said):
+    with pytest.raises(PublicationError, match=message):
         publish(source, released, manifest_base=base(prices="bb"), comments=COMMENTS, keys=KEYS, synthetic=True)
     assert (released / "manifest.json").read_text() == shown
     assert len(list((released / "releases").iterdir())) == 1

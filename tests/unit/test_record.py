@@ -142,13 +142,13 @@ def test_an_answer_that_cannot_be_recorded_is_not_taken(tmp_path: Path) -> None:
 
 def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) -> None:
     (tmp_path / "recording").write_text("a file")
-    said = CliRunner().invoke(app, ["run", "--profile", "live", "--record", str(tmp_path / "recording")])
-    assert said.exit_code == 2
-    assert "cannot be written" in said.output.replace("\n", " ")
+    result = CliRunner().invoke(app, ["run", "--profile", "live", "--record", str(tmp_path / "recording")])
+    assert result.exit_code == 2
+    assert "cannot be written" in result.output.replace("\n", " ")
 
 
 def test_only_what_publishers_answer_is_recorded(tmp_path: Path) -> None:
-    said = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
-    assert said.exit_code == 2
-    assert "--record keeps what publishers answer; the profile is demo" in said.output
+    result = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
+    assert result.exit_code == 2
+    assert "--record keeps what publishers answer; the profile is demo" in result.output
     assert not (tmp_path / "recording").exists()

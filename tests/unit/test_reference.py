@@ -70,7 +70,7 @@ def test_every_dataset_has_a_release_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "change", "said"),
+    ("table", "change", "message"),
     [
         (
             "parameters",
@@ -229,10 +229,10 @@ def test_every_dataset_has_a_release_rule() -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_file_line_and_rule(
-    folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+    folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
     edit(folder, table, change)
-    with pytest.raises(ReferenceDataError, match=re.escape(said)) as error:
+    with pytest.raises(ReferenceDataError, match=re.escape(message)) as error:
         load_reference(folder)
     assert "\n" not in str(error.value)
     assert str(folder) not in str(error.value)

@@ -1,4 +1,4 @@
-"""Ticks of the sensors: a dropped content runs once, a signal's change is told once, a failed run is told."""
+"""Ticks of the sensors: a dropped content runs once, a signal's change is told once, a failed run is transitions."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_what_belongs_to_no_dataset_runs_nothing(sandbox: Path, watched: Ticking
 
 
 @pytest.fixture
-def told(instance: dg.DagsterInstance) -> Ticking:
+def transitions(instance: dg.DagsterInstance) -> Ticking:
     return Ticking("signal_changes", instance)
 
 
@@ -227,59 +227,59 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
 
 
 def test_the_first_look_tells_nothing_and_every_later_change_is_told_once(
-    sandbox: Path, told: Ticking, taken: Taken
+    sandbox: Path, transitions: Ticking, taken: Taken
 ) -> None:
-    assert told.skip() == "nothing is published yet"
+    assert transitions.skip() == "nothing is published yet"
     publish(sandbox, "r1", change("a", 5), change("b", 6), change("c", 6))
-    assert told.skip() == "changes as of 2026-01-06 18:00 UTC or later are told from now on; 0 new in r1"
-    assert told.skip() == "no new release"
+    assert transitions.skip() == "changes as of 2026-01-06 18:00 UTC or later are told from now on; 0 new in r1"
+    assert transitions.skip() == "no new release"
     # A history that is filled in is no news; a revision of a day that counts is.
     publish(sandbox, "r2", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
-    assert told.skip() == "2 new in r2; 2 delivered, 0 waiting"
+    assert transitions.skip() == "2 new in r2; 2 delivered, 0 waiting"
     assert taken.keys == ["d", "e"]
     assert all(payload["synthetic"] is True for payload in taken.payloads)
     publish(sandbox, "r3", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
-    assert told.skip() == "0 new in r3"
+    assert transitions.skip() == "0 new in r3"
     assert taken.keys == ["d", "e"]
 
 
 def test_a_setting_says_from_when_changes_are_told(
-    sandbox: Path, told: Ticking, taken: Taken, monkeypatch: pytest.MonkeyPatch
+    sandbox: Path, transitions: Ticking, taken: Taken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIGHTNESS_NOTIFY_SINCE", "2026-01-06T00:00:00Z")
     publish(sandbox, "r1", change("a", 5), change("b", 6), change("c", 7))
-    told.skip()
+    transitions.skip()
     assert taken.keys == ["b", "c"]
 
 
 def test_a_history_that_is_filled_in_after_an_empty_first_look_is_no_news(
-    sandbox: Path, told: Ticking, taken: Taken
+    sandbox: Path, transitions: Ticking, taken: Taken
 ) -> None:
     publish(sandbox, "r1")
-    told.skip()
+    transitions.skip()
     publish(sandbox, "r2", change("a", 5), change("b", 6), change("c", 7))
-    told.skip()
+    transitions.skip()
     assert taken.keys == ["b", "c"]
 
 
 def test_changes_of_a_tick_that_dies_are_told_by_the_next(
-    sandbox: Path, told: Ticking, taken: Taken, instance: dg.DagsterInstance
+    sandbox: Path, transitions: Ticking, taken: Taken, instance: dg.DagsterInstance
 ) -> None:
     publish(sandbox, "r1", change("a", 5))
-    told.skip()
-    before = told.cursor
+    transitions.skip()
+    before = transitions.cursor
     publish(sandbox, "r2", change("a", 5), change("b", 7))
-    told.skip()
-    told.cursor = before  # the daemon died before it stored the cursor
-    told.skip()
+    transitions.skip()
+    transitions.cursor = before  # the daemon died before it stored the cursor
+    transitions.skip()
     assert taken.keys == ["b", "b"], "twice, with the same key"
 
 
-def test_without_a_webhook_the_log_is_told(sandbox: Path, told: Ticking) -> None:
+def test_without_a_webhook_the_log_is_told(sandbox: Path, transitions: Ticking) -> None:
     publish(sandbox, "r1", change("a", 5))
-    told.skip()
+    transitions.skip()
     publish(sandbox, "r2", change("a", 5), change("b", 6))
-    assert told.skip().endswith("1 delivered, 0 waiting")
+    assert transitions.skip().endswith("1 delivered, 0 waiting")
 
 
 # --- failed runs

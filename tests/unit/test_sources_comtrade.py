@@ -124,29 +124,29 @@ def test_no_weight_of_no_value_is_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"statusCode": 403, "message": "Out of call volume quota."}, "Out of call volume quota"),
         ({"count": 0, "data": [], "error": "Quota exceeded"}, "Quota exceeded"),
         ({"statusCode": 500}, "500"),
     ],
 )
-def test_a_refusal_with_status_200_is_an_error(body: object, said: str) -> None:
-    with pytest.raises(SourceError, match=f"the publisher refuses to answer: .*{said}"):
+def test_a_refusal_with_status_200_is_an_error(body: object, message: str) -> None:
+    with pytest.raises(SourceError, match=f"the publisher refuses to answer: .*{message}"):
         read(body)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}, "Rate limit is exceeded"),
         ({"statusCode": 429}, "429"),
         ({"count": 0, "data": [], "error": "Rate limit is exceeded"}, "Rate limit is exceeded"),
     ],
 )
-def test_throttling_inside_an_answer_is_no_answer(body: object, said: str) -> None:
+def test_throttling_inside_an_answer_is_no_answer(body: object, message: str) -> None:
     """The client asks again by the same words; a quota that is used up is not worth asking for."""
-    with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{said}"):
+    with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{message}"):
         read(body)
     throttled = SOURCES["comtrade"].ACCESS.throttled
     assert re.search(throttled, json.dumps(body), re.IGNORECASE)
@@ -157,7 +157,7 @@ def test_throttling_inside_an_answer_is_no_answer(body: object, said: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ([row("7601", 1.0, period="202404")], "a row is for period 202404 and reporter 124; expected period 202405"),
         ([*BOTH, row("7601", 1.0, reporterCode=156)], "a row is for period 202405 and reporter 156"),
@@ -168,8 +168,8 @@ def test_throttling_inside_an_answer_is_no_answer(body: object, said: str) -> No
         ([BOTH[0]] * 500, "the answer has 500 rows and may be cut"),
     ],
 )
-def test_another_answer_is_an_error(body: object, said: str) -> None:
-    with pytest.raises(SourceError, match=f"^comtrade asked: {said}"):
+def test_another_answer_is_an_error(body: object, message: str) -> None:
+    with pytest.raises(SourceError, match=f"^comtrade asked: {message}"):
         read(body)
 
 

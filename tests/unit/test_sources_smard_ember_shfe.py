@@ -149,7 +149,7 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("series", "said"),
+    ("series", "message"),
     [
         (week("2024-05-13"), "2024-05-12T22:00Z is no hour of the week of 2024-05-06"),
         (week("2024-05-06", "quarterhour"), "2024-05-05T22:15Z is no hour of the week"),
@@ -160,8 +160,8 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
         (None, "series is no list of pairs"),
     ],
 )
-def test_smard_answers_that_cannot_be_used(series: object, said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+def test_smard_answers_that_cannot_be_used(series: object, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         smard(series, "2024-05-06")
 
 
@@ -328,7 +328,7 @@ def test_a_total_that_cannot_be_read_is_rejected_and_the_other_stays(bad: str, r
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (page(*METALS, day="2026-01-09"), "the report is of 2026-01-09; expected the day of weeklystock_20260116.html"),
         (page(*METALS, day=""), "no day in the page, which starts '<html><body><table>"),
@@ -336,10 +336,10 @@ def test_a_total_that_cannot_be_read_is_rejected_and_the_other_stays(bad: str, r
         (page(), "none of 铝 in the page, only no metal"),
     ],
 )
-def test_a_page_that_is_not_the_asked_report(body: bytes, said: str) -> None:
+def test_a_page_that_is_not_the_asked_report(body: bytes, message: str) -> None:
     with pytest.raises(SourceError) as caught:
         report(body)
-    assert str(caught.value).startswith(f"shfe weeklystock_20260116.html: {said}")
+    assert str(caught.value).startswith(f"shfe weeklystock_20260116.html: {message}")
 
 
 def test_a_metal_without_a_chinese_name_is_not_looked_for() -> None:

@@ -103,7 +103,7 @@ def test_days_of_another_year_are_rejected_and_another_year_is_an_error() -> Non
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"symbol": "RIO"}, "symbol is 'RIO', not AA"),
         ({"currency": "GBp"}, "currency is 'GBp', not USD"),
@@ -111,13 +111,13 @@ def test_days_of_another_year_are_rejected_and_another_year_is_an_error() -> Non
         ({"exchangeTimezoneName": None, "gmtoffset": None}, "the exchange's time zone is None, its offset None"),
     ],
 )
-def test_another_share_currency_or_interval_is_an_error(change: dict[str, object], said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+def test_another_share_currency_or_interval_is_an_error(change: dict[str, object], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         read(chart([38.5], **change))
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (
             {
@@ -133,8 +133,8 @@ def test_another_share_currency_or_interval_is_an_error(change: dict[str, object
         ({"chart": {"result": [{"meta": {}}], "error": None}}, "the chart is incomplete"),
     ],
 )
-def test_an_answer_without_a_chart_is_an_error(body: object, said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+def test_an_answer_without_a_chart_is_an_error(body: object, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         read(body)
 
 

@@ -35,13 +35,13 @@ def due() -> pd.Timestamp:
     return releases["2024"]
 
 
-def test_progress_reads_itself_back_and_nothing_else() -> None:
+def test_a_progress_line_is_parsed_back_and_other_lines_are_not() -> None:
     progress = Progress(3, 12, "months", 4321)
     assert Progress.read(str(progress)) == progress
     assert Progress.read("Started execution of step") is None
 
 
-def test_the_meter_counts_partitions_rows_and_what_is_left() -> None:
+def test_progress_counts_partitions_rows_and_the_remaining_time() -> None:
     parts = [
         Part("raw__ecb", ["raw/ecb"], 12, 0, 10.0),
         Part("lake__fx", ["lake/fx"], 12, 0, 20.0),
@@ -75,7 +75,7 @@ def moment(text: str) -> datetime:
     # The last day of 2024 shows on 2 January; a week later no more is expected but revisions.
     [("2024-06-01", False), ("2025-01-01", False), ("2025-01-08", False), ("2025-01-10", True)],
 )
-def test_an_answer_is_whole_a_week_after_the_release_of_its_last_value(
+def test_an_answer_is_complete_a_week_after_the_release_of_its_last_value(
     tmp_path: Path, due: pd.Timestamp, answered_at: str, whole: bool
 ) -> None:
     archive = Archive(tmp_path)
@@ -86,7 +86,7 @@ def test_an_answer_is_whole_a_week_after_the_release_of_its_last_value(
     assert is_whole(PAGE, archive, due) is whole
 
 
-def test_no_answer_is_whole_after_a_failure_nothing_another_question_or_damage(
+def test_no_answer_is_complete_after_a_failure_no_data_another_request_or_damage(
     tmp_path: Path, due: pd.Timestamp
 ) -> None:
     archive, then = Archive(tmp_path), moment("2026-01-10")
@@ -116,7 +116,7 @@ class Killed(BaseException):
     """What no handler of failures may catch."""
 
 
-def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> None:
+def test_answers_before_a_crash_are_kept_and_not_requested_again(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     workspace, months = sandbox.open(), months_between("2024-01", "2024-12")
     asked: list[str] = []
@@ -150,7 +150,7 @@ def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> 
 # --- a stopped ingestion
 
 
-def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one(
+def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_clean_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean = Sandbox(tmp_path / "clean", "demo", NOW)
@@ -182,7 +182,7 @@ def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one
     pd.testing.assert_frame_equal(workspace.lake.read("prices"), clean.open().lake.read("prices"))
 
 
-def test_a_page_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
+def test_an_unreadable_page_is_reported_once(tmp_path: Path) -> None:
     """Though several parts of its months ask for it; and none of them is remembered."""
     sandbox = Sandbox(tmp_path, "replay", NOW)
     sandbox.record("westmetall/westmetall_lme_al_2024.html", "<html>no table</html>")
@@ -192,7 +192,7 @@ def test_a_page_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     assert again.failures == failures
 
 
-def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
+def test_an_error_of_one_request_does_not_stop_the_others(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     workspace = sandbox.open()
 

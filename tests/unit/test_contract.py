@@ -64,7 +64,7 @@ def spoilt(good: Payload, change: Callable[[str], str]) -> Payload:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_good_answer_and_the_same_again_have_no_findings(name: str) -> None:
+def test_a_good_answer_and_its_repetition_have_no_findings(name: str) -> None:
     one = good(name)
     assert found(one) == []
     assert found(one, one) == []
@@ -90,7 +90,7 @@ def test_every_recorded_answer_passes(real: Path) -> None:
         before[one.request.source] = one
 
 
-def test_a_part_of_a_month_of_power_is_only_told(real: Path) -> None:
+def test_a_part_of_a_month_of_power_is_only_a_warning(real: Path) -> None:
     """The recorded day is the eighth: a recording in parts, of which any may be missing."""
     day = payload("energy_charts", next((real / "payloads/energy_charts").iterdir()), "2024-12", "DE-LU")
     [stale] = found(day)
@@ -110,7 +110,7 @@ def test_early_january_with_two_rows_and_an_empty_table_pass() -> None:
     assert found(empty) == []
 
 
-def test_legitimate_jumps_pass() -> None:
+def test_real_jumps_pass() -> None:
     """Cash down 12 % and stock up 88 % in a day, a power price of 4,000 and one of -500."""
     page = good("westmetall")
     rows = re.findall(r"<td >([\d,.]+)</td>\n<td >([\d,.]+)</td>\n<td class=\"last\">([\d,]+)</td>", page.body.decode())
@@ -143,7 +143,7 @@ def test_copper_passes_with_the_same_limits() -> None:
 # --- columns
 
 
-def test_a_column_that_is_gone_is_named_with_those_that_are_there() -> None:
+def test_a_missing_column_is_reported_with_the_columns_found() -> None:
     findings = found(spoilt(good("westmetall"), lambda page: page.replace("Cash-Settlement", "Kasse")))
     assert "column '*Cash-Settlement' is gone (there are: date, LME Aluminium Kasse, LME Aluminium 3-month" in " ".join(
         texts(findings)
@@ -156,7 +156,7 @@ def test_a_column_that_is_gone_is_named_with_those_that_are_there() -> None:
     assert any(text.startswith("column 'price' is gone (there are: license_info") for text in texts(energy))
 
 
-def test_a_column_that_is_new_or_optional_is_only_told() -> None:
+def test_a_new_or_optional_column_is_only_a_warning() -> None:
     page = good("fred")
     wider = spoilt(page, lambda text: text.replace("SYNTHETIC DEMO DATA", "SYNTHETIC DEMO DATA,SOFR30DAYAVG"))
     assert found(wider, page) == [Finding("warning", "column 'SOFR30DAYAVG' is new")]
@@ -164,7 +164,7 @@ def test_a_column_that_is_new_or_optional_is_only_told() -> None:
     assert found(wider) == [], "without an answer before it nobody knows what is new"
 
 
-def test_a_type_that_changed_is_named() -> None:
+def test_a_changed_type_is_reported() -> None:
     text = spoilt(
         good("energy_charts"),
         lambda body: re.sub(
@@ -197,7 +197,7 @@ def test_a_cut_page_has_too_few_days() -> None:
     assert re.fullmatch(r"AL: 12 business days, 23\d to 26\d are usual from 2023-01-01 to 2023-12-29", error)
 
 
-def test_a_hole_is_named_with_its_ends() -> None:
+def test_a_gap_is_reported_with_its_ends() -> None:
     page = good("westmetall", "2023-05")
     rows = page.body.decode().count('<td class="last">')
     whole = keep(page, slice(0, rows // 2))
@@ -214,7 +214,7 @@ def test_a_hole_is_named_with_its_ends() -> None:
     assert "13 business days apart, 10 are usual at most" in error
 
 
-def test_days_that_are_too_many() -> None:
+def test_too_many_days_are_reported() -> None:
     """Every calendar day instead of every business day."""
     rates = json.loads(good("nyfed", "2023-05").body)
     days = pd.date_range("2023-01-01", "2023-12-31")
@@ -223,7 +223,7 @@ def test_days_that_are_too_many() -> None:
     assert error.startswith("365 business days, 2")
 
 
-def test_yesterdays_page_is_refused_and_an_old_one_told() -> None:
+def test_the_page_of_yesterday_is_rejected_and_an_old_one_is_a_warning() -> None:
     today = good("westmetall", "2026-11")
     yesterday = replace(good("westmetall", "2026-11", NOW - timedelta(days=1)), captured_at=NOW)
     assert found(today, yesterday) == []
@@ -235,7 +235,7 @@ def test_yesterdays_page_is_refused_and_an_old_one_told() -> None:
     assert texts(found(old)) == []
 
 
-def test_rows_that_are_lost_are_counted() -> None:
+def test_lost_rows_are_counted() -> None:
     page = good("westmetall", "2026-11")
     fewer = keep(page, slice(0, -30))
     assert any(
@@ -249,7 +249,7 @@ def test_rows_that_are_lost_are_counted() -> None:
     )
 
 
-def test_an_answer_that_became_empty_is_refused() -> None:
+def test_an_answer_that_became_empty_is_rejected() -> None:
     full = good("nyfed", "2026-11")
     empty = replace(full, body=b'{"refRates": []}')
     [error] = found(empty, full)
@@ -261,7 +261,7 @@ def test_an_answer_that_became_empty_is_refused() -> None:
     assert found(empty, full, same=False) == [], "the next year has not begun"
 
 
-def test_a_file_of_everything_is_never_empty_also_when_it_is_the_first() -> None:
+def test_a_whole_history_is_never_empty_even_as_the_first_answer() -> None:
     for name in ("ember", "fred"):
         header = replace(good(name), body=good(name).body.splitlines(keepends=True)[0])
         assert texts(found(header)) == ["the answer is empty, and is to hold everything that there is"]
@@ -302,7 +302,7 @@ def test_prices_in_another_unit_need_no_history(factor: float) -> None:
     )
 
 
-def test_stock_in_another_unit_is_seen_by_what_was_there() -> None:
+def test_stock_in_another_unit_is_found_by_the_previous_answer() -> None:
     page, last_year = good("westmetall", "2026-11"), good("westmetall", "2025-05")
     kilotonnes = scaled(page, 2, 0.001)
     assert texts(found(kilotonnes)) == [], "another metal has so few tonnes"
@@ -338,7 +338,7 @@ def prices_times(power: Payload, factor: float, days: int = 31) -> Payload:
     return replace(power, body=json.dumps(answered).encode())
 
 
-def test_a_windy_new_years_day_is_no_other_unit() -> None:
+def test_a_day_of_low_power_prices_is_no_change_of_unit() -> None:
     """A month has begun with a day that costs next to nothing; a whole month of such days is another unit."""
     month, before = (
         good("energy_charts", "2024-01", datetime(2024, 1, 1, 14, tzinfo=UTC)),
@@ -349,7 +349,7 @@ def test_a_windy_new_years_day_is_no_other_unit() -> None:
     assert "in the answer before: has the unit changed?" in error
 
 
-def test_one_figure_may_be_revised_by_more_than_a_history() -> None:
+def test_a_single_figure_may_be_revised_by_more_than_a_history() -> None:
     """A country's month is first told in part; grams for kilograms are still found."""
     first = good("comtrade")
 
@@ -383,7 +383,7 @@ def test_exports_in_tonnes() -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_what_a_contract_asks_for_is_in_the_answer(name: str) -> None:
+def test_each_field_of_a_contract_is_in_the_answer(name: str) -> None:
     """A pattern that fits nothing would refuse every answer, a shape without columns would refuse none."""
     contract, shape = SOURCES[name].CONTRACT, SOURCES[name].CONTRACT.shape(good(name))
     assert shape or name == "shfe", "a block a metal, not columns"
@@ -391,7 +391,7 @@ def test_what_a_contract_asks_for_is_in_the_answer(name: str) -> None:
         assert kind in {shape[column] for column in shape if fnmatch(column.lower(), pattern.lower())}
 
 
-def test_a_request_is_named_where_it_is_unknown() -> None:
+def test_an_unknown_metal_is_reported() -> None:
     """Payloads of a request whose metal is not in scope are refused by the parser, and the finding says so."""
     page = good("westmetall")
     other = replace(page, request=Request("westmetall", "x", "https://example.org", "XX", "2024"))
@@ -415,7 +415,7 @@ HOSTILE = {
     "what",
     [pytest.param(name, marks=[pytest.mark.slow] if len(body) > 2**20 else []) for name, body in HOSTILE.items()],
 )
-def test_hostile_answers_end_in_short_messages_of_one_line(what: str) -> None:
+def test_hostile_answers_give_short_messages_of_one_line(what: str) -> None:
     for name in SOURCES:
         spoilt = replace(good(name), body=HOSTILE[what])
         findings = found(spoilt, good(name))
@@ -423,7 +423,7 @@ def test_hostile_answers_end_in_short_messages_of_one_line(what: str) -> None:
         assert all(len(one.text) <= 500 and one.text.isprintable() for one in findings), name
 
 
-def test_an_answer_that_breaks_its_parser_is_refused_and_says_so() -> None:
+def test_an_exception_of_a_parser_rejects_the_answer_with_a_message() -> None:
     """A fault of ours, but it must not end the run of all other answers."""
 
     def broken(_: Payload) -> Parsed:

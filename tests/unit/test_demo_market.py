@@ -209,7 +209,7 @@ def test_power_keeps_the_public_yearly_mean(zone: str) -> None:
         assert np.mean(days) == pytest.approx(expected, rel=0.03), year
 
 
-def test_figures_of_the_article() -> None:
+def test_the_demo_has_the_figures_of_the_article() -> None:
     this, last = lme(2026), lme(2025)
     price = this.at[pd.Timestamp("2026-01-13"), "m3"]
     assert 3150 <= price <= 3210
@@ -256,7 +256,7 @@ def test_power_goes_negative_at_noon_in_summer_only_sometimes() -> None:
     assert set(hours[negative]) <= set(range(9, 18))
 
 
-def test_days_are_those_of_the_real_markets(real: Path) -> None:
+def test_trading_days_are_those_of_the_real_markets(real: Path) -> None:
     def days(table: str) -> pd.DatetimeIndex:
         return pd.DatetimeIndex(pd.read_csv(real / "tables" / table, parse_dates=["obs_date"])["obs_date"])
 
@@ -420,7 +420,7 @@ def test_canada_exports_by_code(full_run: dict[Request, list[Payload]]) -> None:
 # Alone or together, now or later --------------------------------------------------------------------------------------
 
 
-def test_any_period_alone_equals_the_full_run(full_run: dict[Request, list[Payload]]) -> None:
+def test_any_period_alone_equals_that_of_the_full_run(full_run: dict[Request, list[Payload]]) -> None:
     for request in random.Random(7).sample(list(full_run), 40):
         forget()
         alone = answers(DemoTransport(NOW, SCOPE), request)
@@ -458,7 +458,7 @@ def test_another_seed_is_another_market() -> None:
     )
 
 
-def test_years_beyond_the_stated_levels_go_on() -> None:
+def test_years_beyond_the_given_levels_continue() -> None:
     rows = westmetall_rows(newest("westmetall", "2029", datetime(2030, 6, 1, tzinfo=UTC)))
     assert len(rows) > 250
     assert len({row["m3"] for row in rows.values()}) > 100
@@ -528,13 +528,13 @@ def test_nothing_is_served_before_its_release(source: str, period: str, mark: by
         ("arbitrage", "2025-07-01", "2025-07-01T16:00:00Z"),
     ],
 )
-def test_nothing_is_keyed_in_before_its_release(name: str, day: str, released: str) -> None:
+def test_no_drop_file_has_a_figure_before_its_release(name: str, day: str, released: str) -> None:
     moment = datetime.fromisoformat(released)
     assert keyed_in(name, moment - timedelta(seconds=1)).index.max() < pd.Timestamp(day)
     assert keyed_in(name, moment).index.max() == pd.Timestamp(day)
 
 
-def test_what_is_not_yet_keyed_in_has_no_file() -> None:
+def test_a_figure_before_its_release_has_no_file() -> None:
     assert DemoTransport(datetime(2014, 12, 31, tzinfo=UTC), SCOPE).dropped() == {}
     assert list(DemoTransport(datetime(2018, 3, 9, tzinfo=UTC), SCOPE).dropped()) == [
         f"{name}/synthetic_demo_{name}.csv" for name in ("costs", "production", "arbitrage")
@@ -562,7 +562,7 @@ def test_no_capture_lies_in_the_future(full_run: dict[Request, list[Payload]]) -
         assert all(moment <= NOW for moment in moments)
 
 
-def test_a_clock_without_a_zone_is_refused() -> None:
+def test_a_clock_without_a_zone_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"2026-01-13T18:00:00 has no time zone"):
         DemoTransport(datetime(2026, 1, 13, 18), SCOPE)  # noqa: DTZ001
 
@@ -600,7 +600,7 @@ def test_a_clock_without_a_zone_is_refused() -> None:
     ],
     ids=lambda r: f"{r.source}-{r.entity}-{r.period}",
 )
-def test_what_the_market_has_not_is_no_data(request_: Request) -> None:
+def test_requests_outside_the_market_give_no_data(request_: Request) -> None:
     with pytest.raises(NoData, match=request_.source):
         DemoTransport(NOW, SCOPE).fetch(request_)
 
@@ -809,7 +809,7 @@ def test_a_standing_defect_is_in_the_answer(defect: Defect) -> None:
     )
 
 
-def test_what_is_malformed_is_no_number() -> None:
+def test_a_malformed_figure_is_no_number() -> None:
     malformed = {defect.source: defect.text for defect in KNOWN_DEFECTS if defect.kind == "MALFORMED"}
     assert set(malformed) == {"westmetall", "worldbank", "nyfed", "ecb", "entsoe", "customs", "jin10"}
     for text in malformed.values():
@@ -873,7 +873,7 @@ def test_the_docstring_lists_the_defects() -> None:
     assert rows == listed
 
 
-def test_everything_else_on_the_pages_is_clean(full_run: dict[Request, list[Payload]]) -> None:
+def test_no_other_row_of_the_pages_has_a_defect(full_run: dict[Request, list[Payload]]) -> None:
     wrong = {(d.where, d.column) for d in KNOWN_DEFECTS if d.source == "westmetall"}
     for year in range(2008, 2026):
         rows = westmetall_rows(full_run[ask("westmetall", str(year))][-1].body)

@@ -55,7 +55,7 @@ def transport(publisher: Publisher, **secrets: str) -> HttpTransport:
     return HttpTransport(lambda: NOW, secrets, httpx.Client(transport=httpx.MockTransport(publisher)))
 
 
-def test_attempts_are_told_to_the_log_alone(
+def test_attempts_are_written_to_the_log_only(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A command's output may be JSON, and the text of an error may name a key."""
@@ -71,7 +71,7 @@ def status(code: int, **headers: str) -> Callable[[], httpx.Response]:
     return lambda: httpx.Response(code, headers=headers)
 
 
-def test_an_answer_is_a_payload_as_it_came() -> None:
+def test_an_answer_is_an_unchanged_payload() -> None:
     publisher = Publisher(httpx.Response(200, content=b"a\r\n\xff"))
     [payload] = transport(publisher).fetch(PLAIN)
     assert (payload.request, payload.body, payload.captured_at) == (PLAIN, b"a\r\n\xff", NOW)
@@ -82,7 +82,7 @@ def test_an_answer_is_a_payload_as_it_came() -> None:
     "trouble",
     [status(408), status(425), status(500), status(504), httpx.ReadTimeout("slow"), httpx.ConnectError("no route")],
 )
-def test_what_may_pass_is_tried_three_times(trouble: Callable[[], httpx.Response] | Exception) -> None:
+def test_transient_faults_are_tried_three_times(trouble: Callable[[], httpx.Response] | Exception) -> None:
     assert len(transport(Publisher(trouble, trouble, httpx.Response(200))).fetch(PLAIN)) == 1
     publisher = Publisher(trouble)
     with pytest.raises(SourceError, match=r"fred SOFR\.csv: .*expected an answer with status 200"):
@@ -90,7 +90,7 @@ def test_what_may_pass_is_tried_three_times(trouble: Callable[[], httpx.Response
     assert len(publisher.asked) == 3
 
 
-def test_an_answer_that_says_it_was_asked_too_often_is_no_answer(tmp_path: Path) -> None:
+def test_a_throttling_message_is_no_answer(tmp_path: Path) -> None:
     """Comtrade says so with status 200; the pause that it needs is kept by every process."""
     request = Request("comtrade", "canada.json", "https://publisher.example/C/M/HS")
     throttled = b'{"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}'
@@ -106,7 +106,7 @@ def test_an_answer_that_says_it_was_asked_too_often_is_no_answer(tmp_path: Path)
 
 
 @pytest.mark.parametrize("code", [400, 403, 404, 412, 304, 204])
-def test_what_will_not_pass_is_asked_once(code: int) -> None:
+def test_permanent_faults_are_requested_once(code: int) -> None:
     publisher = Publisher(status(code))
     with pytest.raises(SourceError, match=f"status {code}"):
         transport(publisher).fetch(PLAIN)
@@ -139,9 +139,7 @@ class Clock:
         ({}, 60),
     ],
 )
-def test_a_busy_publisher_is_left_alone_for_as_long_as_it_says(
-    tmp_path: Path, headers: dict[str, str], wait: float
-) -> None:
+def test_retry_after_is_respected(tmp_path: Path, headers: dict[str, str], wait: float) -> None:
     clock = Clock()
     asker = transport(Publisher(status(429, **headers), httpx.Response(200, content=b"x")))
     asker.pace = clock.pace(tmp_path)
@@ -150,7 +148,7 @@ def test_a_busy_publisher_is_left_alone_for_as_long_as_it_says(
     assert sum(clock.slept) == pytest.approx(max(wait, 0.5))
 
 
-def test_each_429_without_a_time_doubles_the_pause_until_the_run_gives_up(tmp_path: Path) -> None:
+def test_each_429_without_a_time_doubles_the_pause_up_to_the_limit(tmp_path: Path) -> None:
     clock, publisher = Clock(), Publisher(status(429))
     asker = transport(publisher)
     asker.pace = clock.pace(tmp_path)
@@ -162,7 +160,7 @@ def test_each_429_without_a_time_doubles_the_pause_until_the_run_gives_up(tmp_pa
 
 
 @pytest.mark.parametrize("shares_files", [False, True])
-def test_who_wants_to_be_left_alone_for_long_is_not_asked_again_in_the_run(tmp_path: Path, shares_files: bool) -> None:
+def test_after_a_long_retry_after_the_run_makes_no_request(tmp_path: Path, shares_files: bool) -> None:
     clock, publisher = Clock(), Publisher(status(503, **{"retry-after": "3600"}), httpx.Response(200, content=b"x"))
     asker, other = transport(publisher), transport(publisher)
     asker.pace = clock.pace(tmp_path)
@@ -192,14 +190,14 @@ def test_who_wants_to_be_left_alone_for_long_is_not_asked_again_in_the_run(tmp_p
         lambda: httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([gzip.compress(b"x") + b"y"])),
     ],
 )
-def test_an_answer_that_would_be_the_same_again_is_asked_for_once(trouble: Callable[[], httpx.Response]) -> None:
+def test_an_answer_that_would_not_change_is_requested_once(trouble: Callable[[], httpx.Response]) -> None:
     publisher = Publisher(trouble)
     with pytest.raises(SourceError, match=r"^fred SOFR\.csv: "):
         transport(publisher).fetch(PLAIN)
     assert len(publisher.asked) == 1
 
 
-def test_a_gzip_that_is_cut_is_asked_for_again_and_a_whole_one_is_unpacked() -> None:
+def test_a_truncated_gzip_is_requested_again_and_a_whole_one_is_unpacked() -> None:
     packed, headers = gzip.compress(b"0123456789" * 1000), {"content-encoding": "gzip"}
     cut = httpx.Response(200, headers=headers, content=iter([packed[:-9]]))
     pieces = httpx.Response(200, headers=headers, content=iter([packed[:7], packed[7:30], packed[30:]]))
@@ -232,7 +230,7 @@ def test_redirects_stay_on_the_host_and_on_https() -> None:
         ("//elsewhere.example/x", False),
     ],
 )
-def test_redirects_may_go_to_the_publishers_other_hosts(location: str, followed: bool) -> None:
+def test_redirects_may_go_to_other_hosts_of_the_publisher(location: str, followed: bool) -> None:
     page = Request("worldbank", "sheet.xlsx", "https://thedocs.worldbank.org/sheet.xlsx#it")
     publisher = Publisher(status(302, location=location), httpx.Response(200, content=b"x"))
     asker = transport(publisher)
@@ -259,7 +257,7 @@ def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch
     assert len(publisher.asked) == 1
 
 
-def test_plain_http_is_for_the_publisher_that_has_no_other() -> None:
+def test_plain_http_is_only_for_a_publisher_without_https() -> None:
     publisher = Publisher(httpx.Response(200, content=b"x"))
     with pytest.raises(SourceError, match="the address is http"):
         transport(publisher).fetch(Request("fred", "x", "http://fred.stlouisfed.org/"))
@@ -273,7 +271,9 @@ def test_plain_http_is_for_the_publisher_that_has_no_other() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-encoding": "gzip"}])
-def test_an_answer_is_bounded_also_when_it_unpacks(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> None:
+def test_the_size_of_an_answer_is_limited_after_unpacking_too(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
     monkeypatch.setattr(http, "MAX_BODY", 1024**2)
     body = b"\0" * (1024**2 + 1)
     content = gzip.compress(body) if headers else body
@@ -293,7 +293,7 @@ def test_a_key_goes_into_the_query_and_nowhere_else(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("key", [KEY, "plain"])
-def test_a_key_in_an_error_is_blanked(key: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_in_an_error_is_masked(key: str, caplog: pytest.LogCaptureFixture) -> None:
     asked = httpx.URL(KEYED.url).copy_merge_params({"securityToken": key})
     publisher = Publisher(httpx.ConnectError(f"cannot reach {asked} with {key}"))
     with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as error:
@@ -303,14 +303,14 @@ def test_a_key_in_an_error_is_blanked(key: str, caplog: pytest.LogCaptureFixture
     assert error.value.__cause__ is None
 
 
-def test_a_key_that_is_not_set_is_named_and_nothing_is_asked() -> None:
+def test_a_missing_key_is_reported_and_no_request_is_made() -> None:
     publisher = Publisher(httpx.Response(200))
     with pytest.raises(NoData, match=r"entsoe A44\.xml: needs ENTSOE_API_TOKEN"):
         transport(publisher).fetch(KEYED)
     assert publisher.asked == []
 
 
-def test_a_status_may_say_that_there_is_nothing_yet() -> None:
+def test_a_404_of_a_weekly_file_is_no_data() -> None:
     """To a publisher of weekly files, and to no other: elsewhere it is an address that has gone."""
     week = Request("smard", "4169_DE-LU_hour_1708902000000.json", "https://publisher.example/week.json")
     publisher = Publisher(status(404))
@@ -323,7 +323,7 @@ def test_a_status_may_say_that_there_is_nothing_yet() -> None:
         transport(Publisher(status(403))).fetch(week)
 
 
-def test_who_asks_says_so() -> None:
+def test_the_user_agent_names_the_program_and_a_contact() -> None:
     agents = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -337,7 +337,7 @@ def test_who_asks_says_so() -> None:
     assert agents[1] == f"{agents[0]} (+desk@example.org)"
 
 
-def test_a_long_download_tells_how_far_it_is_and_a_short_one_nothing(
+def test_a_long_download_logs_its_progress_and_a_short_one_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer() -> httpx.Response:
@@ -368,7 +368,7 @@ class Versioned:
         return httpx.Response(200, content=self.body, headers={"etag": self.etag, "last-modified": "yesterday"})
 
 
-def test_what_is_not_new_is_not_sent_again(tmp_path: Path) -> None:
+def test_an_unchanged_answer_is_not_sent_again(tmp_path: Path) -> None:
     archive, publisher = Archive(tmp_path), Versioned(b"one", '"v1"')
 
     def ask(url: str = PLAIN.url, later: int = 0) -> Payload:
@@ -396,7 +396,7 @@ def test_what_is_not_new_is_not_sent_again(tmp_path: Path) -> None:
     assert publisher.sent[-1] is None, "what is damaged here is sent whole"
 
 
-def test_a_304_to_a_question_without_a_version_is_an_error(tmp_path: Path) -> None:
+def test_a_304_to_an_unconditional_request_is_an_error(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     archive.record(PLAIN, [Payload(PLAIN, b"one", NOW)])
     asker = transport(Publisher(status(304)))
@@ -405,7 +405,7 @@ def test_a_304_to_a_question_without_a_version_is_an_error(tmp_path: Path) -> No
         asker.fetch(PLAIN)
 
 
-def test_a_version_is_no_part_of_an_answer_and_odd_ones_are_not_kept(tmp_path: Path) -> None:
+def test_a_validator_is_no_part_of_an_answer_and_invalid_ones_are_not_stored(tmp_path: Path) -> None:
     answer = httpx.Response(200, content=b"x", headers=[(b"etag", b'"\xe9"'), (b"last-modified", b"x" * 300)])
     [payload] = transport(Publisher(answer)).fetch(PLAIN)
     assert (payload.etag, payload.last_modified) == ("", "")
@@ -446,7 +446,7 @@ class Site:
 LANDING = "https://www.worldbank.org/en/research/commodity-markets"
 
 
-def test_the_workbook_is_asked_for_where_the_page_says(tmp_path: Path) -> None:
+def test_the_workbook_is_requested_at_the_address_on_the_page(tmp_path: Path) -> None:
     site, archive = Site({LANDING: f'<a href="{CURRENT}">monthly</a>'.encode(), CURRENT: b"new"}), Archive(tmp_path)
     asker = site.asker(archive)
     [payload] = asker.fetch(SHEET)
@@ -471,7 +471,7 @@ def test_the_workbook_is_asked_for_where_the_page_says(tmp_path: Path) -> None:
         b'<a href="https://[::1/CMO-Historical-Data-Monthly.xlsx">',
     ],
 )
-def test_without_a_usable_link_the_last_good_address_is_asked(
+def test_without_a_usable_link_the_last_good_address_is_requested(
     tmp_path: Path, landing: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     pages = {CURRENT: b"last year's", SHEET.url: b"the module's"} | ({LANDING: landing} if landing else {})
@@ -486,7 +486,7 @@ def test_without_a_usable_link_the_last_good_address_is_asked(
         Site({}).asker(archive).fetch(SHEET)
 
 
-def test_another_address_is_another_question(tmp_path: Path) -> None:
+def test_a_validator_belongs_to_one_address(tmp_path: Path) -> None:
     """The version of the old address says nothing of the new one."""
     archive = Archive(tmp_path)
     archive.record(SHEET, [Payload(SHEET, b"old", NOW, etag='"v1"', address="https://thedocs.worldbank.org/old")])
@@ -509,7 +509,7 @@ ROW = "<tr><td>(13) Major Export Commodities</td><td><a href='/Statics/{id}.html
 
 
 @pytest.mark.parametrize("year", ["2024", ""])
-def test_the_months_table_is_asked_for_where_the_index_says(year: str) -> None:
+def test_the_table_of_a_month_is_requested_at_the_address_on_the_index(year: str) -> None:
     """The current year's index may not have its number yet."""
     link = "http://english.customs.gov.cn/Statics/abc.html"
     site = Site({f"{REPORTS}{year}.html": ROW.format(id="abc").encode(), link: b"table"})

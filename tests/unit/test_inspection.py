@@ -64,7 +64,7 @@ def fetched(sandbox: Sandbox) -> FetchReport:
     return sandbox.ingest(MONTHS, ["prices", "spreads"]).fetched["westmetall"]
 
 
-def test_a_refused_answer_is_kept_for_study_and_the_lake_rests_on_the_last_good_one(sandbox: Sandbox) -> None:
+def test_a_rejected_answer_is_quarantined_and_the_lake_keeps_the_last_good_one(sandbox: Sandbox) -> None:
     stored = sandbox.open().lake.read("prices")
     later = sandbox.at(LATER)
     spoilt = in_thousands(page(later))
@@ -98,7 +98,7 @@ def test_a_refused_answer_is_kept_for_study_and_the_lake_rests_on_the_last_good_
     assert len(last.open().lake.read("prices")) == len(stored) + 2
 
 
-def test_a_refused_answer_that_is_right_is_taken_by_its_hash_and_lands_as_revisions(
+def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = sandbox.open().lake.read("prices")
@@ -130,7 +130,7 @@ def test_a_refused_answer_that_is_right_is_taken_by_its_hash_and_lands_as_revisi
     assert "has the unit changed?" in fetched(last).failures[0].message
 
 
-def test_an_answer_that_never_comes_twice_is_taken_from_quarantine(
+def test_an_answer_whose_bytes_always_change_is_accepted_from_quarantine(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some publishers write the moment into each answer."""
@@ -150,9 +150,7 @@ def test_an_answer_that_never_comes_twice_is_taken_from_quarantine(
     assert "has the unit changed?" in failure.message, "it was taken once, and is no licence for what comes later"
 
 
-def test_an_answer_that_nothing_can_be_read_from_is_not_taken(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_answer_is_not_accepted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     wall = b"<html><body>Checking your browser</body></html>"
     monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(wall))
     later = sandbox.at(LATER)
@@ -161,7 +159,7 @@ def test_an_answer_that_nothing_can_be_read_from_is_not_taken(
     assert "no price table" in failure.message and "TIGHTNESS_ACCEPT" not in failure.message
 
 
-def test_an_older_page_that_was_stored_once_is_refused_when_it_comes_back(sandbox: Sandbox) -> None:
+def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
     """A cache on the way that is asked every other day: its bytes are known, and they are not the newest."""
     first, later, last = page(sandbox), sandbox.at(LATER), sandbox.at(LAST)
     later.record(f"westmetall/{PAGE.name}", page(later))
@@ -176,7 +174,7 @@ def test_an_older_page_that_was_stored_once_is_refused_when_it_comes_back(sandbo
     assert fetched(last).failures == []
 
 
-def test_doctor_tells_of_refused_answers(sandbox: Sandbox) -> None:
+def test_doctor_lists_rejected_answers(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", page(later).replace(b"Cash-Settlement", b"Kasse"))
     report = later.ingest(MONTHS, ["prices"]).read["prices"]
@@ -188,7 +186,7 @@ def test_doctor_tells_of_refused_answers(sandbox: Sandbox) -> None:
     assert findings["refused answers of westmetall"]["state"] == "warn"
 
 
-def test_of_a_hostile_row_a_bounded_line_is_kept(sandbox: Sandbox) -> None:
+def test_the_stored_line_of_a_hostile_row_is_bounded(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     hostile = re.sub(rb'(?<=<td class="last">)[\d,]+', "\u202e[red]".encode() * 100_000, page(later), count=1)
     later.record(f"westmetall/{PAGE.name}", hostile)
@@ -198,7 +196,7 @@ def test_of_a_hostile_row_a_bounded_line_is_kept(sandbox: Sandbox) -> None:
         assert len(row[name]) <= 2000 and row[name].isprintable()
 
 
-def test_what_is_only_unusual_is_stored_and_told(sandbox: Sandbox) -> None:
+def test_an_unusual_answer_is_stored_with_a_warning(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     wider = page(later).replace(b"stock</th>", b"stock</th><th>remark</th>")
     later.record(f"westmetall/{PAGE.name}", wider)
@@ -211,7 +209,7 @@ def test_what_is_only_unusual_is_stored_and_told(sandbox: Sandbox) -> None:
     assert fetched(later.at(LAST)).warnings == [], "it is told when it is new"
 
 
-def test_unchanged_bytes_are_not_examined_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     def examined(*_: object) -> None:
         raise AssertionError("examined")
 
@@ -222,7 +220,7 @@ def test_unchanged_bytes_are_not_examined_again(sandbox: Sandbox, monkeypatch: p
         fetched(sandbox.at(LAST))
 
 
-def test_a_part_of_a_recording_that_comes_later_is_no_loss(real: Path, tmp_path: Path) -> None:
+def test_a_part_of_a_recording_that_comes_later_removes_nothing(real: Path, tmp_path: Path) -> None:
     """Two recorded days of one month are two parts of its answer, whichever comes first."""
     sandbox = Sandbox(tmp_path, "replay", "2025-01-10T00:00:00Z")
     months = ("2024-12", "2024-12")

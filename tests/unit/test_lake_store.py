@@ -66,7 +66,7 @@ def test_every_dataset_has_an_empty_file_with_all_columns_that_duckdb_finds(lake
     assert found.fetchall() == []
 
 
-def test_a_row_comes_back_as_it_was_given(lake: Lake) -> None:
+def test_a_row_is_returned_unchanged(lake: Lake) -> None:
     given = observed([FIRST, ("2026-01-06", 499_000, None)])
     [written] = lake.append("stocks", given, ingest_ts=T1)
     assert (written.month, written.rows, written.new, written.revised) == ("2026-01", 2, 2, 0)
@@ -79,7 +79,7 @@ def test_a_row_comes_back_as_it_was_given(lake: Lake) -> None:
     assert pq.read_schema(written.path).equals(arrow_schema("stocks"))
 
 
-def test_rows_go_to_the_month_that_they_speak_of(lake: Lake) -> None:
+def test_rows_are_stored_in_the_month_of_their_date(lake: Lake) -> None:
     rows = observed([("2025-12-31", 1, None), ("2026-01-02", 2, None)])
     assert [w.month for w in lake.append("stocks", rows, ingest_ts=T1)] == ["2025-12", "2026-01"]
     assert {path.parent.name for path in parquet_files(lake)} == {"month=2025-12", "month=2026-01"}
@@ -87,7 +87,7 @@ def test_rows_go_to_the_month_that_they_speak_of(lake: Lake) -> None:
     assert lake.read("stocks", months=(pd.Period("2025-12"), pd.Period("2026-01")))["total_t"].tolist() == [1.0, 2.0]
 
 
-def test_identical_rows_write_nothing_even_later_and_with_missing_values(lake: Lake) -> None:
+def test_identical_rows_write_nothing_even_later_or_with_missing_values(lake: Lake) -> None:
     rows = observed([FIRST, ("2026-01-06", 499_000, None)])
     lake.append("stocks", rows, ingest_ts=T1)
     before = parquet_files(lake)
@@ -97,7 +97,7 @@ def test_identical_rows_write_nothing_even_later_and_with_missing_values(lake: L
 
 
 @pytest.mark.parametrize("changed", [499_999.999, 500_000.0000001])
-def test_a_changed_value_is_the_next_vintage_known_since_it_was_captured(lake: Lake, changed: float) -> None:
+def test_a_changed_value_is_the_next_vintage_known_since_its_capture(lake: Lake, changed: float) -> None:
     lake.append("stocks", observed([FIRST]), ingest_ts=T1)
     before = parquet_files(lake)
     [written] = lake.append("stocks", observed([("2026-01-05", changed, 60_000.0)]), ingest_ts=T2)
@@ -110,7 +110,7 @@ def test_a_changed_value_is_the_next_vintage_known_since_it_was_captured(lake: L
 
 
 @pytest.mark.parametrize(("then", "now"), [(None, 60_000.0), (60_000.0, None)])
-def test_a_value_that_appears_or_goes_is_a_change(lake: Lake, then: float | None, now: float | None) -> None:
+def test_a_value_that_appears_or_disappears_is_a_change(lake: Lake, then: float | None, now: float | None) -> None:
     lake.append("stocks", observed([("2026-01-05", 1, then)]), ingest_ts=T1)
     assert [w.revised for w in lake.append("stocks", observed([("2026-01-05", 1, now)]), ingest_ts=T2)] == [1]
 
@@ -123,7 +123,7 @@ def test_a_value_that_appears_or_goes_is_a_change(lake: Lake, then: float | None
         (None, KNOWN, "CALENDAR"),  # never asked for before
     ],
 )
-def test_what_the_publisher_did_not_have_when_it_was_due_is_known_since_it_came(
+def test_a_value_that_was_missing_when_due_is_known_since_its_capture(
     lake: Lake, absent_at: str | None, known: str, basis: str
 ) -> None:
     late = observed([FIRST], absent_at=pd.to_datetime([absent_at], utc=True))
@@ -134,7 +134,7 @@ def test_what_the_publisher_did_not_have_when_it_was_due_is_known_since_it_came(
     assert vintages(lake) == [(500_000, known, basis, 1)]
 
 
-def test_a_change_that_the_publisher_dates_keeps_its_date(lake: Lake) -> None:
+def test_a_change_with_a_date_of_the_publisher_keeps_it(lake: Lake) -> None:
     lake.append("stocks", observed([FIRST]), ingest_ts=T1)
     lake.append("stocks", observed([("2026-01-05", 1, 1.0, "2026-01-20T09:00:00Z")]), ingest_ts=T2)
     assert vintages(lake)[1] == (1.0, "2026-01-20T09:00:00Z", "CALENDAR", 2)
@@ -151,14 +151,14 @@ def test_an_older_capture_read_again_adds_nothing(lake: Lake) -> None:
     assert [row[0] for row in vintages(lake)] == [3.0, 2.0, 1.0]
 
 
-def test_a_publisher_that_changes_back_is_heard(lake: Lake) -> None:
+def test_a_change_back_is_a_new_vintage(lake: Lake) -> None:
     for captured, value in [(T1, 1), (T2, 2), (T3, 1)]:
         lake.append("stocks", observed([("2026-01-05", value, None)]), ingest_ts=captured)
     assert [(row[0], row[3]) for row in vintages(lake)] == [(1.0, 1), (2.0, 2), (1.0, 3)]
     assert lake.read("stocks", as_of=T3)["total_t"].tolist() == [1.0]
 
 
-def test_a_change_never_stands_before_what_it_changes(lake: Lake) -> None:
+def test_a_change_is_never_known_before_the_value_it_changes(lake: Lake) -> None:
     """A value whose calendar time lies after its capture is changed before that time."""
     lake.append("stocks", observed([("2026-02-05", 1, None)]), ingest_ts=T1)
     lake.append("stocks", observed([("2026-02-05", 2, None)]), ingest_ts=T2)
@@ -169,14 +169,14 @@ def test_a_change_never_stands_before_what_it_changes(lake: Lake) -> None:
     assert lake.read("stocks", as_of=T1 + timedelta(days=30))["total_t"].tolist() == [2.0]
 
 
-def test_answers_of_one_instant_that_contradict_each_other_come_to_rest(lake: Lake) -> None:
+def test_contradicting_answers_of_one_instant_converge(lake: Lake) -> None:
     for _ in range(2):
         for value in (1, 2):
             lake.append("stocks", observed([("2026-01-05", value, None)]), ingest_ts=T1)
     assert [(row[0], row[3]) for row in vintages(lake)] == [(1.0, 1), (2.0, 2)]
 
 
-def test_vintages_of_one_frame_are_numbered_by_when_they_were_known(lake: Lake) -> None:
+def test_vintages_of_one_frame_are_numbered_by_knowledge_time(lake: Lake) -> None:
     rows = [
         ("2026-01-05", 3, None, "2026-01-09T09:00:00Z"),
         ("2026-01-05", 1, None, "2026-01-06T09:00:00Z"),
@@ -226,7 +226,7 @@ def dropped(rows: list[tuple], **more: object) -> pd.DataFrame:
     return observed(rows, **{"source": "drop", "explicit_knowledge": explicit, "payload_sha256": "b" * 64, **more})
 
 
-def test_a_drop_is_a_series_beside_the_sources(lake: Lake) -> None:
+def test_a_dropped_series_is_stored_beside_the_sources(lake: Lake) -> None:
     lake.append("stocks", observed([FIRST, ("2026-02-05", 7, None)]), ingest_ts=T1)
     [written] = lake.append("stocks", dropped([FIRST]), ingest_ts=T2)
     assert (written.new, written.revised) == (1, 0)
@@ -235,7 +235,7 @@ def test_a_drop_is_a_series_beside_the_sources(lake: Lake) -> None:
     assert sorted(zip(rows["source"], rows["vintage_no"], strict=True)) == [("drop", 1), ("drop", 2), ("westmetall", 1)]
 
 
-def test_as_of_a_drop_wins_for_the_months_that_it_holds(lake: Lake) -> None:
+def test_as_of_a_drop_overrides_the_sources_for_its_months(lake: Lake) -> None:
     lake.append("stocks", observed([FIRST, ("2026-01-07", 6, None), ("2025-12-30", 7, None)]), ingest_ts=T1)
     lake.append("stocks", dropped([("2026-01-05", 9, None)]), ingest_ts=T1)
     rows = lake.read("stocks", as_of=T1)
@@ -245,7 +245,7 @@ def test_as_of_a_drop_wins_for_the_months_that_it_holds(lake: Lake) -> None:
     ]
 
 
-def test_a_dropped_vintage_with_its_own_time_is_put_where_it_belongs(lake: Lake) -> None:
+def test_a_dropped_vintage_with_its_own_time_is_ordered_by_that_time(lake: Lake) -> None:
     late, early = ("2026-01-05", 2, None, "2026-01-20T09:00:00Z"), ("2026-01-05", 1, None, "2026-01-06T09:00:00Z")
     lake.append("stocks", dropped([late]), ingest_ts=T1)
     lake.append("stocks", dropped([early]), ingest_ts=T2)
@@ -259,20 +259,20 @@ def test_a_dropped_vintage_with_its_own_time_is_put_where_it_belongs(lake: Lake)
     assert parquet_files(lake) == before
 
 
-def test_a_drop_without_its_own_time_cannot_rewrite_what_was_known(lake: Lake) -> None:
+def test_a_drop_without_a_time_cannot_change_earlier_knowledge(lake: Lake) -> None:
     lake.append("stocks", dropped([FIRST]), ingest_ts=T1)
     lake.append("stocks", dropped([("2026-01-05", 1, None)]), ingest_ts=T2)
     assert vintages(lake)[1] == (1.0, "2026-02-02T12:00:00Z", "OBSERVED", 2)
 
 
 @pytest.mark.parametrize("moment", [(), ("2026-01-06T09:00:00Z",)])
-def test_a_drop_that_is_edited_and_put_back_says_again_what_it_said(lake: Lake, moment: tuple[str, ...]) -> None:
+def test_a_drop_that_is_changed_back_is_a_new_vintage(lake: Lake, moment: tuple[str, ...]) -> None:
     for captured, value in [(T1, 1), (T2, 2), (T3, 1)]:
         lake.append("stocks", dropped([("2026-01-05", value, None, *moment)]), ingest_ts=captured)
     assert lake.read("stocks", as_of=T3)["total_t"].tolist() == [1.0]
 
 
-def test_a_dropped_value_known_before_another_one_is_news_also_when_it_holds_today(lake: Lake) -> None:
+def test_a_dropped_value_known_earlier_than_another_is_a_vintage_of_its_own(lake: Lake) -> None:
     first, second = ("2026-01-05", 1, None, "2026-01-10T09:00:00Z"), ("2026-01-05", 2, None, "2026-01-20T09:00:00Z")
     lake.append("stocks", dropped([first, second]), ingest_ts=T1)
     lake.append("stocks", dropped([("2026-01-05", 2, None, "2026-01-06T09:00:00Z")]), ingest_ts=T2)
@@ -283,13 +283,13 @@ def test_a_dropped_value_known_before_another_one_is_news_also_when_it_holds_tod
     ]
 
 
-def test_a_drop_says_what_holds_whatever_its_own_time(lake: Lake) -> None:
+def test_the_newest_drop_is_current_whatever_its_own_time(lake: Lake) -> None:
     lake.append("stocks", dropped([("2026-01-05", 1, None)]), ingest_ts=T2)
     lake.append("stocks", dropped([("2026-01-05", 2, None)]), ingest_ts=T1)
     assert lake.read("stocks", as_of=T3)["total_t"].tolist() == [2.0]
 
 
-def test_explicit_time_means_nothing_outside_a_drop(lake: Lake) -> None:
+def test_an_explicit_time_is_ignored_outside_a_drop(lake: Lake) -> None:
     lake.append("stocks", observed([("2026-01-05", 2, None, "2026-01-20T09:00:00Z")]), ingest_ts=T1)
     early = observed([("2026-01-05", 1, None, "2026-01-06T09:00:00Z")], explicit_knowledge=True)
     lake.append("stocks", early, ingest_ts=T2)
@@ -344,7 +344,7 @@ K1, K2, K3 = "2026-02-10T03:00:00Z", "2026-02-14T03:00:00Z", "2026-02-18T03:00:0
 C1, C2, C3, C4 = (datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3, 4))
 
 
-def test_a_number_is_kept_and_is_no_news(lake: Lake) -> None:
+def test_a_release_number_is_stored_and_its_repetition_adds_nothing(lake: Lake) -> None:
     assert append(lake, C1, (1, K1, 500), (2, K2, 510)) == 2
     assert append(lake, C2, (3, K1, 500), (4, K2, 510)) == 0
     assert append(lake, C3, (None, K1, 500), (None, K2, 510)) == 0
@@ -372,13 +372,13 @@ def test_another_figure_under_a_known_number_is_known_since_it_was_captured(lake
     assert append(lake, C3, (1, own, 510)) == 0
 
 
-def test_a_later_capture_that_is_known_later_keeps_its_time(lake: Lake) -> None:
+def test_a_later_capture_keeps_its_own_later_knowledge_time(lake: Lake) -> None:
     append(lake, C1, (1, K1, 500))
     assert append(lake, C2, (1, K1, 500), (1, K2, 510)) == 1
     assert prints(lake)[1] == (510.0, 1, "02-14", "OBSERVED", True)
 
 
-def test_a_figure_put_back_under_its_number_is_heard_and_suspect_too(lake: Lake) -> None:
+def test_a_figure_changed_back_under_its_number_is_a_suspect_vintage(lake: Lake) -> None:
     for captured, value in ((C1, 500), (C2, 510), (C3, 500)):
         assert append(lake, captured, (1, K1, value)) == 1
     assert [(row[0], row[2], row[4]) for row in prints(lake)] == [
@@ -388,7 +388,7 @@ def test_a_figure_put_back_under_its_number_is_heard_and_suspect_too(lake: Lake)
     ]
 
 
-def test_a_corrected_first_release_does_not_stand_over_the_second(lake: Lake) -> None:
+def test_a_corrected_first_release_does_not_replace_the_second(lake: Lake) -> None:
     append(lake, C1, (1, K1, 500), (2, K2, 520))
     assert append(lake, C2, (1, K1, 510), (2, K2, 520)) == 2
     assert [(row[0], row[1], row[2], row[4]) for row in prints(lake)] == [
@@ -402,7 +402,7 @@ def test_a_corrected_first_release_does_not_stand_over_the_second(lake: Lake) ->
     assert prints(lake)[-1] == (530.0, 3, "03-02", "OBSERVED", False)
 
 
-def test_a_release_with_a_number_of_its_own_is_no_suspect(lake: Lake) -> None:
+def test_a_release_with_its_own_number_is_not_suspect(lake: Lake) -> None:
     append(lake, C1, (1, K1, 500))
     append(lake, C2, (2, K1, 510))
     append(lake, C3, (None, K1, 520))
@@ -413,7 +413,7 @@ def test_a_release_with_a_number_of_its_own_is_no_suspect(lake: Lake) -> None:
     ]
 
 
-def test_a_source_that_numbers_its_releases_is_held_to_them(lake: Lake) -> None:
+def test_the_release_numbers_of_a_source_are_enforced(lake: Lake) -> None:
     source = {"source": "customs", "licence_class": "OPEN"}
     append(lake, C1, (1, None, 500), **source)
     append(lake, C2, (1, None, 510), **source)
@@ -459,13 +459,13 @@ def test_files_from_before_the_column_are_read_as_not_suspect(lake: Lake) -> Non
         (observed([FIRST], total_t="many"), "stocks: could not convert string to float"),
     ],
 )
-def test_a_frame_that_cannot_be_stored_is_refused(lake: Lake, frame: pd.DataFrame, message: str) -> None:
+def test_an_invalid_frame_is_rejected(lake: Lake, frame: pd.DataFrame, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lake.append("stocks", frame, ingest_ts=T1)
     assert parquet_files(lake) == {}
 
 
-def test_a_moment_without_zone_is_refused(lake: Lake) -> None:
+def test_an_instant_without_zone_is_rejected(lake: Lake) -> None:
     with pytest.raises(ValueError, match="ingest_ts=2026-02-01T12:00:00 has no time zone"):
         lake.append("stocks", observed([FIRST]), ingest_ts=T1.replace(tzinfo=None))
 
@@ -473,7 +473,7 @@ def test_a_moment_without_zone_is_refused(lake: Lake) -> None:
 # --- writers that meet or die
 
 
-def test_a_write_that_was_overtaken_is_compared_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_concurrent_write_is_compared_again_under_the_lock(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the look without a lock and the lock another writer stores the same rows."""
     lock, overtaken = Lake._lock, []
 
@@ -490,7 +490,7 @@ def test_a_write_that_was_overtaken_is_compared_again(lake: Lake, monkeypatch: p
     assert [row[3] for row in vintages(lake)] == [1]
 
 
-def test_a_month_that_stays_locked_is_named(lake: Lake) -> None:
+def test_a_month_that_stays_locked_is_an_error_that_names_it(lake: Lake) -> None:
     impatient = Lake(lake.root, lock_timeout=0.05)
     with lake._lock("stocks", "2026-01"), pytest.raises(TimeoutError, match=r"lake stocks 2026-01: another process"):
         impatient.append("stocks", observed([FIRST]), ingest_ts=T1)

@@ -47,7 +47,7 @@ def test_a_plot_is_a_small_png_that_differs_when_the_rows_do(plot: Plot) -> None
 
 @every_plot
 @pytest.mark.parametrize("n", [0, 1])
-def test_a_plot_of_next_to_nothing_is_a_picture_too(plot: Plot, n: int) -> None:
+def test_a_plot_of_one_row_or_none_is_a_png(plot: Plot, n: int) -> None:
     assert png(plot, rows(plot, n), "AL", synthetic=True).startswith(PNG)
 
 
@@ -68,7 +68,7 @@ def test_the_last_five_years_are_shown() -> None:
     assert recent(frame, "day")["day"].min() == pd.Timestamp("2021-01-15")
 
 
-def test_the_same_rows_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plot_of_the_same_rows_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plot = PLOTS[0]
     first = kept(tmp_path, plot, rows(plot), "AL", synthetic=True)
     monkeypatch.setattr("pipelines.publish.plots.png", lambda *_, **__: PNG + b"drawn anew")

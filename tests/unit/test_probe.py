@@ -56,7 +56,7 @@ class Broken:
         ("comtrade", "2026-08", date(2026, 8, 31)),
     ],
 )
-def test_the_newest_that_is_due_is_asked(source: str, period: str, newest: date) -> None:
+def test_the_newest_due_figure_is_requested(source: str, period: str, newest: date) -> None:
     request = question(source, MARKET, NOW, RULES)
     assert request is not None and request.period == period
     found = probe(request, MARKET, DemoTransport(NOW, MARKET))
@@ -64,7 +64,7 @@ def test_the_newest_that_is_due_is_asked(source: str, period: str, newest: date)
     assert found.bytes > 100
 
 
-def test_a_publisher_that_is_down_or_has_changed_has_failed_and_one_without_an_answer_has_not() -> None:
+def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has_not() -> None:
     broken = Broken("ecb", "westmetall")
     asked = {name: question(name, MARKET, NOW, RULES) for name in SOURCES}
     found = {name: probe(request, MARKET, broken) for name, request in asked.items() if request}
@@ -85,7 +85,7 @@ def test_a_publisher_that_is_down_or_has_changed_has_failed_and_one_without_an_a
 
 
 @pytest.mark.parametrize(("down", "code"), [("", 0), ("nyfed", 1)])
-def test_doctor_live_prints_one_line_a_source_and_writes_nothing(
+def test_doctor_live_prints_one_line_for_each_source_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, down: str, code: int
 ) -> None:
     broken = Broken(down)
@@ -102,7 +102,7 @@ def test_doctor_live_prints_one_line_a_source_and_writes_nothing(
     assert "d0-not-show" not in "\n".join(keyed[1] + keyed[2])
 
 
-def test_a_pace_that_cannot_be_kept_is_a_failure_of_the_publisher(tmp_path: Path) -> None:
+def test_an_unusable_rate_limit_folder_is_a_failure_of_the_publisher(tmp_path: Path) -> None:
     (tmp_path / "pace").write_text("a file where a folder should be")
     request = question("ecb", MARKET, NOW, RULES)
     assert request is not None
@@ -110,7 +110,7 @@ def test_a_pace_that_cannot_be_kept_is_a_failure_of_the_publisher(tmp_path: Path
     assert (found.status, "exists" in found.detail) == ("failed", True)
 
 
-def test_doctor_shows_a_message_as_it_is(tmp_path: Path) -> None:
+def test_doctor_prints_messages_without_markup(tmp_path: Path) -> None:
     """A publisher's text may look like markup."""
     sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
     sandbox.open().note_failures("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
@@ -119,7 +119,7 @@ def test_doctor_shows_a_message_as_it_is(tmp_path: Path) -> None:
     assert "nyfed [/red]" in "".join(lines) and "[/b] [bold]x" in "".join(lines)
 
 
-def test_doctor_counts_messages_that_wait(tmp_path: Path) -> None:
+def test_doctor_counts_waiting_messages(tmp_path: Path) -> None:
     from pipelines.orchestration.automation.notify import Message
     from pipelines.orchestration.automation.outbox import Outbox
 

@@ -70,7 +70,7 @@ def test_readers_find_the_tables_in_key_order_with_their_descriptions(released: 
     assert dict(columns) == {k: v for k, v in COMMENTS[LATEST].items() if k}
 
 
-def test_the_database_says_which_release_it_is(source: Path, published: Path, tmp_path: Path) -> None:
+def test_the_database_names_its_release(source: Path, published: Path, tmp_path: Path) -> None:
     first = release(source, published)
     second = release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
     for database, done in (
@@ -85,7 +85,7 @@ def test_the_database_says_which_release_it_is(source: Path, published: Path, tm
             assert con.execute("select t.release_id()").fetchone() == (done.release_id,)
 
 
-def test_parquet_holds_the_same_rows_and_says_that_they_are_synthetic(source: Path, published: Path) -> None:
+def test_parquet_has_the_same_rows_and_the_synthetic_mark(source: Path, published: Path) -> None:
     done = release(source, published)
 
     file = published / "parquet" / "marts" / "price_daily.parquet"
@@ -144,7 +144,7 @@ def test_published_files_are_readable_by_all_whatever_the_umask(source: Path, pu
 # --- again and again --------------------------------------------------------------------------------------------------
 
 
-def test_same_content_touches_nothing_even_in_another_row_order(source: Path, published: Path, tmp_path: Path) -> None:
+def test_the_same_content_in_another_row_order_changes_no_file(source: Path, published: Path, tmp_path: Path) -> None:
     first = release(source, published)
     before = tree(published)
     again = warehouse(tmp_path / "again.duckdb", dict(reversed(TWO_DAYS.items())))
@@ -164,7 +164,7 @@ def test_same_content_touches_nothing_even_in_another_row_order(source: Path, pu
     ],
     ids=["input", "synthetic", "description", "key"],
 )
-def test_same_rows_with_another_story_are_a_new_release(
+def test_the_same_rows_with_other_metadata_are_a_new_release(
     source: Path, published: Path, changed: dict[str, object]
 ) -> None:
     given: dict[str, object] = {"manifest_base": base(), "comments": COMMENTS, "keys": KEYS, "synthetic": True}
@@ -176,7 +176,7 @@ def test_same_rows_with_another_story_are_a_new_release(
     assert second.manifest["difference"]["marts.price_daily"]["changed"] == 0
 
 
-def test_a_new_release_names_what_changed(released: Path, tmp_path: Path) -> None:
+def test_the_manifest_of_a_new_release_counts_its_changes(released: Path, tmp_path: Path) -> None:
     later = warehouse(tmp_path / "later.duckdb", {"2026-01-13": 3201.0, "2026-01-12": 3150.5, "2026-01-14": 3300.0})
     second = release(later, released)
 
@@ -199,7 +199,7 @@ def test_a_change_of_the_last_bit_is_a_change(published: Path, tmp_path: Path) -
     assert second.manifest["difference"]["marts.price_daily"]["changed"] == 1
 
 
-def test_content_that_comes_back_under_a_fixed_clock_gets_an_id_of_its_own(published: Path, tmp_path: Path) -> None:
+def test_content_that_returns_under_a_fixed_clock_gets_a_new_id(published: Path, tmp_path: Path) -> None:
     a = warehouse(tmp_path / "a.duckdb", {"2026-01-13": 1.0})
     b = warehouse(tmp_path / "b.duckdb", {"2026-01-13": 2.0})
     ids = [release(source, published).release_id for source in (a, b, a, b)]
@@ -218,7 +218,7 @@ def test_only_the_last_releases_are_kept_and_the_current_one_always(published: P
     assert not list(published.glob(".tmp-*"))
 
 
-def test_a_table_that_is_gone_leaves_no_parquet_behind(published: Path, tmp_path: Path) -> None:
+def test_a_removed_table_leaves_no_parquet_file(published: Path, tmp_path: Path) -> None:
     extra, described = ("marts", "fx_daily"), {"": "Rates", "rate": "Rate"}
     two = warehouse(tmp_path / "two.duckdb", TWO_DAYS, "create table marts.fx_daily as select 1.5::double as rate")
     publish(two, published, manifest_base=base(), comments=COMMENTS | {extra: described}, keys=KEYS, synthetic=True)
@@ -233,9 +233,7 @@ def test_a_table_that_is_gone_leaves_no_parquet_behind(published: Path, tmp_path
     ("name", "damage"),
     [("marts.duckdb", "gone"), ("manifest.json", "cut"), ("parquet/signals/signals_latest.parquet", "cut")],
 )
-def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
-    source: Path, released: Path, name: str, damage: str
-) -> None:
+def test_a_lost_or_damaged_visible_file_is_restored(source: Path, released: Path, name: str, damage: str) -> None:
     good = prices_in(released / "marts.duckdb")
     if damage == "gone":
         (released / name).unlink()
@@ -265,16 +263,14 @@ def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
         ),
     ],
 )
-def test_a_release_that_must_not_be_shown_leaves_the_last_one(
-    released: Path, tmp_path: Path, sql: str, message: str
-) -> None:
+def test_an_invalid_release_leaves_the_last_one(released: Path, tmp_path: Path, sql: str, message: str) -> None:
     before = tree(released)
     with pytest.raises(PublicationError, match=message):
         release(warehouse(tmp_path / "bad.duckdb", TWO_DAYS, sql), released)
     assert tree(released) == before
 
 
-def test_an_empty_schema_is_refused(source: Path, published: Path) -> None:
+def test_an_empty_schema_is_an_error(source: Path, published: Path) -> None:
     with pytest.raises(PublicationError, match="schema signals would be empty"):
         publish(
             source,
@@ -287,7 +283,7 @@ def test_an_empty_schema_is_refused(source: Path, published: Path) -> None:
         )
 
 
-def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tmp_path: Path) -> None:
+def test_a_missing_or_unreadable_warehouse_is_an_error_that_names_it(published: Path, tmp_path: Path) -> None:
     with pytest.raises(PublicationError, match="build the marts first"):
         release(tmp_path / "none.duckdb", published)
     (tmp_path / "text.duckdb").write_text("not a database, but long enough to be looked at" * 500)
@@ -306,7 +302,7 @@ def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tm
         ("create or replace macro release_id() as 'another'", "does not say its own id"),
     ],
 )
-def test_what_is_written_wrong_is_noticed_before_it_is_shown(
+def test_damage_in_a_written_release_is_found_before_it_is_shown(
     source: Path, released: Path, monkeypatch: pytest.MonkeyPatch, damage: str, message: str
 ) -> None:
     shown = (released / "manifest.json").read_text()
@@ -334,7 +330,7 @@ def test_an_open_reader_keeps_the_old_release(released: Path, tmp_path: Path) ->
     assert prices_in(released / "marts.duckdb") == [("2026-01-14", 1.0)]
 
 
-def test_a_tool_that_writes_into_the_visible_file_harms_neither_release_nor_successor(
+def test_a_write_into_the_visible_file_changes_neither_its_release_nor_the_next(
     source: Path, published: Path, tmp_path: Path
 ) -> None:
     first = release(source, published)
@@ -408,7 +404,7 @@ def test_a_row_with_two_changed_columns_is_one_changed_row(differences: dict[str
     assert counts(differences["marts.two_columns"]) == (0, 0, 2, {"v": 1, "w": 2})
 
 
-def test_columns_that_come_and_go_are_named_and_do_not_change_rows(differences: dict[str, TableDiff]) -> None:
+def test_added_and_removed_columns_are_listed_and_change_no_row(differences: dict[str, TableDiff]) -> None:
     found = differences["marts.columns_come_and_go"]
     assert counts(found) == (0, 0, 1, {"v": 1})
     assert (found["columns_added"], found["columns_removed"]) == (["fresh"], ["gone"])
@@ -419,7 +415,7 @@ def test_tables_of_one_side_only_and_tables_without_common_columns(differences: 
     assert [counts(differences[name])[:2] for name in names] == [(1, 2), (2, 0), (0, 3)]
 
 
-def test_column_names_that_are_sql_words_or_quoted_are_no_danger(
+def test_column_names_may_be_sql_words_or_contain_quotes(
     differences: dict[str, TableDiff], tmp_path: Path, published: Path
 ) -> None:
     assert counts(differences["marts.odd"]) == (0, 0, 1, {'a"b': 1})
@@ -434,7 +430,7 @@ def test_column_names_that_are_sql_words_or_quoted_are_no_danger(
 # --- the lock ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_lock_is_free_again_after_an_error_and_leaves_no_name(tmp_path: Path) -> None:
+def test_the_lock_is_released_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), writer_lock(tmp_path, 0):
         raise ZeroDivisionError
     assert not (tmp_path / "warehouse" / ".writer.json").exists()

@@ -46,7 +46,7 @@ def take(pace: RateLimiter, source: str = "fred", access: Access = SLOW) -> None
         pass
 
 
-def test_requests_come_an_interval_apart_and_the_first_at_once(pace: RateLimiter, clock: Clock) -> None:
+def test_requests_are_an_interval_apart_and_the_first_is_immediate(pace: RateLimiter, clock: Clock) -> None:
     for _ in range(3):
         take(pace)
     take(pace, "nyfed")
@@ -56,7 +56,7 @@ def test_requests_come_an_interval_apart_and_the_first_at_once(pace: RateLimiter
     assert len(clock.slept) == 2
 
 
-def test_a_pause_of_one_process_holds_for_the_others(pace: RateLimiter, clock: Clock, tmp_path: Path) -> None:
+def test_a_pause_of_one_process_holds_for_all(pace: RateLimiter, clock: Clock, tmp_path: Path) -> None:
     pace.pause("fred", 30)
     pace.pause("fred", 10)  # shorter than what is known: it does not cut it
     other = RateLimiter(tmp_path / "pace", clock.read, clock.sleep)
@@ -64,7 +64,7 @@ def test_a_pause_of_one_process_holds_for_the_others(pace: RateLimiter, clock: C
     assert clock.slept == pytest.approx([30])
 
 
-def test_a_pause_that_comes_while_one_waits_is_kept_too(tmp_path: Path, clock: Clock) -> None:
+def test_a_pause_set_during_a_wait_is_respected(tmp_path: Path, clock: Clock) -> None:
     other = RateLimiter(tmp_path, clock.read, clock.sleep)
 
     def sleep(seconds: float) -> None:
@@ -78,7 +78,7 @@ def test_a_pause_that_comes_while_one_waits_is_kept_too(tmp_path: Path, clock: C
     assert clock.slept == pytest.approx([0.25, 20])
 
 
-def test_a_pause_longer_than_a_run_waits_is_an_error_at_once(pace: RateLimiter, clock: Clock) -> None:
+def test_a_pause_beyond_the_limit_is_an_immediate_error(pace: RateLimiter, clock: Clock) -> None:
     pace.pause("fred", MAX_PAUSE_S + 1)
     with pytest.raises(PausedError) as error:
         take(pace)
@@ -89,7 +89,7 @@ def test_a_pause_longer_than_a_run_waits_is_an_error_at_once(pace: RateLimiter, 
     assert clock.slept == pytest.approx([MAX_PAUSE_S])
 
 
-def test_a_clock_that_was_set_back_and_a_torn_file_keep_nobody_waiting(pace: RateLimiter, clock: Clock) -> None:
+def test_a_clock_set_back_or_a_torn_file_causes_no_wait(pace: RateLimiter, clock: Clock) -> None:
     take(pace)
     clock.now -= 86_400
     take(pace)
@@ -102,7 +102,7 @@ def test_a_clock_that_was_set_back_and_a_torn_file_keep_nobody_waiting(pace: Rat
 
 
 @pytest.mark.parametrize("places", [1, 2])
-def test_no_more_are_under_way_than_there_are_places(tmp_path: Path, places: int) -> None:
+def test_no_more_requests_run_at_once_than_allowed(tmp_path: Path, places: int) -> None:
     access = Access(("publisher.example",), per_second=1000, max_concurrent=places)
     under_way, most, lock = 0, 0, threading.Lock()
 
@@ -124,7 +124,7 @@ def test_no_more_are_under_way_than_there_are_places(tmp_path: Path, places: int
     assert most == places
 
 
-def test_nobody_is_left_alone_for_years(pace: RateLimiter, clock: Clock) -> None:
+def test_a_pause_is_limited(pace: RateLimiter, clock: Clock) -> None:
     """`Retry-After: 999999999`, or a pause that was written while the clock stood days ahead."""
     pace.pause("fred", 1e9)
     with pytest.raises(PausedError) as paused:

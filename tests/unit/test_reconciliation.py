@@ -87,7 +87,7 @@ def test_sofr_of_the_same_day() -> None:
     assert found.worst == pytest.approx(525.69)
 
 
-def test_a_curve_with_repeats_left_out_has_the_mean_of_the_whole_one() -> None:
+def test_an_abridged_curve_has_the_mean_of_the_whole_one() -> None:
     whole = pd.DataFrame(
         {"zone": "DE-LU", "delivery_date": pd.Timestamp("2024-05-01"), "resolution": "PT60M", "n_positions": 24,
          "position": range(1, 25), "price_eur_mwh": [10.0] * 12 + [40.0] * 6 + [-5.0] * 6}
@@ -112,7 +112,7 @@ def test_stock_may_differ_by_a_lot() -> None:
     assert reconciliation.stock(gone, gone).compared == 0, "a share of nothing is none"
 
 
-def test_nothing_to_compare_is_no_fault() -> None:
+def test_nothing_to_compare_is_ok() -> None:
     nothing = pd.DataFrame()
     for found in (
         reconciliation.monthly_means(nothing, means()),
@@ -124,7 +124,7 @@ def test_nothing_to_compare_is_no_fault() -> None:
         assert (found.state, str(found)) == ("ok", "nothing to compare")
 
 
-def test_limits_are_beyond_not_at() -> None:
+def test_a_difference_at_the_limit_passes() -> None:
     found = compare(pd.Series([1.0, -2.0, 2.1], index=["a", "b", "c"]), Limits(1, 2, "%"))
     assert (found.beyond_warn, found.beyond_fail, found.where) == (2, 1, "c")
 
@@ -141,7 +141,7 @@ def check(sandbox: Sandbox, name: str) -> dg.AssetCheckResult:
 
 
 @pytest.mark.slow
-def test_the_demo_markets_sources_agree_and_a_spoilt_one_is_found(tmp_path: Path) -> None:
+def test_the_sources_of_the_demo_market_agree_and_a_corrupted_one_is_found(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     sandbox.ingest(("2025-11", "2026-11"), ["prices", "stocks", "rates", "benchmark_prices"])
     for name in ("nyfed_agrees_with_fred", "jin10_agrees_with_westmetall", "daily_prices_agree"):

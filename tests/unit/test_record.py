@@ -48,7 +48,7 @@ def test_each_answer_is_kept_with_the_time_of_its_capture(tmp_path: Path) -> Non
     assert [payload.captured_at for payload in recorded(tmp_path, ASKED)] == [p.captured_at for p in expected]
 
 
-def test_what_is_no_answer_is_passed_on_and_not_recorded(tmp_path: Path) -> None:
+def test_errors_are_passed_on_and_not_recorded(tmp_path: Path) -> None:
     failures = (NoData("nothing"), SourceError(ASKED, "status 503", "status 200"))
     transport = RecordingTransport(Publisher(*failures), tmp_path)
     for failure in failures:
@@ -60,7 +60,7 @@ def test_what_is_no_answer_is_passed_on_and_not_recorded(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("spoilt", ["newest", "earlier"])
-def test_a_recording_that_was_changed_is_refused(tmp_path: Path, spoilt: str) -> None:
+def test_a_changed_recording_is_rejected(tmp_path: Path, spoilt: str) -> None:
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
     first = transport.fetch(ASKED)[0]
     transport.fetch(ASKED)
@@ -72,7 +72,7 @@ def test_a_recording_that_was_changed_is_refused(tmp_path: Path, spoilt: str) ->
         ReplayTransport(tmp_path, NOW).fetch(ASKED)
 
 
-def test_a_kill_between_two_writes_is_mended_by_the_next_answer(tmp_path: Path) -> None:
+def test_a_kill_between_two_writes_is_repaired_by_the_next_answer(tmp_path: Path) -> None:
     transport = RecordingTransport(Publisher(b"one", b"one"), tmp_path)
     transport.fetch(ASKED)
     (tmp_path / "fred" / "SOFR.csv").unlink()
@@ -131,7 +131,7 @@ def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: P
     assert set(live.open().lake.read("rates")["ingest_ts"].dt.day) == {13, 20}
 
 
-def test_an_answer_that_cannot_be_recorded_is_not_taken(tmp_path: Path) -> None:
+def test_an_answer_that_cannot_be_recorded_is_an_error(tmp_path: Path) -> None:
     """The others go on: a lake that took it would not be the replay's."""
     (tmp_path / "fred").write_text("a file where a folder should be")
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
@@ -147,7 +147,7 @@ def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) 
     assert "cannot be written" in result.output.replace("\n", " ")
 
 
-def test_only_what_publishers_answer_is_recorded(tmp_path: Path) -> None:
+def test_only_answers_of_publishers_are_recorded(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
     assert result.exit_code == 2
     assert "--record keeps what publishers answer; the profile is demo" in result.output

@@ -35,7 +35,7 @@ def with_cell(column: str, value: str, row: int = 0) -> Callable[[pd.DataFrame],
     return change
 
 
-def test_the_committed_tables_hold() -> None:
+def test_the_committed_tables_are_valid() -> None:
     reference = load_reference(PROJECT / "data" / "reference")
     assert set(reference.tables) == set(REFERENCE)
     for name, table in reference.tables.items():
@@ -43,7 +43,7 @@ def test_the_committed_tables_hold() -> None:
         assert set(table["status"]) <= {"FACT", "ASSUMPTION"}, name
 
 
-def test_the_committed_defaults_are_those_of_the_contract() -> None:
+def test_the_committed_defaults_are_those_of_the_methodology() -> None:
     """CONTRACT section 5 and DOMAIN sections 3 and 4, by value."""
     parameters = load_reference(PROJECT / "data" / "reference")["parameters"].set_index("name")["value"]
     wanted = {
@@ -228,7 +228,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         ("power_zones", with_cell("eic", "short"), "power_zones.csv line 2: eic 'short' breaks the rule"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_line_and_rule(
+def test_an_invalid_table_is_an_error_with_file_line_and_rule(
     folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
     edit(folder, table, change)
@@ -239,13 +239,13 @@ def test_what_is_wrong_is_said_with_file_line_and_rule(
 
 
 @pytest.mark.parametrize("body", [b"", b"metal;n\xe4me\n", b'metal,name\n"AL,x\n'])
-def test_a_file_that_is_no_csv(folder: Path, body: bytes) -> None:
+def test_a_file_that_is_no_csv_is_an_error_that_names_it(folder: Path, body: bytes) -> None:
     (folder / "metals.csv").write_bytes(body)
     with pytest.raises(ReferenceDataError, match=r"^metals\.csv"):
         load_reference(folder)
 
 
-def test_a_missing_file(folder: Path) -> None:
+def test_a_missing_file_is_an_error_that_names_it(folder: Path) -> None:
     (folder / "metals.csv").unlink()
     with pytest.raises(ReferenceDataError, match=r"metals\.csv is missing from the reference folder"):
         load_reference(folder)
@@ -261,7 +261,7 @@ def test_a_column_that_came_later_may_be_left_out(folder: Path) -> None:
     assert "chinese_name" in older["metals"], "the models find the same columns"
 
 
-def test_another_metal_is_rows(folder: Path) -> None:
+def test_another_metal_needs_only_rows(folder: Path) -> None:
     """Its parameters may be those for all; what it lacks is asked for by name."""
     edit(folder, "metals", lambda rows: pd.concat([rows, rows.assign(metal="CU", name="Copper", westmetall_code="Cu")]))
     with pytest.raises(ReferenceDataError, match=r"parameters\.csv: rent_usd_t_day \(USD/t/day\) has no row for CU"):
@@ -300,7 +300,7 @@ def test_sources_get_exporters_codes_and_shares(folder: Path) -> None:
     assert tables.scope(("AL",)).tickers == ("AA", "RIO")
 
 
-def test_the_hash_is_of_what_the_files_say(folder: Path) -> None:
+def test_the_hash_depends_on_the_content_only(folder: Path) -> None:
     before = load_reference(folder).sha256
     assert load_reference(folder).sha256 == before
     edit(folder, "parameters", with_cell("value", "365"))

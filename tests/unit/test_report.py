@@ -76,7 +76,7 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
 
 
 @pytest.mark.parametrize("text", ["plain", EVIL])
-def test_the_page_loads_nothing(text: str) -> None:
+def test_the_page_loads_no_resource(text: str) -> None:
     page = Tags(render(content(text)))
     assert page.open == []
     names = {name for name, _ in page.tags}
@@ -89,14 +89,14 @@ def test_the_page_loads_nothing(text: str) -> None:
     assert not re.search(r"url\(|@import", render(content(text)))
 
 
-def test_text_is_shown_as_it_was_written() -> None:
+def test_text_is_escaped() -> None:
     page = render(content(EVIL))
     assert "<script" not in page
     assert "<img src=x" not in page
     assert Tags(page).text.count(EVIL) >= 15
 
 
-def test_it_names_its_release_and_what_was_known() -> None:
+def test_the_report_names_its_release_and_the_knowledge_time() -> None:
     text = Tags(render(content())).text
     assert "20260114T200000Z-abcd1234" in text
     assert "2026-01-14 18:00 UTC" in text
@@ -104,7 +104,7 @@ def test_it_names_its_release_and_what_was_known() -> None:
     assert "-2,007" in text
 
 
-def test_only_generated_numbers_are_called_so() -> None:
+def test_only_generated_data_is_marked_synthetic() -> None:
     assert "SYNTHETIC DEMO DATA" in render(content())
     assert "SYNTHETIC" not in render(content(synthetic=False))
 

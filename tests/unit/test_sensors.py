@@ -66,7 +66,7 @@ class Ticking:
         return reason
 
 
-def test_the_sensors_start_nothing_by_themselves() -> None:
+def test_sensors_are_stopped_by_default() -> None:
     assert [sensor.name for sensor in sensors(BUILT)] == ["drop_folder", "signal_changes", "failed_runs"]
     assert {sensor.default_status for sensor in sensors(BUILT)} == {dg.DefaultSensorStatus.STOPPED}
 
@@ -109,7 +109,7 @@ def test_a_file_that_grows_waits(sandbox: Path, watched: Ticking) -> None:
     assert watched.run().run_key
 
 
-def test_a_touched_file_is_no_change_and_an_old_content_that_returns_is_one(sandbox: Path, watched: Ticking) -> None:
+def test_a_new_modification_time_is_no_change_and_a_returned_content_is_one(sandbox: Path, watched: Ticking) -> None:
     keys = []
     for step, days in enumerate([("2024-03-04",), ("2024-06-03",), ("2024-03-04",)]):
         drop(sandbox, "prices/a.csv", rows(*days), 10 + step)
@@ -123,7 +123,9 @@ def test_a_touched_file_is_no_change_and_an_old_content_that_returns_is_one(sand
     assert watched.skip() == "nothing new in the drop folder"
 
 
-def test_a_lost_cursor_asks_with_the_same_key(sandbox: Path, instance: dg.DagsterInstance, watched: Ticking) -> None:
+def test_a_lost_cursor_requests_a_run_with_the_same_key(
+    sandbox: Path, instance: dg.DagsterInstance, watched: Ticking
+) -> None:
     drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
     other = Ticking("drop_folder", instance)
@@ -155,7 +157,7 @@ def test_several_files_are_one_run(sandbox: Path, watched: Ticking) -> None:
     ("name", "text"),
     [("prices/bad.csv", "metal,what\nAL,1\n"), ("prices/book.xlsx", "PK"), ("prices/empty.csv", "")],
 )
-def test_a_refused_file_is_named_by_one_run_and_does_not_loop(
+def test_a_rejected_file_is_reported_by_one_run_and_not_again(
     sandbox: Path, watched: Ticking, name: str, text: str
 ) -> None:
     drop(sandbox, name, text, 1)
@@ -166,7 +168,7 @@ def test_a_refused_file_is_named_by_one_run_and_does_not_loop(
         assert watched.skip() == "nothing new in the drop folder"
 
 
-def test_what_belongs_to_no_dataset_runs_nothing(sandbox: Path, watched: Ticking) -> None:
+def test_a_file_of_no_dataset_starts_no_run(sandbox: Path, watched: Ticking) -> None:
     drop(sandbox, "notes/a.txt", "hello", 1)
     drop(sandbox, "prices/.a.csv.part", "half", 1)
     assert watched.skip() == watched.skip() == "nothing new in the drop folder"
@@ -226,7 +228,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
     return sink
 
 
-def test_the_first_look_tells_nothing_and_every_later_change_is_told_once(
+def test_the_first_tick_sends_nothing_and_every_later_change_is_sent_once(
     sandbox: Path, transitions: Ticking, taken: Taken
 ) -> None:
     assert transitions.skip() == "nothing is published yet"
@@ -243,7 +245,7 @@ def test_the_first_look_tells_nothing_and_every_later_change_is_told_once(
     assert taken.keys == ["d", "e"]
 
 
-def test_a_setting_says_from_when_changes_are_told(
+def test_a_setting_limits_from_when_changes_are_sent(
     sandbox: Path, transitions: Ticking, taken: Taken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIGHTNESS_NOTIFY_SINCE", "2026-01-06T00:00:00Z")
@@ -252,7 +254,7 @@ def test_a_setting_says_from_when_changes_are_told(
     assert taken.keys == ["b", "c"]
 
 
-def test_a_history_that_is_filled_in_after_an_empty_first_look_is_no_news(
+def test_a_history_that_is_filled_after_an_empty_first_tick_is_not_sent(
     sandbox: Path, transitions: Ticking, taken: Taken
 ) -> None:
     publish(sandbox, "r1")
@@ -262,7 +264,7 @@ def test_a_history_that_is_filled_in_after_an_empty_first_look_is_no_news(
     assert taken.keys == ["b", "c"]
 
 
-def test_changes_of_a_tick_that_dies_are_told_by_the_next(
+def test_changes_of_a_crashed_tick_are_sent_by_the_next(
     sandbox: Path, transitions: Ticking, taken: Taken, instance: dg.DagsterInstance
 ) -> None:
     publish(sandbox, "r1", change("a", 5))
@@ -275,7 +277,7 @@ def test_changes_of_a_tick_that_dies_are_told_by_the_next(
     assert taken.keys == ["b", "b"], "twice, with the same key"
 
 
-def test_without_a_webhook_the_log_is_told(sandbox: Path, transitions: Ticking) -> None:
+def test_without_a_webhook_changes_go_to_the_log(sandbox: Path, transitions: Ticking) -> None:
     publish(sandbox, "r1", change("a", 5))
     transitions.skip()
     publish(sandbox, "r2", change("a", 5), change("b", 6))
@@ -285,7 +287,7 @@ def test_without_a_webhook_the_log_is_told(sandbox: Path, transitions: Ticking) 
 # --- failed runs
 
 
-def test_a_failed_run_is_told_with_its_reason(sandbox: Path, taken: Taken) -> None:
+def test_a_failed_run_is_sent_with_its_reason(sandbox: Path, taken: Taken) -> None:
     @dg.op
     def breaks() -> None:
         raise dg.Failure("the page has no table")

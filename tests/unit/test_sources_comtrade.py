@@ -56,7 +56,7 @@ def test_one_request_for_each_exporter_of_this_source_and_metal() -> None:
     )
 
 
-def test_what_is_not_asked() -> None:
+def test_nothing_is_requested_outside_the_published_months() -> None:
     assert SOURCES["comtrade"].requests(month("2009-12"), SCOPE) == []
     assert SOURCES["comtrade"].requests(month("2024-05"), replace(SCOPE, exporters=(CHINA,))) == []
     assert SOURCES["comtrade"].requests(month("2024-05"), replace(SCOPE, metals=(COPPER,))) == []
@@ -119,7 +119,7 @@ def test_a_code_without_its_weight_rejects_the_month(entries: list[dict[str, Any
     assert "7601" in bad.raw
 
 
-def test_no_weight_of_no_value_is_zero() -> None:
+def test_no_weight_with_no_value_is_zero() -> None:
     assert rows(read([BOTH[0], row("7604", 0.0, primaryValue=0.0)]))[0][-1] == 200
 
 
@@ -131,7 +131,7 @@ def test_no_weight_of_no_value_is_zero() -> None:
         ({"statusCode": 500}, "500"),
     ],
 )
-def test_a_refusal_with_status_200_is_an_error(body: object, message: str) -> None:
+def test_an_error_message_with_status_200_is_an_error(body: object, message: str) -> None:
     with pytest.raises(SourceError, match=f"the publisher refuses to answer: .*{message}"):
         read(body)
 
@@ -144,7 +144,7 @@ def test_a_refusal_with_status_200_is_an_error(body: object, message: str) -> No
         ({"count": 0, "data": [], "error": "Rate limit is exceeded"}, "Rate limit is exceeded"),
     ],
 )
-def test_throttling_inside_an_answer_is_no_answer(body: object, message: str) -> None:
+def test_throttling_inside_an_answer_is_a_transient_error(body: object, message: str) -> None:
     """The client asks again by the same words; a quota that is used up is not worth asking for."""
     with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{message}"):
         read(body)
@@ -168,7 +168,7 @@ def test_throttling_inside_an_answer_is_no_answer(body: object, message: str) ->
         ([BOTH[0]] * 500, "the answer has 500 rows and may be cut"),
     ],
 )
-def test_another_answer_is_an_error(body: object, message: str) -> None:
+def test_an_unexpected_answer_is_an_error(body: object, message: str) -> None:
     with pytest.raises(SourceError, match=f"^comtrade asked: {message}"):
         read(body)
 

@@ -98,7 +98,7 @@ def test_the_resolution_changes_with_the_market_in_the_middle_of_a_week() -> Non
     assert quarters["2025-10-01"] == ("PT15M", 96, 193.0)
 
 
-def test_quarter_hours_that_only_repeat_the_hour_are_not_read() -> None:
+def test_quarter_hours_that_repeat_the_hour_are_not_read() -> None:
     """Before the quarter-hourly market such a file has four times as many points, and no more to say."""
     assert points(smard(week("2024-05-06", "quarterhour"), "2024-05-06", "quarterhour")) == {}
 
@@ -120,7 +120,7 @@ def test_smard_days_of_23_and_25_hours(monday: str, resolution: str, day: str, n
     assert answer.rejected == []
 
 
-def test_what_is_not_published_yet_is_left_out_without_a_word() -> None:
+def test_a_price_that_is_not_published_yet_is_left_out() -> None:
     """The current week ends in nulls, or in nothing; a day that has begun is no whole day either."""
     series = week("2024-05-06")
     for end in (48, 60):
@@ -165,7 +165,7 @@ def test_smard_answers_that_cannot_be_used(series: object, message: str) -> None
         smard(series, "2024-05-06")
 
 
-def test_a_zone_or_a_name_that_is_not_asked_is_an_error() -> None:
+def test_an_unknown_zone_or_name_is_an_error() -> None:
     with pytest.raises(SourceError, match="zone 'XX' is not known; expected one of DE-LU, BE"):
         smard(week("2024-05-06"), "2024-05-06", entity="XX")
     with pytest.raises(SourceError, match="the name says no week"):
@@ -248,7 +248,7 @@ def test_a_cell_that_cannot_be_read_is_rejected_alone(line: str, reason: str) ->
     assert [(bad.where, bad.reason) for bad in result.rejected] == [("line 3", reason)]
 
 
-def test_the_order_of_columns_does_not_matter_and_one_that_is_gone_does() -> None:
+def test_the_order_of_columns_is_free_and_a_missing_one_is_an_error() -> None:
     result = ember("2024-12-08,80.5,FRA", header="Date,Price (EUR/MWhe),ISO3 Code")
     assert result.frames["benchmark_power"]["country"].tolist() == ["FRA"]
     with pytest.raises(SourceError, match=r"no column Price \(EUR/MWhe\) in the first line: 'Country,ISO3 Code,Date"):
@@ -336,7 +336,7 @@ def test_a_total_that_cannot_be_read_is_rejected_and_the_other_stays(bad: str, r
         (page(), "none of 铝 in the page, only no metal"),
     ],
 )
-def test_a_page_that_is_not_the_asked_report(body: bytes, message: str) -> None:
+def test_a_page_of_another_report_is_an_error(body: bytes, message: str) -> None:
     with pytest.raises(SourceError) as caught:
         report(body)
     assert str(caught.value).startswith(f"shfe weeklystock_20260116.html: {message}")

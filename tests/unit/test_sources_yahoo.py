@@ -67,7 +67,7 @@ def test_closes_by_day_and_not_the_adjusted_ones() -> None:
         ({"exchangeTimezoneName": "Mars/Olympus", "gmtoffset": -14_400}, "2024-05-02"),
     ],
 )
-def test_a_day_is_the_exchanges(meta: dict[str, object], day: str) -> None:
+def test_a_day_is_one_of_the_exchange(meta: dict[str, object], day: str) -> None:
     assert rows(read(chart([38.5], OPEN.replace(hour=23), **meta)))[0][1] == day
 
 
@@ -138,7 +138,7 @@ def test_an_answer_without_a_chart_is_an_error(body: object, message: str) -> No
         read(body)
 
 
-def test_lists_that_do_not_fit_each_other_are_an_error() -> None:
+def test_lists_of_different_lengths_are_an_error() -> None:
     body = chart([38.5, 39.0])
     body["chart"]["result"][0]["timestamp"].pop()
     with pytest.raises(SourceError, match="timestamp and close are not two lists of one length"):

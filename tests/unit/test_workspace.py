@@ -13,9 +13,7 @@ from pipelines.ingestion.progress import Failure
 from pipelines.workspace import Workspace
 
 
-def test_runs_that_note_failures_of_other_months_at_once_lose_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_failures_of_different_months_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = Sandbox(tmp_path, "demo", "2026-01-14T20:00:00Z").open()
     read = Workspace.failures
 

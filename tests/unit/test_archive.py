@@ -1,4 +1,4 @@
-"""The archive keeps what came, as it came and once, and says how each request ended."""
+"""The archive: unchanged payloads, each stored once, and a receipt for each request."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_receipt_records_the_request_and_its_outcome(archive: Archive) -> None
     assert empty is not None
     assert (empty.error, empty.no_data_at) == (None, "2026-02-03T12:00:00.000000+00:00")
     archive.record_error(REQUEST, "status 500", T3)
-    assert [p.body for p in archive.load(REQUEST)] == [b"one"], "what was captured stays when a later attempt fails"
+    assert [p.body for p in archive.load(REQUEST)] == [b"one"], "captures stay when a later attempt fails"
 
 
 def test_a_request_without_an_answer_has_no_payloads(archive: Archive) -> None:
@@ -96,14 +96,14 @@ def test_a_request_without_an_answer_has_no_payloads(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "state"), [(lambda p: p.write_bytes(b"oNe"), "damaged"), (lambda p: p.unlink(), "missing")]
+    ("corrupt", "state"), [(lambda p: p.write_bytes(b"oNe"), "damaged"), (lambda p: p.unlink(), "missing")]
 )
 def test_a_damaged_or_missing_payload_is_reported_and_restored_by_the_next_fetch(
-    archive: Archive, spoil, state: str
+    archive: Archive, corrupt, state: str
 ) -> None:  # type: ignore[no-untyped-def]
     archive.record(REQUEST, [payload(b"one", T1)])
     [path] = archive.root.glob("entsoe/??/*.xml")
-    spoil(path)
+    corrupt(path)
     with pytest.raises(SourceError, match=f"the archived payload entsoe/.*xml is {state}") as error:
         archive.load(REQUEST)
     assert str(archive.root) not in str(error.value)

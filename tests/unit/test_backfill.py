@@ -1,4 +1,4 @@
-"""The parts of a backfill: how far it is, which answers are whole, and that a stopped ingestion goes on from there."""
+"""Parts of a backfill: its progress, which answers are complete, and the continuation of a stopped ingestion."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_progress_counts_partitions_rows_and_the_remaining_time() -> None:
     assert meter.line().startswith("partitions 18 of 24 · 500 rows · ")
 
 
-# --- which answers are whole
+# --- which answers are complete
 
 
 def moment(text: str) -> datetime:
@@ -80,7 +80,7 @@ def test_an_answer_is_complete_a_week_after_the_release_of_its_last_value(
 ) -> None:
     archive = Archive(tmp_path)
     assert not is_whole(PAGE, archive, due)
-    # The bytes may be the same for long: what counts is when they were last given.
+    # The bytes may stay the same for long: the time of the last answer counts.
     archive.record(PAGE, [Payload(PAGE, b"page", moment("2024-05-01"))], answered_at=moment("2024-05-01"))
     archive.record(PAGE, [Payload(PAGE, b"page", moment(answered_at))], answered_at=moment(answered_at))
     assert is_whole(PAGE, archive, due) is whole
@@ -106,14 +106,14 @@ def test_no_answer_is_complete_after_a_failure_no_data_another_request_or_damage
     assert not is_whole(other, archive, due)
     everything = Request("jin10", "lme_stock.json", "https://example.org/all")
     archive.record(everything, [Payload(everything, b"all", then)], answered_at=then)
-    assert not is_whole(everything, archive, None), "an answer without a period is never at its end"
+    assert not is_whole(everything, archive, None), "an answer without a period is never complete"
     [page] = tmp_path.glob("westmetall/*/*.html")
     page.write_bytes(b"damaged")
     assert not is_whole(PAGE, archive, due)
 
 
 class Killed(BaseException):
-    """What no handler of failures may catch."""
+    """An exception that no handler of failures may catch."""
 
 
 def test_answers_before_a_crash_are_kept_and_not_requested_again(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_c
     def stopping(self: Lake, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:
         written = append(self, name, frame, ingest_ts=ingest_ts)
         calls.append(len(frame))
-        if len(calls) == 3:  # its rows are stored, but not yet remembered
+        if len(calls) == 3:  # its rows are stored, but the ledger does not have them yet
             raise Killed
         return written
 
@@ -183,7 +183,7 @@ def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_c
 
 
 def test_an_unreadable_page_is_reported_once(tmp_path: Path) -> None:
-    """Though several parts of its months ask for it; and none of them is remembered."""
+    """Several parts of its months need it, and none of them enters the ledger."""
     sandbox = Sandbox(tmp_path, "replay", NOW)
     sandbox.record("westmetall/westmetall_lme_al_2024.html", "<html>no table</html>")
     failures = sandbox.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"].failures

@@ -54,7 +54,7 @@ def test_days_on_which_london_is_closed(day: str) -> None:
 
 @pytest.mark.parametrize("day", ["2020-05-04", "2022-05-30", "2026-01-02", "2026-01-19", "2026-11-30"])
 def test_days_on_which_london_is_open(day: str) -> None:
-    """Among them moved holidays' usual days, a US holiday and Scotland's own."""
+    """Also on the usual days of moved holidays, on a US holiday and on a Scottish one."""
     assert is_london_business_day(np.array([day], dtype="datetime64[D]"))[0]
 
 
@@ -109,11 +109,11 @@ def test_a_skipped_or_repeated_wall_time_has_one_instant() -> None:
     days = np.array(["2025-03-30", "2025-10-26"], dtype="datetime64[D]")
     assert [moment.isoformat() for moment in to_utc(days, "01:30", "Europe/London")] == [
         "2025-03-30T01:00:00+00:00",  # 01:30 does not exist: the first that does
-        "2025-10-26T00:30:00+00:00",  # it comes twice: the first
+        "2025-10-26T00:30:00+00:00",  # it occurs twice: the first
     ]
 
 
-# --- release rules (DOMAIN section 2)
+# --- release rules (docs/methodology.md#sources-and-knowledge-times)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_the_rules_give_the_times_of_the_acceptance_fixture(
 
 
 def test_off_warrant_is_known_on_the_day_of_the_fixture_at_nine_in_london(acceptance: Path) -> None:
-    """The fixture writes 09:00Z all year; DOMAIN says London, so in summer the rule is an hour earlier in UTC."""
+    """The fixture writes 09:00Z all year; the rule is London time, which in summer is an hour earlier in UTC."""
     rows = pd.read_csv(acceptance / "inputs" / "offwarrant_monthly.csv")
     stated = pd.to_datetime(rows["knowledge_ts"], utc=True)
     ours = pd.to_datetime(pd.Series(known("off_warrant", "drop", *rows["period_end"])), utc=True)

@@ -1,4 +1,4 @@
-"""Answers held against their source's contract: the good ones pass, and each way of spoiling one is found and named."""
+"""Answers against the contract of their source: good ones pass, and each kind of corruption is found and reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
 # The demo market has power in Germany and France, the recordings in Belgium.
 MARKET = replace(SCOPE, zones=(*SCOPE.zones[:1], Zone("FR", "10YFR-RTE------C", "Europe/Paris", "entsoe")))
 EVERYTHING = replace(MARKET, zones=(*SCOPE.zones, MARKET.zones[1]))
-# SMARD stands in for a month, and Shanghai's report is young.
+# SMARD replaces another source in one month, and Shanghai's report begins late.
 ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 
@@ -54,9 +54,9 @@ def good(source: str, month: str = "", now: datetime = NOW) -> Payload:
     raise AssertionError(f"{source} has no answer")
 
 
-def spoilt(good: Payload, change: Callable[[str], str]) -> Payload:
+def corrupted(good: Payload, change: Callable[[str], str]) -> Payload:
     text = change(good.body.decode())
-    assert text != good.body.decode(), "nothing was spoilt"
+    assert text != good.body.decode(), "nothing was changed"
     return replace(good, body=text.encode())
 
 
@@ -104,7 +104,7 @@ def test_early_january_with_two_rows_and_an_empty_table_pass() -> None:
     early = good("westmetall", "2026-01", datetime(2026, 1, 6, 12, tzinfo=UTC))
     assert early.body.count(b". January 2026") == 2
     assert found(early) == []
-    empty = spoilt(early, lambda page: re.sub(r"<tbody>.*</tbody>", "<tbody></tbody>", page, flags=re.DOTALL))
+    empty = corrupted(early, lambda page: re.sub(r"<tbody>.*</tbody>", "<tbody></tbody>", page, flags=re.DOTALL))
     with pytest.raises(NoData):
         SOURCES["westmetall"].parse(empty, SCOPE)
     assert found(empty) == []
@@ -115,7 +115,7 @@ def test_real_jumps_pass() -> None:
     page = good("westmetall")
     rows = re.findall(r"<td >([\d,.]+)</td>\n<td >([\d,.]+)</td>\n<td class=\"last\">([\d,]+)</td>", page.body.decode())
     cash, m3, stock = rows[40]
-    jump = spoilt(
+    jump = corrupted(
         page,
         lambda text: text.replace(
             f'<td >{cash}</td>\n<td >{m3}</td>\n<td class="last">{stock}</td>',
@@ -144,28 +144,28 @@ def test_copper_passes_with_the_same_limits() -> None:
 
 
 def test_a_missing_column_is_reported_with_the_columns_found() -> None:
-    findings = found(spoilt(good("westmetall"), lambda page: page.replace("Cash-Settlement", "Kasse")))
+    findings = found(corrupted(good("westmetall"), lambda page: page.replace("Cash-Settlement", "Kasse")))
     assert "column '*Cash-Settlement' is gone (there are: date, LME Aluminium Kasse, LME Aluminium 3-month" in " ".join(
         texts(findings)
     )
-    nyfed = found(spoilt(good("nyfed"), lambda text: text.replace("percentRate", "rate")))
+    nyfed = found(corrupted(good("nyfed"), lambda text: text.replace("percentRate", "rate")))
     assert any(text.startswith("column 'refRates.percentRate' is gone") for text in texts(nyfed))
-    ecb = found(spoilt(good("ecb"), lambda text: text.replace("OBS_VALUE", "VALUE")))
+    ecb = found(corrupted(good("ecb"), lambda text: text.replace("OBS_VALUE", "VALUE")))
     assert any(text.startswith("column 'OBS_VALUE' is gone") for text in texts(ecb))
-    energy = found(spoilt(good("energy_charts"), lambda text: text.replace('"price"', '"prices"')))
+    energy = found(corrupted(good("energy_charts"), lambda text: text.replace('"price"', '"prices"')))
     assert any(text.startswith("column 'price' is gone (there are: license_info") for text in texts(energy))
 
 
 def test_a_new_or_optional_column_is_only_a_warning() -> None:
     page = good("fred")
-    wider = spoilt(page, lambda text: text.replace("SYNTHETIC DEMO DATA", "SYNTHETIC DEMO DATA,SOFR30DAYAVG"))
+    wider = corrupted(page, lambda text: text.replace("SYNTHETIC DEMO DATA", "SYNTHETIC DEMO DATA,SOFR30DAYAVG"))
     assert found(wider, page) == [Finding("warning", "column 'SOFR30DAYAVG' is new")]
     assert found(page, wider) == [Finding("warning", "column 'SOFR30DAYAVG' is gone")]
-    assert found(wider) == [], "without an answer before it nobody knows what is new"
+    assert found(wider) == [], "without a previous answer nothing is new"
 
 
 def test_a_changed_type_is_reported() -> None:
-    text = spoilt(
+    text = corrupted(
         good("energy_charts"),
         lambda body: re.sub(
             r'"price":\[(.*?)\]', lambda m: '"price":[' + ",".join(f'"{x} EUR"' for x in m[1].split(",")) + "]", body
@@ -174,7 +174,7 @@ def test_a_changed_type_is_reported() -> None:
     errors = texts(found(text))
     assert "column 'price' changed from number to text" in errors
     assert any("rows cannot be read, the first: price_eur_mwh" in one for one in errors)
-    page = spoilt(
+    page = corrupted(
         good("westmetall"), lambda body: re.sub(r"<td >(\d\d)\. (\w+) (\d{4})</td>", r"<td >\2 \1, \3</td>", body)
     )
     assert "column 'date' changed from date to text" in texts(found(page))
@@ -187,7 +187,7 @@ def keep(page: Payload, which: slice) -> Payload:
     """A page with some of its rows, newest first."""
     rows = re.findall(r"<tr>\n<td >.*?</tr>", page.body.decode(), flags=re.DOTALL)
     kept = set(rows[which])
-    return spoilt(
+    return corrupted(
         page, lambda text: re.sub(r"<tr>\n<td >.*?</tr>", lambda m: m[0] if m[0] in kept else "", text, flags=re.DOTALL)
     )
 
@@ -204,7 +204,7 @@ def test_a_gap_is_reported_with_its_ends() -> None:
     assert texts(found(whole)), "half a year"
     dates = re.findall(r"<td >(\d\d\. \w+ \d{4})</td>", page.body.decode())
     gone = set(dates[100:112])
-    hole = spoilt(
+    hole = corrupted(
         page,
         lambda text: re.sub(
             r"<tr>\n<td >(.*?)</td>.*?</tr>", lambda m: "" if m[1] in gone else m[0], text, flags=re.DOTALL
@@ -244,7 +244,7 @@ def test_lost_rows_are_counted() -> None:
     )
     assert texts(found(keep(page, slice(1, None)), page))[0].startswith("prices AL: an older page")
     middle = re.findall(r"<tr>\n<td >.*?</tr>", page.body.decode(), flags=re.DOTALL)[50]
-    assert found(spoilt(page, lambda text: text.replace(middle, "")), page) == [], (
+    assert found(corrupted(page, lambda text: text.replace(middle, "")), page) == [], (
         "a single withdrawn row is a revision"
     )
 
@@ -270,8 +270,8 @@ def test_a_whole_history_is_never_empty_even_as_the_first_answer() -> None:
 def test_repeated_and_reordered_rows_are_the_same_answer() -> None:
     page = good("westmetall")
     rows = re.findall(r"<tr>\n<td >.*?</tr>", page.body.decode(), flags=re.DOTALL)
-    twice = spoilt(page, lambda text: text.replace(rows[3], rows[3] + rows[3]))
-    turned = spoilt(page, lambda text: text.replace("\n".join(rows[:2]), "\n".join(reversed(rows[:2]))))
+    twice = corrupted(page, lambda text: text.replace(rows[3], rows[3] + rows[3]))
+    turned = corrupted(page, lambda text: text.replace("\n".join(rows[:2]), "\n".join(reversed(rows[:2]))))
     for one in (twice, turned):
         assert found(one, page) == []
         for name, frame in answer(page).frames.items():
@@ -290,7 +290,7 @@ def scaled(page: Payload, column: int, factor: float) -> Payload:
         return f'<td >{cells[0]}</td>\n<td >{cells[1]}</td>\n<td class="last">{cells[2]}</td>'
 
     pattern = r"<td >([\d,.]+)</td>\n<td >([\d,.]+)</td>\n<td class=\"last\">([\d,]+)</td>"
-    return spoilt(page, lambda text: re.sub(pattern, change, text))
+    return corrupted(page, lambda text: re.sub(pattern, change, text))
 
 
 @pytest.mark.parametrize("factor", [0.001, 0.01, 1000])
@@ -315,7 +315,7 @@ def test_stock_in_another_unit_is_found_by_the_previous_answer() -> None:
 
 def test_rates_as_fractions_and_power_in_kilowatt_hours() -> None:
     rates = good("nyfed", "2024-05")
-    fractions = spoilt(
+    fractions = corrupted(
         rates, lambda text: re.sub(r'"percentRate": ([\d.]+)', lambda m: f'"percentRate": {float(m[1]) / 100}', text)
     )
     [error] = texts(found(fractions, rates))
@@ -339,7 +339,7 @@ def prices_times(power: Payload, factor: float, days: int = 31) -> Payload:
 
 
 def test_a_day_of_low_power_prices_is_no_change_of_unit() -> None:
-    """A month has begun with a day that costs next to nothing; a whole month of such days is another unit."""
+    """A first day with prices near zero passes; a whole month of such days is another unit."""
     month, before = (
         good("energy_charts", "2024-01", datetime(2024, 1, 1, 14, tzinfo=UTC)),
         good("energy_charts", "2023-12"),
@@ -350,11 +350,11 @@ def test_a_day_of_low_power_prices_is_no_change_of_unit() -> None:
 
 
 def test_a_single_figure_may_be_revised_by_more_than_a_history() -> None:
-    """A country's month is first told in part; grams for kilograms are still found."""
+    """The first figure of a country's month may be partial; grams for kilograms are still found."""
     first = good("comtrade")
 
     def weighed(factor: float) -> Payload:
-        return spoilt(
+        return corrupted(
             first, lambda body: re.sub(r'"netWgt":([\d.]+)', lambda m: f'"netWgt":{float(m[1]) * factor}', body)
         )
 
@@ -364,7 +364,7 @@ def test_a_single_figure_may_be_revised_by_more_than_a_history() -> None:
 
 def test_a_share_split_is_no_change_of_unit() -> None:
     closes = good("yahoo", "2026-11")
-    split = spoilt(
+    split = corrupted(
         closes,
         lambda text: re.sub(
             r'"close":\[(.*?)\]',
@@ -378,27 +378,27 @@ def test_a_share_split_is_no_change_of_unit() -> None:
 
 def test_exports_in_tonnes() -> None:
     table = good("customs")
-    tonnes = spoilt(table, lambda text: text.replace("10000T", "100000000T"))
+    tonnes = corrupted(table, lambda text: text.replace("10000T", "100000000T"))
     assert any(e.startswith("exports_kt between") for e in texts(found(tonnes)))
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_each_field_of_a_contract_is_in_the_answer(name: str) -> None:
-    """A pattern that fits nothing would refuse every answer, a shape without columns would refuse none."""
+    """A pattern without a match would reject every answer, a shape without columns would reject none."""
     contract, shape = SOURCES[name].CONTRACT, SOURCES[name].CONTRACT.shape(good(name))
-    assert shape or name == "shfe", "a block a metal, not columns"
+    assert shape or name == "shfe", "one block for each metal, not columns"
     for pattern, kind in contract.fields.items():
         assert kind in {shape[column] for column in shape if fnmatch(column.lower(), pattern.lower())}
 
 
 def test_an_unknown_metal_is_reported() -> None:
-    """Payloads of a request whose metal is not in scope are refused by the parser, and the finding says so."""
+    """The parser rejects a payload whose metal is not in scope, and the finding names the metal."""
     page = good("westmetall")
     other = replace(page, request=Request("westmetall", "x", "https://example.org", "XX", "2024"))
     assert any("metal 'XX' is not known" in text for text in texts(found(other)))
 
 
-# --- what nobody expects
+# --- hostile answers
 
 SLOW = dict.fromkeys(("ten megabytes", "a name of megabytes", "control characters"), pytest.mark.slow)
 HOSTILE = {
@@ -417,14 +417,14 @@ HOSTILE = {
 )
 def test_hostile_answers_give_short_messages_of_one_line(what: str) -> None:
     for name in SOURCES:
-        spoilt = replace(good(name), body=HOSTILE[what])
-        findings = found(spoilt, good(name))
+        corrupted = replace(good(name), body=HOSTILE[what])
+        findings = found(corrupted, good(name))
         assert texts(findings), name
         assert all(len(one.text) <= 500 and one.text.isprintable() for one in findings), name
 
 
 def test_an_exception_of_a_parser_rejects_the_answer_with_a_message() -> None:
-    """A fault of ours, but it must not end the run of all other answers."""
+    """An error of this program, which must not end the run of the other answers."""
 
     def broken(_: Payload) -> Parsed:
         raise ZeroDivisionError("division by zero")

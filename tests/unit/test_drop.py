@@ -1,4 +1,4 @@
-"""The drop folder: what is taken, what is refused, and that each refusal says where and what to do."""
+"""The drop folder: accepted files, rejected files, and messages with the place and the remedy."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_every_dataset_takes_its_own_header(name: str) -> None:
     assert list(read(",".join(columns) + "\n", name)) == [*columns, "knowledge_ts"]
 
 
-# --- refusing
+# --- rejected files
 
 
 def test_an_unknown_column_is_reported_with_the_accepted_ones() -> None:
@@ -212,7 +212,7 @@ def test_utf_16_is_rejected() -> None:
     assert "is not UTF-8" in str(refusal((HEADER + GOOD).encode("utf-16")))
 
 
-# --- values are the gate's business
+# --- values are left to validation
 
 
 def test_rows_that_break_a_value_rule_are_left_to_validation() -> None:

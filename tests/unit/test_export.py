@@ -1,4 +1,4 @@
-"""Copies of a release for tools that open no DuckDB: what is in them, where they go, and what is refused."""
+"""Copies of a release for tools without DuckDB: their content, their folder, and what is rejected."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_csv_has_a_header_iso_days_instants_with_z_and_whole_numbers(current: Ke
         ['AL.Ä "x", y', "0.30000000000000004", "2026-01-13T17:00:00Z"],
         ["", "1e-07", "2026-01-13T18:00:00.25Z"],
     ]
-    assert text.splitlines()[1] == '"",,', "an empty text is quoted, a missing value is not there"
+    assert text.splitlines()[1] == '"",,', "an empty text is quoted, a missing value is empty"
 
 
 def test_parquet_is_the_published_file(current: Kept, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is generated from the schemas: contracts, sources, comments, the dictionary, and that drift is noticed."""
+"""Files that are generated from the schemas: contracts, sources, comments, the dictionary; and the check for drift."""
 
 from __future__ import annotations
 

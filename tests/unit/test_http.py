@@ -1,4 +1,4 @@
-"""The HTTP transport against a publisher that is slow, busy, large, evasive or curious about keys."""
+"""The HTTP transport against a publisher that is slow, busy, large, redirects, or echoes keys."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def transport(publisher: Publisher, **secrets: str) -> HttpTransport:
 def test_attempts_are_written_to_the_log_only(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command's output may be JSON, and the text of an error may name a key."""
+    """The output of a command may be JSON, and the text of an error may contain a key."""
     secret = httpx.ConnectError(f"cannot reach https://publisher.example/?securityToken={KEY}")
     with caplog.at_level(logging.DEBUG):
         transport(Publisher(secret, httpx.Response(200)), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
@@ -91,7 +91,7 @@ def test_transient_faults_are_tried_three_times(trouble: Callable[[], httpx.Resp
 
 
 def test_a_throttling_message_is_no_answer(tmp_path: Path) -> None:
-    """Comtrade says so with status 200; the pause that it needs is kept by every process."""
+    """Comtrade sends it with status 200; every process respects the pause."""
     request = Request("comtrade", "canada.json", "https://publisher.example/C/M/HS")
     throttled = b'{"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}'
     slept: list[float] = []
@@ -100,8 +100,8 @@ def test_a_throttling_message_is_no_answer(tmp_path: Path) -> None:
     client = httpx.Client(transport=httpx.MockTransport(answers))
     [payload] = HttpTransport(lambda: NOW, {}, client, pace=pace).fetch(request)
     assert payload.body == b'{"data": []}'
-    assert sum(slept) >= 5 + 10, "its own pause, doubled"
-    # What another publisher says is its own business.
+    assert sum(slept) >= 5 + 10, "the pause of the source, doubled"
+    # The same text of another publisher is an answer.
     assert transport(Publisher(httpx.Response(200, content=throttled))).fetch(PLAIN)[0].body == throttled
 
 
@@ -114,7 +114,7 @@ def test_permanent_faults_are_requested_once(code: int) -> None:
 
 
 class Clock:
-    """The wall's clock of a test: it stands, but for what is slept."""
+    """A clock that advances only by what is slept."""
 
     def __init__(self) -> None:
         self.now = NOW.timestamp()
@@ -135,7 +135,7 @@ class Clock:
         ({"retry-after": "Sun, 01 Feb 2026 12:00:42 GMT"}, 42),
         ({"retry-after": "Sun, 01 Feb 2026 09:00:42 GMT", "date": "Sun, 01 Feb 2026 09:00:02 GMT"}, 40),
         ({"retry-after": "Sun, 01 Feb 2026 11:00:00 GMT"}, 0),
-        ({"retry-after": "soon"}, 60),  # says nothing: the source's own pause
+        ({"retry-after": "soon"}, 60),  # without Retry-After: the source's own pause
         ({}, 60),
     ],
 )
@@ -144,7 +144,7 @@ def test_retry_after_is_respected(tmp_path: Path, headers: dict[str, str], wait:
     asker = transport(Publisher(status(429, **headers), httpx.Response(200, content=b"x")))
     asker.pace = clock.pace(tmp_path)
     assert asker.fetch(PLAIN)[0].body == b"x"
-    # FRED's two requests a second come apart too.
+    # FRED's two requests a second have their interval too.
     assert sum(clock.slept) == pytest.approx(max(wait, 0.5))
 
 
@@ -175,9 +175,9 @@ def test_after_a_long_retry_after_the_run_makes_no_request(tmp_path: Path, share
     assert texts == ["the publisher wants to be left alone until 2026-02-01T13:00:00Z"] * (3 if shares_files else 2)
     assert len(publisher.asked) == (1 if shares_files else 2)
     assert clock.slept == []
-    assert asker.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is asked"
+    assert asker.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is requested"
     clock.now += 3601
-    assert asker.fetch(PLAIN), "and this one when its time has come"
+    assert asker.fetch(PLAIN), "and this one after its pause"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_after_a_long_retry_after_the_run_makes_no_request(tmp_path: Path, share
         lambda: httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([gzip.compress(b"x") + b"y"])),
     ],
 )
-def test_an_answer_that_would_not_change_is_requested_once(trouble: Callable[[], httpx.Response]) -> None:
+def test_faults_that_a_retry_would_repeat_are_requested_once(trouble: Callable[[], httpx.Response]) -> None:
     publisher = Publisher(trouble)
     with pytest.raises(SourceError, match=r"^fred SOFR\.csv: "):
         transport(publisher).fetch(PLAIN)
@@ -246,7 +246,7 @@ def test_redirects_may_go_to_other_hosts_of_the_publisher(location: str, followe
 
 
 def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also not to one where the same publisher may be asked."""
+    """Not even to another host of the same publisher."""
     monkeypatch.setattr(SOURCES["entsoe"], "ACCESS", Access(("publisher.example", "cdn.example")), raising=False)
     publisher = Publisher(status(302, location=f"https://cdn.example/?securityToken={quote(KEY)}"))
     with pytest.raises(
@@ -267,7 +267,7 @@ def test_plain_http_is_only_for_a_publisher_without_https() -> None:
     publisher = Publisher(status(302, location="https://english.customs.gov.cn/x"), status(302, location=page.url))
     with pytest.raises(SourceError, match="redirected to http://english"):
         transport(publisher)._ask(page, page.url, None)
-    assert [url.scheme for url in publisher.asked] == ["http", "https"], "up to https, and not down again"
+    assert [url.scheme for url in publisher.asked] == ["http", "https"], "up to HTTPS, and not down again"
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-encoding": "gzip"}])
@@ -311,7 +311,7 @@ def test_a_missing_key_is_reported_and_no_request_is_made() -> None:
 
 
 def test_a_404_of_a_weekly_file_is_no_data() -> None:
-    """To a publisher of weekly files, and to no other: elsewhere it is an address that has gone."""
+    """Only of a publisher of weekly files: elsewhere the address has gone."""
     week = Request("smard", "4169_DE-LU_hour_1708902000000.json", "https://publisher.example/week.json")
     publisher = Publisher(status(404))
     with pytest.raises(NoData, match=r"smard 4169_DE-LU_hour_1708902000000\.json: status 404"):
@@ -351,11 +351,11 @@ def test_a_long_download_logs_its_progress_and_a_short_one_does_not(
     assert caplog.messages == [f"entsoe A44.xml: {n}.0 of 3.0 MB" for n in (1, 2, 3)]
 
 
-# --- asking whether there is anything new
+# --- conditional requests
 
 
 class Versioned:
-    """A publisher whose page has a version; it remembers what it was told."""
+    """A publisher whose page has a version; it records the validators that it receives."""
 
     def __init__(self, body: bytes, etag: str) -> None:
         self.body, self.etag = body, etag
@@ -371,7 +371,7 @@ class Versioned:
 def test_an_unchanged_answer_is_not_sent_again(tmp_path: Path) -> None:
     archive, publisher = Archive(tmp_path), Versioned(b"one", '"v1"')
 
-    def ask(url: str = PLAIN.url, later: int = 0) -> Payload:
+    def fetch(url: str = PLAIN.url, later: int = 0) -> Payload:
         now = NOW + timedelta(days=later)
         client = httpx.Client(transport=httpx.MockTransport(publisher))
         request = Request(PLAIN.source, PLAIN.name, url)
@@ -379,21 +379,21 @@ def test_an_unchanged_answer_is_not_sent_again(tmp_path: Path) -> None:
         archive.record(request, [payload], answered_at=now)
         return payload
 
-    assert ask().captured_at == NOW
-    again = ask(later=1)
+    assert fetch().captured_at == NOW
+    again = fetch(later=1)
     assert (again.body, again.captured_at) == (b"one", NOW), "the archived answer, with its first time"
     receipt = archive.receipt("fred", PLAIN.name)
     assert receipt and len(receipt.captures) == 1
-    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run goes on as if it were answered"
+    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run continues as after an answer"
     publisher.body, publisher.etag = b"two", '"v2"'
-    assert ask(later=2).body == b"two"
-    assert ask(PLAIN.url + "&other", later=3).body == b"two"
-    assert ask(PLAIN.url + "&other", later=4).body == b"two"
-    assert publisher.sent == [None, '"v1"', '"v1"', None, '"v2"'], "another question is asked anew"
+    assert fetch(later=2).body == b"two"
+    assert fetch(PLAIN.url + "&other", later=3).body == b"two"
+    assert fetch(PLAIN.url + "&other", later=4).body == b"two"
+    assert publisher.sent == [None, '"v1"', '"v1"', None, '"v2"'], "another request has no validator"
     [damaged] = [path for path in tmp_path.glob("fred/??/*") if path.read_bytes() == b"two"]
     damaged.write_bytes(b"???")
-    assert ask(PLAIN.url + "&other", later=5).body == b"two"
-    assert publisher.sent[-1] is None, "what is damaged here is sent whole"
+    assert fetch(PLAIN.url + "&other", later=5).body == b"two"
+    assert publisher.sent[-1] is None, "a damaged payload is requested whole"
 
 
 def test_a_304_to_an_unconditional_request_is_an_error(tmp_path: Path) -> None:
@@ -414,7 +414,7 @@ def test_a_validator_is_no_part_of_an_answer_and_invalid_ones_are_not_stored(tmp
     archive = Archive(tmp_path)
     archive.record(PLAIN, [payload])
     written = json.loads((tmp_path / "fred" / "receipts" / "SOFR.csv.json").read_text())
-    assert set(written["captures"][0]) == {"sha256", "captured_at", "bytes"}, "and as receipts were before"
+    assert set(written["captures"][0]) == {"sha256", "captured_at", "bytes"}, "and as older receipts"
     [held] = archive.load(PLAIN)
     assert held.etag == ""
 
@@ -428,7 +428,7 @@ CURRENT = "https://thedocs.worldbank.org/en/doc/new-hash/related/CMO-Historical-
 
 
 class Site:
-    """A publisher's pages by address; what is not there is 404."""
+    """A publisher's pages by address; others are 404."""
 
     def __init__(self, pages: dict[str, bytes]) -> None:
         self.pages = pages
@@ -452,7 +452,7 @@ def test_the_workbook_is_requested_at_the_address_on_the_page(tmp_path: Path) ->
     [payload] = asker.fetch(SHEET)
     assert (payload.body, payload.address, payload.request.url) == (b"new", CURRENT, SHEET.url)
     asker.fetch(SHEET)
-    assert site.asked.count(LANDING) == 1, "a listing is asked for once a run"
+    assert site.asked.count(LANDING) == 1, "a listing is requested once a run"
     archive.record(SHEET, [payload], answered_at=NOW)
     receipt = archive.receipt("worldbank", SHEET.name)
     assert receipt and receipt.request["url"] == SHEET.url
@@ -476,7 +476,7 @@ def test_without_a_usable_link_the_last_good_address_is_requested(
 ) -> None:
     pages = {CURRENT: b"last year's", SHEET.url: b"the module's"} | ({LANDING: landing} if landing else {})
     archive = Archive(tmp_path)
-    assert Site(pages).asker(archive).fetch(SHEET)[0].body == b"the module's", "nothing was ever answered"
+    assert Site(pages).asker(archive).fetch(SHEET)[0].body == b"the module's", "there was no answer before"
     assert "asking its last good address" in caplog.text
     archive.record(SHEET, [Payload(SHEET, b"last year's", NOW, address=CURRENT)])
     site = Site(pages)
@@ -487,7 +487,7 @@ def test_without_a_usable_link_the_last_good_address_is_requested(
 
 
 def test_a_validator_belongs_to_one_address(tmp_path: Path) -> None:
-    """The version of the old address says nothing of the new one."""
+    """The version of the old address is not that of the new one."""
     archive = Archive(tmp_path)
     archive.record(SHEET, [Payload(SHEET, b"old", NOW, etag='"v1"', address="https://thedocs.worldbank.org/old")])
     asked: list[tuple[str, str | None]] = []

@@ -1,5 +1,5 @@
-"""Answers on their way into the archive: what is refused is kept for study and disturbs nothing, what is known is let
-through unread."""
+"""Inspection of answers: rejected ones are quarantined and change nothing, known ones pass
+without inspection."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def in_thousands(body: bytes) -> bytes:
 
 
 def restated(body: bytes) -> bytes:
-    """A page with four times the cash price, which no unit explains and a restated history might."""
+    """A page with four times the cash price, which a restated history may have and no change of unit gives."""
     return re.sub(
         rb"<td >([\d,.]+)</td>\n<td >",
         lambda m: b"<td >%.2f</td>\n<td >" % (float(m[1].replace(b",", b"")) * 4),
@@ -53,7 +53,7 @@ def digest(body: bytes) -> str:
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Sandbox:
-    """A good page, asked for and stored."""
+    """A sandbox with a good page, requested and stored."""
     sandbox = Sandbox(tmp_path, "replay", FIRST)
     sandbox.record(f"westmetall/{PAGE.name}", page(sandbox))
     assert fetched(sandbox).failures == []
@@ -67,29 +67,29 @@ def fetched(sandbox: Sandbox) -> FetchReport:
 def test_a_rejected_answer_is_quarantined_and_the_lake_keeps_the_last_good_one(sandbox: Sandbox) -> None:
     stored = sandbox.open().lake.read("prices")
     later = sandbox.at(LATER)
-    spoilt = in_thousands(page(later))
-    later.record(f"westmetall/{PAGE.name}", spoilt)
+    corrupted = in_thousands(page(later))
+    later.record(f"westmetall/{PAGE.name}", corrupted)
     done = later.ingest(MONTHS, ["prices", "fx"])
     [failure] = done.fetched["westmetall"].failures
     assert failure.message.startswith(f"westmetall {PAGE.name}: cash_usd_t between ")
     assert "500 to 200,000 USD/t is plausible: has the unit changed?" in failure.message
     assert [f.message for f in done.read["prices"].failures] == [failure.message], (
-        "the receipt tells it to every dataset"
+        "every dataset finds it in the receipt"
     )
     assert done.read["fx"].failures == []
     assert later.open().lake.read("prices").equals(stored)
 
     [kept] = (later.data / "quarantine" / "payloads" / "westmetall").glob("*.html")
-    assert kept.read_bytes() == spoilt
+    assert kept.read_bytes() == corrupted
     about = json.loads(kept.with_suffix(".about.json").read_text())
     assert (about["request"], about["captured_at"]) == (PAGE.name, "2026-11-19T20:00:00+00:00")
     assert any(text in failure.message for text in about["findings"])
     assert later.open().quarantine.payloads() == {"westmetall": 1}
-    assert later.open().quarantine.counts() == {}, "an answer is no row"
+    assert later.open().quarantine.counts() == {}, "an answer has no rows in quarantine"
 
     before = later.stored()
-    assert fetched(later).failures == [failure], "the same answer is refused again"
-    assert later.stored() == before, "and kept once"
+    assert fetched(later).failures == [failure], "the same answer is rejected again"
+    assert later.stored() == before, "and stored once"
 
     last = later.at(LAST)
     last.record(f"westmetall/{PAGE.name}", page(last))
@@ -111,7 +111,7 @@ def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
     assert failure.message.endswith(f"; if it is right: TIGHTNESS_ACCEPT={digest(right)[:12]})")
     [about] = (later.data / "quarantine" / "payloads" / "westmetall").glob("*.about.json")
     assert json.loads(about.read_text())["accept"] == f"TIGHTNESS_ACCEPT={digest(right)[:12]}"
-    assert later.open().lake.read("prices").equals(stored), "the hash of another answer takes nothing"
+    assert later.open().lake.read("prices").equals(stored), "the hash of another answer accepts nothing"
 
     monkeypatch.setenv("TIGHTNESS_ACCEPT", f"{digest(b'another answer')},{digest(right)[:12]}")
     done = later.ingest(MONTHS, ["prices", "spreads"])
@@ -120,12 +120,12 @@ def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
     assert warning.message.startswith("taken although cash_usd_t is 4 times what it was")
     rows = later.open().lake.read("prices")
     assert len(rows) == 2 * len(stored) + 1, "every row is revised, and a day is new"
-    assert rows.merge(stored, on=list(stored.columns)).shape[0] == len(stored), "what was known stays as it was"
+    assert rows.merge(stored, on=list(stored.columns)).shape[0] == len(stored), "earlier knowledge is unchanged"
 
     monkeypatch.delenv("TIGHTNESS_ACCEPT")
     last = later.at(LAST)
     last.record(f"westmetall/{PAGE.name}", restated(page(last)))
-    assert fetched(last).failures == [], "the next answer is held against the one that was taken"
+    assert fetched(last).failures == [], "the next answer is compared with the accepted one"
     last.record(f"westmetall/{PAGE.name}", page(last))
     assert "has the unit changed?" in fetched(last).failures[0].message
 
@@ -133,7 +133,7 @@ def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
 def test_an_answer_whose_bytes_always_change_is_accepted_from_quarantine(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some publishers write the moment into each answer."""
+    """Some publishers write the current time into each answer."""
     later, last = sandbox.at(LATER), sandbox.at(LAST)
     right = restated(page(later)) + b"<!-- at 20:00 -->"
     later.record(f"westmetall/{PAGE.name}", right)
@@ -147,7 +147,7 @@ def test_an_answer_whose_bytes_always_change_is_accepted_from_quarantine(
 
     last.record(f"westmetall/{PAGE.name}", page(last))
     [failure] = fetched(last).failures
-    assert "has the unit changed?" in failure.message, "it was taken once, and is no licence for what comes later"
+    assert "has the unit changed?" in failure.message, "it was accepted once, which does not extend to later answers"
 
 
 def test_an_unreadable_answer_is_not_accepted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_an_unreadable_answer_is_not_accepted(sandbox: Sandbox, monkeypatch: pyt
 
 
 def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
-    """A cache on the way that is asked every other day: its bytes are known, and they are not the newest."""
+    """A cache between publisher and client: its bytes are known, and they are not the newest."""
     first, later, last = page(sandbox), sandbox.at(LATER), sandbox.at(LAST)
     later.record(f"westmetall/{PAGE.name}", page(later))
     assert fetched(later).failures == []
@@ -206,7 +206,7 @@ def test_an_unusual_answer_is_stored_with_a_warning(sandbox: Sandbox) -> None:
     assert warning.message == "column 'remark' is new"
     assert (warning.source, warning.request) == ("westmetall", PAGE.name)
     assert len(later.open().archive.load(PAGE)) == 2
-    assert fetched(later.at(LAST)).warnings == [], "it is told when it is new"
+    assert fetched(later.at(LAST)).warnings == [], "the warning comes once, when it is new"
 
 
 def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""When an answer's rows count as known: by the calendar, by the publisher's own stamp, or since the answer came."""
+"""The knowledge time of an answer's rows: by the calendar, by the publisher's timestamp, or since the capture."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-
 @pytest.mark.parametrize(
     ("answers", "when", "basis"),
     [
-        ([(sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),  # nobody asked before
+        ([(sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),  # no request before
         ([(sofr("2026-01-09", MONDAY), BEFORE)], at(BEFORE), "OBSERVED"),  # out before it was due
         ([(sofr("2026-01-09"), BEFORE), (sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),
         ([(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)], at(LATER), "OBSERVED"),  # late
-        # A page that could not be read is no evidence that the figure was not out.
+        # An unreadable page is no evidence that the figure was not published.
         ([(b"<html>Just a moment</html>", AFTER), (sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),
     ],
 )
@@ -73,7 +73,7 @@ def test_the_knowledge_time_is_the_due_time_unless_an_answer_contradicts_it(
 
 
 def test_the_archive_alone_gives_the_same_knowledge_times(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A lake that is lost is read from the archive in one go."""
+    """A lost lake is loaded again from the archive."""
     answers = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
     first = known(sandbox, answers)
     other = Sandbox(tmp_path / "other", "live", sandbox.now)

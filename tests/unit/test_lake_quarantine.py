@@ -1,4 +1,4 @@
-"""Rejected rows are kept once, with where they came from."""
+"""Quarantine: rejected rows are stored once, with their origin."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ def test_only_the_newest_rejected_answers_of_a_request_are_kept(tmp_path: Path) 
 
     before = sorted(tmp_path.rglob("*"))
     quarantine.put_payload(refused(b"wall 9", 99), ["no table"])
-    assert sorted(tmp_path.rglob("*")) == before, "the same bytes again are kept once"
+    assert sorted(tmp_path.rglob("*")) == before, "the same bytes are stored once"
 
 
 def test_a_file_that_another_process_has_just_deleted_is_no_error(tmp_path: Path) -> None:
-    """A link to nowhere is a file that was listed and is gone when it is read."""
+    """A broken link stands for a file that was listed and is deleted before it is read."""
     quarantine = Quarantine(tmp_path)
     kept = tmp_path / quarantine.put_payload(refused(b"one", 0), ["why"])
     gone = tmp_path / quarantine.put_payload(refused(b"two", 1), ["why"])

@@ -1,4 +1,4 @@
-"""The lake: what becomes a vintage, what does not, and what survives writers that die or meet."""
+"""The lake: what becomes a vintage, what does not, and what survives crashed and concurrent writers."""
 
 from __future__ import annotations
 
@@ -118,9 +118,9 @@ def test_a_value_that_appears_or_disappears_is_a_change(lake: Lake, then: float 
 @pytest.mark.parametrize(
     ("absent_at", "known", "basis"),
     [
-        ("2026-01-06T09:00:00Z", "2026-02-01T12:00:00Z", "OBSERVED"),  # due, asked for, not there
-        ("2026-01-06T08:59:59Z", KNOWN, "CALENDAR"),  # asked for before it was due
-        (None, KNOWN, "CALENDAR"),  # never asked for before
+        ("2026-01-06T09:00:00Z", "2026-02-01T12:00:00Z", "OBSERVED"),  # due, requested, missing
+        ("2026-01-06T08:59:59Z", KNOWN, "CALENDAR"),  # requested before it was due
+        (None, KNOWN, "CALENDAR"),  # never requested before
     ],
 )
 def test_a_value_that_was_missing_when_due_is_known_since_its_capture(
@@ -129,7 +129,7 @@ def test_a_value_that_was_missing_when_due_is_known_since_its_capture(
     late = observed([FIRST], absent_at=pd.to_datetime([absent_at], utc=True))
     lake.append("stocks", late, ingest_ts=T1)
     assert vintages(lake) == [(500_000, known, basis, 1)]
-    # Stored, it is no news in a later answer, whatever the one before that had.
+    # Once stored, it is no change in a later answer, whatever the previous answer had.
     lake.append("stocks", observed([FIRST], absent_at=pd.Timestamp(T1)), ingest_ts=T2)
     assert vintages(lake) == [(500_000, known, basis, 1)]
 
@@ -180,7 +180,7 @@ def test_vintages_of_one_frame_are_numbered_by_knowledge_time(lake: Lake) -> Non
     rows = [
         ("2026-01-05", 3, None, "2026-01-09T09:00:00Z"),
         ("2026-01-05", 1, None, "2026-01-06T09:00:00Z"),
-        ("2026-01-05", 1, None, "2026-01-07T09:00:00Z"),  # says nothing new
+        ("2026-01-05", 1, None, "2026-01-07T09:00:00Z"),  # adds nothing
         ("2026-01-05", 2, None, "2026-01-08T09:00:00Z"),
     ]
     [written] = lake.append("stocks", observed(rows), ingest_ts=T1)
@@ -332,7 +332,7 @@ def prints(lake: Lake) -> list[tuple[float, int | None, str, str, bool]]:
 
 
 def append(lake: Lake, captured: datetime, *rows: tuple, **more: object) -> int:
-    """How many vintages the rows of one capture added; the same again adds none, in whatever order."""
+    """The number of vintages that the rows of one capture add; a repetition in any order adds none."""
     frame = printed(list(rows), **more)
     added = sum(w.new + w.revised for w in lake.append("exports", frame, ingest_ts=captured))
     for again in (frame, frame[::-1]):
@@ -395,7 +395,7 @@ def test_a_corrected_first_release_does_not_replace_the_second(lake: Lake) -> No
         (500.0, 1, "02-10", False),
         (520.0, 2, "02-14", False),
         (510.0, 1, "03-02", True),
-        (520.0, 2, "03-02", False),  # said again
+        (520.0, 2, "03-02", False),  # repeated
     ]
     assert lake.read("exports", as_of=C2)["exports_kt"].tolist() == [520.0]
     assert append(lake, C3, (1, K1, 510), (2, K2, 520), (3, "2026-03-02T12:00:00Z", 530)) == 1
@@ -470,11 +470,11 @@ def test_an_instant_without_zone_is_rejected(lake: Lake) -> None:
         lake.append("stocks", observed([FIRST]), ingest_ts=T1.replace(tzinfo=None))
 
 
-# --- writers that meet or die
+# --- concurrent and crashed writers
 
 
 def test_a_concurrent_write_is_compared_again_under_the_lock(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the look without a lock and the lock another writer stores the same rows."""
+    """Between the comparison without a lock and the lock another writer stores the same rows."""
     lock, overtaken = Lake._lock, []
 
     def overtake(self: Lake, name: str, month: str):  # type: ignore[no-untyped-def]
@@ -506,7 +506,7 @@ def test_a_crash_between_writing_and_moving_leaves_readers_whole(lake: Lake, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", die)
-        patch.setattr(Path, "unlink", lambda self, missing_ok=False: None)  # a killed process tidies nothing
+        patch.setattr(Path, "unlink", lambda self, missing_ok=False: None)  # a killed process deletes nothing
         with pytest.raises(KeyboardInterrupt):
             lake.append("stocks", observed([("2026-01-05", 1, None)]), ingest_ts=T2)
     left = list(lake.root.rglob(".tmp-*"))
@@ -516,7 +516,7 @@ def test_a_crash_between_writing_and_moving_leaves_readers_whole(lake: Lake, mon
     assert duckdb.execute(f"select count(*) from read_parquet('{glob}')").fetchone() == (1,)
 
     lake.ensure()
-    assert left[0].exists(), "younger than an hour: its writer may live"
+    assert left[0].exists(), "younger than an hour: its writer may still run"
     os.utime(left[0], (time.time() - 3700,) * 2)
     lake.ensure()
     assert not left[0].exists()

@@ -1,4 +1,4 @@
-"""Column lineage read off compiled SQL."""
+"""Column lineage from compiled SQL."""
 
 from __future__ import annotations
 

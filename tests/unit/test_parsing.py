@@ -1,4 +1,4 @@
-"""Cells and tables that nobody would write: what they cost is bounded, and what they say is a value or a ValueError."""
+"""Odd cells and tables: their cost is bounded, and the result is a value or a ValueError."""
 
 from __future__ import annotations
 

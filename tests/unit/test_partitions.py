@@ -1,4 +1,4 @@
-"""The months that there are, with the system's clock and with a fixed one before, at and after it."""
+"""The monthly partitions, with the system clock and with a fixed one before, at and after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures: small PNGs that follow from their rows alone, and say what they are."""
+"""Plots: small PNGs that depend on their rows only and are marked when synthetic."""
 
 from __future__ import annotations
 

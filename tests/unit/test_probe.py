@@ -1,4 +1,4 @@
-"""`doctor --live`: one request a publisher, what came, and nothing kept."""
+"""`doctor --live`: one request for each publisher, a result, and nothing stored."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ RULES = load_reference(PROJECT / "data" / "reference")["release_calendar"]
 
 
 class Broken:
-    """A publisher that is down for some sources, and spoils the answers of others."""
+    """A publisher that is down for some sources, and corrupts the answers of others."""
 
-    def __init__(self, down: str = "", spoilt: str = "") -> None:
-        self.down, self.spoilt, self.asked = down, spoilt, list[Request]()
+    def __init__(self, down: str = "", corrupted: str = "") -> None:
+        self.down, self.corrupted, self.asked = down, corrupted, list[Request]()
         self.market = DemoTransport(NOW, MARKET)
 
     def fetch(self, request: Request) -> list[Payload]:
@@ -39,7 +39,7 @@ class Broken:
         if request.source == self.down:
             raise SourceError(request, "status 503, 4 times", "an answer with status 200")
         answers = self.market.fetch(request)
-        if request.source == self.spoilt:
+        if request.source == self.corrupted:
             return [replace(p, body=p.body.replace(b"Cash-Settlement", b"Kasse")) for p in answers]
         return answers
 
@@ -71,7 +71,7 @@ def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has
     assert (found["ecb"].status, found["ecb"].bytes) == ("failed", 0)
     assert "status 503" in found["ecb"].detail
     assert found["westmetall"].status == "failed" and "Kasse" in found["westmetall"].detail
-    assert found.pop("smard").status == "no data", "it stands in for another source, which answered"
+    assert found.pop("smard").status == "no data", "it replaces another source, which answered"
     assert {probed.status for name, probed in found.items() if name not in {"ecb", "westmetall"}} == {"ok"}
     assert len(broken.asked) == len(found) + 1, "one request each"
 
@@ -94,7 +94,7 @@ def test_doctor_live_prints_one_line_for_each_source_and_writes_nothing(
     exit_code, lines, _ = sandbox.call("doctor", "--live", "--json", TIGHTNESS_OPTIONAL_SOURCES="jin10")
     found = {one["source"]: one for one in json.loads("\n".join(lines))}
     assert exit_code == code
-    assert set(found) == set(SOURCES) - {"yahoo", "shfe", "entsoe"}, "terms that nobody took, and a key that is not set"
+    assert set(found) == set(SOURCES) - {"yahoo", "shfe", "entsoe"}, "terms not accepted, and a key not set"
     assert found["nyfed"]["status"] == ("failed" if down else "ok")
     assert not sandbox.data.exists()
     keyed = sandbox.call("doctor", "--live", ENTSOE_API_TOKEN="d0-not-show")
@@ -111,7 +111,7 @@ def test_an_unusable_rate_limit_folder_is_a_failure_of_the_publisher(tmp_path: P
 
 
 def test_doctor_prints_messages_without_markup(tmp_path: Path) -> None:
-    """A publisher's text may look like markup."""
+    """The text of a publisher may look like markup."""
     sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
     sandbox.open().note_failures("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
     code, lines, _ = sandbox.call("doctor")

@@ -25,7 +25,7 @@ def prices_in(database: Path) -> list[tuple[str, float]]:
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file with what tells that it was touched."""
+    """Every file with its inode and modification time, which any write changes."""
     return {
         str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()
     }
@@ -209,7 +209,7 @@ def test_content_that_returns_under_a_fixed_clock_gets_a_new_id(published: Path,
 
 
 def test_only_the_last_releases_are_kept_and_the_current_one_always(published: Path, tmp_path: Path) -> None:
-    # The clock runs backwards: what counts is when a release was written.
+    # The clock runs backwards: the time at which a release was written counts.
     ids = [
         release(warehouse(tmp_path / "w.duckdb", {"2026-01-13": n}), published, f"2026-01-{20 - n}T18:00:00Z", keep=2)
         for n in range(1, 5)

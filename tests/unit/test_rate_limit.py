@@ -1,4 +1,4 @@
-"""Publishers are asked no faster than they allow, whoever asks, and a process that dies keeps nobody waiting."""
+"""Cross-process rate limiting per publisher."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROCESSES = multiprocessing.get_context("spawn")
 
 
 class Clock:
-    """A clock that stands, but for what is slept."""
+    """A clock that advances only by what is slept."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -50,7 +50,7 @@ def test_requests_are_an_interval_apart_and_the_first_is_immediate(pace: RateLim
     for _ in range(3):
         take(pace)
     take(pace, "nyfed")
-    assert clock.slept == pytest.approx([0.25, 0.25]), "another publisher is not kept waiting"
+    assert clock.slept == pytest.approx([0.25, 0.25]), "another publisher has its own limit"
     clock.now += 60
     take(pace)
     assert len(clock.slept) == 2
@@ -58,7 +58,7 @@ def test_requests_are_an_interval_apart_and_the_first_is_immediate(pace: RateLim
 
 def test_a_pause_of_one_process_holds_for_all(pace: RateLimiter, clock: Clock, tmp_path: Path) -> None:
     pace.pause("fred", 30)
-    pace.pause("fred", 10)  # shorter than what is known: it does not cut it
+    pace.pause("fred", 10)  # shorter than the stored one, which stays
     other = RateLimiter(tmp_path / "pace", clock.read, clock.sleep)
     take(other)
     assert clock.slept == pytest.approx([30])
@@ -106,7 +106,7 @@ def test_no_more_requests_run_at_once_than_allowed(tmp_path: Path, places: int) 
     access = Access(("publisher.example",), per_second=1000, max_concurrent=places)
     under_way, most, lock = 0, 0, threading.Lock()
 
-    def ask() -> None:
+    def acquire() -> None:
         nonlocal under_way, most
         with RateLimiter(tmp_path).acquire("westmetall", access):
             with lock:
@@ -116,7 +116,7 @@ def test_no_more_requests_run_at_once_than_allowed(tmp_path: Path, places: int) 
             with lock:
                 under_way -= 1
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=acquire) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -125,7 +125,7 @@ def test_no_more_requests_run_at_once_than_allowed(tmp_path: Path, places: int) 
 
 
 def test_a_pause_is_limited(pace: RateLimiter, clock: Clock) -> None:
-    """`Retry-After: 999999999`, or a pause that was written while the clock stood days ahead."""
+    """`Retry-After: 999999999`, or a pause that was written while the clock was days ahead."""
     pace.pause("fred", 1e9)
     with pytest.raises(PausedError) as paused:
         take(pace)
@@ -135,4 +135,4 @@ def test_a_pause_is_limited(pace: RateLimiter, clock: Clock) -> None:
     pace.pause("fred", MAX_PAUSE_S + 1)
     with pytest.raises(PausedError) as paused:
         take(pace)
-    assert paused.value.until == clock.now + MAX_PAUSE_S + 1, "the pause that could not be is no longer one to keep"
+    assert paused.value.until == clock.now + MAX_PAUSE_S + 1, "the impossible pause is replaced"

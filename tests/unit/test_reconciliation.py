@@ -1,4 +1,4 @@
-"""Two publishers of one number: what honest ones differ by passes, and what is wrong with one of them is found."""
+"""Two publishers of one number: their usual differences pass, and errors of one of them are found."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_stock_may_differ_by_a_lot() -> None:
     for tonnes, state in ((25, "ok"), (500, "ok"), (1_000, "warn"), (30_000, "fail")):
         assert reconciliation.stock(one.assign(total_t=500_000 + tonnes), one).state == state, tonnes
     gone = one.assign(total_t=0.0)
-    assert reconciliation.stock(gone, gone).compared == 0, "a share of nothing is none"
+    assert reconciliation.stock(gone, gone).compared == 0, "no share of zero is computed"
 
 
 def test_nothing_to_compare_is_ok() -> None:
@@ -156,8 +156,8 @@ def test_the_sources_of_the_demo_market_agree_and_a_corrupted_one_is_found(tmp_p
     requests = SOURCES["fred"].requests(pd.Period("2026-11", "M"), workspace.scope)
     [request] = [request for request in requests if request.entity == "SOFR"]
     [last] = workspace.archive.load(request)
-    spoilt = re.sub(rb"(2026-11-1\d),([\d.]+)", lambda m: b"%s,%.4f" % (m[1], float(m[2]) / 100), last.body)
-    other = payload("fred", spoilt)
+    corrupted = re.sub(rb"(2026-11-1\d),([\d.]+)", lambda m: b"%s,%.4f" % (m[1], float(m[2]) / 100), last.body)
+    other = payload("fred", corrupted)
     workspace.archive.record(request, [type(last)(request, other.body, datetime(2026, 11, 21, tzinfo=UTC))])
     result = check(sandbox, "nyfed_agrees_with_fred")
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)

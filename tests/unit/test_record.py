@@ -1,4 +1,4 @@
-"""`--record`: what publishers answered, in the replay layout; a replay of it gives the same lake, byte for byte."""
+"""`--record`: answers of publishers in the replay layout; their replay gives the same lake, byte for byte."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_each_answer_is_kept_with_the_time_of_its_capture(tmp_path: Path) -> Non
     transport = RecordingTransport(Publisher(b"one", b"one", b"two", b"one"), tmp_path)
     given = [transport.fetch(ASKED)[0] for _ in range(4)]
     assert (tmp_path / "fred" / "SOFR.csv").read_bytes() == b"one"
-    # The same again is no capture; back to the first answer is one.
+    # A repetition is no capture; a return to the first answer is one.
     expected = [given[0], given[2], given[3]]
     assert ReplayTransport(tmp_path, NOW).fetch(ASKED) == expected == recorded(tmp_path, ASKED)
     assert [payload.captured_at for payload in recorded(tmp_path, ASKED)] == [p.captured_at for p in expected]
@@ -59,13 +59,13 @@ def test_errors_are_passed_on_and_not_recorded(tmp_path: Path) -> None:
         ReplayTransport(tmp_path, NOW).fetch(ASKED)
 
 
-@pytest.mark.parametrize("spoilt", ["newest", "earlier"])
-def test_a_changed_recording_is_rejected(tmp_path: Path, spoilt: str) -> None:
+@pytest.mark.parametrize("corrupted", ["newest", "earlier"])
+def test_a_changed_recording_is_rejected(tmp_path: Path, corrupted: str) -> None:
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
     first = transport.fetch(ASKED)[0]
     transport.fetch(ASKED)
     held = [path for path in (tmp_path / "fred" / ".captures").iterdir() if path.read_bytes() == first.body]
-    (tmp_path / "fred" / "SOFR.csv" if spoilt == "newest" else held[0]).write_bytes(b"thr")
+    (tmp_path / "fred" / "SOFR.csv" if corrupted == "newest" else held[0]).write_bytes(b"thr")
     with pytest.raises(
         SourceError, match=r"does not hold what was captured at 2026-01-14T1[34]:00:00\+00:00.*record ag"
     ):
@@ -132,7 +132,7 @@ def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: P
 
 
 def test_an_answer_that_cannot_be_recorded_is_an_error(tmp_path: Path) -> None:
-    """The others go on: a lake that took it would not be the replay's."""
+    """Other requests continue: a lake with that answer would differ from the replay's."""
     (tmp_path / "fred").write_text("a file where a folder should be")
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
     with pytest.raises(SourceError, match=r"the answer cannot be recorded in .*expected a folder with room"):

@@ -1,4 +1,4 @@
-"""Reference tables: the committed ones hold, and whatever is wrong with a user's is said with file, line and rule."""
+"""Reference tables: the committed ones are valid, and errors in a user's name file, line and rule."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_committed_tables_are_valid() -> None:
 
 
 def test_the_committed_defaults_are_those_of_the_methodology() -> None:
-    """CONTRACT section 5 and DOMAIN sections 3 and 4, by value."""
+    """The values of docs/methodology.md#parameters."""
     parameters = load_reference(PROJECT / "data" / "reference")["parameters"].set_index("name")["value"]
     wanted = {
         "stock_chg_obs": 20, "rank_window": 1260, "rank_min_periods": 252, "rank_min_periods_monthly": 24,
@@ -258,11 +258,11 @@ def test_a_column_that_came_later_may_be_left_out(folder: Path) -> None:
     rows.drop(columns="chinese_name").to_csv(path, index=False)
     older = load_reference(folder)
     assert [metal.chinese_name for metal in older.scope().metals] == [""]
-    assert "chinese_name" in older["metals"], "the models find the same columns"
+    assert "chinese_name" in older["metals"], "the models get the same columns"
 
 
 def test_another_metal_needs_only_rows(folder: Path) -> None:
-    """Its parameters may be those for all; what it lacks is asked for by name."""
+    """Its parameters may be those for all metals; a missing one is an error that names it."""
     edit(folder, "metals", lambda rows: pd.concat([rows, rows.assign(metal="CU", name="Copper", westmetall_code="Cu")]))
     with pytest.raises(ReferenceDataError, match=r"parameters\.csv: rent_usd_t_day \(USD/t/day\) has no row for CU"):
         load_reference(folder)

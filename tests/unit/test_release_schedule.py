@@ -1,4 +1,4 @@
-"""What is due at a moment: the release calendar read forwards, around holidays, month ends and changes of the clock."""
+"""What is due at a moment: the release calendar around holidays, month ends and daylight saving."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_dataset_and_source_belongs_to_one_publication() -> None:
 
 
 def test_the_sources_of_a_publication_share_a_time_zone(rules: pd.DataFrame) -> None:
-    """Its tick is the latest of their times, which is one only on one clock."""
+    """Its tick is the latest of their times, which needs one time zone."""
     for publication in PUBLICATIONS.values():
         zones = {release_rules(dataset, source, rules).iloc[-1].timezone for dataset, source in publication.tiers}
         assert len(zones) == 1, f"{publication.name}: {', '.join(sorted(zones))} need a line of PUBLICATIONS each"
@@ -200,7 +200,7 @@ def test_no_dataset_is_late_before_its_next_release_is(rules: pd.DataFrame, data
     assert window - warning == GRACE[feed.spec.cadence]
     assert known.iloc[-1] > pd.Timestamp(SAMPLE[1], tz="UTC") - timedelta(days=1)
     longest = {"daily": timedelta(days=7), "monthly": timedelta(days=75)}
-    assert window <= longest[feed.spec.cadence], "a policy that never fails says nothing"
+    assert window <= longest[feed.spec.cadence], "a policy that never fails would be useless"
 
 
 def test_the_publication_is_late_after_a_business_day_without_a_build() -> None:

@@ -1,4 +1,4 @@
-"""What readers can ask of the kept releases: which there are, and what changed between two."""
+"""The kept releases: how they are found, and what changed between two."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THREE_DAYS = {"2026-01-12": 3150.5, "2026-01-13": 3201.0, "2026-01-14": 3300.0}
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """Three releases: two days; one of them changed, one more day; a table more and a column less."""
+    """Three releases: two days; one day changed and one added; a table added and a column removed."""
     sandbox = Sandbox(tmp_path_factory.mktemp("releases"), "drop", "2026-01-20T20:00:00Z")
     published = sandbox.data / "published"
     release(warehouse(sandbox.root / "1.duckdb", TWO_DAYS), published, "2026-01-13T18:00:00Z")
@@ -111,7 +111,7 @@ def test_the_number_of_kept_releases_is_a_setting(tmp_path: Path, monkeypatch: p
 def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
     days = {f"{year}-{month:02}-{day:02}": 1.0 for year in (2024, 2025) for month in range(1, 13) for day in (1, 2)}
     first = release(warehouse(tmp_path / "a.duckdb", days), tmp_path, keep=1)
-    with duckdb.connect(first.path / "marts.duckdb", read_only=True) as reader:  # nothing is read before it is gone
+    with duckdb.connect(first.path / "marts.duckdb", read_only=True) as reader:  # nothing is read before it is deleted
         second = release(warehouse(tmp_path / "b.duckdb", THREE_DAYS), tmp_path, keep=1)
         assert not first.path.exists()
         assert reader.execute("select count(*), sum(cash_usd_t) from marts.price_daily").fetchone() == (48, 48.0)

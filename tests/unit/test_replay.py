@@ -1,4 +1,4 @@
-"""The replay transport: recorded payloads by the names that they have, and nothing from outside the folder."""
+"""The replay transport: recorded payloads by name, and nothing from outside the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report: one page that loads nothing, shows only escaped text, and says which release it is."""
+"""The report: one page that loads no resource, escapes all text, and names its release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ticks of the schedules, at moments of our choosing: one run for the months that are due, or a reason."""
+"""Ticks of the schedules at given moments: one run for the due months, or a reason."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def tick(
     schedule: dg.ScheduleDefinition, local: str, instance: dg.DagsterInstance, now: str | None = None
 ) -> dg.RunRequest | str:
-    """The run that is asked for at a wall time of the schedule's zone, or why there is none."""
+    """The run request at a wall time of the schedule's zone, or the reason for none."""
     context = dg.build_schedule_context(
         instance=instance,
         scheduled_execution_time=pd.Timestamp(local, tz=schedule.execution_timezone).to_pydatetime(),
@@ -108,7 +108,7 @@ def test_holidays_are_skipped_with_their_reason(
 def test_the_build_keeps_to_london_time(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance, day: str
 ) -> None:
-    """Around both changes of the clock the build comes after 18:00 London, with what was asked for before it."""
+    """Around both changes of daylight saving the build comes after 18:00 London, with the data requested before it."""
     schedule = all_schedules["daily_build_schedule"]
     [moment] = [
         time for time, _ in zip(schedule_times(schedule, pd.Timestamp(day, tz="Europe/London")), range(1), strict=False)

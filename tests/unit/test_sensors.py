@@ -1,4 +1,4 @@
-"""Ticks of the sensors: a dropped content runs once, a signal's change is told once, a failed run is transitions."""
+"""Ticks of the sensors: one run for each dropped content, one message for each transition and each failed run."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_new_modification_time_is_no_change_and_a_returned_content_is_one(sand
         request = watched.run()
         keys.append(request.run_key)
     assert len(set(keys)) == 3
-    assert (request.tags[START], request.tags[END]) == ("2024-03", "2024-06"), "what it takes the place of, too"
+    assert (request.tags[START], request.tags[END]) == ("2024-03", "2024-06"), "the replaced content as well"
     drop(sandbox, "prices/a.csv", rows("2024-03-04"), 99)
     assert "prices/a.csv" in watched.skip()
     assert watched.skip() == "nothing new in the drop folder"
@@ -208,7 +208,7 @@ def publish(sandbox: Path, release: str, *changes: tuple[object, ...]) -> None:
 
 
 class Taken:
-    """Stands in for the webhook: what it was sent, by key."""
+    """Replaces the webhook: the messages that it received, by key."""
 
     name = "webhook"
 
@@ -235,7 +235,7 @@ def test_the_first_tick_sends_nothing_and_every_later_change_is_sent_once(
     publish(sandbox, "r1", change("a", 5), change("b", 6), change("c", 6))
     assert transitions.skip() == "changes as of 2026-01-06 18:00 UTC or later are told from now on; 0 new in r1"
     assert transitions.skip() == "no new release"
-    # A history that is filled in is no news; a revision of a day that counts is.
+    # A history that is filled in is not sent; a revision of a day that counts is.
     publish(sandbox, "r2", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
     assert transitions.skip() == "2 new in r2; 2 delivered, 0 waiting"
     assert taken.keys == ["d", "e"]

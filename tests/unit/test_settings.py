@@ -1,4 +1,4 @@
-"""Settings: read when asked, from the environment or .env, each bad value one clear line, keys never shown."""
+"""Settings: from the environment or .env, each invalid value one clear line, keys never shown."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_environment_is_read_at_the_call_and_overrides_take_precedence(monke
     monkeypatch.setenv("TIGHTNESS_PROFILE", "live")
     assert load_settings().profile == "live"
     assert load_settings(profile="demo").profile == "demo"
-    assert load_settings(profile=None).profile == "live", "an option that is not given overrides nothing"
+    assert load_settings(profile=None).profile == "live", "an omitted option overrides nothing"
 
 
 def test_a_dotenv_file_is_read_and_the_environment_takes_precedence(

@@ -56,14 +56,14 @@ def test_one_request_for_each_exporter_of_this_source_and_metal() -> None:
     )
 
 
-def test_nothing_is_requested_outside_the_published_months() -> None:
+def test_nothing_is_requested_outside_the_scope() -> None:
     assert SOURCES["comtrade"].requests(month("2009-12"), SCOPE) == []
     assert SOURCES["comtrade"].requests(month("2024-05"), replace(SCOPE, exporters=(CHINA,))) == []
     assert SOURCES["comtrade"].requests(month("2024-05"), replace(SCOPE, metals=(COPPER,))) == []
 
 
 def test_an_exporter_comes_from_one_source() -> None:
-    """China from Comtrade is not asked of the customs as well."""
+    """China from Comtrade is not requested from the customs as well."""
     assert len(SOURCES["customs"].requests(month("2024-05"), SCOPE)) == 1
     scope = replace(SCOPE, exporters=(replace(CHINA, source="comtrade"),))
     assert SOURCES["customs"].requests(month("2024-05"), scope) == []
@@ -145,7 +145,7 @@ def test_an_error_message_with_status_200_is_an_error(body: object, message: str
     ],
 )
 def test_throttling_inside_an_answer_is_a_transient_error(body: object, message: str) -> None:
-    """The client asks again by the same words; a quota that is used up is not worth asking for."""
+    """The client retries on the same words; an exhausted quota is not retried."""
     with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{message}"):
         read(body)
     throttled = SOURCES["comtrade"].ACCESS.throttled

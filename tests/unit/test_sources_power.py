@@ -1,4 +1,4 @@
-"""Day-ahead power: ENTSO-E against entsoe-py as an independent oracle, Energy-Charts, and what must not pass."""
+"""Day-ahead power: ENTSO-E against entsoe-py as an independent oracle, Energy-Charts, and rejected answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def recorded(real, name: str):
 
 
 def oracle(real, name: str, resolution: str) -> pd.Series:
-    """Another library's reading; it parses XML as HTML and says so."""
+    """The result of another library, which parses XML as HTML and warns about it."""
     parsers = pytest.importorskip("entsoe.parsers")
     return parsers.parse_prices((real / f"payloads/entsoe/{name}.xml").read_text())[resolution]
 

@@ -1,4 +1,4 @@
-"""What holds for every source, and the readers that they share."""
+"""Rules for every source, and the parsing functions that they share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_names_and_licences():
         assert source.TITLE
         assert source.LICENCE in LICENCES
     closed = {name for name, source in SOURCES.items() if source.LICENCE != "OPEN"}
-    assert closed >= {"westmetall", *OPTIONAL_SOURCES}, "whose terms say so"
+    assert closed >= {"westmetall", *OPTIONAL_SOURCES}, "as their terms require"
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -58,7 +58,7 @@ def test_the_requests_of_a_year_are_distinct(name):
         assert request.source == name
         assert request.url.startswith("http")
         assert "token" not in request.url.lower()
-    assert len({request.url for request in asked}) == len(set(asked)), "no address is asked twice"
+    assert len({request.url for request in asked}) == len(set(asked)), "no address is requested twice"
     assert len({request.name for request in asked}) == len(set(asked)), "a name is a file name: unique"
 
 

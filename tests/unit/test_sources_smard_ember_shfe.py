@@ -99,7 +99,7 @@ def test_the_resolution_changes_with_the_market_in_the_middle_of_a_week() -> Non
 
 
 def test_quarter_hours_that_repeat_the_hour_are_not_read() -> None:
-    """Before the quarter-hourly market such a file has four times as many points, and no more to say."""
+    """Before the quarter-hourly market such a file has four points of equal price for each hour."""
     assert points(smard(week("2024-05-06", "quarterhour"), "2024-05-06", "quarterhour")) == {}
 
 
@@ -121,7 +121,7 @@ def test_smard_days_of_23_and_25_hours(monday: str, resolution: str, day: str, n
 
 
 def test_a_price_that_is_not_published_yet_is_left_out() -> None:
-    """The current week ends in nulls, or in nothing; a day that has begun is no whole day either."""
+    """The current week ends in nulls or without points; a day that has begun is incomplete too."""
     series = week("2024-05-06")
     for end in (48, 60):
         nulls = [[start, price if n < end else None] for n, (start, price) in enumerate(series)]
@@ -184,7 +184,7 @@ def ember(*lines: str, header: str = HEADER) -> Parsed:
 
 @pytest.mark.slow
 def test_the_recorded_file_cell_for_cell(real: Path) -> None:
-    """Against a reading of its own: every cell is kept, blank, or the second of two that differ."""
+    """Against an independent parser: every cell is kept, blank, or the second of two that differ."""
     result = parse(payload("ember", real / FILE))
     with (real / FILE).open(newline="", encoding="utf-8") as file:
         rows = [(row["ISO3 Code"], row["Date"], row["Price (EUR/MWhe)"]) for row in csv.DictReader(file)]
@@ -305,7 +305,7 @@ METALS = (block("铜", "120,500"), block("铝", "204,967"), block("铸造铝合�
 
 @pytest.mark.parametrize("one_table", [False, True])
 def test_the_total_of_this_week_by_metal(one_table: bool) -> None:
-    """Neither last week's, nor a region's, nor the alloy's whose name holds the metal's."""
+    """Neither last week's, nor a region's, nor that of the alloy whose name contains the metal's."""
     answer = report(page(*METALS, one_table=one_table))
     assert totals(answer) == [("AL", "SHFE", "2026-01-16", 204_967)]
     assert totals(report(page(*METALS, one_table=one_table), BOTH))[1] == ("CU", "SHFE", "2026-01-16", 120_500)

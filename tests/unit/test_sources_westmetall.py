@@ -197,7 +197,7 @@ ROW = "02. June 2008 | 2,900.00 | 2,910.00 | 1,000"
         (page(ROW.replace("2008", "2007")), "the answer is for 2007, not 2008"),
     ],
 )
-def test_a_page_of_another_year_or_series_is_an_error(body, problem):
+def test_an_unexpected_page_is_an_error(body, problem):
     with pytest.raises(SourceError) as caught:
         parse(payload("westmetall", body, "2008", "AL", "westmetall_lme_al_2008.html"))
     assert str(caught.value).startswith(f"westmetall westmetall_lme_al_2008.html: {problem}")

@@ -1,4 +1,4 @@
-"""The gate: what is refused whole, what goes to quarantine and why, and what is let through unchanged."""
+"""Validation: frames rejected whole, rows that go to quarantine with a reason, and rows that pass unchanged."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ SHARE = {"ticker": "AA", "obs_date": "2026-01-13", "close_usd": 63.0}
         ("equities", SHARE, {"close_usd": 0.0}, "close_usd=0.0 breaks > 0"),
     ],
 )
-def test_values_that_the_datasets_of_the_desk_accept(
+def test_rules_of_the_datasets_that_a_desk_delivers(
     dataset: str, row: dict[str, object], change: dict[str, object], reason: str | None
 ) -> None:
     good = pd.DataFrame([row | {DATASETS[dataset].period: "2026-01-31"}])
@@ -186,7 +186,7 @@ def test_knowledge_ts_is_carried_through_missing_or_not() -> None:
 def test_a_value_is_not_known_before_its_period(dataset: str, row: dict[str, object], earliest: str) -> None:
     moment = pd.Timestamp(earliest)
     for known, good in ((moment - pd.Timedelta(seconds=1), False), (moment, True), (None, True)):
-        # Another row of another series, whose time is not stated, is none of its business.
+        # The row of another series without a time does not matter.
         name = next(iter(row))
         other = row | {name: "ZZ"} if isinstance(row[name], str) and name != "obs_date" else row | {name: "2026-01-30"}
         frame = pd.DataFrame([other | {"knowledge_ts": None}, row | {"knowledge_ts": known}])

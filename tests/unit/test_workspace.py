@@ -1,4 +1,4 @@
-"""What runs of one data folder tell each other."""
+"""State that the runs of one data folder share."""
 
 from __future__ import annotations
 

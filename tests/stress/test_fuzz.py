@@ -62,12 +62,12 @@ def waiting() -> Parsed:
     return Parsed()
 
 
-ASKED = Request("nyfed", "x.json", "")
+REQUEST = Request("nyfed", "x.json", "")
 ENDS: dict[str, tuple[Callable[[], Parsed], str]] = {
     "a good row": (rates(), ""),
-    "an error of the source": (raising(SourceError(ASKED, "cut", "all of it")), ""),
+    "an error of the source": (raising(SourceError(REQUEST, "cut", "all of it")), ""),
     "no data": (raising(NoData("nothing yet")), ""),
-    "a row that the schema refuses": (rates(sofr_pct=[1e9]), ""),
+    "a row that the schema rejects": (rates(sofr_pct=[1e9]), ""),
     "another error": (raising(KeyError("refRates")), "KeyError"),
     "no text": (raising(NoData("")), "an error without a text"),
     "a hang": (waiting, "TimeoutError"),
@@ -77,7 +77,7 @@ ENDS: dict[str, tuple[Callable[[], Parsed], str]] = {
     "no reason": (lambda: Parsed({}, [Rejected("rates", "row 1", "x", "")]), "without where, what or why"),
     "a day twice": (
         lambda: Parsed({"rates": pd.concat([rates()().frames["rates"]] * 2, ignore_index=True)}),
-        "says one observation twice",
+        "has one observation twice",
     ),
 }
 
@@ -92,7 +92,7 @@ def test_each_fault_of_a_parser_is_found(
         return parse()
 
     monkeypatch.setattr(SOURCES["nyfed"], "parse", instead)
-    monkeypatch.setattr(fuzz, "HANGS_S", 0.5)
+    monkeypatch.setattr(fuzz, "MAX_PARSE_S", 0.5)
     found = [problem for _, problem in fuzz.fuzz("nyfed", good["nyfed"], 1, seed=1).faults]
     assert len(found) == bool(fault)
     assert fault in "".join(found)

@@ -50,6 +50,11 @@ class Sandbox:
         """The same folders at another time."""
         return Sandbox(self.root, self.profile, now)
 
+    def copy(self, root: Path) -> Sandbox:
+        """The same content in other folders."""
+        shutil.copytree(self.root, root, dirs_exist_ok=True)
+        return Sandbox(root, self.profile, self.now)
+
     # --- what lies there before a run
 
     def reference(self) -> Path:

@@ -29,7 +29,7 @@ from pipelines.sources.base import Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport
 from pipelines.workspace import Workspace
-from tests.stress.crash import Folders, torn
+from tests.stress.crash import torn
 
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2026-01", "2026-01")
@@ -150,14 +150,14 @@ def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(publish
         with full_after(room) as disk, pytest.raises(OSError, match="No space left on device"):
             one.publish()
         assert disk.refused == 1
-        assert torn(Folders(one.root), had_release=True) == []
+        assert torn(one.data, had_release=True) == []
         if room < 2:  # the mark of the build, and the release's own place
             assert one.published() == had
         release = one.publish()
         assert {n: t["content_sha256"] for n, t in release.manifest["tables"].items()} == {
             n: t["content_sha256"] for n, t in clean.manifest["tables"].items()
         }
-        assert torn(Folders(one.root), had_release=True) == []
+        assert torn(one.data, had_release=True) == []
         shutil.rmtree(one.root)
 
 
@@ -334,7 +334,7 @@ def test_two_runs_at_once_both_succeed_and_one_that_may_not_wait_says_who_writes
     assert [first.returncode, second.returncode] == [0, 0], ended
     # It may have come when both had ended.
     assert code == 0 or any("another run (pid " in line and "is writing" in line for line in said), said
-    assert torn(Folders(sandbox.root), had_release=True) == []
+    assert torn(sandbox.data, had_release=True) == []
     assert len(list((sandbox.data / "published" / "releases").iterdir())) == 1
     clean = Sandbox(tmp_path / "clean", "drop", NOW)
     put(clean)
@@ -359,7 +359,7 @@ def test_a_signal_ends_a_run_in_one_line_and_the_next_run_goes_on(
     assert "stopped by a signal: the last release stays, run again to go on" in said
     assert "Traceback" not in printed + said
     assert sandbox.published() == published.published()
-    assert torn(Folders(sandbox.root), had_release=True) == []
+    assert torn(sandbox.data, had_release=True) == []
     assert not later.run(MONTHS).unchanged
 
 

@@ -427,5 +427,6 @@ def test_an_exception_of_a_parser_rejects_the_answer_with_a_message(monkeypatch:
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr("pipelines.ingestion.inspection.response.parse", broken)
-    [error] = texts(found(replace(good("ecb"), body=b"not parsed before")))
+    other = replace(good("ecb"), captured_at=good("ecb").captured_at + timedelta(seconds=1))  # not parsed before
+    [error] = texts(found(other))
     assert error.startswith("its parser failed (ZeroDivisionError: division by zero), which is a fault of this program")

@@ -25,6 +25,7 @@ from pipelines.reference import ReferenceTables, load_reference
 from pipelines.sources.base import Payload, Request, Scope
 from pipelines.transports.archive import Archive
 from pipelines.transports.base import Transport
+from pipelines.transports.factory import make_http_transport, make_transport
 from pipelines.warehouse.lock import writer_lock
 from schemas.datasets import DATASETS
 
@@ -110,35 +111,12 @@ class Workspace:
             yield
 
     def transport(self) -> Transport | None:
-        """The transport of the profile; None in the drop profile."""
-        if self.settings.profile == "demo":
-            from pipelines.transports.demo import DemoTransport
-
-            return DemoTransport(self.now, self.scope)
-        if self.settings.profile == "live":
-            from pipelines.transports.record import RecordingTransport
-
-            return RecordingTransport(self.live_transport(), self.record) if self.record else self.live_transport()
-        if self.settings.profile == "replay":
-            from pipelines.transports.replay import ReplayTransport
-
-            assert self.settings.replay is not None  # load_settings has refused the profile without it
-            return ReplayTransport(self.settings.replay, self.now)
-        return None
+        """Transport of the profile; None in the drop profile."""
+        return make_transport(self.settings, now=self.now, scope=self.scope, archive=self.archive, record=self.record)
 
     def live_transport(self, attempts: int | None = None) -> Transport:
-        """The HTTP transport, whatever the profile. `attempts`: tries a request, if not the usual number."""
-        from pipelines.transports.http import ATTEMPTS, HttpTransport
-        from pipelines.transports.rate_limit import RateLimiter
-
-        return HttpTransport(
-            self.settings.clock,
-            self.settings.secrets(),
-            archive=self.archive,
-            pace=RateLimiter(self.paths.rate_limits),
-            contact=self.settings.contact,
-            attempts=attempts or ATTEMPTS,
-        )
+        """Transport that contacts the publishers, whatever the profile; `attempts` if not the usual number."""
+        return make_http_transport(self.settings, self.archive, attempts)
 
     def is_enabled(self, source: str) -> bool:
         """Whether a source may be contacted: an optional one only where TIGHTNESS_OPTIONAL_SOURCES names it."""

@@ -417,7 +417,7 @@ class Silent(DemoTransport):
 
     def fetch(self, request: Request) -> list[Payload]:
         if request.source == "westmetall":
-            raise SourceError(request, "ConnectTimeout: timed out", "an answer with status 200")
+            raise SourceError(request, "ConnectTimeout: timed out", "a response with status 200")
         return super().fetch(request)
 
 

@@ -38,7 +38,7 @@ class Broken:
     def fetch(self, request: Request) -> list[Payload]:
         self.asked.append(request)
         if request.source == self.down:
-            raise SourceError(request, "status 503, 4 times", "an answer with status 200")
+            raise SourceError(request, "status 503, 4 times", "a response with status 200")
         answers = self.market.fetch(request)
         if request.source == self.spoilt:
             return [replace(p, body=p.body.replace(b"Cash-Settlement", b"Kasse")) for p in answers]
@@ -125,7 +125,7 @@ def test_a_pace_that_cannot_be_kept_is_a_failure_of_the_publisher(tmp_path: Path
     (tmp_path / "pace").write_text("a file where a folder should be")
     request = question("ecb", MARKET, NOW, RULES)
     assert request is not None
-    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, pace=RateLimiter(tmp_path / "pace")))
+    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, rate_limiter=RateLimiter(tmp_path / "pace")))
     assert (found.status, "exists" in found.detail) == ("failed", True)
 
 

@@ -134,7 +134,7 @@ def test_an_answer_that_cannot_be_recorded_is_not_taken(tmp_path: Path) -> None:
     """The others go on: a lake that took it would not be the replay's."""
     (tmp_path / "fred").write_text("a file where a folder should be")
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
-    with pytest.raises(SourceError, match=r"the answer cannot be recorded in .*expected a folder with room"):
+    with pytest.raises(SourceError, match=r"the response cannot be recorded in .*expected a writable folder"):
         transport.fetch(ASKED)
     assert transport.fetch(replace(ASKED, source="nyfed"))[0].body == b"two"
 

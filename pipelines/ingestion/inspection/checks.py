@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from pipelines.common.calendar import business_days
-from pipelines.ingestion.inspection.limits import PLAUSIBLE, Plausible
 from pipelines.ingestion.inspection.response import Days, ParsedResponse, Series, level
 from pipelines.sources.base import plain
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
+from schemas.fields import PLAUSIBLE, Plausible
 
 MAX_ROW_SHARE: Final = 1.03  # of the expected days; the lower limit is the contract's `min_row_share`
 ROW_TOLERANCE: Final = 2  # days that may be missing, too many or lost in any response

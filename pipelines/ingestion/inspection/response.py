@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.ingestion.inspection.limits import PLAUSIBLE
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import ResponseContract
 from pipelines.transports.archive import Archive
 from schemas.datasets import DATASETS
+from schemas.fields import PLAUSIBLE
 
 Days = NDArray[np.datetime64]
 Series = tuple[str, ...]  # identifies a series within a dataset: a metal, a zone, a metal and a country

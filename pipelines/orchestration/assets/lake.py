@@ -150,7 +150,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"python", "pandera", "parquet"},
         tags=feed_tags(feed),
-        description=f"{spec.title}. {(spec.model.__doc__ or '').strip()}",
+        description=(spec.model.__doc__ or "").strip(),
         metadata={COLUMNS: table_schema(spec.model, Bitemporal), "key": ", ".join(spec.key)},
         check_specs=[
             dg.AssetCheckSpec(

@@ -26,12 +26,14 @@ LONGEST: Final = (
 Make = Callable[[Path], Sandbox]
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give each module a group of its own, so that one worker runs it and makes its fixtures once."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each module a group of its own (its fixtures are made once), and put long groups first, fast tests last."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Put groups that take long first, fast tests last."""
     items.sort(key=_place)
 
 

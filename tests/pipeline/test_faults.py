@@ -1,5 +1,5 @@
 """Faults of the machine and of publishers: a full or read-only disk, a clock set back, two runs at once, signals,
-sources that do not answer. Nothing that was there is lost, the last release stays, and the next run mends it."""
+sources that do not answer. Nothing stored is lost, the last release stays, and the next run completes it."""
 
 from __future__ import annotations
 
@@ -35,30 +35,6 @@ MONTHS = ("2026-01", "2026-01")
 DATASETS = ["prices", "stocks"]
 STORES = ("lake", "raw", "quarantine")
 slow = pytest.mark.slow
-
-
-def put(sandbox: Sandbox, stock: float = 500_000.0) -> None:
-    """A month of a user's prices and stocks, one row of which is for the quarantine."""
-    days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
-    prices = pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
-    stocks = pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": stock})
-    stocks.loc[3, "total_t"] = -1
-    sandbox.drop("prices/own.csv", prices)
-    sandbox.drop("stocks/own.csv", stocks)
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """That month, published."""
-    sandbox = Sandbox(tmp_path_factory.mktemp("published"), "drop", NOW)
-    put(sandbox)
-    sandbox.run(MONTHS)
-    return sandbox
-
-
-def copy(sandbox: Sandbox, root: Path) -> Sandbox:
-    shutil.copytree(sandbox.root, root, dirs_exist_ok=True)
-    return Sandbox(root, sandbox.profile, sandbox.now)
 
 
 def rows(sandbox: Sandbox) -> dict[str, pd.DataFrame]:
@@ -103,16 +79,16 @@ def full_after(room: int) -> Iterator[FullAfter]:
 # --- the disk is full
 
 
-def test_a_disk_that_is_full_at_any_write_loses_nothing_and_the_next_run_mends_it(tmp_path: Path) -> None:
+def test_a_disk_that_is_full_at_any_write_loses_nothing_and_the_next_run_completes_it(tmp_path: Path) -> None:
     """Archive, lake, quarantine and ledger: full at the first write, at the second, and so on to the last."""
     clean = Sandbox(tmp_path / "clean", "drop", NOW)
-    put(clean)
+    clean.drop_month()
     clean.ingest(MONTHS, DATASETS)
     wanted = rows(clean)
     assert [len(frame) for frame in wanted.values()] == [13, 12, 1]
     for room in range(100):
         sandbox = Sandbox(tmp_path / f"full{room}", "drop", NOW)
-        put(sandbox)
+        sandbox.drop_month()
         with full_after(room) as disk:
             if disk_refused := _full(sandbox):
                 assert "No space left on device" in disk_refused
@@ -135,17 +111,17 @@ def _full(sandbox: Sandbox) -> str:
 
 
 @slow
-def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(published: Sandbox, tmp_path: Path) -> None:
-    sandbox = copy(published, tmp_path / "place")
-    put(sandbox, stock=450_000.0)
+def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(drop_market: Sandbox, tmp_path: Path) -> None:
+    sandbox = drop_market.copy(tmp_path / "sandbox")
+    sandbox.drop_month(stock=450_000.0)
     later = sandbox.at("2026-01-21T20:00:00Z")
     later.ingest(MONTHS)
     assert later.build().failed == []
     with full_after(1000) as disk:
-        clean = copy(later, tmp_path / "clean").publish()
+        clean = later.copy(tmp_path / "clean").publish()
     moves, had = 1000 - disk.room, sandbox.published()
     for room in (0, 1, 2, moves // 2, moves - 2, moves - 1):
-        one = copy(later, tmp_path / f"full{room}")
+        one = later.copy(tmp_path / f"full{room}")
         with full_after(room) as disk, pytest.raises(OSError, match="No space left on device"):
             one.publish()
         assert disk.refused == 1
@@ -180,11 +156,12 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 
 @slow
+@pytest.mark.xdist_group("mounts")
 @pytest.mark.parametrize("size", ["400k", "6m"])
 def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> None:
     """So small that the lake does not fit, and so that the warehouse does not: DuckDB has words of its own for it."""
     sandbox = Sandbox(tmp_path, "drop", NOW)
-    put(sandbox)
+    sandbox.drop_month()
     with small_disk(sandbox.data, size):
         code, _, said = sandbox.call("run", "--from", MONTHS[0])
         assert code == 1
@@ -195,7 +172,7 @@ def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> 
         )
         assert not sandbox.database.exists()
     clean = Sandbox(tmp_path / "clean", "drop", NOW)
-    put(clean)
+    clean.drop_month()
     wanted, release = clean.ingest(MONTHS, DATASETS), sandbox.run(MONTHS)
     assert wanted.failures == [] and not release.unchanged
     assert_same(rows(sandbox), rows(clean))
@@ -205,10 +182,11 @@ def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> 
 
 
 @slow
+@pytest.mark.xdist_group("mounts")
 def test_a_read_only_data_folder_is_one_line_and_what_is_published_can_be_read(
-    published: Sandbox, tmp_path: Path
+    drop_market: Sandbox, tmp_path: Path
 ) -> None:
-    sandbox = copy(published, tmp_path)
+    sandbox = drop_market.copy(tmp_path)
     with read_only(sandbox.data):
         code, printed, said = sandbox.at("2026-01-21T20:00:00Z").call("run", "--from", MONTHS[0])
         assert code == 1
@@ -219,7 +197,7 @@ def test_a_read_only_data_folder_is_one_line_and_what_is_published_can_be_read(
         assert not any("Traceback" in line for line in [*said, *printed])
         code, printed, _ = sandbox.call("signals")
         assert code == 0 and any("AL.INVENTORY.STOCK_DAYS" in line for line in printed)
-    assert sandbox.published() == published.published()
+    assert sandbox.published() == drop_market.published()
 
 
 @contextmanager
@@ -241,10 +219,10 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 @slow
-def test_a_clock_set_back_is_refused_and_nothing_is_touched(published: Sandbox, tmp_path: Path) -> None:
-    sandbox = copy(published, tmp_path)
+def test_a_clock_set_back_is_refused_and_nothing_is_touched(drop_market: Sandbox, tmp_path: Path) -> None:
+    sandbox = drop_market.copy(tmp_path)
     before, released = sandbox.stored(), sandbox.published()
-    put(sandbox, stock=1.0)
+    sandbox.drop_month(stock=1.0)
     code, _, [line] = sandbox.at("2026-01-19T20:00:00Z").call("run", "--from", MONTHS[0])
     assert code == 1
     assert "the clock says 2026-01-19T20:00:00Z, before the last build's 2026-01-20T20:00:00Z" in line
@@ -260,9 +238,9 @@ def test_a_clock_set_back_is_refused_and_nothing_is_touched(published: Sandbox, 
 
 
 @slow
-def test_a_run_that_began_first_and_builds_last_takes_nothing_back(published: Sandbox, tmp_path: Path) -> None:
+def test_a_run_that_began_first_and_builds_last_takes_nothing_back(drop_market: Sandbox, tmp_path: Path) -> None:
     """Runs overlap: the decision time of 18:00 London passes between their beginnings."""
-    sandbox = copy(published, tmp_path)
+    sandbox = drop_market.copy(tmp_path)
     first, second = sandbox.at("2026-01-21T17:59:00Z"), sandbox.at("2026-01-21T18:01:00Z")
     second.run(MONTHS)
     days = second.query("select max(as_of_date) as day from signals.signals_latest")["day"][0]
@@ -278,9 +256,9 @@ STOCK_DAYS = """
 
 
 @slow
-def test_what_was_built_and_never_published_is_not_said_to_have_been_out(published: Sandbox, tmp_path: Path) -> None:
+def test_what_was_built_and_never_published_is_not_in_the_log_of_signals(drop_market: Sandbox, tmp_path: Path) -> None:
     """A run builds a revision and is killed before it publishes; the next one comes a day later."""
-    sandbox = copy(published, tmp_path)
+    sandbox = drop_market.copy(tmp_path)
     own = sandbox.root / "drop" / "stocks" / "own.csv"
     own.write_text(own.read_text().replace("AL,2026-01-19,500000.0\n", ""))
     sandbox.drop(
@@ -322,9 +300,10 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @slow
-def test_two_runs_at_once_both_succeed_and_one_that_may_not_wait_says_who_writes(tmp_path: Path) -> None:
+@pytest.mark.xdist_group("two_runs")
+def test_two_runs_at_once_both_succeed_and_one_that_may_not_wait_names_the_writer(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "drop", NOW)
-    put(sandbox)
+    sandbox.drop_month()
     sandbox.reference()
     first, second = begin(sandbox), begin(sandbox)
     wait_for(sandbox.data / "warehouse" / ".writer.json", first)
@@ -336,18 +315,19 @@ def test_two_runs_at_once_both_succeed_and_one_that_may_not_wait_says_who_writes
     assert torn(Folders(sandbox.root), had_release=True) == []
     assert len(list((sandbox.data / "published" / "releases").iterdir())) == 1
     clean = Sandbox(tmp_path / "clean", "drop", NOW)
-    put(clean)
+    clean.drop_month()
     clean.ingest(MONTHS, DATASETS)
     assert_same(rows(sandbox), rows(clean))
 
 
 @slow
+@pytest.mark.xdist_group("signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_in_one_line_and_the_next_run_goes_on(
-    published: Sandbox, tmp_path: Path, number: signal.Signals
+    drop_market: Sandbox, tmp_path: Path, number: signal.Signals
 ) -> None:
-    sandbox = copy(published, tmp_path)
-    put(sandbox, stock=450_000.0)
+    sandbox = drop_market.copy(tmp_path)
+    sandbox.drop_month(stock=450_000.0)
     later = sandbox.at("2026-01-21T20:00:00Z")
     process = begin(later)
     wait_for(sandbox.data / "warehouse" / ".writer.json", process)
@@ -357,7 +337,7 @@ def test_a_signal_ends_a_run_in_one_line_and_the_next_run_goes_on(
     assert process.returncode == 1, said
     assert "stopped by a signal: the last release stays, run again to go on" in said
     assert "Traceback" not in printed + said
-    assert sandbox.published() == published.published()
+    assert sandbox.published() == drop_market.published()
     assert torn(Folders(sandbox.root), had_release=True) == []
     assert not later.run(MONTHS).unchanged
 
@@ -381,7 +361,7 @@ def waits() -> Iterator[list[float]]:
     set_on_retry_hooks(before)
 
 
-def test_a_publisher_that_does_not_answer_is_asked_again_after_growing_uneven_waits() -> None:
+def test_a_publisher_that_does_not_answer_is_retried_after_growing_uneven_waits() -> None:
     assert stamina.is_active()
     request = Request("fred", "SOFR.csv", "https://publisher.example/data")
     client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(503)))
@@ -397,7 +377,7 @@ def test_a_publisher_that_does_not_answer_is_asked_again_after_growing_uneven_wa
     assert len(set(found)) > 8, "without jitter all would come back at the same moment"
 
 
-def test_an_answer_that_cannot_be_read_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_cannot_be_parsed_is_requested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     class Garbage:
@@ -421,12 +401,11 @@ class Silent(DemoTransport):
 
 
 @slow
-def test_a_silent_source_leaves_the_others_and_its_signals_say_that_they_are_old(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_source_that_does_not_answer_leaves_the_others_and_its_signals_are_stale(
+    demo_of_a_year: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     months = ("2024-12", "2026-02")
-    sandbox = Sandbox(tmp_path, "demo", NOW)
-    sandbox.run(months)
+    sandbox = demo_of_a_year.copy(tmp_path)
     quality = "select signal_id, quality, as_of_date from signals.signals_latest"
     before = sandbox.query(quality).set_index("signal_id")
     assert before.loc["AL.CURVE.BACKWARDATION", "quality"] == "OK"

@@ -1,8 +1,8 @@
 # Everything sets itself up: a Python from 3.11 on and make are enough.
 PYTHON ?= python3
 BIN := .venv/bin
-# Two workers; tests of one group share a worker and its fixtures (tests/conftest.py).
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+# Two workers; a file's tests share one, so that its fixtures are made once. (--dist loadgroup does nothing with pytest 9.2.)
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 HOME_DIR := $(CURDIR)/.dagster
 export DAGSTER_HOME ?= $(HOME_DIR)
 export DAGSTER_EVENT_BATCH_SIZE ?= 1000

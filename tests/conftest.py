@@ -17,31 +17,24 @@ from sandbox import Sandbox
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SHARED: Final = ROOT.parent / "shared"
-# Test groups of more than about 20 s, the longest first: a long one at the end leaves the other worker idle.
+# Files with slow tests of more than about 20 s, the longest first: a long one at the end leaves the other worker idle.
 LONGEST: Final = (
-    "crash", "test_no_look_ahead", "test_idempotency", "test_faults", "two_runs", "killed_backfill", "signals",
-    "test_any_market", "test_replayed_run", "test_claims", "test_automation", "server", "test_real_history",
+    "test_no_look_ahead", "test_crash", "test_idempotency", "test_interrupted_runs", "test_backfill_runs", "test_disks", "test_faults",
+    "test_any_market", "test_replayed_run", "test_claims", "test_automation", "test_postgres", "test_real_history",
 )  # fmt: skip
 
 Make = Callable[[Path], Sandbox]
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give each module a group of its own, so that one worker runs it and makes its fixtures once."""
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put groups that take long first, fast tests last."""
+    """Put files that take long first, fast tests last."""
     items.sort(key=_place)
 
 
 def _place(item: pytest.Item) -> tuple[int, bool]:
-    mark = item.get_closest_marker("xdist_group")
-    group = mark.args[0] if mark else ""
     is_slow = any(item.get_closest_marker(name) for name in ("slow", "exhaustive"))
-    return LONGEST.index(group) if is_slow and group in LONGEST else len(LONGEST), not is_slow
+    name = item.path.stem
+    return LONGEST.index(name) if is_slow and name in LONGEST else len(LONGEST), not is_slow
 
 
 # --- data beside the project

@@ -253,6 +253,12 @@ class Sandbox:
         """Makes the next build run every model, also where nothing has changed."""
         self.open().warehouse.with_name("build.json").unlink()
 
+    def rows(self, datasets: Iterable[str]) -> dict[str, pd.DataFrame]:
+        """The rows of these datasets and of the quarantine."""
+        workspace = self.open()
+        quarantined = workspace.quarantine.read().sort_values("where", ignore_index=True)
+        return {name: workspace.lake.read(name) for name in datasets} | {"quarantine": quarantined}
+
     def published(self) -> dict[str, str]:
         """Every current published file by name, with the hash of its bytes."""
         folder = self.data / "published"
@@ -288,6 +294,13 @@ class Ingested:
 def _only(environment: Mapping[str, str]) -> dict[str, str | None]:
     """An environment as CliRunner takes it: variables of the project that are not named are unset."""
     return dict.fromkeys((name for name in os.environ if name.startswith(OURS)), None) | dict(environment)
+
+
+def assert_same_rows(found: Mapping[str, pd.DataFrame], wanted: Mapping[str, pd.DataFrame]) -> None:
+    """Compare frames by name, whatever their index."""
+    assert found.keys() == wanted.keys()
+    for name, frame in wanted.items():
+        pd.testing.assert_frame_equal(found[name].reset_index(drop=True), frame.reset_index(drop=True), obj=name)
 
 
 def differences(expected: pd.DataFrame, actual: pd.DataFrame, key: list[str], tolerance: float) -> list[str]:

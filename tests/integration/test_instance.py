@@ -21,7 +21,6 @@ open_instance()
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("instance")
 def test_processes_that_start_at_once_create_one_log_of_runs(tmp_path: Path) -> None:
     environment = os.environ | {"DAGSTER_HOME": str(tmp_path / "dagster")}
     pipe = subprocess.PIPE

@@ -9,7 +9,7 @@ import pytest
 from acceptance import INPUTS, TOLERANCE, expected
 from sandbox import Sandbox, differences
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("acceptance")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

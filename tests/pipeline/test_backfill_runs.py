@@ -175,7 +175,6 @@ def metadata_of(sandbox: Sandbox, asset: str) -> list[int]:
 # --- killed
 
 
-@pytest.mark.xdist_group("killed_backfill")
 def test_a_killed_backfill_resumes_and_ends_like_a_clean_one(tmp_path: Path) -> None:
     """Killed once while it loads and once while it holds the writer's slot, for which the third must not wait."""
     months = ("--from", "2025-10", "--to", "2025-12")

@@ -16,7 +16,7 @@ from pipelines.warehouse.dbt import CALENDAR_START, write_reference
 from pipelines.workspace import calendar_end
 from schemas.datasets import DATASETS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("acceptance")]
+pytestmark = pytest.mark.slow
 START = date(2024, 2, 1)  # of a short trading calendar, before the fixture's first release
 
 

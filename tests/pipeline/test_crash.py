@@ -19,7 +19,6 @@ pytestmark = pytest.mark.slow
 EACH_PHASE = 46  # a seed whose first four kills fall into all four phases of a run
 
 
-@pytest.mark.xdist_group("crash")
 @pytest.mark.parametrize(
     ("kills", "seed"),
     [

@@ -20,7 +20,7 @@ from pipelines.common.settings import PROJECT
 
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2025-11", "2026-01")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

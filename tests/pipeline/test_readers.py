@@ -19,7 +19,6 @@ from tests.stress.readers import MixedError, Seen, content_of, judge, prepare, p
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("readers")
 def test_six_readers_see_whole_releases_only(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.stress.readers", "--readers", "6", "--seconds", "5", "--json"],

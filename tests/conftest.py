@@ -19,8 +19,9 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 SHARED: Final = ROOT.parent / "shared"
 # Files with slow tests of more than about 20 s, the longest first: a long one at the end leaves the other worker idle.
 LONGEST: Final = (
-    "test_no_look_ahead", "test_crash", "test_idempotency", "test_interrupted_runs", "test_backfill_runs", "test_disks", "test_faults",
-    "test_any_market", "test_replayed_run", "test_claims", "test_automation", "test_postgres", "test_real_history",
+    "test_no_look_ahead", "test_crash", "test_idempotency", "test_interrupted_runs", "test_backfill_runs", "test_disks",
+    "test_faults", "test_any_market", "test_replayed_run", "test_claims", "test_automation", "test_postgres",
+    "test_real_history",
 )  # fmt: skip
 
 Make = Callable[[Path], Sandbox]

@@ -17,15 +17,15 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from pipelines.common.calendar import FIRST_MONTH, month_of, months_between
+from pipelines.common.calendar import FIRST_MONTH, calendar_end, month_of, months_between
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
 from pipelines.ingestion.extract import FetchReport, fetch
+from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.load import IngestReport
-from pipelines.ingestion.progress import Failure
 from pipelines.publish.release import Release
 from pipelines.warehouse.dbt import BuildResult, write_reference
-from pipelines.workspace import Workspace, calendar_end
+from pipelines.workspace import Workspace
 
 Months = tuple[str, str]
 OURS = ("TIGHTNESS_", "DAGSTER_", "ENTSOE_")
@@ -134,7 +134,7 @@ class Sandbox:
         periods, transport = months_between(first, last), workspace.transport()
         fetched = {}
         for name in dict.fromkeys(source for dataset in datasets for source in FEEDS[dataset].sources):
-            if transport is not None and workspace.asks(name):
+            if transport is not None and workspace.fetches(name):
                 fetched[name] = fetch(
                     name,
                     periods,
@@ -168,12 +168,12 @@ class Sandbox:
         import compiled
 
         workspace = self.open()
-        assert not workspace.warehouse.exists(), "compiled SQL is that of a first build"
-        end = calendar_end(workspace.now).date()
+        paths, end = workspace.paths, calendar_end(workspace.now).date()
+        assert not paths.warehouse.exists(), "compiled SQL is that of a first build"
         with workspace.writing():
-            write_reference(workspace.reference, workspace.reference_copies, end, self.first_day)
+            write_reference(workspace.reference, paths.reference_copies, end, self.first_day)
             with compiled.build(
-                workspace.lake.root, workspace.reference_copies, workspace.now, warehouse=workspace.warehouse
+                workspace.lake.root, paths.reference_copies, workspace.now, warehouse=paths.warehouse
             ) as warehouse:
                 assert compiled.failing_tests(warehouse) == {}
 
@@ -251,7 +251,7 @@ class Sandbox:
 
     def forget_build(self) -> None:
         """Makes the next build run every model, also where nothing has changed."""
-        self.open().warehouse.with_name("build.json").unlink()
+        self.open().paths.build_record.unlink()
 
     def rows(self, datasets: Iterable[str]) -> dict[str, pd.DataFrame]:
         """The rows of these datasets and of the quarantine."""

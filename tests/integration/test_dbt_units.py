@@ -33,9 +33,9 @@ def built(drop_market: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> San
 def test_every_unit_test_passes(built: Sandbox, definitions: dict[str, dict[str, Any]]) -> None:
     workspace = built.open()
     variables = dbt.run_vars(
-        warehouse=workspace.warehouse,
+        warehouse=workspace.paths.warehouse,
         lake=workspace.lake.root,
-        reference=workspace.reference_copies,
+        reference=workspace.paths.reference_copies,
         as_of=workspace.now,
         run_id="test",
         code_version="test",

@@ -109,7 +109,10 @@ BAD_FILES: dict[str, tuple[str, Callable[[Sandbox], object], list[str]]] = {
         lambda sandbox: sandbox.drop(
             "fx/date.csv", "pair,obs_date,rate\nEURUSD,2026-01-12,1.16\nEURUSD,13.01.2026,1.17\n"
         ),
-        ["fx/date.csv, line 3, column obs_date: '13.01.2026' must be a day as YYYY-MM-DD", "refused whole"],
+        [
+            "fx/date.csv, line 3, column obs_date: '13.01.2026' must be a day as YYYY-MM-DD",
+            "the whole file is rejected",
+        ],
     ),
     "date that does not exist": (
         "fx",

@@ -12,8 +12,8 @@ from compiled import build, content, data_tests, failing_tests, models, referenc
 from lookahead import RUN_COLUMNS, differing, published_tables
 from sandbox import Sandbox
 
+from pipelines.common.calendar import calendar_end
 from pipelines.warehouse.dbt import CALENDAR_START, write_reference
-from pipelines.workspace import calendar_end
 from schemas.datasets import DATASETS
 
 pytestmark = pytest.mark.slow
@@ -34,9 +34,9 @@ def short(sandbox: Sandbox) -> dict[str, pa.Table]:
 def test_the_compiled_sql_builds_what_dbt_builds_and_publishes(sandbox: Sandbox) -> None:
     """Every table of the private warehouse, and every one of the publication."""
     workspace = sandbox.open()
-    with build(workspace.lake.root, workspace.reference_copies, workspace.now) as made:
+    with build(workspace.lake.root, workspace.paths.reference_copies, workspace.now) as made:
         tables = [model.table for model in models()]
-        with duckdb.connect(str(workspace.warehouse), read_only=True) as warehouse:
+        with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as warehouse:
             warehouse.execute("set TimeZone = 'UTC'")
             named = warehouse.sql("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
             assert sorted(tables) == sorted(name for [name] in named)

@@ -72,14 +72,14 @@ def test_every_plot_is_drawn_and_a_plot_that_fails_is_left_out(
 
 def test_the_report_is_that_of_the_release_and_the_same_twice(workspace: Workspace) -> None:
     page, release_id = write_report(workspace)
-    assert page == workspace.published / "report.html"
+    assert page == workspace.paths.published / "report.html"
     first = page.read_text()
     assert release_id in first
     assert first.count("data:image/png;base64,") == len(PLOTS)
     assert "other_cash_usd_t" in first  # an assumption
-    with duckdb.connect(str(workspace.published / "marts.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(workspace.paths.database), read_only=True) as con:
         for (claim,) in con.execute("select distinct claim_id from signals.claim_audit").fetchall():
             assert claim in first
     write_report(workspace)
     assert page.read_text() == first
-    assert not list(Path(workspace.published).glob(".tmp-*"))
+    assert not list(Path(workspace.paths.published).glob(".tmp-*"))

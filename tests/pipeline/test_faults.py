@@ -15,10 +15,11 @@ import stamina
 from sandbox import Sandbox
 from stamina.instrumentation import RetryDetails, get_on_retry_hooks, set_on_retry_hooks
 
+from pipelines.publish.build_clock import ClockError
 from pipelines.sources.base import Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport
-from pipelines.workspace import ClockError, Workspace
+from pipelines.workspace import Workspace
 
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2026-01", "2026-01")
@@ -37,7 +38,7 @@ def test_a_clock_set_back_is_refused_and_nothing_is_touched(drop_market: Sandbox
     sandbox.drop_month(stock=1.0)
     code, _, [line] = sandbox.at("2026-01-19T20:00:00Z").call("run", "--from", MONTHS[0])
     assert code == 1
-    assert "the clock says 2026-01-19T20:00:00Z, before the last build's 2026-01-20T20:00:00Z" in line
+    assert "the clock is at 2026-01-19T20:00:00Z, before the last build at 2026-01-20T20:00:00Z" in line
     with pytest.raises(ClockError):
         sandbox.at("2026-01-19T20:00:00Z").build()
     code, printed, _ = sandbox.at("2026-01-19T20:00:00Z").call("doctor", "--json")
@@ -46,7 +47,7 @@ def test_a_clock_set_back_is_refused_and_nothing_is_touched(drop_market: Sandbox
     # A lost warehouse does not make it forget: the release knows its time.
     shutil.rmtree(sandbox.data / "warehouse")
     with pytest.raises(ClockError):
-        sandbox.at("2026-01-19T20:00:00Z").open().check_clock()
+        sandbox.at("2026-01-19T20:00:00Z").open().build_clock.check()
 
 
 @slow
@@ -144,7 +145,7 @@ class Silent(DemoTransport):
 
     def fetch(self, request: Request) -> list[Payload]:
         if request.source == "westmetall":
-            raise SourceError(request, "ConnectTimeout: timed out", "an answer with status 200")
+            raise SourceError(request, "ConnectTimeout: timed out", "a response with status 200")
         return super().fetch(request)
 
 

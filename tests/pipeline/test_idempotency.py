@@ -47,9 +47,9 @@ def test_models_built_anew_on_the_same_input_are_the_same(demo: Sandbox, tmp_pat
     before = sandbox.publish()
     assert before.unchanged
     sandbox.forget_build()
-    built = sandbox.open().warehouse.stat().st_mtime_ns
+    built = sandbox.open().paths.warehouse.stat().st_mtime_ns
     assert sandbox.build().failed == []
-    assert sandbox.open().warehouse.stat().st_mtime_ns > built
+    assert sandbox.open().paths.warehouse.stat().st_mtime_ns > built
     after = sandbox.publish()
     assert after.unchanged
     assert hashes(after.manifest) == hashes(before.manifest)
@@ -288,7 +288,7 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
 def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> None:
     released = own.published()
     # A row that stands twice in the log, as a bug or a hand on the warehouse would leave it.
-    with duckdb.connect(str(own.open().warehouse)) as connection:
+    with duckdb.connect(str(own.open().paths.warehouse)) as connection:
         connection.execute("insert into signals.signals select * from signals.signals order by as_of_ts limit 1")
     stocks = own.root / "drop" / "stocks" / "own.csv"
     stocks.write_text(stocks.read_text() + "AL,2026-01-21,400000\n")

@@ -89,7 +89,9 @@ def fixture(acceptance_market: Sandbox) -> Snapshot:
     workspace = acceptance_market.open()
     rows = {name: arrow_rows(name, workspace.lake.read(name)) for name in DATASETS}
     # The calendar from before the first release on, so that the builds are quick.
-    return Snapshot(rows, reference_rows(workspace.reference_copies, date(2024, 2, 1)), pd.Timestamp(workspace.now))
+    return Snapshot(
+        rows, reference_rows(workspace.paths.reference_copies, date(2024, 2, 1)), pd.Timestamp(workspace.now)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,7 @@ def test_one_recorded_day_of_power_is_a_day(sandbox: Sandbox) -> None:
 
 
 def test_what_is_not_recorded_is_no_data(sandbox: Sandbox) -> None:
-    lake, failures = sandbox.open().lake, sandbox.open().failures()
+    lake, failures = sandbox.open().lake, sandbox.open().failures.read()
     assert failures == []
     assert {name for name in ("rates", "exports", "fx", "off_warrant") if len(lake.read(name))} == set()
     receipts = {path.parent.parent.name for path in (sandbox.data / "raw").glob("*/receipts/*.json")}

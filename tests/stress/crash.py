@@ -35,7 +35,7 @@ OURS: Final = ("TIGHTNESS_", "DAGSTER_", "ENTSOE_")
 MONTHS: Final = ("2025-12", "2026-01")
 FIRST, NEXT_DAY, NEXT_HOUR = "2026-01-14T20:00:00Z", "2026-01-15T20:00:00Z", "2026-01-14T21:00:00Z"
 POLL_S: Final = 0.004
-LONGEST_S: Final = 600.0
+MAX_RETRY_AFTER_S: Final = 600.0
 HANGS: Final = 124  # as `timeout` says it
 MOST_KILLS: Final = 5  # in one case, before it may recover
 PER_RUN: Final = {"run_id", "computed_ts"}
@@ -229,7 +229,7 @@ class ProgressCallback:
 
 def finish(pid: int, watch: ProgressCallback) -> int:
     """Waits for a run; returns its exit code, or `HANGS`."""
-    end = time.monotonic() + LONGEST_S
+    end = time.monotonic() + MAX_RETRY_AFTER_S
     while time.monotonic() < end:
         watch.look()
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -405,7 +405,7 @@ def prepare(root: Path) -> dict[str, float]:
             raise RuntimeError(f"the run without a kill ended with {code}:\n{(folders.root / 'run.log').read_text()}")
         marks = [*(watch.begun[phase] for phase in PHASES), time.monotonic()]
         for phase, begun, ended in zip(PHASES, marks, marks[1:], strict=False):
-            lengths[phase] = min(lengths.get(phase, LONGEST_S), ended - begun)
+            lengths[phase] = min(lengths.get(phase, MAX_RETRY_AFTER_S), ended - begun)
 
     clean("empty", "full", FULL.now)
     # Dagster makes its databases anew once; cases with an empty data folder start with them.

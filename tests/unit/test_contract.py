@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from sourcing import COPPER, SCOPE, payload
 
+from pipelines.ingestion.inspection import Finding, ParsedResponse, inspect
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Zone
-from pipelines.sources.contract import Finding, ParsedResponse, examine, inspect
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, Zone
 from pipelines.transports.demo import DemoTransport
 
 NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
@@ -28,13 +28,11 @@ ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 
 def answer(*payloads: Payload) -> ParsedResponse:
-    source = SOURCES[payloads[0].request.source]
-    return inspect(source.CONTRACT, payloads, lambda one: source.parse(one, EVERYTHING))
+    return ParsedResponse(payloads, EVERYTHING)
 
 
 def found(new: Payload, before: Payload | None = None, *, same: bool = True) -> list[Finding]:
-    contract = SOURCES[new.request.source].CONTRACT
-    return examine(contract, answer(new), answer(before) if before else None, same=same)
+    return inspect(answer(new), answer(before) if before else None, same_request=same)
 
 
 def texts(findings: list[Finding], severity: str = "error") -> list[str]:
@@ -130,10 +128,7 @@ def test_copper_passes_with_the_same_limits() -> None:
     scope = replace(SCOPE, metals=(*SCOPE.metals, COPPER))
     source = SOURCES["westmetall"]
     for request in source.requests(pd.Period("2024-05", "M"), scope):
-        held = inspect(
-            source.CONTRACT, DemoTransport(NOW, scope).fetch(request)[-1:], lambda one: source.parse(one, scope)
-        )
-        assert examine(source.CONTRACT, held) == []
+        assert inspect(ParsedResponse(DemoTransport(NOW, scope).fetch(request)[-1:], scope)) == []
 
 
 # --- columns
@@ -251,7 +246,7 @@ def test_an_answer_that_became_empty_is_refused() -> None:
     [error] = found(empty, full)
     assert (error.severity, error.text) == (
         "error",
-        f"the answer is empty; {len(answer(full).frames['rates'])} rows were there before",
+        f"the response is empty; {len(answer(full).frames['rates'])} rows were there before",
     )
     assert found(empty) == []
     assert found(empty, full, same=False) == [], "the next year has not begun"
@@ -260,7 +255,7 @@ def test_an_answer_that_became_empty_is_refused() -> None:
 def test_a_file_of_everything_is_never_empty_also_when_it_is_the_first() -> None:
     for name in ("ember", "fred"):
         header = replace(good(name), body=good(name).body.splitlines(keepends=True)[0])
-        assert texts(found(header)) == ["the answer is empty, and is to hold everything that there is"]
+        assert texts(found(header)) == ["the response is empty; expected the whole history"]
 
 
 def test_repeated_and_reordered_rows_are_the_same_answer() -> None:
@@ -305,7 +300,9 @@ def test_stock_in_another_unit_is_seen_by_what_was_there() -> None:
     [error] = texts(found(kilotonnes, page))
     assert re.fullmatch(r"total_t is 0.001 times what it was on the same \d+ rows: has the unit changed\?", error)
     [error] = texts(found(kilotonnes, last_year, same=False))
-    assert error.startswith("total_t AL is about ") and error.endswith("in the answer before: has the unit changed?")
+    assert error.startswith("total_t AL is about ") and error.endswith(
+        "in the previous response: has the unit changed?"
+    )
     assert found(page, last_year, same=False) == []
 
 
@@ -342,7 +339,7 @@ def test_a_windy_new_years_day_is_no_other_unit() -> None:
     )
     assert texts(found(prices_times(month, 0.02, days=1), before, same=False)) == []
     [error] = texts(found(prices_times(good("energy_charts", "2024-01"), 0.02), before, same=False))
-    assert "in the answer before: has the unit changed?" in error
+    assert "in the previous response: has the unit changed?" in error
 
 
 def test_one_figure_may_be_revised_by_more_than_a_history() -> None:
@@ -415,12 +412,12 @@ def test_hostile_answers_end_in_short_messages_of_one_line(what: str) -> None:
         assert all(len(one.text) <= 500 and one.text.isprintable() for one in findings), name
 
 
-def test_an_answer_that_breaks_its_parser_is_refused_and_says_so() -> None:
+def test_an_answer_that_breaks_its_parser_is_refused_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of ours, but it must not end the run of all other answers."""
 
-    def broken(_: Payload) -> Parsed:
+    def broken(_: Payload, scope: Scope) -> Parsed:
         raise ZeroDivisionError("division by zero")
 
-    held = inspect(SOURCES["ecb"].CONTRACT, [good("ecb")], broken)
-    [error] = texts(examine(SOURCES["ecb"].CONTRACT, held))
+    monkeypatch.setattr("pipelines.ingestion.inspection.response.parse", broken)
+    [error] = texts(found(good("ecb")))
     assert error.startswith("its parser failed (ZeroDivisionError: division by zero), which is a fault of this program")

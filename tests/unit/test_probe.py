@@ -14,7 +14,7 @@ from sourcing import SCOPE, Zone
 
 from pipelines.cli.probe import probe, question
 from pipelines.common.settings import PROJECT
-from pipelines.ingestion.progress import Failure
+from pipelines.ingestion.failures import Failure
 from pipelines.reference import load_reference
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, SourceError
@@ -38,7 +38,7 @@ class Broken:
     def fetch(self, request: Request) -> list[Payload]:
         self.asked.append(request)
         if request.source == self.down:
-            raise SourceError(request, "status 503, 4 times", "an answer with status 200")
+            raise SourceError(request, "status 503, 4 times", "a response with status 200")
         answers = self.market.fetch(request)
         if request.source == self.spoilt:
             return [replace(p, body=p.body.replace(b"Cash-Settlement", b"Kasse")) for p in answers]
@@ -125,14 +125,14 @@ def test_a_pace_that_cannot_be_kept_is_a_failure_of_the_publisher(tmp_path: Path
     (tmp_path / "pace").write_text("a file where a folder should be")
     request = question("ecb", MARKET, NOW, RULES)
     assert request is not None
-    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, pace=RateLimiter(tmp_path / "pace")))
+    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, rate_limiter=RateLimiter(tmp_path / "pace")))
     assert (found.status, "exists" in found.detail) == ("failed", True)
 
 
 def test_doctor_shows_a_message_as_it_is(tmp_path: Path) -> None:
     """A publisher's text may look like markup."""
     sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
-    sandbox.open().note_failures("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
+    sandbox.open().failures.record("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
     code, lines, _ = sandbox.call("doctor")
     assert code == 1
     assert "nyfed [/red]" in "".join(lines) and "[/b] [bold]x" in "".join(lines)
@@ -143,7 +143,7 @@ def test_doctor_counts_messages_that_wait(tmp_path: Path) -> None:
     from pipelines.orchestration.automation.outbox import Outbox
 
     sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
-    outbox = Outbox(sandbox.open().outbox)
+    outbox = Outbox(sandbox.open().paths.outbox)
 
     def told() -> str:
         found = {one["what"]: one["detail"] for one in json.loads("\n".join(sandbox.call("doctor", "--json")[1]))}

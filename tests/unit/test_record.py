@@ -134,7 +134,7 @@ def test_an_answer_that_cannot_be_recorded_is_not_taken(tmp_path: Path) -> None:
     """The others go on: a lake that took it would not be the replay's."""
     (tmp_path / "fred").write_text("a file where a folder should be")
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
-    with pytest.raises(SourceError, match=r"the answer cannot be recorded in .*expected a folder with room"):
+    with pytest.raises(SourceError, match=r"the response cannot be recorded in .*expected a writable folder"):
         transport.fetch(ASKED)
     assert transport.fetch(replace(ASKED, source="nyfed"))[0].body == b"two"
 
@@ -149,5 +149,5 @@ def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) 
 def test_only_what_publishers_answer_is_recorded(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
     assert said.exit_code == 2
-    assert "--record keeps what publishers answer; the profile is demo" in said.output
+    assert "--record needs the live profile: the profile is demo" in said.output
     assert not (tmp_path / "recording").exists()

@@ -1,4 +1,4 @@
-"""What runs of one data folder tell each other."""
+"""The failure log of concurrent runs."""
 
 from __future__ import annotations
 
@@ -7,29 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sandbox import Sandbox
 
-from pipelines.ingestion.progress import Failure
-from pipelines.workspace import Workspace
+from pipelines.ingestion.failures import Failure, FailureLog
 
 
-def test_runs_that_note_failures_of_other_months_at_once_lose_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workspace = Sandbox(tmp_path, "demo", "2026-01-14T20:00:00Z").open()
-    read = Workspace.failures
+def test_concurrent_records_of_other_months_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, read = FailureLog(tmp_path), FailureLog.read
 
-    def slowly(self: Workspace, part: str | None = None) -> list[Failure]:
-        found = read(self, part)
+    def slowly(self: FailureLog, name: str | None = None) -> list[Failure]:
+        found = read(self, name)
         time.sleep(0.05)  # long enough for the others to read the same
         return found
 
-    monkeypatch.setattr(Workspace, "failures", slowly)
+    monkeypatch.setattr(FailureLog, "read", slowly)
     months = [f"2025-{month:02d}" for month in range(1, 7)]
     with ThreadPoolExecutor(len(months)) as pool:
         for noted in [
-            pool.submit(workspace.note_failures, "prices", [month], [Failure("fred", month, (month,), "no answer")])
+            pool.submit(log.record, "prices", [month], [Failure("fred", month, (month,), "no answer")])
             for month in months
         ]:
             noted.result()
-    assert sorted(failure.request for failure in read(workspace, "prices")) == months
+    assert sorted(failure.request for failure in read(log, "prices")) == months

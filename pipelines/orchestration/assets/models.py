@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -113,10 +114,13 @@ def model_assets() -> dg.AssetsDefinition:
     return models
 
 
-def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResult:
+def build(
+    workspace: Workspace, run_id: str, select: list[str], first_day: date = dbt.CALENDAR_START
+) -> dbt.BuildResult:
     """Builds the models as of the workspace's clock, or keeps them where they would come out the same.
 
-    The caller holds the writer's lock. `select`: dbt's selection arguments; none for everything.
+    The caller holds the writer's lock. `select`: dbt's selection arguments; none for everything. `first_day`: of the
+    trading calendar.
     """
     now = workspace.build_clock.advance()
     lake = workspace.lake.root  # with a schema to read for every dataset
@@ -133,7 +137,7 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
             return kept
     build_cache.invalidate(record)
     signal_log.restore(workspace.paths.warehouse, current)
-    dbt.write_reference(workspace.reference, workspace.paths.reference_copies, calendar_end(now).date())
+    dbt.write_reference(workspace.reference, workspace.paths.reference_copies, calendar_end(now).date(), first_day)
     result = dbt.build(
         dbt.run_vars(
             warehouse=workspace.paths.warehouse,

@@ -1,15 +1,14 @@
-"""What a step says of itself: how far it is, and what could not be had."""
+"""What a step reports while it works: its progress, and what could not be fetched or read."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that could not be had or read, and the months that miss it."""
+    """Something that could not be fetched or read, and the months that lack it."""
 
     source: str
     request: str
@@ -19,7 +18,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one asset is: requests answered, or months read, of all; rows read so far. It reads itself back."""
+    """Progress of one asset: requests answered or months read, out of the total, and rows read so far."""
 
     done: int
     total: int
@@ -27,18 +26,11 @@ class Progress:
     rows: int = 0
 
     def __str__(self) -> str:
-        return f"{self.unit} {self.done} of {self.total}, rows {self.rows}"
-
-    @classmethod
-    def read(cls, text: str) -> Progress | None:
-        """The progress that a line of a log speaks of; None when it speaks of something else."""
-        found = _PROGRESS.fullmatch(text.strip())
-        return cls(int(found[2]), int(found[3]), found[1], int(found[4])) if found else None
+        return f"{self.unit} {self.done} of {self.total}" + (f", {self.rows:,} rows" if self.rows else "")
 
 
-_PROGRESS = re.compile(r"(months|requests) (\d+) of (\d+), rows (\d+)")
 ProgressCallback = Callable[[Progress], None]
 
 
 def no_progress(_: Progress) -> None:
-    """Nobody wants to know how far it is."""
+    """No-op progress callback."""

@@ -29,7 +29,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.orchestration.automation.schedules import schedules
     from pipelines.orchestration.automation.sensors import sensors
     from pipelines.orchestration.partitions import monthly
-    from pipelines.orchestration.resources import WorkspaceResource
+    from pipelines.orchestration.resources import WorkspaceResource, no_step_progress
     from pipelines.sources import SOURCES
 
     partitions = monthly(settings)
@@ -50,7 +50,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
         jobs=jobs(),
         schedules=schedules(rules),
         sensors=sensors(built),
-        resources={"workspace": WorkspaceResource(), **resource_overrides},
+        resources={"workspace": WorkspaceResource(), "progress": no_step_progress, **resource_overrides},
         # A step in a process of its own would pay the imports again, some seconds each.
         executor=dg.in_process_executor,
     )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from pipelines.ingestion.progress import Progress
 from pipelines.workspace import Workspace
+
+StepProgress = Callable[[str, Progress], None]  # the step's key, its progress
+
+
+def no_step_progress(_: str, __: Progress) -> None:
+    """No-op progress callback: of every run that the command line did not start."""
 
 
 class WorkspaceResource(dg.ConfigurableResource[Any]):

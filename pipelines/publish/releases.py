@@ -52,7 +52,7 @@ class Compared:
 
     only_in: str | None
     counts: TableDiff
-    rows: list[RowDiff]
+    rows: list[RowDiff] | None
 
     @property
     def same(self) -> bool:
@@ -118,7 +118,7 @@ def compare(old: Kept, new: Kept, wanted: Sequence[str] = (), rows: int = 0) -> 
             table: Compared(
                 _only_in(table, old, new),
                 counts[table],
-                changed_rows(old.database, new.database, _name(table), keys[_name(table)], rows) if rows else [],
+                changed_rows(old.database, new.database, _name(table), keys[_name(table)], rows) if rows else None,
             )
             for table in tables
         }

@@ -185,7 +185,7 @@ def test_doctor_tells_of_refused_answers(sandbox: Sandbox) -> None:
     told = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
     assert code == 1
     assert "is gone (there are: date, LME Aluminium Kasse" in told[f"westmetall {PAGE.name}"]["detail"]
-    assert told["refused answers of westmetall"]["state"] == "warn"
+    assert told["refused responses of westmetall"]["state"] == "warn"
 
 
 def test_of_a_hostile_row_a_bounded_line_is_kept(sandbox: Sandbox) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sandbox import Sandbox
 from sourcing import SCOPE, Zone
 
-from pipelines.cli.probe import probe, question
+from pipelines.cli.probe import newest_request, probe
 from pipelines.common.settings import PROJECT
 from pipelines.ingestion.progress import Failure
 from pipelines.reference import load_reference
@@ -58,7 +58,7 @@ class Broken:
     ],
 )
 def test_the_newest_that_is_due_is_asked(source: str, period: str, newest: date) -> None:
-    request = question(source, MARKET, NOW, RULES)
+    request = newest_request(source, MARKET, NOW, RULES)
     assert request is not None and request.period == period
     found = probe(request, MARKET, DemoTransport(NOW, MARKET))
     assert (found.status, found.newest, found.detail) == ("ok", newest, "")
@@ -67,7 +67,7 @@ def test_the_newest_that_is_due_is_asked(source: str, period: str, newest: date)
 
 def test_a_publisher_that_is_down_or_has_changed_has_failed_and_one_without_an_answer_has_not() -> None:
     broken = Broken("ecb", "westmetall")
-    asked = {name: question(name, MARKET, NOW, RULES) for name in SOURCES}
+    asked = {name: newest_request(name, MARKET, NOW, RULES) for name in SOURCES}
     found = {name: probe(request, MARKET, broken) for name, request in asked.items() if request}
     assert (found["ecb"].status, found["ecb"].bytes) == ("failed", 0)
     assert "status 503" in found["ecb"].detail
@@ -123,7 +123,7 @@ def test_without_a_network_every_publisher_has_failed_soon_and_the_json_is_json(
 
 def test_a_pace_that_cannot_be_kept_is_a_failure_of_the_publisher(tmp_path: Path) -> None:
     (tmp_path / "pace").write_text("a file where a folder should be")
-    request = question("ecb", MARKET, NOW, RULES)
+    request = newest_request("ecb", MARKET, NOW, RULES)
     assert request is not None
     found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, pace=RateLimiter(tmp_path / "pace")))
     assert (found.status, "exists" in found.detail) == ("failed", True)
@@ -149,7 +149,7 @@ def test_doctor_counts_messages_that_wait(tmp_path: Path) -> None:
         found = {one["what"]: one["detail"] for one in json.loads("\n".join(sandbox.call("doctor", "--json")[1]))}
         return str(found["notifications"])
 
-    assert told() == "none is waiting"
+    assert told() == "none waiting"
     outbox.put(Message("one", "2026-11-19T18:00:00Z", {}), ["webhook"])
     outbox.put(Message("two", "2026-11-20T18:00:00Z", {}), ["webhook"])
-    assert told() == "2 waiting to be taken, the oldest of 2026-11-19T18:00:00Z, tried up to 0 times"
+    assert told() == "2 waiting for delivery, the oldest from 2026-11-19T18:00:00Z, tried up to 0 times"

@@ -26,7 +26,7 @@ from pipelines.orchestration.assets.describe import (
     tags,
 )
 from pipelines.orchestration.partitions import months
-from pipelines.orchestration.resources import WorkspaceResource
+from pipelines.orchestration.resources import StepProgress, WorkspaceResource
 from pipelines.sources import SOURCES
 from schemas.base import Bitemporal
 
@@ -69,7 +69,9 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
             ),
         ],
     )
-    def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
+    def raw(
+        context: dg.AssetExecutionContext, workspace: WorkspaceResource, progress: dg.ResourceParam[StepProgress]
+    ) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
         open_workspace.check_clock()
         transport = open_workspace.transport()
@@ -85,7 +87,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 quarantine=open_workspace.quarantine,
                 accepted=open_workspace.settings.accepted,
                 skip_if=open_workspace.is_answered if workspace.skip_answered else lambda request: False,
-                watch=_logged(context),
+                watch=_reporter(context, progress),
             )
         return dg.MaterializeResult(
             metadata={
@@ -160,10 +162,12 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             dg.AssetCheckSpec("months_complete", asset=key, description="Every payload of these months could be read."),
         ],
     )
-    def lake(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
+    def lake(
+        context: dg.AssetExecutionContext, workspace: WorkspaceResource, progress: dg.ResourceParam[StepProgress]
+    ) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
         dropped, unusable = open_workspace.dropped(feed.name) if feed.droppable else ([], [])
-        report = open_workspace.ingestion().run(feed.name, asked, dropped, _logged(context))
+        report = open_workspace.ingestion().run(feed.name, asked, dropped, _reporter(context, progress))
         news = changes(open_workspace.lake, feed.name, report.written)
         failures = [*report.failures, *unusable]
         open_workspace.note_failures(feed.name, [str(month) for month in asked], failures)
@@ -202,17 +206,19 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
     }
 
 
-def _logged(context: dg.AssetExecutionContext) -> ProgressCallback:
-    """Writes how far the asset is into the run's log: at the end, and before that only now and then."""
+def _reporter(context: dg.AssetExecutionContext, progress: StepProgress) -> ProgressCallback:
+    """Pass progress on to the command that started the run, and every few seconds to the log of the run."""
+    step = context.asset_key.to_python_identifier()
     last = time.monotonic()
 
-    def tell(progress: Progress) -> None:
+    def report(current: Progress) -> None:
         nonlocal last
-        if progress.done == progress.total or time.monotonic() - last >= LOG_EVERY_S:
+        progress(step, current)
+        if current.done == current.total or time.monotonic() - last >= LOG_EVERY_S:
             last = time.monotonic()
-            context.log.info(str(progress))
+            context.log.info(str(current))
 
-    return tell
+    return report
 
 
 def _changed(news: Changes) -> dict[str, dg.MetadataValue[Any]]:

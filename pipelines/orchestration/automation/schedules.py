@@ -9,7 +9,6 @@ from datetime import datetime
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from pipelines.common.calendar import month_of
 from pipelines.orchestration.automation.jobs import DAILY_BUILD, DAILY_REFRESH, ask_job
@@ -23,6 +22,7 @@ from pipelines.orchestration.automation.release_schedule import (
     publication_due,
     tick,
 )
+from pipelines.orchestration.partitions import range_tags
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.workspace import Workspace
 
@@ -35,11 +35,6 @@ def schedules(rules: pd.DataFrame) -> list[dg.ScheduleDefinition]:
     `rules`: the release calendar, which gives the times. What is due at a tick is asked of the calendar as it is then.
     """
     return [*(_asking(publication, rules) for publication in PUBLICATIONS.values()), _build(), _refresh()]
-
-
-def run_range(first: str, last: str) -> dict[str, str]:
-    """Tags of a run over a range of months, one run for all of them."""
-    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
 def _asking(publication: Publication, rules: pd.DataFrame) -> dg.ScheduleDefinition:
@@ -103,7 +98,7 @@ def _outcome(job: str, moment: datetime, workspace: Workspace, found: Due) -> Ou
     reason = found.reason or _stands_still(workspace, moment)
     if reason:
         return dg.SkipReason(reason)
-    return dg.RunRequest(run_key=_run_key(job, moment), tags=run_range(*found.span))
+    return dg.RunRequest(run_key=_run_key(job, moment), tags=range_tags(*found.span))
 
 
 def _stands_still(workspace: Workspace, moment: datetime) -> str:

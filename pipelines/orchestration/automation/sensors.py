@@ -19,9 +19,9 @@ from pipelines.orchestration.automation.drop_watch import Change, Content, File,
 from pipelines.orchestration.automation.jobs import DROPPED_FILES
 from pipelines.orchestration.automation.notify import LogSink, Sink, WebhookSink, failure_message, transition_message
 from pipelines.orchestration.automation.outbox import Delivered, Outbox
-from pipelines.orchestration.automation.schedules import run_range
 from pipelines.orchestration.automation.transitions import Seen, first_look, news, read_transitions
 from pipelines.orchestration.errors import reason
+from pipelines.orchestration.partitions import range_tags
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish.manifest import read_manifest
 from pipelines.transports.drop import DropError, DropProblem, parse_drop, scan
@@ -62,7 +62,7 @@ def _take(changes: Sequence[Change], workspace: Workspace, built: Sequence[dg.As
     datasets = sorted({change.dataset for change in changes})
     return dg.RunRequest(
         run_key=run_key(changes),
-        tags=run_range(min(months), max(months)) | {"dropped": ", ".join(c.relative for c in changes)[:200]},
+        tags=range_tags(min(months), max(months)) | {"dropped": ", ".join(c.relative for c in changes)[:200]},
         asset_selection=[raw_key(DROP), *(lake_key(name) for name in datasets), *built],
     )
 

@@ -21,7 +21,7 @@ from pipelines.warehouse.sql import Row, read_rows
 FAMILIES: Final = {"curve": "#1f6fb2", "inventory": "#c8641b", "flow": "#13877b"}
 VERDICTS: Final = {"SUPPORTED": "good", "CONTRADICTED": "bad", "PARTIAL": "warn"}
 ARROWS: Final = {1: "▲", 0: "", -1: "▼"}
-CHANGES: Final = 12  # how many of the latest changes of state are shown
+CHANGES: Final = 12  # latest changes of state on the page
 
 _QUERIES: Final = {
     "index": """
@@ -52,12 +52,12 @@ _QUERIES: Final = {
 
 @dataclass(frozen=True)
 class Content:
-    """What a report shows. `tables` is what `read` gives; `pictures` are PNGs by what they show."""
+    """The values of a page: `tables` as `read` returns them, `charts` as PNG bytes by title."""
 
     manifest: Mapping[str, Any]
     tables: Mapping[str, Sequence[Row]]
     assumptions: Sequence[Row]  # name, metal, value, unit, valid_from, source
-    pictures: Mapping[str, bytes]
+    charts: Mapping[str, bytes]
 
 
 def read(database: Path) -> dict[str, list[Row]]:
@@ -73,7 +73,7 @@ def render(content: Content) -> str:
         synthetic=bool(manifest.get("synthetic")),
         **content.tables,
         assumptions=content.assumptions,
-        pictures={name: b64encode(png).decode() for name, png in content.pictures.items()},
+        charts={title: b64encode(png).decode() for title, png in content.charts.items()},
         about={
             "release": manifest["release_id"],
             "knowledge to": _when(manifest.get("knowledge_ts_max")),
@@ -97,7 +97,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    environment.filters |= {"number": _number, "when": _when}
+    environment.filters |= {"number": _number, "fixed": _fixed, "when": _when}
     return environment.get_template("report.html.j2")
 
 
@@ -108,6 +108,10 @@ def _number(value: Any) -> str:
     if number and abs(number) < 1:
         return f"{number:.3g}"
     return f"{number:,.0f}" if abs(number) >= 1000 or number == round(number) else f"{number:,.1f}"
+
+
+def _fixed(value: Any, decimals: int) -> str:
+    return "" if value is None or value != value else f"{float(value):.{decimals}f}"
 
 
 def _when(value: Any) -> str:

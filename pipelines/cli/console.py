@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipelines.cli.probe import Probe
     from pipelines.cli.progress import RunProgress
     from pipelines.orchestration.run import RunOutcome
-    from pipelines.publish.releases import Compared, Kept
+    from pipelines.publish.releases import KeptRelease, TableComparison
     from pipelines.workspace import Workspace
 
 # In a pipe a table is as wide as COLUMNS, else wide enough for a file or a pager.
@@ -213,7 +213,7 @@ def print_release(workspace: Workspace) -> None:
         out.print(f"{label:9} {workspace.published / name}", highlight=False, soft_wrap=True)
 
 
-def print_diff(before: Kept, after: Kept, tables: Mapping[str, Compared], as_json: bool) -> None:
+def print_diff(before: KeptRelease, after: KeptRelease, tables: Mapping[str, TableComparison], as_json: bool) -> None:
     """The difference between two releases."""
     same = all(one.same for one in tables.values())
     synthetic = bool(after.manifest["synthetic"])
@@ -250,7 +250,7 @@ def print_diff(before: Kept, after: Kept, tables: Mapping[str, Compared], as_jso
         out.print(_first_rows(tables, stamp))
 
 
-def _first_rows(tables: Mapping[str, Compared], stamp: str) -> Table:
+def _first_rows(tables: Mapping[str, TableComparison], stamp: str) -> Table:
     cells = _table("First rows" + stamp, "table,,key,column,before,after")
     for name, one in tables.items():
         for row in one.rows or ():

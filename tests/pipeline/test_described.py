@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.orchestration.assets.models import described, drawn
+from pipelines.orchestration.assets.models import draw_plots, table_metadata
 from pipelines.orchestration.assets.publish import write_report
 from pipelines.publish.plots import PLOTS
 from pipelines.warehouse import dbt
@@ -27,7 +27,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def test_every_table_tells_its_rows_knowledge_and_lineage(workspace: Workspace) -> None:
-    tables = described(workspace, dbt.manifest())
+    tables = table_metadata(workspace, dbt.manifest())
     for name in [f"{mart.schema}.{table}" for table, mart in (MARTS | SIGNALS).items()]:
         about = tables[name]
         assert about["dagster/row_count"] > 0 or name == "signals.signal_transitions", name
@@ -49,9 +49,9 @@ def test_every_table_tells_its_rows_knowledge_and_lineage(workspace: Workspace) 
 
 
 def test_lineage_is_kept_for_a_state_of_the_project(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = described(workspace, dbt.manifest())
+    first = table_metadata(workspace, dbt.manifest())
     monkeypatch.setattr(dbt, "compiled", lambda *_: pytest.fail("read again"))
-    assert described(workspace, dbt.manifest()) == first
+    assert table_metadata(workspace, dbt.manifest()) == first
 
 
 def test_the_lake_tells_how_far_its_knowledge_goes(workspace: Workspace) -> None:
@@ -66,10 +66,10 @@ def test_the_plots_are_there_and_a_broken_one_harms_nothing(
     import logging
 
     told = logging.getLogger("test")
-    found = drawn(workspace, told)
+    found = draw_plots(workspace, told)
     assert {name: set(about) for name, about in found.items()} == {plot.table: {"plot AL"} for plot in PLOTS}
-    monkeypatch.setattr("pipelines.publish.plots.kept", lambda *_, **__: 1 / 0)
-    assert drawn(workspace, told) == {}
+    monkeypatch.setattr("pipelines.publish.plots.cached_png", lambda *_, **__: 1 / 0)
+    assert draw_plots(workspace, told) == {}
 
 
 def test_the_report_is_that_of_the_release_and_the_same_twice(workspace: Workspace) -> None:

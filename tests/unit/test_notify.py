@@ -97,10 +97,12 @@ def test_a_change_is_a_sentence_and_its_facts() -> None:
 
 
 def test_a_failure_names_run_job_step_and_reason() -> None:
-    told = failure_message("r1", "ask_lme", [("lake__prices", "no page"), ("x", "y")], ROW["as_of_ts"], synthetic=False)
-    assert told.payload["text"] == "ask_lme failed: lake__prices: no page (and 1 more); run r1"
+    told = failure_message(
+        "r1", "fetch_lme", [("lake__prices", "no page"), ("x", "y")], ROW["as_of_ts"], synthetic=False
+    )
+    assert told.payload["text"] == "fetch_lme failed: lake__prices: no page (and 1 more); run r1"
     assert told.payload["steps"][0] == {"step": "lake__prices", "reason": "no page"}
-    assert (told.key, told.payload["run_id"], told.payload["job"]) == ("run-failed-r1", "r1", "ask_lme")
+    assert (told.key, told.payload["run_id"], told.payload["job"]) == ("run-failed-r1", "r1", "fetch_lme")
 
 
 def test_a_receiver_that_fails_twice_gets_the_same_key_three_times(receiver: Receiver) -> None:
@@ -144,7 +146,7 @@ def test_a_message_waits_until_it_is_taken_and_holds_up_no_other(tmp_path: Path,
     receiver.statuses = [500, 500, 500]
     first = outbox.deliver(sinks)
     assert (first.sent, first.waiting) == (1, 1)
-    assert first.problems == ["webhook has not taken k1: BusyError: status 500, 3 times"]
+    assert first.problems == ["webhook did not accept k1: RetryableStatusError: status 500, 3 times"]
     assert receiver.keys == ["k1", "k1", "k1", "k2"]
     second = outbox.deliver(sinks)
     assert (second.sent, second.waiting, second.problems) == (1, 0, [])

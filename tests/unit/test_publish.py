@@ -347,7 +347,7 @@ def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tm
         ("comment on table signals.signals_latest is null", "signals.signals_latest lost its description"),
         ("comment on column marts.price_daily.metal is null", "marts.price_daily.metal lost its description"),
         ("drop table signals.signals_latest", "other tables"),
-        ("create or replace macro release_id() as 'another'", "does not say its own id"),
+        ("create or replace macro release_id() as 'another'", r"returns another release_id\(\)"),
     ],
 )
 def test_what_is_written_wrong_is_noticed_before_it_is_shown(

@@ -24,7 +24,7 @@ def monthly(settings: Settings) -> dg.MonthlyPartitionsDefinition:
 
 
 def months(context: dg.AssetExecutionContext) -> list[pd.Period]:
-    """The months of a run, one or many."""
+    """The months of a run."""
     return [pd.Period(key, "M") for key in context.partition_keys]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import duckdb
 
@@ -40,7 +40,6 @@ class ManifestBase(TypedDict):
     computed_ts: str  # ISO, UTC
     git_commit: str | None
     inputs: dict[str, str]  # hash of each input by its name
-    knowledge_ts_max: NotRequired[str]  # ISO, UTC; read from the tables when left out
 
 
 @dataclass(frozen=True)

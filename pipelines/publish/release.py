@@ -77,23 +77,21 @@ def publish(
     comments: Mapping[Name, Mapping[str, str]],
     keys: Mapping[Name, tuple[str, ...]],
     synthetic: bool,
-    tables: Mapping[str, list[str]] | None = None,
     macros: Mapping[Name, tuple[str, str]] | None = None,
     keep: int = 5,
 ) -> Release:
     """Publish the tables of `marts` and `signals` of the private warehouse. The caller holds the writer lock.
 
     `comments`: by (schema, table) the text of each column, and of the table under `""`. `keys`: the columns that
-    identify a row. `tables` (names by schema) restricts the publication; without it the tables in `comments` and in the
-    warehouse must be the same. `macros`: by (schema, name) parameters and query of table macros for the database. When
-    neither content nor inputs differ from the current release, nothing is written. The last `keep` releases are kept,
-    the current one always; a reader that has a file of a removed one open keeps it. Raises `PublicationError`; the
-    current release then stays unchanged.
+    identify a row. The tables in `comments` and in the warehouse must be the same. `macros`: by (schema, name)
+    parameters and query of table macros for the database. When neither content nor inputs differ from the current
+    release, nothing is written. The last `keep` releases are kept, the current one always; a reader that has a file of
+    a removed one open keeps it. Raises `PublicationError`; the current release then stays unchanged.
     """
     with reader() as con:
         _attach(con, warehouse)
-        facts = _facts(con, _select(con, tables, comments), comments, keys)
-        known = manifest_base.get("knowledge_ts_max") or knowledge_ts_max(con, "warehouse", facts)
+        facts = _facts(con, _select(con, comments), comments, keys)
+        known = knowledge_ts_max(con, "warehouse", facts)
         manifest = describe(manifest_base, facts, keys, comments, synthetic=synthetic, known=known)
         current = read_manifest(published / MANIFEST)
         if current is not None and same_content(current, manifest) and _intact(published, current):
@@ -153,25 +151,17 @@ def _attach(con: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
         ) from error
 
 
-def _select(
-    con: duckdb.DuckDBPyConnection, tables: Mapping[str, list[str]] | None, comments: Mapping[Name, Mapping[str, str]]
-) -> dict[Name, dict[str, str]]:
+def _select(con: duckdb.DuckDBPyConnection, comments: Mapping[Name, Mapping[str, str]]) -> dict[Name, dict[str, str]]:
     """The tables to publish, with their columns: exactly those that have a description."""
     found = tables_in(con, "warehouse")
-    if tables is not None:
-        wanted = {(schema, table) for schema, names in tables.items() for table in names}
-    else:
-        wanted = set(comments)
-        for schema, table in sorted(found.keys() - wanted):
-            raise PublicationError(
-                f"{schema}.{table} has no description: add it to schemas/ or drop it from the warehouse"
-            )
-    for schema, table in sorted(wanted - found.keys()):
+    for schema, table in sorted(found.keys() - comments.keys()):
+        raise PublicationError(f"{schema}.{table} has no description: add it to schemas/ or drop it from the warehouse")
+    for schema, table in sorted(comments.keys() - found.keys()):
         raise PublicationError(f"{schema}.{table} is not in the warehouse: build it, or take it out of schemas/")
     for schema in SCHEMAS:
-        if not any(name[0] == schema for name in wanted):
+        if not any(name[0] == schema for name in comments):
             raise PublicationError(f"schema {schema} would be empty: build its tables before publishing")
-    return {name: found[name] for name in sorted(wanted)}
+    return {name: found[name] for name in sorted(comments)}
 
 
 def _facts(

@@ -108,8 +108,8 @@ def test_what_comes_in_and_what_goes_out_is_checked(graph: AssetGraph) -> None:
     for check in graph.asset_check_keys:
         checks[check.asset_key.to_user_string()].add(check.name)
     for name in SOURCES:
-        assert checks[f"raw/{name}"] == {"answered", "as_usual"}
-    assert "usable" in checks["raw/drop"]
+        assert checks[f"raw/{name}"] == {"requests_succeeded", "responses_within_contract"}
+    assert "files_accepted" in checks["raw/drop"]
     for name in FEEDS:
         assert checks[f"lake/{name}"] >= {"rows_valid", "months_complete"}
     for key in groups(graph)["marts"] | groups(graph)["signals"]:
@@ -194,7 +194,7 @@ def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: Ass
 def test_what_starts_runs_is_there_stopped_and_named(defs: dg.Definitions) -> None:
     """A schedule for each publication, the build and the refresh; sensors for files, signals and failures."""
     repository = defs.get_repository_def()
-    asking = {f"ask_{name}" for name in PUBLICATIONS}
+    asking = {f"fetch_{name}" for name in PUBLICATIONS}
     scheduled = {*asking, "daily_build", "daily_refresh"}
     assert {schedule.name for schedule in repository.schedule_defs} == {f"{name}_schedule" for name in scheduled}
     assert {schedule.job_name for schedule in repository.schedule_defs} == scheduled
@@ -205,7 +205,7 @@ def test_what_starts_runs_is_there_stopped_and_named(defs: dg.Definitions) -> No
 
 def test_a_publications_job_asks_its_sources_and_nobody_else(defs: dg.Definitions, graph: AssetGraph) -> None:
     for name, publication in PUBLICATIONS.items():
-        selected = names(defs.resolve_job_def(f"ask_{name}").asset_layer.selected_asset_keys)
+        selected = names(defs.resolve_job_def(f"fetch_{name}").asset_layer.selected_asset_keys)
         assert selected == {
             *(f"raw/{source}" for source in publication.sources or ("drop",)),
             *(f"lake/{dataset}" for dataset in publication.datasets),

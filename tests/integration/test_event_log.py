@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from pipelines.orchestration.event_log import BatchedSqliteEventLog
+from pipelines.orchestration.partitions import range_tags
 
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2020-01", end_date="2022-01", fmt="%Y-%m")
 
@@ -78,3 +79,13 @@ def test_a_backfill_is_told_as_dagster_tells_it_in_fewer_transactions(
     assert known == expected
     # 24 planned and 24 materialised partitions no longer stand alone; the check among the planned ones does.
     assert batched == one_by_one - 48
+
+
+def test_the_tags_of_a_range_of_months_are_those_of_dagster() -> None:
+    """Their constants are private: the project writes them itself."""
+    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+    assert range_tags("2020-01", "2020-03") == {
+        ASSET_PARTITION_RANGE_START_TAG: "2020-01",
+        ASSET_PARTITION_RANGE_END_TAG: "2020-03",
+    }

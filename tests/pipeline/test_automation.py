@@ -69,7 +69,7 @@ def test_ticks_of_a_day_bring_its_figures_into_the_publication(
     sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     before = sandbox.query("select max(obs_date) as day from price_daily").day[0]
-    asked = run(defs, instance, "ask_lme", scheduled(defs, instance, "ask_lme", "2026-01-14T09:05Z"))
+    asked = run(defs, instance, "fetch_lme", scheduled(defs, instance, "fetch_lme", "2026-01-14T09:05Z"))
     assert asked.success
     events = asked.get_asset_materialization_events()
     assert {event.asset_key.to_user_string() for event in events if event.asset_key} == {

@@ -46,7 +46,7 @@ def sandbox(tmp_path: Path) -> Sandbox:
         (["run", "--to", "2026-02"], {}, "--to 2026-02 lies outside 2008-01 to 2026-01"),
         (["run", "--metal", "XX"], {}, "metal 'XX' is not in metals.csv; known: "),
         (["run", "--profile", "replay"], {}, "TIGHTNESS_REPLAY_DIR='' is not a folder"),
-        (["signals", "--as-of", "soon"], {}, "--as-of 'soon' is no ISO time"),
+        (["signals", "--as-of", "soon"], {}, "--as-of 'soon' is not an ISO time"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from sandbox import Sandbox
 
-from pipelines.orchestration.assets.models import described, drawn
+from pipelines.orchestration.assets.models import draw_plots, table_metadata
 from pipelines.orchestration.assets.publish import write_report
 from pipelines.publish.plots import PLOTS
 from pipelines.warehouse import dbt
@@ -25,7 +25,7 @@ def workspace(demo_of_months: Sandbox, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_every_table_has_its_row_count_knowledge_time_and_lineage(workspace: Workspace) -> None:
-    tables = described(workspace, dbt.manifest())
+    tables = table_metadata(workspace, dbt.manifest())
     for name in [f"{mart.schema}.{table}" for table, mart in (MARTS | SIGNALS).items()]:
         about = tables[name]
         assert about["dagster/row_count"] > 0 or name == "signals.signal_transitions", name
@@ -43,13 +43,13 @@ def test_every_table_has_its_row_count_knowledge_time_and_lineage(workspace: Wor
     index = tables["intermediate.int_index_daily"]["dagster/column_schema"]
     assert {c.name: c.description for c in index.columns}[
         "contrib_curve"
-    ] == "What CURVE adds to the index [index points]"
+    ] == "Contribution of CURVE to tightness_index [index points]"
 
 
 def test_lineage_is_kept_for_a_state_of_the_project(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = described(workspace, dbt.manifest())
+    first = table_metadata(workspace, dbt.manifest())
     monkeypatch.setattr(dbt, "compiled", lambda *_: pytest.fail("read again"))
-    assert described(workspace, dbt.manifest()) == first
+    assert table_metadata(workspace, dbt.manifest()) == first
 
 
 def test_the_lake_has_its_row_count_and_last_knowledge_time(workspace: Workspace) -> None:
@@ -64,10 +64,10 @@ def test_every_plot_is_drawn_and_a_plot_that_fails_is_left_out(
     import logging
 
     told = logging.getLogger("test")
-    found = drawn(workspace, told)
+    found = draw_plots(workspace, told)
     assert {name: set(about) for name, about in found.items()} == {plot.table: {"plot AL"} for plot in PLOTS}
-    monkeypatch.setattr("pipelines.publish.plots.kept", lambda *_, **__: 1 / 0)
-    assert drawn(workspace, told) == {}
+    monkeypatch.setattr("pipelines.publish.plots.cached_png", lambda *_, **__: 1 / 0)
+    assert draw_plots(workspace, told) == {}
 
 
 def test_the_report_is_that_of_the_release_and_the_same_twice(workspace: Workspace) -> None:

@@ -80,9 +80,9 @@ def run(
     from pipelines.common.settings import SettingsError
     from pipelines.orchestration.automation.jobs import FULL_RUN
     from pipelines.orchestration.run import RunStoppedError, in_short, month_range, run_job
+    from pipelines.publish.build_clock import ClockError
     from pipelines.reference import ReferenceDataError
     from pipelines.warehouse.lock import WriterBusyError
-    from pipelines.workspace import ClockError
 
     workspace = _workspace(tuple(metal or ()), record and record.resolve(), profile=profile)
     try:
@@ -94,7 +94,7 @@ def run(
     except OSError as error:
         _fail(in_short([str(error)])[0], 1)
     try:
-        workspace.check_clock()
+        workspace.build_clock.check()
     except ClockError as error:
         _fail(str(error), 1)
     _banner(workspace)
@@ -112,8 +112,8 @@ def run(
         except (WriterBusyError, RunStoppedError) as error:
             _fail(str(error), 1)
     seconds = time.monotonic() - begun
-    if (workspace.published / "marts.duckdb").is_file():
-        print_signals(workspace, _read_signals(workspace.published / "marts.duckdb", None), as_json=False)
+    if workspace.paths.database.is_file():
+        print_signals(workspace, _read_signals(workspace.paths.database, None), as_json=False)
         print_release(workspace)
     err.print(f"{months[0]} to {months[1]} in {seconds:.1f} s, run {outcome.run_id}")
     if not outcome.success:
@@ -233,7 +233,7 @@ def claims(
 
 
 def _database(workspace: Any) -> Path:
-    database: Path = workspace.published / "marts.duckdb"
+    database: Path = workspace.paths.database
     if not database.is_file():
         _fail("nothing is published yet: run `tightness run` first", 1)
     return database
@@ -280,7 +280,7 @@ def diff(
 
     workspace = _workspace()
     try:
-        before, after = (find(workspace.published, name) for name in (old, new))
+        before, after = (find(workspace.paths.published, name) for name in (old, new))
         with err.status(f"{before.release_id} to {after.release_id}"):
             found = compare(before, after, table or (), rows)
     except (NoReleaseError, UnknownNameError) as error:
@@ -324,7 +324,7 @@ def export(
     workspace = _workspace()
     target = to or workspace.settings.data / "exports" / kind.value
     try:
-        release = find(workspace.published, CURRENT)
+        release = find(workspace.paths.published, CURRENT)
         with err.status(f"{release.release_id} to {target}"):
             written = copy(release, target, kind.value, table or ())
     except (NoReleaseError, ExportError, UnknownNameError, TargetError) as error:
@@ -358,7 +358,7 @@ def _probe(workspace: Any, as_json: bool) -> None:
     from pipelines.sources import SOURCES
 
     keys, rules = workspace.settings.secrets(), workspace.reference["release_calendar"]
-    named = [question(name, workspace.scope, workspace.now, rules) for name in SOURCES if workspace.may_ask(name)]
+    named = [question(name, workspace.scope, workspace.now, rules) for name in SOURCES if workspace.is_enabled(name)]
     asked = [one for one in named if one and (not one.secret or one.secret[1] in keys)]
     with err.status(f"asking {len(asked)} publishers"):
         found = probes(asked, workspace.scope, workspace.live_transport(ATTEMPTS))

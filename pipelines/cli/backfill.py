@@ -161,10 +161,10 @@ def _asked(workspace: Workspace, asset: Asset, first: str, last: str, refresh: b
         return None
     if workspace.settings.profile == "drop":
         return Asked(source, 0, 0, "the drop profile asks nobody")
-    if not workspace.asks(source):
+    if not workspace.fetches(source):
         return Asked(source, 0, 0, "off, because of its terms: see TIGHTNESS_OPTIONAL_SOURCES")
     requests = plan_requests(source, months_between(first, last), workspace.scope)
-    archived = 0 if refresh else sum(workspace.is_answered(request) for request in requests)
+    archived = 0 if refresh else sum(workspace.is_complete(request) for request in requests)
     return Asked(source, len(requests) - archived, archived)
 
 

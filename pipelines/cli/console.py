@@ -88,7 +88,7 @@ def print_backfill(workspace: Any, meter: Any, outcome: Any, as_json: bool) -> N
         out.print(table)
     if not published:
         err.print("The publication stays as it was: publish/release was not chosen.", highlight=False)
-    elif (workspace.published / "marts.duckdb").is_file():
+    elif workspace.paths.database.is_file():
         print_release(workspace)
     err.print(
         f"partitions {meter.done:,} of {meter.plan.partitions:,}, {meter.rows:,} rows in {meter.elapsed:.1f} s, "
@@ -178,7 +178,7 @@ def print_signals(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> 
 
 
 def _manifest(workspace: Any) -> dict[str, Any]:
-    path = workspace.published / "manifest.json"
+    path = workspace.paths.manifest
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
@@ -191,7 +191,7 @@ def print_release(workspace: Any) -> None:
         ("manifest", "manifest.json"),
         ("report", "report.html"),
     ]:
-        out.print(f"{label:9} {workspace.published / name}", highlight=False, soft_wrap=True)
+        out.print(f"{label:9} {workspace.paths.published / name}", highlight=False, soft_wrap=True)
 
 
 def print_diff(before: Any, after: Any, found: dict[str, Any]) -> None:

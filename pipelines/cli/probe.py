@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipelines.common.calendar import month_of
 from pipelines.ingestion.extract import last_releases
-from pipelines.ingestion.inspection import findings, parse
+from pipelines.ingestion.inspection import ParsedResponse, inspect, parse
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
 from pipelines.transports.base import Transport
@@ -71,7 +71,7 @@ def probe(request: Request, scope: Scope, transport: Transport, clock: Callable[
         return told("no data" if isinstance(reason, NoData) else "failed", str(reason), [])
     seconds = clock() - begun
     parts = [payload for payload in payloads if payload.captured_at == payloads[-1].captured_at]
-    found = findings(parts, [], [], scope)
+    found = inspect(ParsedResponse(parts, scope))
     detail = "; ".join(finding.text for finding in found)
     if any(finding.severity == "error" for finding in found):
         return told("failed", detail, parts)

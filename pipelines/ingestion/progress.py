@@ -1,20 +1,10 @@
-"""What a step says of itself: how far it is, and what could not be had."""
+"""Progress of a step."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Something that could not be had or read, and the months that miss it."""
-
-    source: str
-    request: str
-    months: tuple[str, ...]
-    message: str
 
 
 @dataclass(frozen=True)

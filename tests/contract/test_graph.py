@@ -15,7 +15,8 @@ from pipelines.datasets import FEEDS
 from pipelines.orchestration.automation.release_schedule import PUBLICATIONS
 from pipelines.orchestration.definitions import build_defs
 from pipelines.sources import SOURCES
-from schemas.base import LICENCES, Bitemporal
+from schemas.base import Bitemporal
+from schemas.fields import LICENCES
 from schemas.marts import MARTS
 from schemas.reference import REFERENCE
 from schemas.signals import SIGNALS
@@ -168,7 +169,7 @@ def test_lake_assets_carry_their_columns_and_units(graph: AssetGraph) -> None:
         assert set(columns[len(own) :]) <= set(Bitemporal.to_schema().columns)
     prices = graph.get(dg.AssetKey(["lake", "prices"])).metadata["dagster/column_schema"]
     [cash] = [column for column in prices.columns if column.name == "cash_usd_t"]
-    assert cash.description == "Cash settlement price [USD/t]"
+    assert cash.description == "Cash settlement price (C) [USD/t]"
 
 
 def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:

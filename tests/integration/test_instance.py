@@ -1,4 +1,4 @@
-"""Dagster's log of runs: who comes first creates it, also where several come first."""
+"""Dagster's log of runs: the first process creates it, also where several start at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Each says when everything is imported, and opens the instance when it is told to.
+import pytest
+
+# Each prints when everything is imported, and opens the instance after a line of input.
 OPENS = """
 import sys
 import dagster
@@ -18,7 +20,8 @@ open_instance()
 """
 
 
-def test_processes_that_come_first_at_once_share_one_log_of_runs(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_processes_that_start_at_once_create_one_log_of_runs(tmp_path: Path) -> None:
     environment = os.environ | {"DAGSTER_HOME": str(tmp_path / "dagster")}
     pipe = subprocess.PIPE
     processes = [

@@ -34,8 +34,8 @@ from sandbox import Sandbox
 
 from pipelines.common.settings import PROJECT
 from pipelines.ingestion.extract import FetchReport, fetch
+from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.load import IngestReport
-from pipelines.ingestion.progress import Failure
 from pipelines.reference import load_reference
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Request, Scope
@@ -155,7 +155,7 @@ class SourceSandbox:
         pace = RateLimiter(self.sandbox.root / "pace", lambda: clock.now, clock.sleep)
         with publisher, publisher.client(timeout) as client:
             transport = HttpTransport(
-                lambda: now, {"ENTSOE_API_TOKEN": TOKEN}, client, archive=workspace.archive, pace=pace
+                lambda: now, {"ENTSOE_API_TOKEN": TOKEN}, client, archive=workspace.archive, rate_limiter=pace
             )
             fetched = fetch(
                 self.name,
@@ -297,10 +297,10 @@ def test_a_wrong_content_header_changes_nothing(sandbox: SourceSandbox, label: s
 # --- faults that stay
 
 PERMANENT: dict[str, tuple[Fault, str]] = {
-    "429": (status(429), "the publisher wants to be left alone until|status 429"),
+    "429": (status(429), "the publisher accepts no requests until|status 429"),
     "429 for a day": (
         status(429, retry_after="86400"),
-        r"the publisher wants to be left alone until \d{4}-\d\d-11T18:0",
+        r"the publisher accepts no requests until \d{4}-\d\d-11T18:0",
     ),
     "503": (status(503), "status 503"),
     "410": (status(410), "status 410"),
@@ -308,12 +308,12 @@ PERMANENT: dict[str, tuple[Fault, str]] = {
     "204": (lambda handler, good: handler.start(204), "status 204"),
     "reset": (server.reset, "ReadError|RemoteProtocolError"),
     "cut": (server.cut, "RemoteProtocolError"),
-    "cut gzip": (server.cut_gzip, "the gzip answer is cut short"),
-    "no gzip": (respond(lambda good: good, content_encoding="gzip"), "the answer is no gzip as it says"),
+    "cut gzip": (server.cut_gzip, "the gzip response is truncated"),
+    "no gzip": (respond(lambda good: good, content_encoding="gzip"), "the response is not valid gzip"),
     "unknown packing": (respond(lambda good: good, content_encoding="br"), "encoded as 'br'"),
     "packed twice": (respond(lambda good: good, content_encoding="gzip, gzip"), "encoded as 'gzip, gzip'"),
-    "bomb": (server.gzip_bomb(20), "the answer exceeds 1 MiB"),
-    "endless": (server.endless, "the answer exceeds 1 MiB"),
+    "bomb": (server.gzip_bomb(20), "the response exceeds 1 MiB"),
+    "endless": (server.endless, "the response exceeds 1 MiB"),
     "elsewhere": (status(302, location="https://elsewhere.example/"), "redirected to https://elsewhere.example"),
     "credentials": (status(302, location="https://a:b@elsewhere.example/"), "redirected to https://…@elsewhere"),
     "loop": (lambda handler, good: handler.send(301, location=handler.path), "more than 5 redirects"),
@@ -346,7 +346,7 @@ def test_a_trickle_ends_at_the_time_limit(sandbox: SourceSandbox, monkeypatch: p
     before = sandbox.lake()
     done = sandbox.run(sandbox.publisher(server.trickle, forever=True))
     assert len(done.fetched.failures) == len(sandbox.requests)
-    assert all("the answer takes longer than" in failure.message for failure in done.fetched.failures)
+    assert all("the response takes longer than" in failure.message for failure in done.fetched.failures)
     assert sandbox.lake() == before
 
 

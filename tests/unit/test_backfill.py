@@ -12,7 +12,7 @@ from sandbox import Sandbox
 
 from pipelines.cli.backfill import START_S, Meter, Part, Plan
 from pipelines.common.calendar import months_between
-from pipelines.ingestion.extract import FetchReport, fetch, is_whole, last_releases
+from pipelines.ingestion.extract import FetchReport, fetch, is_complete, last_releases
 from pipelines.ingestion.progress import Progress
 from pipelines.lake.store import Lake, Written
 from pipelines.sources.base import NoData, Payload, Request, SourceError
@@ -79,11 +79,11 @@ def test_an_answer_is_complete_a_week_after_the_release_of_its_last_value(
     tmp_path: Path, due: pd.Timestamp, answered_at: str, whole: bool
 ) -> None:
     archive = Archive(tmp_path)
-    assert not is_whole(PAGE, archive, due)
+    assert not is_complete(PAGE, archive, due)
     # The bytes may stay the same for long: the time of the last answer counts.
     archive.record(PAGE, [Payload(PAGE, b"page", moment("2024-05-01"))], answered_at=moment("2024-05-01"))
     archive.record(PAGE, [Payload(PAGE, b"page", moment(answered_at))], answered_at=moment(answered_at))
-    assert is_whole(PAGE, archive, due) is whole
+    assert is_complete(PAGE, archive, due) is whole
 
 
 def test_no_answer_is_complete_after_a_failure_no_data_another_request_or_damage(
@@ -93,23 +93,23 @@ def test_no_answer_is_complete_after_a_failure_no_data_another_request_or_damage
 
     def answer() -> None:
         archive.record(PAGE, [Payload(PAGE, b"page", then)], answered_at=then)
-        assert is_whole(PAGE, archive, due)
+        assert is_complete(PAGE, archive, due)
 
     answer()
     archive.record_error(PAGE, "status 500", then)
-    assert not is_whole(PAGE, archive, due)
+    assert not is_complete(PAGE, archive, due)
     answer()
     archive.record_no_data(PAGE, then)
-    assert not is_whole(PAGE, archive, due)
+    assert not is_complete(PAGE, archive, due)
     answer()
     other = Request(PAGE.source, PAGE.name, PAGE.url + "&field=other", PAGE.entity, PAGE.period)
-    assert not is_whole(other, archive, due)
+    assert not is_complete(other, archive, due)
     everything = Request("jin10", "lme_stock.json", "https://example.org/all")
     archive.record(everything, [Payload(everything, b"all", then)], answered_at=then)
-    assert not is_whole(everything, archive, None), "an answer without a period is never complete"
+    assert not is_complete(everything, archive, None), "an answer without a period is never complete"
     [page] = tmp_path.glob("westmetall/*/*.html")
     page.write_bytes(b"damaged")
-    assert not is_whole(PAGE, archive, due)
+    assert not is_complete(PAGE, archive, due)
 
 
 class Killed(BaseException):
@@ -135,7 +135,7 @@ def test_answers_before_a_crash_are_kept_and_not_requested_again(tmp_path: Path)
     def run(after: int) -> FetchReport:
         return fetch(
             "energy_charts", months, workspace.scope, Breaking(after), workspace.archive, workspace.now,
-            skip_if=workspace.is_answered,
+            skip_if=workspace.is_complete,
         )  # fmt: skip
 
     with pytest.raises(Killed):

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from sourcing import COPPER, SCOPE, payload
 
+from pipelines.ingestion.inspection import Finding, ParsedResponse, inspect
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Zone
-from pipelines.sources.contract import Finding, ParsedResponse, examine, inspect
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, Zone
 from pipelines.transports.demo import DemoTransport
 
 NOW = datetime(2026, 11, 20, 20, tzinfo=UTC)
@@ -30,13 +30,11 @@ ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 @functools.cache
 def answer(*payloads: Payload) -> ParsedResponse:
-    source = SOURCES[payloads[0].request.source]
-    return inspect(source.CONTRACT, payloads, lambda one: source.parse(one, EVERYTHING))
+    return ParsedResponse(payloads, EVERYTHING)
 
 
 def found(new: Payload, before: Payload | None = None, *, same: bool = True) -> list[Finding]:
-    contract = SOURCES[new.request.source].CONTRACT
-    return examine(contract, answer(new), answer(before) if before else None, same=same)
+    return inspect(answer(new), answer(before) if before else None, same_request=same)
 
 
 def texts(findings: list[Finding], severity: str = "error") -> list[str]:
@@ -134,10 +132,7 @@ def test_copper_passes_with_the_same_limits() -> None:
     scope = replace(SCOPE, metals=(*SCOPE.metals, COPPER))
     source = SOURCES["westmetall"]
     for request in source.requests(pd.Period("2024-05", "M"), scope):
-        held = inspect(
-            source.CONTRACT, DemoTransport(NOW, scope).fetch(request)[-1:], lambda one: source.parse(one, scope)
-        )
-        assert examine(source.CONTRACT, held) == []
+        assert inspect(ParsedResponse(DemoTransport(NOW, scope).fetch(request)[-1:], scope)) == []
 
 
 # --- columns
@@ -255,7 +250,7 @@ def test_an_answer_that_became_empty_is_rejected() -> None:
     [error] = found(empty, full)
     assert (error.severity, error.text) == (
         "error",
-        f"the answer is empty; {len(answer(full).frames['rates'])} rows were there before",
+        f"the response is empty; {len(answer(full).frames['rates'])} rows were there before",
     )
     assert found(empty) == []
     assert found(empty, full, same=False) == [], "the next year has not begun"
@@ -264,7 +259,7 @@ def test_an_answer_that_became_empty_is_rejected() -> None:
 def test_a_whole_history_is_never_empty_even_as_the_first_answer() -> None:
     for name in ("ember", "fred"):
         header = replace(good(name), body=good(name).body.splitlines(keepends=True)[0])
-        assert texts(found(header)) == ["the answer is empty, and is to hold everything that there is"]
+        assert texts(found(header)) == ["the response is empty; expected the whole history"]
 
 
 def test_repeated_and_reordered_rows_are_the_same_answer() -> None:
@@ -309,7 +304,9 @@ def test_stock_in_another_unit_is_found_by_the_previous_answer() -> None:
     [error] = texts(found(kilotonnes, page))
     assert re.fullmatch(r"total_t is 0.001 times what it was on the same \d+ rows: has the unit changed\?", error)
     [error] = texts(found(kilotonnes, last_year, same=False))
-    assert error.startswith("total_t AL is about ") and error.endswith("in the answer before: has the unit changed?")
+    assert error.startswith("total_t AL is about ") and error.endswith(
+        "in the previous response: has the unit changed?"
+    )
     assert found(page, last_year, same=False) == []
 
 
@@ -346,7 +343,7 @@ def test_a_day_of_low_power_prices_is_no_change_of_unit() -> None:
     )
     assert texts(found(prices_times(month, 0.02, days=1), before, same=False)) == []
     [error] = texts(found(prices_times(good("energy_charts", "2024-01"), 0.02), before, same=False))
-    assert "in the answer before: has the unit changed?" in error
+    assert "in the previous response: has the unit changed?" in error
 
 
 def test_a_single_figure_may_be_revised_by_more_than_a_history() -> None:
@@ -423,12 +420,13 @@ def test_hostile_answers_give_short_messages_of_one_line(what: str) -> None:
         assert all(len(one.text) <= 500 and one.text.isprintable() for one in findings), name
 
 
-def test_an_exception_of_a_parser_rejects_the_answer_with_a_message() -> None:
+def test_an_exception_of_a_parser_rejects_the_answer_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of this program, which must not end the run of the other answers."""
 
-    def broken(_: Payload) -> Parsed:
+    def broken(_: Payload, scope: Scope) -> Parsed:
         raise ZeroDivisionError("division by zero")
 
-    held = inspect(SOURCES["ecb"].CONTRACT, [good("ecb")], broken)
-    [error] = texts(examine(SOURCES["ecb"].CONTRACT, held))
+    monkeypatch.setattr("pipelines.ingestion.inspection.response.parse", broken)
+    other = replace(good("ecb"), captured_at=good("ecb").captured_at + timedelta(seconds=1))  # not parsed before
+    [error] = texts(found(other))
     assert error.startswith("its parser failed (ZeroDivisionError: division by zero), which is a fault of this program")

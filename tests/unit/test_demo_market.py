@@ -868,15 +868,6 @@ def test_a_revised_customs_month_has_two_prints(defect: Defect) -> None:
         DemoTransport(defect.captured - timedelta(seconds=1), SCOPE).fetch(request)
 
 
-def test_the_docstring_lists_the_defects() -> None:
-    rows = re.findall(
-        r"^\| (\w+) \| *([\w-]*) *\| ([\d-]+) \| (\w+) \| ([A-Z]+) \|", defects.__doc__ or "", re.MULTILINE
-    )
-    column = {defects.ALUMINIUM: "aluminium"}
-    listed = [(d.source, d.entity, d.where, column.get(d.column, d.column), d.kind) for d in KNOWN_DEFECTS]
-    assert rows == listed
-
-
 def test_no_other_row_of_the_pages_has_a_defect(full_run: dict[Request, list[Payload]]) -> None:
     wrong = {(d.where, d.column) for d in KNOWN_DEFECTS if d.source == "westmetall"}
     for year in range(2008, 2026):

@@ -29,7 +29,7 @@ def read(body: str | bytes, dataset: str = "stocks", name: str = FILE) -> pd.Dat
 def refusal(body: str | bytes, dataset: str = "stocks", name: str = FILE) -> DropError:
     with pytest.raises(DropError) as error:
         read(body, dataset, name)
-    assert str(error.value).endswith("; the file is refused whole")
+    assert str(error.value).endswith("; the whole file is rejected")
     return error.value
 
 
@@ -127,7 +127,7 @@ def test_an_unknown_column_is_reported_with_the_accepted_ones() -> None:
     ("header", "message"),
     [
         ("metal,obs_date,cancelled_t\n", "the header has no total_t; expected metal"),
-        ("metal,obs_date,total_t,total_t\n", "'total_t' stands twice in the header"),
+        ("metal,obs_date,total_t,total_t\n", "'total_t' occurs twice in the header"),
         (HEADER.replace(",", ";"), "is the separator a comma?"),
     ],
 )
@@ -162,9 +162,9 @@ def test_invalid_headers_are_rejected(header: str, message: str) -> None:
             "N/A",
             "must be a number with . for decimals and no thousands separators",
         ),
-        ("AL,2026-01-05,2026-01-06T09:00:00,1,", "knowledge_ts", "2026-01-06T09:00:00", "must be a moment in UTC"),
-        ("AL,2026-01-05,2026-01-06T09:00:00+01:00,1,", "knowledge_ts", "2026-01-06T09:00:00+01:00", "must be a moment"),
-        ("AL,2026-01-05,2026-01-06T25:00:00Z,1,", "knowledge_ts", "2026-01-06T25:00:00Z", "must be a moment in UTC"),
+        ("AL,2026-01-05,2026-01-06T09:00:00,1,", "knowledge_ts", "2026-01-06T09:00:00", "must be a time in UTC"),
+        ("AL,2026-01-05,2026-01-06T09:00:00+01:00,1,", "knowledge_ts", "2026-01-06T09:00:00+01:00", "must be a time"),
+        ("AL,2026-01-05,2026-01-06T25:00:00Z,1,", "knowledge_ts", "2026-01-06T25:00:00Z", "must be a time in UTC"),
     ],
 )
 def test_the_first_unreadable_cell_is_reported(cells: str, column: str, value: str, rule: str) -> None:
@@ -278,13 +278,13 @@ def test_parquet_instants_need_a_zone() -> None:
     assert frame["knowledge_ts"].tolist()[0] == pd.Timestamp("2026-01-06T09:00Z")
     error = refusal(parquet(knowledge_ts=berlin.tz_localize(None)), name="stocks/mine.parquet")
     assert error.column == "knowledge_ts"
-    assert "must be a moment in UTC" in error.rule
+    assert "must be a time in UTC" in error.rule
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"metal": [1, 2]}, "column metal: holds int64, but must be text"),
+        ({"metal": [1, 2]}, "column metal: has type int64, but must be text"),
         ({"total_t": ["1", "x"]}, "row 2, column total_t: 'x' must be a number"),
         (
             {"obs_date": pd.to_datetime(["2026-01-05T00:00", "2026-01-06T05:00"])},
@@ -351,7 +351,7 @@ def big(path: Path) -> None:
         ("stocks/big.csv", big, "stocks/big.csv has 200 MB, more than 100 MB; split it or raise TIGHTNESS_DROP_MAX_MB"),
         ("stocks/none.csv", Path.touch, "stocks/none.csv is empty; expected a header line and rows"),
         ("stocks/book.xlsx", lambda p: p.write_text("x"), "is of an unknown type; accepted are *.csv and *.parquet"),
-        ("stocks/more", Path.mkdir, "stocks/more is not a file; accepted are *.csv and *.parquet right in the"),
+        ("stocks/more", Path.mkdir, "stocks/more is not a file; accepted are *.csv and *.parquet directly in the"),
         ("stocks/pipe.csv", os.mkfifo, "stocks/pipe.csv is not a file"),
         (
             "stock",
@@ -365,7 +365,7 @@ def big(path: Path) -> None:
             "is a link that leaves the drop folder and is not followed",
         ),
         ("stocks/up.csv", lambda p: p.symlink_to("../../outside.csv"), "is a link that leaves the drop folder"),
-        ("stocks/loop.csv", lambda p: p.symlink_to("loop.csv"), "is a link that leads nowhere; copy the file instead"),
+        ("stocks/loop.csv", lambda p: p.symlink_to("loop.csv"), "is a broken link; copy the file instead"),
     ],
 )
 def test_a_rejected_file_has_a_reason(drop: Path, name: str, make: Callable[[Path], object], message: str) -> None:

@@ -62,7 +62,7 @@ def test_attempts_are_written_to_the_log_only(
     secret = httpx.ConnectError(f"cannot reach https://publisher.example/?securityToken={KEY}")
     with caplog.at_level(logging.DEBUG):
         transport(Publisher(secret, httpx.Response(200)), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
-    assert "entsoe A44.xml: asked again, attempt 2 of 4" in caplog.text
+    assert "entsoe A44.xml: retry, attempt 2 of 4" in caplog.text
     assert KEY not in caplog.text
     assert capsys.readouterr() == ("", "")
 
@@ -85,7 +85,7 @@ def test_an_answer_is_an_unchanged_payload() -> None:
 def test_transient_faults_are_tried_three_times(trouble: Callable[[], httpx.Response] | Exception) -> None:
     assert len(transport(Publisher(trouble, trouble, httpx.Response(200))).fetch(PLAIN)) == 1
     publisher = Publisher(trouble)
-    with pytest.raises(SourceError, match=r"fred SOFR\.csv: .*expected an answer with status 200"):
+    with pytest.raises(SourceError, match=r"fred SOFR\.csv: .*expected a response with status 200"):
         transport(publisher).fetch(PLAIN)
     assert len(publisher.asked) == 3
 
@@ -98,7 +98,7 @@ def test_a_throttling_message_is_no_answer(tmp_path: Path) -> None:
     pace = RateLimiter(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
     answers = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
     client = httpx.Client(transport=httpx.MockTransport(answers))
-    [payload] = HttpTransport(lambda: NOW, {}, client, pace=pace).fetch(request)
+    [payload] = HttpTransport(lambda: NOW, {}, client, rate_limiter=pace).fetch(request)
     assert payload.body == b'{"data": []}'
     assert sum(slept) >= 5 + 10, "the pause of the source, doubled"
     # The same text of another publisher is an answer.
@@ -142,7 +142,7 @@ class Clock:
 def test_retry_after_is_respected(tmp_path: Path, headers: dict[str, str], wait: float) -> None:
     clock = Clock()
     asker = transport(Publisher(status(429, **headers), httpx.Response(200, content=b"x")))
-    asker.pace = clock.pace(tmp_path)
+    asker.rate_limiter = clock.pace(tmp_path)
     assert asker.fetch(PLAIN)[0].body == b"x"
     # FRED's two requests a second have their interval too.
     assert sum(clock.slept) == pytest.approx(max(wait, 0.5))
@@ -151,8 +151,8 @@ def test_retry_after_is_respected(tmp_path: Path, headers: dict[str, str], wait:
 def test_each_429_without_a_time_doubles_the_pause_up_to_the_limit(tmp_path: Path) -> None:
     clock, publisher = Clock(), Publisher(status(429))
     asker = transport(publisher)
-    asker.pace = clock.pace(tmp_path)
-    message = r"the publisher wants to be left alone until 2026-02-01T12:07:00Z; expected a run after that"
+    asker.rate_limiter = clock.pace(tmp_path)
+    message = r"the publisher accepts no requests until 2026-02-01T12:07:00Z; expected a run after that time"
     with pytest.raises(SourceError, match=rf"^fred SOFR\.csv: {message}$"):
         asker.fetch(PLAIN)
     assert clock.slept == pytest.approx([60, 120])
@@ -163,16 +163,16 @@ def test_each_429_without_a_time_doubles_the_pause_up_to_the_limit(tmp_path: Pat
 def test_after_a_long_retry_after_the_run_makes_no_request(tmp_path: Path, shares_files: bool) -> None:
     clock, publisher = Clock(), Publisher(status(503, **{"retry-after": "3600"}), httpx.Response(200, content=b"x"))
     asker, other = transport(publisher), transport(publisher)
-    asker.pace = clock.pace(tmp_path)
+    asker.rate_limiter = clock.pace(tmp_path)
     if shares_files:
-        other.pace = clock.pace(tmp_path)
+        other.rate_limiter = clock.pace(tmp_path)
     texts = []
     for who, name in ((asker, "SOFR.csv"), (asker, "other.csv"), (other, "third.csv")):
         try:
             who.fetch(Request("fred", name, PLAIN.url))
         except SourceError as error:
             texts.append(error.problem)
-    assert texts == ["the publisher wants to be left alone until 2026-02-01T13:00:00Z"] * (3 if shares_files else 2)
+    assert texts == ["the publisher accepts no requests until 2026-02-01T13:00:00Z"] * (3 if shares_files else 2)
     assert len(publisher.asked) == (1 if shares_files else 2)
     assert clock.slept == []
     assert asker.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is requested"
@@ -235,12 +235,12 @@ def test_redirects_may_go_to_other_hosts_of_the_publisher(location: str, followe
     publisher = Publisher(status(302, location=location), httpx.Response(200, content=b"x"))
     asker = transport(publisher)
     if followed:
-        assert asker._ask(page, page.url, None).body == b"x"
+        assert asker._fetch_url(page, page.url, None).body == b"x"
     else:
         with pytest.raises(
             SourceError, match=r"redirected to .*expected the same host or www\.worldbank\.org"
         ) as error:
-            asker._ask(page, page.url, None)
+            asker._fetch_url(page, page.url, None)
         assert "word" not in str(error.value).replace("worldbank", "")
     assert len(publisher.asked) == (2 if followed else 1)
 
@@ -259,14 +259,14 @@ def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch
 
 def test_plain_http_is_only_for_a_publisher_without_https() -> None:
     publisher = Publisher(httpx.Response(200, content=b"x"))
-    with pytest.raises(SourceError, match="the address is http"):
+    with pytest.raises(SourceError, match="the URL uses http"):
         transport(publisher).fetch(Request("fred", "x", "http://fred.stlouisfed.org/"))
     assert publisher.asked == []
     page, asker = Request("customs", "x", "http://english.customs.gov.cn/x"), transport(publisher)
-    assert asker._ask(page, page.url, None).body == b"x"
+    assert asker._fetch_url(page, page.url, None).body == b"x"
     publisher = Publisher(status(302, location="https://english.customs.gov.cn/x"), status(302, location=page.url))
     with pytest.raises(SourceError, match="redirected to http://english"):
-        transport(publisher)._ask(page, page.url, None)
+        transport(publisher)._fetch_url(page, page.url, None)
     assert [url.scheme for url in publisher.asked] == ["http", "https"], "up to HTTPS, and not down again"
 
 
@@ -277,7 +277,7 @@ def test_the_size_of_an_answer_is_limited_after_unpacking_too(
     monkeypatch.setattr(http, "MAX_BODY", 1024**2)
     body = b"\0" * (1024**2 + 1)
     content = gzip.compress(body) if headers else body
-    with pytest.raises(SourceError, match="the answer exceeds 1 MiB"):
+    with pytest.raises(SourceError, match="the response exceeds 1 MiB"):
         transport(Publisher(httpx.Response(200, content=content, headers=headers))).fetch(PLAIN)
     exact = httpx.Response(200, content=body[1:])
     assert len(transport(Publisher(exact)).fetch(PLAIN)[0].body) == 1024**2
@@ -477,7 +477,7 @@ def test_without_a_usable_link_the_last_good_address_is_requested(
     pages = {CURRENT: b"last year's", SHEET.url: b"the module's"} | ({LANDING: landing} if landing else {})
     archive = Archive(tmp_path)
     assert Site(pages).asker(archive).fetch(SHEET)[0].body == b"the module's", "there was no answer before"
-    assert "asking its last good address" in caplog.text
+    assert "trying the last known URL" in caplog.text
     archive.record(SHEET, [Payload(SHEET, b"last year's", NOW, address=CURRENT)])
     site = Site(pages)
     assert site.asker(archive).fetch(SHEET)[0].body == b"last year's"

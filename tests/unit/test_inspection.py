@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sandbox import Sandbox
 
-from pipelines.ingestion import extract as asking
 from pipelines.ingestion.extract import FetchReport
+from pipelines.ingestion.inspection import validator
 from pipelines.sources.base import Request
 from pipelines.transports.demo import DemoTransport
 
@@ -117,7 +117,7 @@ def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
     done = later.ingest(MONTHS, ["prices", "spreads"])
     assert done.failures == []
     [warning] = done.fetched["westmetall"].warnings
-    assert warning.message.startswith("taken although cash_usd_t is 4 times what it was")
+    assert warning.message.startswith("accepted although cash_usd_t is 4 times what it was")
     rows = later.open().lake.read("prices")
     assert len(rows) == 2 * len(stored) + 1, "every row is revised, and a day is new"
     assert rows.merge(stored, on=list(stored.columns)).shape[0] == len(stored), "earlier knowledge is unchanged"
@@ -178,7 +178,7 @@ def test_doctor_lists_rejected_answers(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", page(later).replace(b"Cash-Settlement", b"Kasse"))
     report = later.ingest(MONTHS, ["prices"]).read["prices"]
-    later.open().note_failures("prices", [*MONTHS], report.failures)
+    later.open().failures.record("prices", [*MONTHS], report.failures)
     code, lines, _ = later.call("doctor", "--json")
     findings = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
     assert code == 1
@@ -213,7 +213,7 @@ def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: 
     def examined(*_: object) -> None:
         raise AssertionError("examined")
 
-    monkeypatch.setattr(asking, "findings", examined)
+    monkeypatch.setattr(validator, "inspect", examined)
     assert fetched(sandbox.at(LATER)).payloads == 1
     sandbox.record(f"westmetall/{PAGE.name}", page(sandbox) + b"\n")
     with pytest.raises(AssertionError, match="examined"):

@@ -54,8 +54,8 @@ def test_arrow_schema_is_the_model_and_the_bitemporal_columns() -> None:
     assert schema.field("obs_date").type == pa.date32()
     assert schema.field("knowledge_ts").type == pa.timestamp("us", tz="UTC")
     assert schema.field("days_cash_to_3m").type == pa.int64()
-    assert schema.field("cash_usd_t").metadata == {b"description": b"Cash settlement price", b"unit": b"USD/t"}
-    with pytest.raises(KeyError, match=r"no dataset 'nickel'; there are prices, stocks"):
+    assert schema.field("cash_usd_t").metadata == {b"description": b"Cash settlement price (C)", b"unit": b"USD/t"}
+    with pytest.raises(KeyError, match=r"no dataset 'nickel': use one of prices, stocks"):
         arrow_schema("nickel")
 
 

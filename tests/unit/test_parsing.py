@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lxml import html
 
-from pipelines.sources.parsing import grid, json_number, number
+from pipelines.sources.parsing import json_number, number, table_cells
 
 
 @pytest.mark.parametrize("cell", ["nan", "inf", "1e5", "1_000", "9" * 400, "-" + "9" * 400, "१", "", "1,00"])
@@ -27,10 +27,10 @@ def test_numbers_are_read_as_they_are_written() -> None:
 @pytest.mark.parametrize("span", ["0", "-1", "x", "", "1.5"])
 def test_an_invalid_span_is_one_cell(span: str) -> None:
     table = html.fromstring(f'<table><tr><td colspan="{span}">a</td><td>b</td></tr></table>')
-    assert grid(table) == [["a", "b"]]
+    assert table_cells(table) == [["a", "b"]]
 
 
 @pytest.mark.parametrize("span", ["1000", "9" * 5000])
 def test_a_cell_spans_a_hundred_places_at_most(span: str) -> None:
     table = html.fromstring(f'<table><tr><td colspan="{span}">a</td></tr></table>')
-    assert grid(table) == [["a"] * 100]
+    assert table_cells(table) == [["a"] * 100]

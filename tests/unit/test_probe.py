@@ -13,7 +13,7 @@ from sourcing import SCOPE, Zone
 
 from pipelines.cli.probe import probe, question
 from pipelines.common.settings import PROJECT
-from pipelines.ingestion.progress import Failure
+from pipelines.ingestion.failures import Failure
 from pipelines.reference import load_reference
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, SourceError
@@ -37,7 +37,7 @@ class Broken:
     def fetch(self, request: Request) -> list[Payload]:
         self.asked.append(request)
         if request.source == self.down:
-            raise SourceError(request, "status 503, 4 times", "an answer with status 200")
+            raise SourceError(request, "status 503, 4 times", "a response with status 200")
         answers = self.market.fetch(request)
         if request.source == self.corrupted:
             return [replace(p, body=p.body.replace(b"Cash-Settlement", b"Kasse")) for p in answers]
@@ -106,14 +106,14 @@ def test_an_unusable_rate_limit_folder_is_a_failure_of_the_publisher(tmp_path: P
     (tmp_path / "pace").write_text("a file where a folder should be")
     request = question("ecb", MARKET, NOW, RULES)
     assert request is not None
-    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, pace=RateLimiter(tmp_path / "pace")))
+    found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, rate_limiter=RateLimiter(tmp_path / "pace")))
     assert (found.status, "exists" in found.detail) == ("failed", True)
 
 
 def test_doctor_prints_messages_without_markup(tmp_path: Path) -> None:
     """The text of a publisher may look like markup."""
     sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
-    sandbox.open().note_failures("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
+    sandbox.open().failures.record("rates", [], [Failure("nyfed", "[/red]", ("2026-11",), "it starts '[/b] [bold]x'")])
     code, lines, _ = sandbox.call("doctor")
     assert code == 1
     assert "nyfed [/red]" in "".join(lines) and "[/b] [bold]x" in "".join(lines)
@@ -124,7 +124,7 @@ def test_doctor_counts_waiting_messages(tmp_path: Path) -> None:
     from pipelines.orchestration.automation.outbox import Outbox
 
     sandbox = Sandbox(tmp_path, "drop", NOW.isoformat())
-    outbox = Outbox(sandbox.open().outbox)
+    outbox = Outbox(sandbox.open().paths.outbox)
 
     def notifications() -> str:
         found = {one["what"]: one["detail"] for one in json.loads("\n".join(sandbox.call("doctor", "--json")[1]))}

@@ -135,7 +135,7 @@ def test_an_answer_that_cannot_be_recorded_is_an_error(tmp_path: Path) -> None:
     """Other requests continue: a lake with that answer would differ from the replay's."""
     (tmp_path / "fred").write_text("a file where a folder should be")
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
-    with pytest.raises(SourceError, match=r"the answer cannot be recorded in .*expected a folder with room"):
+    with pytest.raises(SourceError, match=r"the response cannot be recorded in .*expected a writable folder"):
         transport.fetch(ASKED)
     assert transport.fetch(replace(ASKED, source="nyfed"))[0].body == b"two"
 
@@ -150,5 +150,5 @@ def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) 
 def test_only_answers_of_publishers_are_recorded(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
     assert result.exit_code == 2
-    assert "--record keeps what publishers answer; the profile is demo" in result.output
+    assert "--record needs the live profile: the profile is demo" in result.output
     assert not (tmp_path / "recording").exists()

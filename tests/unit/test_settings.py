@@ -93,7 +93,7 @@ def test_a_dotenv_file_is_read_and_the_environment_takes_precedence(
             (
                 "TIGHTNESS_ACCEPT",
                 value,
-                "the first 12 or more hex digits of the SHA-256 of refused answers, separated by commas",
+                "the first 12 or more hex digits of the SHA-256 of refused responses, separated by commas",
             )
             for value in ("abc", "0123456789a", "0123456789ag", "*", "0123456789ab;0123456789ab", "0" * 65)
         ),

@@ -132,7 +132,7 @@ def test_no_weight_with_no_value_is_zero() -> None:
     ],
 )
 def test_an_error_message_with_status_200_is_an_error(body: object, message: str) -> None:
-    with pytest.raises(SourceError, match=f"the publisher refuses to answer: .*{message}"):
+    with pytest.raises(SourceError, match=f"the publisher returns an error: .*{message}"):
         read(body)
 
 
@@ -151,7 +151,7 @@ def test_throttling_inside_an_answer_is_a_transient_error(body: object, message:
     throttled = SOURCES["comtrade"].ACCESS.throttled
     assert re.search(throttled, json.dumps(body), re.IGNORECASE)
     used_up = {"statusCode": 403, "message": "Out of call volume quota."}
-    with pytest.raises(SourceError, match="the publisher refuses to answer"):
+    with pytest.raises(SourceError, match="the publisher returns an error"):
         read(used_up)
     assert not re.search(throttled, json.dumps(used_up), re.IGNORECASE)
 
@@ -161,11 +161,11 @@ def test_throttling_inside_an_answer_is_a_transient_error(body: object, message:
     [
         ([row("7601", 1.0, period="202404")], "a row is for period 202404 and reporter 124; expected period 202405"),
         ([*BOTH, row("7601", 1.0, reporterCode=156)], "a row is for period 202405 and reporter 156"),
-        ({"data": {}}, "no list of rows in the answer"),
-        ({"data": [1]}, "no list of rows in the answer"),
-        ({"validation": True}, "no list of rows in the answer"),
-        ([], "no list of rows in the answer"),
-        ([BOTH[0]] * 500, "the answer has 500 rows and may be cut"),
+        ({"data": {}}, "no list of rows in the response"),
+        ({"data": [1]}, "no list of rows in the response"),
+        ({"validation": True}, "no list of rows in the response"),
+        ([], "no list of rows in the response"),
+        ([BOTH[0]] * 500, "the response has 500 rows and may be truncated"),
     ],
 )
 def test_an_unexpected_answer_is_an_error(body: object, message: str) -> None:
@@ -174,7 +174,7 @@ def test_an_unexpected_answer_is_an_error(body: object, message: str) -> None:
 
 
 def test_an_exporter_that_is_not_in_scope_is_an_error() -> None:
-    with pytest.raises(SourceError, match="exporter and metal 'CA/AL' are not known; expected one of CN/AL"):
+    with pytest.raises(SourceError, match="exporter and metal 'CA/AL' is not known; expected one of CN/AL"):
         read(BOTH, replace(SCOPE, exporters=(CHINA,)))
 
 

@@ -119,7 +119,9 @@ def test_an_invalid_day_is_rejected_alone(day: str, metals: object, reason: str)
 
 @pytest.mark.parametrize("values", [None, {}, [], "2024-05-10"])
 def test_an_answer_without_days_is_an_error(values: object) -> None:
-    with pytest.raises(SourceError, match=r"^jin10 lme_stock\.json: no days under values in the answer; expected JSON"):
+    with pytest.raises(
+        SourceError, match=r"^jin10 lme_stock\.json: no days under values in the response; expected JSON"
+    ):
         read(values)
 
 

@@ -70,13 +70,13 @@ def test_sofr_entries_that_cannot_be_read(entry, reason):
 
 def test_sofr_answers_that_cannot_be_used():
     with pytest.raises(
-        SourceError, match=r"nyfed sofr_2024.json: the answer is for 2023, not 2024; expected JSON with"
+        SourceError, match=r"nyfed sofr_2024.json: the response is for 2023, not 2024; expected JSON with"
     ):
         sofr(rate("2023-05-03", 5.06))
-    with pytest.raises(SourceError, match="no list refRates in the answer"):
+    with pytest.raises(SourceError, match="no list refRates in the response"):
         sofr(refRates=None)
     cut = json.dumps({"refRates": [rate("2024-05-03", 5.31)]}).encode()[:-3]
-    with pytest.raises(SourceError, match=r"the answer is not JSON .*: '{"):
+    with pytest.raises(SourceError, match=r"the response is not JSON .*: '{"):
         parse(payload("nyfed", cut, "2024", "SOFR"))
 
 
@@ -134,7 +134,7 @@ def test_reference_rates_that_cannot_be_read(bad_line, reason):
 
 
 def test_reference_rate_answers_that_cannot_be_used():
-    with pytest.raises(SourceError, match=r"ecb EXR_2024.csv: the answer is for 2023, not 2024"):
+    with pytest.raises(SourceError, match=r"ecb EXR_2024.csv: the response is for 2023, not 2024"):
         fx(line("USD", "2023-05-03", "1.08"))
     with pytest.raises(SourceError, match="no column TIME_PERIOD, OBS_VALUE in the first line: 'KEY,FREQ,CURRENCY,"):
         parse(payload("ecb", b"KEY,FREQ,CURRENCY,CURRENCY_DENOM\n", "2024"))
@@ -300,11 +300,14 @@ GOOD = UNWROUGHT.format("10000T", "57.6", "260")
             table13(",5.2024", GROUPS, GOOD).replace(b"Commodity<", b"Item<"),
             "no table with the columns Commodity and Quantity",
         ),
-        (table13(",5.2024", GROUPS, GOOD).split(b"<tr><td colspan=8>Notes")[0], "the page is cut inside its table"),
-        (table13(",5.2024", GROUPS, *OTHERS), "none of 3 commodities is the scope's: 'Agriculture products"),
+        (
+            table13(",5.2024", GROUPS, GOOD).split(b"<tr><td colspan=8>Notes")[0],
+            "the page is truncated inside its table",
+        ),
+        (table13(",5.2024", GROUPS, *OTHERS), "none of 3 commodities is in scope: 'Agriculture products"),
         (
             table13(",5.2024", GROUPS, *OTHERS).replace(b"</table>", b"<tr></tr></table>"),
-            "none of 4 commodities is the scope's: 'Agriculture products",
+            "none of 4 commodities is in scope: 'Agriculture products",
         ),
     ],
 )

@@ -212,16 +212,16 @@ REFUSAL = "<Reason><code>999</code><text>Unauthorized. Invalid token</text></Rea
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (document(series(ONE), head=BOMB), "the XML declares a DTD or entities, which is refused"),
-        (document(series(ONE))[:-40], "no XML"),
-        (document(), "the document holds no TimeSeries"),
+        (document(series(ONE), head=BOMB), "the XML declares a DTD or entities, which are not allowed"),
+        (document(series(ONE))[:-40], "not XML"),
+        (document(), "the document has no TimeSeries"),
         (document(kind="Balancing_MarketDocument"), "the document is a Balancing_MarketDocument"),
-        (document(REFUSAL, kind="Acknowledgement_MarketDocument"), "the platform refused: '999 Unauthorized"),
+        (document(REFUSAL, kind="Acknowledgement_MarketDocument"), "the platform returns an error: '999 Unauthorized"),
         (document(series(eic="10YFR-RTE------C")), "the series is for area 10YFR-RTE------C; expected the area of BE"),
         (document(series(eic=GERMANY.eic)), "the series is for area 10Y1001A1001A82H"),
         (document(series(ONE, currency_Unit__name="GBP")), "currency_Unit.name is GBP; expected EUR"),
         (document(series(ONE, price_Measure_Unit__name="KWH")), "price_Measure_Unit.name is KWH; expected MWH"),
-        (document(series(period("2025-04-03", "2025-04-04", {1: 5}))), "the answer is for 2025-04, not 2025-03"),
+        (document(series(period("2025-04-03", "2025-04-04", {1: 5}))), "the response is for 2025-04, not 2025-03"),
         (document(series(ONE.replace("2025-03-03T", "3rd of March "))), "a Period runs from"),
     ],
 )
@@ -399,7 +399,7 @@ def test_negative_prices_and_an_empty_answer_are_fine():
         ({"price": [1.0]}, "not two lists of one length"),
         ({"price": None}, "not two lists of one length"),
         ({"unix_seconds": ["2025-03-03"] * 24}, "something else than whole seconds"),
-        ({"asked": "2025-02"}, "the answer is for 2025-03, not 2025-02"),
+        ({"asked": "2025-02"}, "the response is for 2025-03, not 2025-02"),
         ({"entity": "XX"}, "zone 'XX' is not known; expected one of DE-LU, BE"),
     ],
 )
@@ -411,7 +411,7 @@ def test_charts_answers_that_cannot_be_used(fields, problem):
 
 def test_charts_json_that_is_cut():
     body = json.dumps(dict(zip(("unix_seconds", "price"), curve("2025-03-03", "2025-03-04"), strict=True))).encode()
-    with pytest.raises(SourceError, match="energy_charts asked: the answer is not JSON"):
+    with pytest.raises(SourceError, match="energy_charts asked: the response is not JSON"):
         parse(payload("energy_charts", body[:200], "2025-03", "DE-LU"))
 
 

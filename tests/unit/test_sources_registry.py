@@ -15,10 +15,10 @@ from pipelines import sources
 from pipelines.datasets import FEEDS, OPTIONAL_SOURCES
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Scope, SourceError
-from pipelines.sources.parsing import Rows, dtypes, excerpt, grid, html_root, iso_date, json_number, number
+from pipelines.sources.parsing import Rows, dtypes, excerpt, html_root, iso_date, json_number, number, table_cells
 from pipelines.sources.protocol import IndexedSource
-from schemas.base import LICENCES
 from schemas.datasets import DATASETS
+from schemas.fields import LICENCES
 
 ENTITY = {
     "westmetall": "AL", "energy_charts": "DE-LU", "smard": "DE-LU", "entsoe": "BE", "comtrade": "CA/AL", "yahoo": "AA",
@@ -139,7 +139,7 @@ def test_grid_puts_spanning_cells_in_every_place_they_cover():
     <tr><th>Quantity</th><th>Value<table><tr><td>inner</td></tr></table></th></tr>
     <tr><td>Coke &nbsp;x</td><td>T</td><td>1<!-- note --></td><td>2</td></tr></table>"""
     table = next(html_root(payload("customs", html), "x").iter("table"))
-    assert grid(table) == [
+    assert table_cells(table) == [
         ["Commodity", "Unit", "May", "May"],
         ["Commodity", "Unit", "Quantity", "Valueinner"],
         ["Coke x", "T", "1", "2"],

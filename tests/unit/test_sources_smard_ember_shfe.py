@@ -168,7 +168,7 @@ def test_smard_answers_that_cannot_be_used(series: object, message: str) -> None
 def test_an_unknown_zone_or_name_is_an_error() -> None:
     with pytest.raises(SourceError, match="zone 'XX' is not known; expected one of DE-LU, BE"):
         smard(week("2024-05-06"), "2024-05-06", entity="XX")
-    with pytest.raises(SourceError, match="the name says no week"):
+    with pytest.raises(SourceError, match="the name contains no week"):
         smard(week("2024-05-07"), "2024-05-07")  # a Tuesday
 
 

@@ -191,10 +191,10 @@ ROW = "02. June 2008 | 2,900.00 | 2,910.00 | 1,000"
     [
         (BOT_WALL, "no price table in the page, which starts '<!DOCTYPE html><html><head><title>Just a moment"),
         (page(ROW, header="<tr><th>date</th><th>price</th></tr>"), "no price table"),
-        (page(ROW).split(b"</table>")[0], "the page is cut inside its table, after row 1"),
+        (page(ROW).split(b"</table>")[0], "the page is truncated inside its table, after row 1"),
         (page(ROW, year=2009), "the page is for year 2009, not 2008"),
         (page(ROW, code="Cu"), "the page is for field LME_Cu_cash, not LME_Al_cash"),
-        (page(ROW.replace("2008", "2007")), "the answer is for 2007, not 2008"),
+        (page(ROW.replace("2008", "2007")), "the response is for 2007, not 2008"),
     ],
 )
 def test_an_unexpected_page_is_an_error(body, problem):

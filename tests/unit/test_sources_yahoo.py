@@ -98,7 +98,7 @@ def test_days_of_another_year_are_rejected_and_another_year_is_an_error() -> Non
     answer = read(chart([1.0, 2.0, 3.0], dt.datetime(2024, 12, 30, 14, 30, tzinfo=dt.UTC)))
     assert [row[1] for row in rows(answer)] == ["2024-12-30", "2024-12-31"]
     assert [bad.reason for bad in answer.rejected] == ["obs_date: 2025-01-01 is not in 2024"]
-    with pytest.raises(SourceError, match="the answer is for 2024, not 2023"):
+    with pytest.raises(SourceError, match="the response is for 2024, not 2023"):
         read(chart([1.0]), period="2023")
 
 
@@ -126,9 +126,9 @@ def test_another_share_currency_or_interval_is_an_error(change: dict[str, object
                     "error": {"code": "Not Found", "description": "No data found, symbol delisted"},
                 }
             },
-            "the publisher answers with an error: .*No data found",
+            "the publisher returns an error: .*No data found",
         ),
-        ({"finance": {}}, "no chart in the answer"),
+        ({"finance": {}}, "no chart in the response"),
         ({"chart": {"result": [], "error": None}}, "the chart is incomplete"),
         ({"chart": {"result": [{"meta": {}}], "error": None}}, "the chart is incomplete"),
     ],

@@ -201,20 +201,20 @@ def test_a_value_is_not_known_before_its_period(dataset: str, row: dict[str, obj
         (
             "stocks",
             {"metal": "AL", "obs_date": "2026-01-31", "total_t": 1.0},
-            "knowledge_ts=2025-01-31T09:00:00+00:00, obs_date=2026-01-31 breaks known_too_early: nobody can have known "
-            "the value before 00:00 UTC of obs_date",
+            "knowledge_ts=2025-01-31T09:00:00+00:00, obs_date=2026-01-31 breaks known_too_early: the value cannot "
+            "be known before 00:00 UTC of obs_date",
         ),
         (
             "exports",
             EXPORTED,
-            "knowledge_ts=2025-01-31T09:00:00+00:00, period_end=2026-02-28 breaks known_too_early: nobody can have "
-            "known the value before 08:00 UTC of period_end",
+            "knowledge_ts=2025-01-31T09:00:00+00:00, period_end=2026-02-28 breaks known_too_early: the value cannot "
+            "be known before 08:00 UTC of period_end",
         ),
         (
             "power",
             POWER,
-            "knowledge_ts=2025-01-31T09:00:00+00:00, delivery_date=2026-01-31 breaks known_too_early: nobody can have "
-            "known the value before 00:00 UTC of the day before delivery_date",
+            "knowledge_ts=2025-01-31T09:00:00+00:00, delivery_date=2026-01-31 breaks known_too_early: the value cannot "
+            "be known before 00:00 UTC of the day before delivery_date",
         ),
     ],
 )

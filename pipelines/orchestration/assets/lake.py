@@ -12,8 +12,9 @@ import pandas as pd
 from pipelines.datasets import DROP, Feed
 from pipelines.ingestion.change_summary import Changes, Revision, changes
 from pipelines.ingestion.extract import FetchReport, fetch
+from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.load import IngestReport
-from pipelines.ingestion.progress import Failure, Progress, ProgressCallback
+from pipelines.ingestion.progress import Progress, ProgressCallback
 from pipelines.orchestration.assets.describe import (
     COLUMNS,
     KNOWN,
@@ -71,10 +72,10 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
     )
     def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
         open_workspace, asked = workspace.open(), months(context)
-        open_workspace.check_clock()
+        open_workspace.build_clock.check()
         transport = open_workspace.transport()
         report = FetchReport()
-        if transport is not None and open_workspace.asks(name):
+        if transport is not None and open_workspace.fetches(name):
             report = fetch(
                 name,
                 asked,
@@ -84,7 +85,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 open_workspace.now,
                 quarantine=open_workspace.quarantine,
                 accepted=open_workspace.settings.accepted,
-                skip_if=open_workspace.is_answered if workspace.skip_answered else lambda request: False,
+                skip_if=open_workspace.is_complete if workspace.skip_answered else lambda request: False,
                 watch=_logged(context),
             )
         return dg.MaterializeResult(
@@ -126,7 +127,7 @@ def drop_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
         payloads, failures = open_workspace.dropped()
         for payload in payloads:
             open_workspace.archive.put(payload)
-        open_workspace.note_failures("raw_drop", [], failures)
+        open_workspace.failures.record("raw_drop", [], failures)
         return dg.MaterializeResult(
             metadata={"files": len(payloads), "bytes": sum(len(payload.body) for payload in payloads)},
             check_results=[_check("usable", failures)],
@@ -149,7 +150,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"python", "pandera", "parquet"},
         tags=feed_tags(feed),
-        description=f"{spec.title}. {(spec.model.__doc__ or '').strip()}",
+        description=(spec.model.__doc__ or "").strip(),
         metadata={COLUMNS: table_schema(spec.model, Bitemporal), "key": ", ".join(spec.key)},
         check_specs=[
             dg.AssetCheckSpec(
@@ -166,7 +167,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         report = open_workspace.ingestion().run(feed.name, asked, dropped, _logged(context))
         news = changes(open_workspace.lake, feed.name, report.written)
         failures = [*report.failures, *unusable]
-        open_workspace.note_failures(feed.name, [str(month) for month in asked], failures)
+        open_workspace.failures.record(feed.name, [str(month) for month in asked], failures)
         if failures and not _health_follows(context):
             # Alone, the asset shows its own failure; in a run that ends with run_health every other dataset and the
             # publication come first, and that step fails the run.

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -9,13 +10,15 @@ import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
+from pipelines.common.calendar import calendar_end
+from pipelines.common.version import code_version
 from pipelines.orchestration.assets.describe import COLUMNS, KNOWN, LINEAGE, OWNER, ROWS, model_tags, moment
 from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
 from pipelines.warehouse import build_cache, dbt, lineage, signal_log
-from pipelines.workspace import Workspace, calendar_end, code_version
+from pipelines.workspace import Workspace
 from schemas.generate.dbt import comments
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
@@ -89,7 +92,7 @@ def model_assets() -> dg.AssetsDefinition:
         tests = {key.name for key in context.selected_asset_check_keys}
         names = {key.path[-1] for key in chosen} or tests  # a check may be executed without its asset
         select = [] if chosen == every else ["--select", *sorted(names)]
-        if not any((open_workspace.settings.data / "lake").rglob("month=*/*.parquet")):
+        if not any(open_workspace.paths.lake.rglob("month=*/*.parquet")):
             raise dg.Failure(
                 f"no data at all: profile {open_workspace.settings.profile} has brought nothing into the lake, so "
                 "there is nothing to build or publish. Drop files, or choose another TIGHTNESS_PROFILE",
@@ -111,32 +114,35 @@ def model_assets() -> dg.AssetsDefinition:
     return models
 
 
-def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResult:
+def build(
+    workspace: Workspace, run_id: str, select: list[str], first_day: date = dbt.CALENDAR_START
+) -> dbt.BuildResult:
     """Builds the models as of the workspace's clock, or keeps them where they would come out the same.
 
-    The caller holds the writer's lock. `select`: dbt's selection arguments; none for everything.
+    The caller holds the writer's lock. `select`: dbt's selection arguments; none for everything. `first_day`: of the
+    trading calendar.
     """
-    now = workspace.building_as_of()
+    now = workspace.build_clock.advance()
     lake = workspace.lake.root  # with a schema to read for every dataset
-    record = workspace.warehouse.with_name("build.json")
+    record = workspace.paths.build_record
     inputs = build_cache.fingerprint(
         build_cache.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
     )
-    current = workspace.published / "marts.duckdb"
-    if signal_log.forget_unpublished(workspace.warehouse, current, now):
+    current = workspace.paths.database
+    if signal_log.forget_unpublished(workspace.paths.warehouse, current, now):
         build_cache.invalidate(record)
-    if not select and workspace.warehouse.is_file():
+    if not select and workspace.paths.warehouse.is_file():
         kept = build_cache.load(record, inputs, now)
         if kept is not None:
             return kept
     build_cache.invalidate(record)
-    signal_log.restore(workspace.warehouse, current)
-    dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(now).date())
+    signal_log.restore(workspace.paths.warehouse, current)
+    dbt.write_reference(workspace.reference, workspace.paths.reference_copies, calendar_end(now).date(), first_day)
     result = dbt.build(
         dbt.run_vars(
-            warehouse=workspace.warehouse,
+            warehouse=workspace.paths.warehouse,
             lake=lake,
-            reference=workspace.reference_copies,
+            reference=workspace.paths.reference_copies,
             as_of=now,
             run_id=run_id,
             code_version=code_version(),
@@ -144,7 +150,7 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
         select,
     )
     if not select and not result.failed:
-        until = build_cache.holds_until(lake, workspace.reference_copies, now)
+        until = build_cache.holds_until(lake, workspace.paths.reference_copies, now)
         build_cache.save(record, inputs, now, until, result)
     return result
 
@@ -152,7 +158,7 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
 def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Metadata of every table in the private warehouse, by schema.table: rows, knowledge, lineage, and the columns of
     those that no schema describes."""
-    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+    with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         columns: dict[str, dict[str, str]] = {}
         for schema, table, column, data_type in connection.execute(
@@ -161,7 +167,7 @@ def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, di
         ).fetchall():
             columns.setdefault(f"{schema}.{table}", {})[column] = data_type
         facts = connection.execute(" union all ".join(map(_facts, columns, columns.values()))).fetchall()
-    above = lineage.of_warehouse(manifest, workspace.warehouse, columns)
+    above = lineage.of_warehouse(manifest, workspace.paths.warehouse, columns)
     return {
         name: {
             ROWS: rows,
@@ -176,8 +182,8 @@ def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, di
 def drawn(workspace: Workspace, told: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
     """The plots of each table that has some; drawn where its rows are others than before."""
     found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
-    folder = workspace.warehouse.with_name("plots")
-    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+    folder = workspace.paths.plots
+    with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
         for plot in plots.PLOTS:
             try:
                 for metal, rows in plots.read(connection, plot).items():

@@ -121,10 +121,10 @@ def _signal_changes() -> dg.SensorDefinition:
     def signal_changes(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SkipReason:
         opened = workspace.open()
         outbox, sinks = open_outbox(opened), sinks_of(opened.settings, context.log)
-        manifest = read_manifest(opened.published / "manifest.json")
+        manifest = read_manifest(opened.paths.manifest)
         said = ["nothing is published yet"]
         if manifest is not None:
-            database, release = opened.published / "marts.duckdb", str(manifest["release_id"])
+            database, release = opened.paths.database, str(manifest["release_id"])
             seen = Seen.load(context.cursor) if context.cursor else None
             said = ["no new release"]
             if seen is None:
@@ -163,7 +163,7 @@ def _failed_runs() -> dg.SensorDefinition:
 
 def open_outbox(workspace: Workspace) -> Outbox:
     """Where messages wait, beside the rest that is the writer's own."""
-    return Outbox(workspace.outbox)
+    return Outbox(workspace.paths.outbox)
 
 
 def sinks_of(settings: Settings, log: Logger) -> list[Sink]:

@@ -194,6 +194,7 @@ def _at(rows: pd.DataFrame, problem: str) -> ReferenceDataError:
     return ReferenceDataError(f"parameters.csv line {_lines(rows)[0]}: {problem}")
 
 
+@lru_cache(maxsize=64)
 def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
     try:
         frame = pd.read_csv(

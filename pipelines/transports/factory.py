@@ -1,4 +1,4 @@
-"""Transports of the profiles: the one place that chooses who answers a run's requests."""
+"""Transports of the profiles: maps the profile of a run to the transport of its requests."""
 
 from __future__ import annotations
 

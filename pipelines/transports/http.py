@@ -82,7 +82,7 @@ class HttpTransport:
     """Fetch responses over HTTPS. `secrets`: keys by setting name; they are only added to the query.
 
     With an `archive`, requests are conditional: an unchanged response is not transferred again. With a `rate_limiter`,
-    all processes share each publisher's limits. `contact`: sent in the User-Agent, for a publisher who wants to write.
+    all processes share each publisher's limits. `contact`: sent in the User-Agent, for questions of a publisher.
     """
 
     now_fn: Callable[[], datetime]

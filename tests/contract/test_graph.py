@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -232,19 +229,3 @@ def test_a_release_calendar_that_cannot_be_read_does_not_take_the_ui_away(tmp_pa
     (tmp_path / "release_calendar.csv").write_text("nonsense")
     broken = build_defs(load_settings(profile="demo", reference_dir=tmp_path))
     assert broken.schedules
-
-
-def test_nothing_is_read_when_the_definitions_are_imported(tmp_path: Path) -> None:
-    """An environment that no run would take harms an import as little as it harms --help."""
-    odd = {"TIGHTNESS_PROFILE": "nonsense", "TIGHTNESS_NOW": "never", "TIGHTNESS_REFERENCE_DIR": "/nowhere"}
-    modules = ("orchestration.definitions", "cli.app", "sources", "transports.http")
-    code = f"import {', '.join(f'pipelines.{name}' for name in modules)}; print('imported')"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=os.environ | odd | {"DAGSTER_HOME": str(tmp_path / "none")},
-        cwd=tmp_path,
-    )
-    assert (done.returncode, done.stdout) == (0, "imported\n"), done.stderr
-    assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sandbox import Sandbox, assert_same_rows
 
-from tests.stress.crash import Folders, torn
+from tests.stress.crash import torn
 
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2026-01", "2026-01")
@@ -96,14 +96,14 @@ def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(drop_ma
         with full_after(room) as disk, pytest.raises(OSError, match="No space left on device"):
             one.publish()
         assert disk.refused == 1
-        assert torn(Folders(one.root), had_release=True) == []
+        assert torn(one.data, had_release=True) == []
         if room < 2:  # the mark of the build, and the release's own place
             assert one.published() == had
         release = one.publish()
         assert {n: t["content_sha256"] for n, t in release.manifest["tables"].items()} == {
             n: t["content_sha256"] for n, t in clean.manifest["tables"].items()
         }
-        assert torn(Folders(one.root), had_release=True) == []
+        assert torn(one.data, had_release=True) == []
         shutil.rmtree(one.root)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sandbox import Sandbox, assert_same_rows
 
-from tests.stress.crash import Folders, torn
+from tests.stress.crash import torn
 
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2026-01", "2026-01")
@@ -48,7 +48,7 @@ def test_two_runs_at_once_both_succeed_and_one_that_may_not_wait_names_the_write
     assert [first.returncode, second.returncode] == [0, 0], ended
     # It may have come when both had ended.
     assert code == 0 or any("another run (pid " in line and "is writing" in line for line in said), said
-    assert torn(Folders(sandbox.root), had_release=True) == []
+    assert torn(sandbox.data, had_release=True) == []
     assert len(list((sandbox.data / "published" / "releases").iterdir())) == 1
     clean = Sandbox(tmp_path / "clean", "drop", NOW)
     clean.drop_month()
@@ -72,5 +72,5 @@ def test_a_signal_ends_a_run_in_one_line_and_the_next_run_goes_on(
     assert "stopped by a signal: the last release stays, run again to go on" in said
     assert "Traceback" not in printed + said
     assert sandbox.published() == drop_market.published()
-    assert torn(Folders(sandbox.root), had_release=True) == []
+    assert torn(sandbox.data, had_release=True) == []
     assert not later.run(MONTHS).unchanged

@@ -1,4 +1,4 @@
-"""The parts of a backfill: how far it is, which answers are whole, and that a stopped ingestion goes on from there."""
+"""Parts of a backfill: its progress, which answers are complete, and the continuation of a stopped ingestion."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def due() -> pd.Timestamp:
     return releases["2024"]
 
 
-def test_progress_reads_itself_back_and_nothing_else() -> None:
+def test_a_progress_line_is_parsed_back_and_other_lines_are_not() -> None:
     progress = Progress(3, 12, "months", 4321)
     assert Progress.read(str(progress)) == progress
     assert Progress.read("Started execution of step") is None
 
 
-def test_the_meter_counts_partitions_rows_and_what_is_left() -> None:
+def test_progress_counts_partitions_rows_and_the_remaining_time() -> None:
     parts = [
         Part("raw__ecb", ["raw/ecb"], 12, 0, 10.0),
         Part("lake__fx", ["lake/fx"], 12, 0, 20.0),
@@ -63,7 +63,7 @@ def test_the_meter_counts_partitions_rows_and_what_is_left() -> None:
     assert meter.line().startswith("partitions 18 of 24 · 500 rows · ")
 
 
-# --- which answers are whole
+# --- which answers are complete
 
 
 def moment(text: str) -> datetime:
@@ -80,13 +80,13 @@ def test_an_answer_is_complete_a_week_after_the_release_of_its_last_value(
 ) -> None:
     archive = Archive(tmp_path)
     assert not is_complete(PAGE, archive, due)
-    # The bytes may be the same for long: what counts is when they were last given.
+    # The bytes may stay the same for long: the time of the last answer counts.
     archive.record(PAGE, [Payload(PAGE, b"page", moment("2024-05-01"))], answered_at=moment("2024-05-01"))
     archive.record(PAGE, [Payload(PAGE, b"page", moment(answered_at))], answered_at=moment(answered_at))
     assert is_complete(PAGE, archive, due) is whole
 
 
-def test_no_answer_is_complete_after_a_failure_nothing_another_question_or_damage(
+def test_no_answer_is_complete_after_a_failure_no_data_another_request_or_damage(
     tmp_path: Path, due: pd.Timestamp
 ) -> None:
     archive, then = Archive(tmp_path), moment("2026-01-10")
@@ -106,17 +106,17 @@ def test_no_answer_is_complete_after_a_failure_nothing_another_question_or_damag
     assert not is_complete(other, archive, due)
     everything = Request("jin10", "lme_stock.json", "https://example.org/all")
     archive.record(everything, [Payload(everything, b"all", then)], answered_at=then)
-    assert not is_complete(everything, archive, None), "an answer without a period is never at its end"
+    assert not is_complete(everything, archive, None), "an answer without a period is never complete"
     [page] = tmp_path.glob("westmetall/*/*.html")
     page.write_bytes(b"damaged")
     assert not is_complete(PAGE, archive, due)
 
 
 class Killed(BaseException):
-    """What no handler of failures may catch."""
+    """An exception that no handler of failures may catch."""
 
 
-def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> None:
+def test_answers_before_a_crash_are_kept_and_not_requested_again(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     workspace, months = sandbox.open(), months_between("2024-01", "2024-12")
     asked: list[str] = []
@@ -150,7 +150,7 @@ def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> 
 # --- a stopped ingestion
 
 
-def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one(
+def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_clean_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean = Sandbox(tmp_path / "clean", "demo", NOW)
@@ -164,7 +164,7 @@ def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one
     def stopping(self: Lake, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:
         written = append(self, name, frame, ingest_ts=ingest_ts)
         calls.append(len(frame))
-        if len(calls) == 3:  # its rows are stored, but not yet remembered
+        if len(calls) == 3:  # its rows are stored, but the ledger does not have them yet
             raise Killed
         return written
 
@@ -182,8 +182,8 @@ def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one
     pd.testing.assert_frame_equal(workspace.lake.read("prices"), clean.open().lake.read("prices"))
 
 
-def test_a_page_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
-    """Though several parts of its months ask for it; and none of them is remembered."""
+def test_an_unreadable_page_is_reported_once(tmp_path: Path) -> None:
+    """Several parts of its months need it, and none of them enters the ledger."""
     sandbox = Sandbox(tmp_path, "replay", NOW)
     sandbox.record("westmetall/westmetall_lme_al_2024.html", "<html>no table</html>")
     failures = sandbox.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"].failures
@@ -192,7 +192,7 @@ def test_a_page_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     assert again.failures == failures
 
 
-def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
+def test_an_error_of_one_request_does_not_stop_the_others(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     workspace = sandbox.open()
 
@@ -202,9 +202,9 @@ def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
                 raise SourceError(request, "status 500", "status 200")
             raise NoData
 
-    told: list[Progress] = []
+    steps: list[Progress] = []
     months = months_between("2024-01", "2024-03")
-    report = fetch("customs", months, workspace.scope, Failing(), workspace.archive, workspace.now, watch=told.append)
+    report = fetch("customs", months, workspace.scope, Failing(), workspace.archive, workspace.now, watch=steps.append)
     assert [f.months for f in report.failures] == [("2024-02",)]
-    assert [(p.done, p.total) for p in told] == [(1, 2), (2, 2)]
+    assert [(p.done, p.total) for p in steps] == [(1, 2), (2, 2)]
     shutil.rmtree(sandbox.root)

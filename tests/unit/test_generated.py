@@ -1,4 +1,4 @@
-"""Files generated from the models: contracts, sources, comments, the dictionary, and the check for drift."""
+"""Files that are generated from the schemas: contracts, sources, comments, the dictionary; and the check for drift."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_every_dataset_of_the_lake_is_a_source_with_its_own_and_the_bitemporal_c
 
 
 def test_comments_and_keys_are_by_schema_and_table() -> None:
-    texts = comments(MODELS)[("marts", "example")]
-    assert (texts[""], texts["price_usd_t"], texts["day"]) == ("An example", "Price [USD/t]", "Day")
+    comment_of = comments(MODELS)[("marts", "example")]
+    assert (comment_of[""], comment_of["price_usd_t"], comment_of["day"]) == ("An example", "Price [USD/t]", "Day")
     assert keys(MODELS) == {("marts", "example"): ("metal", "day")}
 
 

@@ -1,4 +1,4 @@
-"""Reference tables: the committed ones are valid; a fault in a user's is reported with file, line and rule."""
+"""Reference tables: the committed ones are valid, and errors in a user's name file, line and rule."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_committed_tables_are_valid() -> None:
 
 
 def test_the_committed_defaults_are_those_of_the_methodology() -> None:
-    """docs/methodology.md#parameters and #index-and-regime, by value."""
+    """The values of docs/methodology.md#parameters and #index-and-regime."""
     parameters = load_reference(PROJECT / "data" / "reference")["parameters"].set_index("name")["value"]
     wanted = {
         "stock_chg_obs": 20, "rank_window": 1260, "rank_min_periods": 252, "rank_min_periods_monthly": 24,
@@ -228,7 +228,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         ("power_zones", with_cell("eic", "short"), "power_zones.csv line 2: eic 'short' breaks the rule"),
     ],
 )
-def test_a_fault_is_reported_with_file_line_and_rule(
+def test_an_invalid_table_is_an_error_with_file_line_and_rule(
     folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
     edit(folder, table, change)
@@ -239,13 +239,13 @@ def test_a_fault_is_reported_with_file_line_and_rule(
 
 
 @pytest.mark.parametrize("body", [b"", b"metal;n\xe4me\n", b'metal,name\n"AL,x\n'])
-def test_a_file_that_is_not_csv(folder: Path, body: bytes) -> None:
+def test_a_file_that_is_no_csv_is_an_error_that_names_it(folder: Path, body: bytes) -> None:
     (folder / "metals.csv").write_bytes(body)
     with pytest.raises(ReferenceDataError, match=r"^metals\.csv"):
         load_reference(folder)
 
 
-def test_a_missing_file(folder: Path) -> None:
+def test_a_missing_file_is_an_error_that_names_it(folder: Path) -> None:
     (folder / "metals.csv").unlink()
     with pytest.raises(ReferenceDataError, match=r"metals\.csv is missing from the reference folder"):
         load_reference(folder)
@@ -258,11 +258,11 @@ def test_an_optional_column_may_be_missing(folder: Path) -> None:
     rows.drop(columns="chinese_name").to_csv(path, index=False)
     older = load_reference(folder)
     assert [metal.chinese_name for metal in older.scope().metals] == [""]
-    assert "chinese_name" in older["metals"], "the models find the same columns"
+    assert "chinese_name" in older["metals"], "the models get the same columns"
 
 
-def test_another_metal_is_rows(folder: Path) -> None:
-    """Its parameters may be those for all metals; the error names a missing one."""
+def test_another_metal_needs_only_rows(folder: Path) -> None:
+    """Its parameters may be those for all metals; a missing one is an error that names it."""
     edit(folder, "metals", lambda rows: pd.concat([rows, rows.assign(metal="CU", name="Copper", westmetall_code="Cu")]))
     with pytest.raises(ReferenceDataError, match=r"parameters\.csv: rent_usd_t_day \(USD/t/day\) has no row for CU"):
         load_reference(folder)
@@ -300,7 +300,7 @@ def test_sources_get_exporters_codes_and_shares(folder: Path) -> None:
     assert tables.scope(("AL",)).tickers == ("AA", "RIO")
 
 
-def test_the_hash_is_of_the_content_of_the_files(folder: Path) -> None:
+def test_the_hash_depends_on_the_content_only(folder: Path) -> None:
     before = load_reference(folder).sha256
     assert load_reference(folder).sha256 == before
     edit(folder, "parameters", with_cell("value", "365"))

@@ -6,7 +6,7 @@ with sums as (
 )
 
 select signals.signal_id, signals.as_of_ts, signals.value, sums.total
-from {{ ref('int_signal_candidates') }} as signals
+from {{ ref('signal_candidates') }} as signals
 left join sums on signals.signal_id = sums.signal_id and signals.as_of_ts = sums.as_of_ts
 where
     signals.value is not null

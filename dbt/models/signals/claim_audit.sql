@@ -56,7 +56,7 @@ seen as (
         end as meant_on
     from claims
     inner join {{ ref('int_as_of_dates') }} as dates on claims.metal = dates.metal
-    left join {{ ref('int_metrics') }} as metrics
+    left join {{ ref('metrics') }} as metrics
         on
             claims.metal = metrics.metal
             and claims.metric_id = metrics.metric_id

@@ -3,7 +3,7 @@
 with signals as (
     select
         signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id, entity, value, score, unit
-    from {{ ref('int_signal_candidates') }}
+    from {{ ref('signal_candidates') }}
     where value is not null
 ),
 

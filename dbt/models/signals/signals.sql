@@ -8,7 +8,7 @@
     'licence_class', 'params_hash',
 ] %}
 with candidates as (
-    select * from {{ ref('int_signal_candidates') }}
+    select * from {{ ref('signal_candidates') }}
 )
 {% if is_incremental() %}
 ,

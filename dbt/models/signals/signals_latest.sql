@@ -2,7 +2,7 @@
 select signals.*
 from {{ ref('signals') }} as signals
 -- A version that was withdrawn stays in the log alone.
-inner join {{ ref('int_signal_candidates') }} as candidates
+inner join {{ ref('signal_candidates') }} as candidates
     on
         signals.signal_id = candidates.signal_id
         and signals.signal_version = candidates.signal_version

@@ -21,7 +21,7 @@ from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
 POOL = "duckdb_writer"
-
+UNDESCRIBED = {"intermediate", "metrics"}  # database schemas whose columns no pandera model describes
 
 GENERIC_TESTS = {
     "unique_key": "The key identifies one row.",
@@ -166,7 +166,7 @@ def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, di
         name: {
             ROWS: rows,
             **({KNOWN: moment(known)} if known else {}),
-            **({COLUMNS: _table_schema(columns[name])} if name.startswith("intermediate.") else {}),
+            **({COLUMNS: _table_schema(columns[name])} if name.split(".")[0] in UNDESCRIBED else {}),
             **(_column_lineage(above[name]) if above.get(name) else {}),
         }
         for name, rows, known in facts

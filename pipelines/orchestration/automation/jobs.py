@@ -72,6 +72,6 @@ def built() -> dg.AssetSelection:
     and as-of rows are those of 18:00 London, so that a build after each of a dozen publications a day would publish
     nothing that the daily one does not.
     """
-    groups = dg.AssetSelection.groups("staging", "intermediate", "marts", "signals")
+    groups = dg.AssetSelection.groups("staging", "intermediate", "marts", "metrics", "signals")
     references = [reference_key(name) for name in REFERENCE_TABLES]
     return groups | dg.AssetSelection.assets(*references, RELEASE, REPORT, RUN_HEALTH)

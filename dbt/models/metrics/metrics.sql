@@ -2,6 +2,6 @@
 {% for part in [
     'price', 'curve', 'inventory', 'visible', 'flow', 'trade', 'output', 'idled', 'power', 'market', 'index'
 ] -%}
-select * from {{ ref('int_metrics_' ~ part) }}
+select * from {{ ref('metrics_' ~ part) }}
 {% if not loop.last %}union all{% endif %}
 {% endfor %}

@@ -47,7 +47,7 @@ valued as (
             partition by defined.signal_id order by defined.as_of_date asc nulls last
         ) as integer)) as n_hist
     from defined
-    left join {{ ref('int_metrics') }} as metrics
+    left join {{ ref('metrics') }} as metrics
         on
             defined.metal = metrics.metal
             and defined.as_of_date = metrics.as_of_date
@@ -56,7 +56,7 @@ valued as (
     -- What is compared across a day on which the series changed its meaning.
     left join (
         select distinct compared.metal, compared.as_of_date, compared.metric_id, compared.entity, true as is_break
-        from {{ ref('int_metrics') }} as compared
+        from {{ ref('metrics') }} as compared
         inner join {{ reference('series_breaks') }} as days
             on
                 days.metal in (compared.metal, '*')

@@ -66,9 +66,9 @@ select
         'curve.licence_class', 'inventory.licence_class', 'exports.licence_class', 'visible.licence_class'
     ]) }} as licence_class
 from {{ ref('int_as_of_dates') }} as spine
-inner join {{ ref('curve_daily') }} as curve
+inner join {{ ref('int_curve_daily') }} as curve
     on spine.metal = curve.metal and spine.as_of_date = curve.as_of_date
-inner join {{ ref('inventory_daily') }} as inventory
+inner join {{ ref('int_inventory_daily') }} as inventory
     on spine.metal = inventory.metal and spine.as_of_date = inventory.as_of_date
 -- The country whose exports the index of a metal follows.
 left join {{ ref('int_components') }} as flow

@@ -4,16 +4,16 @@ with daily as (
     select
         metal, as_of_date, 'GLOBAL' as region, 'carry_tightness' as indicator, carry_tightness as value,
         price_age_days as age_days
-    from {{ ref('curve_daily') }}
+    from {{ ref('int_curve_daily') }}
     union all
     select metal, as_of_date, 'GLOBAL', 'cancelled_ratio', cancelled_ratio, cancelled_age_days
-    from {{ ref('inventory_daily') }}
+    from {{ ref('int_inventory_daily') }}
     union all
     select metal, as_of_date, 'GLOBAL', 'stock_days', stock_days, stock_age_days
-    from {{ ref('inventory_daily') }}
+    from {{ ref('int_inventory_daily') }}
     union all
     select metal, as_of_date, 'GLOBAL', 'stock_log_chg', stock_log_chg, stock_age_days
-    from {{ ref('inventory_daily') }}
+    from {{ ref('int_inventory_daily') }}
 ),
 
 monthly as (

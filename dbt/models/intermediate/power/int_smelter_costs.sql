@@ -42,7 +42,7 @@ inputs as (
             as knowledge_basis,
         {{ worst_licence(['curve.licence_class', 'costs.licence_class', 'power.licence_class']) }} as licence_class
     from power
-    inner join {{ ref('curve_daily') }} as curve
+    inner join {{ ref('int_curve_daily') }} as curve
         on power.metal = curve.metal and power.as_of_date = curve.as_of_date
     inner join {{ ref('int_parameters') }} as p on power.metal = p.metal and power.as_of_date = p.calendar_date
     left join {{ ref('int_costs_asof') }} as costs

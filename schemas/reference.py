@@ -6,7 +6,7 @@ Files are CSV in the reference folder (CONTRACT section 5). A parameter is chang
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pandas as pd
 import pandera.pandas as pa
@@ -91,8 +91,21 @@ class Parameters(Reference):
         return ~df.duplicated(["name", "metal", "valid_from"], keep=False)
 
 
-# What can be a component of the index: those of the exchange, and the exports of a country.
-INDICATORS = ("carry_tightness", "cancelled_ratio", "stock_days", "stock_log_chg", "exports_yoy_3m")
+class DailyIndicator(NamedTuple):
+    """Where an indicator with a value each day is computed: table without its layer's prefix, column of its age."""
+
+    table: str
+    age_days: str
+
+
+DAILY_INDICATORS: Final = {
+    "carry_tightness": DailyIndicator("curve_daily", "price_age_days"),
+    "cancelled_ratio": DailyIndicator("inventory_daily", "cancelled_age_days"),
+    "stock_days": DailyIndicator("inventory_daily", "stock_age_days"),
+    "stock_log_chg": DailyIndicator("inventory_daily", "stock_age_days"),
+}
+# What can be a component of the index: those of the exchange, and the exports of a country, ranked by release.
+INDICATORS = (*DAILY_INDICATORS, "exports_yoy_3m")
 
 
 class IndexComponents(Reference):

@@ -4,7 +4,7 @@
    which its first row was known; until then the source counts, since that is what was known.
    Gives the dataset's columns, known_from, known_to, vintage_no, is_suspect, source, knowledge_basis, licence_class. #}
 {% macro vintages(name) -%}
-{%- set spec = dataset(name) -%}
+{%- set spec = datasets()[name] -%}
 {%- set key = spec.key | join(', ') -%}
 {%- set month = 'year(' ~ spec.period ~ '), month(' ~ spec.period ~ ')' -%}
 with captured as (

@@ -5,7 +5,7 @@
    `window_start` the first day that the value is compared with. #}
 {% macro metric_rows(from, rows) -%}
 {%- set columns = [
-    ('value', 'double'), ('state', type_text()), ('score', 'double'), ('n_hist', 'integer'), ('window_start', 'date'),
+    ('value', 'double'), ('state', type_text()), ('n_hist', 'integer'), ('window_start', 'date'),
     ('obs_end', 'date'), ('known', type_instant()), ('basis', type_text()), ('licence', type_text()),
     ('coverage', 'double'), ('n_components', 'integer'), ('is_suspect', 'boolean'), ('status', type_text()),
 ] -%}

@@ -3,5 +3,5 @@ select *
 from {{ ref('tightness_daily') }}
 where
     abs(
-        coalesce(contrib_curve, 0) + coalesce(contrib_inventory, 0) + coalesce(contrib_flow, 0) - tightness_index
+        {% for family in published_families() %}coalesce(contrib_{{ family }}, 0) + {% endfor %}0 - tightness_index
     ) > 1e-9

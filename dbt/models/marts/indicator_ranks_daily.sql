@@ -32,18 +32,17 @@ monthly as (
         scores.metal,
         scores.indicator,
         scores.as_of_date,
-        {% for name in ['rank_2y', 'rank_5y', 'rank_10y', 'median', 'mad'] -%}
-        exports.{{ name }}{% if not loop.last %},{% endif %}
-        {% endfor %}
+        {% for years in rank_years() -%}
+        exports.rank_{{ years }}y,
+        {% endfor -%}
+        exports.median,
+        exports.mad
     from {{ ref('int_component_scores') }} as scores
-    inner join {{ ref('int_as_of_dates') }} as dates
-        on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
-    inner join {{ ref('int_exports_latest') }} as exports
+    inner join {{ ref('int_exports_asof') }} as exports
         on
             scores.metal = exports.metal
+            and scores.as_of_date = exports.as_of_date
             and scores.region = exports.country
-            and dates.as_of_ts >= exports.known_from
-            and dates.as_of_ts < exports.known_to
     where scores.is_monthly
 ),
 

@@ -22,12 +22,11 @@ tightness as (
             tightness.metal = flow.metal
             and tightness.as_of_date = flow.as_of_date
             and flow.indicator = 'exports_yoy_3m'
-    left join {{ ref('int_exports_latest') }} as exports
+    left join {{ ref('int_exports_asof') }} as exports
         on
             flow.metal = exports.metal
             and flow.region = exports.country
-            and tightness.as_of_ts >= exports.known_from
-            and tightness.as_of_ts < exports.known_to
+            and flow.as_of_date = exports.as_of_date
 )
 
 {{ metric_rows('tightness', [

@@ -1,31 +1,15 @@
--- What signals say of visible and off-warrant stock, as last released at each decision time.
 {% set known = {
     'obs_end': 'period_end', 'known': 'known_from', 'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}
 with visible as (
     select
-        dates.metal,
-        dates.as_of_date,
-        visible.period_end,
-        visible.visible_t,
-        visible.offwarrant_yoy,
-        visible.base_period_end,
-        visible.lowest_since,
-        visible.first_period_end,
-        visible.known_from,
-        visible.knowledge_basis,
-        visible.licence_class,
+        visible.*,
         p.visible_low_age_days,
         p.offwarrant_drain,
-        -- Where no month was as low, the history says for how long at least.
+        -- Where no month was as low, the age of the first month is a lower bound.
         {{ days_between('visible.period_end', 'coalesce(visible.lowest_since, visible.first_period_end)') }} as low_age
-    from {{ ref('int_as_of_dates') }} as dates
-    inner join {{ ref('int_parameters') }} as p on dates.metal = p.metal and dates.as_of_date = p.calendar_date
-    inner join {{ ref('int_visible_latest') }} as visible
-        on
-            dates.metal = visible.metal
-            and dates.as_of_ts >= visible.known_from
-            and dates.as_of_ts < visible.known_to
+    from {{ ref('int_visible_asof') }} as visible
+    inner join {{ ref('int_parameters') }} as p on visible.metal = p.metal and visible.as_of_date = p.calendar_date
 )
 
 {{ metric_rows('visible', [

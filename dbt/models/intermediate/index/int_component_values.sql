@@ -1,38 +1,15 @@
--- Every indicator that the index may use, one row a day and indicator: value, age, and for monthly series the rank that
--- they already have. Whatever is older than the component's limit is missing, so that it is neither scored nor ranked.
 with daily as (
+    {% for indicator, source in daily_indicators().items() -%}
     select
-        metal, as_of_date, 'GLOBAL' as region, 'carry_tightness' as indicator, carry_tightness as value,
-        price_age_days as age_days
-    from {{ ref('int_curve_daily') }}
-    union all
-    select metal, as_of_date, 'GLOBAL', 'cancelled_ratio', cancelled_ratio, cancelled_age_days
-    from {{ ref('int_inventory_daily') }}
-    union all
-    select metal, as_of_date, 'GLOBAL', 'stock_days', stock_days, stock_age_days
-    from {{ ref('int_inventory_daily') }}
-    union all
-    select metal, as_of_date, 'GLOBAL', 'stock_log_chg', stock_log_chg, stock_age_days
-    from {{ ref('int_inventory_daily') }}
-),
-
-monthly as (
-    select
-        dates.metal,
-        dates.as_of_date,
-        exports.country as region,
-        'exports_yoy_3m' as indicator,
-        exports.exports_yoy_3m as value,
-        {{ days_between('dates.as_of_date', 'exports.period_end') }} as age_days,
-        exports.exports_yoy_3m_percentile as native_percentile,
-        exports.n_ranked,
-        exports.ranked_from
-    from {{ ref('int_as_of_dates') }} as dates
-    inner join {{ ref('int_exports_latest') }} as exports
-        on
-            dates.metal = exports.metal
-            and dates.as_of_ts >= exports.known_from
-            and dates.as_of_ts < exports.known_to
+        metal,
+        as_of_date,
+        'GLOBAL' as region,
+        '{{ indicator }}' as indicator,
+        {{ indicator }} as value,
+        {{ source.age_days }} as age_days
+    from {{ ref('int_' ~ source.table) }}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 ),
 
 all_values as (
@@ -44,7 +21,18 @@ all_values as (
         false as is_monthly
     from daily
     union all
-    select *, true as is_monthly from monthly
+    select
+        metal,
+        as_of_date,
+        country as region,
+        'exports_yoy_3m' as indicator,
+        exports_yoy_3m as value,
+        period_age_days as age_days,
+        exports_yoy_3m_percentile as native_percentile,
+        n_ranked,
+        ranked_from,
+        true as is_monthly
+    from {{ ref('int_exports_asof') }}
 )
 
 select

@@ -1,4 +1,3 @@
--- Every signal that has a value is the sum of its published contributions, to rounding.
 with sums as (
     select signal_id, as_of_ts, sum(contribution) as total
     from {{ ref('signal_contributions') }}

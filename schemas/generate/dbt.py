@@ -77,19 +77,24 @@ def sources_yaml() -> str:
 
 def models_yaml(models: Mapping[str, Mart]) -> str:
     """The text of `dbt/models/_generated_models.yml`: an enforced contract for every published table, and the columns
-    of the staging models, which say themselves what they are."""
+    of the staging models."""
     return _dump(
         {
             "version": 2,
             "models": [
-                {"name": f"stg_{name}", "columns": [*_columns(spec.model), *_columns(Vintages)]}
+                {
+                    "name": f"stg_{name}",
+                    "description": f"{spec.title}: every vintage, with the interval in which it was the latest. "
+                    f"One row for each {', '.join([*spec.key, 'known_from'])}.",
+                    "columns": [*_columns(spec.model), *_columns(Vintages)],
+                }
                 for name, spec in DATASETS.items()
                 if name not in NOT_STAGED
             ]
             + [
                 {
                     "name": name,
-                    "description": mart.title,
+                    "description": f"{mart.title}. One row for each {', '.join(mart.key)}.",
                     "config": {
                         "contract": {"enforced": True},
                         "meta": {"key": list(mart.key), "cadence": mart.cadence},
@@ -112,12 +117,34 @@ def _contracted(model: type[pa.DataFrameModel], column: dict[str, Any]) -> dict[
 
 def _data_tests(mart: Mart) -> list[dict[str, Any]]:
     """Tests that follow from the model: the key, the values that the rules allow, nothing known after its decision."""
-    tests: list[dict[str, Any]] = [{"unique_key": {"arguments": {"columns": list(mart.key)}}}]
+    tests: list[dict[str, Any]] = [
+        {
+            "unique_combination_of_columns": {
+                "description": "The key identifies one row.",
+                "arguments": {"combination_of_columns": list(mart.key)},
+            }
+        }
+    ]
     allowed = [sql for name, column in mart.model.to_schema().columns.items() for sql in _allowed(name, column.checks)]
     if allowed:
-        tests.append({"holds": {"name": "values_allowed", "arguments": {"expressions": allowed}}})
+        tests.append(
+            {
+                "expression_is_true": {
+                    "name": "values_allowed",
+                    "description": "Every value follows the rules of its schema.",
+                    "arguments": {"expression": " and ".join(allowed)},
+                }
+            }
+        )
     if {"as_of_ts", "knowledge_ts_max"} <= set(columns_of(mart.model)):
-        tests.append({"known_by": {"arguments": {"decision": "as_of_ts", "columns": ["knowledge_ts_max"]}}})
+        tests.append(
+            {
+                "not_known_after": {
+                    "description": "No row uses what was known only after its decision time.",
+                    "arguments": {"knowledge_time": "knowledge_ts_max", "decision_time": "as_of_ts"},
+                }
+            }
+        )
     return tests
 
 

@@ -116,7 +116,9 @@ def test_what_comes_in_and_what_goes_out_is_checked(graph: AssetGraph) -> None:
     for name in FEEDS:
         assert checks[f"lake/{name}"] >= {"rows_valid", "months_complete"}
     for key in groups(graph)["marts"] | groups(graph)["signals"]:
-        assert any(name.startswith("unique_key") for name in checks[key]), f"{key}: nothing holds its key"
+        assert any(name.startswith("unique_combination_of_columns") for name in checks[key]), (
+            f"{key}: nothing holds its key"
+        )
     assert not any("unit_test" in name for found in checks.values() for name in found)
 
 

@@ -44,8 +44,8 @@ def test_every_table_tells_its_rows_knowledge_and_lineage(workspace: Workspace) 
     assert (above.asset_key.to_user_string(), above.column_name) == ("lake/prices", "cash_usd_t")
     index = tables["intermediate.int_index_daily"]["dagster/column_schema"]
     assert {c.name: c.description for c in index.columns}[
-        "contrib_curve"
-    ] == "What CURVE adds to the index [index points]"
+        "tightness_index"
+    ] == "100 * sum(weight * family) / sum(weight); missing below min_coverage [index points]"
 
 
 def test_lineage_is_kept_for_a_state_of_the_project(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

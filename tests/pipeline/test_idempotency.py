@@ -316,7 +316,7 @@ def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> 
 
     done = own.at("2026-01-22T20:00:00Z").tightness("run", "--from", "2026-01")
     assert done.returncode == 1, done.stderr
-    assert "unique_key_signals" in done.stderr
+    assert "unique_combination_of_columns_signals" in done.stderr
     assert "nothing is published, the last release stays" in done.stderr
     assert "Traceback" not in done.stderr
     assert own.published() == released

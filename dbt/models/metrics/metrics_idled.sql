@@ -1,4 +1,3 @@
--- What signals say of idled smelter capacity, from the register, by region.
 {% set known = {
     'entity': 'region', 'obs_end': 'as_of_date', 'basis': "'ASSUMED'", 'licence': "'OPEN'", 'known': 'cast(last_change as ' ~ type_instant() ~ ')',
 } %}

@@ -1,4 +1,3 @@
--- What signals say of the index and its regime.
 {% set known = {
     'value': 'tightness_index', 'obs_end': 'greatest(price_obs_date, stock_obs_date)', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'coverage': 'completeness', 'n_components': 'n_components', 'is_suspect': 'is_suspect',

@@ -1,4 +1,3 @@
--- What signals say of producers' shares and of dated events.
 with equities as (
     select equity.*, p.near_high_obs, p.near_high_ratio, {{ near_high('equity.close_usd', 'equity.high_usd') }} as ratio
     from {{ ref('int_equity_asof') }} as equity

@@ -1,4 +1,3 @@
--- What signals say of output against the cap: the latest period known at each decision time, by country.
 {% set known = {
     'entity': 'country', 'obs_end': 'period_end', 'known': 'known_from', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'is_suspect': 'is_suspect',

@@ -1,4 +1,3 @@
--- What signals say of power and of the smelters that live on it, by zone.
 {% set known = {
     'entity': 'zone', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
     'obs_end': 'least(price_obs_date, cost_obs_date, power_delivery_date)',

@@ -1,4 +1,3 @@
--- What signals say of price and spread, from the states as they stood at each decision time.
 {% set known = {'obs_end': 'm3_obs_date', 'basis': 'knowledge_basis', 'licence': 'licence_class'} %}
 {% set of_spread = dict(known, obs_end='spread_obs_date', known='states_known_from', value='spread_usd_t') %}
 with states as (

@@ -1,5 +1,3 @@
--- What signals say of moving metal between China and the world.
--- The signals of China's window carry its country as entity, as those of its exports do.
 {% set known = {
     'entity': "'CN'", 'obs_end': 'least(arb_obs_date, price_obs_date)', 'known': 'knowledge_ts_max',
     'basis': 'knowledge_basis', 'licence': 'licence_class',

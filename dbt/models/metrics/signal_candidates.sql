@@ -1,4 +1,3 @@
--- The signals as they would be published today, in the columns of signals.signals; the log takes what is new in them.
 with defined as (
     select
         definitions.signal_id,

@@ -23,12 +23,6 @@ from schemas.signals import SIGNALS
 POOL = "duckdb_writer"
 UNDESCRIBED = {"intermediate", "metrics"}  # database schemas whose columns no pandera model describes
 
-GENERIC_TESTS = {
-    "unique_key": "The key identifies one row.",
-    "known_by": "Nothing in a row was known after its decision time.",
-    "holds": "Every value keeps to the rules of its schema.",
-}
-
 
 class Translator(DagsterDbtTranslator):
     """Names as readers write them: marts/tightness_daily; lake datasets are the assets that write them."""
@@ -56,19 +50,10 @@ class Translator(DagsterDbtTranslator):
         self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetCheckSpec | None:
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        properties = manifest["nodes"][unique_id]
-        generic = (properties.get("test_metadata") or {}).get("name", "")
-        said = GENERIC_TESTS.get(generic) or _comment(properties)
-        return spec._replace(description=said) if spec else None
+        return spec._replace(description=manifest["nodes"][unique_id]["description"]) if spec else None
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        return str(dbt_resource_props.get("description") or _comment(dbt_resource_props) or dbt_resource_props["name"])
-
-
-def _comment(dbt_resource_props: Mapping[str, Any]) -> str:
-    """What the comment at the head of a model or test says."""
-    lines = str(dbt_resource_props.get("raw_code", "")).splitlines()
-    return " ".join(line.removeprefix("--").strip() for line in lines if line.startswith("--"))
+        return str(dbt_resource_props["description"])
 
 
 def model_assets() -> dg.AssetsDefinition:

@@ -1,5 +1,3 @@
--- London business days of each metal from the first decision time at which a price was known to the last one that has
--- passed. (A price that becomes known late must not add days that nobody had.)
 with first_prices as (
     select metal, min(known_from) as first_known
     from {{ ref('stg_prices') }}

@@ -1,5 +1,3 @@
--- The parameters that hold on each day, one column each: a metal's own value stands before the one for all, and of
--- several the latest that is already valid.
 with held as (
     {{ valid_on(ref('int_days'), 'parameters', by=['name'], columns=['value', 'status']) }}
 )

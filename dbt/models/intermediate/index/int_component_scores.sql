@@ -1,5 +1,3 @@
--- Scores in [0, 1], higher is tighter. Daily indicators are ranked against what this mart itself published on earlier
--- dates; monthly ones bring the rank among their own releases.
 with ranked as (
     select
         component.metal,

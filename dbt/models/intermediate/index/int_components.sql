@@ -1,5 +1,3 @@
--- The components of each metal's index as they hold on each decision day. The rows of one valid_from are the whole
--- index from then on.
 with dated as (
     select
         dates.metal,

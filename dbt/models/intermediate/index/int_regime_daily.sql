@@ -1,6 +1,3 @@
--- The regime, folded over the days in order (DOMAIN section 4): thresholds with hysteresis, a change only when the new
--- regime is met on consecutive observations; the first value decides at once; a missing index keeps the state for a
--- while, marked stale, then it is unknown and the next value decides at once again.
 {% set target -%}
 case
     when a.state = 'SQUEEZE' and d.x >= d.exit_squeeze then 'SQUEEZE'

@@ -1,5 +1,3 @@
--- Registered stock at each decision time. Cancelled warrants may be reported less often than the total: their ratio
--- comes from the last day that reports both, and says which.
 with spine as (
     select
         dates.metal,

@@ -1,4 +1,3 @@
--- Whether registered stock has risen: on how many of the last stock observations the change over the window was large.
 with changes as (
     select
         recent.metal,

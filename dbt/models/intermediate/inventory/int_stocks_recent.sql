@@ -1,4 +1,3 @@
--- The stock observations known at each decision time, newest first, as far back as a change and its confirmations need.
 with spine as (
     select dates.metal, dates.as_of_date, dates.as_of_ts, p.stock_chg_obs, p.stock_unwind_k
     from {{ ref('int_as_of_dates') }} as dates

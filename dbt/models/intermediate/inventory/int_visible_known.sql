@@ -1,5 +1,3 @@
--- Visible stock (off-warrant plus registered at the same month-end) as the series stood after each release, with its
--- change on a year before and the last earlier month that was as low.
 with releases as (
     select distinct metal, known_from as release_ts
     from {{ ref('stg_off_warrant') }}

@@ -1,4 +1,3 @@
--- Alumina and premium as known at each decision time; not carried longer than 45 days.
 select * from (
     {{ known_at(
         ref('int_as_of_dates'), ref('stg_costs'), 'obs_date', 45, by=['metal'],

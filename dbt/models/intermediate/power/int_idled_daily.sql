@@ -1,5 +1,3 @@
--- Idled smelter capacity by region at each decision time, from the register as it held then, and its change over a
--- month.
 with spine as (
     select
         dates.metal,

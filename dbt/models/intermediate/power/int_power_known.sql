@@ -1,5 +1,3 @@
--- Day-ahead power of a delivery day as it stood after each release, with the interval in which that was the latest. In
--- USD at the last reference rate known at the release: power is known before its day, so that rate is an older one.
 {% set back = 10 %}
 with days as (
     select

@@ -1,5 +1,3 @@
--- Auction points of a delivery day as they stood after each release, each with the number of market time units that it
--- stands for: under curve type A03 a missing position repeats the one before, so a point lasts until the next one.
 with releases as (
     select distinct zone, delivery_date, known_from as release_ts
     from {{ ref('stg_power') }}

@@ -1,5 +1,3 @@
--- The delivery days of a month known at each decision time, latest first: not beyond the day itself, although the next
--- day's auction is known by then.
 with spine as (
     select dates.metal, zones.zone, dates.as_of_date, dates.as_of_ts, p.power_mean_days
     from {{ ref('int_as_of_dates') }} as dates

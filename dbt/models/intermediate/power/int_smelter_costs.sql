@@ -1,4 +1,3 @@
--- What a smelter in each zone earns and pays per tonne at each decision time, on day-ahead power.
 with power as (
     select
         metal,

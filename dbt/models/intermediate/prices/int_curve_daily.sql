@@ -1,4 +1,3 @@
--- The forward curve at each decision time: cash against three months, what full carry would be, and quoted spreads.
 {% set back = 45 %}
 with spine as (
     select * from {{ ref('int_as_of_dates') }}

@@ -1,5 +1,3 @@
--- The latest close known at each decision time, against the highest of the last year of closes known then. 252 trading
--- days are about 366 calendar days: the look back leaves room for holidays.
 with spine as (
     select dates.metal, names.ticker, dates.as_of_date, dates.as_of_ts, p.near_high_obs
     from {{ ref('int_as_of_dates') }} as dates

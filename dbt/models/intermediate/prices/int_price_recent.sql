@@ -1,5 +1,3 @@
--- The price observations known at each decision time, newest first, as two series: three months, and cash less three
--- months where both are quoted. 45 days back: a price older than that is not carried any further.
 {% set back = 45 %}
 with quotes as (
     select metal, obs_date, 'm3' as series, m3_usd_t as value, known_from, known_to, knowledge_basis, licence_class

@@ -1,5 +1,3 @@
--- Price states as they stood at each decision time: levels, backwardation sustained and left, change on a year before.
--- A market without a price known (none in 45 days) starts its level machine afresh.
 with latest_prices as (
     select recent.*, p.yoy_max_staleness_days
     from {{ ref('int_price_recent') }} as recent

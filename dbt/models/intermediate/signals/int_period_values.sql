@@ -1,5 +1,3 @@
--- What was known of a period or day, and when: the values that a claim about a period is held against. The daily
--- metrics only speak of the latest one, so that a later revision of an earlier one would not be seen there.
 with visible as (
     select
         *,

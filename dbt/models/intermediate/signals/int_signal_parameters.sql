@@ -1,5 +1,3 @@
--- The parameters that each signal rests on, from each day on which one of them changes: as text for the dictionary, and
--- as a hash that tells one parameterisation from another.
 with uses as (
     {% for metric_id, metric in metric_registry().items() -%}
     {% set outer = loop -%}

@@ -1,5 +1,3 @@
--- Change on a year before, for every period as it stood after each release: the period itself, the latest periods that
--- cover three months, the year to date. A hole in the series or in its base makes the wider changes unknown.
 with last_periods as (
     select
         latest.metal,

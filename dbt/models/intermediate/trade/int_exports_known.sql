@@ -1,5 +1,3 @@
--- The whole export series as it stood after each release: one row per release and period known then, with the value of
--- the same period a year earlier. January and February may be one period of two months; it compares with its like only.
 with releases as (
     select distinct metal, country, known_from as release_ts
     from {{ ref('stg_exports') }}

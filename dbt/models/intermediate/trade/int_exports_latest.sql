@@ -1,5 +1,3 @@
--- What the export series said after each release: its latest period, and the rank of that period's three-month change
--- among those of the same series as known then. A monthly series is ranked on its own periods, never carried first.
 with periods as (
     select
         changes.*,

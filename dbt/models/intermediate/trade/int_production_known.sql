@@ -1,5 +1,3 @@
--- Output of a country as each vintage gave it, with the interval in which that was the latest: per day of its period as
--- a yearly rate, against the cap where the country has one.
 with periods as (
     select
         *,

@@ -1,4 +1,3 @@
--- China's taxes on trade in each metal as they hold on each day, one column each.
 with held as (
     {{ valid_on(ref('int_days'), 'tax_schedule', by=['country', 'tax'], columns=['rate']) }}
 )

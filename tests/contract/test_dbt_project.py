@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -133,3 +135,20 @@ def test_the_published_database_is_an_exposure_of_every_published_table(manifest
     exposed = {name.split(".")[-1] for name in exposures["published_database"]["depends_on"]["nodes"]}
     assert exposed == {*MARTS, *SIGNALS}
     assert all(exposure["owner"]["name"] for exposure in exposures.values())
+
+
+@pytest.mark.slow
+def test_docs_are_generated_without_data_and_leave_nothing_behind(tmp_path: Path) -> None:
+    command = [
+        str(Path(sys.executable).with_name("dbt")),
+        "docs",
+        "generate",
+        "--static",
+        "--log-path",
+        str(tmp_path / "logs"),
+    ]
+    folders = ["--project-dir", str(FOLDER), "--profiles-dir", str(FOLDER), "--target-path", str(tmp_path / "target")]
+    done = subprocess.run([*command, *folders], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "One row for each metal, as_of_date" in (tmp_path / "target" / "static_index.html").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"logs", "target"}

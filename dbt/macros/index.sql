@@ -1,5 +1,5 @@
-{# Rows of a group as columns: for each entry a column named `prefix` and the entry, which holds `value` of the row whose
-   `name` is that entry in any case. #}
+{# Rows of a group as columns: for each entry a column named prefix + entry, with `value` of the row whose `name` is the
+   entry (in any case). #}
 {% macro pivoted(entries, name, value, prefix) -%}
 {% for entry in entries -%}
 max({{ value }}) filter (where lower({{ name }}) = '{{ entry }}') as {{ prefix }}{{ entry }}

@@ -1,4 +1,4 @@
--- The wide row of each decision time: what was known by then, and the index and regime that follow from it.
+-- The wide row of each decision time: the inputs known by then, scores, index and regime.
 with scores as (
     select
         metal,
@@ -74,7 +74,7 @@ inner join {{ ref('int_curve_daily') }} as curve
     on spine.metal = curve.metal and spine.as_of_date = curve.as_of_date
 inner join {{ ref('int_inventory_daily') }} as inventory
     on spine.metal = inventory.metal and spine.as_of_date = inventory.as_of_date
--- The country whose exports the index of a metal follows.
+-- The country whose exports are a component of the metal's index.
 left join {{ ref('int_components') }} as flow
     on
         spine.metal = flow.metal

@@ -26,7 +26,7 @@ select
     metric_values.entity,
     metric_values.value,
     metric_values.state,
-    -- A component of the index has a score, and the history that it was ranked in.
+    -- Components of the index: score, and the history that it is ranked in.
     scores.score,
     coalesce(metric_values.n_hist, scores.n_hist) as n_hist,
     coalesce(metric_values.window_start, scores.ranked_from) as window_start,

@@ -11,7 +11,7 @@ with expected as (
 tightness as (
     select
         tightness.*,
-        -- A family may be there with one of its components missing: then the index is not whole either.
+        -- A family counts in full even where one of its components is missing: the share of components shows that.
         least(tightness.coverage, tightness.n_components / cast(expected.n_expected as double)) as completeness,
         exports.is_suspect and tightness.score_exports_yoy_3m is not null as is_suspect
     from {{ ref('tightness_daily') }} as tightness

@@ -17,7 +17,7 @@ with defined as (
         parameters.params_hash
     from {{ reference('signal_definitions') }} as definitions
     inner join {{ ref('int_as_of_dates') }} as dates on definitions.metal = dates.metal
-    -- The version of a signal, and its parameters, as they held on the day.
+    -- The version of a signal and its parameters that are valid on the day.
     inner join {{ ref('int_signal_parameters') }} as parameters
         on
             definitions.signal_id = parameters.signal_id
@@ -52,7 +52,7 @@ valued as (
             and defined.as_of_date = metrics.as_of_date
             and defined.metric_id = metrics.metric_id
             and defined.entity = metrics.entity
-    -- What is compared across a day on which the series changed its meaning.
+    -- Values that are compared across a break of their series.
     left join (
         select distinct compared.metal, compared.as_of_date, compared.metric_id, compared.entity, true as is_break
         from {{ ref('metrics') }} as compared
@@ -71,7 +71,8 @@ valued as (
             and defined.entity = breaks.entity
 ),
 
--- The state before, and since when the present one holds: a missing state ends nothing, a new version begins anew.
+-- The previous state, and the first day of the present one. A missing state does not end a state; a new version starts
+-- again.
 known_states as (
     select
         *,
@@ -107,14 +108,14 @@ select
     valued.unit,
     valued.score,
     valued.state,
-    -- What the present value says: tighter than the middle of its history, looser, or nothing.
+    -- Tighter than the middle of its history (1), looser (-1), or neither (0).
     cast(case
         when valued.score is not null then sign(valued.score - 0.5)
         when {{ is_listed('valued.state', 'valued.tight_states') }} then 1
         when {{ is_listed('valued.state', 'valued.loose_states') }} then -1
         when valued.state is not null then 0
         when valued.kind = 'LEVEL' and valued.unit = 'index points' then coalesce(sign(valued.value - 50), 0)
-        -- A level in tonnes has no neutral point; a change or a spread has: 0.
+        -- A change or a spread is neutral at 0; a level in tonnes has no neutral point.
         when valued.kind = 'LEVEL' and valued.unit in ('ratio', 'ln', 'USD/t', 'CNY/t')
             then coalesce(sign(valued.value), 0) * valued.sign
         else 0

@@ -1,4 +1,4 @@
-with held as (
+with valid_parameters as (
     {{ valid_on(ref('int_days'), 'parameters', by=['name'], columns=['value', 'status']) }}
 )
 
@@ -8,7 +8,7 @@ select
     {% for name in parameter_names() -%}
     max(value) filter (where name = '{{ name }}') as {{ name }},
     {% endfor -%}
-    -- The one cost that is nobody's figure: it says so wherever it is used.
+    -- An assumption, which is shown as one wherever it is used.
     max(status) filter (where name = 'other_cash_usd_t') as other_cash_status
-from held
+from valid_parameters
 group by metal, calendar_date

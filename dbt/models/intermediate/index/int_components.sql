@@ -1,4 +1,4 @@
-with dated as (
+with latest_components as (
     select
         dates.metal,
         dates.as_of_date,
@@ -10,14 +10,14 @@ with dated as (
 )
 
 select
-    dated.metal,
-    dated.as_of_date,
+    latest_components.metal,
+    latest_components.as_of_date,
     components.family,
     components.indicator,
     components.region,
     components.sign,
     components.weight,
     components.max_age_days
-from dated
+from latest_components
 inner join {{ reference('index_components') }} as components
-    on dated.metal = components.metal and dated.valid_from = components.valid_from
+    on latest_components.metal = components.metal and latest_components.valid_from = components.valid_from

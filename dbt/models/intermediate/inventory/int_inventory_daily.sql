@@ -13,7 +13,7 @@ with_cancelled as (
     select * from (
         {{ known_at(
             'spine', ref('stg_stocks'), 'obs_date', '15 + 2 * s.stock_chg_obs', by=['metal'], columns=['total_t', 'cancelled_t'],
-            having='obs.cancelled_t is not null',
+            condition='obs.cancelled_t is not null',
         ) }}
     ) as known
     where recency = 1
@@ -44,7 +44,7 @@ left join {{ ref('int_stocks_recent') }} as latest
         spine.metal = latest.metal
         and spine.as_of_date = latest.as_of_date
         and latest.recency = 1
-        -- Not carried for longer than the change looks back.
+        -- Carried no longer than the change looks back.
         and {{ days_between('spine.as_of_date', 'latest.obs_date') }} <= 15 + 2 * spine.stock_chg_obs
 left join {{ ref('int_stocks_recent') }} as earlier
     on

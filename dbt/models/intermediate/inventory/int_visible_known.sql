@@ -23,14 +23,14 @@ known as (
             releases.metal = stock.metal
             and releases.release_ts >= stock.known_from
             and releases.release_ts < stock.known_to
-    -- A month has one end: of two that were given the later day is it.
+    -- One row for each month: the later day where two are given.
     qualify row_number() over (
         partition by releases.metal, releases.release_ts, year(stock.period_end), month(stock.period_end)
         order by stock.period_end desc nulls last
     ) = 1
 ),
 
-as_low_before as (
+earlier_lows as (
     select known.metal, known.release_ts, known.period_end, max(earlier.period_end) as lowest_since
     from known
     inner join known as earlier
@@ -46,7 +46,7 @@ select
     known.*,
     {{ yoy('known.offwarrant_t', 'base.offwarrant_t') }} as offwarrant_yoy,
     {{ yoy('known.visible_t', 'base.visible_t') }} as visible_yoy,
-    as_low_before.lowest_since,
+    earlier_lows.lowest_since,
     base.period_end as base_period_end,
     base.known_from as base_known_from,
     min(known.period_end) over (partition by known.metal, known.release_ts) as first_period_end,
@@ -59,8 +59,8 @@ left join known as base
         known.metal = base.metal
         and known.release_ts = base.release_ts
         and known.month_no - 12 = base.month_no
-left join as_low_before
+left join earlier_lows
     on
-        known.metal = as_low_before.metal
-        and known.release_ts = as_low_before.release_ts
-        and known.period_end = as_low_before.period_end
+        known.metal = earlier_lows.metal
+        and known.release_ts = earlier_lows.release_ts
+        and known.period_end = earlier_lows.period_end

@@ -8,7 +8,7 @@ with spine as (
     inner join {{ ref('int_parameters') }} as p on dates.metal = p.metal and dates.as_of_date = p.calendar_date
 ),
 
--- Each row of the register holds until the plant's next one.
+-- Each row of the register is valid until the plant's next one.
 plants as (
     select
         metal,
@@ -37,7 +37,7 @@ sums as (
             'case when spine.before_date >= plants.valid_from and spine.before_date < plants.valid_to '
             ~ 'then plants.idled_kt else 0 end', 'plants.plant'
         ) }} as idled_before_kt,
-        -- A row is known from its day on, and that it has ended from the day of its successor.
+        -- A row is known from its valid_from on; that it has ended, from the valid_from of the plant's next row.
         max(case when spine.as_of_date >= plants.valid_to then plants.valid_to else plants.valid_from end)
             as last_change
     from spine

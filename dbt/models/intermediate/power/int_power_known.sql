@@ -1,4 +1,3 @@
-{% set back = 10 %}
 with days as (
     select
         zone,
@@ -14,7 +13,7 @@ with days as (
         {{ worst_licence_of_group() }} as licence_class
     from {{ ref('int_power_points') }}
     group by zone, delivery_date, release_ts, resolution, resolution_min
-    -- Where a day is there at two resolutions, the finer one is the market's.
+    -- Of two resolutions of a day the finer one counts.
     qualify row_number() over (
         partition by zone, delivery_date, release_ts order by resolution_min asc nulls last
     ) = 1
@@ -22,30 +21,31 @@ with days as (
 
 rates as (
     select
-        looked.zone,
-        looked.delivery_date,
-        looked.release_ts,
+        candidates.zone,
+        candidates.delivery_date,
+        candidates.release_ts,
         fx.rate as eurusd,
         fx.obs_date as fx_obs_date,
         fx.knowledge_basis,
         fx.licence_class
     from (
-        select zone, delivery_date, release_ts, {{ numbers_to(back) }} as days_back
+        select zone, delivery_date, release_ts, {{ numbers_to(10) }} as days_back
         from days
-    ) as looked
+    ) as candidates
     inner join {{ ref('stg_fx') }} as fx
         on
-            {{ days_before('looked.delivery_date', 'looked.days_back') }} = fx.obs_date
-            and looked.release_ts >= fx.known_from
-            and looked.release_ts < fx.known_to
+            {{ days_before('candidates.delivery_date', 'candidates.days_back') }} = fx.obs_date
+            and candidates.release_ts >= fx.known_from
+            and candidates.release_ts < fx.known_to
     where fx.pair = 'EURUSD'
     qualify row_number() over (
-        partition by looked.zone, looked.delivery_date, looked.release_ts order by fx.obs_date desc nulls last
+        partition by candidates.zone, candidates.delivery_date, candidates.release_ts
+        order by fx.obs_date desc nulls last
     ) = 1
 ),
 
--- The metal whose smelters are meant: the one with a power use of its own.
-smelting as (
+-- Parameters of the metal whose smelters use power; the first one where there are several.
+smelter_parameters as (
     select metal, calendar_date, mwh_per_t, power_line_high_usd_mwh, power_line_low_usd_mwh
     from {{ ref('int_parameters') }}
     where mwh_per_t is not null
@@ -75,13 +75,13 @@ means as (
             and points.delivery_date = days.delivery_date
             and points.release_ts = days.release_ts
             and points.resolution = days.resolution
-    inner join smelting as p on points.delivery_date = p.calendar_date
+    inner join smelter_parameters as p on points.delivery_date = p.calendar_date
     left join rates
         on
             points.zone = rates.zone
             and points.delivery_date = rates.delivery_date
             and points.release_ts = rates.release_ts
-    -- A day whose first units are missing has nothing to repeat: no mean is better than a wrong one.
+    -- A day whose first units are missing has no earlier point to repeat, and no mean.
     where days.n_units = days.n_mtu
     group by points.zone, points.delivery_date, points.release_ts
 )
@@ -110,7 +110,7 @@ select
     {{ worst_basis(['days.knowledge_basis', 'rates.knowledge_basis']) }} as knowledge_basis,
     {{ worst_licence(['days.licence_class', 'rates.licence_class']) }} as licence_class
 from days
-inner join smelting as p on days.delivery_date = p.calendar_date
+inner join smelter_parameters as p on days.delivery_date = p.calendar_date
 left join means
     on
         days.zone = means.zone

@@ -30,7 +30,7 @@ inputs as (
         p.alumina_t_per_t,
         p.other_cash_usd_t,
         p.other_cash_status,
-        -- Older than a week, power says nothing of today.
+        -- Power older than a week is not carried.
         case when {{ days_between('curve.as_of_date', 'power.power_delivery_date') }} <= 7 then power.power_usd_mwh end
             as power_usd_mwh,
         cast(power.n_power_days as integer) as n_power_days,

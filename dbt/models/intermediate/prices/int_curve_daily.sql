@@ -21,7 +21,7 @@ rates as (
     where recency = 1
 ),
 
-quoted_names as (
+spread_spine as (
     select spine.*, names.spread
     from spine
     cross join (select distinct spread from {{ ref('stg_spreads') }}) as names
@@ -40,7 +40,7 @@ quoted as (
         {{ worst_licence_of_group() }} as licence_class
     from (
         {{ known_at(
-            'quoted_names',
+            'spread_spine',
             ref('stg_spreads'), 'obs_date', back, by=['metal', 'spread'], columns=['usd_t'],
         ) }}
     ) as known
@@ -85,7 +85,7 @@ inputs as (
     left join quoted on spine.metal = quoted.metal and spine.as_of_date = quoted.as_of_date
 ),
 
-carried as (
+with_full_carry as (
     select
         *,
         {{ full_carry('cash_usd_t', 'rate', 'financing_spread', 'days_cash_to_3m', 'day_count', 'rent_usd_t_day') }}
@@ -114,7 +114,7 @@ select
     quoted_tom_next_usd_t,
     quoted_m3_m15_usd_t,
     quoted_dec_dec_usd_t,
-    -- Only quotes of the same day can disagree.
+    -- Compared only where the quote is of the same day.
     case
         when quoted_cash_3m_obs_date = price_obs_date
             then abs(quoted_cash_3m_usd_t - cash_3m_spread_usd_t) > tick_usd_t
@@ -122,4 +122,4 @@ select
     knowledge_ts_max,
     knowledge_basis,
     licence_class
-from carried
+from with_full_carry

@@ -3,7 +3,7 @@ with spine as (
     from {{ ref('int_as_of_dates') }} as dates
     inner join (select distinct metal, ticker from {{ reference('equities') }}) as names on dates.metal = names.metal
     inner join {{ ref('int_parameters') }} as p on dates.metal = p.metal and dates.as_of_date = p.calendar_date
-    -- A ticker without a close has no rows; this keeps the look back to those that have one.
+    -- A ticker without a close has no rows: leave it out of the join.
     where names.ticker in (select ticker from {{ ref('stg_equities') }})
 ),
 

@@ -6,7 +6,7 @@ with latest_prices as (
     where recent.series = 'm3' and recent.recency = 1
 ),
 
--- Which levels the latest prices are sustained beyond: k of the last m, the latest included.
+-- Levels that the latest prices are sustained beyond: k of the last m, the latest included.
 crossings as (
     select
         recent.metal,
@@ -48,7 +48,7 @@ backwardation as (
     group by recent.metal, recent.as_of_date
 ),
 
--- A run of decision times with a price known; a gap begins a new run.
+-- Runs of decision times with a price known: a market without one (none in 45 days) starts its level machine again.
 runs as (
     select
         spine.metal,
@@ -60,11 +60,11 @@ runs as (
     left join crossings on spine.metal = crossings.metal and spine.as_of_date = crossings.as_of_date
 ),
 
--- The last price on or before the same day a year earlier, at most some days older, as known then.
+-- The last price on or before the same day a year earlier, at most yoy_max_staleness_days older, as known then.
 year_ago as (
     select
-        looked.metal,
-        looked.as_of_date,
+        candidates.metal,
+        candidates.as_of_date,
         prices.obs_date as base_date,
         prices.m3_usd_t as base_usd_t,
         prices.known_from,
@@ -73,16 +73,16 @@ year_ago as (
     from (
         select latest_prices.*, {{ numbers_to('yoy_max_staleness_days') }} as days_back
         from latest_prices
-    ) as looked
+    ) as candidates
     inner join {{ ref('stg_prices') }} as prices
         on
-            looked.metal = prices.metal
-            and {{ days_before(months_before('looked.obs_date', 12), 'looked.days_back') }} = prices.obs_date
-            and looked.as_of_ts >= prices.known_from
-            and looked.as_of_ts < prices.known_to
+            candidates.metal = prices.metal
+            and {{ days_before(months_before('candidates.obs_date', 12), 'candidates.days_back') }} = prices.obs_date
+            and candidates.as_of_ts >= prices.known_from
+            and candidates.as_of_ts < prices.known_to
     where prices.m3_usd_t is not null
     qualify row_number() over (
-        partition by looked.metal, looked.as_of_date order by prices.obs_date desc nulls last
+        partition by candidates.metal, candidates.as_of_date order by prices.obs_date desc nulls last
     ) = 1
 ),
 
@@ -129,7 +129,7 @@ states as (
         {% endfor -%}
         max(case when is_sustained then n end) over so_far as n_sustained,
         max(case when is_left then n end) over so_far as n_left,
-        -- A state rests on all crossings of its run: what came late among them counts.
+        -- A state depends on all crossings of its run, so the latest of their knowledge times counts.
         max(recent_known_from) over so_far as states_known_from
     from joined
     window so_far as (

@@ -26,8 +26,8 @@ prices as (
     where m3_usd_t is not null
 ),
 
--- A price and what it is compared with may both be revised: every moment at which one of them became known.
-compared as (
+-- A price and its base may both be revised: every time at which one of them became known.
+revision_times as (
     select price.metal, price.obs_date, moments.known_from
     from (
         select distinct prices.metal, prices.obs_date
@@ -53,29 +53,31 @@ compared as (
 
 price_changes as (
     select
-        compared.metal,
-        compared.obs_date,
-        compared.known_from as moment,
+        revision_times.metal,
+        revision_times.obs_date,
+        revision_times.known_from as moment,
         {{ yoy('price.m3_usd_t', 'base.m3_usd_t') }} as px_yoy,
         {{ latest(['price.known_from', 'base.known_from']) }} as change_known_from
-    from compared
-    inner join {{ ref('int_parameters') }} as p on compared.metal = p.metal and compared.obs_date = p.calendar_date
+    from revision_times
+    inner join {{ ref('int_parameters') }} as p
+        on revision_times.metal = p.metal and revision_times.obs_date = p.calendar_date
     inner join prices as price
         on
-            compared.metal = price.metal
-            and compared.obs_date = price.obs_date
-            and compared.known_from >= price.known_from
-            and compared.known_from < price.known_to
+            revision_times.metal = price.metal
+            and revision_times.obs_date = price.obs_date
+            and revision_times.known_from >= price.known_from
+            and revision_times.known_from < price.known_to
     inner join prices as base
         on
-            compared.metal = base.metal
+            revision_times.metal = base.metal
             and base.obs_date between
-                {{ days_before(months_before('compared.obs_date', 12), 'p.yoy_max_staleness_days') }}
-                and {{ months_before('compared.obs_date', 12) }}
-            and compared.known_from >= base.known_from
-            and compared.known_from < base.known_to
+                {{ days_before(months_before('revision_times.obs_date', 12), 'p.yoy_max_staleness_days') }}
+                and {{ months_before('revision_times.obs_date', 12) }}
+            and revision_times.known_from >= base.known_from
+            and revision_times.known_from < base.known_to
     qualify row_number() over (
-        partition by compared.metal, compared.obs_date, compared.known_from order by base.obs_date desc nulls last
+        partition by revision_times.metal, revision_times.obs_date, revision_times.known_from
+        order by base.obs_date desc nulls last
     ) = 1
 )
 

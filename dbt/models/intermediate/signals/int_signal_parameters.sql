@@ -1,4 +1,4 @@
-with uses as (
+with metric_parameters as (
     {% for metric_id, metric in metric_registry().items() -%}
     {% set outer = loop -%}
     {% for name in metric.parameters or ['-'] -%}
@@ -21,8 +21,8 @@ definitions as (
     from {{ reference('signal_definitions') }} as definitions
 ),
 
--- The index's weights, signs and age limits count as one parameter.
-given as (
+-- Weights, signs and age limits of the index as one parameter, and one parameter for each score.
+parameter_values as (
     select name, metal, valid_from, cast(value as {{ type_text() }}) as value, unit, status
     from {{ reference('parameters') }}
     union all
@@ -41,7 +41,7 @@ given as (
     from {{ reference('index_components') }}
     group by metal, valid_from
     union all
-    -- A score rests on its own component's sign and age limit, not on the weights.
+    -- A score depends on the sign and age limit of its own component, not on the weights.
     select
         'component_' || indicator as name,
         metal,
@@ -53,37 +53,37 @@ given as (
 ),
 
 change_days as (
-    select distinct valid_from from given
+    select distinct valid_from from parameter_values
     union
     select distinct defined_from from definitions
 ),
 
-held as (
+valid_values as (
     select
         definitions.signal_id,
         definitions.signal_version,
         definitions.defined_from,
         change_days.valid_from,
-        uses.name,
-        given.value,
-        given.unit,
-        given.status
+        metric_parameters.name,
+        parameter_values.value,
+        parameter_values.unit,
+        parameter_values.status
     from definitions
     inner join change_days
         on
             definitions.defined_from <= change_days.valid_from
             and change_days.valid_from < coalesce(definitions.defined_to, cast('9999-12-31' as date))
-    inner join uses on definitions.metric_id = uses.metric_id
-    left join given
+    inner join metric_parameters on definitions.metric_id = metric_parameters.metric_id
+    left join parameter_values
         on
-            uses.name = given.name
-            and given.metal in (definitions.metal, '*')
-            and change_days.valid_from >= given.valid_from
+            metric_parameters.name = parameter_values.name
+            and parameter_values.metal in (definitions.metal, '*')
+            and change_days.valid_from >= parameter_values.valid_from
     qualify row_number() over (
-        partition by definitions.signal_id, definitions.defined_from, change_days.valid_from, uses.name
+        partition by definitions.signal_id, definitions.defined_from, change_days.valid_from, metric_parameters.name
         order by
-            case when given.metal = '*' then 1 else 0 end asc nulls last,
-            given.valid_from desc nulls last
+            case when parameter_values.metal = '*' then 1 else 0 end asc nulls last,
+            parameter_values.valid_from desc nulls last
     ) = 1
 )
 
@@ -99,5 +99,5 @@ select
     string_agg(
         name || ' = ' || value || ' ' || unit || ' (' || status || ')', '; ' order by name asc nulls last
     ) as parameters
-from held
+from valid_values
 group by signal_id, signal_version, defined_from, valid_from

@@ -1,7 +1,7 @@
 with periods as (
     select
         *,
-        {{ days_between('period_end', first_of_month(months_back('period_end', 'period_months - 1'))) }} + 1 as n_days
+        {{ days_between('period_end', first_of_month(months_before('period_end', 'period_months - 1'))) }} + 1 as n_days
     from {{ ref('stg_production') }}
 ),
 

@@ -22,7 +22,9 @@ from pipelines.common.settings import PROJECT
 from pipelines.reference import ReferenceTables
 
 DBT_PROJECT = PROJECT / "dbt"
-MANIFEST = DBT_PROJECT / "target" / "manifest.json"
+# Apart from target/, where dbt's own commands write: a manifest of theirs may name another database.
+MANIFEST = DBT_PROJECT / "target" / "pipelines" / "manifest.json"
+WAREHOUSE = "warehouse.duckdb"  # the stem is the database of all relations in the manifest
 # dbt keeps adapters, connections and flags in globals of the process: calls from two threads would interfere.
 _ONE_CALL = threading.Lock()
 # First day of the trading calendar: before every observation that a metal may have.
@@ -96,7 +98,7 @@ def parse() -> Path:
     """
     MANIFEST.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".parse", dir=MANIFEST.parent) as aside:
-        result = _invoke(["parse", "--target-path", aside], {}, None)
+        result = _invoke(["parse", "--target-path", aside], {"warehouse": WAREHOUSE}, None)
         if not result.success:
             raise DbtError(f"dbt cannot parse the project: {result.exception}")
         (Path(aside) / MANIFEST.name).replace(MANIFEST)

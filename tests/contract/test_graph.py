@@ -21,7 +21,8 @@ from schemas.marts import MARTS
 from schemas.reference import REFERENCE
 from schemas.signals import SIGNALS
 
-GROUPS = {"raw", "lake", "staging", "intermediate", "marts", "signals", "publish"}
+MODELS = ("staging", "intermediate", "marts", "metrics", "signals")  # the groups of dbt's models, in their order
+GROUPS = {"raw", "lake", *MODELS, "publish"}
 RELEASE, HEALTH = dg.AssetKey(["publish", "release"]), dg.AssetKey(["publish", "run_health"])
 
 
@@ -74,7 +75,7 @@ def test_a_dataset_depends_on_its_sources_and_the_drop_folder(graph: AssetGraph)
 
 def test_dependencies_run_from_raw_to_publish(graph: AssetGraph) -> None:
     """From raw to publish and never back; staging is the only way out of the lake, and every mart is published."""
-    order = ["raw", "lake", "staging", "intermediate", "marts", "signals", "publish"]
+    order = ["raw", "lake", *MODELS, "publish"]
     for key in graph.get_all_asset_keys():
         group = graph.get(key).group_name
         for parent in graph.get(key).parent_keys:
@@ -113,7 +114,9 @@ def test_inputs_and_outputs_have_checks(graph: AssetGraph) -> None:
     for name in FEEDS:
         assert checks[f"lake/{name}"] >= {"rows_valid", "months_complete"}
     for key in groups(graph)["marts"] | groups(graph)["signals"]:
-        assert any(name.startswith("unique_key") for name in checks[key]), f"{key}: nothing holds its key"
+        assert any(name.startswith("unique_combination_of_columns") for name in checks[key]), (
+            f"{key}: nothing holds its key"
+        )
     assert not any("unit_test" in name for found in checks.values() for name in found)
 
 
@@ -180,7 +183,7 @@ def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:
         if isinstance(definition, dg.AssetsDefinition) and definition.op.pool
         for key in definition.keys
     }
-    written = {key for group in ("staging", "intermediate", "marts", "signals") for key in groups(graph)[group]}
+    written = {key for group in MODELS for key in groups(graph)[group]}
     assert pools == dict.fromkeys({*written, "publish/release", "publish/report"}, "duckdb_writer")
 
 
@@ -210,9 +213,7 @@ def test_the_job_of_a_publication_requests_its_sources_only(defs: dg.Definitions
             *(f"raw/{source}" for source in publication.sources or ("drop",)),
             *(f"lake/{dataset}" for dataset in publication.datasets),
         }
-    built = {
-        key for group in ("staging", "intermediate", "marts", "signals", "publish") for key in groups(graph)[group]
-    }
+    built = {key for group in (*MODELS, "publish") for key in groups(graph)[group]}
     reference = {key for key in groups(graph)["raw"] if key.startswith("reference/")}
     assert names(defs.resolve_job_def("daily_build").asset_layer.selected_asset_keys) == built | reference
     dropped = names(defs.resolve_job_def("dropped_files").asset_layer.selected_asset_keys)

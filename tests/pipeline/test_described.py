@@ -40,10 +40,14 @@ def test_every_table_has_its_row_count_knowledge_time_and_lineage(workspace: Wor
     assert (above.asset_key.to_user_string(), above.column_name) == ("staging/stg_prices", "cash_usd_t")
     [above] = tables["staging.stg_prices"]["dagster/column_lineage"].deps_by_column["cash_usd_t"]
     assert (above.asset_key.to_user_string(), above.column_name) == ("lake/prices", "cash_usd_t")
-    index = tables["intermediate.int_index_daily"]["dagster/column_schema"]
-    assert {c.name: c.description for c in index.columns}[
-        "contrib_curve"
-    ] == "Contribution of CURVE to tightness_index [index points]"
+    curve = tables["intermediate.int_curve_daily"]["dagster/column_schema"]
+    assert {c.name: c.description for c in curve.columns}["full_carry_usd_t"] == (
+        "Cost of financing and storing metal for D days: C * (r + financing_spread) * D / day_count + rent * D [USD/t]"
+    )
+    [above] = tables["marts.curve_daily"]["dagster/column_lineage"].deps_by_column["full_carry_usd_t"]
+    assert (above.asset_key.to_user_string(), above.column_name) == ("intermediate/int_curve_daily", "full_carry_usd_t")
+    above = tables["intermediate.int_curve_daily"]["dagster/column_lineage"].deps_by_column["full_carry_usd_t"]
+    assert ("staging/stg_prices", "cash_usd_t") in {(one.asset_key.to_user_string(), one.column_name) for one in above}
 
 
 def test_lineage_is_kept_for_a_state_of_the_project(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

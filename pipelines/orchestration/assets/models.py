@@ -24,13 +24,7 @@ from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
 POOL = "duckdb_writer"
-
-
-GENERIC_TESTS = {
-    "unique_key": "The key identifies one row.",
-    "known_by": "Nothing in a row was known after its decision time.",
-    "holds": "Every value keeps to the rules of its schema.",
-}
+UNDESCRIBED = {"intermediate", "metrics"}  # database schemas whose columns no pandera model describes
 
 
 class Translator(DagsterDbtTranslator):
@@ -59,19 +53,10 @@ class Translator(DagsterDbtTranslator):
         self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetCheckSpec | None:
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        properties = manifest["nodes"][unique_id]
-        generic = (properties.get("test_metadata") or {}).get("name", "")
-        description = GENERIC_TESTS.get(generic) or _comment(properties)
-        return spec._replace(description=description) if spec else None
+        return spec._replace(description=manifest["nodes"][unique_id]["description"]) if spec else None
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        return str(dbt_resource_props.get("description") or _comment(dbt_resource_props) or dbt_resource_props["name"])
-
-
-def _comment(dbt_resource_props: Mapping[str, Any]) -> str:
-    """The comment at the head of a model or test."""
-    lines = str(dbt_resource_props.get("raw_code", "")).splitlines()
-    return " ".join(line.removeprefix("--").strip() for line in lines if line.startswith("--"))
+        return str(dbt_resource_props["description"])
 
 
 def model_assets() -> dg.AssetsDefinition:
@@ -174,7 +159,7 @@ def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[st
         name: {
             ROWS: rows,
             **({KNOWN: moment(known)} if known else {}),
-            **({COLUMNS: _table_schema(columns[name])} if name.startswith("intermediate.") else {}),
+            **({COLUMNS: _table_schema(columns[name])} if name.split(".")[0] in UNDESCRIBED else {}),
             **(_column_lineage(upstream[name]) if upstream.get(name) else {}),
         }
         for name, rows, known in facts

@@ -71,6 +71,6 @@ def built() -> dg.AssetSelection:
     reason they have no automation conditions, which would build only the models downstream of a changed dataset. As-of
     rows are those of 18:00 London, so that a build after each of a dozen publications a day would add nothing.
     """
-    groups = dg.AssetSelection.groups("staging", "intermediate", "marts", "signals")
+    groups = dg.AssetSelection.groups("staging", "intermediate", "marts", "metrics", "signals")
     references = [reference_key(name) for name in REFERENCE_TABLES]
     return groups | dg.AssetSelection.assets(*references, RELEASE, REPORT, RUN_HEALTH)

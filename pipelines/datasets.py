@@ -1,7 +1,7 @@
-"""The registry: which sources feed a dataset, in the order in which they are believed. Adding a dataset is a line
-here, adding a source is its name.
+"""Registry of datasets and their sources, in order of priority.
 
-Of several sources the first that has rows for a series and month gives them. A user's drop file stands before all.
+The first source with rows for a series and month provides them; a file of the user in the drop folder comes before all
+sources. A new dataset is a line here, a new source is its name.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from schemas.datasets import DATASETS
 
 @dataclass(frozen=True)
 class Feed:
-    """One dataset and what feeds it."""
+    """A dataset and its sources."""
 
     name: str
-    sources: tuple[str, ...]  # modules of pipelines.sources, first believed first
+    sources: tuple[str, ...]  # modules of pipelines.sources, highest priority first
     droppable: bool = True
 
     @property
@@ -26,9 +26,9 @@ class Feed:
         return DATASETS[self.name]
 
 
-DROP = "drop"  # what rows of a user's own file have as their source
+DROP = "drop"  # source of the rows of a user's file
 
-# Their terms do not allow us to ask by default; `TIGHTNESS_OPTIONAL_SOURCES` names those that a user may.
+# Sources whose terms do not allow requests by default; `TIGHTNESS_OPTIONAL_SOURCES` enables them.
 OPTIONAL_SOURCES = frozenset({"jin10", "yahoo", "shfe"})
 
 FEEDS: dict[str, Feed] = {

@@ -1,4 +1,4 @@
-"""Reference tables: read, checked against their models, and handed on (to sources as a `Scope`, to dbt as Parquet)."""
+"""Reference tables: read from CSV and validated. Sources get them as a `Scope`, dbt as Parquet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zoneinfo
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import pandera.errors
@@ -20,12 +20,12 @@ from schemas.reference import ORDERED, PARAMETERS, REFERENCE, Reference
 
 
 class ReferenceDataError(Exception):
-    """A reference file that cannot be used: file, row, column, value and rule."""
+    """An invalid reference file. The message has the file, line, column, value and rule."""
 
 
 @dataclass(frozen=True)
 class ReferenceTables:
-    """All reference tables and what identifies their content."""
+    """All reference tables and the hash of their files."""
 
     tables: dict[str, pd.DataFrame]
     sha256: str
@@ -38,9 +38,9 @@ class ReferenceTables:
         return [{str(key): value for key, value in row.items()} for row in self[name].to_dict("records")]
 
     def scope(self, metals: tuple[str, ...] = ()) -> Scope:
-        """Metals (all, or those asked for) with their shares, zones and exporters as sources need them.
+        """Metals, shares, zones and exporters, as sources need them; all metals where none is given.
 
-        Raises `ReferenceError` for an unknown metal.
+        Raises `ReferenceDataError` for an unknown metal.
         """
         known = {row["metal"]: row for row in self.rows("metals")}
         for metal in metals:
@@ -59,7 +59,7 @@ class ReferenceTables:
                 Exporter(row["country"], row["name"], int(row["comtrade_code"]), row["data_source"])
                 for row in self.rows("exporters")
             ),
-            # A share may stand for several metals; it is asked once.
+            # A company may produce several metals; its share is requested once.
             tickers=tuple(
                 dict.fromkeys(row["ticker"] for row in self.rows("equities") if not metals or row["metal"] in metals)
             ),
@@ -67,21 +67,21 @@ class ReferenceTables:
 
 
 def load_reference(folder: Path) -> ReferenceTables:
-    """Every table of `schemas.reference`, validated. Raises `ReferenceError` for the first thing that is wrong."""
+    """Read and validate all tables of `schemas.reference`. Raises `ReferenceDataError` for the first fault."""
     bodies: dict[str, bytes] = {}
     for name in REFERENCE:
         path = folder / f"{name}.csv"
         if not path.is_file():
-            raise ReferenceDataError(f"{path.name} is missing from the reference folder")
+            raise ReferenceDataError(f"{path.name} is missing from the reference folder: copy it from data/reference")
         bodies[name] = path.read_bytes()
     return _load(tuple(bodies.items()))
 
 
 @lru_cache(maxsize=4)
 def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
-    # Every step of a run asks for them; the same bytes are validated once a process.
+    # Every step of a run loads them; the same bytes are validated once in a process.
     tables = {name: _checked(f"{name}.csv", body, REFERENCE[name]) for name, body in bodies}
-    _check_once(tables)
+    _check_keys(tables)
     _check_times(tables["release_calendar"], tables["power_zones"])
     _check_metals(tables)
     _check_parameters(tables["parameters"], tables["metals"])
@@ -89,7 +89,7 @@ def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
     return ReferenceTables(tables, digest.hexdigest())
 
 
-_ONCE = {
+_KEYS: Final = {
     "metals": ["metal"],
     "power_zones": ["zone"],
     "exporters": ["country"],
@@ -98,12 +98,12 @@ _ONCE = {
 }
 
 
-def _check_once(tables: dict[str, pd.DataFrame]) -> None:
-    for name, key in _ONCE.items():
-        again = tables[name][tables[name].duplicated(key)]
-        if len(again):
-            said = ", ".join(f"{column} {again[column].iloc[0]}" for column in key)
-            raise ReferenceDataError(f"{name}.csv line {_lines(again)[0]}: {said} stands twice: take one out")
+def _check_keys(tables: dict[str, pd.DataFrame]) -> None:
+    for name, key in _KEYS.items():
+        repeated = tables[name][tables[name].duplicated(key)]
+        if len(repeated):
+            row = ", ".join(f"{column} {repeated[column].iloc[0]}" for column in key)
+            raise ReferenceDataError(f"{name}.csv line {_lines(repeated)[0]}: duplicate row for {row}: remove one")
 
 
 def _check_times(calendar: pd.DataFrame, zones: pd.DataFrame) -> None:
@@ -113,18 +113,18 @@ def _check_times(calendar: pd.DataFrame, zones: pd.DataFrame) -> None:
                 zoneinfo.ZoneInfo(str(zone))
             except (KeyError, ValueError):
                 raise ReferenceDataError(
-                    f"{name}.csv line {line}: timezone {zone!r} is unknown: write for example Europe/London"
+                    f"{name}.csv line {line}: unknown timezone {zone!r}: write for example Europe/London"
                 ) from None
     for line, dataset in zip(_lines(calendar), calendar["dataset"], strict=True):
         if dataset not in DATASETS:
             known = ", ".join(DATASETS)
             raise ReferenceDataError(
-                f"release_calendar.csv line {line}: dataset {dataset!r} is unknown; there are {known}"
+                f"release_calendar.csv line {line}: unknown dataset {dataset!r}: use one of {known}"
             )
 
 
 def _lines(table: pd.DataFrame | pd.Series) -> list[int]:
-    """On which lines of its file a table's rows stand."""
+    """Line numbers of a table's rows in its file."""
     return [int(label) + 2 for label in table.index.tolist()]
 
 
@@ -132,60 +132,61 @@ def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
     known = set(tables["metals"]["metal"])
     for name, table in tables.items():
         if "metal" in table and name != "metals":
-            strange = table[~table["metal"].isin([*known, "*"])]
-            if len(strange):
-                line, metal = _lines(strange)[0], strange["metal"].iloc[0]
+            unknown = table[~table["metal"].isin([*known, "*"])]
+            if len(unknown):
+                line, metal = _lines(unknown)[0], unknown["metal"].iloc[0]
                 raise ReferenceDataError(f"{name}.csv line {line}: metal {metal!r} is not in metals.csv: add it there")
 
 
 def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
-    """Every number that a formula reads is there, in its unit and range, for each metal from its first day on."""
+    """Each parameter of a formula exists, in its unit and range, for each metal from the metal's first day on."""
     for name, about in PARAMETERS.items():
         rows = parameters[parameters["name"] == name]
         if len(wrong := rows[rows["unit"] != about.unit]):
-            raise _at(wrong, f"{name} is in {wrong['unit'].iloc[0]!r}, the formulas take {about.unit!r}")
+            raise _at(wrong, f"unit of {name} is {wrong['unit'].iloc[0]!r}: convert the value to {about.unit!r}")
         if len(wrong := rows[~rows["value"].between(about.low, about.high)]):
             allowed = f"{about.low:g} to {about.high:g} {about.unit}"
-            raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} is out of range; allowed is {allowed}")
+            raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} is out of range: use {allowed}")
         if about.whole and len(wrong := rows[rows["value"] % 1 != 0]):
             raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} must be a whole number of {about.unit}")
         if about.shared and len(wrong := rows[rows["metal"] != "*"]):
-            raise _at(wrong, f"{name} holds for all metals: give it with metal *")
+            raise _at(wrong, f"{name} is for all metals: write metal *")
         for metal in metals.itertuples():
             own = rows[rows["metal"].isin([metal.metal, "*"])]
             if own.empty and about.smelting:
                 continue
             if own.empty:
                 raise ReferenceDataError(
-                    f"parameters.csv: {name} ({about.unit}) has no row for {metal.metal}, and none for *: add one"
+                    f"parameters.csv: {name} ({about.unit}) has no row for {metal.metal} and none for *: add one"
                 )
             if (first := own["valid_from"].min()) > metal.valid_from:
                 raise ReferenceDataError(
-                    f"parameters.csv: {name} for {metal.metal} holds only from {first:%Y-%m-%d}, the metal is followed "
-                    f"from {metal.valid_from:%Y-%m-%d}: add a row that holds from then"
+                    f"parameters.csv: {name} for {metal.metal} starts on {first:%Y-%m-%d}, the metal on "
+                    f"{metal.valid_from:%Y-%m-%d}: add a row with that valid_from"
                 )
     unknown = parameters[~parameters["name"].isin(list(PARAMETERS))]
     if len(unknown):
         name = unknown["name"].iloc[0]
-        raise _at(unknown, f"{name!r} is no parameter of any formula; check its spelling")
+        raise _at(unknown, f"{name!r} is not a parameter of any formula: check its spelling")
     for metal in metals["metal"]:
         _check_order(parameters[parameters["metal"].isin([metal, "*"])], metal)
 
 
 def _check_order(parameters: pd.DataFrame, metal: str) -> None:
-    """The lower of two numbers is not above the higher one, on any day on which one of them changes."""
+    """The first of two ordered parameters is not above the second on any day on which one of them changes."""
     for low, high in ORDERED:
         pair = parameters[parameters["name"].isin([low, high])]
         for day in sorted(pair["valid_from"].unique()):
-            held = pair[pair["valid_from"] <= day].assign(general=lambda rows: rows["metal"] == "*")
-            held = held.sort_values(["general", "valid_from"], ascending=[False, True]).drop_duplicates(
+            in_force = pair[pair["valid_from"] <= day].assign(general=lambda rows: rows["metal"] == "*")
+            in_force = in_force.sort_values(["general", "valid_from"], ascending=[False, True]).drop_duplicates(
                 "name", keep="last"
             )
-            values = held.set_index("name")["value"]
+            values = in_force.set_index("name")["value"]
             if {low, high} <= set(values.index) and values[low] > values[high]:
                 raise _at(
-                    held[held["name"] == low],
-                    f"{low} = {values[low]:g} is more than {high} = {values[high]:g} for {metal} on {day:%Y-%m-%d}",
+                    in_force[in_force["name"] == low],
+                    f"{low} = {values[low]:g} is more than {high} = {values[high]:g} for {metal} on {day:%Y-%m-%d}: "
+                    "lower the first or raise the second",
                 )
 
 
@@ -193,6 +194,7 @@ def _at(rows: pd.DataFrame, problem: str) -> ReferenceDataError:
     return ReferenceDataError(f"parameters.csv line {_lines(rows)[0]}: {problem}")
 
 
+@lru_cache(maxsize=64)
 def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
     try:
         frame = pd.read_csv(
@@ -201,14 +203,14 @@ def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         problem = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise ReferenceDataError(f"{file}: cannot be read as UTF-8 CSV with a header: {problem}") from None
-    frame = frame[(frame != "").any(axis=1)]  # a blank line is nothing; the others keep their numbers
+    frame = frame[(frame != "").any(axis=1)]  # blank lines are skipped; the others keep their line numbers
     about = columns_of(model)
     expected = list(about)
     frame = frame.assign(**{name: "" for name in expected if not about[name]["required"] and name not in frame})
     missing, unknown = set(expected) - set(frame.columns), set(frame.columns) - set(expected)
     if missing or unknown:
         problem = f"column {min(missing)} is missing" if missing else f"column {min(unknown)} is unknown"
-        raise ReferenceDataError(f"{file} line 1: {problem}; expected {', '.join(expected)}")
+        raise ReferenceDataError(f"{file} line 1: {problem}: expected {', '.join(expected)}")
     optional = [name for name, column in about.items() if column["nullable"]]
     frame = frame.assign(**{name: frame[name].where(frame[name] != "") for name in optional})  # empty is missing
     _check_cells(file, frame, model)
@@ -218,7 +220,7 @@ def _checked(file: str, body: bytes, model: type[Reference]) -> pd.DataFrame:
         raise ReferenceDataError(_first_failure(file, frame, error.failure_cases)) from None
 
 
-_SPELLINGS: dict[str, tuple[str, str]] = {
+_SPELLINGS: Final[dict[str, tuple[str, str]]] = {
     "datetime64": (r"\d{4}-\d{2}-\d{2}", "must be a day as YYYY-MM-DD"),
     "int64": (r"-?\d{1,15}", "must be a whole number"),
     "float64": (r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", "must be a number with . for decimals"),
@@ -226,7 +228,7 @@ _SPELLINGS: dict[str, tuple[str, str]] = {
 
 
 def _check_cells(file: str, frame: pd.DataFrame, model: type[Reference]) -> None:
-    """Every cell is spelled as its column's type is; the first that is not is named with what is accepted."""
+    """Raise `ReferenceDataError` for the first cell whose text is not of its column's type."""
     for name, about in columns_of(model).items():
         kind = next((kind for kind in _SPELLINGS if str(about["dtype"]).startswith(kind)), None)
         given = frame[name].dropna()
@@ -241,7 +243,7 @@ def _check_cells(file: str, frame: pd.DataFrame, model: type[Reference]) -> None
 
 
 def _first_failure(file: str, frame: pd.DataFrame, cases: pd.DataFrame) -> str:
-    # A rule about a whole row names its line, one about a cell the column and its value as well.
+    # The message has the line; for a rule about a single cell, also its column and value.
     case = cases.iloc[0]
     where = "" if pd.isna(case["index"]) else f" line {int(case['index']) + 2}"
     column = case["column"] if case["schema_context"] == "Column" else ""
@@ -250,7 +252,7 @@ def _first_failure(file: str, frame: pd.DataFrame, cases: pd.DataFrame) -> str:
 
 
 def _rule(check: str) -> str:
-    """A rule as a sentence, where pandera has only a name for it."""
+    """A rule in words, where pandera has only a name for it."""
     words = {
         "isin(": "must be one of ",
         "str_matches(": "must match ",
@@ -258,9 +260,9 @@ def _rule(check: str) -> str:
         "greater_than(": "must be more than ",
         "less_than_or_equal_to(": "must be at most ",
         "str_length(": "has the wrong length: ",
-        "field_uniqueness": "stands twice",
+        "field_uniqueness": "must be unique",
     }
-    for name, said in words.items():
+    for name, text in words.items():
         if check.startswith(name):
-            return said + check.removeprefix(name).removesuffix(")").strip("[]").replace("'", "")
+            return text + check.removeprefix(name).removesuffix(")").strip("[]").replace("'", "")
     return check

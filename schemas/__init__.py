@@ -1,1 +1,1 @@
-"""Types and rules of every dataset and table: the only place where a column is written. No input or output."""
+"""Types and rules of all datasets and tables: the only place where columns are defined. No input or output."""

@@ -1,4 +1,4 @@
-"""`python -m schemas` writes what is generated from the schemas; with `--check` it only says what has drifted."""
+"""Command `python -m schemas`: write the generated files; with `--check`, list those that are out of date."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from schemas.generate.dbt import dictionary_md, models_yaml, sources_yaml
-from schemas.generate.macros import macros_sql
+from schemas.generate.dbt import macros_sql, models_yaml, sources_yaml
+from schemas.generate.docs import dictionary_md
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
@@ -26,7 +26,7 @@ def generated() -> dict[str, str]:
 
 
 def drifted(files: Mapping[str, str], folder: Path) -> list[str]:
-    """Which of these files are missing in the folder or say something else."""
+    """The files that are missing in the folder or have another text there."""
     return [
         name
         for name, text in files.items()
@@ -35,7 +35,7 @@ def drifted(files: Mapping[str, str], folder: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str], folder: Path = PROJECT) -> int:
-    """Exit code 0 when all is up to date or written, 1 when `--check` finds drift, 2 for a bad argument."""
+    """Exit code: 0 for files that are written or up to date, 1 when `--check` finds others, 2 for bad arguments."""
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python -m schemas [--check]\n")
         return 2
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str], folder: Path = PROJECT) -> int:
     stale = drifted(files, folder)
     for name in stale:
         if arguments:
-            sys.stderr.write(f"{name} is not what schemas/ says: run `make docs` and commit it\n")
+            sys.stderr.write(f"{name} is out of date: run `make docs` and commit it\n")
         else:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(files[name], encoding="utf-8")

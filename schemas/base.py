@@ -1,115 +1,170 @@
-"""What every dataset shares: the bitemporal columns, units and licences, and how a schema describes itself.
+"""Bases of all models: columns taken from the field registry, and the columns that datasets share.
 
-A dataset is one pandera model. Its value columns are what a source parses and what a drop file holds; the bitemporal
-columns are added on the way into the lake and are the same for all (DOMAIN section 2).
+A model is a pandera `DataFrameModel` that names its columns in `__columns__`; a `?` marks those that may be missing
+(null). Types, descriptions, units and rules come from `schemas.fields`. What differs in one model is an attribute of
+the column's name, made with `field`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, cast
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-BASES = ("OBSERVED", "CALENDAR", "ASSUMED")  # best first: the worst of the inputs travels downstream
-LICENCES = ("OPEN", "BYO", "RESTRICTED")  # freest first
+from schemas.fields import FIELDS, Field
 
-# The publisher's own number of a release, where a dataset has it. It tells vintages apart; it is no value.
-VINTAGE: Final = "vintage"
+VINTAGE: Final = "vintage"  # the publisher's release number: it orders vintages and is no value
 
 UTC = Annotated[pd.DatetimeTZDtype, "us", "UTC"]
 
+# Physical type of a column without missing values, and of one with; whole numbers of published tables have 32 bits.
+_STORED: Final[dict[type, tuple[Any, Any]]] = {
+    bool: (bool, pd.BooleanDtype),
+    date: (pd.Timestamp, pd.Timestamp),
+    datetime: (UTC, UTC),
+    int: (int, pd.Int64Dtype),
+}
+_PUBLISHED: Final = _STORED | {int: (np.int32, pd.Int32Dtype)}
 
-def column(description: str, unit: str = "", **checks: Any) -> Any:
-    """A pandera field that also carries its description and unit (as metadata)."""
-    return pa.Field(description=description, metadata={"unit": unit}, **checks)
+
+class _Override(NamedTuple):
+    description: str | None
+    unit: str | None
+    options: dict[str, Any]
 
 
-class Dataset(pa.DataFrameModel):
-    """Base of every lake dataset: types are coerced, unknown columns refused."""
+def field(description: str | None = None, unit: str | None = None, **options: Any) -> Any:
+    """What differs from the registry's entry in one model: arguments of `pandera.Field`, `dtype` or `required`.
+
+    A check that is None does not hold there. A column that `__columns__` does not name comes after those that it names.
+    """
+    return _Override(description, unit, options)
+
+
+class Model(pa.DataFrameModel):
+    """Base of every model. Raises `TypeError` for a column that has neither an entry in the registry nor a `dtype`."""
+
+    __columns__: ClassVar[str] = ""
+    __published__: ClassVar[bool] = False  # without the limits of accepted values, and with smaller whole numbers
+    __overrides__: ClassVar[dict[str, _Override]] = {}
 
     class Config:
         coerce = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        overrides = {name: own for name, own in vars(cls).items() if isinstance(own, _Override)}
+        named = {name.removesuffix("?"): name.endswith("?") for name in vars(cls).get("__columns__", "").split()}
+        cls.__overrides__ = cls.__overrides__ | overrides
+        cls.__annotations__ = dict(vars(cls).get("__annotations__", {}))
+        for name in [*named, *(name for name in overrides if name not in named)]:
+            own = overrides.get(name, field())
+            cls.__annotations__[name], column = _column(cls, name, named.get(name, False), own)
+            column.__set_name__(cls, name)
+            setattr(cls, name, column)
+        super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
+
+
+def _column(model: type[Model], name: str, nullable: bool, own: _Override) -> tuple[Any, Any]:
+    """Annotation and pandera field of a column."""
+    if name not in FIELDS and "dtype" not in own.options:
+        raise TypeError(f"{model.__name__}.{name} is not in schemas/fields.py: add it there")
+    entry = FIELDS.get(name, Field(object, ""))
+    options = {**entry.checks, **({} if model.__published__ else entry.accepts), **own.options}
+    dtype, required = options.pop("dtype", entry.dtype), options.pop("required", True)
+    options = {"nullable": nullable} | {option: value for option, value in options.items() if value is not None}
+    types = (_PUBLISHED if model.__published__ else _STORED).get(dtype, (dtype, dtype))
+    series = cast(Any, Series)[types[options["nullable"]]]
+    unit = entry.unit if own.unit is None else own.unit
+    return series if required else series | None, pa.Field(
+        description=entry.description if own.description is None else own.description,
+        metadata={"unit": unit, **options.pop("metadata", {})},
+        **options,
+    )
+
+
+class Dataset(Model):
+    """Base of every lake dataset: unknown columns are refused."""
+
+    class Config:
         strict = True
+
+
+class Table(Model):
+    """Base of every published table: unknown columns are refused."""
+
+    __published__ = True
+
+    class Config:
+        strict = True
+
+
+def title(model: type[pa.DataFrameModel]) -> str:
+    """First line of a model's docstring, without its full stop."""
+    return (model.__doc__ or model.__name__).strip().splitlines()[0].removesuffix(".")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A dataset: its model and what the model cannot say."""
+    """A dataset: its model, and what identifies and times its observations."""
 
     model: type[Dataset]
-    title: str
     key: tuple[str, ...]  # identifies one observation
-    period: str  # the column that says which day or month-end it speaks of
-    entity: str | None  # the column that names the series: metal, zone, pair; None where there is one series
-    cadence: str  # daily or monthly
-    within: tuple[str, ...] = ()  # columns beside the entity that tell its series apart, where each has its own source
-    # Hours after 00:00 UTC of the period's last day before which no value can be known: not even an early one.
+    period: str = "obs_date"  # column with the day, or the last day, of the observation
+    entity: str | None = "metal"  # column that names the series: metal, zone, pair; None where there is one series
+    cadence: str = "daily"  # or monthly
+    within: tuple[str, ...] = ()  # further columns that name the series, where each may have a source of its own
+    # Hours after 00:00 UTC of the period's last day before which no value can be known, not even an early one.
     known_from_hours: int = 0
+    staged: bool = True  # whether dbt reads it; the others serve reconciliation and readers of the lake
+
+    @property
+    def title(self) -> str:
+        """What the dataset holds, in one line."""
+        return title(self.model)
 
     @property
     def series(self) -> tuple[str, ...]:
-        """The columns that name what one source gives or a user's file replaces, month by month."""
+        """Columns that name a series: one source, or one file of the user, gives each month of it."""
         return (*([self.entity] if self.entity else []), *self.within)
-
-
-class Table(pa.DataFrameModel):
-    """Base of every published table."""
-
-    class Config:
-        coerce = True
-        strict = True
 
 
 @dataclass(frozen=True)
 class Mart:
-    """A published table: its model, where it stands, and the columns that identify a row."""
+    """A published table: its model, its place, and the columns that identify a row."""
 
     model: type[Table]
     schema: str  # marts or signals
-    title: str
     key: tuple[str, ...]
     cadence: str = "daily"  # or monthly, or on-change
 
+    @property
+    def title(self) -> str:
+        """What the table holds, in one line."""
+        return title(self.model)
 
-class Bitemporal(pa.DataFrameModel):
-    """The columns that every stored observation carries beside its values."""
 
-    obs_start: Series[pd.Timestamp] = column("First day of the period that the observation speaks of", "date")
-    obs_end: Series[pd.Timestamp] = column("Last day of that period", "date")
-    knowledge_ts: Series[UTC] = column("When a user of this source tier could first know the value", "UTC")
-    knowledge_basis: Series[str] = column(
-        "Where knowledge_ts comes from: captured, release calendar, or assumed lag", isin=list(BASES)
+class Bitemporal(Model):
+    """The columns that every stored observation has beside its values."""
+
+    __columns__ = (
+        "obs_start obs_end knowledge_ts knowledge_basis vintage_no is_suspect ingest_ts source payload_sha256 "
+        "licence_class"
     )
-    vintage_no: Series[int] = column("1 for the first value known of an observation, then counted up", "count", ge=1)
-    is_suspect: Series[bool] = column(
-        "Its publisher had given another value under the same release number: one of the two is a mistake"
-    )
-    ingest_ts: Series[UTC] = column("When this project captured the value", "UTC")
-    source: Series[str] = column("Where it was read: a source module's name, or drop")
-    payload_sha256: Series[str] = column("Hash of the archived payload that held it", str_matches="^[0-9a-f]{64}$")
-    licence_class: Series[str] = column("May it be passed on", isin=list(LICENCES))
-
-    class Config:
-        coerce = True
 
 
-class Vintages(pa.DataFrameModel):
-    """The columns that a staging model gives beside its dataset's: each vintage with the interval in which it held."""
+class Vintages(Model):
+    """The columns that a staging model adds to its dataset's: the interval in which each vintage was the latest."""
 
-    known_from: Series[UTC] = column("From when on this vintage was the latest known", "UTC")
-    known_to: Series[UTC] = column("Until when; far in the future for the one that still is", "UTC")
-    vintage_no: Series[int] = column("1 for the first vintage that counts, then counted up", "count", ge=1)
-    is_suspect: Series[bool] = column("Its publisher had given another value under the same release number")
-    source: Series[str] = column("Where it was read")
-    knowledge_basis: Series[str] = column("Where known_from comes from", isin=list(BASES))
-    licence_class: Series[str] = column("May it be passed on", isin=list(LICENCES))
+    __columns__ = "known_from known_to vintage_no is_suspect source knowledge_basis licence_class"
 
 
 def columns_of(model: type[pa.DataFrameModel]) -> dict[str, dict[str, Any]]:
-    """Column name to `{dtype, nullable, required, description, unit}` in the order they are written."""
+    """Column name to `{dtype, nullable, required, description, unit}`, in the order in which they are written."""
     schema = model.to_schema()
     return {
         name: {

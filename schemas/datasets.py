@@ -1,38 +1,27 @@
-"""The lake's datasets: columns, units, keys and rules. Nothing else in the project writes these column names down.
+"""The lake's datasets: columns, keys and rules.
 
-Column names are those of the drop folder (CONTRACT section 4), so that a user's file and a source's answer are the
-same thing from here on. Rules that compare columns are `dataframe_check`s; each rule's name is its quarantine reason.
+Column names are those of the drop folder (docs/operations.md), so that a user's file and a parsed response have the
+same form. Rules that compare columns are `dataframe_check`s; the name of a rule is its quarantine reason.
 """
 
 from __future__ import annotations
 
 import pandas as pd
 import pandera.pandas as pa
-from pandera.typing import Series
 
-from schemas.base import Dataset, Spec, column
+from schemas.base import Dataset, Spec, field
 
-METAL = "^[A-Z]{2}$"
-# A flow over a whole month is not known before the month is nearly over: 16:00 in Beijing on its last day, the end of
-# the working day, and a time at which the month has not ended anywhere yet.
+# A monthly flow is not known before 16:00 in Beijing on the last day of its month: the end of the working day, when the
+# month has not ended in any time zone.
 FLOW_KNOWN_FROM = 8
-RELEASE = "Number of the release as its publisher states it; only orders"
+AUCTION_KNOWN_FROM = -24  # the auction is held on the day before delivery
 
 
 class Prices(Dataset):
     """Official exchange prices of a metal: cash settlement and three months."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    obs_date: Series[pd.Timestamp] = column("Trading day", "date")
-    cash_usd_t: Series[float] = column("Cash settlement price", "USD/t", nullable=True, gt=0, le=200_000)
-    m3_usd_t: Series[float] = column("Three-month price", "USD/t", nullable=True, gt=0, le=200_000)
-    days_cash_to_3m: Series[pd.Int64Dtype] = column(
-        "Calendar days from the cash to the three-month prompt, where the source gives it",
-        "days",
-        nullable=True,
-        ge=80,
-        le=100,
-    )
+    __columns__ = "metal obs_date cash_usd_t? m3_usd_t? days_cash_to_3m?"
+    days_cash_to_3m = field("Calendar days from the cash prompt to the three-month prompt (D), where the source has it")
 
     @pa.dataframe_check(name="has_a_price", error="neither cash_usd_t nor m3_usd_t is given")
     def has_a_price(cls, df: pd.DataFrame) -> pd.Series:
@@ -40,12 +29,10 @@ class Prices(Dataset):
 
 
 class Stocks(Dataset):
-    """Registered exchange stock (live and cancelled warrants) at the close of a day."""
+    """Registered exchange stock at the close of a day: live and cancelled warrants."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    obs_date: Series[pd.Timestamp] = column("Day of the close", "date")
-    total_t: Series[float] = column("Registered stock: live plus cancelled warrants", "t", ge=0, le=50_000_000)
-    cancelled_t: Series[float] = column("Cancelled warrants: metal booked to leave", "t", nullable=True, ge=0)
+    __columns__ = "metal obs_date total_t cancelled_t?"
+    obs_date = field("Day of the close")
 
     @pa.dataframe_check(name="cancelled_within_total", error="cancelled_t is more than total_t")
     def cancelled_within_total(cls, df: pd.DataFrame) -> pd.Series:
@@ -53,21 +40,16 @@ class Stocks(Dataset):
 
 
 class Spreads(Dataset):
-    """Calendar spreads: extracted from the day's quotes, or quoted by the market. Positive is backwardation."""
+    """Calendar spreads, quoted by the market or extracted from quotes; positive is backwardation."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    obs_date: Series[pd.Timestamp] = column("Trading day", "date")
-    spread: Series[str] = column("Which legs", isin=["CASH_3M", "TOM_NEXT", "M3_M15", "DEC_DEC"])
-    usd_t: Series[float] = column("Near leg less far leg; positive is backwardation", "USD/t", ge=-20_000, le=20_000)
+    __columns__ = "metal obs_date spread usd_t"
 
 
 class OffWarrant(Dataset):
     """Off-warrant ("shadow") stock at month-end, with the registered stock of the same day."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    period_end: Series[pd.Timestamp] = column("Month-end business day", "date")
-    offwarrant_t: Series[float] = column("Off-warrant stock", "t", ge=0, le=50_000_000)
-    registered_month_end_t: Series[float] = column("Registered stock of that day", "t", ge=0, le=50_000_000)
+    __columns__ = "metal period_end offwarrant_t registered_month_end_t"
+    period_end = field("Month-end business day")
 
     @pa.dataframe_check(name="ends_a_month", error="period_end is not one of the last four days of a month")
     def ends_a_month(cls, df: pd.DataFrame) -> pd.Series:
@@ -75,45 +57,39 @@ class OffWarrant(Dataset):
         return pd.Series((df["period_end"] + pd.Timedelta(days=4)).dt.month != df["period_end"].dt.month)
 
 
-class Exports(Dataset):
-    """Exports of a country by month; January and February may come as one pool of two months."""
-
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    country: Series[str] = column("Exporter, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$")
-    period_end: Series[pd.Timestamp] = column("Last day of the period", "date")
-    period_months: Series[int] = column("Months in the period: 1, or 2 for January-February", "months", ge=1, le=2)
-    exports_kt: Series[float] = column("Exported quantity", "kt", ge=0, le=100_000)
-    vintage: Series[pd.Int64Dtype] = column(RELEASE, "count", nullable=True, ge=1)
+class MonthlyFlow(Dataset):
+    """Base of monthly flows of a country; January and February may come as one pool of two months."""
 
     @pa.dataframe_check(name="ends_a_month", error="period_end is not the last day of a month")
     def ends_a_month(cls, df: pd.DataFrame) -> pd.Series:
         return pd.Series(df["period_end"].dt.is_month_end)
 
 
+class Exports(MonthlyFlow):
+    """Exports of a country by month; January and February may come as one pool of two months."""
+
+    __columns__ = "metal country period_end period_months exports_kt vintage?"
+    country = field("Exporting country, ISO 3166 alpha-2")
+
+
 class Rates(Dataset):
     """Secured overnight financing rate by US business day."""
 
-    obs_date: Series[pd.Timestamp] = column("US business day the rate is for", "date")
-    sofr_pct: Series[float] = column("Secured overnight financing rate", "percent per year", ge=-5, le=30)
+    __columns__ = "obs_date sofr_pct"
+    obs_date = field("US business day of the rate")
 
 
 class Fx(Dataset):
-    """Reference exchange rates, quoted as units of the second currency for one of the first."""
+    """Reference exchange rates: units of the second currency for one unit of the first."""
 
-    pair: Series[str] = column("Six letters, for example EURUSD: USD for one EUR", str_matches="^[A-Z]{6}$")
-    obs_date: Series[pd.Timestamp] = column("Fixing day", "date")
-    rate: Series[float] = column("Units of the second currency for one of the first", "ratio", gt=0, le=100_000)
+    __columns__ = "pair obs_date rate"
+    obs_date = field("Fixing day")
 
 
 class Power(Dataset):
-    """Day-ahead auction points of a bidding zone; a missing position repeats the one before (curve type A03)."""
+    """Day-ahead auction prices of a bidding zone; an omitted position repeats the one before (curve type A03)."""
 
-    zone: Series[str] = column("Bidding zone", str_matches="^[A-Z]{2}[A-Z0-9-]{0,8}$")
-    delivery_date: Series[pd.Timestamp] = column("Local delivery day", "date")
-    resolution: Series[str] = column("Market time unit", isin=["PT15M", "PT30M", "PT60M"])
-    n_positions: Series[int] = column("Market time units in the day (23 to 25 hours of them)", "count", ge=1, le=100)
-    position: Series[int] = column("Which market time unit, from 1", "count", ge=1, le=100)
-    price_eur_mwh: Series[float] = column("Auction price; may be negative", "EUR/MWh", ge=-1_000, le=10_000)
+    __columns__ = "zone delivery_date resolution n_positions position price_eur_mwh"
 
     @pa.dataframe_check(name="position_within_day", error="position is beyond n_positions")
     def position_within_day(cls, df: pd.DataFrame) -> pd.Series:
@@ -126,212 +102,85 @@ class Power(Dataset):
 
 
 class Costs(Dataset):
-    """What a smelter pays and gets beside the exchange price."""
+    """Alumina price and physical premium: what a smelter pays and receives beside the exchange price."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    obs_date: Series[pd.Timestamp] = column("Assessment day", "date")
-    alumina_usd_t: Series[float] = column("Alumina price", "USD/t alumina", nullable=True, gt=0, le=5_000)
-    premium_usd_t: Series[float] = column(
-        "Physical premium over the exchange", "USD/t", nullable=True, ge=-1_000, le=5_000
-    )
+    __columns__ = "metal obs_date alumina_usd_t? premium_usd_t?"
+    obs_date = field("Assessment day")
 
 
-class Production(Dataset):
+class Production(MonthlyFlow):
     """Primary production of a country by month; January and February may come as one pool of two months."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    country: Series[str] = column("Producer, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$")
-    period_end: Series[pd.Timestamp] = column("Last day of the period", "date")
-    period_months: Series[int] = column("Months in the period: 1, or 2 for January-February", "months", ge=1, le=2)
-    production_kt: Series[float] = column("Produced quantity", "kt", ge=0, le=100_000)
-    vintage: Series[pd.Int64Dtype] = column(RELEASE, "count", nullable=True, ge=1)
-
-    @pa.dataframe_check(name="ends_a_month", error="period_end is not the last day of a month")
-    def ends_a_month(cls, df: pd.DataFrame) -> pd.Series:
-        return pd.Series(df["period_end"].dt.is_month_end)
+    __columns__ = "metal country period_end period_months production_kt vintage?"
+    country = field("Producing country, ISO 3166 alpha-2")
 
 
 class Arbitrage(Dataset):
-    """What it takes to compare the Shanghai price with the exchange price, day by day, as a desk notes it down."""
+    """Shanghai price, premiums, freight and exchange rate: what compares the Shanghai price with the exchange price."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    obs_date: Series[pd.Timestamp] = column("Trading day", "date")
-    shfe_cny_t: Series[float] = column("Shanghai futures price, value added tax included", "CNY/t", gt=0, le=2_000_000)
-    cif_premium_usd_t: Series[float] = column(
-        "Premium over the exchange for metal delivered to China, duty unpaid",
-        "USD/t",
-        nullable=True,
-        ge=-1_000,
-        le=5_000,
-    )
-    usdcny: Series[float] = column("CNY for one USD", "ratio", ge=1, le=20)
-    dest_premium_usd_t: Series[float] = column(
-        "Premium over the exchange where exported metal goes to", "USD/t", nullable=True, ge=-1_000, le=5_000
-    )
-    freight_usd_t: Series[float] = column("Freight from China to there", "USD/t", nullable=True, ge=0, le=5_000)
+    __columns__ = "metal obs_date shfe_cny_t cif_premium_usd_t? usdcny dest_premium_usd_t? freight_usd_t?"
 
 
 class Equities(Dataset):
     """Closing prices of producers' shares, not adjusted for dividends."""
 
-    ticker: Series[str] = column("Ticker on its exchange", str_matches="^[A-Z][A-Z0-9.-]{0,11}$")
-    obs_date: Series[pd.Timestamp] = column("Trading day of the exchange", "date")
-    close_usd: Series[float] = column("Closing price", "USD", gt=0, le=10_000_000)
+    __columns__ = "ticker obs_date close_usd"
 
 
 class BenchmarkPrices(Dataset):
-    """Monthly mean prices published by others, kept to check the daily ones; never mixed with them."""
+    """Monthly mean prices of other publishers, for reconciliation with the daily prices alone."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    benchmark: Series[str] = column("Publisher of the mean", isin=["WORLD_BANK", "FRED"])
-    period_end: Series[pd.Timestamp] = column("Last day of the month", "date")
-    mean_usd_t: Series[float] = column("Mean cash price of the month", "USD/t", gt=0, le=200_000)
+    __columns__ = "metal benchmark period_end mean_usd_t"
+    period_end = field("Last day of the month")
 
 
 class BenchmarkPower(Dataset):
-    """Daily mean power prices published by others, kept to check the auctions' points; never mixed with them."""
+    """Daily mean power prices of other publishers, for reconciliation with the auction prices alone."""
 
-    country: Series[str] = column("Country, ISO 3166 alpha-3", str_matches="^[A-Z]{3}$")
-    delivery_date: Series[pd.Timestamp] = column("Delivery day", "date")
-    mean_eur_mwh: Series[float] = column("Mean day-ahead price of the day", "EUR/MWh", ge=-1_000, le=10_000)
+    __columns__ = "country delivery_date mean_eur_mwh"
+    country = field("Country, ISO 3166 alpha-3", str_matches="^[A-Z]{3}$")
+    mean_eur_mwh = field("Mean day-ahead price of the day")
 
 
 class ExchangeStocks(Dataset):
     """Stock in the warehouses of other exchanges, by their own definitions; never added to the registered stock."""
 
-    metal: Series[str] = column("Metal, by its chemical symbol in capitals", str_matches=METAL)
-    exchange: Series[str] = column("Exchange", isin=["SHFE"])
-    obs_date: Series[pd.Timestamp] = column("Day of the report", "date")
-    total_t: Series[float] = column("Stock, on warrant or not", "t", ge=0, le=50_000_000)
+    __columns__ = "metal exchange obs_date total_t"
+    obs_date = field("Day of the report")
+    total_t = field("Stock, on warrant or not")
 
 
 DATASETS: dict[str, Spec] = {
-    "prices": Spec(
-        Prices,
-        "Exchange prices, cash and three months",
-        key=("metal", "obs_date"),
-        period="obs_date",
-        entity="metal",
-        cadence="daily",
-    ),
-    "stocks": Spec(
-        Stocks,
-        "Exchange stock, registered and cancelled",
-        key=("metal", "obs_date"),
-        period="obs_date",
-        entity="metal",
-        cadence="daily",
-    ),
-    "spreads": Spec(
-        Spreads,
-        "Calendar spreads",
-        key=("metal", "spread", "obs_date"),
-        period="obs_date",
-        entity="metal",
-        cadence="daily",
-    ),
-    "off_warrant": Spec(
-        OffWarrant,
-        "Off-warrant stock, month-end",
-        key=("metal", "period_end"),
-        period="period_end",
-        entity="metal",
-        cadence="monthly",
-    ),
+    "prices": Spec(Prices, key=("metal", "obs_date")),
+    "stocks": Spec(Stocks, key=("metal", "obs_date")),
+    "spreads": Spec(Spreads, key=("metal", "spread", "obs_date")),
+    "off_warrant": Spec(OffWarrant, key=("metal", "period_end"), period="period_end", cadence="monthly"),
     "exports": Spec(
-        Exports,
-        "Exports by country, monthly",
-        key=("metal", "country", "period_end"),
-        period="period_end",
-        entity="metal",
-        cadence="monthly",
-        within=("country",),
+        Exports, key=("metal", "country", "period_end"), period="period_end", cadence="monthly", within=("country",),
         known_from_hours=FLOW_KNOWN_FROM,
     ),
-    "rates": Spec(
-        Rates,
-        "SOFR, daily",
-        key=("obs_date",),
-        period="obs_date",
-        entity=None,
-        cadence="daily",
-    ),
-    "fx": Spec(
-        Fx,
-        "Reference exchange rates, daily",
-        key=("pair", "obs_date"),
-        period="obs_date",
-        entity="pair",
-        cadence="daily",
-    ),
+    "rates": Spec(Rates, key=("obs_date",), entity=None),
+    "fx": Spec(Fx, key=("pair", "obs_date"), entity="pair"),
     "power": Spec(
-        Power,
-        "Day-ahead power prices",
-        key=("zone", "delivery_date", "resolution", "position"),
-        period="delivery_date",
-        entity="zone",
-        cadence="daily",
-        known_from_hours=-24,  # the auction is held the day before delivery
+        Power, key=("zone", "delivery_date", "resolution", "position"), period="delivery_date", entity="zone",
+        known_from_hours=AUCTION_KNOWN_FROM,
     ),
-    "costs": Spec(
-        Costs,
-        "Alumina price and physical premium",
-        key=("metal", "obs_date"),
-        period="obs_date",
-        entity="metal",
-        cadence="daily",
-    ),
+    "costs": Spec(Costs, key=("metal", "obs_date")),
     "production": Spec(
-        Production,
-        "Primary production by country, monthly",
-        key=("metal", "country", "period_end"),
-        period="period_end",
-        entity="metal",
-        cadence="monthly",
-        within=("country",),
+        Production, key=("metal", "country", "period_end"), period="period_end", cadence="monthly", within=("country",),
         known_from_hours=FLOW_KNOWN_FROM,
     ),
-    "arbitrage": Spec(
-        Arbitrage,
-        "Shanghai price, premia and freight",
-        key=("metal", "obs_date"),
-        period="obs_date",
-        entity="metal",
-        cadence="daily",
-    ),
-    "equities": Spec(
-        Equities,
-        "Closing prices of producers' shares",
-        key=("ticker", "obs_date"),
-        period="obs_date",
-        entity="ticker",
-        cadence="daily",
-    ),
+    "arbitrage": Spec(Arbitrage, key=("metal", "obs_date")),
+    "equities": Spec(Equities, key=("ticker", "obs_date"), entity="ticker"),
     "benchmark_prices": Spec(
-        BenchmarkPrices,
-        "Monthly mean prices, for cross-checks",
-        key=("metal", "benchmark", "period_end"),
-        period="period_end",
-        entity="metal",
-        cadence="monthly",
-        within=("benchmark",),
+        BenchmarkPrices, key=("metal", "benchmark", "period_end"), period="period_end", cadence="monthly",
+        within=("benchmark",), staged=False,
     ),
     "benchmark_power": Spec(
-        BenchmarkPower,
-        "Daily mean power prices, for cross-checks",
-        key=("country", "delivery_date"),
-        period="delivery_date",
-        entity="country",
-        cadence="daily",
-        known_from_hours=-24,  # the auction is held the day before delivery
+        BenchmarkPower, key=("country", "delivery_date"), period="delivery_date", entity="country",
+        known_from_hours=AUCTION_KNOWN_FROM, staged=False,
     ),
     "exchange_stocks": Spec(
-        ExchangeStocks,
-        "Stock of other exchanges, weekly",
-        key=("metal", "exchange", "obs_date"),
-        period="obs_date",
-        entity="metal",
-        cadence="daily",
-        within=("exchange",),
+        ExchangeStocks, key=("metal", "exchange", "obs_date"), within=("exchange",), staged=False,
     ),
-}
+}  # fmt: skip

@@ -1,14 +1,14 @@
-"""The metrics that signals publish and claims are held against: what each one is, in which unit, on which parameters.
+"""The metrics that signals publish and claims are tested on, with unit, formula, parameters and states.
 
-A metric has one row for each decision time, metal and entity (country, zone, ticker, event). Its formula is written
-once, in `dbt/macros/formulas.sql`; the text here is what the dictionary shows. Names are those of DOMAIN section 3.
+A metric has one row for each decision time, metal and entity (country, zone, ticker, event). Formulas are computed in
+`dbt/macros/formulas.sql` and explained in docs/methodology.md; the texts here are those of the signal dictionary.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-# Parameters of what rests on index_components.csv: on the whole of it, or on one row's sign and age limit.
+# Parameters from index_components.csv: the whole table, or one row's sign and age limit.
 COMPONENTS: Final = "index_components"
 COMPONENT: Final = "component_"
 
@@ -29,7 +29,7 @@ POWER_MEAN = ("power_mean_days", "power_mean_min_days")
 
 
 class Metric(NamedTuple):
-    """One metric: unit, formula as the dictionary shows it, parameters, and the states it may be in."""
+    """A metric: unit, formula in the signal dictionary, parameters, and possible states."""
 
     unit: str
     formula: str

@@ -1,114 +1,107 @@
-"""Reference tables: every fact and assumption with its source, status and the day from which it holds.
+"""Reference tables: facts and assumptions, each with its source, its status and the first day on which it is in force.
 
-Files are CSV in the reference folder (CONTRACT section 5). A parameter is changed by adding a row with a later
-`valid_from`; results before that day stay as they were.
+The tables are CSV files in the reference folder. A parameter is changed by adding a row with a later `valid_from`;
+results before that day do not change (docs/methodology.md#parameters).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pandera.pandas as pa
-from pandera.typing import Series
 
-from schemas.base import UTC, column
+from schemas.base import Model, field
 from schemas.metrics import METRICS
 
-METAL_OR_ALL = r"^([A-Z]{2}|\*)$"
+METAL_OR_ALL = field("Chemical symbol of the metal, or * for all metals", str_matches=r"^([A-Z]{2}|\*)$")
 
 
-class Reference(pa.DataFrameModel):
-    """What every reference table carries."""
+def one_row_for(*columns: str) -> Any:
+    """A rule: no two rows have the same values in these columns."""
 
-    valid_from: Series[pd.Timestamp] = column("First day on which the row holds", "date")
-    status: Series[str] = column("Is it a fact or our assumption", isin=["FACT", "ASSUMPTION"])
-    source: Series[str] = column("Who says so", str_length={"min_value": 3})
+    @pa.dataframe_check(name="unique", error=f"duplicate {', '.join(columns[:-1])} and {columns[-1]}")
+    def check(cls: type[Model], df: pd.DataFrame) -> pd.Series:
+        return ~df.duplicated(list(columns), keep=False)
+
+    return check
+
+
+class Reference(Model):
+    """Base of every reference table."""
+
+    __columns__ = "valid_from status source"
+    source = field("Document or publisher of the fact, or the reason for the assumption", str_length={"min_value": 3})
 
     class Config:
-        coerce = True
         strict = True
 
 
 class Metals(Reference):
-    """The metals that are monitored and their names in the sources."""
+    """Monitored metals and their names in the sources."""
 
-    metal: Series[str] = column("Chemical symbol in capitals", str_matches="^[A-Z]{2}$")
-    name: Series[str] = column("English name")
-    lot_t: Series[float] = column("Exchange lot", "t", gt=0)
-    westmetall_code: Series[str] = column("Name in Westmetall's pages, as in LME_Al_cash")
-    worldbank_column: Series[str] = column("Column of the World Bank's Pink Sheet")
-    fred_series: Series[str] = column("Series of the monthly mean at FRED")
-    customs_label: Series[str] = column("Pattern of the commodity's name in China customs table 13")
-    hs_codes: Series[str] = column("Harmonised System codes, separated by blanks")
-    chinese_name: Series[str] | None = column("Name in Chinese sources; the column may be left out")
+    __columns__ = "metal name lot_t westmetall_code worldbank_column fred_series customs_label hs_codes chinese_name"
+    chinese_name = field(required=False)
 
 
 class PowerZones(Reference):
-    """The bidding zones whose power price is followed."""
+    """Monitored bidding zones of the power market."""
 
-    zone: Series[str] = column("Bidding zone")
-    eic: Series[str] = column("Energy Identification Code", str_length={"min_value": 16, "max_value": 16})
-    timezone: Series[str] = column("Time zone of the delivery day")
-    data_source: Series[str] = column("Which source serves it", isin=["energy_charts", "entsoe"])
+    __columns__ = "zone eic timezone data_source"
+    zone = field(str_matches=None)
+    data_source = field(isin=["energy_charts", "entsoe"])
 
 
 class Exporters(Reference):
-    """The countries whose exports are followed, each from one source, so that two definitions never meet in a series.
+    """Monitored exporting countries, each with one source, so that a series has one definition.
 
     China's headline table counts unwrought metal and products by its own list, Comtrade sums Harmonised System codes: a
-    country that came from both would change its definition from month to month.
+    country with both sources would change its definition from month to month.
     """
 
-    country: Series[str] = column("Exporter, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$", unique=True)
-    name: Series[str] = column("English name", str_length={"min_value": 2})
-    comtrade_code: Series[int] = column("Reporter code at UN Comtrade (M49)", "code", ge=1, le=999)
-    data_source: Series[str] = column("Which source serves it", isin=["customs", "comtrade"])
+    __columns__ = "country name comtrade_code data_source"
+    country = field("Exporting country, ISO 3166 alpha-2", unique=True)
+    name = field(str_length={"min_value": 2})
+    data_source = field(isin=["customs", "comtrade"])
 
-    @pa.dataframe_check(name="customs_is_china", error="data_source customs is China's own: CN alone can have it")
+    @pa.dataframe_check(name="customs_is_china", error="data_source customs is for country CN alone")
     def customs_is_china(cls, df: pd.DataFrame) -> pd.Series:
         return (df["data_source"] != "customs") | (df["country"] == "CN")
 
 
 class ProducerShares(Reference):
-    """The shares of producers that are followed beside a metal."""
+    """Monitored shares of producers."""
 
-    ticker: Series[str] = column("Ticker, as the source of prices writes it", str_matches="^[A-Z][A-Z0-9.-]{0,11}$")
-    name: Series[str] = column("Company", str_length={"min_value": 2})
-    metal: Series[str] = column("Metal that it stands for", str_matches="^[A-Z]{2}$")
+    __columns__ = "ticker name metal"
+    name = field("Company", str_length={"min_value": 2})
+    metal = field("Metal that the company produces")
 
 
 class Parameters(Reference):
-    """Named numbers in the formulas; `*` holds for every metal that has no row of its own."""
+    """Parameters of the formulas; `*` is for every metal that has no row of its own."""
 
-    name: Series[str] = column("Parameter name", str_matches="^[a-z][a-z0-9_]+$")
-    metal: Series[str] = column("Metal, or * for all", str_matches=METAL_OR_ALL)
-    value: Series[float] = column("Value", "see unit")
-    unit: Series[str] = column("Unit")
+    __columns__ = "name metal value unit"
+    name = field("Name of the parameter", str_matches="^[a-z][a-z0-9_]+$")
+    metal = METAL_OR_ALL
+    value = field("Value of the parameter")
 
-    @pa.dataframe_check(name="one_value_at_a_time", error="name, metal and valid_from stand twice")
-    def one_value_at_a_time(cls, df: pd.DataFrame) -> pd.Series:
-        return ~df.duplicated(["name", "metal", "valid_from"], keep=False)
+    one_value_at_a_time = one_row_for("name", "metal", "valid_from")
 
 
-# What can be a component of the index: those of the exchange, and the exports of a country.
+# Possible components of the index: indicators of the exchange, and the exports of a country.
 INDICATORS = ("carry_tightness", "cancelled_ratio", "stock_days", "stock_log_chg", "exports_yoy_3m")
 
 
 class IndexComponents(Reference):
-    """What the tightness index is made of. `weight` is the family's and stands on each of its rows.
+    """Components of the tightness index. `weight` is the weight of the family, repeated in each of its rows.
 
-    A metal's rows of one `valid_from` are the whole index from that day on: to change a weight or a component, all
-    rows are given again with a later day.
+    A metal's rows of one `valid_from` are the whole index from that day on: to change a weight or a component, repeat
+    all rows with a later day.
     """
 
-    metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
-    family: Series[str] = column("Family of the component", isin=["CURVE", "INVENTORY", "FLOW"])
-    indicator: Series[str] = column("Indicator that is ranked", isin=list(INDICATORS))
-    region: Series[str] = column("Country of the series, or GLOBAL")
-    sign: Series[int] = column("+1 where higher is tighter, -1 where lower is", "sign", isin=[-1, 1])
-    weight: Series[float] = column("Weight of the family in the index", "ratio", gt=0, le=1)
-    max_age_days: Series[int] = column("Older than this it is missing", "days", gt=0)
+    __columns__ = "metal family indicator region sign weight max_age_days"
+    indicator = field(isin=list(INDICATORS))
+    max_age_days = field("Age above which the indicator is missing", "days")
 
     @pa.dataframe_check(name="weights_sum_to_one", error="the weights of a metal's families do not sum to 1")
     def weights_sum_to_one(cls, df: pd.DataFrame) -> pd.Series:
@@ -118,86 +111,59 @@ class IndexComponents(Reference):
         found = sums[~sums.index.duplicated()].reindex(pd.MultiIndex.from_frame(df[["metal", "valid_from"]]))
         return pd.Series((found - 1).abs().to_numpy() < 1e-9, index=df.index)
 
-    @pa.dataframe_check(name="one_weight_a_family", error="the family has two weights on one day")
+    @pa.dataframe_check(name="one_weight_a_family", error="the family has two weights on the same valid_from")
     def one_weight_a_family(cls, df: pd.DataFrame) -> pd.Series:
         return df.groupby(["metal", "valid_from", "family"])["weight"].transform("nunique") == 1
 
-    @pa.dataframe_check(name="region_of_the_indicator", error="region is GLOBAL, and a country for exports_yoy_3m")
+    @pa.dataframe_check(name="region_of_the_indicator", error="region must be GLOBAL, or a country for exports_yoy_3m")
     def region_of_the_indicator(cls, df: pd.DataFrame) -> pd.Series:
         return (df["indicator"] == "exports_yoy_3m") != (df["region"] == "GLOBAL")
 
-    @pa.dataframe_check(name="one_component_once", error="the component stands twice")
-    def one_component_once(cls, df: pd.DataFrame) -> pd.Series:
-        return ~df.duplicated(["metal", "indicator", "valid_from"], keep=False)
+    one_component_once = one_row_for("metal", "indicator", "valid_from")
 
 
 class ReleaseCalendar(Reference):
-    """When a source tier publishes a period. Status FACT gives the basis CALENDAR, ASSUMPTION gives ASSUMED."""
+    """Release times by source tier. Status FACT gives the knowledge basis CALENDAR, ASSUMPTION gives ASSUMED."""
 
-    dataset: Series[str] = column("Dataset")
-    data_source: Series[str] = column("Source module, drop, or * for all others")
-    rule: Series[str] = column(
-        "How the day is found from the end of the period",
-        isin=["DAYS_AFTER", "BUSINESS_DAYS_AFTER", "DAY_OF_MONTH", "BUSINESS_DAY_OF_MONTH"],
-    )
-    n: Series[int] = column("Days after, or day of the month", "days", ge=-1, le=366)
-    months_after: Series[int] = column(
-        "Months after the period, for the rules that name a day of a month", "months", ge=0, le=12
-    )
-    calendar: Series[str] = column("Whose business days", isin=["LONDON", "NEW_YORK", "TARGET", "WEEKDAYS"])
-    timezone: Series[str] = column("Time zone of the release")
-    local_time: Series[str] = column("Time of the release", str_matches="^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    __columns__ = "dataset data_source rule n months_after calendar timezone local_time"
+    data_source = field("Source module, drop for files of the user, or * for all others")
+    timezone = field("IANA time zone of the release")
 
 
 class SignalDefinitions(Reference):
-    """The published signals: which metric of which series, in which version. A row holds from `valid_from` on."""
+    """Definitions of the published signals: metric, series and version. A row is in force from `valid_from` on."""
 
-    signal_id: Series[str] = column("Stable name, METAL.FAMILY.NAME", str_matches=r"^[A-Z]{2}(\.[A-Z0-9_]+)+$")
-    signal_version: Series[str] = column("Formula = major, default parameter = minor", str_matches=r"^\d+\.\d+\.\d+$")
-    metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
-    region: Series[str] = column("Country or region that it speaks of, or GLOBAL")
-    kind: Series[str] = column("Kind of signal", isin=["LEVEL", "SCORE", "STATE", "EVENT"])
-    metric_id: Series[str] = column("Metric that it publishes", isin=list(METRICS))
-    entity: Series[str] = column(
-        "Series of the metric: country, region, zone, ticker or event; empty where there is one"
+    __columns__ = (
+        "signal_id signal_version metal region kind metric_id entity unit sign tight_states loose_states "
+        "max_age_days description"
     )
-    unit: Series[str] = column("Unit of the value, that of the metric")
-    sign: Series[int] = column(
-        "+1 where a higher value is tighter, -1 where a lower one is, 0 where neither", "sign", isin=[-1, 0, 1]
-    )
-    tight_states: Series[str] = column("States that mean tighter, separated by blanks")
-    loose_states: Series[str] = column("States that mean looser, separated by blanks")
-    max_age_days: Series[int] = column("Older than this it is STALE", "days", gt=0)
-    description: Series[str] = column("What it says")
+    metric_id = field(isin=list(METRICS))
+    sign = field("+1 where a higher value is tighter, -1 where a lower one is, 0 where neither", isin=[-1, 0, 1])
 
-    @pa.dataframe_check(name="named_after_its_metal", error="signal_id does not begin with its metal")
+    @pa.dataframe_check(name="named_after_its_metal", error="signal_id does not begin with metal")
     def named_after_its_metal(cls, df: pd.DataFrame) -> pd.Series:
         return df["signal_id"].str.split(".").str[0] == df["metal"]
 
-    @pa.dataframe_check(name="one_region", error="signal_id changes its region: give it another name")
+    @pa.dataframe_check(name="one_region", error="signal_id has two regions: use another signal_id")
     def one_region(cls, df: pd.DataFrame) -> pd.Series:
         return df.groupby("signal_id")["region"].transform("nunique") == 1
 
-    @pa.dataframe_check(
-        name="one_meaning_a_version", error="signal_id and signal_version stand twice: count the version up"
-    )
-    def one_meaning_a_version(cls, df: pd.DataFrame) -> pd.Series:
-        return ~df.duplicated(["signal_id", "signal_version"], keep=False)
+    one_meaning_a_version = one_row_for("signal_id", "signal_version")
 
     @pa.dataframe_check(name="tight_or_loose", error="a state is both tight and loose")
     def tight_or_loose(cls, df: pd.DataFrame) -> pd.Series:
         pairs = zip(df["tight_states"].str.split(), df["loose_states"].str.split(), strict=True)
         return pd.Series([not set(tight) & set(loose) for tight, loose in pairs], index=df.index)
 
-    @pa.dataframe_check(name="one_row_at_a_time", error="signal_id and valid_from stand twice")
-    def one_row_at_a_time(cls, df: pd.DataFrame) -> pd.Series:
-        return ~df.duplicated(["signal_id", "valid_from"], keep=False)
+    one_row_at_a_time = one_row_for("signal_id", "valid_from")
 
-    @pa.dataframe_check(name="unit_of_the_metric", error="unit is not that of metric_id")
+    @pa.dataframe_check(name="unit_of_the_metric", error="unit is not the unit of metric_id")
     def unit_of_the_metric(cls, df: pd.DataFrame) -> pd.Series:
         return df["unit"] == df["metric_id"].map({name: metric.unit for name, metric in METRICS.items()})
 
-    @pa.dataframe_check(name="states_of_the_metric", error="tight_states or loose_states name no state of metric_id")
+    @pa.dataframe_check(
+        name="states_of_the_metric", error="tight_states or loose_states has a state that metric_id has not"
+    )
     def states_of_the_metric(cls, df: pd.DataFrame) -> pd.Series:
         named = (df["tight_states"] + " " + df["loose_states"]).str.split()
         known = df["metric_id"].map({name: set(metric.states) for name, metric in METRICS.items()})
@@ -210,97 +176,69 @@ class SignalDefinitions(Reference):
 
 
 class SeriesBreaks(Reference):
-    """Days on which a series changed its meaning; what is compared across one is flagged BREAK from `valid_from` on."""
+    """Changed definitions of a series; a comparison across one has the quality BREAK from `valid_from` on."""
 
-    break_id: Series[str] = column("Stable name", str_matches="^[A-Z0-9_]+$", unique=True)
-    metal: Series[str] = column("Metal, or * for all", str_matches=METAL_OR_ALL)
-    metric_id: Series[str] = column("Metric whose comparisons it breaks", isin=list(METRICS))
-    break_date: Series[pd.Timestamp] = column("First day with the new meaning", "date")
-    description: Series[str] = column("What changed")
+    __columns__ = "break_id metal metric_id break_date description"
+    break_id = field(unique=True)
+    metal = METAL_OR_ALL
+    metric_id = field("Metric whose comparisons are affected", isin=list(METRICS))
+    description = field("The change")
 
 
 class Events(Reference):
-    """Dated events that are watched. Known from `valid_from` on; a later row of the same event moves its date."""
+    """Watched events. A date is known from `valid_from` on; a later row of the same event moves it."""
 
-    event_id: Series[str] = column("Stable name", str_matches="^[A-Z0-9_]+$")
-    metal: Series[str] = column("Metal that it matters to, or * for all", str_matches=METAL_OR_ALL)
-    title: Series[str] = column("What happens")
-    event_date: Series[pd.Timestamp] = column("Day of the event", "date")
+    __columns__ = "event_id metal title event_date"
+    metal = METAL_OR_ALL
 
-    @pa.dataframe_check(name="one_date_at_a_time", error="event_id, metal and valid_from stand twice")
-    def one_date_at_a_time(cls, df: pd.DataFrame) -> pd.Series:
-        return ~df.duplicated(["event_id", "metal", "valid_from"], keep=False)
+    one_date_at_a_time = one_row_for("event_id", "metal", "valid_from")
 
 
 class Smelters(Reference):
-    """The smelter register: capacity and what of it is idled, by plant, from `valid_from` on."""
+    """Smelter register: capacity and idled capacity by plant, from `valid_from` on."""
 
-    plant: Series[str] = column("Plant")
-    metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
-    country: Series[str] = column("Country, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$")
-    region: Series[str] = column("Region whose idled capacity it counts to, for example EUROPE")
-    capacity_kt: Series[float] = column("Yearly capacity; 0 once it is closed for good", "kt/yr", ge=0, le=10_000)
-    idled_kt: Series[float] = column("Of it idled", "kt/yr", ge=0, le=10_000)
+    __columns__ = "plant metal country region capacity_kt idled_kt"
+    region = field("Region whose idled capacity includes the plant, for example EUROPE")
 
     @pa.dataframe_check(name="idled_within_capacity", error="idled_kt is more than capacity_kt")
     def idled_within_capacity(cls, df: pd.DataFrame) -> pd.Series:
         return df["idled_kt"] <= df["capacity_kt"]
 
-    @pa.dataframe_check(name="one_row_a_day", error="plant, metal and valid_from stand twice")
-    def one_row_a_day(cls, df: pd.DataFrame) -> pd.Series:
-        return ~df.duplicated(["plant", "metal", "valid_from"], keep=False)
+    one_row_a_day = one_row_for("plant", "metal", "valid_from")
 
 
 class TaxSchedule(Reference):
     """Taxes on imports and exports over time, as fractions."""
 
-    country: Series[str] = column("Country, ISO 3166 alpha-2", str_matches="^[A-Z]{2}$")
-    metal: Series[str] = column("Metal, or * for all", str_matches=METAL_OR_ALL)
-    tax: Series[str] = column(
-        "Value added tax, import duty on the metal, or VAT rebate on exports of semis",
-        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE"],
-    )
-    rate: Series[float] = column("Rate", "ratio", ge=0, le=1)
+    __columns__ = "country metal tax rate"
+    metal = METAL_OR_ALL
+    rate = field("Tax rate", gt=None, ge=0, le=1)
 
-    @pa.dataframe_check(name="one_rate_at_a_time", error="country, metal, tax and valid_from stand twice")
-    def one_rate_at_a_time(cls, df: pd.DataFrame) -> pd.Series:
-        return ~df.duplicated(["country", "metal", "tax", "valid_from"], keep=False)
+    one_rate_at_a_time = one_row_for("country", "metal", "tax", "valid_from")
 
 
 OPERATORS = ("APPROX", "EQ", "GT", "GE", "LT", "LE", "BETWEEN")
 
 
 class Claims(Reference):
-    """Written claims that are held against the data as known then, from `valid_from` until `horizon_end`.
+    """Written claims, tested from `valid_from` until `horizon_end` against what was known then.
 
-    A claim without a metric_id cannot be tested. `period_from` and `period_to` say which observation it speaks of;
-    without them it is the latest one known.
+    A claim without `metric_id` cannot be tested. `period_from` and `period_to` select the tested observation; without
+    them it is the latest one known.
     """
 
-    claim_id: Series[str] = column("Stable name", str_matches="^[A-Z0-9_]+$", unique=True)
-    metal: Series[str] = column("Metal", str_matches="^[A-Z]{2}$")
-    claim_text: Series[str] = column("What was claimed")
-    source_doc: Series[str] = column("Where it stood", str_length={"min_value": 3})
-    claim_date: Series[pd.Timestamp] = column("Day of the claim", "date")
-    metric_id: Series[str] = column("Metric that it is held against; empty where it cannot be", isin=[*METRICS, ""])
-    entity: Series[str] = column(
-        "Series of the metric: country, region, zone, ticker or event; empty where there is one"
+    __columns__ = (
+        "claim_id metal claim_text source_doc claim_date metric_id entity definition operator threshold? "
+        "threshold_high? tolerance? period_from? period_to? horizon_end"
     )
-    definition: Series[str] = column("How the claim is understood, in words", str_length={"min_value": 3})
-    operator: Series[str] = column(
-        "How the value is held against the threshold; empty without a metric", isin=[*OPERATORS, ""]
+    claim_id = field(unique=True)
+    metric_id = field(
+        "Metric that the claim is tested on; empty for a claim that cannot be tested", isin=[*METRICS, ""]
     )
-    threshold: Series[float] = column("Claimed value", "the metric's", nullable=True)
-    threshold_high: Series[float] = column("Upper end, for BETWEEN", "the metric's", nullable=True)
-    tolerance: Series[float] = column(
-        "How far off it may be; for APPROX up to three times as far is PARTIAL",
-        "the metric's",
-        nullable=True,
-        ge=0,
-    )
-    period_from: Series[pd.Timestamp] = column("First day on which the observation may end", "date", nullable=True)
-    period_to: Series[pd.Timestamp] = column("Last day on which it may end", "date", nullable=True)
-    horizon_end: Series[pd.Timestamp] = column("Last day on which the claim is held against the data", "date")
+    operator = field("Comparison of the evidence with the threshold; empty without a metric", isin=[*OPERATORS, ""])
+    threshold = field(unit="see metric")
+    threshold_high = field(unit="see metric")
+    tolerance = field(unit="see metric")
 
     @pa.dataframe_check(
         name="testable_claims_are_complete", error="a claim with metric_id needs operator, threshold and tolerance"
@@ -309,15 +247,17 @@ class Claims(Reference):
         whole = (df["operator"] != "") & df["threshold"].notna() & df["tolerance"].notna()
         return (df["metric_id"] == "") | whole
 
-    @pa.dataframe_check(name="horizon_in_order", error="horizon_end lies before valid_from or claim_date")
+    @pa.dataframe_check(name="horizon_in_order", error="horizon_end is before valid_from or claim_date")
     def horizon_in_order(cls, df: pd.DataFrame) -> pd.Series:
         return (df["horizon_end"] >= df["valid_from"]) & (df["horizon_end"] >= df["claim_date"])
 
-    @pa.dataframe_check(name="between_has_two_ends", error="operator BETWEEN needs threshold_high, not below threshold")
+    @pa.dataframe_check(
+        name="between_has_two_ends", error="operator BETWEEN needs threshold_high, not less than threshold"
+    )
     def between_has_two_ends(cls, df: pd.DataFrame) -> pd.Series:
         return (df["operator"] != "BETWEEN") | (df["threshold_high"] >= df["threshold"])
 
-    @pa.dataframe_check(name="period_in_order", error="period_from lies after period_to, or one of them is missing")
+    @pa.dataframe_check(name="period_in_order", error="period_from is after period_to, or one of them is missing")
     def period_in_order(cls, df: pd.DataFrame) -> pd.Series:
         neither = df["period_from"].isna() & df["period_to"].isna()
         return neither | (df["period_from"] <= df["period_to"])
@@ -340,33 +280,30 @@ REFERENCE: dict[str, type[Reference]] = {
 }
 
 
-class TradingCalendar(pa.DataFrameModel):
-    """Days with London business days, decision times and prompts; computed by the run, not a file"""
+class TradingCalendar(Model):
+    """Days with London business days, decision times and prompts; computed by the run, not a file."""
 
-    calendar_date: Series[pd.Timestamp] = column("Day, weekends included", "date")
-    is_business_day: Series[bool] = column("Is it a business day in London")
-    as_of_ts: Series[UTC] = column("Decision time: 18:00 London", "UTC")
-    cash_prompt: Series[pd.Timestamp] = column("Prompt of the cash price: two business days on", "date")
-    m3_prompt: Series[pd.Timestamp] = column("Prompt of the three-month price", "date")
-    days_cash_to_3m: Series[int] = column("Calendar days from the one to the other", "days")
+    __columns__ = "calendar_date is_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
+    as_of_ts = field("Decision time: 18:00 Europe/London")
+    days_cash_to_3m = field("Calendar days from cash_prompt to m3_prompt", ge=None, le=None)
 
 
-# What the models read as reference tables: the files, and what the run computes.
-REFERENCE_TABLES: dict[str, type[pa.DataFrameModel]] = {**REFERENCE, "trading_calendar": TradingCalendar}
+# Reference tables of the dbt models: the files, and what the run computes.
+REFERENCE_TABLES: dict[str, type[Model]] = {**REFERENCE, "trading_calendar": TradingCalendar}
 
 
 class Parameter(NamedTuple):
-    """What a parameter may be: its unit, the range of its values, whether it is a whole number, and who needs it."""
+    """Unit and accepted values of a parameter, and the metals that need it."""
 
     unit: str
     low: float
     high: float
     whole: bool = False
-    smelting: bool = False  # only a metal with smelters has it; without it the smelter figures are simply empty
-    shared: bool = False  # it shapes tables that know no metal, and so is given for all of them at once
+    smelting: bool = False  # only a metal with smelters has it; without it the smelter figures are empty
+    shared: bool = False  # tables without a metal use it, so that it is given for all metals at once
 
 
-# Every parameter that the formulas read; each metal needs a value of its own or the one for all.
+# All parameters of the formulas; each metal needs a value of its own or the one for all metals.
 PARAMETERS: dict[str, Parameter] = {
     "day_count": Parameter("days", 360, 366, whole=True),
     "rent_usd_t_day": Parameter("USD/t/day", 0, 10),
@@ -426,7 +363,7 @@ PARAMETERS: dict[str, Parameter] = {
     "event_after_days": Parameter("days", 0, 366, whole=True, shared=True),
 }
 
-# Pairs of which the first may not be more than the second, on any day.
+# Pairs of parameters whose first is never more than the second.
 ORDERED: tuple[tuple[str, str], ...] = (
     ("level_down", "level_up"),
     ("level_k", "level_m"),

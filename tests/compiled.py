@@ -1,10 +1,11 @@
-"""The product's own SQL without dbt's overhead: compiled by dbt once, then run in DuckDB as often as a proof wants.
+"""The product's own SQL without dbt's overhead: compiled by dbt once, then run in DuckDB as often as a test needs.
 
-What it builds is what dbt builds of an empty warehouse; tests/pipeline/test_no_look_ahead.py holds it against dbt.
+It builds what dbt builds in an empty warehouse; tests/pipeline/test_compiled.py compares the two.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,15 +13,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from graphlib import TopologicalSorter
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock
 
+from pipelines.common.files import write_aside
 from pipelines.warehouse import dbt
 from schemas.datasets import DATASETS
 from schemas.generate.arrow import arrow_schema
@@ -55,28 +59,72 @@ class Model:
         return LAKE_READ.search(self.sql) is not None
 
 
+@dataclass(frozen=True)
+class DataTest:
+    """One data test of the project: a query of the rows that break a rule."""
+
+    name: str
+    sql: str
+
+
 @cache
 def models() -> tuple[Model, ...]:
     """Every model that has a table, inputs before those that read them, as dbt compiles it for a first build."""
+    return tuple(
+        Model(**{**model, "inputs": frozenset(model["inputs"])})  # JSON has no sets
+        for model in _compiled_project()["models"]
+    )
+
+
+@cache
+def data_tests() -> tuple[DataTest, ...]:
+    """Every data test that fails a build (severity error)."""
+    return tuple(DataTest(**test) for test in _compiled_project()["tests"])
+
+
+@cache
+def _compiled_project() -> dict[str, Any]:
+    """The compiled project, kept beside dbt's manifest: compiled again where a file of the project has changed."""
+    kept = dbt.MANIFEST.with_name("compiled_project.json")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    fingerprint = f"{dbt.project_fingerprint()} {version('dbt-core')} {version('dbt-duckdb')}"
+    with FileLock(kept.with_suffix(".lock")):  # the other workers wait and read
+        if kept.is_file() and (found := json.loads(kept.read_text()))["fingerprint"] == fingerprint:
+            return dict(found)
+        made = {"fingerprint": fingerprint, **_compile()}
+        write_aside(kept, lambda aside: aside.write_text(json.dumps(made)))
+        return made
+
+
+def _compile() -> dict[str, Any]:
     names = ("lake", "reference", "as_of", "run_id", "code_version")
     with tempfile.TemporaryDirectory() as folder:
         variables = {"warehouse": f"{folder}/{DATABASE}.duckdb"} | {name: f"@{name}@" for name in names}
-        chosen = ["compile", "--select", "resource_type:model", "--target-path", f"{folder}/dbt"]
-        done = dbt._invoke(chosen, variables, dbt.manifest())
+        options = ["compile", "--exclude", "resource_type:unit_test", "--target-path", f"{folder}/dbt"]
+        done = dbt._invoke(options, variables, dbt.manifest())
     assert done.success, done.exception
     nodes = {entry.node.unique_id: entry.node for entry in done.result if entry.node.resource_type == "model"}
     order = TopologicalSorter({name: set(node.depends_on.nodes) & nodes.keys() for name, node in nodes.items()})
     tables = [nodes[name] for name in order.static_order() if nodes[name].config.materialized != "ephemeral"]
     assert all(node.database == DATABASE and node.alias == node.name for node in tables)
-    return tuple(
-        Model(
-            node.name,
-            node.schema,
-            node.compiled_code,
-            frozenset(nodes[name].name for name in node.depends_on.nodes if name in nodes),
-        )
-        for node in tables
-    )
+    tests = [entry.node for entry in done.result if entry.node.resource_type == "test"]
+    assert {test.config.fail_calc for test in tests} == {"count(*)"}, "data tests are run as a count of rows"
+    return {
+        "models": [
+            {
+                "name": node.name,
+                "schema": node.schema,
+                "sql": node.compiled_code,
+                "inputs": [nodes[name].name for name in node.depends_on.nodes if name in nodes],
+            }
+            for node in tables
+        ],
+        "tests": [
+            {"name": test.unique_id, "sql": test.compiled_code}
+            for test in tests
+            if test.config.severity.lower() == "error"
+        ],
+    }
 
 
 def needed_for(name: str) -> tuple[Model, ...]:
@@ -93,16 +141,17 @@ def build(
     as_of: datetime | str,
     mutate: Mutation | None = None,
     only: Collection[Model] = (),
+    warehouse: Path | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """Every model in a database in memory, as of a moment (UTC).
+    """Every model as of a moment (UTC), in a database in memory or in the file `warehouse`.
 
     `lake`: the lake's folder, or its datasets as frames with the stored columns (a dataset that is not named has no
     rows). `reference`: the folder with the reference tables' Parquet copies, or frames of them. `mutate` is given each
-    model's name and SQL, with `@lake@` and so on still in it, and says which SQL runs in its place. `only`: some of
-    the models, instead of all.
+    model's name and SQL, with `@lake@` and so on still in it, and returns the SQL that runs in its place. `only`: some
+    of the models, instead of all.
     """
     connection = duckdb.connect(config={"threads": 2})
-    connection.execute(f"set TimeZone = 'UTC'; attach ':memory:' as {DATABASE}; use {DATABASE}")
+    connection.execute(f"set TimeZone = 'UTC'; attach '{warehouse or ':memory:'}' as {DATABASE}; use {DATABASE}")
     run = {"as_of": pd.Timestamp(as_of).isoformat(), "run_id": "test", "code_version": "test"}
     read_lake = _reader(connection, "lake", lake, {name: arrow_schema(name).empty_table() for name in DATASETS})
     read_reference = _reader(connection, "reference", reference, {})
@@ -116,6 +165,12 @@ def build(
         assert not re.search(r"'@\w+@", sql), f"{model.name}: a variable of the run is read in a way unknown here"
         connection.execute(f'create table "{model.schema}"."{model.name}" as {sql}')
     return connection
+
+
+def failing_tests(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Each data test that fails on a build with every model, and how many rows break its rule."""
+    counts = {test.name: connection.sql(f"select count(*) from ({test.sql})").fetchall()[0][0] for test in data_tests()}
+    return {name: rows for name, rows in counts.items() if rows}
 
 
 def _reader(

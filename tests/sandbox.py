@@ -1,4 +1,4 @@
-"""Whole runs in folders of their own: the pieces called in this process, or the command line as a user calls it."""
+"""Whole runs in folders of their own: the parts called in this process, or the command line as a user calls it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,14 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from pipelines.common.calendar import FIRST_MONTH, month_of, months_between
+from pipelines.common.calendar import FIRST_MONTH, calendar_end, month_of, months_between
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
 from pipelines.ingestion.extract import FetchReport, fetch
+from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.load import IngestReport
-from pipelines.ingestion.progress import Failure
 from pipelines.publish.release import Release
-from pipelines.warehouse.dbt import BuildResult
+from pipelines.warehouse.dbt import BuildResult, write_reference
 from pipelines.workspace import Workspace
 
 Months = tuple[str, str]
@@ -32,11 +33,15 @@ OURS = ("TIGHTNESS_", "DAGSTER_", "ENTSOE_")
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A data folder with its own drop, replay and reference folders under `root`, and a clock that stands."""
+    """A data folder with its own drop, replay and reference folders under `root`, and a fixed clock.
+
+    `first_day` of the trading calendar: a build takes longer the earlier it is. No month before 2008 is stored.
+    """
 
     root: Path
     profile: str
     now: str
+    first_day: date = date(2007, 1, 1)
 
     @property
     def data(self) -> Path:
@@ -48,23 +53,28 @@ class Sandbox:
 
     def at(self, now: str) -> Sandbox:
         """The same folders at another time."""
-        return Sandbox(self.root, self.profile, now)
+        return replace(self, now=now)
 
-    # --- what lies there before a run
+    def copy(self, root: Path) -> Sandbox:
+        """The same content in other folders."""
+        shutil.copytree(self.root, root, dirs_exist_ok=True)
+        return replace(self, root=root)
+
+    # --- inputs of a run
 
     def reference(self) -> Path:
-        """The place's own copy of the reference tables."""
+        """The sandbox's own copy of the reference tables."""
         folder = self.root / "reference"
         if not folder.is_dir():
             shutil.copytree(PROJECT / "data" / "reference", folder)
         return folder
 
     def set_parameters(self, **values: float) -> None:
-        """Gives parameters other values, for every metal and from the beginning."""
+        """Set parameters to other values, for every metal and from the beginning."""
         self._change("parameters", "name", "value", values)
 
     def set_max_age(self, **days: int) -> None:
-        """Gives components of the index another age limit."""
+        """Set other age limits for components of the index."""
         self._change("index_components", "indicator", "max_age_days", days)
 
     def _change(self, table: str, by: str, column: str, values: Mapping[str, float]) -> None:
@@ -76,11 +86,20 @@ class Sandbox:
         rows.to_csv(path, index=False)
 
     def drop(self, name: str, content: pd.DataFrame | str | bytes | Path) -> Path:
-        """Puts a file into the drop folder."""
+        """Put a file into the drop folder."""
         return self._put(self.root / "drop" / name, content)
 
+    def drop_month(self, stock: float = 500_000.0) -> None:
+        """Put January 2026 of a user's prices and stocks into the drop folder; one stock is for the quarantine."""
+        days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
+        prices = pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
+        stocks = pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": stock})
+        stocks.loc[3, "total_t"] = -1
+        self.drop("prices/own.csv", prices)
+        self.drop("stocks/own.csv", stocks)
+
     def record(self, name: str, content: pd.DataFrame | str | bytes | Path) -> Path:
-        """Puts a recorded answer into the replay folder."""
+        """Put a recorded response into the replay folder."""
         return self._put(self.root / "replay" / name, content)
 
     @staticmethod
@@ -109,13 +128,13 @@ class Sandbox:
         )
 
     def ingest(self, months: Months | None = None, datasets: Iterable[str] = FEEDS) -> Ingested:
-        """What a run does before the models: asks every source, reads every dataset."""
+        """The steps of a run before the models: fetch every source, load every dataset."""
         workspace, datasets = self.open(), list(datasets)
         first, last = months or (FIRST_MONTH, month_of(workspace.now))
         periods, transport = months_between(first, last), workspace.transport()
         fetched = {}
         for name in dict.fromkeys(source for dataset in datasets for source in FEEDS[dataset].sources):
-            if transport is not None and workspace.asks(name):
+            if transport is not None and workspace.fetches(name):
                 fetched[name] = fetch(
                     name,
                     periods,
@@ -134,15 +153,32 @@ class Sandbox:
         return Ingested(fetched, read, unusable)
 
     def build(self, select: Sequence[str] = ()) -> BuildResult:
-        """The models, as of the clock. dbt's own faults raise, failed models and tests are in the result."""
+        """Build the models as of the clock. Errors of dbt itself raise; failed models and tests are in the result."""
         from pipelines.orchestration.assets.models import build
 
         workspace = self.open()
         with workspace.writing():
-            return build(workspace, "test", [*(["--select"] if select else []), *select])
+            return build(workspace, "test", [*(["--select"] if select else []), *select], self.first_day)
+
+    def build_compiled(self) -> None:
+        """Build every model in an empty warehouse from the compiled SQL, without dbt, and run the data tests.
+
+        The tables are those of a first build with dbt (tests/pipeline/test_compiled.py) in a fifth of its time.
+        """
+        import compiled
+
+        workspace = self.open()
+        paths, end = workspace.paths, calendar_end(workspace.now).date()
+        assert not paths.warehouse.exists(), "compiled SQL is that of a first build"
+        with workspace.writing():
+            write_reference(workspace.reference, paths.reference_copies, end, self.first_day)
+            with compiled.build(
+                workspace.lake.root, paths.reference_copies, workspace.now, warehouse=paths.warehouse
+            ) as warehouse:
+                assert compiled.failing_tests(warehouse) == {}
 
     def publish(self) -> Release:
-        """The publication of what the warehouse holds."""
+        """Publish what the warehouse holds."""
         from pipelines.orchestration.assets.publish import publish_release
 
         workspace = self.open()
@@ -150,14 +186,20 @@ class Sandbox:
             return publish_release(workspace)
 
     def run(self, months: Months | None = None, datasets: Iterable[str] = FEEDS) -> Release:
-        """Everything; a model or test that fails is an assertion."""
+        """Ingest, build and publish; a model or data test that fails is an assertion."""
         self.ingest(months, datasets)
         result = self.build()
         assert not result.failed, [(node.unique_id, node.message) for node in result.failed]
         return self.publish()
 
+    def run_compiled(self, months: Months | None = None, datasets: Iterable[str] = FEEDS) -> Release:
+        """As `run`, once and without dbt: for tests of what the SQL computes."""
+        self.ingest(months, datasets)
+        self.build_compiled()
+        return self.publish()
+
     def call(self, *args: str, **more: str) -> tuple[int, list[str], list[str]]:
-        """The command line in this process, which is quicker: exit code, and lines of standard output and error."""
+        """Run the command line in this process, which is quicker: exit code, lines of standard output and error."""
         from typer.testing import CliRunner
 
         from pipelines.cli.app import app
@@ -172,7 +214,7 @@ class Sandbox:
         return done.exit_code, done.stdout.splitlines(), done.stderr.splitlines()
 
     def tightness(self, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """The command line in a process of its own, with the place's environment and `more` variables on top."""
+        """Run the command line in a process of its own, with the sandbox's environment and `more` variables."""
         return subprocess.run(
             [sys.executable, "-m", "pipelines.cli.app", *args],
             capture_output=True,
@@ -199,7 +241,7 @@ class Sandbox:
             "NO_COLOR": "1",
         }
 
-    # --- what a run left
+    # --- results of a run
 
     def query(self, sql: str, *parameters: object) -> pd.DataFrame:
         """Rows of the published database, instants in UTC."""
@@ -209,7 +251,13 @@ class Sandbox:
 
     def forget_build(self) -> None:
         """Makes the next build run every model, also where nothing has changed."""
-        self.open().warehouse.with_name("build.json").unlink()
+        self.open().paths.build_record.unlink()
+
+    def rows(self, datasets: Iterable[str]) -> dict[str, pd.DataFrame]:
+        """The rows of these datasets and of the quarantine."""
+        workspace = self.open()
+        quarantined = workspace.quarantine.read().sort_values("where", ignore_index=True)
+        return {name: workspace.lake.read(name) for name in datasets} | {"quarantine": quarantined}
 
     def published(self) -> dict[str, str]:
         """Every current published file by name, with the hash of its bytes."""
@@ -230,7 +278,7 @@ class Sandbox:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of every source, dataset and file."""
+    """The reports of every source, dataset and file."""
 
     fetched: dict[str, FetchReport]
     read: dict[str, IngestReport]
@@ -244,14 +292,21 @@ class Ingested:
 
 
 def _only(environment: Mapping[str, str]) -> dict[str, str | None]:
-    """An environment as the caller of a function takes it: what is not named is unset."""
+    """An environment as CliRunner takes it: variables of the project that are not named are unset."""
     return dict.fromkeys((name for name in os.environ if name.startswith(OURS)), None) | dict(environment)
+
+
+def assert_same_rows(found: Mapping[str, pd.DataFrame], wanted: Mapping[str, pd.DataFrame]) -> None:
+    """Compare frames by name, whatever their index."""
+    assert found.keys() == wanted.keys()
+    for name, frame in wanted.items():
+        pd.testing.assert_frame_equal(found[name].reset_index(drop=True), frame.reset_index(drop=True), obj=name)
 
 
 def differences(expected: pd.DataFrame, actual: pd.DataFrame, key: list[str], tolerance: float) -> list[str]:
     """Every cell of `expected` that `actual` lacks: rows by key, numbers within the tolerance, the rest as text.
 
-    A missing value is only equal to a missing one. What only `actual` has is none of its business.
+    A missing value is only equal to a missing one. Rows and columns that only `actual` has are not compared.
     """
     missing = sorted(set(expected) - set(actual))
     if missing:

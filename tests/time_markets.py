@@ -16,8 +16,8 @@ import pyarrow as pa
 from compiled import reference_rows
 from sandbox import Sandbox
 
+from pipelines.common.calendar import calendar_end
 from pipelines.warehouse import dbt
-from pipelines.workspace import calendar_end
 from schemas.base import columns_of
 from schemas.datasets import DATASETS, Spec
 from schemas.generate.arrow import pandas_types

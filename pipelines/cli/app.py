@@ -102,11 +102,11 @@ def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan,
     from pipelines.common.settings import SettingsError
     from pipelines.orchestration.automation.jobs import FULL_RUN
     from pipelines.orchestration.run import RunStoppedError, run_job, shorten
-    from pipelines.workspace import ClockError
+    from pipelines.publish.build_clock import ClockError
 
     try:
         workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
-        workspace.check_clock()
+        workspace.build_clock.check()
         progress.begin(work)
         return run_job(FULL_RUN, work.months[0], work.months[-1], defs, assets=assets, on_step=progress.step)
     except SettingsError as error:
@@ -138,7 +138,7 @@ def run(
         defs, _, work = _plan(workspace, progress, first, last, refresh=True)
         print_banner(workspace.settings.synthetic)
         outcome = _execute(workspace, progress, defs, work, [])
-    if (database := workspace.published / "marts.duckdb").is_file():
+    if (database := workspace.paths.database).is_file():
         print_signals(workspace, latest_signals(database), as_json=False)
         print_release(workspace)
     err.print(f"{work.months[0]} to {work.months[-1]} in {progress.seconds:.1f} s, run {outcome.run_id}")
@@ -202,7 +202,7 @@ def claims(as_of: AsOf = None, as_json: Json = False) -> None:
 
 
 def _database(workspace: Workspace) -> Path:
-    database = workspace.published / "marts.duckdb"
+    database = workspace.paths.database
     if not database.is_file():
         _fail("nothing is published yet: run `tightness run` first", 1)
     return database
@@ -231,7 +231,7 @@ def diff(
 
     workspace = _workspace()
     try:
-        before, after = (find(workspace.published, name) for name in (old, new))
+        before, after = (find(workspace.paths.published, name) for name in (old, new))
         with err.status(f"{before.release_id} to {after.release_id}"):
             tables = compare(before, after, table or (), rows)
     except (NoReleaseError, UnknownNameError) as error:
@@ -262,7 +262,7 @@ def export(
     workspace = _workspace()
     target = to or workspace.settings.data / "exports" / kind.value
     try:
-        release = find(workspace.published, CURRENT)
+        release = find(workspace.paths.published, CURRENT)
         with err.status(f"{release.release_id} to {target}"):
             written = copy(release, target, kind.value, table or ())
     except (NoReleaseError, ExportError, UnknownNameError, TargetError) as error:

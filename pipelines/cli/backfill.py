@@ -161,10 +161,10 @@ def _requests(workspace: Workspace, asset: Asset, first: str, last: str, refresh
         return None
     if workspace.settings.profile == "drop":
         return SourceRequests(source, 0, 0, "the drop profile sends no requests")
-    if not workspace.asks(source):
+    if not workspace.fetches(source):
         return SourceRequests(source, 0, 0, "off because of its terms: see TIGHTNESS_OPTIONAL_SOURCES")
     requests = plan_requests(source, months_between(first, last), workspace.scope)
-    archived = 0 if refresh else sum(workspace.is_answered(request) for request in requests)
+    archived = 0 if refresh else sum(workspace.is_complete(request) for request in requests)
     return SourceRequests(source, len(requests) - archived, archived)
 
 

@@ -127,7 +127,7 @@ def print_backfill(workspace: Workspace, plan: Plan, progress: RunProgress, outc
         out.print(table)
     if "publish/release" not in assets:
         err.print("The publication is unchanged: publish/release was not selected.", highlight=False)
-    elif (workspace.published / "marts.duckdb").is_file():
+    elif (workspace.paths.database).is_file():
         print_release(workspace)
     err.print(
         f"partitions {progress.partitions:,} of {plan.partitions:,}, {progress.rows:,} rows in {progress.seconds:.1f} s"
@@ -202,7 +202,7 @@ def _value(value: float | None) -> str:
 def _manifest(workspace: Workspace) -> dict[str, Any]:
     from pipelines.publish.manifest import read_manifest
 
-    return read_manifest(workspace.published / "manifest.json") or {}
+    return read_manifest(workspace.paths.manifest) or {}
 
 
 def print_release(workspace: Workspace) -> None:
@@ -210,7 +210,7 @@ def print_release(workspace: Workspace) -> None:
     out.print(f"release   {_manifest(workspace).get('release_id')}", highlight=False)
     files = {"database": "marts.duckdb", "Parquet": "parquet", "manifest": "manifest.json", "report": "report.html"}
     for label, name in files.items():
-        out.print(f"{label:9} {workspace.published / name}", highlight=False, soft_wrap=True)
+        out.print(f"{label:9} {workspace.paths.published / name}", highlight=False, soft_wrap=True)
 
 
 def print_diff(before: KeptRelease, after: KeptRelease, tables: Mapping[str, TableComparison], as_json: bool) -> None:

@@ -7,12 +7,14 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines.common.version import code_version
 from pipelines.datasets import FEEDS
 from pipelines.orchestration.automation.outbox import Outbox
+from pipelines.publish.build_clock import ClockError
 from pipelines.publish.manifest import packages, read_manifest
 from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
-from pipelines.workspace import ClockError, Workspace, code_version
+from pipelines.workspace import Workspace
 
 NEEDED_BYTES = 1_000_000_000
 
@@ -63,7 +65,7 @@ def _settings(workspace: Workspace) -> list[Finding]:
 
 def _clock(workspace: Workspace, clock: str) -> Finding:
     try:
-        workspace.check_clock()
+        workspace.build_clock.check()
     except ClockError as error:
         return Finding("clock", "bad", str(error))
     return Finding("clock", "ok", clock)
@@ -88,9 +90,9 @@ def _stores(workspace: Workspace) -> list[Finding]:
 
 
 def _sources(workspace: Workspace) -> list[Finding]:
-    failures = list(dict.fromkeys(workspace.failures()))
+    failures = list(dict.fromkeys(workspace.failures.read()))
     found = [Finding(f"{f.source} {f.request}", "bad", f.message) for f in failures[:20]]
-    counts = workspace.quarantine.counts() if (workspace.settings.data / "quarantine").is_dir() else {}
+    counts = workspace.quarantine.counts() if (workspace.paths.quarantine).is_dir() else {}
     found += [Finding(f"quarantine {name}", "warn", f"{rows} row(s)") for name, rows in sorted(counts.items())]
     found += [
         Finding(f"refused responses of {source}", "warn", f"{count} in quarantine/payloads/{source}")
@@ -100,7 +102,7 @@ def _sources(workspace: Workspace) -> list[Finding]:
 
 
 def _outbox(workspace: Workspace) -> Finding:
-    waiting = Outbox(workspace.outbox).waiting()
+    waiting = Outbox(workspace.paths.outbox).waiting()
     if not waiting:
         return Finding("notifications", "ok", "none waiting")
     tries = max(entry["tries"] for _, entry in waiting)
@@ -120,7 +122,7 @@ def _lock(workspace: Workspace) -> Finding:
 
 
 def _publication(workspace: Workspace) -> list[Finding]:
-    manifest = read_manifest(workspace.published / "manifest.json")
+    manifest = read_manifest(workspace.paths.manifest)
     if manifest is None:
         return [Finding("publication", "warn", "nothing is published yet: run `tightness run`")]
     return [Finding("publication", "ok", f"{manifest['release_id']}, knowledge to {manifest['knowledge_ts_max']}")]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipelines.common.calendar import month_of
 from pipelines.ingestion.extract import last_releases
-from pipelines.ingestion.inspection import findings, parse
+from pipelines.ingestion.inspection import ParsedResponse, inspect, parse
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
 from pipelines.transports.base import Transport
@@ -40,7 +40,9 @@ class Probe:
 def planned_requests(workspace: Workspace) -> list[Request]:
     """The newest request of each source that is switched on and whose key, if it needs one, is set."""
     keys, rules = workspace.settings.secrets(), workspace.reference["release_calendar"]
-    found = [newest_request(name, workspace.scope, workspace.now, rules) for name in SOURCES if workspace.may_ask(name)]
+    found = [
+        newest_request(name, workspace.scope, workspace.now, rules) for name in SOURCES if workspace.is_enabled(name)
+    ]
     return [request for request in found if request and (not request.secret or request.secret[1] in keys)]
 
 
@@ -82,7 +84,7 @@ def probe(request: Request, scope: Scope, transport: Transport, clock: Callable[
         return result("no data" if isinstance(error, NoData) else "failed", str(error), [])
     seconds = clock() - begin
     parts = [payload for payload in payloads if payload.captured_at == payloads[-1].captured_at]
-    found = findings(parts, [], [], scope)
+    found = inspect(ParsedResponse(parts, scope))
     failed = any(finding.severity == "error" for finding in found)
     status: Literal["ok", "no data", "failed"] = "failed" if failed else "ok" if any(_days(parts, scope)) else "no data"
     return result(status, "; ".join(finding.text for finding in found), parts)

@@ -1,1 +1,1 @@
-"""Settings, calendar, file writing and retries. Knows nothing above it, and nothing of metals."""
+"""Settings, paths, version, calendar, file writing and retries: nothing about metals, no import from above."""

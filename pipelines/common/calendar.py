@@ -1,12 +1,12 @@
 """Business days, decision times, prompt dates and release rules.
 
-Everything here is a pure function of dates. Public holidays come from the `holidays` package; time zones from the
-system's database. A release rule is a row of `release_calendar.csv` (DOMAIN section 2).
+Pure functions of dates. Public holidays come from the `holidays` package, time zones from the system's database. A
+release rule is a row of `release_calendar.csv`: docs/methodology.md#sources-and-knowledge-times.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Final, Literal
 
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Calendar = Literal["LONDON", "NEW_YORK", "TARGET", "CHINA", "WEEKDAYS"]
-FIRST_MONTH: Final = "2008-01"  # the first that the product keeps
+FIRST_MONTH: Final = "2008-01"  # first month in the lake
 FIRST_YEAR: Final = 1990
 LAST_YEAR: Final = 2045
 DECISION_TIME: Final = "18:00"
@@ -32,25 +32,25 @@ def business_days(calendar: Calendar) -> np.busdaycalendar:
     if calendar == "LONDON":
         closed = list(holidays.country_holidays("GB", subdiv="ENG", years=years))
     elif calendar == "NEW_YORK":
-        # SOFR's days: SIFMA's calendar, and Good Friday, on which the repo market rests but SIFMA only recommends to.
+        # Days of SOFR: SIFMA's calendar plus Good Friday, when the repo market is closed but SIFMA only recommends it.
         closed = list(holidays.financial_holidays("SIFMA", years=years))
         nyse = holidays.financial_holidays("NYSE", years=years)
         closed += [day for day, name in nyse.items() if "Good Friday" in name]
     elif calendar == "TARGET":
         closed = list(holidays.financial_holidays("ECB", years=years))
     elif calendar == "CHINA":
-        # Weekends that are worked in exchange for a longer holiday are no trading days.
+        # Weekends worked in exchange for a longer holiday are not trading days.
         closed = list(holidays.country_holidays("CN", years=years))
     return np.busdaycalendar(holidays=np.array(sorted(closed), dtype="datetime64[D]"))
 
 
 def is_london_business_day(days: NDArray[np.datetime64]) -> NDArray[np.bool_]:
-    """Which of these days (datetime64[D]) are London business days."""
+    """Mask of London business days among `days` (datetime64[D])."""
     return np.asarray(np.is_busday(days, busdaycal=business_days("LONDON")))
 
 
 def to_utc(days: NDArray[np.datetime64], local_time: str, zone: str) -> pd.DatetimeIndex:
-    """The UTC instants of a local wall time on each of these days; daylight saving respected."""
+    """UTC instants of a local wall time (HH:MM) on each day, with daylight saving time."""
     hours, minutes = local_time.split(":")
     offset = pd.Timedelta(hours=int(hours), minutes=int(minutes))
     local = pd.DatetimeIndex(days.astype("datetime64[us]")) + offset
@@ -60,8 +60,10 @@ def to_utc(days: NDArray[np.datetime64], local_time: str, zone: str) -> pd.Datet
 
 
 def three_months_on(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-    """The three-month prompt of each trade date: same day of the month three months on; where that is no London
-    business day, the following one inside the month, else the preceding one."""
+    """Three-month prompt of each trade date: the same day of the month three months later.
+
+    If that is no London business day: the following one inside the month, else the preceding one.
+    """
     target = (pd.DatetimeIndex(days) + pd.DateOffset(months=3)).to_numpy().astype("datetime64[D]")
     return np.asarray(np.busday_offset(target, 0, roll="modifiedfollowing", busdaycal=business_days("LONDON")))
 
@@ -88,10 +90,10 @@ def trading_calendar(first: date, last: date) -> pd.DataFrame:
 
 
 def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:
-    """When values for these periods could first be known, by the versioned rules.
+    """Knowledge time of each period by the versioned release rules.
 
     `period_end`: naive dates. `rules`: release_calendar rows. Returns knowledge_ts (UTC) and knowledge_basis, indexed
-    like the input. Raises KeyError naming dataset and source when no rule covers a period.
+    like the input. Raises KeyError with dataset and source when no rule covers a period.
     """
     own = release_rules(dataset, source, rules)
     result = pd.DataFrame(
@@ -119,9 +121,9 @@ def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.Da
 
 
 def release_rules(dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:
-    """The rows of release_calendar that speak of this source's dataset; where two do, the later row holds."""
+    """Rows of release_calendar for a source's dataset, ordered so that of two matching rows the later one applies."""
     own = rules[(rules["dataset"] == dataset) & (rules["data_source"].isin([source, "*"]))]
-    # A rule for this very source stands before one for all sources.
+    # A rule for this source overrides a rule for all sources ("*").
     return own.assign(specific=own["data_source"] == source).sort_values(["specific", "valid_from"])
 
 
@@ -147,5 +149,10 @@ def months_between(first: str, last: str) -> list[pd.Period]:
 
 
 def month_of(moment: datetime) -> str:
-    """The London month of a moment, as YYYY-MM."""
+    """The London month of a time, as YYYY-MM."""
     return pd.Timestamp(moment).tz_convert(DECISION_ZONE).strftime("%Y-%m")
+
+
+def calendar_end(now: datetime) -> datetime:
+    """End of the trading calendar: power prices are known a day ahead; prompt dates are columns of each day."""
+    return now + timedelta(days=7)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, flushed, then moved into it in one step."""
+"""Atomic file writes: a temporary file beside the target, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-TEMPORARY: Final = ".tmp-"  # no data suffix follows, so that no reader's `*.parquet` matches an unfinished file
+TEMPORARY: Final = ".tmp-"  # without a suffix, so that no `*.parquet` pattern matches an unfinished file
 ABANDONED_AFTER_S: Final = 3600.0
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a temporary file beside `path` and moves it there: readers see old or new, never half.
+    """Write a file atomically: `write` fills a temporary file beside `path`, which then replaces `path`.
 
-    Creates the folder. When `write` raises, nothing is left behind; a killed process leaves a file for `sweep`.
+    Creates the folder. When `write` raises, nothing remains; after a killed process `sweep` removes the temporary file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
@@ -31,20 +31,20 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what killed writers left under a folder; younger files may belong to a living one and stay."""
+    """Remove temporary files of killed processes under a folder; those under an hour old may still be in use."""
     for aside in folder.rglob(f"{TEMPORARY}*"):
         try:
             if time.time() - aside.stat().st_mtime > ABANDONED_AFTER_S:
                 aside.unlink()
-        except FileNotFoundError:  # its writer has just moved it into place
+        except FileNotFoundError:  # its writer has just renamed it
             pass
 
 
 def read_json(path: Path) -> dict[str, str]:
-    """A JSON object of texts; an empty one where there is no file."""
+    """A JSON object of texts; empty when there is no file."""
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def write_json(path: Path, content: object) -> None:
-    """Writes JSON aside and moves it into place."""
+    """Write JSON atomically."""
     write_aside(path, lambda aside: aside.write_text(json.dumps(content, indent=1, sort_keys=True, default=str)))

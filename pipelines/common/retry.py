@@ -1,5 +1,8 @@
-"""`stamina.retry_context` without its hook, which prints where structlog is installed: into what a command prints, and
-the text of an error, which may name an address with a key. Who repeats something tells its own log."""
+"""`stamina.retry_context` without logging hooks.
+
+The default hook would write errors to the output of a command, and an error's text may contain a URL with a key.
+Callers log their retries themselves.
+"""
 
 from stamina import retry_context as retrying
 from stamina.instrumentation import set_on_retry_hooks

@@ -1,4 +1,4 @@
-"""One typed settings class, read from the environment (or `.env`) when asked, never at import."""
+"""Settings, read from environment variables or `.env` at each call, never at import."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Profile = Literal["demo", "live", "replay", "drop"]
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used: one line naming the variable, the value and what is accepted."""
+    """An unusable setting, described in one line: variable, value and what is accepted."""
 
 
 class Settings(BaseSettings):
-    """CONTRACT section 2. Relative folders are taken from the project's root."""
+    """Typed settings. Each field is the variable `TIGHTNESS_<NAME>`; relative folders start at the project's root."""
 
     model_config = SettingsConfigDict(env_prefix="TIGHTNESS_", env_file=".env", extra="ignore", populate_by_name=True)
 
@@ -33,8 +33,7 @@ class Settings(BaseSettings):
     drop_max_mb: int = Field(default=100, ge=1)
     lock_timeout_s: float = Field(default=600.0, ge=0)
     keep_releases: int = Field(default=5, ge=1)
-    # An address may carry a key of its own: it is kept as a secret.
-    webhook_url: SecretStr | None = None
+    webhook_url: SecretStr | None = None  # secret: an address may contain a key
     webhook_token: SecretStr | None = None
     notify_since: datetime | None = None
     contact: str = ""
@@ -65,7 +64,7 @@ class Settings(BaseSettings):
     @field_validator("contact")
     @classmethod
     def _one_line(cls, value: str) -> str:
-        # It becomes a part of a header: no end of line, and no bracket that would close the comment it stands in.
+        # It becomes part of a comment in the User-Agent header: no line end, no bracket that would close the comment.
         if not re.fullmatch(r"[!-~]([ -~]{0,198}[!-~])?|", value) or set(value) & set("()\\"):
             raise ValueError("no contact")
         return value
@@ -73,13 +72,14 @@ class Settings(BaseSettings):
     @field_validator("accept")
     @classmethod
     def _hashes(cls, value: str) -> str:
-        if not re.fullmatch(r"([0-9a-f]{12,64}(,|$))*", named := re.sub(r"\s", "", value).lower()):
+        hashes = re.sub(r"\s", "", value).lower()
+        if not re.fullmatch(r"([0-9a-f]{12,64}(,|$))*", hashes):
             raise ValueError("no hashes")
-        return named
+        return hashes
 
     @property
     def accepted(self) -> tuple[str, ...]:
-        """How the SHA-256 of answers begin that are taken although their contract refuses them."""
+        """Prefixes of the SHA-256 of responses that are accepted although inspection refuses them."""
         return tuple(filter(None, self.accept.split(",")))
 
     @property
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
 
     @property
     def reference(self) -> Path:
-        """Absolute folder of the reference tables; the committed ones unless set."""
+        """Absolute folder of the reference tables; that of the repository unless set."""
         return self._absolute(self.reference_dir or Path("data/reference"))
 
     @property
@@ -99,20 +99,20 @@ class Settings(BaseSettings):
 
     @property
     def replay(self) -> Path | None:
-        """Absolute folder of recordings, where one is set."""
+        """Absolute folder of recorded responses; None unless set."""
         return self._absolute(self.replay_dir) if self.replay_dir else None
 
     @property
     def synthetic(self) -> bool:
-        """True when the numbers come from the generated market."""
+        """Whether the data comes from the generated market."""
         return self.profile == "demo"
 
     def clock(self) -> datetime:
-        """Now in UTC: the fixed clock where one is set."""
+        """The current time, or the fixed one (`TIGHTNESS_NOW`), in UTC."""
         return self.now or datetime.now(UTC)
 
     def secrets(self) -> dict[str, str]:
-        """Keys by the name of their environment variable; only those that are set."""
+        """API keys by environment variable; only those that are set."""
         return {"ENTSOE_API_TOKEN": self.entsoe_api_token.get_secret_value()} if self.entsoe_api_token else {}
 
     @staticmethod
@@ -126,20 +126,20 @@ _ACCEPTED = {
     "notify_since": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
     "webhook_url": "an address that begins with https:// or http://",
     "contact": "one line of plain text without brackets, such as https://example.org/contact or an e-mail address",
-    "accept": "the first 12 or more hex digits of the SHA-256 of refused answers, separated by commas",
+    "accept": "the first 12 or more hex digits of the SHA-256 of refused responses, separated by commas",
     "drop_max_mb": "a whole number of megabytes, at least 1",
     "lock_timeout_s": "seconds, 0 or more",
     "keep_releases": "a whole number of releases, at least 1",
 }
 
-_SECRET = {"webhook_url", "webhook_token"}  # never shown, not even when they are wrong
+_SECRET = {"webhook_url", "webhook_token"}  # never shown, even when they are not accepted
 
 
 def load_settings(**overrides: object) -> Settings:
     """Settings from the environment, with overrides. Raises `SettingsError` with one line for the first bad value."""
-    given = {name: value for name, value in overrides.items() if value is not None}
+    overrides = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(**given)  # type: ignore[arg-type]
+        settings = Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
@@ -150,8 +150,10 @@ def load_settings(**overrides: object) -> Settings:
     if settings.profile == "replay" and (settings.replay is None or not settings.replay.is_dir()):
         raise SettingsError(
             f"TIGHTNESS_REPLAY_DIR={str(settings.replay_dir or '')!r} is not a folder: "
-            "the replay profile needs the folder of the recorded payloads"
+            "give the folder of recorded responses, which the replay profile needs"
         )
     if not settings.reference.is_dir():
-        raise SettingsError(f"TIGHTNESS_REFERENCE_DIR={str(settings.reference_dir)!r} is not a folder")
+        raise SettingsError(
+            f"TIGHTNESS_REFERENCE_DIR={str(settings.reference_dir)!r} is not a folder: give one with the tables"
+        )
     return settings

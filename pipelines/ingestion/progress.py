@@ -1,19 +1,9 @@
-"""What a step reports while it works: its progress, and what could not be fetched or read."""
+"""Progress of a step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Something that could not be fetched or read, and the months that lack it."""
-
-    source: str
-    request: str
-    months: tuple[str, ...]
-    message: str
 
 
 @dataclass(frozen=True)

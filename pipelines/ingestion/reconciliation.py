@@ -1,24 +1,34 @@
-"""Two publishers of one number held against each other. Pure: frames in, a comparison out.
+"""Reconciliation: comparison of two publishers of the same figure.
 
-A source may be wrong in a way that no look at its own answer shows: a column swapped, a unit off by 3 percent. Limits
-lie well above what honest sources differ by, so that a comparison that fails is worth a person's time.
+It finds errors that the inspection of one source cannot find: two columns swapped, a unit off by 3 percent. Limits are
+well above the usual differences between publishers, so that a failed comparison deserves a look. The comparisons are
+pure functions of frames; only `comparable_rows` reads the archive.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 
-from pipelines.common.calendar import business_days
+from pipelines.common.calendar import FIRST_MONTH, business_days, month_of, months_between
+from pipelines.ingestion.extract import plan_requests
+from pipelines.ingestion.inspection import newest_response, parse
+from pipelines.sources.base import NoData, Request, Scope, SourceError
+from pipelines.transports.archive import Archive
+
+MONTHS: Final = 13  # newest months that are compared; earlier ones were compared when they were new
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Beyond which difference a comparison warns and fails, in its unit."""
+    """Differences beyond which a comparison warns and fails, in its unit."""
 
     warn: float
     fail: float
@@ -39,7 +49,7 @@ WHOLE_MONTH: Final = 0.9  # share of the month's business days with a price
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far apart two publishers are: how many figures both have, and the worst of them."""
+    """Result: number of figures that both publishers have, and the largest difference."""
 
     limits: Limits
     compared: int = 0
@@ -50,7 +60,7 @@ class Comparison:
 
     @property
     def state(self) -> Literal["ok", "warn", "fail"]:
-        """What the worst difference amounts to."""
+        """Outcome by the largest difference."""
         return "fail" if self.beyond_fail else "warn" if self.beyond_warn else "ok"
 
     def __str__(self) -> str:
@@ -62,7 +72,7 @@ class Comparison:
 
 
 def compare(apart: pd.Series, limits: Limits) -> Comparison:
-    """Differences (in the unit of the limits, by what they are of in the index) as a comparison."""
+    """A comparison of differences, in the unit of the limits. The index names the figures."""
     apart = apart.dropna().abs()
     if apart.empty:
         return Comparison(limits)
@@ -72,8 +82,31 @@ def compare(apart: pd.Series, limits: Limits) -> Comparison:
     return Comparison(limits, len(apart), beyond_warn, beyond_fail, float(apart.max()), where)
 
 
+def comparable_rows(
+    dataset: str, sources: Sequence[str], now: datetime, scope: Scope, archive: Archive
+) -> list[pd.DataFrame]:
+    """Rows of a dataset in each source's newest responses for the last `MONTHS` months, of entities (metals, zones)
+    that every source is requested for. One frame a source; empty without a response."""
+    months = months_between(FIRST_MONTH, month_of(now))[-MONTHS:]
+    planned = [list(plan_requests(source, months, scope)) for source in sources]
+    entities = [{request.entity for request in requests} for requests in planned]
+    if not any("" in own for own in entities):  # a request without an entity covers all of them
+        shared = set.intersection(*entities)
+        planned = [[request for request in requests if request.entity in shared] for requests in planned]
+    return [_newest_rows(dataset, requests, scope, archive) for requests in planned]
+
+
+def _newest_rows(dataset: str, requests: Sequence[Request], scope: Scope, archive: Archive) -> pd.DataFrame:
+    frames = []
+    for request in requests:
+        for payload in newest_response(request, archive):
+            with suppress(NoData, SourceError):
+                frames.append(parse(payload, scope).frames.get(dataset, pd.DataFrame()))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
 def monthly_means(prices: pd.DataFrame, benchmark: pd.DataFrame) -> Comparison:
-    """The mean of daily cash prices against each publisher's mean of the month, of months that are nearly whole."""
+    """Mean of daily cash prices against each published mean of the month, percent; nearly complete months only."""
     if prices.empty or benchmark.empty:
         return Comparison(MONTHLY_MEANS)
     cash = prices.dropna(subset="cash_usd_t")
@@ -82,13 +115,13 @@ def monthly_means(prices: pd.DataFrame, benchmark: pd.DataFrame) -> Comparison:
     first = means["month"].dt.start_time.to_numpy().astype("datetime64[D]")
     after = (means["month"] + 1).dt.start_time.to_numpy().astype("datetime64[D]")
     means = means[means["size"] >= WHOLE_MONTH * np.busday_count(first, after, busdaycal=business_days("LONDON"))]
-    theirs = benchmark.assign(month=benchmark["period_end"].dt.to_period("M"))
-    both = means.merge(theirs, on=["metal", "month"]).set_index(["metal", "benchmark", "month"])
+    published = benchmark.assign(month=benchmark["period_end"].dt.to_period("M"))
+    both = means.merge(published, on=["metal", "month"]).set_index(["metal", "benchmark", "month"])
     return compare((both["mean"] / both["mean_usd_t"] - 1) * 100, MONTHLY_MEANS)
 
 
 def sofr(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
-    """SOFR of the same days, in basis points."""
+    """SOFR of the same days, basis points."""
     both = _both(one, other, ["obs_date"], "sofr_pct")
     return compare((both["sofr_pct"] - both["sofr_pct_other"]).round(6) * 100, SOFR)
 
@@ -100,27 +133,31 @@ def power(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
 
 
 def stock(one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
-    """Registered stock of the same days in percent, beyond a difference of one lot."""
+    """Registered stock of the same days, percent of the difference beyond one lot."""
     both = _both(one, other, ["metal", "obs_date"], "total_t")
     beyond = ((both["total_t"] - both["total_t_other"]).abs() - LOT_T).clip(lower=0)
     return compare(beyond / both["total_t_other"].where(both["total_t_other"] > 0, math.nan) * 100, STOCK)
 
 
 def daily_means(points: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the market time units by zone and day: zone, delivery_date, mean. A missing position repeats the one
-    before, so that each point counts as long as it holds."""
+    """Mean price by zone and day (zone, delivery_date, mean; EUR/MWh), weighted by duration: a missing position repeats
+    the previous one."""
     by = ["zone", "delivery_date", "resolution"]
     if points.empty:
         return pd.DataFrame({"zone": [], "delivery_date": [], "mean": []})
     points = points.sort_values([*by, "position"])
-    until = points.groupby(by)["position"].shift(-1).fillna(points["n_positions"] + 1)
-    held = (until - points["position"]).to_numpy(dtype=float)
-    sums = points.assign(held=held, paid=held * points["price_eur_mwh"]).groupby(by[:2])[["held", "paid"]].sum()
-    return (sums["paid"] / sums["held"]).rename("mean").reset_index()
+    following = points.groupby(by)["position"].shift(-1).fillna(points["n_positions"] + 1)
+    duration = (following - points["position"]).to_numpy(dtype=float)
+    sums = (
+        points.assign(duration=duration, cost=duration * points["price_eur_mwh"])
+        .groupby(by[:2])[["duration", "cost"]]
+        .sum()
+    )
+    return (sums["cost"] / sums["duration"]).rename("mean").reset_index()
 
 
 def _both(one: pd.DataFrame, other: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
-    """The values of what both have, side by side, by key."""
+    """Values of the keys that both frames have, side by side."""
     if one.empty or other.empty:
         return pd.DataFrame({value: [], f"{value}_other": []})
     columns = [*key, value]

@@ -1,9 +1,7 @@
-"""What was not let in, with the reason and where it came from: rows at the lake's gate, answers at the archive's.
-Append-only, like the lake."""
+"""Quarantine: rejected rows and refused responses, with reason and origin. Append-only, like the lake."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -19,61 +17,58 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipelines.common.files import write_aside
-from pipelines.sources.base import Payload, Request
+from pipelines.lake.parquet import write_parquet
+from pipelines.sources.base import Payload, Request, plain
 
 IDENTITY: Final = ("dataset", "source", "payload_sha256", "where", "reason")
 COLUMNS: Final = (*IDENTITY, "raw", "period")
-KEPT: Final = 10  # refused answers of one request
+KEPT: Final = 10  # refused responses of one request
+MAX_TEXT: Final = 2000  # characters of a text of a rejected row; the payload has all of it
 SCHEMA: Final = pa.schema([*((name, pa.string()) for name in COLUMNS), ("ingest_ts", pa.timestamp("us", tz="UTC"))])
 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Rejected rows under `<root>/<dataset>/`, Parquet; refused answers under `<root>/payloads/<source>/`."""
+    """Rejected rows in `<root>/<dataset>/` (Parquet), refused responses in `<root>/payloads/<source>/`."""
 
     root: Path
 
     def put(self, dataset: str, rows: pd.DataFrame, ingest_ts: datetime) -> int:
-        """Keeps rejected rows of a dataset and returns how many were not there yet.
+        """Add rejected rows of a dataset (`quarantine_rows`). Returns the number of rows that are new.
 
-        `rows`: columns dataset, source, payload_sha256, where, raw, reason, period, all text. The same fault at the
-        same place of the same payload is kept once, whenever it is met again. Raises `ValueError` for other columns.
+        The same reason at the same place of the same payload is stored once. Raises `ValueError` for other columns.
         """
         if missing := [column for column in COLUMNS if column not in rows]:
-            raise ValueError(f"quarantine of {dataset}: the rows have no {', '.join(missing)}")
+            raise ValueError(f"quarantine of {dataset}: the rows have no {', '.join(missing)}; use quarantine_rows")
         folder = self.root / dataset
         folder.mkdir(parents=True, exist_ok=True)
         rows = rows[list(COLUMNS)].astype("str").drop_duplicates(list(IDENTITY)).sort_values(list(IDENTITY))
         with FileLock(folder / ".lock"):
             known = pd.MultiIndex.from_frame(self.read(dataset)[list(IDENTITY)])
-            news = rows[~pd.MultiIndex.from_frame(rows[list(IDENTITY)]).isin(known)]
-            if len(news):
-                table = pa.Table.from_pandas(news.assign(ingest_ts=ingest_ts), schema=SCHEMA, preserve_index=False)
-                sink = pa.BufferOutputStream()
-                pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
-                body = sink.getvalue()
-                stamp = f"{ingest_ts.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(body).hexdigest()[:8]}"
-                write_aside(folder / f"{stamp}.parquet", lambda aside: aside.write_bytes(body))
-        return len(news)
+            new = rows[~pd.MultiIndex.from_frame(rows[list(IDENTITY)]).isin(known)]
+            if len(new):
+                table = pa.Table.from_pandas(new.assign(ingest_ts=ingest_ts), schema=SCHEMA, preserve_index=False)
+                write_parquet(folder, table, ingest_ts)
+        return len(new)
 
     def read(self, dataset: str | None = None) -> pd.DataFrame:
-        """The kept rows of a dataset or of all, oldest first: the columns of `put`, and ingest_ts (when first met)."""
+        """Rows of a dataset or of all, oldest first: the columns of `quarantine_rows`, and ingest_ts (first time)."""
         paths = sorted(self.root.glob(f"{dataset or '*'}/*.parquet"), key=lambda path: (path.name, path))
         tables = [pq.read_table(path, schema=SCHEMA) for path in paths]
         frame: pd.DataFrame = pa.concat_tables([SCHEMA.empty_table(), *tables]).to_pandas()
         return frame
 
     def counts(self) -> dict[str, int]:
-        """Dataset to number of kept rows; datasets without any are left out."""
+        """Number of rows by dataset; datasets without rows are left out."""
         return {str(name): int(n) for name, n in self.read()["dataset"].value_counts().sort_index().items()}
 
     def put_payload(self, payload: Payload, findings: Sequence[str], accept: str = "") -> str:
-        """Keeps a refused answer, with what was asked, when it came, what was found and how to `accept` it beside it.
+        """Store a refused response and, beside it, its request, capture time, findings and how to `accept` it.
 
-        Returns its place. Of one request the `KEPT` newest stay: a page that differs each day must not fill the disk.
+        Returns its path below the root. The `KEPT` newest of a request stay: a page that differs each day must not fill
+        the disk.
         """
-        sha256 = hashlib.sha256(payload.body).hexdigest()
-        request = payload.request
+        request, sha256 = payload.request, payload.sha256
         path = self.root / "payloads" / request.source / f"{sha256}{Path(request.name).suffix}"
         about = {
             "source": request.source,
@@ -85,7 +80,7 @@ class Quarantine:
             "accept": accept,
         }
         body = json.dumps(about, indent=1, ensure_ascii=False).encode()
-        if not path.is_file():  # the same answer again says nothing new
+        if not path.is_file():
             write_aside(path.with_name(f"{sha256}.about.json"), lambda aside: aside.write_bytes(body))
             write_aside(path, lambda aside: aside.write_bytes(payload.body))
             for _, old in self._refused(request)[:-KEPT]:
@@ -94,21 +89,21 @@ class Quarantine:
         return path.relative_to(self.root).as_posix()
 
     def refused(self, request: Request, prefixes: Sequence[str]) -> list[Payload]:
-        """The kept answers to a request whose SHA-256 begins with one of these prefixes, oldest first."""
+        """Refused responses to a request whose SHA-256 begins with one of these prefixes, oldest first."""
         found = []
         for captured_at, about in self._refused(request):
             if about.name.startswith(tuple(prefixes)):
-                with suppress(FileNotFoundError):  # as below
+                with suppress(FileNotFoundError):  # another process has just removed it
                     found.append(Payload(request, self._body(about, request).read_bytes(), captured_at))
         return found
 
     def _refused(self, request: Request) -> list[tuple[datetime, Path]]:
-        """When each refused answer to a request came, and the file that tells of it, oldest first."""
+        """Capture time and description file of each refused response to a request, oldest first."""
         found = []
         for path in self.root.glob(f"payloads/{request.source}/*.about.json"):
             try:
                 about = json.loads(path.read_text(encoding="utf-8"))
-            except FileNotFoundError:  # another process has just made room
+            except FileNotFoundError:  # another process has just removed it
                 continue
             if (about["request"], about["url"]) == (request.name, request.url):
                 found.append((datetime.fromisoformat(about["captured_at"]), path))
@@ -119,6 +114,18 @@ class Quarantine:
         return about.with_name(about.name.removesuffix(".about.json") + Path(request.name).suffix)
 
     def payloads(self) -> dict[str, int]:
-        """Source to number of refused answers; sources without any are left out."""
+        """Number of refused responses by source; sources without any are left out."""
         kept = sorted(self.root.glob("payloads/*/*.about.json"))
         return dict(Counter(path.parent.name for path in kept))
+
+
+def quarantine_rows(dataset: str, payload: Payload, rejected: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
+    """Rejected rows of a payload as the frame that `Quarantine.put` takes. `rejected`: where, raw and reason of each,
+    cut to one printable line."""
+    cells = [[plain(str(text), MAX_TEXT) for text in row] for row in rejected]
+    return pd.DataFrame(cells, columns=["where", "raw", "reason"]).assign(
+        dataset=dataset,
+        source=payload.request.source,
+        payload_sha256=payload.sha256,
+        period=payload.request.period or payload.request.name,
+    )

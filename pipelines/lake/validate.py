@@ -1,4 +1,4 @@
-"""The gate before the lake: whole frames that are not the dataset are refused, single bad rows go to quarantine."""
+"""Validation of rows before they are stored: a frame of another shape is refused, single invalid rows are rejected."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _RULES: Final = {
 Mask = NDArray[np.bool_]
 
 
-class SchemaMismatch(Exception):  # noqa: N818 - it is the frame that is wrong, not a step
-    """A frame that is not the dataset it claims to be; the text names what differs and what is expected."""
+class SchemaMismatch(Exception):  # noqa: N818
+    """A frame whose columns or types are not the dataset's; the text names what differs and what is expected."""
 
 
 @dataclass(frozen=True)
 class Validated:
-    """A frame's rows, parted. `good` has the model's columns and types, in the order in which they came.
+    """Valid and rejected rows of a frame. `good` has the model's columns and types, in the order given.
 
     `rejected`: `row` (position from 0), `label` (the row's index label), `raw` (the row as JSON text), `reason`
     (`column=value breaks rule`, several joined by `; `).
@@ -42,16 +42,16 @@ class Validated:
 
     good: pd.DataFrame
     rejected: pd.DataFrame
-    positions: NDArray[np.int64]  # where each row of `good` stood in the frame that was given
+    positions: NDArray[np.int64]  # of each row of `good` in the given frame
 
 
 def validate(name: str, frame: pd.DataFrame) -> Validated:
-    """Holds a whole frame against its dataset's pandera model.
+    """Validate a frame against its dataset's pandera model.
 
-    A nullable column may be absent; `knowledge_ts` may be there too and is carried through, but a row that states a
-    time before its period could be known is rejected. A key (with its knowledge_ts) that stands twice is kept once when
-    the rows are equal, else all its rows are rejected. Raises `SchemaMismatch` for missing or unknown columns and for a
-    column in which no value has the expected type.
+    A nullable column may be absent. `knowledge_ts` may be present and is kept; a row whose time is before its period
+    could be known is rejected. Of equal rows with one key (and knowledge_ts) one is kept; rows with one key and
+    different values are all rejected. Raises `SchemaMismatch` for missing or unknown columns and for a column in which
+    no value has the expected type.
     """
     spec = DATASETS[name]
     _check_columns(name, spec, frame)
@@ -61,13 +61,13 @@ def validate(name: str, frame: pd.DataFrame) -> Validated:
     columns = [*columns_of(spec.model), *([KNOWN] if KNOWN in given else [])]
     typed = pd.DataFrame({column: _typed(name, given, column, about[column], faults) for column in columns})
     readable = ~faults.bad
-    _hold_against_rules(spec, typed, readable, faults)
-    _hold_against_the_clock(spec, typed, faults)
+    _check_rules(spec, typed, readable, faults)
+    _check_knowledge_time(spec, typed, faults)
     repeated = _repeated(spec, typed, faults) & readable
 
     kept = ~faults.bad & ~repeated
     good = typed[kept].reset_index(drop=True).astype({column: about[column] for column in columns})
-    # The rules were asked one by one to learn which rows break them; the model has the last word.
+    # The rules were applied one by one to find the rows that break them. The model itself confirms the result.
     if len(good):
         spec.model.validate(good.drop(columns=KNOWN, errors="ignore"), lazy=True)
     bad = np.flatnonzero(faults.bad).tolist()
@@ -83,20 +83,20 @@ def validate(name: str, frame: pd.DataFrame) -> Validated:
 
 
 class _Faults:
-    """Which rows are bad, and why."""
+    """Invalid rows and their reasons."""
 
     def __init__(self, rows: int) -> None:
         self.bad: Mask = np.zeros(rows, dtype=bool)
         self.reasons: dict[int, list[str]] = {}
 
     def add(self, broken: Mask, values: pd.DataFrame, rule: str) -> None:
-        """The rows of `broken` break a rule by what their `values` are."""
+        """Add a broken rule. `broken`: rows that break it; `values`: columns that the reason shows."""
         self.bad |= broken
         names = [str(column) for column in values.columns]
         cells = values[broken].astype("object").itertuples(index=False, name=None)
         for row, row_cells in zip(np.flatnonzero(broken).tolist(), cells, strict=True):
-            said = ", ".join(f"{name}={_text(cell)}" for name, cell in zip(names, row_cells, strict=True))
-            self.reasons.setdefault(row, []).append(f"{said} breaks {rule}")
+            shown = ", ".join(f"{name}={_text(cell)}" for name, cell in zip(names, row_cells, strict=True))
+            self.reasons.setdefault(row, []).append(f"{shown} breaks {rule}")
 
 
 def _check_columns(name: str, spec: Spec, frame: pd.DataFrame) -> None:
@@ -120,7 +120,7 @@ def _check_columns(name: str, spec: Spec, frame: pd.DataFrame) -> None:
 
 
 def _typed(name: str, frame: pd.DataFrame, column: str, kind: str, faults: _Faults) -> pd.Series:
-    """A column in its own type, NA where there is no value or none that can be read; the latter is a fault."""
+    """A column in its stored type; NA for a missing value, and for one of another type, which is a fault."""
     wanted, read = next((text, read) for start, text, read in _READERS if kind.lower().startswith(start))
     if column not in frame:
         return read(pd.Series(None, index=frame.index, dtype="object"))
@@ -146,7 +146,7 @@ def _numbers(values: pd.Series) -> pd.Series:
 
 def _whole(values: pd.Series) -> pd.Series:
     numbers = _numbers(values)
-    # Beyond 2**53 a float no longer tells neighbouring whole numbers apart.
+    # Beyond 2**53 floats do not distinguish successive whole numbers.
     return numbers.where((numbers % 1 == 0) & (numbers.abs() <= 2**53)).astype("Int64")
 
 
@@ -159,7 +159,7 @@ def _texts(values: pd.Series) -> pd.Series:
 
 def _days(values: pd.Series) -> pd.Series:
     moments = _parsed(values, utc=False)
-    # The models compute in nanoseconds, which end here.
+    # pandera computes in nanoseconds, which have these limits.
     fits = (moments >= pd.Timestamp.min.ceil("D")) & (moments <= pd.Timestamp.max.floor("D"))
     return moments.where(fits & (moments == moments.dt.normalize()))
 
@@ -169,7 +169,7 @@ def _moments(values: pd.Series) -> pd.Series:
 
 
 def _parsed(values: pd.Series, utc: bool) -> pd.Series:
-    """As datetimes with or without zone; NaT for what is neither a time nor ISO text, or is of the other sort."""
+    """Datetimes with a time zone (`utc`) or without; NaT for other values."""
     nothing = pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]" if utc else "datetime64[us]")
     if types.is_numeric_dtype(values) or types.is_bool_dtype(values):
         return nothing
@@ -194,16 +194,16 @@ _READERS: Final[tuple[tuple[str, str, Callable[[pd.Series], pd.Series]], ...]] =
 # --- rules
 
 
-def _hold_against_rules(spec: Spec, typed: pd.DataFrame, readable: Mask, faults: _Faults) -> None:
+def _check_rules(spec: Spec, typed: pd.DataFrame, readable: Mask, faults: _Faults) -> None:
     schema = spec.model.to_schema()
     for column, about in schema.columns.items():
         given = typed[column].notna()
         if not about.nullable:
-            # A value that could not be read has its reason already.
+            # A value of another type has its reason already.
             faults.add(~given.to_numpy() & readable, typed[[column]], "not null")
         for check in about.checks:
             faults.add(_breaks(check, typed[column][given], len(typed)), typed[[column]], _rule(check))
-    # A rule over several columns has no meaning where one of them is missing that may not be.
+    # A rule over several columns needs all of its required columns.
     required = [column for column, about in schema.columns.items() if not about.nullable]
     whole = typed[readable & typed[required].notna().all(axis=1).to_numpy()]
     whole = whole.astype({column: str(about.dtype) for column, about in schema.columns.items()})
@@ -212,14 +212,14 @@ def _hold_against_rules(spec: Spec, typed: pd.DataFrame, readable: Mask, faults:
         faults.add(_breaks(check, whole, len(typed)), typed[named], f"{check.name}: {check.error}")
 
 
-def _hold_against_the_clock(spec: Spec, typed: pd.DataFrame, faults: _Faults) -> None:
-    """A time of knowledge before the period could be known is a mistake, and would let a backtest see the future."""
+def _check_knowledge_time(spec: Spec, typed: pd.DataFrame, faults: _Faults) -> None:
+    """A knowledge time before the period could be known is an error: a backtest would see the future."""
     if KNOWN not in typed:
         return
     earliest = typed[spec.period].dt.tz_localize("UTC") + pd.Timedelta(hours=spec.known_from_hours)
     days, hour = divmod(spec.known_from_hours, 24)
     day = {0: spec.period, -1: f"the day before {spec.period}"}.get(days, f"{spec.period} {days:+d} days")
-    rule = f"known_too_early: nobody can have known the value before {hour:02d}:00 UTC of {day}"
+    rule = f"known_too_early: the value cannot be known before {hour:02d}:00 UTC of {day}"
     faults.add((typed[KNOWN] < earliest).to_numpy(), typed[[KNOWN, spec.period]], rule)
 
 
@@ -238,15 +238,15 @@ def _rule(check: Any) -> str:
 
 
 def _repeated(spec: Spec, typed: pd.DataFrame, faults: _Faults) -> Mask:
-    """Which rows only say an earlier one again. Rows of one key that differ are faults, all of them."""
-    # Pandera's own uniqueness rule takes longer on a large frame than all else here together.
+    """Rows that repeat an earlier one. All rows of one key with different values are faults."""
+    # On a large frame, pandera's own uniqueness rule takes longer than everything else here.
     key = [*spec.key, *([KNOWN] if KNOWN in typed else [])]
     repeated = np.zeros(len(typed), dtype=bool)
     rows = typed[typed.duplicated(key, keep=False) & typed[list(spec.key)].notna().all(axis=1)]
     if rows.empty:
         return repeated
     if VINTAGE in rows:
-        # Rows that differ in nothing but their number say the same. The first number stays, whatever their order.
+        # Rows that differ only in the release number are equal. The lowest number is kept.
         rows = rows.sort_values(VINTAGE, kind="stable")
     again = rows.duplicated([column for column in rows if column != VINTAGE])
     group = rows.groupby(key, dropna=False, sort=False).ngroup()
@@ -257,7 +257,7 @@ def _repeated(spec: Spec, typed: pd.DataFrame, faults: _Faults) -> Mask:
     return repeated
 
 
-# --- words
+# --- text
 
 
 def _text(value: Any) -> str:
@@ -267,7 +267,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON knows it: days without a time, no NaN, no numpy."""
+    """A cell as a JSON value: days without a time, no NaN, no numpy types."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if pd.api.types.is_scalar(value) and pd.isna(value):

@@ -1,6 +1,7 @@
-"""The publishers that the project can read, by name: those that a dataset's feed names.
+"""Sources: one module per publisher, with the requests of a month and the parser of its responses.
 
-Each module ends with its `SOURCE`. Parsers import their heavy libraries only when they parse.
+A source is pure: bytes in, frames out. Network, disk, clock and Dagster do not belong here. `SOURCES` holds every
+source that a dataset's feed names. Parsers import heavy libraries only when they parse.
 """
 
 from __future__ import annotations

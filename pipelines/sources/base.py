@@ -1,10 +1,12 @@
-"""What requests, answers and what is read from them are made of, whatever the publisher."""
+"""Types that all sources share: requests, payloads, parsed rows, errors and the scope of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
 from typing import Any, Final
 
 import pandas as pd
@@ -13,9 +15,9 @@ MAX_TEXT: Final = 500
 
 
 def plain(text: str, length: int = MAX_TEXT) -> str:
-    """What an answer says, fit for a message: one line of at most `length` characters, those that do not print escaped.
+    """One line of at most `length` characters with non-printable characters escaped, safe for a message.
 
-    A publisher's text reaches terminals, receipts and the UI; it may be megabytes, and may hold control characters.
+    Needed because a publisher's text, of any size and with control characters, reaches terminals, receipts and the UI.
     """
     start = text[: length + 1]
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in start)
@@ -23,7 +25,7 @@ def plain(text: str, length: int = MAX_TEXT) -> str:
 
 
 class SourceError(Exception):
-    """An answer that cannot be used: names the source, the request and what was expected."""
+    """A response that cannot be used; the message names source, request, problem and what was expected."""
 
     def __init__(self, request: Request, problem: str, expected: str) -> None:
         self.request = request
@@ -32,8 +34,8 @@ class SourceError(Exception):
         super().__init__(f"{request.source} {request.name}: {self.problem}; expected {self.expected}")
 
 
-class NoData(Exception):  # noqa: N818 -- an answer, not an error
-    """The transport has nothing for this request. Not a failure (CONTRACT section 7)."""
+class NoData(Exception):  # noqa: N818 -- a result, not an error
+    """No data for a request, for example because it is not published yet. Not a failure."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(plain(reason))
@@ -41,7 +43,7 @@ class NoData(Exception):  # noqa: N818 -- an answer, not an error
 
 @dataclass(frozen=True)
 class Metal:
-    """One metal's names in the sources, from `metals.csv`."""
+    """Names of one metal in the sources, a row of `metals.csv`."""
 
     metal: str  # AL
     name: str  # Aluminium
@@ -49,89 +51,74 @@ class Metal:
     worldbank_column: str  # Aluminum
     fred_series: str  # PALUMUSDM
     customs_label: str  # regular expression of the commodity's name in customs table 13
-    hs_codes: str = ""  # 7601 7604, separated by blanks: what counts as the metal in trade statistics
+    hs_codes: str = ""  # 7601 7604: the codes in trade statistics, separated by spaces
     chinese_name: str = ""  # 铝
 
 
 @dataclass(frozen=True)
 class Zone:
-    """One bidding zone, from `power_zones.csv`."""
+    """One bidding zone, a row of `power_zones.csv`."""
 
     zone: str  # DE-LU
     eic: str  # 10Y1001A1001A82H
     timezone: str  # Europe/Berlin
-    source: str  # energy_charts or entsoe: which one serves it by default
+    source: str  # energy_charts or entsoe: the default source of its prices
 
 
 @dataclass(frozen=True)
 class Exporter:
-    """One exporting country, from `exporters.csv`."""
+    """One exporting country, a row of `exporters.csv`."""
 
     country: str  # CA
     name: str  # Canada
     comtrade_code: int  # 124
-    source: str  # customs or comtrade: the one that serves it
+    source: str  # customs or comtrade: the source of its exports
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a run is about; reference data in the form that sources need."""
+    """Metals, zones, exporters and shares of a run, in the form that sources need."""
 
     metals: tuple[Metal, ...]
     zones: tuple[Zone, ...]
     exporters: tuple[Exporter, ...] = ()
     tickers: tuple[str, ...] = ()  # AA
 
-    def zone(self, name: str) -> Zone:
-        """The zone of that name; KeyError when the scope has none."""
-        for zone in self.zones:
-            if zone.zone == name:
-                return zone
-        raise KeyError(name)
-
-    def metal(self, symbol: str) -> Metal:
-        """The metal of that symbol; KeyError when the scope has none."""
-        for metal in self.metals:
-            if metal.metal == symbol:
-                return metal
-        raise KeyError(symbol)
-
 
 @dataclass(frozen=True)
 class Request:
-    """One question to one source. Hashable; holds no key: `secret` names the setting that the transport adds.
+    """One request to one source. Hashable. Holds no key: `secret` names the setting that the transport adds.
 
-    `name` is also the file name of its recording under the source's folder (CONTRACT section 7).
+    `name` is also the file name of its recording in the source's folder.
     """
 
     source: str
     name: str
     url: str
-    entity: str = ""  # metal, zone, series: whatever the source asks for
-    period: str = ""  # 2024, 2024-05, or empty where the answer holds everything
+    entity: str = ""  # metal, zone or series that it is about
+    period: str = ""  # 2024, 2024-05, or empty where the response holds the whole history
     secret: tuple[str, str] | None = None  # (query parameter, setting): ("securityToken", "ENTSOE_API_TOKEN")
 
 
 @dataclass(frozen=True)
 class Access:
-    """How a publisher may be asked over the network; a transport keeps to it, whoever else asks at the same time."""
+    """Limits of network access to a publisher, shared by all processes."""
 
-    hosts: tuple[str, ...]  # those of the addresses, and the only ones that an answer may redirect to
-    per_second: float = 1.0  # requests to all these hosts together
-    max_concurrent: int = 1  # of them under way at the same time
-    backoff_s: float = 60.0  # how long to leave the publisher alone after a 429 that does not say
-    throttled: str = ""  # how an answer with status 200 begins that means 429: a regular expression
+    hosts: tuple[str, ...]  # hosts of the URLs, and the only ones to which a redirect may lead
+    per_second: float = 1.0  # requests per second to all these hosts together
+    max_concurrent: int = 1  # requests in progress at the same time
+    backoff_s: float = 60.0  # pause after a 429 without Retry-After; doubles with each attempt
+    throttled: str = ""  # regular expression for a body with status 200 that means 429
     plain_http: bool = False  # the publisher has no https
-    # Statuses by which it says that it has nothing (yet) for a question, which is no fault.
-    absent: tuple[int, ...] = ()
+    absent: tuple[int, ...] = ()  # statuses that mean no data (yet), not a failure
 
 
 @dataclass(frozen=True)
 class Payload:
-    """An answer as it came. `captured_at` is when it was captured (UTC).
+    """The unchanged body of a response, and its capture time (UTC).
 
-    `etag` and `last_modified`: what the publisher calls this version, to ask whether there is a newer one. `address`:
-    where it was found when that is not the request's own (`Listed`). None of them makes it another answer.
+    `etag` and `last_modified`: the publisher's validators of this version, for conditional requests. `address`: the URL
+    that returned it where that is not the request's own (`IndexedSource`). These three are no part of equality.
     """
 
     request: Request
@@ -141,10 +128,15 @@ class Payload:
     last_modified: str = field(default="", compare=False)
     address: str = field(default="", compare=False)
 
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the body, in hex."""
+        return sha256(self.body).hexdigest()
+
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that could not be read: where it stands in the payload, what it said, which rule it broke."""
+    """A row that could not be parsed: its position in the payload, its raw text and the reason."""
 
     dataset: str
     where: str  # for example "row 17" or "position 3 of 2026-01-14"
@@ -154,9 +146,9 @@ class Rejected:
 
 @dataclass
 class Parsed:
-    """Frames by dataset (columns of its schema; `knowledge_ts` only where the publisher states it), and bad rows.
+    """Frames by dataset, with the columns of its schema, and rejected rows.
 
-    `written_at` is when the publisher says that it wrote the answer: all that it holds was out by then.
+    `written_at`: when the publisher states that it wrote the response; all values in it were published by then.
     """
 
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -165,5 +157,5 @@ class Parsed:
 
 
 def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """Rows as a frame with exactly these columns, also when there are none."""
+    """Rows as a frame with exactly these columns, also when there are no rows."""
     return pd.DataFrame(list(rows), columns=list(columns))

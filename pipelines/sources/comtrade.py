@@ -1,4 +1,4 @@
-"""UN Comtrade, public preview: exports by Harmonised System code; one JSON answer an exporter, metal and month."""
+"""UN Comtrade, public preview: exports by Harmonised System code; one JSON response per exporter, metal and month."""
 
 from __future__ import annotations
 
@@ -8,27 +8,16 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipelines.sources.base import (
-    Access,
-    Exporter,
-    Metal,
-    NoData,
-    Parsed,
-    Payload,
-    Request,
-    Scope,
-    SourceError,
-)
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import ResponseContract
-from pipelines.sources.parsing import Rows, excerpt, json_number, json_shape, json_value, parsed
+from pipelines.sources.parsing import Rows, excerpt, json_number, json_shape, json_value, parsed, requested
 from pipelines.sources.protocol import Source
 
 FIRST_MONTH: Final = pd.Period("2010-01", "M")  # monthly figures begin here
-EXPECTED: Final = "JSON with data[]: period, reporterCode, cmdCode, netWgt of the asked month and exporter"
-MOST_ROWS: Final = 500  # of a preview; an answer of that length may be cut
-# The world as one partner, without a second partner, all means of transport, all customs procedures: the other rows are
-# parts of this one.
-WHOLE: Final = {"flowCode": "X", "partnerCode": "0", "partner2Code": "0", "motCode": "0", "customsCode": "C00"}
+EXPECTED: Final = "JSON with data[]: period, reporterCode, cmdCode, netWgt of the requested month and exporter"
+MAX_ROWS: Final = 500  # of a preview; a response of that length may be truncated
+# The total: world as partner, no second partner, all means of transport, all customs procedures. Other rows are parts.
+TOTAL: Final = {"flowCode": "X", "partnerCode": "0", "partner2Code": "0", "motCode": "0", "customsCode": "C00"}
 
 
 class Comtrade:
@@ -45,7 +34,7 @@ class Comtrade:
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request an exporter that this source serves and a metal that has codes; none before 2010."""
+        """One request per exporter of this source and metal with codes; none before 2010."""
         if month < FIRST_MONTH:
             return []
         period = f"{month.year}{month.month:02d}"
@@ -55,7 +44,7 @@ class Comtrade:
                 name=f"{'_'.join(exporter.name.lower().split())}_x_{'-'.join(metal.hs_codes.split())}_{period}.json",
                 url="https://comtradeapi.un.org/public/v1/preview/C/M/HS"
                 f"?reporterCode={exporter.comtrade_code}&period={period}&cmdCode={','.join(metal.hs_codes.split())}&"
-                + "&".join(f"{name}={value}" for name, value in WHOLE.items()),
+                + "&".join(f"{name}={value}" for name, value in TOTAL.items()),
                 entity=f"{exporter.country}/{metal.metal}",
                 period=str(month),
             )
@@ -66,14 +55,15 @@ class Comtrade:
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """One row: kilotonnes of the month, net weight summed over the metal's codes.
+        """One row: kilotonnes exported in the month, net weight summed over the metal's codes.
 
-        A code without a row or without a weight rejects the month: its sum would be of another definition. A recording
-        may hold the rows alone. Raises SourceError when the answer is no such JSON, says that it was refused, may be
-        cut, or speaks of another month or exporter; NoData when there are no rows.
+        A code without a row or a weight rejects the month, since the sum would be incomplete. A recording may hold the
+        list of rows alone. Raises SourceError when the response is no such JSON, an error, possibly truncated, or of
+        another month or exporter; NoData when there are no rows.
         """
         request = payload.request
-        exporter, metal = _asked(request, scope)
+        pairs = [(exporter, metal) for exporter in scope.exporters for metal in scope.metals]
+        exporter, metal = requested(request, "exporter and metal", pairs, lambda p: f"{p[0].country}/{p[1].metal}")
         entries = _entries(payload)
         period = request.period.replace("-", "")
         for entry in entries:
@@ -82,11 +72,11 @@ class Comtrade:
                 problem = f"a row is for period {found[0]} and reporter {found[1]}"
                 raise SourceError(request, problem, f"period {period} and reporter {exporter.comtrade_code}")
         rows, codes = Rows("exports"), metal.hs_codes.split()
-        whole = [e for e in entries if all(str(e.get(name)) == value for name, value in WHOLE.items())]
-        raw = json.dumps([{name: e.get(name) for name in ("cmdCode", "netWgt", "primaryValue")} for e in whole])
+        totals = [e for e in entries if all(str(e.get(name)) == value for name, value in TOTAL.items())]
+        raw = json.dumps([{name: e.get(name) for name in ("cmdCode", "netWgt", "primaryValue")} for e in totals])
         where = f"{exporter.name} {request.period}"
         try:
-            kilograms = [_weight(code, [e for e in whole if str(e.get("cmdCode")) == code]) for code in codes]
+            kilograms = [_weight(code, [e for e in totals if str(e.get("cmdCode")) == code]) for code in codes]
         except ValueError as error:
             rows.reject(where, raw, f"exports_kt: {error}; the month is left out")
         else:
@@ -101,39 +91,32 @@ class Comtrade:
         return parsed(rows)
 
 
-def _asked(request: Request, scope: Scope) -> tuple[Exporter, Metal]:
-    """The exporter and the metal that a request is about; SourceError when the scope has not both."""
-    for exporter in scope.exporters:
-        for metal in scope.metals:
-            if request.entity == f"{exporter.country}/{metal.metal}":
-                return exporter, metal
-    known = ", ".join(f"{e.country}/{m.metal}" for e in scope.exporters for m in scope.metals) or "none"
-    raise SourceError(request, f"exporter and metal {request.entity!r} are not known", f"one of {known}")
-
-
 def _entries(payload: Payload) -> list[dict[str, Any]]:
-    request, answer = payload.request, json_value(payload, EXPECTED)
-    entries = answer.get("data") if isinstance(answer, dict) else answer or None
-    if isinstance(answer, dict):
-        # Refusals come with status 200 too: {"statusCode": 429, "message": "Rate limit is exceeded. Try again …"}
-        said = next((answer[name] for name in ("error", "message", "errorMessage") if answer.get(name)), None)
-        status = answer.get("statusCode", 200)
-        if said is not None or status != 200:
-            reason = excerpt(str(said or status))
+    """The rows of a response. Raises SourceError for an error message or a possibly truncated list, NoData for none."""
+    request, content = payload.request, json_value(payload, EXPECTED)
+    entries = content.get("data") if isinstance(content, dict) else content or None
+    if isinstance(content, dict):
+        # Errors come with status 200 too: {"statusCode": 429, "message": "Rate limit is exceeded. Try again …"}
+        message = next((content[name] for name in ("error", "message", "errorMessage") if content.get(name)), None)
+        status = content.get("statusCode", 200)
+        if message is not None or status != 200:
+            reason = excerpt(str(message or status))
             if status == 429 or "rate limit" in reason.lower():
                 raise SourceError(request, f"the publisher throttles: {reason}", EXPECTED)
-            raise SourceError(request, f"the publisher refuses to answer: {reason}", EXPECTED)
+            raise SourceError(request, f"the publisher returns an error: {reason}", EXPECTED)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise SourceError(request, f"no list of rows in the answer: {excerpt(payload.body)}", EXPECTED)
+        raise SourceError(request, f"no list of rows in the response: {excerpt(payload.body)}", EXPECTED)
     if not entries:
         raise NoData(f"{request.source} {request.name}: nothing is reported")
-    if len(entries) >= MOST_ROWS:
-        raise SourceError(request, f"the answer has {len(entries)} rows and may be cut", f"under {MOST_ROWS} rows")
+    if len(entries) >= MAX_ROWS:
+        raise SourceError(
+            request, f"the response has {len(entries)} rows and may be truncated", f"under {MAX_ROWS} rows"
+        )
     return entries
 
 
 def _weight(code: str, entries: list[dict[str, Any]]) -> float:
-    """The net weight of one code in kg; ValueError when there is none, or two that differ."""
+    """Net weight of one code in kg. Raises ValueError when there is none, or two that differ."""
     if not entries:
         raise ValueError(f"no row for {code}")
     weights = set()
@@ -142,7 +125,7 @@ def _weight(code: str, entries: list[dict[str, Any]]) -> float:
             weight = json_number(entry.get("netWgt"))
         except ValueError as error:
             raise ValueError(f"netWgt of {code}: {error}") from None
-        # Goods of some value weigh something: the reporter gave no weight.
+        # Zero for goods with a value means that the reporter gave no weight.
         if weight < 0 or (weight == 0 and entry.get("primaryValue") not in (0, None)):
             raise ValueError(f"netWgt of {code}: {weight:g} kg for a value of {entry.get('primaryValue')} USD")
         weights.add(weight)
@@ -152,8 +135,8 @@ def _weight(code: str, entries: list[dict[str, Any]]) -> float:
 
 
 def _shape(payload: Payload) -> dict[str, str]:
-    """The fields of the rows, which a recording may hold alone."""
-    return {name.removeprefix("data."): kind for name, kind in json_shape(payload).items()}
+    """Fields of the rows; a recording may hold the list of rows alone."""
+    return {name.removeprefix("data."): type_ for name, type_ in json_shape(payload).items()}
 
 
 SOURCE: Final[Source] = Comtrade()

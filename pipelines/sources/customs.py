@@ -1,4 +1,4 @@
-"""China customs, table (13) "Major Export Commodities in Quantity and Value": one HTML page a monthly release."""
+"""China customs, table (13) "Major Export Commodities in Quantity and Value": one HTML page per monthly release."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pipelines.sources.parsing import (
     NO_CELL,
     Rows,
     excerpt,
-    grid,
     html_root,
     number,
     parsed,
+    table_cells,
     table_shape,
     text_of,
 )
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FIRST_MONTH: Final = pd.Period("2018-01", "M")  # the oldest index page of the archive
 INDEX: Final = "http://english.customs.gov.cn/statics/report/monthly"
-EXPECTED: Final = "table (13), Major Export Commodities in Quantity and Value, of the asked month"
+EXPECTED: Final = "table (13), Major Export Commodities in Quantity and Value, of the requested month"
 COUNTRY: Final = "CN"
 _TITLE: Final = re.compile(
     r"major export commodities in quantity and value[\s,\uff0c]*"
@@ -45,7 +45,7 @@ _UNIT: Final = re.compile(r"(\d{0,9})(T|TONS?|KG)", re.ASCII)
 
 
 class Customs:
-    """Exported quantity by commodity; January and February come as one pool in the February release."""
+    """Exported quantity by commodity; the February release holds January and February together."""
 
     NAME = "customs"
     TITLE = "China customs: exports, headline table"
@@ -58,11 +58,10 @@ class Customs:
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """The month's release; none for January (pooled with February), before 2018, and where China's exports come
-        from another source.
+        """The month's release; none for January (pooled with February), before 2018, or if China has another source.
 
-        The page's own address is an opaque id that only the year's index page links to: the request carries the index
-        page, with a fragment `#table13-MM` that says which link is meant.
+        The page's URL is an opaque id that only the year's index page links to. The request carries the URL of the
+        index page, with a fragment `#table13-MM` for the link.
         """
         if month < FIRST_MONTH or month.month == 1:
             return []
@@ -78,15 +77,14 @@ class Customs:
         ]
 
     def listings(self, request: Request) -> Sequence[Request]:
-        """The index of the year, and that of the current year, which has no number of its own at first."""
+        """The year's index page, and the unnumbered one, which is the current year's at first."""
         year = request.period[:4]
         return [Request(self.NAME, f"monthly{y}.html", f"{INDEX}{y}.html") for y in (year, "")]
 
     def resolve_url(self, page: Payload, request: Request) -> str:
-        """The link in the row of table (13) whose text is the month; February's may be called Jan.-Feb.
+        """The link in the row of table (13) whose text is the month; for February it may be Jan.-Feb.
 
-        Raises NoData when the month is not linked or the index is of another year, SourceError when there is no such
-        row.
+        Raises NoData when the month is not linked or the index is of another year, SourceError without such a row.
         """
         root = html_root(page, INDEX_EXPECTED)
         rows = [row for row in root.iter("tr", "li") if _TABLE_13.match(text_of(row))]
@@ -102,10 +100,10 @@ class Customs:
         return urljoin(page.request.url, links[0].get("href") or "")
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """One row a metal: kilotonnes of the month, or of January and February together in the February release.
+        """One row per metal: kilotonnes of the month, or of January and February together in the February release.
 
-        A metal whose commodity is not in the table, or whose quantity cannot be read, is rejected. Raises SourceError
-        when the page is another one (bot wall, other month), has no such table, or has none of the scope's metals.
+        A metal whose commodity is not in the table, or whose quantity is no number, is rejected. Raises SourceError
+        when the page is another one (bot protection, other month), has no such table, or none of the scope's metals.
         """
         request = payload.request
         root = html_root(payload, EXPECTED)
@@ -139,15 +137,15 @@ class Customs:
                 rows.reject(where, raw, f"exports_kt: {error}")
             else:
                 rows.add(row, where, raw)
-        if named and len(rows.rejected) == named and all(bad.raw == "no commodity" for bad in rows.rejected):
-            there = "; ".join(cells[name_at] for cells in body if name_at < len(cells))
-            problem = f"none of {len(body)} commodities is the scope's: {excerpt(there)}"
+        if named and len(rows.rejected) == named and all(row.raw == "no commodity" for row in rows.rejected):
+            commodities = "; ".join(cells[name_at] for cells in body if name_at < len(cells))
+            problem = f"none of {len(body)} commodities is in scope: {excerpt(commodities)}"
             raise SourceError(request, problem, " or ".join(m.customs_label for m in scope.metals if m.customs_label))
         return parsed(rows)
 
 
 def _month(payload: Payload, text: str) -> pd.Period:
-    """The month that the page's title ends with ("1-7.2026", "May, 2024", "January-February, 2024")."""
+    """The month at the end of the page's title ("1-7.2026", "May, 2024", "January-February, 2024")."""
     request = payload.request
     match = _TITLE.search(text)
     month = _month_number(match[1]) if match else None
@@ -162,7 +160,7 @@ def _month(payload: Payload, text: str) -> pd.Period:
 
 
 def _links_month(text: str, month: int) -> bool:
-    """Whether a link's text is this month: `5`, `May`, `May.`, and for the pool of two months also `Jan.-Feb.`."""
+    """Whether a link's text is this month: `5`, `May`, `May.`, and for February also `Jan.-Feb.`."""
     match = _LINK.fullmatch(text)
     if match is None or _month_number(match[2]) != month:
         return False
@@ -176,13 +174,13 @@ def _month_number(text: str) -> int | None:
 
 
 def _table(payload: Payload, root: _Element) -> tuple[list[list[str]], list[list[str]]]:
-    """Header rows and commodity rows of the table; layout tables around it and blank rows in it do not matter."""
+    """Header rows and commodity rows of the table; layout tables around it and blank rows are ignored."""
     for table in root.iter("table"):
-        rows = grid(table)
+        rows = table_cells(table)
         header = next((i for i, cells in enumerate(rows) if any(c.lower() == "commodity" for c in cells)), None)
         if header is not None:
             if b"</table" not in payload.body.lower():
-                raise SourceError(payload.request, f"the page is cut inside its table, row {len(rows)}", EXPECTED)
+                raise SourceError(payload.request, f"the page is truncated inside its table, row {len(rows)}", EXPECTED)
             sub = next((i for i in range(header, len(rows)) if _cells(rows[i]).count("quantity") >= 1), None)
             if sub is not None:
                 return rows[: sub + 1], rows[sub + 1 :]
@@ -191,7 +189,7 @@ def _table(payload: Payload, root: _Element) -> tuple[list[list[str]], list[list
 
 
 def _columns(request: Request, head: list[list[str]], month: pd.Period, pooled: bool) -> tuple[int, int, int]:
-    """Where the commodity, its unit and the wanted quantity stand: the month's, or the cumulative one when pooled."""
+    """Column positions of commodity, unit and quantity: the month's quantity, or the cumulative one when pooled."""
     groups = next(cells for cells in head if "commodity" in _cells(cells))
     commodity = _cells(groups).index("commodity")
     unit = next((i for i in range(commodity + 1, len(groups)) if "unit" in groups[i].lower()), None)
@@ -204,8 +202,8 @@ def _columns(request: Request, head: list[list[str]], month: pd.Period, pooled: 
         raise SourceError(request, f"no unit or {what} quantity in the header {' | '.join(groups)}", EXPECTED)
     label = groups[wanted[0]]
     range_ = _RANGE.fullmatch(label)
-    said = _month_number(range_[1] if range_ else label.rstrip("."))
-    if said is not None and said != month.month:
+    headed = _month_number(range_[1] if range_ else label.rstrip("."))
+    if headed is not None and headed != month.month:
         raise SourceError(request, f"the quantity's column is headed {label!r}", f"month {month.month}")
     return commodity, unit, wanted[0]
 
@@ -219,7 +217,7 @@ def _names(cells: list[str], at: int, metal: Metal) -> bool:
 
 
 def _kilograms(unit: str) -> int:
-    """Kilograms in a unit of the table: 10000T, T, KG; ValueError for any other."""
+    """Kilograms per unit of the table: 10000T, T or KG. Raises ValueError for any other."""
     match = _UNIT.fullmatch(unit.upper().replace(" ", "").replace(",", ""))
     if match is None:
         raise ValueError(f"unit {unit!r} is not a weight like 10000T, T or KG")
@@ -227,7 +225,7 @@ def _kilograms(unit: str) -> int:
 
 
 def _shape(payload: Payload) -> dict[str, str]:
-    """The columns whatever months they are for, which change from page to page: those of a change, and the others."""
+    """Columns and types without the months of their headers, which change from page to page."""
     head, body = _table(payload, html_root(payload, EXPECTED))
     groups, names = next(cells for cells in head if "commodity" in _cells(cells)), _cells(head[-1])
     changes = ["change " if "change" in group.lower() else "" for group in groups]

@@ -1,4 +1,4 @@
-"""European Central Bank: euro reference rates by TARGET business day; one CSV answer a year."""
+"""European Central Bank: euro reference rates by TARGET business day; one CSV response per year."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLANK: Final = frozenset({"", "NaN", "-", "."})
 
 
 class Ecb:
-    """US dollars and yuan for one euro."""
+    """US dollars and yuan per euro."""
 
     NAME = "ecb"
     TITLE = "ECB euro reference rates"
@@ -47,9 +47,9 @@ class Ecb:
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """Rates by pair and day; EURUSD is US dollars for one euro. A blank or NaN is no fixing.
+        """Rates by pair and day; EURUSD is US dollars per euro. A blank or NaN is a day without a fixing.
 
-        Raises SourceError when the answer is no such CSV or speaks of another year.
+        Raises SourceError when the response is no such CSV or is of another year.
         """
         rows, days = Rows("fx"), []
         for line, cells, raw in csv_rows(payload, COLUMNS):
@@ -63,7 +63,7 @@ class Ecb:
                     rows.add({"pair": pair, "obs_date": day, "rate": number(cells["OBS_VALUE"])}, where, raw)
             except ValueError as error:
                 rows.reject(where, raw, f"{name}: {error}")
-        check_period(payload.request, days, "the daily rates of the asked year")
+        check_period(payload.request, days, "the daily rates of the requested year")
         return parsed(rows)
 
 

@@ -1,4 +1,4 @@
-"""Ember: daily mean day-ahead power prices by country; one CSV file holds the whole history, overwritten each time."""
+"""Ember: daily mean day-ahead power prices by country; one CSV file with the whole history, overwritten each time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ COUNTRY, DATE, PRICE = COLUMNS = ("ISO3 Code", "Date", "Price (EUR/MWhe)")
 
 
 class Ember:
-    """Daily means of all countries in the file, a benchmark.
+    """Daily mean prices of all countries in the file, kept as a benchmark.
 
-    They are means by Ember's own days and areas: no auction's points reconcile with them. All countries are kept, also
-    those in which no zone of ours lies: 120,000 rows are read in about a second, and no map from zones is needed.
+    The means follow Ember's own days and areas and do not reconcile with the points of an auction. All countries are
+    kept, also those without a zone in scope: 120,000 rows take about a second, and no map from zones is needed.
     """
 
     NAME = "ember"
@@ -31,7 +31,7 @@ class Ember:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("benchmark_power",)
     ACCESS = Access(("files.ember-energy.org",))
-    # Countries began one after the other and some have long gaps; the file comes late.
+    # Countries start at different dates, some have long gaps, and the file is published late.
     CONTRACT = ResponseContract(
         csv_shape,
         {"ISO3 Code": "text", "Date": "date", "Price (EUR/MWhe)": "number"},
@@ -48,8 +48,8 @@ class Ember:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """Means in EUR/MWh by country and day; a blank is missing.
 
-        Some days stand twice with two means: the second one is rejected. Raises SourceError when the answer is no such
-        CSV.
+        Some days occur twice with two means: the second one is rejected. Raises SourceError when the response is no
+        such CSV.
         """
         rows = Rows("benchmark_power")
         for line, cells, raw in csv_rows(payload, COLUMNS):

@@ -1,4 +1,4 @@
-"""Energy-Charts (Fraunhofer ISE): day-ahead prices by bidding zone; one JSON answer a zone and month."""
+"""Energy-Charts (Fraunhofer ISE): day-ahead prices by bidding zone; one JSON response per zone and month."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipelines.sources.base import Access, Parsed, Payload, Rejected, Request, Scope, SourceError, Zone
 from pipelines.sources.contract import ResponseContract
-from pipelines.sources.parsing import INSTANTS, check_period, json_number, json_object, json_shape
+from pipelines.sources.parsing import check_period, is_instant, json_number, json_object, json_shape, requested
 from pipelines.sources.power_days import (
     FIRST_MONTH,
     RESOLUTION,
@@ -26,12 +26,12 @@ from pipelines.sources.power_days import (
 )
 from pipelines.sources.protocol import Source
 
-EXPECTED: Final = "JSON with unix_seconds[] and price[] of the same length, in EUR/MWh, for the asked month"
-UNSTATED: Final = frozenset({"", "no unit"})  # what the publisher writes where it states none
+EXPECTED: Final = "JSON with unix_seconds[] and price[] of the same length, in EUR/MWh, for the requested month"
+UNSTATED: Final = frozenset({"", "no unit"})  # what the publisher writes in place of a unit
 
 
 class EnergyCharts:
-    """Auction prices as parallel arrays of instants and EUR/MWh; curves are complete, never abridged."""
+    """Auction prices as parallel arrays of instants and EUR/MWh; every point is listed."""
 
     NAME = "energy_charts"
     TITLE = "Energy-Charts: day-ahead prices"
@@ -41,7 +41,7 @@ class EnergyCharts:
     CONTRACT = ResponseContract(json_shape, {"unix_seconds": "number", "price": "number"}, "DAYS", age=3, in_parts=True)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request a zone that this source serves; none before 2015."""
+        """One request per zone of this source; none before 2015."""
         if month < FIRST_MONTH:
             return []
         first, last = month_days(str(month))
@@ -58,50 +58,46 @@ class EnergyCharts:
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """The whole local days of the asked month, EUR/MWh by position; the resolution follows from the spacing.
+        """Complete local days of the requested month, EUR/MWh by position; the resolution follows from the spacing.
 
-        A day with a null, an unreadable price or a missing point is rejected whole: in the `power` dataset a missing
-        position repeats the one before. Days outside the asked month are the business of another request.
-        Raises SourceError when the answer is no such JSON, in another unit, or for another month or an unknown zone.
+        A day with a null, an invalid price or a missing point is rejected as a whole, since in the `power` dataset a
+        missing position repeats the one before. Days outside the requested month belong to another request. Raises
+        SourceError when the response is no such JSON, in another unit, or for another month or an unknown zone.
         """
         request = payload.request
-        answer = json_object(payload, EXPECTED)
-        times, prices, unit = (answer.get(name) for name in ("unix_seconds", "price", "unit"))
+        content = json_object(payload, EXPECTED)
+        times, prices, unit = (content.get(name) for name in ("unix_seconds", "price", "unit"))
         if not isinstance(times, list) or not isinstance(prices, list) or len(times) != len(prices):
             raise SourceError(request, "unix_seconds and price are not two lists of one length", EXPECTED)
-        if any(isinstance(time, bool) or not isinstance(time, int) or time not in INSTANTS for time in times):
+        if not all(map(is_instant, times)):
             raise SourceError(request, "unix_seconds holds something else than whole seconds until 2100", EXPECTED)
         stated = str(unit or "").lower()
         if stated not in UNSTATED and not ("eur" in stated and "mwh" in stated):
             raise SourceError(request, f"the unit is {unit!r}", "EUR / MWh")
-        try:
-            zone = scope.zone(request.entity)
-        except KeyError:
-            known = ", ".join(zone.zone for zone in scope.zones) or "none"
-            raise SourceError(request, f"zone {request.entity!r} is not known", f"one of {known}") from None
+        zone = requested(request, "zone", scope.zones, lambda zone: zone.zone)
 
         points: defaultdict[dt.date, dict[int, object]] = defaultdict(dict)
         rejected: list[Rejected] = []
-        spoilt: set[dt.date] = set()
+        conflicting: set[dt.date] = set()
         for time, price in zip(times, prices, strict=True):
             day = local_day(zone.timezone, time)
             if points[day].setdefault(time, price) != price:
-                spoilt.add(day)
+                conflicting.add(day)
                 raw = f"{points[day][time]} and {price}"
                 rejected.append(_rejected(zone, time, raw, f"price_eur_mwh: {raw} for the same time"))
         check_period(request, points, EXPECTED)
         days = []
         for day, curve in sorted(points.items()):
             if day.isoformat().startswith(request.period):
-                read, bad = _read(zone, day, curve)
-                rejected += bad
-                if read and day not in spoilt:
-                    days.append(read)
+                delivery, problems = _delivery_day(zone, day, curve)
+                rejected += problems
+                if delivery and day not in conflicting:
+                    days.append(delivery)
         return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected)
 
 
-def _read(zone: Zone, day: dt.date, curve: dict[int, object]) -> tuple[DeliveryDay | None, list[Rejected]]:
-    """The day, or None and why not."""
+def _delivery_day(zone: Zone, day: dt.date, curve: dict[int, object]) -> tuple[DeliveryDay | None, list[Rejected]]:
+    """A complete day from prices by unix seconds, or None and the rejected points."""
     start, end = bounds(zone.timezone, day)
     times = sorted(curve)
     step = min((later - time for time, later in itertools.pairwise(times)), default=0)
@@ -116,14 +112,14 @@ def _read(zone: Zone, day: dt.date, curve: dict[int, object]) -> tuple[DeliveryD
         )
         return None, [Rejected("power", f"{day} of {zone.zone}", f"{len(times)} points", reason)]
     prices: dict[int, float] = {}
-    bad: list[Rejected] = []
+    rejected: list[Rejected] = []
     for position, time in enumerate(times, start=1):
         try:
             prices[position] = json_number(curve[time])
         except ValueError as error:
             raw = json.dumps(curve[time])
-            bad.append(_rejected(zone, time, raw, f"price_eur_mwh: {error}; it would read as a repeat"))
-    return (None if bad else DeliveryDay(day, step, prices)), bad
+            rejected.append(_rejected(zone, time, raw, f"price_eur_mwh: {error}; it would read as a repeat"))
+    return (None if rejected else DeliveryDay(day, step, prices)), rejected
 
 
 def _rejected(zone: Zone, time: int, raw: str, reason: str) -> Rejected:

@@ -1,4 +1,4 @@
-"""ENTSO-E transparency platform: day-ahead prices (A44) by bidding zone; one XML answer a zone and month."""
+"""ENTSO-E transparency platform: day-ahead prices (A44) by bidding zone; one XML response per zone and month."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from pipelines.sources.protocol import Source
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-EXPECTED: Final = "a Publication_MarketDocument with day-ahead prices in EUR/MWh of the asked zone and month"
+EXPECTED: Final = "a Publication_MarketDocument with day-ahead prices in EUR/MWh of the requested zone and month"
 SEQUENCE: Final = "classificationSequence_AttributeInstanceComponent.position"
 CONTRACT: Final = "contract_MarketAgreement.type"
 DAY_AHEAD: Final = "A01"
@@ -48,7 +48,7 @@ DAY_AHEAD: Final = "A01"
 
 @dataclass(frozen=True)
 class _Block:
-    """What one Period says of one local day: prices by slot of the block from 0, NaN where unreadable."""
+    """Prices of one Period, or its part of one local day, by slot from 0; NaN where the price is no number."""
 
     start: int
     end: int
@@ -60,16 +60,16 @@ class _Block:
 
 
 class Entsoe:
-    """The day-ahead auction (SDAC) of a zone; other auctions in the same answer are left aside, never mixed in.
+    """The day-ahead auction (SDAC) of a zone; other auctions in the same response are ignored.
 
-    `createdDateTime` is when the answer was written: prices were out by then, though seldom only then.
+    `createdDateTime` is when the response was written: an upper limit of the publication time of its prices.
     """
 
     NAME = "entsoe"
     TITLE = "ENTSO-E transparency platform: day-ahead prices"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("power",)
-    # 400 a minute, then a ban of 10 minutes.
+    # The publisher allows 400 requests a minute and bans for 10 minutes.
     ACCESS = Access(
         ("web-api.tp.entsoe.eu",),
         per_second=5,
@@ -86,7 +86,7 @@ class Entsoe:
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request a zone that this source serves, from local midnight to local midnight; none before 2015."""
+        """One request per zone of this source, from local midnight to local midnight; none before 2015."""
         if month < FIRST_MONTH:
             return []
         first, last = month_days(str(month))
@@ -109,17 +109,16 @@ class Entsoe:
         return requests
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """The whole local days of the asked month, EUR/MWh by position; gaps of an A03 curve stay gaps.
+        """Complete local days of the requested month, EUR/MWh by position; positions omitted by an A03 curve stay so.
 
-        Periods are cut at local midnights; where a cut falls into a repeat, its price is written at position 1.
-        A day that is not covered whole at one resolution, or holds a price that cannot be read, is rejected whole.
-        Raises NoData for "no matching data", SourceError for another document, zone,
-        currency or month, or when there is no auction sequence 1.
+        Periods are split at local midnights; if the split falls into a repeated price, it is written at position 1. A
+        day that is not fully covered at one resolution, or has an invalid price, is rejected as a whole. Raises NoData
+        for "no matching data", SourceError for another document, zone, currency or month, or without sequence 1.
         """
         request = payload.request
         root, ns = _root(payload)
         blocks: defaultdict[dt.date, list[_Block]] = defaultdict(list)
-        others: dict[dt.date, str] = {}  # days that only another auction speaks of
+        other_auctions: dict[dt.date, str] = {}
         rejected: list[Rejected] = []
         zone: Zone | None = None
         auctions: set[str] = set()
@@ -132,39 +131,38 @@ class Entsoe:
             for period in series.iter(f"{ns}Period"):
                 start, end = _interval(request, period, ns)
                 if main:
-                    block, bad = _block(zone, period, ns, start, end, fields.get("curveType", ""))
-                    rejected += bad
+                    block, problems = _block(zone, period, ns, start, end, fields.get("curveType", ""))
+                    rejected += problems
                     for day, piece in _by_day(zone, block) if block else []:
                         blocks[day].append(piece)
                 else:
-                    others |= dict.fromkeys(_days(zone, start, end), auction)
+                    other_auctions |= dict.fromkeys(_days(zone, start, end), auction)
             if main:
                 _check_units(request, fields)
         if zone is None:
-            raise SourceError(request, "the document holds no TimeSeries", EXPECTED)
+            raise SourceError(request, "the document has no TimeSeries", EXPECTED)
         if not blocks and not rejected:
-            raise SourceError(request, f"only {' and '.join(sorted(auctions))}", "auction sequence 1, never mixed")
-        check_period(request, [*blocks, *others], EXPECTED)
+            raise SourceError(request, f"only {' and '.join(sorted(auctions))}", "auction sequence 1")
+        check_period(request, [*blocks, *other_auctions], EXPECTED)
         days = []
-        for day in sorted({*blocks, *others}):
+        for day in sorted({*blocks, *other_auctions}):
             if not day.isoformat().startswith(request.period):
                 continue
             try:
                 if day not in blocks:
-                    raise ValueError(f"only {others[day]}")
-                if (read := _join(zone, day, blocks[day])) is not None:
-                    days.append(read)
+                    raise ValueError(f"only {other_auctions[day]}")
+                if (delivery := _join(zone, day, blocks[day])) is not None:
+                    days.append(delivery)
             except ValueError as error:
-                raw = ", ".join(map(str, blocks.get(day, []))) or others[day]
-                rejected.append(
-                    Rejected("power", f"{day} of {zone.zone}", raw, f"position: {error}; the day is left out")
-                )
-        written = iso_moment(root.findtext(f"{ns}createdDateTime") or "")
-        return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected, written)
+                raw = ", ".join(map(str, blocks.get(day, []))) or other_auctions[day]
+                reason = f"position: {error}; the day is left out"
+                rejected.append(Rejected("power", f"{day} of {zone.zone}", raw, reason))
+        written_at = iso_moment(root.findtext(f"{ns}createdDateTime") or "")
+        return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected, written_at)
 
 
 def _root(payload: Payload) -> tuple[Element, str]:
-    """The publication document and its XML namespace as a tag prefix."""
+    """The publication document and its XML namespace as a tag prefix. Raises NoData or SourceError for another one."""
     from xml.etree.ElementTree import ParseError
 
     from defusedxml import DefusedXmlException
@@ -174,27 +172,27 @@ def _root(payload: Payload) -> tuple[Element, str]:
     try:
         root: Element = fromstring(payload.body, forbid_dtd=True)
     except DefusedXmlException as error:
-        problem = f"the XML declares a DTD or entities, which is refused ({type(error).__name__})"
+        problem = f"the XML declares a DTD or entities, which are not allowed ({type(error).__name__})"
         raise SourceError(request, problem, EXPECTED) from None
     except (ParseError, ValueError, LookupError) as error:
-        raise SourceError(request, f"no XML ({error}): it starts {excerpt(payload.body)}", EXPECTED) from None
+        raise SourceError(request, f"not XML ({error}): it starts {excerpt(payload.body)}", EXPECTED) from None
     ns = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
-    kind = root.tag[len(ns) :]
-    if kind == "Acknowledgement_MarketDocument":
+    name = root.tag[len(ns) :]
+    if name == "Acknowledgement_MarketDocument":
         text = " ".join(" ".join(reason.itertext()).strip() for reason in root.iter(f"{ns}Reason"))
         text = " ".join(text.split())
         if "no matching data" in text.lower():
             raise NoData(f"{request.source} {request.name}: {text}")
         if "too many requests" in text.lower():
             raise SourceError(request, f"the platform throttles: {excerpt(text, 300)}", EXPECTED)
-        raise SourceError(request, f"the platform refused: {excerpt(text, 300)}", EXPECTED)
-    if kind != "Publication_MarketDocument":
-        raise SourceError(request, f"the document is a {kind}", EXPECTED)
+        raise SourceError(request, f"the platform returns an error: {excerpt(text, 300)}", EXPECTED)
+    if name != "Publication_MarketDocument":
+        raise SourceError(request, f"the document is a {name}", EXPECTED)
     return root, ns
 
 
 def _zone(request: Request, fields: dict[str, str], scope: Scope) -> Zone:
-    """The zone that a series speaks of, by its EIC; it must be the one asked for."""
+    """Zone of a series, by its EIC. Raises SourceError when it is not the requested one."""
     eic = fields.get("in_Domain.mRID", "")
     zone = next((zone for zone in scope.zones if zone.eic == eic), None)
     names = {zone.zone for zone in scope.zones}
@@ -210,7 +208,7 @@ def _check_units(request: Request, fields: dict[str, str]) -> None:
 
 
 def _interval(request: Request, period: Element, ns: str) -> tuple[int, int]:
-    """Start and end of a Period in unix seconds."""
+    """Start and end of a Period in unix seconds. Raises SourceError for an invalid interval."""
     texts = [period.findtext(f"{ns}timeInterval/{ns}{name}", "").strip() for name in ("start", "end")]
     try:
         start, end = (dt.datetime.fromisoformat(text) for text in texts)
@@ -224,7 +222,7 @@ def _interval(request: Request, period: Element, ns: str) -> tuple[int, int]:
 def _block(
     zone: Zone, period: Element, ns: str, start: int, end: int, curve: str
 ) -> tuple[_Block | None, list[Rejected]]:
-    """A Period's points, or None and why it cannot be trusted; a price that cannot be read is NaN and rejected."""
+    """Prices of a Period, or None, and the rejected points; a price that is no number is NaN and rejected."""
     where = f"Period {stamp(start)}/{stamp(end)} of {zone.zone}"
     resolution = period.findtext(f"{ns}resolution", "").strip()
     step = SECONDS.get(resolution)
@@ -233,7 +231,7 @@ def _block(
         return None, [Rejected("power", where, resolution, reason)]
     length = (end - start) // step
     prices: dict[int, float] = {}
-    bad: list[Rejected] = []
+    rejected: list[Rejected] = []
     tags = f"{ns}position", f"{ns}price.amount"
     for point in period.iter(f"{ns}Point"):
         position, amount = ((point.findtext(tag) or "").strip() for tag in tags)
@@ -246,7 +244,7 @@ def _block(
         except ValueError as error:
             price = math.nan
             at = f"position {position} of {where}"
-            bad.append(Rejected("power", at, amount, f"price_eur_mwh: {error}; the day is left out"))
+            rejected.append(Rejected("power", at, amount, f"price_eur_mwh: {error}; the day is left out"))
         if slot in prices and prices[slot] != price:
             reason = f"price_eur_mwh: position {position} has both {prices[slot]} and {amount}; the Period is left out"
             return None, [Rejected("power", where, f"{position}: {amount}", reason)]
@@ -254,12 +252,12 @@ def _block(
     if 0 not in prices or (curve != "A03" and len(prices) < length):
         reason = f"position: {len(prices)} of {length} points, and a curve of type {curve or 'unstated'} cannot repeat "
         reason += "the missing ones" if prices.get(0) is not None else "what comes before position 1"
-        return None, [*bad, Rejected("power", where, f"{len(prices)} points", f"{reason}; the Period is left out")]
-    return _Block(start, end, step, prices), bad
+        return None, [*rejected, Rejected("power", where, f"{len(prices)} points", f"{reason}; the Period is left out")]
+    return _Block(start, end, step, prices), rejected
 
 
 def _days(zone: Zone, start: int, end: int) -> Iterator[dt.date]:
-    """The local days that an interval touches."""
+    """The local days that an interval overlaps."""
     day = local_day(zone.timezone, start)
     while bounds(zone.timezone, day)[0] < end:
         yield day
@@ -267,7 +265,7 @@ def _days(zone: Zone, start: int, end: int) -> Iterator[dt.date]:
 
 
 def _by_day(zone: Zone, block: _Block) -> Iterator[tuple[dt.date, _Block]]:
-    """A block cut at the local midnights; a repeat across midnight is written at the start of the new day."""
+    """A block split at local midnights; a price repeated across midnight is written at the start of the new day."""
     for day in _days(zone, block.start, block.end):
         midnight, next_midnight = bounds(zone.timezone, day)
         start, end = max(midnight, block.start), min(next_midnight, block.end)
@@ -279,7 +277,10 @@ def _by_day(zone: Zone, block: _Block) -> Iterator[tuple[dt.date, _Block]]:
 
 
 def _join(zone: Zone, day: dt.date, blocks: list[_Block]) -> DeliveryDay | None:
-    """The blocks of a day as one curve, None when a price was rejected; ValueError when they do not fill the day."""
+    """The blocks of a day as one curve, or None when a price was rejected.
+
+    Raises ValueError when they do not cover the day at one resolution.
+    """
     start, end = bounds(zone.timezone, day)
     pieces = sorted((b for at, b in enumerate(blocks) if b not in blocks[:at]), key=lambda block: block.start)
     step = pieces[0].step

@@ -1,6 +1,6 @@
-"""FRED: one series a CSV file with its whole history: SOFR and monthly mean prices of metals.
+"""FRED: SOFR and monthly mean prices of metals; one CSV file per series with its whole history.
 
-SOFR is a stand-in for the New York Fed's own answer, the monthly means are a benchmark beside the World Bank's.
+SOFR replaces the New York Fed's own series where that fails; the monthly means are a second benchmark of prices.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SOFR: Final = "SOFR"
 
 
 class Fred:
-    """Series of the St. Louis Fed's database."""
+    """Series of the database of the St. Louis Fed."""
 
     NAME = "fred"
     TITLE = "FRED: SOFR and monthly mean prices"
@@ -31,7 +31,7 @@ class Fred:
     CONTRACT = ResponseContract(csv_shape, {"observation_date": "date"}, "NEW_YORK", age=8)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """The whole series, whatever the month: SOFR from April 2018 on, and that of each metal that has one."""
+        """The whole series, whatever the month: SOFR from April 2018 on, and each metal's where it has one."""
         wanted = {metal.metal: metal.fred_series for metal in scope.metals if metal.fred_series}
         if month >= FIRST_MONTH:
             wanted = {SOFR: SOFR, **wanted}
@@ -39,9 +39,9 @@ class Fred:
         return [Request(self.NAME, f"{series}.csv", f"{page}?id={series}", entity) for entity, series in wanted.items()]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """SOFR in percent per year by US business day, or a metal's monthly means in USD/t; empty or `.` is missing.
+        """SOFR in percent per year by US business day, or a metal's monthly means in USD/t; blank or `.` is missing.
 
-        Raises SourceError when the answer is no CSV of the asked series.
+        Raises SourceError when the response is no CSV of the requested series.
         """
         metal = next((metal for metal in scope.metals if metal.metal == payload.request.entity), None)
         series, rows, column, date = (

@@ -1,4 +1,4 @@
-"""Jin10: a mirror of the LME stock report with cancelled warrants by day; one JSON file holds the whole history."""
+"""Jin10: copy of the daily LME stock report with cancelled warrants; one JSON file with the whole history."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TOLERANCE_T: Final = 1.0
 
 
 class Jin10:
-    """Registered stock with its cancelled part. The file has no days from 2021-10 to 2022-02."""
+    """Registered stock and its cancelled part. The file has no days from 2021-10 to 2022-02."""
 
     NAME = "jin10"
     TITLE = "Jin10: LME stock with cancelled warrants"
     LICENCE = "RESTRICTED"
     DATASETS: tuple[str, ...] = ("stocks",)
     ACCESS = Access(("cdn.jin10.com",))
-    # The file has a hole of five months, and two months are kept in part.
+    # The file has a gap of five months, and two months are incomplete.
     CONTRACT = ResponseContract(json_shape, {"values.[*].*": "number"}, "LONDON", gap=150, age=6, min_row_share=0.85)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
@@ -40,13 +40,13 @@ class Jin10:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """Stock and cancelled warrants in t by metal and day of the close; metals out of scope are ignored.
 
-        Rejects a row whose registered and cancelled warrants do not add up to the stock within a tonne. Raises
-        SourceError when the answer is no such JSON, or holds none of the metals in scope on any day.
+        Rejects a row whose registered and cancelled warrants differ from the stock by more than a tonne. Raises
+        SourceError when the response is no such JSON, or has none of the metals in scope on any day.
         """
         values = json_object(payload, EXPECTED).get("values")
         if not isinstance(values, dict) or not values:
-            raise SourceError(payload.request, "no days under values in the answer", EXPECTED)
-        rows, there = Rows("stocks"), set[str]()
+            raise SourceError(payload.request, "no days under values in the response", EXPECTED)
+        rows, labels = Rows("stocks"), set[str]()
         for text, metals in values.items():
             try:
                 day = iso_date(text)
@@ -55,7 +55,7 @@ class Jin10:
             except ValueError as error:
                 rows.reject(text, json.dumps(metals, ensure_ascii=False), f"obs_date: {error}")
                 continue
-            there |= metals.keys()
+            labels |= metals.keys()
             for metal in scope.metals:
                 label = next((name for name in _labels(metal) if name in metals), None)
                 if label is None:
@@ -65,9 +65,9 @@ class Jin10:
                     rows.add({"metal": metal.metal, "obs_date": day} | _warrants(metals[label]), where, raw)
                 except ValueError as error:
                     rows.reject(where, raw, str(error))
-        asked = [name for metal in scope.metals for name in _labels(metal)]
-        if asked and there and there.isdisjoint(asked):
-            problem = f"none of {', '.join(asked)} on any day, only {', '.join(sorted(there))}"
+        expected = [name for metal in scope.metals for name in _labels(metal)]
+        if expected and labels and labels.isdisjoint(expected):
+            problem = f"none of {', '.join(expected)} on any day, only {', '.join(sorted(labels))}"
             raise SourceError(payload.request, problem, EXPECTED)
         return parsed(rows)
 

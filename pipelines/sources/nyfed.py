@@ -1,4 +1,4 @@
-"""New York Fed: the secured overnight financing rate by US business day; one JSON answer a year."""
+"""New York Fed: the secured overnight financing rate by US business day; one JSON response per year."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pipelines.sources.parsing import (
 from pipelines.sources.protocol import Source
 
 FIRST_MONTH: Final = pd.Period("2018-04", "M")  # the first SOFR was published on 2018-04-03
-EXPECTED: Final = "JSON with refRates[]: effectiveDate, type, percentRate of the asked year"
+EXPECTED: Final = "JSON with refRates[]: effectiveDate, type, percentRate of the requested year"
 
 
 class NyFed:
-    """SOFR as its administrator publishes it."""
+    """SOFR from its administrator."""
 
     NAME = "nyfed"
     TITLE = "New York Fed: SOFR"
@@ -39,7 +39,7 @@ class NyFed:
         {"refRates.effectiveDate": "date", "refRates.type": "text", "refRates.percentRate": "number"},
         "NEW_YORK",
         since="2018-04-03",
-        in_parts=True,  # the same form answers for the last N days
+        in_parts=True,  # recordings may hold the last N days only
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
@@ -61,12 +61,12 @@ class NyFed:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """SOFR in percent per year by effective date; other rate types are ignored, an empty year has no rows.
 
-        Of a day that is given twice the row with a revision indicator holds: the other one is what was published first.
-        Raises SourceError when the answer is no such JSON or speaks of another year.
+        Of two rows for a day the one with a revision indicator is used; the other one is the first publication. Raises
+        SourceError when the response is no such JSON or is of another year.
         """
         entries = json_object(payload, EXPECTED).get("refRates")
         if not isinstance(entries, list):
-            raise SourceError(payload.request, "no list refRates in the answer", EXPECTED)
+            raise SourceError(payload.request, "no list refRates in the response", EXPECTED)
         revised = {str(entry.get("effectiveDate")) for entry in entries if _is_revised(entry)}
         rows, days = Rows("rates"), []
         for index, entry in enumerate(entries):

@@ -1,7 +1,7 @@
-"""What every source needs to read an answer: cells to values, documents to cells, rows to typed frames.
+"""Parsing helpers of all sources: cells to values, documents to cells, rows to typed frames.
 
-Cells that cannot be read raise `ValueError` with the value in its text; `Rows` turns that into rejected rows. Documents
-that are not what they should be raise `SourceError`.
+A cell that cannot be parsed raises `ValueError` with the value in its message; parsers add it to `Rows` as rejected.
+A document of another kind raises `SourceError`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pandas as pd
 
@@ -26,14 +26,15 @@ from schemas.datasets import DATASETS
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
+T = TypeVar("T")
 MONTHS: Final = {
     name: number
     for number, name in enumerate(
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1
     )
 }
-INSTANTS: Final = range(4_102_444_800)  # unix seconds, to the year 2100: others are nobody's trading day
-NO_CELL: Final = "(no cell)"  # a row that ends early is a fault, a blank cell is not
+INSTANTS: Final = range(4_102_444_800)  # valid unix seconds, up to the year 2100
+NO_CELL: Final = "(no cell)"  # a row that ends early is an error, a blank cell is not
 _NUMBER: Final = re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?", re.ASCII)
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATES: Final = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}\. ?[A-Za-z]{3,9}\.? \d{4}|\d{4}M\d{2}", re.ASCII)
@@ -43,7 +44,7 @@ _BLANK: Final = frozenset({"", "-", "--", "\u2013", ".", "..", "\u2026", "NaN"})
 def number(cell: str) -> float:
     """A finite decimal number with `.` decimals and optional thousands commas; ValueError for anything else.
 
-    Python's own `float` takes `nan`, `1e5` and `1_000` too: none of them is a price that somebody meant.
+    Stricter than `float`, which accepts `nan`, `1e5` and `1_000` too.
     """
     if not _NUMBER.fullmatch(cell) or not math.isfinite(value := float(cell.replace(",", ""))):
         raise ValueError(f"{cell!r} is not a number")
@@ -56,11 +57,16 @@ def json_number(value: object) -> float:
         raise ValueError(f"{json.dumps(value)} is not a number")
     try:
         finite = float(value)
-    except OverflowError:  # JSON's integers have no end
+    except OverflowError:  # JSON integers are unbounded
         finite = math.inf
     if not math.isfinite(finite):
         raise ValueError(f"{json.dumps(value)} is not a number")
     return finite
+
+
+def is_instant(value: object) -> bool:
+    """Whether a JSON value is a whole number of unix seconds up to the year 2100."""
+    return isinstance(value, int) and not isinstance(value, bool) and value in INSTANTS
 
 
 def iso_date(cell: object) -> dt.date:
@@ -75,7 +81,7 @@ def iso_date(cell: object) -> dt.date:
 
 
 def iso_moment(cell: str) -> dt.datetime | None:
-    """An instant in UTC written in ISO with its zone; None for anything else, since nothing rests on it alone."""
+    """An ISO time with a zone, in UTC; None for anything else."""
     try:
         moment = dt.datetime.fromisoformat(cell.strip())
     except ValueError:
@@ -84,7 +90,7 @@ def iso_moment(cell: str) -> dt.datetime | None:
 
 
 def excerpt(body: bytes | str, length: int = 80) -> str:
-    """How an answer starts, on one line, for an error text."""
+    """The start of a response on one line, quoted for an error message."""
     text = body[: 8 * length].decode("utf-8", "replace") if isinstance(body, bytes) else body[: 8 * length]
     line = " ".join(text.split())
     return repr(line if len(line) <= length else line[:length] + "…") if line else "nothing"
@@ -92,16 +98,16 @@ def excerpt(body: bytes | str, length: int = 80) -> str:
 
 @cache
 def dtypes(dataset: str) -> dict[str, str]:
-    """Column to pandas dtype of a dataset's frame, from its schema: dates in microseconds, text as `str`."""
+    """Pandas dtypes of a dataset's columns, from its schema: dates in microseconds, text as `str`."""
     types = {name: str(column["dtype"]) for name, column in columns_of(DATASETS[dataset].model).items()}
     return {
-        name: "datetime64[us]" if kind.startswith("datetime") else "str" if kind.startswith("str") else kind
-        for name, kind in types.items()
+        name: "datetime64[us]" if dtype.startswith("datetime") else "str" if dtype.startswith("str") else dtype
+        for name, dtype in types.items()
     }
 
 
 class Rows:
-    """The rows of one dataset in one answer, good and bad; an observation occurs once."""
+    """Accepted and rejected rows of one dataset in one response; each observation occurs once."""
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
@@ -110,7 +116,7 @@ class Rows:
         self._rows: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def add(self, row: dict[str, Any], where: str, raw: str) -> None:
-        """Takes a row by column name; None is missing. Says nothing to a repeat, rejects a contradiction."""
+        """Add a row by column name; None is missing. Ignores exact duplicates; rejects conflicting rows."""
         key = tuple(row[name] for name in self._key)
         first = self._rows.setdefault(key, row)
         if first != row:
@@ -118,54 +124,62 @@ class Rows:
             self.reject(where, raw, f"contradicts an earlier row of {same}, which is kept")
 
     def reject(self, where: str, raw: str, reason: str) -> None:
-        """Takes a row that could not be read; the reason names the column and the value."""
+        """Add a row that could not be parsed; the reason names the column and the value."""
         self.rejected.append(Rejected(self.dataset, where, raw, reason))
 
     def frame(self) -> pd.DataFrame:
-        """The good rows, typed, oldest first within a series."""
+        """The accepted rows, typed, sorted by key."""
         types = dtypes(self.dataset)
         return frame((self._rows[key] for key in sorted(self._rows)), list(types)).astype(types)
 
 
 def parsed(*rows: Rows) -> Parsed:
-    """One answer's datasets together."""
-    return Parsed({part.dataset: part.frame() for part in rows}, [bad for part in rows for bad in part.rejected])
+    """The datasets of one response as one result."""
+    return Parsed({part.dataset: part.frame() for part in rows}, [row for part in rows for row in part.rejected])
+
+
+def requested(request: Request, what: str, known: Iterable[T], name: Callable[[T], str]) -> T:
+    """The entry of `known` whose name is the request's entity. Raises SourceError when there is none."""
+    by_name = {name(entry): entry for entry in known}
+    if request.entity not in by_name:
+        raise SourceError(request, f"{what} {request.entity!r} is not known", f"one of {', '.join(by_name) or 'none'}")
+    return by_name[request.entity]
 
 
 def check_period(request: Request, dates: Iterable[dt.date], expected: str) -> None:
-    """SourceError when an answer mostly speaks of another period than the one asked (2024, 2024-05, or any)."""
+    """Raise SourceError when most dates are of another period than the requested one (2024, 2024-05, or any)."""
     found = Counter(day.isoformat()[: len(request.period)] for day in dates)
     if request.period and found and (most := found.most_common(1)[0][0]) != request.period:
-        raise SourceError(request, f"the answer is for {most}, not {request.period}", expected)
+        raise SourceError(request, f"the response is for {most}, not {request.period}", expected)
 
 
 def require_period(request: Request, day: dt.date) -> None:
-    """ValueError when a day lies outside the period that was asked for (2024, 2024-05, or any)."""
+    """Raise ValueError when a day is outside the requested period (2024, 2024-05, or any)."""
     if not day.isoformat().startswith(request.period):
         raise ValueError(f"{day} is not in {request.period}")
 
 
 def json_value(payload: Payload, expected: str) -> Any:
-    """The answer as JSON; SourceError when it is cut or no JSON."""
+    """The response as JSON. Raises SourceError when it is truncated or not JSON."""
     try:
         return json.loads(payload.body)
     except (ValueError, RecursionError) as error:
         start = excerpt(payload.body)
-        raise SourceError(payload.request, f"the answer is not JSON ({error}): {start}", expected) from None
+        raise SourceError(payload.request, f"the response is not JSON ({error}): {start}", expected) from None
 
 
 def json_object(payload: Payload, expected: str) -> dict[str, Any]:
-    """The answer as a JSON object; SourceError when it is cut, no JSON, or another JSON value."""
+    """The response as a JSON object. Raises SourceError when it is truncated, not JSON, or another JSON value."""
     value = json_value(payload, expected)
     if not isinstance(value, dict):
-        raise SourceError(payload.request, f"the answer is no JSON object: {excerpt(payload.body)}", expected)
+        raise SourceError(payload.request, f"the response is not a JSON object: {excerpt(payload.body)}", expected)
     return value
 
 
 def csv_rows(payload: Payload, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str], str]]:
-    """Line number, cells by column name, and the raw line of a CSV answer; blank lines are skipped.
+    """Line number, cells by column name, and raw line of a CSV response; blank lines are skipped.
 
-    A column that a short line does not reach is `NO_CELL`. SourceError when a needed column is not in the header.
+    A cell missing at the end of a short line is `NO_CELL`. Raises SourceError when the header lacks a needed column.
     """
     expected = f"CSV with the columns {', '.join(needed)}"
     try:
@@ -179,31 +193,31 @@ def csv_rows(payload: Payload, needed: tuple[str, ...]) -> Iterator[tuple[int, d
                 named = dict(zip(header, (cell.strip() for cell in cells), strict=False))
                 yield reader.line_num, dict.fromkeys(header, NO_CELL) | named, ",".join(cells)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(payload.request, f"the answer is not CSV ({error})", expected) from None
+        raise SourceError(payload.request, f"the response is not CSV ({error})", expected) from None
 
 
 def html_root(payload: Payload, expected: str) -> _Element:
-    """The answer as an HTML tree; SourceError when there is nothing to read."""
+    """The response as an HTML tree. Raises SourceError when it is empty."""
     from lxml import etree
 
     try:
         root = etree.fromstring(payload.body, etree.HTMLParser(encoding="utf-8", no_network=True))
     except etree.XMLSyntaxError as error:
-        raise SourceError(payload.request, f"the answer is not HTML ({error})", expected) from None
+        raise SourceError(payload.request, f"the response is not HTML ({error})", expected) from None
     if root is None:
-        raise SourceError(payload.request, f"the answer is empty: {excerpt(payload.body)}", expected)
+        raise SourceError(payload.request, f"the response is empty: {excerpt(payload.body)}", expected)
     return root
 
 
 def text_of(element: _Element) -> str:
-    """All the text inside an element on one line, no-break spaces included."""
+    """The text inside an element on one line, with whitespace (no-break spaces too) collapsed."""
     return " ".join("".join(map(str, element.itertext())).split())
 
 
-def grid(table: _Element) -> list[list[str]]:
-    """The cells of a table's own rows; a cell that spans rows or columns stands in each place that it covers."""
+def table_cells(table: _Element) -> list[list[str]]:
+    """Cell texts of a table by row; a cell that spans rows or columns is repeated in each place that it covers."""
     rows: list[list[str]] = []
-    below: dict[int, tuple[int, str]] = {}  # column -> (rows still covered, text), from cells that span rows
+    below: dict[int, tuple[int, str]] = {}  # column -> (rows still covered, text) of cells that span rows
     parts = table.iterchildren("tr", "thead", "tbody", "tfoot")
     for tr in (tr for part in parts for tr in ([part] if part.tag == "tr" else part.iterchildren("tr"))):
         cells: list[str] = []
@@ -228,15 +242,15 @@ def grid(table: _Element) -> list[list[str]]:
 
 
 def _span(value: str | None) -> int:
-    # Python refuses to read a number of thousands of digits.
+    # int() rejects numbers of thousands of digits.
     return min(max(int(value[:9]), 1), 100) if value and value.isdecimal() else 1
 
 
-# --- the shape of an answer: which columns or fields it has, and of which kind
+# --- shape of a response: its columns or fields, and the type of each
 
 
-def kind(cell: object) -> str:
-    """What a cell holds: number, date, text, flag; empty for a blank one."""
+def infer_type(cell: object) -> str:
+    """Type of a cell: number, date, text or flag; empty for a blank one."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if isinstance(cell, bool):
@@ -250,27 +264,28 @@ def kind(cell: object) -> str:
 
 
 def table_shape(header: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, str]:
-    """Column to the kind of most of its cells, by a hundred rows spread over the table: single bad cells say nothing.
-    A column without a name is none."""
+    """Column name to the type of most of its cells, in a sample of about 100 rows. Unnamed columns are ignored."""
     sample = rows[:: max(1, len(rows) // 100)]
     return {
-        name: _most(Counter(kind(row[at]) for row in sample if at < len(row))) for at, name in enumerate(header) if name
+        name: _most_common(Counter(infer_type(row[at]) for row in sample if at < len(row)))
+        for at, name in enumerate(header)
+        if name
     }
 
 
 def csv_shape(payload: Payload) -> dict[str, str]:
-    """The columns of a CSV answer and their kinds."""
+    """Columns of a CSV response and their types."""
     try:
         rows = list(csv.reader(io.StringIO(payload.body.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(payload.request, f"the answer is not CSV ({error})", "CSV with a header") from None
+        raise SourceError(payload.request, f"the response is not CSV ({error})", "CSV with a header") from None
     return table_shape([name.strip() for name in rows[0]], rows[1:]) if rows else {}
 
 
 def html_shape(payload: Payload, first: str) -> dict[str, str]:
-    """The columns of the first HTML table that has a column `first`, and their kinds; none without such a table."""
+    """Columns and types of the first HTML table with a column `first`; empty without such a table."""
     for table in html_root(payload, f"a table with the column {first!r}").iter("table"):
-        rows = grid(table)
+        rows = table_cells(table)
         header = next((cells for cells in rows if first in (cell.lower() for cell in cells)), None)
         if header is not None:
             return table_shape(header, [cells for cells in rows if cells != header])
@@ -278,11 +293,10 @@ def html_shape(payload: Payload, first: str) -> dict[str, str]:
 
 
 def json_shape(payload: Payload) -> dict[str, str]:
-    """The fields of a JSON answer by their path, `refRates.percentRate`, and their kinds; keys that are dates are one
-    field, `values.*`."""
+    """Fields of a JSON response by path (`refRates.percentRate`) and their types; keys that are dates become `*`."""
     found: dict[str, Counter[str]] = {}
     _fields(json_value(payload, "JSON"), "", found)
-    return {path: _most(kinds) for path, kinds in found.items()}
+    return {path: _most_common(types) for path, types in found.items()}
 
 
 def _fields(value: Any, path: str, found: dict[str, Counter[str]]) -> None:
@@ -295,24 +309,24 @@ def _fields(value: Any, path: str, found: dict[str, Counter[str]]) -> None:
             for inner in value:
                 _fields(inner, path, found)
         else:
-            found.setdefault(path, Counter()).update(map(kind, value[:: max(1, len(value) // 100)]))
+            found.setdefault(path, Counter()).update(map(infer_type, value[:: max(1, len(value) // 100)]))
     else:
-        found.setdefault(path, Counter())[kind(value)] += 1
+        found.setdefault(path, Counter())[infer_type(value)] += 1
 
 
-HEAD_BYTES: Final = 8_192  # of an XML answer: what follows are points alone
+HEAD_BYTES: Final = 8_192  # of an XML response: only data points follow
 _ELEMENT: Final = re.compile(rb"<([A-Za-z_][\w.-]*)[^<>]*>([^<]*)")
 
 
 def xml_shape(payload: Payload) -> dict[str, str]:
-    """The elements at the head of an XML answer and the kinds of their texts; to read the whole tree twice is slow."""
+    """Elements at the start of an XML response and the types of their texts; parsing the whole tree twice is slow."""
     found: dict[str, Counter[str]] = {}
     for name, text in _ELEMENT.findall(payload.body[:HEAD_BYTES]):
-        found.setdefault(name.decode(), Counter())[kind(text.decode("utf-8", "replace"))] += 1
-    return {name: _most(kinds) for name, kinds in found.items()}
+        found.setdefault(name.decode(), Counter())[infer_type(text.decode("utf-8", "replace"))] += 1
+    return {name: _most_common(types) for name, types in found.items()}
 
 
-def _most(kinds: Mapping[str, int]) -> str:
-    """The kind of most cells that are not blank."""
-    there = {name: count for name, count in kinds.items() if name}
-    return max(there, key=there.__getitem__, default="")
+def _most_common(types: Mapping[str, int]) -> str:
+    """The most frequent type, blank cells ignored."""
+    counts = {name: count for name, count in types.items() if name}
+    return max(counts, key=counts.__getitem__, default="")

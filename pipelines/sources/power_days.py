@@ -1,4 +1,4 @@
-"""Delivery days of a day-ahead auction: local days of 23 to 25 hours, cut into market time units."""
+"""Delivery days of a day-ahead auction: local days of 23 to 25 hours, divided into market time units."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIRST_MONTH: Final = pd.Period("2015-01", "M")  # European transparency data sta
 
 @dataclass(frozen=True)
 class DeliveryDay:
-    """The auction points of one local day: price in EUR/MWh by position from 1; a missing position repeats."""
+    """Prices of one local day in EUR/MWh by position from 1; a missing position repeats the one before it."""
 
     day: dt.date
     step: int  # seconds of a market time unit
@@ -30,19 +30,19 @@ class DeliveryDay:
 
 @cache
 def bounds(timezone: str, day: dt.date) -> tuple[int, int]:
-    """Unix seconds of the local midnights that start and end a day; 23, 24 or 25 hours apart."""
+    """Unix seconds of the local midnights at the start and end of a day, 23 to 25 hours apart."""
     zone = ZoneInfo(timezone)
     first, last = (dt.datetime.combine(d, dt.time(), zone) for d in (day, day + dt.timedelta(days=1)))
     return int(first.timestamp()), int(last.timestamp())
 
 
 def local_day(timezone: str, seconds: int) -> dt.date:
-    """The local day that an instant (unix seconds) lies in."""
+    """The local day of an instant (unix seconds)."""
     return dt.datetime.fromtimestamp(seconds, ZoneInfo(timezone)).date()
 
 
 def stamp(seconds: int) -> str:
-    """An instant (unix seconds) as text, UTC to the minute; one that no calendar has as the number it is."""
+    """An instant (unix seconds) as text, UTC to the minute; outside `INSTANTS` the bare number."""
     if seconds not in INSTANTS:
         return f"second {seconds}"
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%MZ")
@@ -55,7 +55,7 @@ def month_days(period: str) -> tuple[dt.date, dt.date]:
 
 
 def power_frame(zone: str, timezone: str, days: Sequence[DeliveryDay]) -> pd.DataFrame:
-    """The days as rows of the `power` dataset, in the order of time."""
+    """Delivery days as rows of the `power` dataset, in time order."""
     days = sorted(days, key=lambda day: day.day)
     counts = [len(day.prices) for day in days]
     points = [point for day in days for point in sorted(day.prices.items())]

@@ -1,8 +1,7 @@
-"""What a source module offers: requests out, frames in.
+"""Interfaces of a source module: plan the requests of a month, parse a payload.
 
-A source is pure. `requests(month, scope)` says what a month needs, `parse(payload, scope)` turns an answer into typed
-frames. It never opens a socket or a file and never asks the time. The same request may serve many months (a page holds
-a year): requests are values, so that a run asks each one once.
+A source is pure: it opens no socket and no file and does not read the clock. One request may serve many months (a page
+holds a year); requests are compared by value, so that a run sends each one once.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pipelines.sources.contract import ResponseContract
 
 
 class Source(Protocol):
-    """What a module in this package offers as `SOURCE: Final[Source]`, a line at which mypy checks it."""
+    """The object that each module of this package defines as `SOURCE: Final[Source]`; mypy checks it there."""
 
     NAME: str
     TITLE: str
@@ -26,21 +25,26 @@ class Source(Protocol):
     ACCESS: Access
     CONTRACT: ResponseContract
 
-    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]: ...
-    def parse(self, payload: Payload, scope: Scope) -> Parsed: ...
+    def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
+        """The requests whose responses hold data of the month; none where the source has none."""
+        ...
+
+    def parse(self, payload: Payload, scope: Scope) -> Parsed:
+        """Typed frames and rejected rows of a payload. Raises `NoData`, or `SourceError` for an unusable response."""
+        ...
 
 
 @runtime_checkable
 class IndexedSource(Protocol):
-    """A source whose answers have no lasting address: a page of the publisher links to them.
+    """A source whose responses have no permanent URL: an index page of the publisher links to them.
 
-    A request's own url is the last good address, unless it carries a fragment: then there is none.
+    The URL of a request is the last known one, unless it carries a fragment: then none is known.
     """
 
     def listings(self, request: Request) -> Sequence[Request]:
-        """The pages that may link to the answer, to be asked in this order."""
+        """Requests for the index pages that may link to the response, in the order to try."""
         ...
 
     def resolve_url(self, page: Payload, request: Request) -> str:
-        """The address on such a page. Raises `NoData` when it is not there yet, `SourceError` for another page."""
+        """The URL that an index page links to. Raises `NoData` when it is not linked yet, `SourceError` otherwise."""
         ...

@@ -1,4 +1,4 @@
-"""Shanghai Futures Exchange: weekly stock in its delivery warehouses; one HTML page a week. Its terms allow little."""
+"""Shanghai Futures Exchange: weekly stock in its delivery warehouses; one HTML page per week. Terms are restrictive."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ import pandas as pd
 from pipelines.common.calendar import business_days
 from pipelines.sources.base import Access, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import ResponseContract
-from pipelines.sources.parsing import NO_CELL, Rows, excerpt, grid, html_root, iso_date, number, parsed, text_of
+from pipelines.sources.parsing import NO_CELL, Rows, excerpt, html_root, iso_date, number, parsed, table_cells, text_of
 from pipelines.sources.power_days import month_days
 from pipelines.sources.protocol import Source
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-FIRST_DAY: Final = dt.date(2025, 11, 21)  # until then the report was another file
-EXPECTED: Final = "the weekly stock report of the asked day: 本周库存 小计 of each metal in 吨, with a row 总计"
+FIRST_DAY: Final = dt.date(2025, 11, 21)  # before this day the report has another format
+EXPECTED: Final = "the weekly stock report of the requested day: 本周库存 小计 of each metal in 吨, with a row 总计"
 UNIT, TONNES, TOTAL = "单位", "吨", "总计"
-WEEK, SUBTOTAL = "本周库存", "小计"  # this week's stock, with what is not on warrant
+WEEK, SUBTOTAL = "本周库存", "小计"  # this week's stock, on warrant or not
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class Shfe:
-    """Stock at the end of a week by metal; on warrant or not, so not the registered stock of other exchanges."""
+    """Stock at the end of a week by metal, on warrant or not: not comparable with the LME's registered stock."""
 
     NAME = "shfe"
     TITLE = "Shanghai Futures Exchange: weekly stock"
     LICENCE = "BYO"
     DATASETS: tuple[str, ...] = ("exchange_stocks",)
     ACCESS = Access(("www.shfe.com.cn",), absent=(404,))  # a week that is not over has no report
-    CONTRACT = ResponseContract(lambda payload: {})  # one block a metal: the parser names what is missing, and the unit
+    CONTRACT = ResponseContract(lambda payload: {})  # the parser checks the blocks and their unit
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """One request for the last trading day of each week that falls into the month; none before 21 November 2025.
 
-        Holidays that are announced from year to year are those that the `holidays` package knows: a week with one that
-        it does not know is asked for a day without a report.
+        Chinese holidays come from the `holidays` package; in a week with a holiday that it lacks, the request is for a
+        day without a report.
         """
         first, last = month_days(str(month))
         return [
@@ -58,13 +58,13 @@ class Shfe:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """Total stock in t by metal; metals without a Chinese name, and those out of scope, are ignored.
 
-        A metal whose total cannot be read, or is in another unit, is rejected. Raises SourceError when the page is
-        another one (bot wall, other day), or has none of the scope's metals.
+        A metal whose total is no number, or in another unit, is rejected. Raises SourceError when the page is another
+        one (bot protection, other day), or has none of the scope's metals.
         """
         request = payload.request
         root = html_root(payload, EXPECTED)
         day = _day(payload, root)
-        blocks = {label: block for table in root.iter("table") for label, block in _blocks(grid(table))}
+        blocks = {label: block for table in root.iter("table") for label, block in _blocks(table_cells(table))}
         rows, named = Rows("exchange_stocks"), [metal for metal in scope.metals if metal.chinese_name]
         for metal in named:
             if (block := blocks.get(metal.chinese_name)) is None:
@@ -79,20 +79,20 @@ class Shfe:
             else:
                 rows.add(row, f"{metal.chinese_name} {TOTAL}", raw)
         if named and blocks.keys().isdisjoint(metal.chinese_name for metal in named):
-            asked, found = ", ".join(metal.chinese_name for metal in named), ", ".join(blocks) or "no metal"
-            raise SourceError(request, f"none of {asked} in the page, only {found}", EXPECTED)
+            names, found = ", ".join(metal.chinese_name for metal in named), ", ".join(blocks) or "no metal"
+            raise SourceError(request, f"none of {names} in the page, only {found}", EXPECTED)
         return parsed(rows)
 
 
 def _last_trading_days(first: dt.date, last: dt.date) -> list[dt.date]:
-    """The last trading day of each week, where it lies between these days; a week of holidays has none."""
+    """Last trading day of each week, where it is from `first` to `last`; a week of holidays has none."""
     mondays = np.arange(np.datetime64(first) - first.weekday(), np.datetime64(last) + 1, 7)
     days = np.busday_offset(mondays + 4, 0, roll="backward", busdaycal=business_days("CHINA"))
     return [day for day in days[days >= mondays].tolist() if first <= day <= last]
 
 
 def _day(payload: Payload, root: _Element) -> dt.date:
-    """The day of the report, which stands above its tables; it must be the asked one."""
+    """Day of the report, written above its tables. Raises SourceError when it is not the requested one."""
     request = payload.request
     match = _DATE.search(text_of(root))
     if match is None:
@@ -106,7 +106,7 @@ def _day(payload: Payload, root: _Element) -> dt.date:
 
 
 def _blocks(rows: list[list[str]]) -> Iterator[tuple[str, tuple[str, str, str]]]:
-    """What a table says of each metal: its unit, the total of this week's stock, and the whole row of totals."""
+    """Per metal of a table: its label, and unit, total of this week's stock and the whole row of totals."""
     label = unit = ""
     at: int | None = None
     for above, cells in zip([[], *rows], rows, strict=False):

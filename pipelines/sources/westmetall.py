@@ -1,4 +1,4 @@
-"""Westmetall: LME cash, three-month price and stock by day; one HTML page a metal and year, day-delayed."""
+"""Westmetall: LME cash, three-month price and stock by day; one HTML page per metal and year, one day late."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from pipelines.sources.parsing import (
     Rows,
     check_period,
     excerpt,
-    grid,
     html_root,
     html_shape,
     number,
     parsed,
+    requested,
     require_period,
+    table_cells,
 )
 from pipelines.sources.protocol import Source
 
@@ -31,20 +32,20 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 FIRST_YEAR: Final = 2008
-EXPECTED: Final = "a table with the columns date, Cash-Settlement, 3-month, stock for the asked metal and year"
+EXPECTED: Final = "a table with the columns date, Cash-Settlement, 3-month, stock for the requested metal and year"
 BLANK: Final = frozenset({"", "-", "\u2013", "."})
 COLUMNS: Final = {"date": r"^date$", "cash_usd_t": "cash", "m3_usd_t": r"3.?month", "total_t": "stock"}
 _DATE: Final = re.compile(r"(\d{1,2})\.\s*([A-Za-z]{3})[a-z]*\.?\s+(\d{4})", re.ASCII)
 
 
 class Westmetall:
-    """Prices and stock as published, and the cash less three-month spread that follows from them."""
+    """Prices and stock as published, and the spread (cash minus three months) computed from the prices."""
 
     NAME = "westmetall"
     TITLE = "Westmetall: LME settlement prices and stock"
     LICENCE = "BYO"
     DATASETS: tuple[str, ...] = ("prices", "stocks", "spreads")
-    ACCESS = Access(("www.westmetall.com",))  # it throttles connections side by side
+    ACCESS = Access(("www.westmetall.com",))  # it throttles parallel connections
     CONTRACT = ResponseContract(
         lambda payload: html_shape(payload, "date"),
         {"date": "date", "*Cash-Settlement": "number", "*3-month": "number", "*stock": "number"},
@@ -52,7 +53,7 @@ class Westmetall:
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One page a metal for the month's year; none before 2008."""
+        """One page per metal for the month's year; none before 2008."""
         if month.year < FIRST_YEAR:
             return []
         page = "https://www.westmetall.com/en/markdaten.php?action=table"
@@ -71,9 +72,9 @@ class Westmetall:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """The page's year: prices and spreads in USD/t, stock in t.
 
-        A blank price is missing, two of them are no row; a blank stock is no row. A day written twice counts once.
-        December of the year before, which a page of January may still show, is left to that year's page. Raises
-        SourceError when the page has no such table or is another year or metal, NoData when it has no day of the year.
+        A blank price is missing; two blank prices, or a blank stock, make no row. Repeated days count once. December of
+        the previous year, which a page may still show in January, is ignored: the page of that year holds it. Raises
+        SourceError when the page has no such table or is of another year or metal, NoData without a day of the year.
         """
         request = payload.request
         root = html_root(payload, EXPECTED)
@@ -119,25 +120,27 @@ class Westmetall:
 
 
 def _table(payload: Payload, root: _Element) -> list[tuple[int, dict[str, str]]]:
-    """The data rows of the price table with their place in it, cells by column; the header is repeated monthly."""
+    """Data rows of the price table: row number, and cells by column. The header is repeated every month."""
     for table in root.iter("table"):
-        places: dict[str, int] = {}
+        columns: dict[str, int] = {}
         rows: list[tuple[int, dict[str, str]]] = []
-        for line, cells in enumerate(grid(table), start=1):
+        for line, cells in enumerate(table_cells(table), start=1):
             if header := _header(cells):
-                places = header
-            elif places and any(cells):
-                rows.append((line, {name: cells[at] if at < len(cells) else NO_CELL for name, at in places.items()}))
-        if places:
-            # The HTML parser closes what a cut answer leaves open, so the cut shows only in the bytes.
+                columns = header
+            elif columns and any(cells):
+                rows.append((line, {name: cells[at] if at < len(cells) else NO_CELL for name, at in columns.items()}))
+        if columns:
+            # The HTML parser closes the open tags of a truncated page, so only the bytes show it.
             if b"</table" not in payload.body.lower():
-                raise SourceError(payload.request, f"the page is cut inside its table, after row {len(rows)}", EXPECTED)
+                raise SourceError(
+                    payload.request, f"the page is truncated inside its table, after row {len(rows)}", EXPECTED
+                )
             return rows
     raise SourceError(payload.request, f"no price table in the page, which starts {excerpt(payload.body)}", EXPECTED)
 
 
 def _header(cells: list[str]) -> dict[str, int]:
-    """Column to place when these cells are a header, else empty."""
+    """Column name to position when these cells are a header, else empty."""
     found = {
         name: at
         for name, pattern in COLUMNS.items()
@@ -148,24 +151,20 @@ def _header(cells: list[str]) -> dict[str, int]:
 
 
 def _check_links(request: Request, root: _Element, scope: Scope) -> None:
-    """The page marks its own metal and year as active links; where they are, they must be the asked ones."""
-    try:
-        code = scope.metal(request.entity).westmetall_code
-    except KeyError:
-        known = ", ".join(metal.metal for metal in scope.metals) or "none"
-        raise SourceError(request, f"metal {request.entity!r} is not known", f"one of {known}") from None
-    asked = {"year": request.period, "field": f"LME_{code}_cash"}
+    """Raise SourceError when the active links of the page, its own metal and year, are not the requested ones."""
+    code = requested(request, "metal", scope.metals, lambda metal: metal.metal).westmetall_code
+    expected = {"year": request.period, "field": f"LME_{code}_cash"}
     for link in root.iter("a"):
         if "active" not in (link.get("class") or "").split():
             continue
         query = parse_qs((link.get("href") or "").partition("?")[2].partition("#")[0])
-        for name, value in asked.items():
+        for name, value in expected.items():
             if value and query.get(name, [value]) != [value]:
                 raise SourceError(request, f"the page is for {name} {query[name][0]}, not {value}", EXPECTED)
 
 
 def _date(cell: str) -> dt.date:
-    """`31. December 2020`; month names in English whatever the locale."""
+    """A date like `31. December 2020`, with English month names whatever the locale. Raises ValueError."""
     if (match := _DATE.fullmatch(cell)) and (month := MONTHS.get(match[2].lower())):
         try:
             return dt.date(int(match[3]), month, int(match[1]))

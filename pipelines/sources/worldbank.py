@@ -1,4 +1,4 @@
-"""World Bank Pink Sheet: monthly mean prices since 1960 in one workbook, overwritten every month."""
+"""World Bank Pink Sheet: monthly mean prices since 1960; one workbook, overwritten every month."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipelines.sources.parsing import MONTHS, Rows, excerpt, json_number, parsed
 from pipelines.sources.protocol import Source
 
 LISTING: Final = "https://www.worldbank.org/en/research/commodity-markets"
-# The hash changes once a year: the page links to the current one, this is the last good one.
+# The hash changes once a year. The page links to the current URL; this is the last known one.
 URL: Final = (
     "https://thedocs.worldbank.org/en/doc/74e8be41ceb20fa0da750cda2f6b9e4e-0050012026/related/"
     "CMO-Historical-Data-Monthly.xlsx"
@@ -31,8 +31,8 @@ SHEET: Final = "Monthly Prices"
 UNIT: Final = "($/mt)"
 EXPECTED: Final = f"a workbook with the sheet {SHEET!r}: a header of commodities, units below it, months like 1960M01"
 BLANK: Final = frozenset({"", "…", "..", "...", "-", "."})
-MAX_BYTES: Final = 64 * 1024 * 1024  # unpacked; the real file has 3.4 MB
-MAX_ROWS, MAX_COLUMNS = 5_000, 300  # the real sheet has some 800 and 72
+MAX_BYTES: Final = 64 * 1024 * 1024  # decompressed; the real file has 3.4 MB
+MAX_ROWS, MAX_COLUMNS = 5_000, 300  # the real sheet has about 800 and 72
 _UPDATED: Final = re.compile(r"Updated on (\w+) (\d{1,2}), (\d{4})", re.ASCII)
 # In a link or in a script's text, where slashes may be escaped.
 _LINK: Final = re.compile(
@@ -49,14 +49,14 @@ class WorldBank:
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("benchmark_prices",)
     ACCESS = Access(("thedocs.worldbank.org", "www.worldbank.org"))
-    CONTRACT = ResponseContract(lambda payload: _shape(payload))  # the parser names the metals' columns and their units
+    CONTRACT = ResponseContract(lambda payload: _shape(payload))  # the parser checks columns and units
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
         """The one workbook, whatever the month."""
         return [Request(self.NAME, "CMO-Historical-Data-Monthly.xlsx", URL)]
 
     def listings(self, request: Request) -> Sequence[Request]:
-        """The commodity markets' landing page."""
+        """The landing page of the commodity markets."""
         return [Request(self.NAME, "commodity-markets.html", LISTING)]
 
     def resolve_url(self, page: Payload, request: Request) -> str:
@@ -71,7 +71,7 @@ class WorldBank:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """All months of the scope's metals, USD/t; a blank or `…` is missing.
 
-        Raises SourceError for a file that is no workbook or too large, a sheet or column gone, or another unit.
+        Raises SourceError for a file that is no workbook or too large, a missing sheet or column, or another unit.
         """
         sheet = _sheet(payload)
         start = next((at for at, row in enumerate(sheet) if row and _MONTH.fullmatch(str(row[0]))), None)
@@ -103,10 +103,10 @@ class WorldBank:
 
 
 def _sheet(payload: Payload) -> Sequence[Sequence[object]]:
-    """The price sheet's cells from its first row on, as far as such a sheet can reach.
+    """Cells of the price sheet from its first row on, at most `MAX_ROWS` by `MAX_COLUMNS`.
 
-    Read in Python: a cell that claims to stand in the last row of the last column makes readers in other languages ask
-    for memory that there is not, which ends the process.
+    Read with openpyxl: native readers allocate the whole declared sheet, so that a single cell in its last row and
+    column exhausts the memory and ends the process.
     """
     import openpyxl
 
@@ -117,29 +117,29 @@ def _sheet(payload: Payload) -> Sequence[Sequence[object]]:
             if size > MAX_BYTES:
                 problem = f"the workbook unpacks to {size / 1024**2:,.0f} MB"
                 raise SourceError(request, problem, f"at most {MAX_BYTES // 1024**2} MB")
-            # Reads no member beyond the size it declares, so a lie about the size shows here as a bad checksum.
-            if (broken := archive.testzip()) is not None:
-                raise SourceError(request, f"{broken} in the workbook is damaged", EXPECTED)
+            # Members are read up to their declared size only, so a wrong size shows here as a bad checksum.
+            if (damaged := archive.testzip()) is not None:
+                raise SourceError(request, f"{damaged} in the workbook is damaged", EXPECTED)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise SourceError(request, f"no xlsx file ({error}): it starts {excerpt(payload.body)}", EXPECTED) from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of parts that are no business of ours
+            warnings.simplefilter("ignore")  # about parts of the workbook that are not read
             workbook = openpyxl.load_workbook(io.BytesIO(payload.body), read_only=True, data_only=True)
         names = workbook.sheetnames
         if SHEET in names:
             sheet = workbook[SHEET]
-            sheet.reset_dimensions()  # what a sheet says of its own size is not always so
+            sheet.reset_dimensions()  # the declared size of a sheet may be wrong
             rows = sheet.iter_rows(max_row=MAX_ROWS, max_col=MAX_COLUMNS, values_only=True)
             return [["" if cell is None else cell for cell in row] for row in rows]
-    except Exception as error:  # in a damaged workbook it meets nearly every kind of error
+    except Exception as error:  # a damaged workbook raises nearly every kind of error
         problem = f"the workbook cannot be read ({type(error).__name__}: {excerpt(str(error))})"
         raise SourceError(request, problem, EXPECTED) from None
     raise SourceError(request, f"no sheet {SHEET!r}, only {', '.join(names)}", EXPECTED)
 
 
 def _column(request: Request, head: Sequence[Sequence[object]], metal: Metal) -> int:
-    """Where a metal's column stands, by its name above the first month; the unit below the name must be USD/t."""
+    """Position of a metal's column, by its name in the header. Raises SourceError unless the unit below is USD/t."""
     for row, below in zip(head, [*head[1:], []], strict=True):
         for at, cell in enumerate(row):
             if str(cell).rstrip("* ").strip().casefold() == metal.worldbank_column.casefold():
@@ -154,7 +154,7 @@ def _column(request: Request, head: Sequence[Sequence[object]], metal: Metal) ->
 
 
 def _updated(head: Sequence[Sequence[object]]) -> dt.datetime | None:
-    """The end of the day, in Washington, that the sheet says it was updated on; None where it does not."""
+    """End of the day (Washington time) of the sheet's update, in UTC; None where the sheet does not state it."""
     for row in head:
         for cell in row:
             if match := _UPDATED.fullmatch(str(cell).strip()):
@@ -176,7 +176,7 @@ def _month_end(cell: str) -> pd.Timestamp:
 
 
 def _shape(payload: Payload) -> dict[str, str]:
-    """The commodities above the first month, and their kinds."""
+    """Commodity columns and their types."""
     sheet = _sheet(payload)
     start = next((at for at, row in enumerate(sheet) if row and _MONTH.fullmatch(str(row[0]))), 0)
     head = max(sheet[:start], key=lambda row: sum(1 for cell in row if str(cell).strip()), default=[])

@@ -1,4 +1,4 @@
-"""Yahoo Finance, chart: daily closing prices of shares; one JSON answer a ticker and year. Its terms are unclear."""
+"""Yahoo Finance, chart: daily closing prices of shares; one JSON response per ticker and year. Terms of use unclear."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import pandas as pd
 from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope, SourceError
 from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import (
-    INSTANTS,
     Rows,
     check_period,
     excerpt,
+    is_instant,
     json_number,
     json_object,
     json_shape,
     parsed,
+    requested,
     require_period,
 )
 from pipelines.sources.protocol import Source
@@ -32,10 +33,10 @@ INTERVAL: Final = "1d"
 
 
 class Yahoo:
-    """Closes as they were traded, but for splits.
+    """Closing prices as traded, adjusted for splits only.
 
-    `close` is read and not `adjclose`: that one is rewritten back to the first day whenever a dividend is paid, so that
-    every past value would change and none would be what was known on its day.
+    Read from `close`, not from `adjclose`: each dividend rewrites the whole history of `adjclose`, so that no past
+    value would be the one known on its day.
     """
 
     NAME = "yahoo"
@@ -51,7 +52,7 @@ class Yahoo:
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request a ticker for the month's calendar year; none before 2008."""
+        """One request per ticker for the month's calendar year; none before 2008."""
         if month.year < FIRST_YEAR:
             return []
         first, end = (int(dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp()) for year in (month.year, month.year + 1))
@@ -68,21 +69,19 @@ class Yahoo:
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """Closes in USD by trading day of the exchange; a day without one is rejected.
+        """Closing prices in USD by trading day of the exchange; a day without one is rejected.
 
-        The session that was running when the answer was captured is left out: its last price is no close. Raises
-        SourceError when the answer is an error or no such JSON, of another share, currency, interval or year; NoData
-        when the year has no trading day.
+        The session in progress at the capture is left out, since its last price is no close. Raises SourceError when
+        the response is an error or no such JSON, or of another share, currency, interval or year; NoData when the year
+        has no trading day.
         """
         request = payload.request
-        if request.entity not in scope.tickers:
-            known = ", ".join(scope.tickers) or "none"
-            raise SourceError(request, f"ticker {request.entity!r} is not known", f"one of {known}")
+        requested(request, "ticker", scope.tickers, str)
         meta, times, closes = _chart(payload)
         zone = _zone(request, meta)
         rows, days = Rows("equities"), []
         for index, (time, close) in enumerate(zip(times, closes, strict=True)):
-            if _is_running(payload, meta, time):
+            if _in_progress(payload, meta, time):
                 continue
             day = dt.datetime.fromtimestamp(time, zone).date()
             days.append(day)
@@ -104,14 +103,12 @@ class Yahoo:
 
 
 def _chart(payload: Payload) -> tuple[dict[str, Any], list[int], list[Any]]:
-    """The description, the starts of the sessions (seconds since 1970 UTC) and the closes beside them."""
+    """Metadata, session starts (unix seconds) and closing prices, one per session."""
     request, chart = payload.request, json_object(payload, EXPECTED).get("chart")
     if not isinstance(chart, dict):
-        raise SourceError(request, f"no chart in the answer: {excerpt(payload.body)}", EXPECTED)
+        raise SourceError(request, f"no chart in the response: {excerpt(payload.body)}", EXPECTED)
     if chart.get("error"):
-        raise SourceError(
-            request, f"the publisher answers with an error: {excerpt(json.dumps(chart['error']))}", EXPECTED
-        )
+        raise SourceError(request, f"the publisher returns an error: {excerpt(json.dumps(chart['error']))}", EXPECTED)
     try:
         (result,) = chart["result"]
         meta, times, quote = result["meta"], result.get("timestamp"), result["indicators"]["quote"][0]
@@ -126,24 +123,24 @@ def _chart(payload: Payload) -> tuple[dict[str, Any], list[int], list[Any]]:
         raise NoData(f"{request.source} {request.name}: no trading day")
     if not isinstance(times, list) or not isinstance(closes, list) or len(times) != len(closes):
         raise SourceError(request, "timestamp and close are not two lists of one length", EXPECTED)
-    if any(isinstance(time, bool) or not isinstance(time, int) or time not in INSTANTS for time in times):
+    if not all(map(is_instant, times)):
         raise SourceError(request, "timestamp holds something else than whole seconds until 2100", EXPECTED)
     return meta, times, closes
 
 
 def _zone(request: Request, meta: dict[str, Any]) -> dt.tzinfo:
-    """The exchange's time zone by name, else its offset at the time of the answer."""
+    """Time zone of the exchange by name, else by its offset at the time of the response."""
     name, offset = meta.get("exchangeTimezoneName"), meta.get("gmtoffset")
     try:
         return ZoneInfo(str(name))
-    except (KeyError, ValueError, OSError):  # a name that this system does not know
+    except (KeyError, ValueError, OSError):  # unknown to this system's zone database
         if isinstance(offset, int) and abs(offset) < 86_400:
             return dt.timezone(dt.timedelta(seconds=offset))
     raise SourceError(request, f"the exchange's time zone is {name!r}, its offset {offset!r}", EXPECTED)
 
 
-def _is_running(payload: Payload, meta: dict[str, Any], time: int) -> bool:
-    """Whether a bar is the session that had not ended at the capture."""
+def _in_progress(payload: Payload, meta: dict[str, Any], time: int) -> bool:
+    """Whether a session had not ended at the capture."""
     try:
         session = meta["currentTradingPeriod"]["regular"]
         return bool(session["start"] <= time <= session["end"] and payload.captured_at.timestamp() < session["end"])

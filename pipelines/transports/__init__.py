@@ -1,1 +1,4 @@
-"""Who answers a request: HTTP, recordings, the drop folder or the demo market. No transport knows a schema."""
+"""Transports: responses to requests from publishers, recordings, the demo market, and files of the drop folder.
+
+Also the payload archive and the rate limits. Parsing and the lake do not belong here.
+"""

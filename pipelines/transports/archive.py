@@ -1,4 +1,4 @@
-"""What publishers answered, as it came: payloads by their hash, and for every request a receipt of its captures."""
+"""Payload archive: unchanged bodies by content hash, and a receipt per request with its captures."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 @dataclass(frozen=True)
 class Capture:
-    """One answer: its content's hash and size, and when these bytes were first seen (ISO, UTC).
+    """One response: hash and size of its body, and when these bytes were first captured (ISO, UTC).
 
-    What the publisher calls this version, and its address where that is not the request's, as in `Payload`.
+    `etag`, `last_modified` and `address` as in `Payload`.
     """
 
     sha256: str
@@ -37,10 +37,10 @@ class Capture:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is known of one request: its captures, oldest first, and how the last attempt ended.
+    """History of one request: its captures, oldest first, and the result of the last attempt.
 
-    `error` is `{"at", "message"}` when it failed; `no_data_at` is set when the publisher had nothing. `answered_at` is
-    when it was last answered, which is later than the newest capture when the answer was the same again.
+    `error`: `{"at", "message"}` when it failed. `no_data_at`: set when the publisher had no data. `answered_at`: time
+    of the last response, later than the newest capture when the body was unchanged.
     """
 
     request: dict[str, str]
@@ -54,72 +54,72 @@ class Receipt:
 class Archive:
     """Payloads under `<root>/<source>/<first two of hash>/<hash><ext>`, receipts under `<root>/<source>/receipts/`.
 
-    Nothing that is archived is ever changed or removed; a receipt is replaced whole.
+    Archived payloads are never changed or removed; receipts are replaced atomically.
     """
 
     root: Path
 
     def put(self, payload: Payload) -> str:
-        """Stores a payload's bytes unless they are there, and returns their SHA-256."""
+        """Store a payload's body unless it is already there, and return its SHA-256."""
         sha256 = hashlib.sha256(payload.body).hexdigest()
         path = self._path(payload.request, sha256)
-        # A file with other bytes was damaged; its name says what belongs there.
+        # A file whose content differs from its name is damaged and replaced.
         if not path.is_file() or path.read_bytes() != payload.body:
             write_aside(path, lambda aside: aside.write_bytes(payload.body))
         return sha256
 
     def record(self, request: Request, payloads: Sequence[Payload], *, answered_at: datetime | None = None) -> Receipt:
-        """Stores an answer (payloads oldest first) and notes what is new in it; an earlier error is over.
+        """Store a response (payloads oldest first), add its new captures to the receipt and clear an earlier error.
 
-        Bytes that are there keep their first `captured_at`; only when the newest payload differs from the newest
-        capture it is a new one, also if the same bytes were captured before that: the publisher changed back.
+        Known bytes keep their first `captured_at`. Exception: when the newest payload differs from the newest capture
+        but equals an earlier one, the publisher changed back, which is a new capture.
         """
         stored = [(self.put(payload), payload) for payload in payloads]
         with self._lock(request):
             captures = list(self._read(request).captures)
             seen = {capture.sha256 for capture in captures}
             newest = captures[-1].sha256 if captures else None
-            for place, (sha256, payload) in enumerate(stored, start=1):
-                names = (payload.etag, payload.last_modified, payload.address)
-                if sha256 not in seen or (place == len(stored) and sha256 != newest):
-                    captures.append(Capture(sha256, _iso(payload.captured_at), len(payload.body), *names))
+            for number, (sha256, payload) in enumerate(stored, start=1):
+                validators = (payload.etag, payload.last_modified, payload.address)
+                if sha256 not in seen or (number == len(stored) and sha256 != newest):
+                    captures.append(Capture(sha256, _iso(payload.captured_at), len(payload.body), *validators))
                     seen.add(sha256)
-                elif sha256 == captures[-1].sha256:  # the same bytes may have got another name
+                elif sha256 == captures[-1].sha256:  # the same bytes, perhaps with new validators
                     last = captures[-1]
-                    captures[-1] = Capture(sha256, last.captured_at, last.bytes, *names)
+                    captures[-1] = Capture(sha256, last.captured_at, last.bytes, *validators)
             captures.sort(key=lambda capture: capture.captured_at)
             moment = _iso(answered_at) if answered_at else None
             return self._write(request, Receipt(_describe(request), tuple(captures), answered_at=moment))
 
     def record_error(self, request: Request, message: str, at: datetime) -> Receipt:
-        """Notes that a request failed; its captures stay."""
+        """Record that a request failed; its captures stay."""
         with self._lock(request):
             receipt = replace(self._read(request), error={"at": _iso(at), "message": message}, no_data_at=None)
             return self._write(request, receipt)
 
     def record_no_data(self, request: Request, at: datetime) -> Receipt:
-        """Notes that the publisher had nothing for a request, which is no failure; its captures stay."""
+        """Record that the publisher had no data for a request, which is no failure; its captures stay."""
         with self._lock(request):
             return self._write(request, replace(self._read(request), error=None, no_data_at=_iso(at)))
 
     def receipt(self, source: str, name: str) -> Receipt | None:
-        """The receipt of a source's request by its name; None when it was never asked."""
+        """The receipt of a request by source and name; None when it was never sent."""
         path = self._receipt_path(source, name)
         if not path.is_file():
             return None
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        captures = tuple(Capture(**capture) for capture in held.pop("captures"))
-        return Receipt(captures=captures, **held)
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        captures = tuple(Capture(**capture) for capture in content.pop("captures"))
+        return Receipt(captures=captures, **content)
 
     def load(self, request: Request) -> list[Payload]:
-        """The captures of a request, oldest first; none when it was never answered.
+        """The captured payloads of a request, oldest first; empty without a response.
 
-        Raises `SourceError` when an archived file is gone or its content is not what its name says.
+        Raises `SourceError` when an archived file is missing or its content does not match its hash.
         """
         return [self._load(request, capture) for capture in self._read(request).captures]
 
     def newest(self, request: Request) -> Payload | None:
-        """The last answer to the same question; None when there is none, or its bytes are no longer whole."""
+        """The last payload of the same URL; None when there is none, or its file is damaged."""
         receipt = self._read(request)
         if not receipt.captures or receipt.request["url"] != request.url:
             return None
@@ -134,7 +134,7 @@ class Archive:
         if hashlib.sha256(body).hexdigest() != capture.sha256:
             state = "damaged" if path.is_file() else "missing"
             problem = f"the archived payload {path.relative_to(self.root)} is {state}"
-            raise SourceError(request, problem, "the bytes of its name's hash: fetch the request again")
+            raise SourceError(request, problem, "bytes with that SHA-256: fetch the request again")
         captured_at = datetime.fromisoformat(capture.captured_at)
         return Payload(request, body, captured_at, capture.etag, capture.last_modified, capture.address)
 
@@ -156,26 +156,26 @@ class Archive:
 
     def _write(self, request: Request, receipt: Receipt) -> Receipt:
         path = self._receipt_path(request.source, request.name)
-        held = asdict(receipt)
-        held["captures"] = [{name: value for name, value in c.items() if value != ""} for c in held["captures"]]
-        body = json.dumps(held, indent=1, ensure_ascii=False).encode()
+        content = asdict(receipt)
+        content["captures"] = [{name: value for name, value in c.items() if value != ""} for c in content["captures"]]
+        body = json.dumps(content, indent=1, ensure_ascii=False).encode()
         if not path.is_file() or path.read_bytes() != body:
             write_aside(path, lambda aside: aside.write_bytes(body))
         return receipt
 
 
 def _describe(request: Request) -> dict[str, str]:
-    # The secret's name is left out with the secret: the address alone identifies the question.
+    # Without the secret and its name: the URL alone identifies the request.
     return {"name": request.name, "url": request.url, "entity": request.entity, "period": request.period}
 
 
 def _file_name(name: str) -> str:
-    """A name that is safe as a file's; one that had to be changed carries a hash, so that no two fall together."""
+    """A safe file name; a changed name gets a hash suffix, so that different names never collide."""
     safe = _UNSAFE.sub("_", name)
     return safe if safe == name and name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _iso(moment: datetime) -> str:
     if moment.tzinfo is None:
-        raise ValueError(f"{moment.isoformat()} has no time zone: give a moment in UTC")
+        raise ValueError(f"{moment.isoformat()} has no time zone: give a time in UTC")
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

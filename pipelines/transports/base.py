@@ -1,4 +1,4 @@
-"""Who answers a request. A transport knows no schema: it takes a `Request` and returns payloads."""
+"""Interface of a transport: a request in, payloads out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pipelines.sources.base import Payload, Request
 
 
 class Transport(Protocol):
-    """Answers requests. More than one payload: earlier captures of the same request, oldest first."""
+    """Source of payloads for requests."""
 
     def fetch(self, request: Request) -> list[Payload]:
-        """The payloads of a request. Raises `NoData` when there is none, `SourceError` when it failed."""
+        """Payloads of a request, oldest first: the response, after earlier captures of it where the transport has any.
+
+        Raises `NoData` when there is none, `SourceError` when the request failed.
+        """
         ...

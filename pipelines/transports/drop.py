@@ -1,7 +1,7 @@
-"""Users' own files: which of them can be taken, and what they say (CONTRACT section 4).
+"""Drop folder: find the users' files and parse them.
 
-A file that does not fit is refused whole, with the first place where it does not. Rules about values are not asked
-here: a negative stock is a row for the quarantine, a stock that is no number is a file that was not written for this.
+A file of the wrong form is rejected as a whole, with the position of the first error. Rules about values apply later: a
+negative stock is a row for the quarantine, a stock that is no number rejects the file.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from schemas.datasets import DATASETS
 from schemas.generate.arrow import arrow_schema
 
 TYPES: Final = (".csv", ".parquet")
-KNOWN: Final = "knowledge_ts"
-MAX_ROWS: Final = 20_000_000  # a small Parquet file can unpack to any number of rows
+KNOWLEDGE_TS: Final = "knowledge_ts"
+MAX_ROWS: Final = 20_000_000  # a small Parquet file can decompress to any number of rows
 
 NUMBER: Final = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
 WHOLE: Final = r"^[-+]?\d{1,15}(\.0*)?$"
@@ -39,26 +39,26 @@ RULES: Final = {
     NUMBER: "must be a number with . for decimals and no thousands separators",
     WHOLE: "must be a whole number",
     DAY: "must be a day as YYYY-MM-DD",
-    MOMENT: "must be a moment in UTC as YYYY-MM-DDThh:mm:ssZ",
+    MOMENT: "must be a time in UTC as YYYY-MM-DDThh:mm:ssZ",
 }
 
 
 class DropError(Exception):
-    """Why a file is refused: `file`, `rule`, and where they can be told `line` (the header is 1), `column`, `value`."""
+    """A rejected file: `file`, `rule`, and where known `line` (the header is 1), `column` and `value`."""
 
     def __init__(
         self, file: str, rule: str, line: int | None = None, column: str | None = None, value: str | None = None
     ) -> None:
         self.file, self.line, self.column, self.value, self.rule = file, line, column, value, rule
         unit = "row" if file.lower().endswith(".parquet") else "line"
-        place = [file, *([f"{unit} {line}"] if line else []), *([f"column {column}"] if column else [])]
-        said = f"{value!r} " if value is not None else ""
-        super().__init__(f"{', '.join(place)}: {said}{rule}; the file is refused whole")
+        position = [file, *([f"{unit} {line}"] if line else []), *([f"column {column}"] if column else [])]
+        shown = f"{value!r} " if value is not None else ""
+        super().__init__(f"{', '.join(position)}: {shown}{rule}; the whole file is rejected")
 
 
 @dataclass(frozen=True)
 class DropFile:
-    """A file that can be read. `relative` is its name below the drop folder."""
+    """A file to parse. `relative`: its path in the drop folder."""
 
     dataset: str
     path: Path
@@ -67,7 +67,7 @@ class DropFile:
 
 @dataclass(frozen=True)
 class DropProblem:
-    """Something in the drop folder that is not taken, and why. `dataset` is None where it belongs to none."""
+    """An entry of the drop folder that is not used, and the reason. `dataset` is None where it belongs to none."""
 
     relative: str
     dataset: str | None
@@ -75,10 +75,10 @@ class DropProblem:
 
 
 def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[DropFile | DropProblem]:
-    """What lies in the drop folder, by name: files to read, and everything else with its reason.
+    """Entries of the drop folder, sorted by name: files to parse, and all others with the reason.
 
-    `datasets`: the folders that are looked into. `max_mb`: larger files are refused. Hidden names are passed over; a
-    drop folder that does not exist is empty.
+    `datasets`: the accepted folders. `max_mb`: larger files are rejected. Hidden names are ignored; a missing drop
+    folder is empty.
     """
     accepted = f"accepted are the folders {', '.join(sorted(datasets))} with files *{' and *'.join(TYPES)}"
     found: list[DropFile | DropProblem] = []
@@ -86,14 +86,14 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
         if entry.name not in datasets:
             what = "an unknown dataset folder" if entry.is_dir() else "a file outside the dataset folders"
             found.append(DropProblem(entry.name, None, f"{entry.name} is {what}; {accepted}"))
-        elif leaves := _leaves(entry, drop_dir):
-            found.append(DropProblem(entry.name, entry.name, f"{entry.name} {leaves}"))
+        elif problem := _link_problem(entry, drop_dir):
+            found.append(DropProblem(entry.name, entry.name, f"{entry.name} {problem}"))
         elif not entry.is_dir():
             found.append(DropProblem(entry.name, entry.name, f"{entry.name} is not a folder; {accepted}"))
         else:
             for path in _entries(entry):
                 relative = f"{entry.name}/{path.name}"
-                problem = _problem(path, drop_dir, max_mb)
+                problem = _file_problem(path, drop_dir, max_mb)
                 found.append(
                     DropProblem(relative, entry.name, f"{relative} {problem}")
                     if problem
@@ -106,28 +106,28 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
 
 
-def _leaves(path: Path, drop_dir: Path) -> str | None:
+def _link_problem(path: Path, drop_dir: Path) -> str | None:
     try:
         if not path.resolve(strict=True).is_relative_to(drop_dir.resolve()):
             return "is a link that leaves the drop folder and is not followed; copy the file instead"
     except (OSError, RuntimeError):
-        return "is a link that leads nowhere; copy the file instead"
+        return "is a broken link; copy the file instead"
     return None
 
 
-def _problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
-    """Why a file cannot be taken, or None. The kind is looked at before it is opened: a pipe would block."""
-    if leaves := _leaves(path, drop_dir):
-        return leaves
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode):
-        return f"is not a file; accepted are *{' and *'.join(TYPES)} right in the dataset's folder"
+def _file_problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
+    """Why a file is not used, or None. The type is checked before opening: opening a pipe would block."""
+    if problem := _link_problem(path, drop_dir):
+        return problem
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        return f"is not a file; accepted are *{' and *'.join(TYPES)} directly in the dataset's folder"
     if path.suffix.lower() not in TYPES:
         return f"is of an unknown type; accepted are *{' and *'.join(TYPES)}"
-    if about.st_size == 0:
+    if info.st_size == 0:
         return "is empty; expected a header line and rows"
-    if about.st_size > max_mb * 1024**2:
-        size = about.st_size / 1024**2
+    if info.st_size > max_mb * 1024**2:
+        size = info.st_size / 1024**2
         return f"has {size:,.0f} MB, more than {max_mb} MB; split it or raise TIGHTNESS_DROP_MAX_MB"
     try:
         os.close(os.open(path, os.O_RDONLY))
@@ -137,11 +137,11 @@ def _problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
 
 
 def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
-    """The rows of a drop file as the dataset's frame; which of them hold good values is not asked here.
+    """Rows of a drop file as a frame of the dataset; rules about values are not checked.
 
-    Columns are those of its schema, of which nullable ones may be left out, and knowledge_ts (UTC, NaT where it is not
-    given); the index holds line numbers of a CSV file (the header is 1) or row numbers of a Parquet file (from 1).
-    Empty cells are missing values. Raises `DropError` for a file that does not fit.
+    Columns are those of the schema, of which nullable ones may be missing, and knowledge_ts (UTC, NaT where it is not
+    given). The index holds line numbers of a CSV file (the header is 1) or row numbers of a Parquet file (from 1).
+    Empty cells are missing values. Raises `DropError` for a file of the wrong form.
     """
     is_parquet = relative_name.lower().endswith(".parquet")
     table, lines = (_read_parquet if is_parquet else _read_csv)(dataset, relative_name, body)
@@ -152,8 +152,8 @@ def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
         if name in table.column_names
     }
     if VINTAGE not in columns_of(DATASETS[dataset].model):
-        columns.pop(VINTAGE, None)  # any file may have it: it only orders what knowledge_ts orders already
-    columns.setdefault(KNOWN, pa.nulls(table.num_rows, types[KNOWN]))
+        columns.pop(VINTAGE, None)  # accepted in any file, though knowledge_ts already gives the order
+    columns.setdefault(KNOWLEDGE_TS, pa.nulls(table.num_rows, types[KNOWLEDGE_TS]))
     frame: pd.DataFrame = pa.table(columns).to_pandas(date_as_object=False)
     days = {name: "datetime64[us]" for name in columns if pa.types.is_date32(types[name])}
     return Parsed({dataset: frame.astype(days).set_axis(lines)})
@@ -163,14 +163,14 @@ def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
 
 
 def _types(dataset: str) -> dict[str, pa.DataType]:
-    """Every column that a file of this dataset may have, with its type."""
-    names = (*columns_of(DATASETS[dataset].model), KNOWN)
+    """Columns that a file of this dataset may have, and their types."""
+    names = (*columns_of(DATASETS[dataset].model), KNOWLEDGE_TS)
     return {**{name: arrow_schema(dataset).field(name).type for name in names}, VINTAGE: pa.int64()}
 
 
 def _check_header(dataset: str, file: str, given: list[str]) -> None:
     model, types = columns_of(DATASETS[dataset].model), _types(dataset)
-    required = [name for name, about in model.items() if not about["nullable"]]
+    required = [name for name, column in model.items() if not column["nullable"]]
     listed = ", ".join(name if name in required else f"[{name}]" for name in types)
     expected = f"expected {listed} ([] may be left out; names are case-sensitive)"
     for name in given:
@@ -178,13 +178,13 @@ def _check_header(dataset: str, file: str, given: list[str]) -> None:
             separator = " (is the separator a comma?)" if re.search(r"[;\t|]", name) else ""
             raise DropError(file, f"is no column of {dataset}{separator}; {expected}", 1, value=name)
         if given.count(name) > 1:
-            raise DropError(file, f"stands twice in the header; {expected}", 1, value=name)
+            raise DropError(file, f"occurs twice in the header; {expected}", 1, value=name)
     if missing := [name for name in required if name not in given]:
         raise DropError(file, f"the header has no {', '.join(missing)}; {expected}", 1)
 
 
 def _read_csv(dataset: str, file: str, body: bytes) -> tuple[pa.Table, pd.Index]:
-    """All cells as text, and the line on which each row stands."""
+    """All cells as text, and the line number of each row."""
     from pyarrow import csv
 
     try:
@@ -205,7 +205,7 @@ def _read_csv(dataset: str, file: str, body: bytes) -> tuple[pa.Table, pd.Index]
 
     ragged: list[tuple[int, int]] = []
 
-    def note(row: csv.InvalidRow) -> str:
+    def skip_ragged(row: csv.InvalidRow) -> str:
         ragged.append((row.number, row.actual_columns))
         return "skip"
 
@@ -213,7 +213,7 @@ def _read_csv(dataset: str, file: str, body: bytes) -> tuple[pa.Table, pd.Index]
         table = csv.read_csv(
             io.BytesIO(b"\n".join(texts[filled[0] :])),
             read_options=csv.ReadOptions(use_threads=False, column_names=header, block_size=1 << 23),
-            parse_options=csv.ParseOptions(invalid_row_handler=note),
+            parse_options=csv.ParseOptions(invalid_row_handler=skip_ragged),
             convert_options=csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
         )
     except pa.ArrowInvalid as error:
@@ -228,7 +228,7 @@ def _read_csv(dataset: str, file: str, body: bytes) -> tuple[pa.Table, pd.Index]
 
 
 def _read_parquet(dataset: str, file: str, body: bytes) -> tuple[pa.Table, pd.Index]:
-    """The columns as they are typed, and row numbers from 1."""
+    """Columns with the types of the file, and row numbers from 1."""
     import pyarrow.parquet as pq
 
     try:
@@ -247,50 +247,50 @@ def _read_parquet(dataset: str, file: str, body: bytes) -> tuple[pa.Table, pd.In
 
 @dataclass(frozen=True)
 class _Column:
-    """One column of a file on its way to its type."""
+    """Conversion of one column of a file to its type."""
 
     file: str
     name: str
     lines: pd.Index
-    kind: pa.DataType
+    type: pa.DataType
 
     @property
     def rule(self) -> str:
-        """What a written value must look like: a pattern of RULES, or nothing for text."""
-        if pa.types.is_float64(self.kind):
+        """Pattern of `RULES` for the text of a value; empty for text columns."""
+        if pa.types.is_float64(self.type):
             return NUMBER
-        if pa.types.is_integer(self.kind):
+        if pa.types.is_integer(self.type):
             return WHOLE
-        return DAY if pa.types.is_date32(self.kind) else MOMENT if pa.types.is_timestamp(self.kind) else ""
+        return DAY if pa.types.is_date32(self.type) else MOMENT if pa.types.is_timestamp(self.type) else ""
 
     def convert(self, cells: pa.Array) -> pa.Array:
-        """The cells as the column's type; raises `DropError` at the first that cannot be."""
+        """The cells as the column's type. Raises `DropError` for the first cell that cannot be converted."""
         if pa.types.is_dictionary(cells.type):
             cells = cells.dictionary_decode()
         if pa.types.is_null(cells.type):
-            return pa.nulls(len(cells), self.kind)
+            return pa.nulls(len(cells), self.type)
         if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
             trimmed = pc.utf8_trim_whitespace(cells.cast(pa.string()))
-            return self._written(pc.if_else(pc.equal(trimmed, ""), None, trimmed))
-        return self._typed(cells)
+            return self._from_text(pc.if_else(pc.equal(trimmed, ""), None, trimmed))
+        return self._from_typed(cells)
 
-    def _written(self, cells: pa.Array) -> pa.Array:
+    def _from_text(self, cells: pa.Array) -> pa.Array:
         if not self.rule:
             return cells
         self._require(pc.match_substring_regex(cells, self.rule), cells)
         if self.rule == WHOLE:
-            return cells.cast(pa.float64()).cast(self.kind)
+            return cells.cast(pa.float64()).cast(self.type)
         try:
-            values = cells.cast(self.kind)
-        except pa.ArrowInvalid:  # written as a day or moment, but there is none such: 2024-02-30
-            self._require(pa.array([text is None or _exists(text) for text in cells.to_pylist()]), cells)
+            values = cells.cast(self.type)
+        except pa.ArrowInvalid:  # right form but no valid date, such as 2024-02-30
+            self._require(pa.array([text is None or _is_datetime(text) for text in cells.to_pylist()]), cells)
             raise
         if self.rule == NUMBER:
             self._require(pc.is_finite(values), cells)
         return values
 
-    def _typed(self, cells: pa.Array) -> pa.Array:
-        """From a Parquet file's own type, where it says the same thing."""
+    def _from_typed(self, cells: pa.Array) -> pa.Array:
+        """Convert from the type of a Parquet column, where that is equivalent."""
         is_number = (
             pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type)
         )
@@ -301,17 +301,18 @@ class _Column:
             if self.rule == WHOLE:
                 small = pc.less(pc.abs(numbers), 1e15)
                 self._require(pc.and_(pc.equal(pc.floor(numbers), numbers), small), cells)
-            return numbers.cast(self.kind)
+            return numbers.cast(self.type)
         if self.rule == DAY and (pa.types.is_date(cells.type) or getattr(cells.type, "tz", "") is None):
             days = cells.cast(pa.timestamp("us"))
             self._require(pc.equal(pc.floor_temporal(days, unit="day"), days), cells)
-            return days.cast(self.kind)
+            return days.cast(self.type)
         if self.rule == MOMENT and getattr(cells.type, "tz", None):
-            return cells.cast(self.kind, safe=False)
-        raise DropError(self.file, f"holds {cells.type}, but {RULES.get(self.rule, 'must be text')}", column=self.name)
+            return cells.cast(self.type, safe=False)
+        rule = RULES.get(self.rule, "must be text")
+        raise DropError(self.file, f"has type {cells.type}, but {rule}", column=self.name)
 
     def _require(self, passes: pa.Array, cells: pa.Array) -> None:
-        """Raises for the first cell that does not pass; missing ones do."""
+        """Raise `DropError` for the first cell that does not pass; missing cells pass."""
         fails = np.flatnonzero(~pc.fill_null(passes, True).to_numpy(zero_copy_only=False))
         if len(fails):
             row = int(fails[0])
@@ -320,7 +321,7 @@ class _Column:
             raise DropError(self.file, RULES[self.rule], int(self.lines[row]), self.name, value)
 
 
-def _exists(text: str) -> bool:
+def _is_datetime(text: str) -> bool:
     try:
         datetime.fromisoformat(text)
     except ValueError:

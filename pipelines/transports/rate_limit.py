@@ -1,7 +1,7 @@
-"""How publishers are left in peace: when a source may be asked next, and how many requests of it may be under way.
+"""Cross-process rate limiting per publisher: start interval, concurrent requests and pauses.
 
-Every process that works on a data folder keeps to the same files. The operating system holds the locks, so that they
-fall with the process that has them, however it ends.
+All processes that use a data folder share the same state files. The operating system holds the locks and releases them
+when a process ends for whatever reason. Why this is not a library: docs/adr.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from filelock import FileLock, Timeout
 
 from pipelines.sources.base import Access
 
-MAX_PAUSE_S: Final = 180.0  # a run waits no longer for a publisher that wants to be left alone
-# Nobody is left alone for longer, whatever a header says: a pause of years, or one that was written while the clock
-# stood in the future, would end a source for good.
-LONGEST_S: Final = 86_400.0
+MAX_PAUSE_S: Final = 180.0  # a run waits no longer for a paused publisher
+# Upper limit of any pause. Without it, a header with a pause of years, or a pause that was written while the clock was
+# wrong, would disable a source permanently.
+MAX_RETRY_AFTER_S: Final = 86_400.0
 POLL_S: Final = 0.1
 
 
 class PausedError(Exception):
-    """The publisher wants to be left alone for longer than a run waits: until `until` (seconds since 1970, UTC)."""
+    """A pause that is longer than a run waits; it ends at `until` (seconds since 1970, UTC)."""
 
     def __init__(self, until: float) -> None:
         self.until = until
@@ -35,7 +35,10 @@ class PausedError(Exception):
 
 @dataclass(frozen=True)
 class RateLimiter:
-    """Turns by source under `folder`. `clock` is that of the wall (seconds since 1970): processes share no other."""
+    """Rate limits per source with state files under `folder`.
+
+    `clock`: wall clock in seconds since 1970, the only clock that processes share.
+    """
 
     folder: Path
     clock: Callable[[], float] = time.time
@@ -43,43 +46,44 @@ class RateLimiter:
 
     @contextmanager
     def acquire(self, source: str, access: Access) -> Iterator[None]:
-        """Waits until this source may be asked, and holds one of its places meanwhile and until the caller is done.
+        """Wait until a request to this source may start, and hold one of its concurrent slots until the block ends.
 
-        Raises `PausedError` when that would be longer than `MAX_PAUSE_S`.
+        Raises `PausedError` when the wait would exceed `MAX_PAUSE_S`.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._place(source, access.max_concurrent):
-            # A pause may be written while this one sleeps, so it looks again.
-            while (wait := self._wait(source, access)) > 0:
+        with self._slot(source, access.max_concurrent):
+            # Another process may record a pause during the sleep, so the wait is computed again.
+            while (wait := self._reserve(source, access)) > 0:
                 self.sleep(wait)
             yield
 
     def pause(self, source: str, seconds: float) -> None:
-        """Leaves a source alone for so long (`LONGEST_S` at most), in every process; a longer pause stays."""
+        """Pause a source in every process for `seconds`, at most `MAX_RETRY_AFTER_S`; a longer pause stays in force."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock(source):
             state, now = self._read(source), self.clock()
-            self._write(source, state | {"paused_until": max(_until(state, now), now + min(seconds, LONGEST_S))})
+            until = max(_paused_until(state, now), now + min(seconds, MAX_RETRY_AFTER_S))
+            self._write(source, state | {"paused_until": until})
 
-    def _wait(self, source: str, access: Access) -> float:
-        """Seconds that are still to wait; at 0 the time is taken, and the next one may start an interval later."""
+    def _reserve(self, source: str, access: Access) -> float:
+        """Seconds left to wait; 0 reserves this start, and the next one is possible an interval later."""
         interval = 1 / access.per_second
         with self._lock(source):
             state, now = self._read(source), self.clock()
-            until = _until(state, now)
+            until = _paused_until(state, now)
             if until - now > MAX_PAUSE_S:
                 raise PausedError(until)
-            following = state.get("next", 0.0)
-            if following - now > 2 * interval:  # the clock was set back: it would wait for what it showed before
-                following = now
-            wait = max(until, following) - now
+            next_start = state.get("next", 0.0)
+            if next_start - now > 2 * interval:  # the clock was set back since the last request
+                next_start = now
+            wait = max(until, next_start) - now
             if wait <= 0:
                 self._write(source, state | {"next": now + interval})
             return wait
 
     @contextmanager
-    def _place(self, source: str, places: int) -> Iterator[None]:
-        locks = [FileLock(self.folder / f"{source}.{number}.lock") for number in range(places)]
+    def _slot(self, source: str, slots: int) -> Iterator[None]:
+        locks = [FileLock(self.folder / f"{source}.{number}.lock") for number in range(slots)]
         while True:
             for lock in locks:
                 try:
@@ -99,7 +103,7 @@ class RateLimiter:
     def _read(self, source: str) -> dict[str, float]:
         try:
             return {name: float(value) for name, value in json.loads(self._path(source).read_text()).items()}
-        except (FileNotFoundError, ValueError, AttributeError, TypeError):  # none yet, or its writer was killed
+        except (FileNotFoundError, ValueError, AttributeError, TypeError):  # no file yet, or its writer was killed
             return {}
 
     def _write(self, source: str, state: dict[str, float]) -> None:
@@ -109,7 +113,7 @@ class RateLimiter:
         return self.folder / f"{source}.json"
 
 
-def _until(state: dict[str, float], now: float) -> float:
-    """The end of the pause, 0 where it could not have been asked for."""
+def _paused_until(state: dict[str, float], now: float) -> float:
+    """End of the recorded pause; 0 without one, and for one longer than any pause can be."""
     until = state.get("paused_until", 0.0)
-    return until if until - now <= LONGEST_S else 0.0
+    return until if until - now <= MAX_RETRY_AFTER_S else 0.0

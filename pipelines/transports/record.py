@@ -1,7 +1,7 @@
-"""Recordings: what publishers answered, kept in the layout that the replay transport reads.
+"""Recordings: responses stored in the layout that the replay transport reads.
 
-`<root>/<source>/<request name>` holds the newest answer to a request, for people and other tools. `.captures/` beside
-it keeps every answer by its hash and when it was captured, so that a replay sees each at the time at which it was seen.
+`<root>/<source>/<request name>` holds the newest response to a request, for people and other tools. `.captures/` beside
+it holds every response by hash and capture time, so that a replay returns each with its own time.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ CAPTURES: Final = ".captures"
 
 @dataclass(frozen=True)
 class RecordingTransport:
-    """Passes on what another transport answers, and keeps it under `root`."""
+    """Transport that also stores the payloads of another transport under `root`."""
 
     inner: Transport
     root: Path
 
     def fetch(self, request: Request) -> list[Payload]:
-        """The other transport's answer; its `NoData` and `SourceError` leave no trace in the recording.
+        """The other transport's payloads; its `NoData` and `SourceError` are not recorded.
 
-        `SourceError` for an answer that cannot be kept: a lake that took it would not be the replay's.
+        Raises `SourceError` for a response that cannot be stored, since a replay would then differ from the lake.
         """
         payloads = self.inner.fetch(request)
         for payload in payloads:
             try:
-                self._keep(payload)
+                self._store(payload)
             except OSError as error:
-                problem = f"the answer cannot be recorded in {self.root}: {error.strerror or error}"
-                raise SourceError(request, problem, "a folder with room that may be written") from None
+                problem = f"the response cannot be recorded in {self.root}: {error.strerror or error}"
+                raise SourceError(request, problem, "a writable folder with free space") from None
         return payloads
 
-    def _keep(self, payload: Payload) -> None:
+    def _store(self, payload: Payload) -> None:
         path = recorded_path(self.root, payload.request)
         index = _index(path)
         index.parent.mkdir(parents=True, exist_ok=True)
@@ -54,12 +54,12 @@ class RecordingTransport:
                 write_aside(index.parent / sha256, lambda aside: aside.write_bytes(payload.body))
                 known.append({"sha256": sha256, "captured_at": payload.captured_at.astimezone(UTC).isoformat()})
                 write_aside(index, lambda aside: aside.write_text(json.dumps(known, indent=1)))
-            if not path.is_file() or path.read_bytes() != payload.body:  # new, or a kill came before it
+            if not path.is_file() or path.read_bytes() != payload.body:  # new, or a killed process left it undone
                 write_aside(path, lambda aside: aside.write_bytes(payload.body))
 
 
 def recorded_path(root: Path, request: Request) -> Path:
-    """Where the newest recorded answer to a request lies. `SourceError` for a name that leads elsewhere."""
+    """Path of the newest recorded response to a request. Raises `SourceError` for a name outside the folder."""
     for name in (request.source, request.name):
         if name in {"", ".", ".."} or Path(name).name != name:
             problem = f"{name!r} would lie outside the replay folder"
@@ -68,18 +68,20 @@ def recorded_path(root: Path, request: Request) -> Path:
 
 
 def recorded(root: Path, request: Request) -> list[Payload]:
-    """Every recorded answer to a request with its capture time, oldest first; none for files that `--record` did not
-    write. Raises `SourceError` when bytes are gone or are not those that were recorded."""
+    """Every recorded response to a request with its capture time, oldest first; empty for files not made by `--record`.
+
+    Raises `SourceError` when a file is missing or its content is not what was recorded.
+    """
     path = recorded_path(root, request)
     payloads = []
     captures = _captures(path)
-    for place, capture in enumerate(captures, start=1):
-        held = path if place == len(captures) else _index(path).parent / capture["sha256"]
-        body = held.read_bytes() if held.is_file() else b""
+    for number, capture in enumerate(captures, start=1):
+        file = path if number == len(captures) else _index(path).parent / capture["sha256"]
+        body = file.read_bytes() if file.is_file() else b""
         if hashlib.sha256(body).hexdigest() != capture["sha256"]:
-            problem = f"{held.relative_to(root)} does not hold what was captured at {capture['captured_at']}"
-            advice = f"the recorded bytes: record again, or remove {_index(path).relative_to(root)} to take it as it is"
-            raise SourceError(request, problem, advice)
+            problem = f"{file.relative_to(root)} does not hold what was captured at {capture['captured_at']}"
+            expected = f"the recorded bytes: record again, or remove {_index(path).relative_to(root)} to use the file"
+            raise SourceError(request, problem, expected)
         payloads.append(Payload(request, body, datetime.fromisoformat(capture["captured_at"])))
     return payloads
 

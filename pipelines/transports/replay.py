@@ -1,8 +1,7 @@
-"""The replay transport: answers requests from a folder of recorded payloads, never from the network.
+"""Replay transport: payloads from a folder of recordings, never from the network.
 
-A recording is `<root>/<source>/<request name>`. Some sources are recorded in the wild by other names than their
-requests have: Energy-Charts by day, Yahoo by month, Comtrade with the rows alone, ENTSO-E by whatever name, so that
-only the document says what it holds.
+A recording is `<root>/<source>/<request name>`. For some sources other layouts are accepted too: Energy-Charts by day,
+Yahoo by month, Comtrade with the rows alone, and ENTSO-E under any name, selected by area and interval of the document.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.record import recorded
 
-HEAD_BYTES: Final = 8192  # an ENTSO-E document names its area and its interval long before
+HEAD_BYTES: Final = 8192  # of an ENTSO-E document; they hold its area and interval
 _INTERVAL: Final = re.compile(rb"<period\.timeInterval>\s*<start>([^<]+)</start>\s*<end>([^<]+)</end>")
 _AREA: Final = re.compile(rb"<in_Domain\.mRID[^>]*>\s*([^<\s]+)\s*<")
 
 
 @dataclass(frozen=True)
 class _Document:
-    """What the head of a recorded ENTSO-E document says."""
+    """Area and interval of a recorded ENTSO-E document."""
 
     path: Path
     area: str
@@ -34,9 +33,10 @@ class _Document:
 
 @dataclass(frozen=True)
 class ReplayTransport:
-    """Serves the files under `root`, one folder a source.
+    """Payloads of the files under `root`, one folder per source.
 
-    `captured_at` is when `--record` captured it; of other files it is `now` (UTC), since a file's own time is chance.
+    `captured_at` is the capture time of `--record`; for other files it is `now` (UTC), since their file times mean
+    nothing.
     """
 
     root: Path
@@ -44,10 +44,10 @@ class ReplayTransport:
     _entsoe: dict[Path, list[_Document]] = field(default_factory=dict, compare=False, repr=False)
 
     def fetch(self, request: Request) -> list[Payload]:
-        """The recorded payloads of a request: every capture of `--record`, else the files by their names.
+        """Recorded payloads of a request: every capture of `--record`, else the files selected by name.
 
-        Raises `NoData` when nothing is recorded for it, `SourceError` for a file that cannot be read or a link that
-        leaves the folder.
+        Raises `NoData` when nothing is recorded for it, `SourceError` for an unreadable file or a link that leaves the
+        folder.
         """
         if captures := recorded(self.root, request):
             return captures
@@ -70,7 +70,7 @@ class ReplayTransport:
         return [Payload(request, self._read(request, path), self.now) for path in paths]
 
     def _overlapping(self, request: Request) -> list[Path]:
-        """The documents of the asked area that hold a part of the asked time."""
+        """Documents of the requested area whose interval overlaps the requested one."""
         folder = self.root / request.source
         if folder not in self._entsoe:
             found = (self._document(request, path) for path in sorted(folder.glob("*.xml")))
@@ -86,7 +86,7 @@ class ReplayTransport:
         head = self._read(request, path)[:HEAD_BYTES]
         interval, area = _INTERVAL.search(head), _AREA.search(head)
         if not interval or not area:
-            return None  # an acknowledgement or another document: it holds no prices
+            return None  # an acknowledgement or another document without prices
         try:
             start, end = (datetime.fromisoformat(text.decode("ascii").strip()) for text in interval.groups())
         except ValueError:
@@ -95,15 +95,15 @@ class ReplayTransport:
         return _Document(path, area.group(1).decode("ascii", "replace"), start, end)
 
     def _read(self, request: Request, path: Path) -> bytes:
-        place = path.relative_to(self.root)
+        relative = path.relative_to(self.root)
         try:
             if not path.resolve(strict=True).is_relative_to(self.root.resolve()):
-                problem = f"{place} is a link to a file outside the replay folder and is not followed"
+                problem = f"{relative} is a link to a file outside the replay folder and is not followed"
                 raise SourceError(request, problem, "a file inside the folder")
             return path.read_bytes()
-        except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise SourceError(request, f"{place} cannot be read: {reason}", "a readable file") from None
+            raise SourceError(request, f"{relative} cannot be read: {reason}", "a readable file") from None
 
 
 def _minute(text: str) -> datetime:

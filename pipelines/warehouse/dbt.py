@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -25,6 +25,8 @@ DBT_PROJECT = PROJECT / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "manifest.json"
 # dbt keeps adapters, connections and flags in globals of the process: calls from two threads would interfere.
 _ONE_CALL = threading.Lock()
+# First day of the trading calendar: before every observation that a metal may have.
+CALENDAR_START: Final = date(1990, 1, 1)
 
 
 class DbtError(Exception):
@@ -54,10 +56,13 @@ class BuildResult:
         return [node for node in self.nodes if node.status in {"fail", "error", "runtime error"}]
 
 
-def write_reference(reference: ReferenceTables, folder: Path, last_day: date) -> None:
-    """Reference tables and the trading calendar as Parquet for dbt; each file is replaced in one step."""
+def write_reference(reference: ReferenceTables, folder: Path, last_day: date, first_day: date = CALENDAR_START) -> None:
+    """Reference tables and the trading calendar as Parquet for dbt; each file is replaced in one step.
+
+    A later `first_day` makes a build quicker and changes no row that is decided from then on.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    calendar = trading_calendar(date(1990, 1, 1), last_day)
+    calendar = trading_calendar(first_day, last_day)
     for name, table in {**reference.tables, "trading_calendar": calendar}.items():
         aside = folder / f".{name}.tmp"
         _with_dates(table).to_parquet(aside, index=False)

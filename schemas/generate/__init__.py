@@ -1,1 +1,1 @@
-"""What is generated from the schemas: Arrow schemas, dbt YAML and macros, the dictionary."""
+"""Files generated from the models: Arrow schemas, dbt files and the data dictionary."""

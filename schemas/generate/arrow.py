@@ -1,4 +1,4 @@
-"""The Arrow form of a lake dataset, made from its pandera model: what is written to Parquet and read back."""
+"""Arrow schemas of the lake's Parquet files and the pandas types of what is read back, from the pandera models."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _SAME: Final = {
 
 @cache
 def stored_columns(name: str) -> dict[str, dict[str, Any]]:
-    """A dataset's stored columns as `columns_of` describes them: its values, then the bitemporal ones.
+    """Stored columns of a dataset, as in `columns_of`: its own, then the bitemporal ones.
 
-    Raises `KeyError` naming the datasets when there is none of that name.
+    Raises `KeyError` for an unknown dataset.
     """
     if name not in DATASETS:
-        raise KeyError(f"no dataset {name!r}; there are {', '.join(DATASETS)}")
+        raise KeyError(f"no dataset {name!r}: use one of {', '.join(DATASETS)}")
     return {**columns_of(DATASETS[name].model), **columns_of(Bitemporal)}
 
 
 @cache
 def arrow_schema(name: str) -> pa.Schema:
-    """The schema of a dataset's Parquet files: value columns, then bitemporal ones.
+    """Schema of a dataset's Parquet files: its own columns, then the bitemporal ones.
 
     Dates are date32, instants timestamp[us, UTC]; each field's metadata holds its description and unit.
-    Raises `KeyError` for an unknown dataset, `TypeError` for a column type that has no Arrow form here.
+    Raises `KeyError` for an unknown dataset, `TypeError` for a column type without an Arrow type.
     """
     return pa.schema(
         pa.field(
@@ -51,7 +51,7 @@ def arrow_schema(name: str) -> pa.Schema:
 
 @cache
 def pandas_types(name: str) -> dict[str, str]:
-    """Column to pandas dtype of a dataset read back: dates and instants in microseconds, text as `str`."""
+    """Column to pandas dtype of a dataset that is read back: dates and instants in microseconds, text as `str`."""
     types = {}
     for field in arrow_schema(name):
         if pa.types.is_date32(field.type):
@@ -72,4 +72,4 @@ def _arrow_type(name: str, column: str, dtype: str) -> pa.DataType:
         return pa.string()
     if dtype in _SAME:
         return _SAME[dtype]
-    raise TypeError(f"{name}.{column}: {dtype} has no Arrow form: add it to schemas/generate/arrow.py")
+    raise TypeError(f"no Arrow type for {name}.{column} of type {dtype}: add it in schemas/generate/arrow.py")

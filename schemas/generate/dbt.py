@@ -1,26 +1,23 @@
-"""What dbt, the published file and the readers are told of the schemas: YAML, comments and the dictionary.
-
-All of it is generated from the pandera models, so that a column's type, unit and description are written once.
-"""
+"""dbt files generated from the models: sources, contracts and macros; also the comments of the published database."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandera.pandas as pa
 import yaml  # type: ignore[import-untyped]
 
-from schemas.base import Bitemporal, Mart, Vintages, columns_of
+from schemas.base import Bitemporal, Mart, Vintages, columns_of, title
 from schemas.datasets import DATASETS
-from schemas.reference import REFERENCE, REFERENCE_TABLES
+from schemas.metrics import METRICS
+from schemas.reference import PARAMETERS, REFERENCE_TABLES
+from schemas.signals import wide_columns
 
-HEADER = "# Generated from schemas/ by `make docs`: do not edit.\n"
+HEADER = "Generated from schemas/ by `make docs`: do not edit."
 
-# Kept for checks and for readers of the lake alone: no model reads them.
-NOT_STAGED = frozenset({"benchmark_prices", "benchmark_power", "exchange_stocks"})
-
-# A timestamp without a zone is a day: pandas has no date type, and the lake writes these columns as dates.
+# A timestamp without a zone is a day: pandas has no date type, and the lake stores these columns as dates.
 _TYPES = {
     "string": "varchar",
     "str": "varchar",
@@ -34,30 +31,28 @@ _TYPES = {
 
 
 def data_type(column: str, dtype: object) -> str:
-    """The DuckDB type of a pandera column, named as dbt contracts compare it. Raises `TypeError` for any other type."""
+    """DuckDB type of a pandera column, in the spelling of dbt contracts. Raises `TypeError` for an unknown type."""
     name = str(dtype).lower()
     if name.startswith("datetime64") and "utc" in name:
         return "timestamptz"
     try:
         return _TYPES[name.partition("[")[0]]
     except KeyError:
-        raise TypeError(
-            f"column {column} has type {dtype}, which has no SQL name in schemas/generate/dbt.py: add it"
-        ) from None
+        raise TypeError(f"no SQL type for column {column} of type {dtype}: add it in schemas/generate/dbt.py") from None
 
 
 def sources_yaml() -> str:
-    """The text of `dbt/models/_generated_sources.yml`: the lake's datasets and the reference tables.
+    """Text of `dbt/models/_generated_sources.yml`: the lake's datasets and the reference tables.
 
-    It names no location: the run's folder is a variable, and one written here would be fixed when dbt parses. Models
-    read through the macros `lake` and `reference`.
+    It has no location, which dbt would fix when it parses: the run's folder is a variable, and models read through the
+    macros `lake` and `reference`.
     """
     lake = [
         {"name": name, "description": spec.title, "columns": [*_columns(spec.model), *_columns(Bitemporal)]}
         for name, spec in DATASETS.items()
     ]
     reference = [
-        {"name": name, "description": _summary(model), "columns": _columns(model)}
+        {"name": name, "description": title(model), "columns": _columns(model)}
         for name, model in REFERENCE_TABLES.items()
     ]
     return _dump(
@@ -76,15 +71,14 @@ def sources_yaml() -> str:
 
 
 def models_yaml(models: Mapping[str, Mart]) -> str:
-    """The text of `dbt/models/_generated_models.yml`: an enforced contract for every published table, and the columns
-    of the staging models, which say themselves what they are."""
+    """Text of `dbt/models/_generated_models.yml`: columns of the staging models, contracts of the published tables."""
     return _dump(
         {
             "version": 2,
             "models": [
                 {"name": f"stg_{name}", "columns": [*_columns(spec.model), *_columns(Vintages)]}
                 for name, spec in DATASETS.items()
-                if name not in NOT_STAGED
+                if spec.staged
             ]
             + [
                 {
@@ -104,14 +98,14 @@ def models_yaml(models: Mapping[str, Mart]) -> str:
 
 
 def _contracted(model: type[pa.DataFrameModel], column: dict[str, Any]) -> dict[str, Any]:
-    """A column with what the database itself can enforce."""
+    """A column with the constraints that the database enforces."""
     if columns_of(model)[column["name"]]["nullable"]:
         return column
     return column | {"constraints": [{"type": "not_null"}]}
 
 
 def _data_tests(mart: Mart) -> list[dict[str, Any]]:
-    """Tests that follow from the model: the key, the values that the rules allow, nothing known after its decision."""
+    """Tests that follow from the model: the key, the allowed values, no knowledge time after the decision time."""
     tests: list[dict[str, Any]] = [{"unique_key": {"arguments": {"columns": list(mart.key)}}}]
     allowed = [sql for name, column in mart.model.to_schema().columns.items() for sql in _allowed(name, column.checks)]
     if allowed:
@@ -122,7 +116,7 @@ def _data_tests(mart: Mart) -> list[dict[str, Any]]:
 
 
 def _allowed(name: str, checks: Iterable[Any]) -> list[str]:
-    """The rules of a column as SQL. Raises `TypeError` for a rule that has no SQL here."""
+    """The rules of a column as SQL. Raises `TypeError` for a rule without SQL."""
     signs = {
         "greater_than": (">", "min_value"),
         "greater_than_or_equal_to": (">=", "min_value"),
@@ -139,15 +133,34 @@ def _allowed(name: str, checks: Iterable[Any]) -> list[str]:
                 f"'{value}'" if isinstance(value, str) else str(value) for value in check.statistics["allowed_values"]
             )
             found.append(f"{name} in ({values})")
-        elif check.name == "str_matches":
-            continue  # the names of metals and zones were checked on the way in
         else:
-            raise TypeError(f"rule {check.name} of column {name} has no SQL in schemas/generate/dbt.py: add it")
+            raise TypeError(f"no SQL for rule {check.name} of column {name}: add it in schemas/generate/dbt.py")
     return found
 
 
+def macros_sql() -> str:
+    """Text of `dbt/macros/_generated.sql`: datasets, names of the parameters, metrics and the wide table's columns."""
+    datasets = {
+        name: {
+            "key": list(spec.key),
+            "period": spec.period,
+            "entity": ", ".join(spec.series),
+            "columns": list(columns_of(spec.model)),
+        }
+        for name, spec in DATASETS.items()
+    }
+    macros = {
+        "dataset(name)": json.dumps(datasets, indent=4) + "[name]",
+        "parameter_names()": json.dumps(list(PARAMETERS), indent=4),
+        "metric_registry()": json.dumps({name: metric._asdict() for name, metric in METRICS.items()}, indent=4),
+        "wide_columns()": json.dumps(wide_columns(), indent=4),
+    }
+    written = [f"{{% macro {name} -%}} {{{{ return({value}) }}}} {{%- endmacro %}}\n" for name, value in macros.items()]
+    return f"{{# {HEADER} #}}\n" + "\n".join(written)
+
+
 def comments(models: Mapping[str, Mart]) -> dict[tuple[str, str], dict[str, str]]:
-    """What the published database says: by (schema, table) the text of each column, and of the table at ""."""
+    """Comments of the published database by (schema, table): the text of each column, and of the table at ""."""
     return {
         (mart.schema, name): {"": mart.title}
         | {column["name"]: column["description"] for column in _columns(mart.model)}
@@ -156,38 +169,16 @@ def comments(models: Mapping[str, Mart]) -> dict[tuple[str, str], dict[str, str]
 
 
 def keys(models: Mapping[str, Mart]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The columns that identify a row, by (schema, table)."""
+    """Columns that identify a row, by (schema, table)."""
     return {(mart.schema, name): mart.key for name, mart in models.items()}
 
 
-def dictionary_md(models: Mapping[str, Mart]) -> str:
-    """The text of `docs/dictionary.md`: every table column by column."""
-    parts = [
-        "<!-- Generated from schemas/ by `make docs`: do not edit. -->",
-        "# Data dictionary",
-        "## Published tables",
-    ]
-    for name, mart in models.items():
-        parts += [
-            f"### {mart.schema}.{name}",
-            f"{mart.title}. One row for each {', '.join(mart.key)}.",
-            _table(mart.model),
-        ]
-    parts += ["## Datasets of the lake", "Every dataset also carries the bitemporal columns, listed last."]
-    for name, spec in DATASETS.items():
-        parts += [f"### {name}", f"{spec.title}. One observation for each {', '.join(spec.key)}.", _table(spec.model)]
-    parts += ["### Bitemporal columns", _table(Bitemporal), "## Reference tables"]
-    for name, model in REFERENCE.items():
-        parts += [f"### {name}.csv", _summary(model), _table(model)]
-    return "\n\n".join(parts) + "\n"
-
-
 def _columns(model: type[pa.DataFrameModel]) -> list[dict[str, Any]]:
-    """Columns as dbt writes them. Raises `ValueError` for one without a description."""
+    """Columns as dbt writes them. Raises `ValueError` for a column without a description."""
     written = []
     for name, column in columns_of(model).items():
         if not column["description"]:
-            raise ValueError(f"{model.__name__}.{name} has no description: give it one where it is declared")
+            raise ValueError(f"no description of {model.__name__}.{name}: add it in schemas/fields.py")
         unit = column["unit"]
         written.append(
             {
@@ -200,23 +191,5 @@ def _columns(model: type[pa.DataFrameModel]) -> list[dict[str, Any]]:
     return written
 
 
-def _table(model: type[pa.DataFrameModel]) -> str:
-    rows = [
-        (f"`{name}`", data_type(name, c["dtype"]), c["unit"], "yes" if c["nullable"] else "", c["description"])
-        for name, c in columns_of(model).items()
-    ]
-    return "\n".join(
-        _row(cells) for cells in [("column", "type", "unit", "may be missing", "description"), ["---"] * 5, *rows]
-    )
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _summary(model: type[pa.DataFrameModel]) -> str:
-    return (model.__doc__ or model.__name__).strip().splitlines()[0]
-
-
 def _dump(document: dict[str, Any]) -> str:
-    return HEADER + str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+    return f"# {HEADER}\n" + str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))

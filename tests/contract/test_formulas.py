@@ -1,4 +1,4 @@
-"""A domain reader finds every formula in one place, named as in DOMAIN section 3, and nowhere else."""
+"""Every formula stands in one file, under the name that docs/methodology.md gives it, and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
-"""The graph that users see: its assets by group, what they hang on, how they are partitioned, and what checks them."""
+"""The asset graph: groups, dependencies, partitions and checks."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +15,8 @@ from pipelines.datasets import FEEDS
 from pipelines.orchestration.automation.release_schedule import PUBLICATIONS
 from pipelines.orchestration.definitions import build_defs
 from pipelines.sources import SOURCES
-from schemas.base import LICENCES, Bitemporal
+from schemas.base import Bitemporal
+from schemas.fields import LICENCES
 from schemas.marts import MARTS
 from schemas.reference import REFERENCE
 from schemas.signals import SIGNALS
@@ -61,7 +59,7 @@ def test_the_groups_hold_what_the_registries_name(graph: AssetGraph) -> None:
     assert all(name.startswith("intermediate/int_") for name in found["intermediate"])
 
 
-def test_a_dataset_hangs_on_its_sources_and_the_drop_folder(graph: AssetGraph) -> None:
+def test_a_dataset_depends_on_its_sources_and_the_drop_folder(graph: AssetGraph) -> None:
     parents = {
         key.path[-1]: names(graph.get(key).parent_keys) for key in graph.get_all_asset_keys() if key.path[0] == "lake"
     }
@@ -74,7 +72,7 @@ def test_a_dataset_hangs_on_its_sources_and_the_drop_folder(graph: AssetGraph) -
         assert parents[name] == wanted
 
 
-def test_the_way_is_straight(graph: AssetGraph) -> None:
+def test_dependencies_run_from_raw_to_publish(graph: AssetGraph) -> None:
     """From raw to publish and never back; staging is the only way out of the lake, and every mart is published."""
     order = ["raw", "lake", "staging", "intermediate", "marts", "signals", "publish"]
     for key in graph.get_all_asset_keys():
@@ -105,7 +103,7 @@ def test_extraction_shares_one_partitions_definition_and_runs_a_range_at_once(gr
     assert all(graph.get(dg.AssetKey(["raw", name])).partitions_def for name in SOURCES)
 
 
-def test_what_comes_in_and_what_goes_out_is_checked(graph: AssetGraph) -> None:
+def test_inputs_and_outputs_have_checks(graph: AssetGraph) -> None:
     checks = defaultdict(set)
     for check in graph.asset_check_keys:
         checks[check.asset_key.to_user_string()].add(check.name)
@@ -119,7 +117,7 @@ def test_what_comes_in_and_what_goes_out_is_checked(graph: AssetGraph) -> None:
     assert not any("unit_test" in name for found in checks.values() for name in found)
 
 
-def test_every_asset_says_what_it_is_and_whose(graph: AssetGraph) -> None:
+def test_every_asset_has_description_owners_kinds_and_tags(graph: AssetGraph) -> None:
     for key in graph.get_all_asset_keys():
         about = graph.get(key)
         assert about.description, key
@@ -130,7 +128,7 @@ def test_every_asset_says_what_it_is_and_whose(graph: AssetGraph) -> None:
         assert about.tags["frequency"] in {"daily", "monthly", "on-change"}, key
 
 
-def test_tags_follow_from_what_an_asset_hangs_on(graph: AssetGraph) -> None:
+def test_tags_follow_from_the_dependencies(graph: AssetGraph) -> None:
     def tags(name: str) -> tuple[str, ...]:
         found = graph.get(dg.AssetKey(name.split("/"))).tags
         return found["source"], found["licence"], found["frequency"]
@@ -144,7 +142,7 @@ def test_tags_follow_from_what_an_asset_hangs_on(graph: AssetGraph) -> None:
 
 
 def test_every_table_carries_its_columns_with_units(graph: AssetGraph) -> None:
-    """The columns of intermediate models are told by the run, which knows their types."""
+    """The run adds the columns of intermediate models, with their types."""
     tables = [
         key for key in graph.get_all_asset_keys() if key.path[0] in {"reference", "lake", "staging", "marts", "signals"}
     ]
@@ -157,7 +155,7 @@ def test_every_table_carries_its_columns_with_units(graph: AssetGraph) -> None:
                 assert column.description.endswith("]"), f"{where} has no unit"
 
 
-def test_every_check_says_what_it_holds(graph: AssetGraph) -> None:
+def test_every_check_has_a_description(graph: AssetGraph) -> None:
     for key in graph.asset_check_keys:
         assert graph.get_check_spec(key).description, key
 
@@ -171,7 +169,7 @@ def test_lake_assets_carry_their_columns_and_units(graph: AssetGraph) -> None:
         assert set(columns[len(own) :]) <= set(Bitemporal.to_schema().columns)
     prices = graph.get(dg.AssetKey(["lake", "prices"])).metadata["dagster/column_schema"]
     [cash] = [column for column in prices.columns if column.name == "cash_usd_t"]
-    assert cash.description == "Cash settlement price [USD/t]"
+    assert cash.description == "Cash settlement price (C) [USD/t]"
 
 
 def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:
@@ -193,7 +191,7 @@ def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: Ass
         assert job.executor_def.name == "in_process"
 
 
-def test_what_starts_runs_is_there_stopped_and_named(defs: dg.Definitions) -> None:
+def test_schedules_and_sensors_are_stopped_by_default(defs: dg.Definitions) -> None:
     """A schedule for each publication, the build and the refresh; sensors for files, signals and failures."""
     repository = defs.get_repository_def()
     asking = {f"fetch_{name}" for name in PUBLICATIONS}
@@ -205,7 +203,7 @@ def test_what_starts_runs_is_there_stopped_and_named(defs: dg.Definitions) -> No
     assert all(s.default_status == dg.DefaultSensorStatus.STOPPED for s in repository.sensor_defs)
 
 
-def test_a_publications_job_asks_its_sources_and_nobody_else(defs: dg.Definitions, graph: AssetGraph) -> None:
+def test_the_job_of_a_publication_requests_its_sources_only(defs: dg.Definitions, graph: AssetGraph) -> None:
     for name, publication in PUBLICATIONS.items():
         selected = names(defs.resolve_job_def(f"fetch_{name}").asset_layer.selected_asset_keys)
         assert selected == {
@@ -231,19 +229,3 @@ def test_a_release_calendar_that_cannot_be_read_does_not_take_the_ui_away(tmp_pa
     (tmp_path / "release_calendar.csv").write_text("nonsense")
     broken = build_defs(load_settings(profile="demo", reference_dir=tmp_path))
     assert broken.schedules
-
-
-def test_nothing_is_read_when_the_definitions_are_imported(tmp_path: Path) -> None:
-    """An environment that no run would take harms an import as little as it harms --help."""
-    odd = {"TIGHTNESS_PROFILE": "nonsense", "TIGHTNESS_NOW": "never", "TIGHTNESS_REFERENCE_DIR": "/nowhere"}
-    modules = ("orchestration.definitions", "cli.app", "sources", "transports.http")
-    code = f"import {', '.join(f'pipelines.{name}' for name in modules)}; print('imported')"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=os.environ | odd | {"DAGSTER_HOME": str(tmp_path / "none")},
-        cwd=tmp_path,
-    )
-    assert (done.returncode, done.stdout) == (0, "imported\n"), done.stderr
-    assert list(tmp_path.iterdir()) == []

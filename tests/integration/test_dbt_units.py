@@ -24,20 +24,18 @@ def definitions() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """A warehouse with every model, empty: unit tests take the columns' types from there."""
-    sandbox = Sandbox(tmp_path_factory.mktemp("units"), "drop", "2026-01-20T20:00:00Z")
-    assert sandbox.build().failed == []
-    return sandbox
+def built(drop_market: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """A warehouse with every model: unit tests take the columns' types from there."""
+    return drop_market.copy(tmp_path_factory.mktemp("units"))
 
 
 @pytest.mark.slow
 def test_every_unit_test_passes(built: Sandbox, definitions: dict[str, dict[str, Any]]) -> None:
     workspace = built.open()
     variables = dbt.run_vars(
-        warehouse=workspace.warehouse,
+        warehouse=workspace.paths.warehouse,
         lake=workspace.lake.root,
-        reference=workspace.reference_copies,
+        reference=workspace.paths.reference_copies,
         as_of=workspace.now,
         run_id="test",
         code_version="test",

@@ -1,75 +1,20 @@
-"""The acceptance fixture through the drop folder: what is published is what two other implementations computed.
-
-The expected values are rounded to 6 decimals, so that the tolerance is a little more than 1e-6.
-"""
+"""The acceptance fixture through the drop folder: what is published is what two other implementations computed."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from acceptance import INPUTS, TOLERANCE, expected
 from sandbox import Sandbox, differences
 
 pytestmark = pytest.mark.slow
-TOLERANCE = 1.1e-6
-INPUTS = {
-    "prices/daily.csv": "prices_daily",
-    "prices/year_ago.csv": "prices_year_ago",
-    "stocks/lme.csv": "lme_stocks_daily",
-    "off_warrant/lme.csv": "offwarrant_monthly",
-    "exports/cn.csv": "cn_exports_monthly",
-    "rates/sofr.csv": "sofr_daily",
-    "power/day_ahead.csv": "power_da_points",
-}
-# The fixture's name of a column to ours, where they differ; families are upper case in the fixture.
-NAMES = {
-    "price_obs": "price_obs_date",
-    "stock_obs": "stock_obs_date",
-    "sofr_obs": "rate_obs_date",
-    "exports_period": "exports_period_end",
-    "offwarrant_period": "offwarrant_period_end",
-    "cash_3m_spread": "cash_3m_spread_usd_t",
-    "spread": "cash_3m_spread_usd_t",
-    "sofr": "rate",
-    "full_carry": "full_carry_usd_t",
-    "contango_pct_full": "contango_share_of_full_carry",
-    "stock_chg_5": "stock_log_chg",
-    "score_stock_chg_5": "score_stock_log_chg",
-    **{f"fam_{family}": f"family_{family.lower()}" for family in ("CURVE", "INVENTORY", "FLOW")},
-    **{f"contrib_{family}": f"contrib_{family.lower()}" for family in ("CURVE", "INVENTORY", "FLOW")},
-    "yoy": "m3_yoy",
-    "yoy_base_date": "m3_yoy_base_date",
-    "n_positions": "n_mtu",
-    "naive_mean_of_points": "naive_mean_of_points_eur_mwh",
-}
 
 
 @pytest.fixture(scope="module")
-def params(acceptance: Path) -> dict[str, float]:
-    given = json.loads((acceptance / "expected" / "expected.json").read_text())["params"]
-    assert given["decision_time"] == "18:00:00Z", "London and UTC agree in the fixture's months"
-    return dict(given)
-
-
-@pytest.fixture(scope="module")
-def published(acceptance: Path, params: dict[str, float], tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    sandbox = Sandbox(tmp_path_factory.mktemp("acceptance"), "drop", "2026-02-12T00:00:00Z")
-    same = ["day_count", "rent_usd_t_day", "financing_spread", "consumption_t_per_year", "stock_chg_obs"]
-    same += ["yoy_max_staleness_days", "rank_min_periods", "rank_window", "min_coverage", "mwh_per_t"]
-    sandbox.set_parameters(**{name: params[name] for name in same}, rank_min_periods_monthly=params["rank_min_periods"])
-    for name, source in INPUTS.items():
-        sandbox.drop(name, acceptance / "inputs" / f"{source}.csv")
-    days = ["2025-10-24", "2026-01-12"]  # the last fixings before each auction
-    sandbox.drop("fx/ecb.csv", pd.DataFrame({"pair": "EURUSD", "obs_date": days, "rate": params["eurusd"]}))
-    sandbox.run()
-    return sandbox
-
-
-def expected(acceptance: Path, name: str) -> pd.DataFrame:
-    frame = pd.read_csv(acceptance / "expected" / f"{name}.csv")
-    return frame.rename(columns={theirs: ours for theirs, ours in NAMES.items() if theirs in frame})
+def published(acceptance_market: Sandbox) -> Sandbox:
+    return acceptance_market
 
 
 @pytest.mark.parametrize(
@@ -123,7 +68,7 @@ def test_the_series_of_export_changes(published: Sandbox, acceptance: Path) -> N
     assert len(found) == len(wanted)
 
 
-def test_nothing_of_the_inputs_is_lost_or_put_aside(published: Sandbox, acceptance: Path) -> None:
+def test_every_input_row_is_stored_and_none_is_quarantined(published: Sandbox, acceptance: Path) -> None:
     lake, inputs = published.open().lake, acceptance / "inputs"
     for dataset in ("prices", "stocks", "off_warrant", "exports", "rates", "power"):
         given = [pd.read_csv(inputs / f"{name}.csv") for file, name in INPUTS.items() if file.startswith(f"{dataset}/")]
@@ -137,7 +82,7 @@ def test_nothing_of_the_inputs_is_lost_or_put_aside(published: Sandbox, acceptan
     assert published.open().quarantine.counts() == {}
 
 
-def test_no_row_knows_more_than_its_decision_time(published: Sandbox) -> None:
+def test_no_row_uses_what_became_known_after_its_decision_time(published: Sandbox) -> None:
     [found] = published.query(
         """
         select count(*) filter (where knowledge_ts_max > as_of_ts) as late, max(as_of_ts) as last_decision

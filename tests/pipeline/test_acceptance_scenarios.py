@@ -1,6 +1,6 @@
 """The acceptance fixture's scenarios and vectors (F to I) through the product's own tables.
 
-They are no market: each is turned into drop files whose published figures must be the fixture's.
+They are no market: each becomes drop files whose published figures must be the fixture's.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from acceptance import TOLERANCE
 from copper import add_copper
 from sandbox import Sandbox, differences
 
 pytestmark = pytest.mark.slow
-TOLERANCE = 1.1e-6  # the expected values are rounded to 6 decimals
 
 
 def given(acceptance: Path, name: str) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def published(acceptance: Path, scenarios: pd.DataFrame, tmp_path_factory: pytes
     sandbox.drop("fx/own.csv", pd.DataFrame({"pair": ["EURUSD"], "obs_date": ["2023-02-27"], "rate": [1.0]}))
     columns = ["shfe_cny_t", "cif_premium_usd_t", "usdcny", "dest_premium_usd_t", "freight_usd_t"]
     sandbox.drop("arbitrage/own.csv", arbitrage[columns].assign(metal="AL", obs_date=arbitrage["as_of_date"]))
-    sandbox.run()
+    sandbox.run_compiled()
     return sandbox
 
 
@@ -104,7 +104,7 @@ def test_h_mid_rank_and_robust_z(acceptance: Path, tmp_path: Path) -> None:
         stocks["total_t"] = 10_000 * vector["x"].notna()
         stocks["cancelled_t"] = (vector["x"] * 100).fillna(0)
         sandbox.drop(f"stocks/{metal}.csv", stocks)
-    sandbox.run(("2024-02", "2024-03"))
+    sandbox.run_compiled(("2024-02", "2024-03"))
 
     found = sandbox.query(
         """
@@ -166,7 +166,7 @@ def test_i_the_regime_walks_every_transition(acceptance: Path, tmp_path: Path) -
     stocks["total_t"] = pd.Series(levels) * 1_000_000
     stocks["cancelled_t"] = pd.Series(shares) * stocks["total_t"]
     sandbox.drop("stocks/own.csv", stocks)
-    sandbox.run(("2024-09", "2024-12"))
+    sandbox.run_compiled(("2024-09", "2024-12"))
 
     expected = wanted(acceptance, "I_regime").rename(columns={"index": "tightness_index", "status": "regime_status"})
     expected["as_of_date"] = days[WINDOW - 1 :].to_numpy()[: len(expected)]

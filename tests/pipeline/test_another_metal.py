@@ -1,4 +1,4 @@
-"""Copper by configuration: reference rows and drop files, no line of code or SQL (DOMAIN section 10)."""
+"""Copper by configuration: reference rows and drop files, no line of code or SQL."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_aluminium_beside_it_is_what_it_is_alone(copper: Sandbox, tmp_path: Path
     add_copper(both.reference())
     drop_market(both, "CU", 9_500)
     for sandbox in (both, alone):
-        sandbox.run(("2022-01", "2026-01"))
+        sandbox.run_compiled(("2022-01", "2026-01"))
     for table in ("marts.tightness_daily", "marts.price_daily", "marts.indicator_ranks_daily", "signals.claim_audit"):
         query = f"select * from {table} where metal = 'AL' order by all"
         pd.testing.assert_frame_equal(both.query(query), alone.query(query))

@@ -58,7 +58,7 @@ def test_a_plan_on_an_empty_folder_writes_nothing(tmp_path: Path) -> None:
     assert work["basis"] == "from default rates: no earlier run" and work["seconds"] > 0
 
 
-def test_a_plan_after_a_run_knows_its_answers_months_and_times_and_writes_nothing(
+def test_a_plan_after_a_run_counts_its_responses_months_and_times_and_writes_nothing(
     prices: tuple[Sandbox, dict[str, Any]],
 ) -> None:
     sandbox, _ = prices
@@ -175,9 +175,9 @@ def metadata_of(sandbox: Sandbox, asset: str) -> list[int]:
 # --- killed
 
 
-def test_a_killed_backfill_goes_on_where_it_was_and_ends_like_a_clean_one(tmp_path: Path) -> None:
-    """Killed once while it reads and once while it holds the writer's slot, for which the third must not wait."""
-    months = ("--from", "2025-01", "--to", "2025-12")
+def test_a_killed_backfill_resumes_and_ends_like_a_clean_one(tmp_path: Path) -> None:
+    """Killed once while it loads and once while it holds the writer's slot, for which the third must not wait."""
+    months = ("--from", "2025-10", "--to", "2025-12")
     clean = Sandbox(tmp_path / "clean", "demo", NOW)
     clean.reference()
     whole = backfill(clean, *months)
@@ -223,7 +223,7 @@ def contents(sandbox: Sandbox) -> dict[str, str]:
     return found
 
 
-def test_a_living_run_is_left_alone(tmp_path: Path) -> None:
+def test_a_living_run_is_not_ended(tmp_path: Path) -> None:
     """Only the runs whose process is gone are ended, with a sentence that says what to do."""
     import dagster as dg
     from filelock import FileLock

@@ -1,4 +1,4 @@
-"""Bad usage, bad files, bad answers: each is named with its reason, and everything else lands and is published."""
+"""Bad usage, bad files, bad responses: each is reported with its reason; everything else is stored and published."""
 
 from __future__ import annotations
 
@@ -109,7 +109,10 @@ BAD_FILES: dict[str, tuple[str, Callable[[Sandbox], object], list[str]]] = {
         lambda sandbox: sandbox.drop(
             "fx/date.csv", "pair,obs_date,rate\nEURUSD,2026-01-12,1.16\nEURUSD,13.01.2026,1.17\n"
         ),
-        ["fx/date.csv, line 3, column obs_date: '13.01.2026' must be a day as YYYY-MM-DD", "refused whole"],
+        [
+            "fx/date.csv, line 3, column obs_date: '13.01.2026' must be a day as YYYY-MM-DD",
+            "the whole file is rejected",
+        ],
     ),
     "date that does not exist": (
         "fx",
@@ -155,13 +158,13 @@ def test_a_bad_file_is_refused_with_its_reason_and_the_good_ones_land(sandbox: S
     [failure] = done.failures
     for text in said:
         assert text in failure.message
-    assert str(sandbox.root) not in failure.message, "a machine's path is nobody's business"
+    assert str(sandbox.root) not in failure.message, "a message holds no path of the machine"
     lake = sandbox.open().lake
     kept = {name: len(lake.read(name)) for name in ("prices", "stocks", "rates", dataset)}
     assert kept == {dataset: 0} | {"prices": 5, "stocks": 5, "rates": 5}
 
 
-# --- bad rows: put aside with their reason, the others land
+# --- bad rows: quarantined with their reason, the others are stored
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,9 @@ def test_a_bad_file_is_refused_with_its_reason_and_the_good_ones_land(sandbox: S
         ("AL,2026-02-02,100,", "line 3", "lies outside the months that are kept, 2008-01 to 2026-01", 6),
     ],
 )
-def test_a_bad_row_is_put_aside_with_its_reason(sandbox: Sandbox, row: str, where: str, reason: str, kept: int) -> None:
+def test_a_bad_row_is_quarantined_with_its_reason(
+    sandbox: Sandbox, row: str, where: str, reason: str, kept: int
+) -> None:
     sandbox.drop("stocks/more.csv", f"metal,obs_date,total_t,cancelled_t\nAL,2026-01-08,498000,61000\n{row}\n")
     done = sandbox.ingest(("2008-01", "2026-01"), ["stocks"])
     assert done.failures == []
@@ -185,7 +190,7 @@ def test_a_bad_row_is_put_aside_with_its_reason(sandbox: Sandbox, row: str, wher
     assert len(sandbox.open().lake.read("stocks")) == kept
 
 
-def test_two_rows_of_one_key_that_differ_are_both_put_aside(sandbox: Sandbox) -> None:
+def test_two_rows_of_one_key_that_differ_are_both_quarantined(sandbox: Sandbox) -> None:
     sandbox.drop(
         "stocks/more.csv", "metal,obs_date,total_t\nAL,2026-01-08,498000\nAL,2026-01-08,499000\nAL,2026-01-09,500000\n"
     )
@@ -197,7 +202,7 @@ def test_two_rows_of_one_key_that_differ_are_both_put_aside(sandbox: Sandbox) ->
     assert len(stored) == 6 and "2026-01-08" not in stored["obs_date"].astype(str).tolist()
 
 
-# --- bad answers: the source, the request and what was expected
+# --- bad responses: the error names the source, the request and what was expected
 
 
 def laughs() -> bytes:
@@ -245,10 +250,10 @@ def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(re
     assert recorded.open().quarantine.payloads() == dict.fromkeys(refused, 1)
 
 
-# --- mended
+# --- corrected input
 
 
-def test_a_file_that_is_mended_lands(sandbox: Sandbox) -> None:
+def test_a_corrected_file_is_stored(sandbox: Sandbox) -> None:
     sandbox.drop("fx/ecb.csv", "pair,obs_date,rate\nEURUSD,13.01.2026,1.16\n")
     assert len(sandbox.ingest(MONTHS, ["fx"]).failures) == 1
     sandbox.drop("fx/ecb.csv", "pair,obs_date,rate\nEURUSD,2026-01-13,1.16\n")
@@ -278,15 +283,16 @@ def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Sandbo
     files = ["wrong column", "date that does not exist", "Latin-1", "empty", "200 MB", "link out of the folder"]
     for _, put, _ in (BAD_FILES[fault] for fault in files):
         put(sandbox)
-    done = sandbox.tightness("run", "--from", MONTHS[0])
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
+    code, _, lines = sandbox.call("run", "--from", MONTHS[0])
+    errors = "\n".join(lines)
+    assert code == 1, errors
+    assert "Traceback" not in errors
     for _, _, said in (BAD_FILES[fault] for fault in files):
-        assert said[0] in done.stderr
+        assert said[0] in errors
     for source, request, said in BAD_ANSWERS.values():
-        assert f"{source} {request} (" in done.stderr
-        assert f"2026-01): {source} {request}: " in done.stderr
-        assert said[-1] in done.stderr
+        assert f"{source} {request} (" in errors
+        assert f"2026-01): {source} {request}: " in errors
+        assert said[-1] in errors
 
     assert sandbox.query("select cash_usd_t from marts.price_daily order by obs_date").squeeze().tolist() == [
         *PRICES["cash_usd_t"]
@@ -297,7 +303,8 @@ def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Sandbo
 
 @pytest.mark.slow
 def test_no_data_at_all_is_a_failure_that_says_so(tmp_path: Path) -> None:
-    done = Sandbox(tmp_path, "drop", NOW).tightness("run", "--from", MONTHS[0])
-    assert done.returncode == 1, done.stderr
-    assert "no data" in done.stderr.lower()
-    assert "Traceback" not in done.stderr
+    code, _, lines = Sandbox(tmp_path, "drop", NOW).call("run", "--from", MONTHS[0])
+    errors = "\n".join(lines)
+    assert code == 1, errors
+    assert "no data" in errors.lower()
+    assert "Traceback" not in errors

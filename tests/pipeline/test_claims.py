@@ -13,11 +13,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+def demo(demo_of_years: Sandbox) -> Sandbox:
     """The demo market from before 2022 to a month after the article."""
-    sandbox = Sandbox(tmp_path_factory.mktemp("claims"), "demo", "2026-02-16T20:00:00Z")
-    sandbox.run(("2021-06", "2026-02"))
-    return sandbox
+    return demo_of_years
 
 
 def verdicts(sandbox: Sandbox, day: str) -> dict[str, str]:
@@ -58,7 +56,7 @@ def test_the_price_of_the_day_is_known_on_the_next(demo: Sandbox) -> None:
     assert set(rows.loc["2026-01-14":, "status"]) == {"SUPPORTED"}
 
 
-def test_no_verdict_rests_on_what_was_not_known(demo: Sandbox) -> None:
+def test_no_verdict_uses_what_was_not_known(demo: Sandbox) -> None:
     late = demo.query("select * from signals.claim_audit where evidence_knowledge_ts > as_of_ts")
     assert len(late) == 0
     no_number = demo.query(
@@ -98,8 +96,8 @@ def test_the_command_prints_claim_definition_evidence_and_when(demo: Sandbox) ->
     assert "no claim was audited by" in errors[0]
 
 
-def test_every_signal_of_a_watchpoint_says_something(demo: Sandbox) -> None:
-    """On the generated market every source speaks, so that no signal may be missing; each has its dictionary entry and
+def test_every_signal_of_a_watchpoint_has_a_value(demo: Sandbox) -> None:
+    """In the demo market every source has data, so that no signal may be missing; each has its dictionary entry and
     its contributions."""
     latest = demo.query("select * from signals.signals_latest")
     assert set(latest["quality"]) <= {"OK", "BREAK", "WARMUP"}, latest[["signal_id", "quality"]]
@@ -113,12 +111,13 @@ def test_every_signal_of_a_watchpoint_says_something(demo: Sandbox) -> None:
     assert set(parts["signal_id"]) == set(latest["signal_id"])
 
 
-def test_the_file_is_safe_from_a_second_run(demo: Sandbox, tmp_path: Path) -> None:
-    before = demo.published()
-    demo.forget_build()
-    assert demo.build().failed == []
-    assert demo.publish().unchanged
-    assert demo.published() == before
+def test_a_second_build_by_dbt_changes_nothing_that_is_published(demo: Sandbox, tmp_path: Path) -> None:
+    """The first was made from compiled SQL: both give the same rows, and the log of signals gets no revision."""
+    sandbox = demo.copy(tmp_path)
+    before = sandbox.published()
+    assert sandbox.build().failed == []
+    assert sandbox.publish().unchanged
+    assert sandbox.published() == before
 
 
 # --- claims of our own: every operator, periods that are revised, a low without a precedent
@@ -181,7 +180,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
         offwarrant_t=133_000.0, knowledge_ts="2026-01-16T09:00:00Z"
     )
     sandbox.drop("off_warrant/own.csv", pd.concat([stock, revised]))
-    sandbox.run(("2023-01", "2026-01"))
+    sandbox.run_compiled(("2023-01", "2026-01"))
     return sandbox
 
 
@@ -207,7 +206,7 @@ def test_a_revised_base_reaches_the_claim(own: Sandbox) -> None:
     assert rows.loc["2026-01-16", "evidence_knowledge_ts"] == pd.Timestamp("2026-01-16T09:00:00Z")
 
 
-def test_a_low_without_a_precedent_says_nothing_of_a_year(own: Sandbox) -> None:
+def test_a_low_without_a_precedent_is_not_testable(own: Sandbox) -> None:
     """In January November is public and lower than every month before it, so that there is no month as low; then
     September is revised, and is."""
     rows = own.query("select * from signals.claim_audit where claim_id = 'LOWEST'").set_index("as_of_date")
@@ -228,7 +227,7 @@ def test_a_low_without_a_precedent_says_nothing_of_a_year(own: Sandbox) -> None:
         ("BETWEEN_NEARLY", "PARTIAL"), ("APPROX_OTHER_SIDE", "CONTRADICTED"), ("OF_NEXT_YEAR", "DATA_NOT_YET_PUBLIC"),
     ],
 )  # fmt: skip
-def test_each_operator_means_what_it_says(own: Sandbox, name: str, status: str) -> None:
+def test_each_operator_compares_as_defined(own: Sandbox, name: str, status: str) -> None:
     """The spread is 5.0 on the last day."""
     [row] = own.query(
         "select * from signals.claim_audit where claim_id = ? order by as_of_ts desc limit 1", name

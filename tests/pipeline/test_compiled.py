@@ -1,32 +1,42 @@
-"""The harness of the look-ahead proofs builds exactly what dbt builds and the product publishes."""
+"""The compiled SQL that other tests build with: it makes exactly what dbt makes and the product publishes."""
 
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
-from compiled import build, content, models, reference_rows
+from compiled import build, content, data_tests, failing_tests, models, reference_rows
 from lookahead import RUN_COLUMNS, differing, published_tables
 from sandbox import Sandbox
-from test_acceptance import params, published  # noqa: F401  (fixtures)
 
+from pipelines.common.calendar import calendar_end
+from pipelines.warehouse.dbt import CALENDAR_START, write_reference
 from schemas.datasets import DATASETS
 
 pytestmark = pytest.mark.slow
+START = date(2024, 2, 1)  # of a short trading calendar, before the fixture's first release
 
 
 @pytest.fixture(scope="module")
-def sandbox(published: Sandbox) -> Sandbox:  # noqa: F811
-    return published
+def sandbox(acceptance_market: Sandbox) -> Sandbox:
+    return acceptance_market
 
 
-def test_it_builds_what_dbt_builds_and_publishes(sandbox: Sandbox) -> None:
+@pytest.fixture(scope="module")
+def short(sandbox: Sandbox) -> dict[str, pa.Table]:
+    """Reference tables with a short trading calendar."""
+    return reference_rows(sandbox.open().paths.reference_copies, START)
+
+
+def test_the_compiled_sql_builds_what_dbt_builds_and_publishes(sandbox: Sandbox) -> None:
     """Every table of the private warehouse, and every one of the publication."""
     workspace = sandbox.open()
-    with build(workspace.lake.root, workspace.reference_copies, workspace.now) as made:
+    with build(workspace.lake.root, workspace.paths.reference_copies, workspace.now) as made:
         tables = [model.table for model in models()]
-        with duckdb.connect(str(workspace.warehouse), read_only=True) as warehouse:
+        with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as warehouse:
             warehouse.execute("set TimeZone = 'UTC'")
             named = warehouse.sql("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
             assert sorted(tables) == sorted(name for [name] in named)
@@ -37,28 +47,44 @@ def test_it_builds_what_dbt_builds_and_publishes(sandbox: Sandbox) -> None:
         assert len(content(made, "marts.tightness_daily"))
 
 
-def test_frames_build_the_same_as_files(sandbox: Sandbox) -> None:
-    """Also with a calendar that starts late."""
+def test_a_later_first_day_of_the_calendar_builds_the_same_published_rows(sandbox: Sandbox, tmp_path: Path) -> None:
+    """From 1990 on, as the product builds, and from 2024 on; and from frames of rows instead of files."""
     workspace = sandbox.open()
+    copies: dict[date, dict[str, pa.Table]] = {}
+    for first in (CALENDAR_START, START):
+        write_reference(workspace.reference, tmp_path / str(first), calendar_end(workspace.now).date(), first)
+        copies[first] = reference_rows(tmp_path / str(first), CALENDAR_START)
+    assert len(copies[CALENDAR_START]["trading_calendar"]) > 10 * len(copies[START]["trading_calendar"]) > 5_000
     rows = {name: workspace.lake.read(name) for name in DATASETS}
-    short = reference_rows(workspace.reference_copies, date(2024, 2, 1))
     with (
-        build(workspace.lake.root, workspace.reference_copies, workspace.now) as made,
-        build(rows, short, workspace.now) as other,
+        build(workspace.lake.root, copies[CALENDAR_START], workspace.now) as made,
+        build(rows, copies[START], workspace.now) as other,
     ):
         assert differing(made, other, published_tables()) == {}
+        assert len(content(made, "marts.tightness_daily"))
 
 
-def test_a_mutation_and_a_moment_change_the_build(sandbox: Sandbox) -> None:
+def test_a_mutation_and_a_moment_change_the_build(sandbox: Sandbox, short: dict[str, pa.Table]) -> None:
     """The comparison can fail."""
     workspace = sandbox.open()
-    with build(workspace.lake.root, workspace.reference_copies, workspace.now) as made:
-        with build(workspace.lake.root, workspace.reference_copies, "2026-01-16T18:00:00Z") as earlier:
+    with build(workspace.lake.root, short, workspace.now) as made:
+        with build(workspace.lake.root, short, "2026-01-16T18:00:00Z") as earlier:
             assert "marts.tightness_daily" in differing(made, earlier, published_tables())
 
-        def dearer(model: str, sql: str) -> str:
+        def higher(model: str, sql: str) -> str:
             return f"select * replace (sofr_pct + 1e-12 as sofr_pct) from ({sql})" if model == "stg_rates" else sql
 
-        with build(workspace.lake.root, workspace.reference_copies, workspace.now, dearer) as other:
+        with build(workspace.lake.root, short, workspace.now, higher) as other:
             tables = ["staging.stg_rates", "marts.price_daily", "marts.curve_daily"]
             assert list(differing(made, other, tables)) == ["staging.stg_rates", "marts.curve_daily"]
+
+
+def test_the_data_tests_run_on_a_compiled_build_and_can_fail(sandbox: Sandbox, short: dict[str, pa.Table]) -> None:
+    workspace = sandbox.open()
+    assert len(data_tests()) > 40
+    with build(workspace.lake.root, short, workspace.now) as made:
+        assert failing_tests(made) == {}
+        made.execute("insert into marts.price_daily select * from marts.price_daily limit 1")
+        [(name, rows)] = failing_tests(made).items()
+        assert "unique_key_price_daily" in name
+        assert rows == 1

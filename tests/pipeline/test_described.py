@@ -1,4 +1,4 @@
-"""What a run tells the UI of its tables, and the report that it leaves."""
+"""The metadata of tables that a run gives to the UI, and its report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from sandbox import Sandbox
 
 from pipelines.orchestration.assets.models import draw_plots, table_metadata
 from pipelines.orchestration.assets.publish import write_report
@@ -14,19 +15,16 @@ from pipelines.warehouse import dbt
 from pipelines.workspace import Workspace
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
-from tests.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    sandbox = Sandbox(tmp_path_factory.mktemp("described"), "demo", "2026-01-14T20:00:00Z")
-    sandbox.run(("2025-10", "2026-01"))
-    return sandbox.open()
+def workspace(demo_of_months: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return demo_of_months.copy(tmp_path_factory.mktemp("described")).open()
 
 
-def test_every_table_tells_its_rows_knowledge_and_lineage(workspace: Workspace) -> None:
+def test_every_table_has_its_row_count_knowledge_time_and_lineage(workspace: Workspace) -> None:
     tables = table_metadata(workspace, dbt.manifest())
     for name in [f"{mart.schema}.{table}" for table, mart in (MARTS | SIGNALS).items()]:
         about = tables[name]
@@ -45,7 +43,7 @@ def test_every_table_tells_its_rows_knowledge_and_lineage(workspace: Workspace) 
     index = tables["intermediate.int_index_daily"]["dagster/column_schema"]
     assert {c.name: c.description for c in index.columns}[
         "contrib_curve"
-    ] == "What CURVE adds to the index [index points]"
+    ] == "Contribution of CURVE to tightness_index [index points]"
 
 
 def test_lineage_is_kept_for_a_state_of_the_project(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,13 +52,13 @@ def test_lineage_is_kept_for_a_state_of_the_project(workspace: Workspace, monkey
     assert table_metadata(workspace, dbt.manifest()) == first
 
 
-def test_the_lake_tells_how_far_its_knowledge_goes(workspace: Workspace) -> None:
+def test_the_lake_has_its_row_count_and_last_knowledge_time(workspace: Workspace) -> None:
     rows, known = workspace.lake.extent("prices")
     stored = workspace.lake.read("prices")
     assert (rows, known) == (len(stored), stored["knowledge_ts"].max())
 
 
-def test_the_plots_are_there_and_a_broken_one_harms_nothing(
+def test_every_plot_is_drawn_and_a_plot_that_fails_is_left_out(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import logging
@@ -74,14 +72,14 @@ def test_the_plots_are_there_and_a_broken_one_harms_nothing(
 
 def test_the_report_is_that_of_the_release_and_the_same_twice(workspace: Workspace) -> None:
     page, release_id = write_report(workspace)
-    assert page == workspace.published / "report.html"
+    assert page == workspace.paths.published / "report.html"
     first = page.read_text()
     assert release_id in first
     assert first.count("data:image/png;base64,") == len(PLOTS)
     assert "other_cash_usd_t" in first  # an assumption
-    with duckdb.connect(str(workspace.published / "marts.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(workspace.paths.database), read_only=True) as con:
         for (claim,) in con.execute("select distinct claim_id from signals.claim_audit").fetchall():
             assert claim in first
     write_report(workspace)
     assert page.read_text() == first
-    assert not list(Path(workspace.published).glob(".tmp-*"))
+    assert not list(Path(workspace.paths.published).glob(".tmp-*"))

@@ -1,4 +1,4 @@
-"""Runs that follow each other: the same twice changes nothing, more knowledge only adds, a bad build is withheld."""
+"""Runs that follow each other: the same twice changes nothing, new data only adds, a failed build is not published."""
 
 from __future__ import annotations
 
@@ -19,16 +19,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """The demo market of sixteen months, published."""
-    sandbox = Sandbox(tmp_path_factory.mktemp("demo"), "demo", NOW)
-    sandbox.run(MONTHS)
-    return sandbox
-
-
-def copy(sandbox: Sandbox, root: Path) -> Sandbox:
-    shutil.copytree(sandbox.root, root, dirs_exist_ok=True)
-    return Sandbox(root, sandbox.profile, sandbox.now)
+def demo(demo_of_a_year: Sandbox) -> Sandbox:
+    return demo_of_a_year
 
 
 def hashes(manifest: dict[str, Any]) -> dict[str, str]:
@@ -36,7 +28,7 @@ def hashes(manifest: dict[str, Any]) -> dict[str, str]:
 
 
 def test_the_same_run_again_writes_no_file_and_publishes_nothing(demo: Sandbox, tmp_path: Path) -> None:
-    sandbox = copy(demo, tmp_path)
+    sandbox = demo.copy(tmp_path)
     before, published = sandbox.stored(), sandbox.published()
     assert any(name.endswith(".parquet") for name in before)
     again = sandbox.ingest(MONTHS)
@@ -51,13 +43,13 @@ def test_the_same_run_again_writes_no_file_and_publishes_nothing(demo: Sandbox, 
 
 def test_models_built_anew_on_the_same_input_are_the_same(demo: Sandbox, tmp_path: Path) -> None:
     """Not because the build was kept: it is forgotten here, and every model runs again."""
-    sandbox = copy(demo, tmp_path)
+    sandbox = demo.copy(tmp_path)
     before = sandbox.publish()
     assert before.unchanged
     sandbox.forget_build()
-    built = sandbox.open().warehouse.stat().st_mtime_ns
+    built = sandbox.open().paths.warehouse.stat().st_mtime_ns
     assert sandbox.build().failed == []
-    assert sandbox.open().warehouse.stat().st_mtime_ns > built
+    assert sandbox.open().paths.warehouse.stat().st_mtime_ns > built
     after = sandbox.publish()
     assert after.unchanged
     assert hashes(after.manifest) == hashes(before.manifest)
@@ -65,7 +57,7 @@ def test_models_built_anew_on_the_same_input_are_the_same(demo: Sandbox, tmp_pat
 
 def test_a_warehouse_made_anew_publishes_the_same_rows(demo: Sandbox, tmp_path: Path) -> None:
     """From the lake alone; the log of signals starts again too, and says the same."""
-    sandbox = copy(demo, tmp_path)
+    sandbox = demo.copy(tmp_path)
     before = hashes(sandbox.publish().manifest)
     shutil.rmtree(sandbox.data / "warehouse")
     assert sandbox.build().failed == []
@@ -84,7 +76,7 @@ def test_a_month_alone_gives_the_rows_that_a_long_run_gives(demo: Sandbox, tmp_p
 
 
 def test_a_later_clock_adds_what_became_known_and_changes_nothing(demo: Sandbox, tmp_path: Path) -> None:
-    sandbox = copy(demo, tmp_path)
+    sandbox = demo.copy(tmp_path)
     before = sandbox.stored()
     later = sandbox.at("2026-01-15T20:00:00Z")
     release = later.run(MONTHS)
@@ -111,7 +103,7 @@ def test_a_later_clock_adds_what_became_known_and_changes_nothing(demo: Sandbox,
 
 def test_an_hour_later_nothing_is_different(demo: Sandbox, tmp_path: Path) -> None:
     """Between two decision times the clock alone adds nothing, whether the build is kept or made."""
-    sandbox = copy(demo, tmp_path).at("2026-01-14T20:30:00Z")
+    sandbox = demo.copy(tmp_path).at("2026-01-14T20:30:00Z")
     sandbox.forget_build()
     assert sandbox.build().failed == []
     assert hashes(sandbox.publish().manifest) == hashes(demo.publish().manifest)
@@ -120,22 +112,22 @@ def test_an_hour_later_nothing_is_different(demo: Sandbox, tmp_path: Path) -> No
 # --- revisions
 
 
-@pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """A month of a user's prices and stocks, published."""
-    sandbox = Sandbox(tmp_path_factory.mktemp("users"), "drop", "2026-01-20T20:00:00Z")
-    days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
-    sandbox.drop(
-        "prices/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 3150.0, "m3_usd_t": 3160})
-    )
-    sandbox.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
-    sandbox.run(("2026-01", "2026-01"))
-    return sandbox
-
-
 @pytest.fixture
-def own(users: Sandbox, tmp_path: Path) -> Sandbox:
-    return copy(users, tmp_path)
+def own(drop_market: Sandbox, tmp_path: Path) -> Sandbox:
+    """A month of a user's prices and stocks, published."""
+    return drop_market.copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def revised(drop_market: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """The same with another figure for the latest stock, an hour after the first publication. Read only."""
+    own = drop_market.copy(tmp_path_factory.mktemp("revised"))
+    stocks = own.root / "drop" / "stocks" / "own.csv"
+    own.drop("stocks/own.csv", stocks.read_text().replace("AL,2026-01-19,500000.0\n", ""))
+    own.drop("stocks/revised.csv", "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-19,2026-01-20T09:00:00Z,450000\n")
+    later = own.at("2026-01-20T21:00:00Z")
+    later.run(("2026-01", "2026-01"))
+    return later
 
 
 LOG = """
@@ -203,35 +195,24 @@ def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(o
     assert entry.params_hash == days["params_hash"].iloc[-1]
 
 
-def test_weights_with_a_later_valid_from_change_the_index_from_then_on_only(own: Sandbox) -> None:
-    own.set_parameters(rank_min_periods=3, min_coverage=0.3)
-    own.run(("2026-01", "2026-01"))
+def test_weights_with_a_later_valid_from_change_the_index_from_then_on_only(tmp_path: Path) -> None:
     query = "select as_of_date, tightness_index, contrib_inventory, coverage from marts.tightness_daily order by 1"
-    before = own.query(query)
-    assert before["tightness_index"].notna().any()
-    path = own.reference() / "index_components.csv"
+    first, second = (Sandbox(tmp_path / name, "drop", "2026-01-20T20:00:00Z") for name in ("first", "second"))
+    for sandbox in (first, second):
+        sandbox.drop_month()
+        sandbox.set_parameters(rank_min_periods=3, min_coverage=0.3)
+    path = second.reference() / "index_components.csv"
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     weights = rows["family"].map({"CURVE": "0.3", "INVENTORY": "0.6", "FLOW": "0.1"})
     pd.concat([rows, rows.assign(weight=weights, valid_from="2026-01-15")]).to_csv(path, index=False)
-    own.run(("2026-01", "2026-01"))
-    after = own.query(query)
+    for sandbox in (first, second):
+        sandbox.run_compiled(("2026-01", "2026-01"))
+    before, after = first.query(query), second.query(query)
+    assert before["tightness_index"].notna().any()
     same = after["as_of_date"] < pd.Timestamp("2026-01-15")
     pd.testing.assert_frame_equal(after[same], before[same])
     assert set(before["coverage"][~same]) == {0.4}
     assert set(after["coverage"][~same]) == {0.6}, "only inventory is there, with its new weight"
-
-
-REVISED = "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-19,2026-01-20T09:00:00Z,450000\n"
-
-
-def revise(own: Sandbox) -> Sandbox:
-    """Another figure for the latest stock, an hour after the first publication."""
-    first = own.root / "drop" / "stocks" / "own.csv"
-    own.drop("stocks/own.csv", first.read_text().replace("AL,2026-01-19,500000.0\n", ""))
-    own.drop("stocks/revised.csv", REVISED)
-    later = own.at("2026-01-20T21:00:00Z")
-    later.run(("2026-01", "2026-01"))
-    return later
 
 
 def asof(sandbox: Sandbox, moment: str) -> tuple[str, float]:
@@ -243,14 +224,14 @@ def asof(sandbox: Sandbox, moment: str) -> tuple[str, float]:
     return f"{row.as_of_date:%Y-%m-%d}", row.value
 
 
-def test_signals_asof_an_old_moment_is_what_was_published_then(own: Sandbox) -> None:
+def test_signals_asof_an_old_moment_is_what_was_published_then(drop_market: Sandbox, revised: Sandbox) -> None:
     days = 73_000_000 / 365
-    assert asof(own, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
-    later = revise(own)
+    assert asof(drop_market, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
+    later = revised
     assert asof(later, "2026-01-20T21:30:00Z") == ("2026-01-20", pytest.approx(450_000 / days))
     # Between the two publications the first one stood, and it still does.
     assert asof(later, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
-    # Before the product ran at all: what it first said of that day.
+    # Before the first publication: what it contains for that day.
     assert asof(later, "2026-01-20T18:00:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
     assert asof(later, "2026-01-20T17:59:59Z") == ("2026-01-19", pytest.approx(500_000 / days))
     code, out, _ = later.call("signals", "--as-of", "2026-01-20T20:30:00Z", "--json")
@@ -259,8 +240,8 @@ def test_signals_asof_an_old_moment_is_what_was_published_then(own: Sandbox) -> 
     assert shown["value"] == pytest.approx(500_000 / days)
 
 
-def test_a_lost_warehouse_does_not_lose_the_log(own: Sandbox) -> None:
-    later = revise(own)
+def test_a_lost_warehouse_does_not_lose_the_log(revised: Sandbox, tmp_path: Path) -> None:
+    later = revised.copy(tmp_path)
     before = later.query("select * from signals.signals order by all")
     assert before["revision_no"].max() == 2
     shutil.rmtree(later.data / "warehouse")
@@ -269,8 +250,7 @@ def test_a_lost_warehouse_does_not_lose_the_log(own: Sandbox) -> None:
 
 
 def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
-    """Cash above three months from the 13th on: backwardation is sustained from the 15th. Then the prices are revised
-    away, and the change that was published stays, with the one that takes it back beside it."""
+    """Cash above three months from the 13th on: backwardation is sustained from the 15th."""
 
     def prices(above: bool) -> pd.DataFrame:
         days = pd.bdate_range("2026-01-02", "2026-01-20").strftime("%Y-%m-%d")
@@ -285,19 +265,18 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
     own.drop("prices/own.csv", prices(True))
     above = own.at("2026-01-20T21:00:00Z")
     above.run(("2026-01", "2026-01"))
-    assert len(above.query(query)) == 0, "the publisher changed its history only now: the past does not know it"
+    assert len(above.query(query)) == 0, "the prices changed after the decision times of these days"
 
     fresh = Sandbox(own.root / "fresh", "drop", "2026-01-20T21:00:00Z")
     fresh.drop("prices/own.csv", prices(True))
-    fresh.run(("2026-01", "2026-01"))
+    fresh.run_compiled(("2026-01", "2026-01"))
     first = fresh.query(query)
     assert first[["prev_state", "state"]].to_numpy().tolist() == [["OFF", "ON"]]
     assert first["as_of_date"].tolist() == [pd.Timestamp("2026-01-15")]
-    fresh.forget_build()
     fresh.run(("2026-01", "2026-01"))
     pd.testing.assert_frame_equal(fresh.query(query), first)
     shutil.rmtree(fresh.data)
-    fresh.run(("2026-01", "2026-01"))
+    fresh.run_compiled(("2026-01", "2026-01"))
     assert fresh.query(query)["transition_id"].tolist() == first["transition_id"].tolist(), (
         "the same market, the same key"
     )
@@ -309,15 +288,16 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
 def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> None:
     released = own.published()
     # A row that stands twice in the log, as a bug or a hand on the warehouse would leave it.
-    with duckdb.connect(str(own.open().warehouse)) as connection:
+    with duckdb.connect(str(own.open().paths.warehouse)) as connection:
         connection.execute("insert into signals.signals select * from signals.signals order by as_of_ts limit 1")
     stocks = own.root / "drop" / "stocks" / "own.csv"
     stocks.write_text(stocks.read_text() + "AL,2026-01-21,400000\n")
 
-    done = own.at("2026-01-22T20:00:00Z").tightness("run", "--from", "2026-01")
-    assert done.returncode == 1, done.stderr
-    assert "unique_key_signals" in done.stderr
-    assert "Nothing is published, the last release stays" in done.stderr
-    assert "Traceback" not in done.stderr
+    code, _, lines = own.at("2026-01-22T20:00:00Z").call("run", "--from", "2026-01")
+    errors = "\n".join(lines)
+    assert code == 1, errors
+    assert "unique_key_signals" in errors
+    assert "nothing is published, the last release stays" in errors
+    assert "Traceback" not in errors
     assert own.published() == released
     assert 400_000 not in own.query("select total_t from marts.inventory_daily")["total_t"].tolist()

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from acceptance import TOLERANCE
 from compiled import (
     LAKE_READ,
     PUBLISHED,
@@ -39,7 +40,6 @@ from compiled import (
 )
 from lookahead import RUN_COLUMNS, Rule, differing, key_of, leaks, published_tables, rule_of, until
 from sandbox import Sandbox, differences
-from test_acceptance import TOLERANCE, params, published  # noqa: F401  (fixtures)
 from time_markets import market, reference
 
 from schemas.base import columns_of
@@ -52,7 +52,7 @@ Connection = duckdb.DuckDBPyConnection
 
 
 @dataclass(frozen=True)
-class World:
+class Snapshot:
     """Everything that becomes known until `end`, and the reference tables."""
 
     rows: dict[str, pa.Table]
@@ -78,30 +78,32 @@ class World:
         moments = pd.concat([table["knowledge_ts"].to_pandas() for table in self.rows.values()])
         return sorted(moments.unique())
 
-    def with_rows(self, change: Callable[[str, pd.DataFrame], pd.DataFrame]) -> World:
-        """The same world with other rows."""
+    def with_rows(self, change: Callable[[str, pd.DataFrame], pd.DataFrame]) -> Snapshot:
+        """The same snapshot with other rows."""
         frames = {name: change(name, table.to_pandas(date_as_object=False)) for name, table in self.rows.items()}
         return replace(self, rows={name: arrow_rows(name, frame) for name, frame in frames.items()})
 
 
 @pytest.fixture(scope="module")
-def fixture(published: Sandbox) -> World:  # noqa: F811
-    workspace = published.open()
+def fixture(acceptance_market: Sandbox) -> Snapshot:
+    workspace = acceptance_market.open()
     rows = {name: arrow_rows(name, workspace.lake.read(name)) for name in DATASETS}
     # The calendar from before the first release on, so that the builds are quick.
-    return World(rows, reference_rows(workspace.reference_copies, date(2024, 2, 1)), pd.Timestamp(workspace.now))
+    return Snapshot(
+        rows, reference_rows(workspace.paths.reference_copies, date(2024, 2, 1)), pd.Timestamp(workspace.now)
+    )
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> World:
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """A market with every dataset, revisions, gaps, ties, late data and users' files beside the feeds."""
     made = market(random.Random(20260113).randint, days=30)
     rows = {name: arrow_rows(name, frame) for name, frame in made.lake().items()}
-    return World(rows, reference(tmp_path_factory.mktemp("generated")), made.end)
+    return Snapshot(rows, reference(tmp_path_factory.mktemp("generated")), made.end)
 
 
 @pytest.fixture(params=["fixture", "generated"])
-def world(request: pytest.FixtureRequest) -> World:
+def snapshot(request: pytest.FixtureRequest) -> Snapshot:
     return request.getfixturevalue(request.param)
 
 
@@ -123,29 +125,29 @@ def told(found: dict[str, dict[str, list[str]]]) -> str:
     return "\n".join([f"{len(found)} moments", *lines[:60]])
 
 
-def some_moments(world: World, n: int, seed: int = 7) -> list[pd.Timestamp]:
-    """Seeded random seconds of the world's last two months."""
+def some_moments(snapshot: Snapshot, n: int, seed: int = 7) -> list[pd.Timestamp]:
+    """Seeded random seconds of the snapshot's last two months."""
     chosen = random.Random(seed)
-    return sorted(world.end - pd.Timedelta(seconds=chosen.randrange(60 * 86_400)) for _ in range(n))
+    return sorted(snapshot.end - pd.Timedelta(seconds=chosen.randrange(60 * 86_400)) for _ in range(n))
 
 
-def releases_of_january(world: World) -> list[pd.Timestamp]:
+def releases_of_january(snapshot: Snapshot) -> list[pd.Timestamp]:
     """Every second of January 2026 at which something becomes known, and the first one after it."""
     begin, end = pd.Timestamp("2026-01-01", tz="UTC"), pd.Timestamp("2026-02-01", tz="UTC")
-    later = [moment for moment in world.releases if moment >= begin]
+    later = [moment for moment in snapshot.releases if moment >= begin]
     return [moment for n, moment in enumerate(later) if n == 0 or later[n - 1] < end]
 
 
 # --- 1. truncation invariance
 
 
-def test_every_table_has_a_rule(fixture: World) -> None:
+def test_every_table_has_a_rule(fixture: Snapshot) -> None:
     """A new table must say what a later build may change in it: see `lookahead.Rule`."""
     rules = {table: rule_of(table, fixture.whole.table(table).columns) for table in published_tables()}
     assert [table for table, rule in rules.items() if rule is None] == []
 
 
-def test_no_release_second_sees_what_is_known_later(fixture: World) -> None:
+def test_no_release_second_sees_what_is_known_later(fixture: Snapshot) -> None:
     """Not one second too early, and nothing that was said by then is ever said otherwise.
 
     As of each release and a second before it, what comes later is in no model that reads the lake, and every other
@@ -172,14 +174,14 @@ def test_no_release_second_sees_what_is_known_later(fixture: World) -> None:
 @pytest.mark.parametrize(("name", "n"), [("fixture", 20), ("generated", 10)])
 def test_no_random_moment_sees_what_is_known_later(request: pytest.FixtureRequest, name: str, n: int) -> None:
     """Every table, published or not, is the one that could be built then; and nothing is ever said otherwise."""
-    world: World = request.getfixturevalue(name)
+    snapshot: Snapshot = request.getfixturevalue(name)
     every = [model.table for model in models()]
 
     def check(moment: pd.Timestamp) -> dict[str, list[str]]:
-        with world.then(moment) as then, world.at(moment) as now:
-            return differing(then, now, every) | leaks(world.whole, then, moment)
+        with snapshot.then(moment) as then, snapshot.at(moment) as now:
+            return differing(then, now, every) | leaks(snapshot.whole, then, moment)
 
-    found = in_parallel(some_moments(world, n), check)
+    found = in_parallel(some_moments(snapshot, n), check)
     assert not found, told(found)
 
 
@@ -233,7 +235,7 @@ def scored() -> set[str]:
     ids=["product", "lag", "rank", "vintage"],
 )
 def test_mutants_are_caught_on_their_dates(
-    fixture: World, acceptance: Path, mutant: Mutation | None, changes: Callable[[], set[str]]
+    fixture: Snapshot, acceptance: Path, mutant: Mutation | None, changes: Callable[[], set[str]]
 ) -> None:
     """And the product itself on none."""
     known = json.loads((acceptance / "expected" / "expected.json").read_text())["truncation_invariance"]
@@ -264,8 +266,8 @@ POISONED_AT: Final = ["2025-10-25T00:00:00Z", "2026-01-09T18:00:00Z", "2026-01-1
 NO_NUMBERS: Final = {"marts.event_calendar"}
 
 
-def poisoned(world: World, moment: pd.Timestamp) -> World:
-    """The world in which every number known after a moment is absurd."""
+def poisoned(snapshot: Snapshot, moment: pd.Timestamp) -> Snapshot:
+    """The snapshot in which every number known after a moment is absurd."""
 
     def poison(name: str, rows: pd.DataFrame) -> pd.DataFrame:
         late, spec = rows["knowledge_ts"] > moment, DATASETS[name]
@@ -274,7 +276,7 @@ def poisoned(world: World, moment: pd.Timestamp) -> World:
                 rows.loc[late, column] = absurd(name, column) if kind.startswith("int") else 1e12
         return rows
 
-    return world.with_rows(poison)
+    return snapshot.with_rows(poison)
 
 
 def absurd(name: str, column: str) -> int:
@@ -287,7 +289,7 @@ def absurd(name: str, column: str) -> int:
 class Poisoning:
     """A moment, and what the builds at the end and at the moment say when everything later is absurd."""
 
-    clean: World
+    clean: Snapshot
     moment: pd.Timestamp
     at_end: Connection
     at_moment: Connection
@@ -295,13 +297,13 @@ class Poisoning:
 
 
 @pytest.fixture(scope="module")
-def poisonings(fixture: World, generated: World) -> list[Poisoning]:
+def poisonings(fixture: Snapshot, generated: Snapshot) -> list[Poisoning]:
     moments = [(fixture, pd.Timestamp(moment)) for moment in POISONED_AT]
     moments += [(generated, generated.end - pd.Timedelta(days=days)) for days in (20, 60)]
 
-    def make(world: World, moment: pd.Timestamp) -> Poisoning:
-        other = poisoned(world, moment)
-        return Poisoning(world, moment, other.whole, other.at(moment), world.at(moment))
+    def make(snapshot: Snapshot, moment: pd.Timestamp) -> Poisoning:
+        other = poisoned(snapshot, moment)
+        return Poisoning(snapshot, moment, other.whole, other.at(moment), snapshot.at(moment))
 
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda given: make(*given), moments))
@@ -334,7 +336,7 @@ def test_poison_is_not_seen_before_its_time(poisonings: list[Poisoning], table: 
                 content(c, table, before, without=RUN_COLUMNS) for c in (poisoning.clean.whole, poisoning.at_end)
             ]
             assert apart(clean, foul, key_of(table)) == [], where
-    assert rows, f"{table} is empty in both worlds: give the generated market data for it"
+    assert rows, f"{table} is empty in both snapshots: give the generated market data for it"
     assert seen or rule is Rule.FIXED or table in NO_NUMBERS, f"no poison is ever seen in {table}: what is it made of?"
 
 
@@ -351,17 +353,17 @@ def doubled(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize("change", [shuffled, doubled])
 def test_order_and_duplicates_of_rows_change_nothing(
-    world: World, change: Callable[[str, pd.DataFrame], pd.DataFrame]
+    snapshot: Snapshot, change: Callable[[str, pd.DataFrame], pd.DataFrame]
 ) -> None:
-    other = world.with_rows(change)
-    assert any(not table.equals(world.rows[name]) for name, table in other.rows.items())
-    assert differing(world.whole, other.whole, [model.table for model in models()]) == {}
+    other = snapshot.with_rows(change)
+    assert any(not table.equals(snapshot.rows[name]) for name, table in other.rows.items())
+    assert differing(snapshot.whole, other.whole, [model.table for model in models()]) == {}
 
 
 # --- 5. the second of a release
 
 
-def test_a_release_is_seen_at_its_second(fixture: World, acceptance: Path) -> None:
+def test_a_release_is_seen_at_its_second(fixture: Snapshot, acceptance: Path) -> None:
     """Were the decision taken at any of these seconds, the row would say what was known then and no more."""
     wanted = pd.read_csv(acceptance / "expected" / "D_exports_asof.csv")
     wanted = wanted.rename(columns={"latest_period": "exports_period_end", "score_3m": "score_exports_yoy_3m"})

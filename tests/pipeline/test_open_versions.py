@@ -104,7 +104,10 @@ def driver(version: str, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", ["1.0.0", "1.3.2", "locked"])
+@pytest.mark.parametrize(
+    "version",
+    [*(pytest.param(old, marks=pytest.mark.exhaustive) for old in ("1.0.0", "1.3.2")), "locked"],
+)
 def test_a_published_file_opens_in(version: str, database: Path, tmp_path: Path) -> None:
     environment = dict(os.environ)
     if version != "locked":
@@ -125,8 +128,8 @@ def test_a_published_file_opens_in(version: str, database: Path, tmp_path: Path)
     }
 
 
-@pytest.mark.slow
-def test_the_file_is_what_makes_the_difference(tmp_path: Path) -> None:
+@pytest.mark.exhaustive
+def test_an_old_driver_cannot_read_the_default_storage(tmp_path: Path) -> None:
     """The default storage of the locked version is closed to 1.0.0: the test above would notice if it were used."""
     with duckdb.connect(tmp_path / "default.duckdb") as con:
         con.execute("create schema marts; create table marts.price_daily as select 1 as x")

@@ -1,6 +1,6 @@
 """A whole synthetic market through the product, every row and column against the plain-Python reference.
 
-The reference knows nothing of the models and the models nothing of it, so that what they agree on is what DOMAIN says.
+The reference shares no code with the models, so that an error would have to be made twice.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MAY_LACK_EMPTY_ROWS = {"arbitrage_daily", "smelter_margin_daily", "indicator_ran
 
 
 def reference(sandbox: Sandbox) -> Oracle:
-    """The reference on the market of the test, with the place's own parameters and components."""
+    """The reference on the market of the test, with the sandbox's own parameters and components."""
     folder = sandbox.reference()
     parameters = {
         row["name"]: float(row["value"]) for row in read(folder / "parameters.csv") if row["metal"] in ("*", "AL")
@@ -71,7 +71,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
     to_drop(market(**MARKET), sandbox)
-    sandbox.run()
+    sandbox.run_compiled()
     return sandbox
 
 
@@ -84,7 +84,7 @@ def test_every_row_and_column_is_that_of_the_reference(published: Sandbox, table
     assert not wrong, f"{len(wrong)} cells of {table} differ:\n" + "\n".join(wrong)
 
 
-def test_nothing_of_the_market_is_put_aside(published: Sandbox) -> None:
+def test_no_row_of_the_market_is_quarantined(published: Sandbox) -> None:
     assert published.open().quarantine.counts() == {}
 
 

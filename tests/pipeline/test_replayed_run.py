@@ -1,4 +1,4 @@
-"""Recorded real answers through a whole run: what the publishers wrote lands row for row, what is not recorded is no
+"""Recorded real responses through a whole run: the publishers' rows are stored one for one, what is not recorded is no
 data and no failure, and the same run again writes nothing."""
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """A run over the recordings, by the command line."""
     sandbox = Sandbox(tmp_path_factory.mktemp("replay"), "replay", "2025-06-30T22:00:00Z")
     (sandbox.root / "replay").symlink_to(real / "payloads")
-    done = sandbox.tightness("run", "--from", MONTHS[0], "--to", MONTHS[1])
-    assert done.returncode == 0, done.stderr
+    code, _, errors = sandbox.call("run", "--from", MONTHS[0], "--to", MONTHS[1])
+    assert code == 0, errors
     return sandbox
 
 
@@ -111,7 +111,7 @@ def test_one_recorded_day_of_power_is_a_day(sandbox: Sandbox) -> None:
 
 
 def test_what_is_not_recorded_is_no_data(sandbox: Sandbox) -> None:
-    lake, failures = sandbox.open().lake, sandbox.open().failures()
+    lake, failures = sandbox.open().lake, sandbox.open().failures.read()
     assert failures == []
     assert {name for name in ("rates", "exports", "fx", "off_warrant") if len(lake.read(name))} == set()
     receipts = {path.parent.parent.name for path in (sandbox.data / "raw").glob("*/receipts/*.json")}

@@ -294,7 +294,7 @@ def test_a_server_that_nobody_vouches_for_is_not_believed(tmp_path: Path) -> Non
 def test_an_answer_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_SECONDS", -1.0)
     client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200, content=b"x")))
-    with pytest.raises(SourceError, match="the answer takes longer than"):
+    with pytest.raises(SourceError, match="the response takes longer than"):
         HttpTransport(lambda: datetime.now(UTC), {}, client).fetch(Request("fred", "x", "https://publisher.example/"))
 
 

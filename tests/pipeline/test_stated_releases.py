@@ -89,7 +89,7 @@ def test_a_month_cannot_be_known_before_it_is_over(sandbox: Sandbox, known: str,
     sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571).replace("2025-12-09T03:00:00Z", known))
     new, _, reasons = ingest(sandbox)
     said = known.replace("Z", "+00:00")
-    rule = "known_too_early: nobody can have known the value before 08:00 UTC of period_end"
+    rule = "known_too_early: the value cannot be known before 08:00 UTC of period_end"
     assert new == lands
     assert reasons == ([] if lands else [f"knowledge_ts={said}, period_end=2025-11-30 breaks {rule}"])
     [where] = sandbox.open().quarantine.read("exports")["where"].tolist() or ["line 2"]

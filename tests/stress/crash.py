@@ -1,13 +1,13 @@
 """Runs that are killed: `python -m tests.stress.crash --kills 100 --seed 1`.
 
 Full and incremental runs of a small demo market are killed (SIGKILL, the whole process group) at moments that the seed
-draws over four phases: before the models, in them, while a release is written, while it is made current. After each
-kill every published file must be whole; a normal run, in a copy of what the kill left, must leave everything as a run
-without a kill does, but for `run_id` and `computed_ts`. Most recoveries are killed as well, up to four times. Exit code
-1 when anything is not so.
+draws over four phases: before the models, in them, while a release is written, while it becomes current. After each
+kill every published file must be whole. A normal run in a copy of the folders must then leave everything as a run
+without a kill does, except `run_id` and `computed_ts`. Most recoveries are killed as well, up to four times. Exit code
+1 when any of this does not hold.
 
-Runs are forked from a process that has imported everything: an import writes nothing, and killed while it lasts a run
-has not begun. So all kills fall into work. POSIX only.
+Runs are forked from a process that has imported everything: an import writes nothing, so that every kill falls into
+work. POSIX only.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
-OURS: Final = ("TIGHTNESS_", "DAGSTER_", "ENTSOE_")
+from tests.sandbox import Sandbox
+
 MONTHS: Final = ("2025-12", "2026-01")
 FIRST, NEXT_DAY, NEXT_HOUR = "2026-01-14T20:00:00Z", "2026-01-15T20:00:00Z", "2026-01-14T21:00:00Z"
 POLL_S: Final = 0.004
-LONGEST_S: Final = 600.0
-HANGS: Final = 124  # as `timeout` says it
-MOST_KILLS: Final = 5  # in one case, before it may recover
+MAX_RUN_S: Final = 600.0
+TIMED_OUT: Final = 124  # the exit code of `timeout`
+MAX_KILLS: Final = 5  # in one case
 PER_RUN: Final = {"run_id", "computed_ts"}
 
 # The phases of a run, each from its mark to the next one's.
@@ -46,12 +47,12 @@ PHASES: Final = ("ingest", "models", "write", "current")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A run: from which folders it starts, at what time, and what it should leave."""
+    """A run: the folders it starts from, its time, and the folders that it should end with."""
 
     name: str
     base: str  # folders it starts from
     now: str
-    clean: str  # folders as a run without a kill leaves them
+    clean: str  # folders that a run without a kill leaves
     revised: bool = False  # a drop file has another figure than in `base`
 
 
@@ -60,7 +61,7 @@ CLOCK = Scenario("a day later", "full", NEXT_DAY, "clock")
 DROP = Scenario("changed drop", "full", NEXT_HOUR, "drop", revised=True)
 BUILT = Scenario("built, not published", "built", NEXT_DAY, "clock")
 
-# Where a phase is reached soon: a run whose models are built already publishes after a few seconds.
+# Scenarios in which a phase begins soon: a run whose models are built publishes after a few seconds.
 STARTS: Final = {
     "ingest": (FULL, CLOCK, DROP),
     "models": (FULL, CLOCK, DROP),
@@ -71,7 +72,7 @@ STARTS: Final = {
 
 @dataclass(frozen=True)
 class Moment:
-    """When a kill falls: so long after a phase has begun, as a share of how long the phase takes."""
+    """The time of a kill: after the beginning of a phase, as a share of the phase's length."""
 
     phase: str
     share: float
@@ -79,7 +80,7 @@ class Moment:
 
 @dataclass
 class Kill:
-    """What a kill met and left."""
+    """A kill, the step of the run that it hit, and the faults that it left."""
 
     case: int
     scenario: str
@@ -95,53 +96,34 @@ class Case:
     number: int
     scenario: str
     kills: list[Kill] = field(default_factory=list)
-    recoveries: list[list[str]] = field(default_factory=list)  # of each one what differs from a clean run
+    recoveries: list[list[str]] = field(default_factory=list)  # of each one the differences from a clean run
 
     @property
     def faults(self) -> list[str]:
-        """Everything that is not as it should be."""
         return [fault for found in (*(kill.faults for kill in self.kills), *self.recoveries) for fault in found]
 
 
-class Folders:
-    """The data, drop and Dagster folders of one run."""
+def sandbox(root: Path, now: str = FIRST) -> Sandbox:
+    return Sandbox(root, "demo", now)
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.data, self.drop, self.home = root / "data", root / "drop", root / "dagster"
 
-    def copy(self, root: Path) -> Folders:
-        """The same state in another place."""
-        shutil.rmtree(root, ignore_errors=True)
-        shutil.copytree(self.root, root)
-        return Folders(root)
+def copy(source: Sandbox, root: Path) -> Sandbox:
+    """The same state in a folder that is made anew."""
+    shutil.rmtree(root, ignore_errors=True)
+    return source.copy(root)
 
-    def put_drop(self, last: int) -> None:
-        """A user's stocks, of which the last figure is given."""
-        rows = [f"AL,2026-01-{day:02d},{500_000 - 1000 * day}" for day in (5, 6, 7, 8, 9, 12)]
-        self.drop.joinpath("stocks").mkdir(parents=True, exist_ok=True)
-        text = "\n".join(["metal,obs_date,total_t", *rows, f"AL,2026-01-13,{last}", ""])
-        (self.drop / "stocks" / "own.csv").write_text(text)
 
-    def environment(self, now: str) -> dict[str, str]:
-        """The settings of a run here; nothing of the caller's is in it."""
-        return {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {
-            "TIGHTNESS_PROFILE": "demo",
-            "TIGHTNESS_NOW": now,
-            "TIGHTNESS_DATA_DIR": str(self.data),
-            "TIGHTNESS_DROP_DIR": str(self.drop),
-            "DAGSTER_HOME": str(self.home),
-            "DAGSTER_EVENT_BATCH_SIZE": "1000",
-            "COLUMNS": "200",
-            "NO_COLOR": "1",
-        }
+def drop_stocks(into: Sandbox, last: int) -> None:
+    """Put a file of a user's stocks into the drop folder. `last`: the newest figure [t]."""
+    rows = [f"AL,2026-01-{day:02d},{500_000 - 1000 * day}" for day in (5, 6, 7, 8, 9, 12)]
+    into.drop("stocks/own.csv", "\n".join(["metal,obs_date,total_t", *rows, f"AL,2026-01-13,{last}", ""]))
 
 
 # --- processes
 
 
-def forked(work: Callable[[], int]) -> int:
-    """Starts `work` in a process (and group) of its own; returns its pid."""
+def fork(work: Callable[[], int]) -> int:
+    """Start `work` in a process (and group) of its own; return its pid."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -159,96 +141,96 @@ def forked(work: Callable[[], int]) -> int:
         os._exit(code)
 
 
-def told(work: Callable[[], Any]) -> Any:
-    """What `work` returns, computed in a process of its own: who forks runs keeps no database and no thread."""
-    with tempfile.NamedTemporaryFile("r") as answer:
+def in_child(work: Callable[[], Any]) -> Any:
+    """The result of `work`, computed in a child process: a process that forks must hold no database and no thread."""
+    with tempfile.NamedTemporaryFile("r") as result:
 
         def write() -> int:
-            Path(answer.name).write_text(json.dumps(work()))
+            Path(result.name).write_text(json.dumps(work()))
             return 0
 
-        _, status = os.waitpid(forked(write), 0)
+        _, status = os.waitpid(fork(write), 0)
         if status:
-            raise RuntimeError("a check could not be made; its traceback is above")
-        return json.loads(Path(answer.name).read_text())
+            raise RuntimeError("a check failed to run; its traceback is above")
+        return json.loads(Path(result.name).read_text())
 
 
-def start(folders: Folders, now: str) -> int:
-    """`tightness run` in these folders, in a process group of its own; its output goes to run.log."""
+def start(run: Sandbox) -> int:
+    """Start `tightness run` in a process group of its own, with its output in run.log; return its pid."""
 
     def work() -> int:
         from pipelines.cli.app import app
 
-        handle = os.open(folders.root / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        os.chdir(folders.root)  # no .env of a developer is found here
+        log = os.open(run.root / "run.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.chdir(run.root)  # where no developer's .env is found
+        environment = run.environment()
         os.environ.clear()
-        os.environ.update(folders.environment(now))
+        os.environ.update(environment)
         try:
             app(["run", "--from", MONTHS[0], "--to", MONTHS[1]])
         except SystemExit as done:
             return int(done.code or 0)
         return 0
 
-    return forked(work)
+    return fork(work)
 
 
-class ProgressCallback:
-    """The marks that a run leaves on disk when it comes to a phase; those of an earlier run do not count."""
+class PhaseMonitor:
+    """The beginning of each phase of a run, from the marks that it leaves on disk; earlier runs' marks do not count."""
 
-    def __init__(self, folders: Folders) -> None:
-        self.data = folders.data
-        self.before = {phase: self._mark(phase) for phase in PHASES}
+    def __init__(self, run: Sandbox) -> None:
+        self.data = run.data
+        self.before = {phase: self._marks(phase) for phase in PHASES}
         self.begun = {"ingest": time.monotonic()}
 
-    def look(self) -> None:
-        """Notes which phases have begun."""
+    def update(self) -> None:
         for phase in PHASES:
-            if phase not in self.begun and (mark := self._mark(phase)) and not mark <= self.before[phase]:
+            if phase not in self.begun and (marks := self._marks(phase)) and not marks <= self.before[phase]:
                 self.begun[phase] = time.monotonic()
 
-    def _mark(self, phase: str) -> set[tuple[str, int, int]]:
+    def _marks(self, phase: str) -> set[tuple[str, int, int]]:
         published = self.data / "published"
-        pattern = {
+        paths = {
             "ingest": [],
             "models": [self.data / "warehouse" / ".writer.json"],
             "write": published.glob(".tmp-2*"),
             "current": published.glob("releases/*"),
         }
         found = set()
-        for path in pattern[phase]:
+        for path in paths[phase]:
             try:
                 about = path.stat()
             except FileNotFoundError:
                 continue
-            # A folder's time changes with its content; a file's says when it was written anew.
+            # The time of a folder changes with its content; that of a file when it is written again.
             found.add((path.name, about.st_ino, 0 if phase != "models" else about.st_mtime_ns))
         return found
 
 
-def finish(pid: int, watch: ProgressCallback) -> int:
-    """Waits for a run; returns its exit code, or `HANGS`."""
-    end = time.monotonic() + LONGEST_S
+def finish(pid: int, monitor: PhaseMonitor) -> int:
+    """Wait for a run; return its exit code, or `TIMED_OUT`."""
+    end = time.monotonic() + MAX_RUN_S
     while time.monotonic() < end:
-        watch.look()
+        monitor.update()
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
         time.sleep(POLL_S)
     os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    return HANGS
+    return TIMED_OUT
 
 
-def kill_at(pid: int, watch: ProgressCallback, moment: Moment, lengths: dict[str, float]) -> int | None:
-    """Kills the run's group at its moment; returns the exit code instead where the run has ended before."""
+def kill_at(pid: int, monitor: PhaseMonitor, moment: Moment, lengths: dict[str, float]) -> int | None:
+    """Kill the run's process group at the moment; return the exit code instead where the run has ended before."""
     while True:
-        watch.look()
+        monitor.update()
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        begun = watch.begun.get(moment.phase)
+        begun = monitor.begun.get(moment.phase)
         if begun is not None and time.monotonic() >= begun + moment.share * lengths[moment.phase]:
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -256,24 +238,23 @@ def kill_at(pid: int, watch: ProgressCallback, moment: Moment, lengths: dict[str
         time.sleep(POLL_S)
 
 
-# --- what must hold
+# --- checks
 
 
 def sha256(path: Path) -> str:
-    """The hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def torn(folders: Folders, had_release: bool) -> list[str]:
-    """Every file that is not whole, and every published one that is missing."""
-    return [*_torn_publication(folders.data / "published", had_release), *_torn_stores(folders.data)]
+def torn(data: Path, had_release: bool) -> list[str]:
+    """Every file below the data folder that is not whole, and every published file that is missing."""
+    return [*_torn_publication(data / "published", had_release), *_torn_stores(data)]
 
 
 def _torn_publication(published: Path, had_release: bool) -> Iterator[str]:
     import duckdb
 
-    known: dict[str, set[str]] = {}  # the hashes that a visible file may have: those of the releases that are there
+    known: dict[str, set[str]] = {}  # the hashes that a visible file may have: those of the kept releases
     manifest_path = published / "manifest.json"
     for folder in sorted(published.glob("releases/*")):
         try:
@@ -321,20 +302,20 @@ def _torn_stores(data: Path) -> Iterator[str]:
     for path in [*data.glob("lake/**/*.parquet"), *data.glob("quarantine/**/*.parquet")]:
         try:
             pq.read_table(path)
-        except Exception as error:  # whatever it is, a reader would meet it
+        except Exception as error:  # a reader would meet any of them
             yield f"{path.relative_to(data)} does not open: {error}"
     for path in data.glob("raw/*/??/*"):
         if not path.name.startswith(".") and path.stem != sha256(path):
-            yield f"{path.relative_to(data)} has other bytes than its name says"
+            yield f"{path.relative_to(data)} does not have the hash of its name"
     for path in [*data.glob("raw/*/receipts/*.json"), *data.glob("lake/*/*.json"), *data.glob("warehouse/**/*.json")]:
         try:
-            if not path.name.startswith("."):  # the lock's holder is a hint
+            if not path.name.startswith("."):  # the file of the lock's holder is only a hint
                 json.loads(path.read_text())
         except ValueError as error:
             yield f"{path.relative_to(data)} is torn: {error}"
 
 
-def state(folders: Folders) -> dict[str, str]:
+def state(data: Path) -> dict[str, str]:
     """What a run has left, each part as a hash of its content: lake, archive, quarantine, published tables."""
     from pipelines.lake.quarantine import Quarantine
     from pipelines.lake.store import Lake
@@ -342,12 +323,12 @@ def state(folders: Folders) -> dict[str, str]:
     from pipelines.warehouse.sql import reader, sql_literal, tables_in
     from schemas.datasets import DATASETS
 
-    data, found = folders.data, {}
+    found = {}
     for name in DATASETS:
         rows = Lake(data / "lake").read(name)
         found[f"lake {name}"] = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
-    aside = Quarantine(data / "quarantine").read().sort_values(["dataset", "payload_sha256", "where", "reason"])
-    found["quarantine"] = hashlib.sha256(aside.to_csv(index=False).encode()).hexdigest()
+    rows = Quarantine(data / "quarantine").read().sort_values(["dataset", "payload_sha256", "where", "reason"])
+    found["quarantine"] = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
     for path in sorted((data / "raw").rglob("*")):
         if path.is_file() and not path.name.startswith("."):
             found[path.relative_to(data).as_posix()] = sha256(path)
@@ -356,18 +337,18 @@ def state(folders: Folders) -> dict[str, str]:
         for table, columns in tables_in(con, "release").items():
             kept = {name: kind for name, kind in columns.items() if name not in PER_RUN}
             found[".".join(table)] = table_facts(con, "release", table, kept).content_sha256
-    # The database and the Parquet files of a settled publication are those of one release.
+    # The database and the Parquet files of a finished publication are those of one release.
     manifest = json.loads((data / "published" / "manifest.json").read_text())
     of_release = all(sha256(data / "published" / name) == facts["sha256"] for name, facts in manifest["files"].items())
     found["one release is visible"] = str(of_release)
     return found
 
 
-def step_of(folders: Folders) -> str:
-    """The step that the newest run was in, from Dagster's own event log."""
+def step_of(root: Path) -> str:
+    """The step that the newest run was in, from Dagster's event log."""
     import sqlite3
 
-    logs = [path for path in folders.home.glob("history/runs/*.db") if path.name != "index.db"]
+    logs = [path for path in (root / "dagster").glob("history/runs/*.db") if path.name != "index.db"]
     if not logs:
         return "before the first step"
     newest = max(logs, key=lambda path: path.stat().st_mtime_ns)
@@ -385,108 +366,113 @@ def step_of(folders: Folders) -> str:
     return name if event == "STEP_START" else f"after {name}"
 
 
-# --- the program
+# --- cases
 
 
 def prepare(root: Path) -> dict[str, float]:
-    """The states that cases start from and end in; returns how long each phase takes."""
-    empty = Folders(root / "empty")
+    """Make the states that cases start from and end in; return the length of each phase [s]."""
+    empty = sandbox(root / "empty")
     empty.root.mkdir(parents=True)
-    empty.put_drop(last=487_000)
+    drop_stocks(empty, last=487_000)
     lengths: dict[str, float] = {}
 
     def clean(base: str, name: str, now: str, revised: bool = False) -> None:
-        folders = Folders(root / base).copy(root / name)
+        run = copy(sandbox(root / base, now), root / name)
         if revised:
-            folders.put_drop(last=450_000)
-        watch = ProgressCallback(folders)
-        code = finish(start(folders, now), watch)
+            drop_stocks(run, last=450_000)
+        monitor = PhaseMonitor(run)
+        code = finish(start(run), monitor)
         if code:
-            raise RuntimeError(f"the run without a kill ended with {code}:\n{(folders.root / 'run.log').read_text()}")
-        marks = [*(watch.begun[phase] for phase in PHASES), time.monotonic()]
+            raise RuntimeError(f"the run without a kill ended with {code}:\n{(run.root / 'run.log').read_text()}")
+        marks = [*(monitor.begun[phase] for phase in PHASES), time.monotonic()]
         for phase, begun, ended in zip(PHASES, marks, marks[1:], strict=False):
-            lengths[phase] = min(lengths.get(phase, LONGEST_S), ended - begun)
+            lengths[phase] = min(lengths.get(phase, MAX_RUN_S), ended - begun)
 
     clean("empty", "full", FULL.now)
-    # Dagster makes its databases anew once; cases with an empty data folder start with them.
+    # Dagster creates its databases once; cases with an empty data folder start with them.
     shutil.copytree(root / "full" / "dagster", root / "empty" / "dagster")
     clean("full", "clock", CLOCK.now)
     clean("full", "drop", DROP.now, revised=True)
-    built = Folders(root / "full").copy(root / "built")
-    if kill_at(start(built, BUILT.now), ProgressCallback(built), Moment("write", 0.0), lengths) is not None:
+    built = copy(sandbox(root / "full", BUILT.now), root / "built")
+    if kill_at(start(built), PhaseMonitor(built), Moment("write", 0.0), lengths) is not None:
         raise RuntimeError("the run that should be killed before its publication has ended")
+    for name in ("full", "clock", "drop"):
+        (root / name / "state.json").write_text(json.dumps(in_child(partial(state, root / name / "data"))))
     return lengths
 
 
 def plan(seed: int, number: int) -> tuple[Scenario, list[Moment]]:
-    """What happens in a case: the scenario, its kill, and the kills of what should have recovered it."""
+    """The scenario of a case, the moment of its kill, and those of the kills of its recoveries."""
     draw = random.Random(f"{seed}/{number}")
     phase = PHASES[number % len(PHASES)]
     scenario = draw.choice(STARTS[phase])
-    phases = [phase, *draw.choices(PHASES, k=draw.randrange(MOST_KILLS))]
+    phases = [phase, *draw.choices(PHASES, k=draw.randrange(MAX_KILLS))]
     return scenario, [Moment(phase, draw.uniform(0, 0.95)) for phase in phases]
 
 
-def play(root: Path, place: Path, seed: int, number: int, lengths: dict[str, float], wanted: int) -> Case:
-    """One case in a copy of its base, killed again and again, at most `wanted` times; what each kill left is looked at,
-    and recovered and compared in a copy, while the case goes on to the next kill."""
+def run_case(root: Path, folder: Path, seed: int, number: int, lengths: dict[str, float], max_kills: int) -> Case:
+    """Kill a run in a copy of its base again and again. After each kill check the files, and recover and compare in a
+    second copy, while the first goes on to the next kill."""
     scenario, moments = plan(seed, number)
-    folders = Folders(root / scenario.base).copy(place)
+    run = copy(sandbox(root / scenario.base, scenario.now), folder)
     if scenario.revised:
-        folders.put_drop(last=450_000)
+        drop_stocks(run, last=450_000)
     case = Case(number, scenario.name)
-    had_release = (folders.data / "published" / "manifest.json").is_file()
-    for moment in moments[:wanted]:
-        code = kill_at(start(folders, scenario.now), ProgressCallback(folders), moment, lengths)
-        if code is not None:  # it has ended before: that was the last recovery
-            case.recoveries.append(compared(root, folders, scenario, code))
+    had_release = (run.data / "published" / "manifest.json").is_file()
+    for moment in moments[:max_kills]:
+        code = kill_at(start(run), PhaseMonitor(run), moment, lengths)
+        if code is not None:  # it ended before the kill: that was the last recovery
+            case.recoveries.append(differences(root, run, scenario, code))
             break
-        kill = Kill(number, scenario.name, moment, told(partial(step_of, folders)))
-        kill.faults = told(partial(torn, folders, had_release))
+        kill = Kill(number, scenario.name, moment, in_child(partial(step_of, run.root)))
+        kill.faults = in_child(partial(torn, run.data, had_release))
         case.kills.append(kill)
-        left = folders.copy(place.with_name(f"{place.name}-recovered"))
-        code = finish(start(left, scenario.now), ProgressCallback(left))
-        case.recoveries.append(compared(root, left, scenario, code))
+        recovery = copy(run, folder.with_name(f"{folder.name}-recovered"))
+        code = finish(start(recovery), PhaseMonitor(recovery))
+        case.recoveries.append(differences(root, recovery, scenario, code))
         if kill.faults or case.recoveries[-1]:
-            break  # kept as it is, for whoever looks for the cause
+            break  # the folders stay as they are, to find the cause
     return case
 
 
-def compared(root: Path, folders: Folders, scenario: Scenario, code: int) -> list[str]:
-    """What a run after a kill has left that a clean one would not have."""
+def differences(root: Path, run: Sandbox, scenario: Scenario, code: int) -> list[str]:
+    """How a run after a kill differs from a clean one. `code`: its exit code."""
     if code:
-        log = (folders.root / "run.log").read_text().splitlines()
+        log = (run.root / "run.log").read_text().splitlines()
         return [f"the run after the kill ended with {code}: {' | '.join(log[-3:])}"]
-    wished, found = json.loads((root / scenario.clean / "state.json").read_text()), told(partial(state, folders))
-    parts = sorted(name for name in wished.keys() | found.keys() if wished.get(name) != found.get(name))
-    return [*told(partial(torn, folders, True)), *(f"{name} differs from a clean run" for name in parts)]
+    expected = json.loads((root / scenario.clean / "state.json").read_text())
+    found = in_child(partial(state, run.data))
+    parts = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    return [*in_child(partial(torn, run.data, True)), *(f"{name} differs from a clean run" for name in parts)]
 
 
-def work(root: Path, worker: int, workers: int, kills: int, seed: int, lengths: dict[str, float]) -> int:
-    """Plays every `workers`-th case until `kills` kills have fallen; one line of JSON each."""
-    fallen, number = 0, worker
+def run_cases(root: Path, worker: int, workers: int, kills: int, seed: int, lengths: dict[str, float]) -> int:
+    """Run every `workers`-th case until there were `kills` kills; write one line of JSON for each."""
+    done, number = 0, worker
     with (root / f"worker{worker}.jsonl").open("w") as results:
-        while fallen < kills:
+        while done < kills:
             begun = time.monotonic()
-            case = play(root, root / f"case{worker}", seed, number, lengths, kills - fallen)
-            fallen += len(case.kills)
+            case = run_case(root, root / f"case{worker}", seed, number, lengths, kills - done)
+            done += len(case.kills)
             results.write(json.dumps(asdict(case)) + "\n")
             results.flush()
-            faults = case.faults
             where = ", then ".join(kill.step for kill in case.kills) or "not killed: it had ended"
-            said = "; ".join(faults) or "whole, recovered, equal"
-            sys.stdout.write(f"case {number}, {case.scenario}: {where}: {said} ({time.monotonic() - begun:.0f} s)\n")
+            result = "; ".join(case.faults) or "whole, recovered, equal"
+            sys.stdout.write(f"case {number}, {case.scenario}: {where}: {result} ({time.monotonic() - begun:.0f} s)\n")
             sys.stdout.flush()
-            if faults:  # kept for whoever looks for the cause
-                for left in (f"case{worker}", f"case{worker}-recovered"):
-                    if (root / left).is_dir():
-                        shutil.copytree(root / left, root / f"fault{number}" / left)
+            if case.faults:  # kept to find the cause
+                for name in (f"case{worker}", f"case{worker}-recovered"):
+                    if (root / name).is_dir():
+                        shutil.copytree(root / name, root / f"fault{number}" / name)
             number += workers
     return 0
 
 
+# --- the program
+
+
 def summary(cases: list[dict[str, Any]], seconds: float) -> tuple[list[str], int]:
-    """The report's lines, and the number of faults."""
+    """The lines of the report, and the number of faults."""
     kills = [kill for case in cases for kill in case["kills"]]
     torn_after = sum(bool(kill["faults"]) for kill in kills)
     recoveries = [recovery for case in cases for recovery in case["recoveries"]]
@@ -510,46 +496,37 @@ def _counted(names: Iterator[str]) -> str:
 
 
 def main() -> int:
-    """Kills, checks, and says whether all is well."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="a folder that is kept, with the state of every fault")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     begun = time.monotonic()
     _preload()
     with tempfile.TemporaryDirectory(prefix="tightness-crash-") as temporary:
-        root = (asked.keep or Path(temporary)).resolve()
+        root = (args.keep or Path(temporary)).resolve()
         lengths = prepare(root)
-        for name in ("full", "clock", "drop"):
-            (root / name / "state.json").write_text(json.dumps(told(partial(state, Folders(root / name)))))
         phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in lengths.items())
         sys.stdout.write(f"phases of a run: {phases}\n")
-        share = [asked.kills // asked.workers + (n < asked.kills % asked.workers) for n in range(asked.workers)]
+        share = [args.kills // args.workers + (n < args.kills % args.workers) for n in range(args.workers)]
         pids = [
-            forked(partial(work, root, n, asked.workers, share[n], asked.seed, lengths)) for n in range(asked.workers)
+            fork(partial(run_cases, root, n, args.workers, share[n], args.seed, lengths)) for n in range(args.workers)
         ]
         ended = [os.waitpid(pid, 0)[1] for pid in pids]
         cases = [json.loads(line) for path in sorted(root.glob("worker*.jsonl")) for line in path.open()]
     lines, faults = summary(cases, time.monotonic() - begun)
     sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if faults or any(ended) or sum(len(case["kills"]) for case in cases) < asked.kills else 0
+    return 1 if faults or any(ended) or sum(len(case["kills"]) for case in cases) < args.kills else 0
 
 
 def _preload() -> None:
-    """Imports what a run needs, and parses the models where one is newer than the manifest."""
-    import dagster_dbt  # noqa: F401
-    import dbt.adapters.duckdb
-    import dbt.cli.main  # noqa: F401
-
-    import pipelines.cli.app
-    import pipelines.orchestration.definitions
-    import pipelines.orchestration.run
-    import pipelines.transports.demo  # noqa: F401
-    from pipelines.warehouse.dbt import manifest
-
-    manifest()
+    """Import what a run needs, and parse the models where one is newer than the manifest."""
+    for module in ("cli.app", "orchestration.definitions", "orchestration.run", "transports.demo", "warehouse.dbt"):
+        import_module(f"pipelines.{module}")
+    for module in ("dagster_dbt", "dbt.adapters.duckdb", "dbt.cli.main"):
+        import_module(module)
+    import_module("pipelines.warehouse.dbt").manifest()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Answers that nobody would send: `python -m tests.stress.fuzz --payloads 10000 --seed 1`.
+"""Corrupted answers: `python -m tests.stress.fuzz --payloads 10000 --seed 1`.
 
-Takes good answers of every source, from the generated market and from a folder of recordings, and spoils each in ways
+Takes good answers of every source, from the generated market and from a folder of recordings, and corrupts each in ways
 that a seed draws: bytes, lines, numbers, names, JSON values, pieces of other answers, members of workbooks. A parser
-must read what is left or say `SourceError` or `NoData`; each row that it gives must be one that the schema knows, or be
-refused by it; and none may take longer than ten seconds. Exit code 1 when one does otherwise; `--keep` takes the
-payloads that did it.
+must return rows or raise `SourceError` or `NoData`; each row must pass the schema or be rejected by it; no parse may
+take longer than ten seconds. Exit code 1 when one does otherwise; `--keep` stores the payloads that caused it.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ from schemas.datasets import DATASETS
 
 NOW: Final = datetime(2026, 1, 14, 18, tzinfo=UTC)
 MONTHS: Final = tuple(pd.Period(month, "M") for month in ("2019-10", "2024-12", "2025-10", "2026-01"))
-HANGS_S: Final = 10.0
-SMALL: Final = 10_000  # bytes of a seed: a long answer is cut to whole lines, so that many can be tried
-TOGETHER: Final = 500  # frames that are validated in one go
+MAX_PARSE_S: Final = 10.0
+MAX_BYTES: Final = 10_000  # of a good answer: a longer one is cut to whole lines, so that many can be tried
+BATCH: Final = 500  # frames that are validated at once
 ZIP: Final = b"PK\x03\x04"
 
-# What numbers, names and dates become.
+# Replacements of numbers, names and dates.
 ODD: Final = (
     *("", " ", "-", ".", "..", "\u2026", "null", "NaN", "nan", "Infinity", "-Infinity", "true", "[]", "{}", '"', "'"),
     *("0", "-0", "-1", "1e308", "1e999", "-1e999", "1_000", "1,000", "1.234,56", "0x10", "\u096f", "\uff11"),
@@ -63,7 +62,7 @@ JSON_ODD: Final[tuple[Any, ...]] = (
 
 @dataclass(frozen=True)
 class Case:
-    """One spoilt answer: the source, its number under the run's seed, and what was done to it."""
+    """One corrupted answer: the source, its number under the seed, and the steps that corrupted it."""
 
     source: str
     number: int
@@ -73,7 +72,7 @@ class Case:
 
 @dataclass
 class Result:
-    """What became of a source's spoilt answers."""
+    """The outcomes of a source's corrupted answers."""
 
     source: str
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -115,54 +114,54 @@ def everything() -> Scope:
 
 def _short(payload: Payload) -> Payload:
     """A long answer of lines without its middle; others as they are."""
-    if len(payload.body) <= SMALL or payload.body.startswith(ZIP) or payload.body[:1] in b"{[":
+    if len(payload.body) <= MAX_BYTES or payload.body.startswith(ZIP) or payload.body[:1] in b"{[":
         return payload
     lines = payload.body.split(b"\n")
-    keep = max(2, len(lines) * SMALL // len(payload.body) // 2)
+    keep = max(2, len(lines) * MAX_BYTES // len(payload.body) // 2)
     return replace(payload, body=b"\n".join([*lines[:keep], *lines[-keep:]]))
 
 
-# --- ways of spoiling an answer, each a pure function of the bytes and a source of chance
+# --- ways to corrupt an answer, each a pure function of the bytes and a source of chance
 
-Spoil = Callable[[bytes, random.Random, bytes], bytes]
+Corruption = Callable[[bytes, random.Random, bytes], bytes]
 
 
 def flip(body: bytes, chance: random.Random, _: bytes) -> bytes:
-    """Some bytes become others."""
-    spoilt = bytearray(body)
+    """Change some bytes."""
+    changed = bytearray(body)
     for _n in range(chance.randint(1, 8)):
-        if spoilt:
-            spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
-    return bytes(spoilt)
+        if changed:
+            changed[chance.randrange(len(changed))] = chance.randrange(256)
+    return bytes(changed)
 
 
 def cut(body: bytes, chance: random.Random, _: bytes) -> bytes:
-    """The answer ends early, or begins late."""
+    """Cut the end, or the beginning."""
     at = chance.randrange(len(body) + 1)
     return body[:at] if chance.random() < 0.8 else body[at:]
 
 
 def drop(body: bytes, chance: random.Random, _: bytes) -> bytes:
-    """A piece is missing."""
+    """Delete a piece."""
     start, end = _piece(body, chance)
     return body[:start] + body[end:]
 
 
 def repeat(body: bytes, chance: random.Random, _: bytes) -> bytes:
-    """A piece stands there many times."""
+    """Repeat a piece many times."""
     start, end = _piece(body, chance, 200)
     return body[:end] + body[start:end] * chance.choice((1, 2, 50)) + body[end:]
 
 
 def splice(body: bytes, chance: random.Random, other: bytes) -> bytes:
-    """A piece is that of another answer."""
+    """Replace a piece by one of another answer."""
     start, end = _piece(body, chance)
     first, last = _piece(other, chance)
     return body[:start] + other[first:last] + body[end:]
 
 
 def lines(body: bytes, chance: random.Random, _: bytes) -> bytes:
-    """Lines, or what stands between tags, in another order, missing or doubled."""
+    """Reorder, delete or double lines, or the pieces between tags."""
     mark = b"\n" if body.count(b"\n") > 3 else b">" if b"<" in body else b","
     parts = body.split(mark)
     start, end = sorted(chance.randrange(len(parts) + 1) for _n in range(2))
@@ -172,7 +171,7 @@ def lines(body: bytes, chance: random.Random, _: bytes) -> bytes:
 
 
 def odd(body: bytes, chance: random.Random, _: bytes) -> bytes:
-    """Numbers or words become something odd."""
+    """Replace numbers or words by odd ones."""
     found = list(re.finditer(chance.choice((rb"-?\d[\d.,]*", rb"[A-Za-z_]{2,}", rb'"[^"]*"', rb">[^<]*<")), body))
     for match in sorted(chance.sample(found, min(len(found), chance.randint(1, 5))), key=lambda m: -m.start()):
         text = chance.choice(ODD).encode("utf-8", "surrogatepass")
@@ -182,14 +181,14 @@ def odd(body: bytes, chance: random.Random, _: bytes) -> bytes:
 
 
 def recode(body: bytes, chance: random.Random, _: bytes) -> bytes:
-    """The same text in another encoding."""
+    """Encode the same text differently."""
     text = body.decode("utf-8", "replace")
     encoding = chance.choice(("utf-16", "utf-32", "latin-1", "utf-8-sig", "gb18030", "utf-7"))
     return text.encode(encoding, "replace")
 
 
 def node(body: bytes, chance: random.Random, _: bytes) -> bytes:
-    """A value of a JSON document becomes another, is gone, or holds itself very deeply."""
+    """Replace or delete a value of a JSON document, or nest it very deeply."""
     try:
         root = json.loads(body)
     except (ValueError, RecursionError):
@@ -208,22 +207,22 @@ def node(body: bytes, chance: random.Random, _: bytes) -> bytes:
 
 
 def member(body: bytes, chance: random.Random, other: bytes) -> bytes:
-    """A member of a workbook is spoilt, and the workbook is packed again."""
+    """Corrupt a member of a workbook, and pack the workbook again."""
     sink = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(body)) as archive, zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as packed:
         members = archive.infolist()
         sheets = [held for held in members if "sheet" in held.filename.lower()]
-        spoilt = chance.choice(sheets or members)
+        chosen = chance.choice(sheets or members)
         for held in members:
             content = archive.read(held)
-            content = chance.choice(TEXT)(content, chance, content) if held is spoilt else content
-            # With the time that it had: the same seed is to give the same bytes.
+            content = chance.choice(TEXT)(content, chance, content) if held is chosen else content
+            # With its own time: the same seed must give the same bytes.
             about = zipfile.ZipInfo(held.filename, held.date_time)
             packed.writestr(about, content, zipfile.ZIP_DEFLATED)
     return sink.getvalue()
 
 
-TEXT: Final[tuple[Spoil, ...]] = (flip, cut, drop, repeat, splice, lines, odd, odd, odd, recode)
+TEXT: Final[tuple[Corruption, ...]] = (flip, cut, drop, repeat, splice, lines, odd, odd, odd, recode)
 
 
 def _piece(body: bytes, chance: random.Random, longest: int = 2000) -> tuple[int, int]:
@@ -242,12 +241,12 @@ def _place(root: Any, chance: random.Random) -> tuple[Any, Any]:
 
 
 def case(source: str, good: Sequence[Payload], seed: int, number: int) -> Case:
-    """The spoilt answer of that number: one to three steps away from a good one."""
+    """The corrupted answer of a number: one to three steps away from a good one."""
     chance = random.Random(f"{seed}/{source}/{number}")
     payload, other = chance.choice(good), chance.choice(good).body
     body, steps = payload.body, []
     for _n in range(chance.choice((1, 1, 2, 3))):
-        ways: tuple[Spoil, ...] = TEXT
+        ways: tuple[Corruption, ...] = TEXT
         if body.startswith(ZIP):
             ways = (*TEXT[:5], *([member] * 15)) if zipfile.is_zipfile(io.BytesIO(body)) else TEXT
         elif body[:1] in b"{[":
@@ -264,47 +263,47 @@ def case(source: str, good: Sequence[Payload], seed: int, number: int) -> Case:
             OSError,
             NotImplementedError,
             RuntimeError,
-        ):  # a workbook that an earlier step has broken
+        ):  # a workbook that an earlier step has corrupted
             body = flip(body, chance, other)
     return Case(source, number, tuple(steps), replace(payload, body=body))
 
 
-# --- what must hold
+# --- checks
 
 
 def fuzz(source: str, good: Sequence[Payload], payloads: int, seed: int) -> Result:
-    """Parses so many spoilt answers of a source, and says what became of them."""
+    """Parse so many corrupted answers of a source and count the outcomes."""
     result, scope = Result(source), everything()
-    together: list[tuple[Case, str, pd.DataFrame]] = []
+    batch: list[tuple[Case, str, pd.DataFrame]] = []
     for number in range(payloads):
-        spoilt = case(source, good, seed, number)
+        corrupted = case(source, good, seed, number)
         begun = time.monotonic()
         problems: list[str] = []
         try:
-            with _limit(HANGS_S):
-                parsed = SOURCES[source].parse(spoilt.payload, scope)
+            with _limit(MAX_PARSE_S):
+                parsed = SOURCES[source].parse(corrupted.payload, scope)
             if not (problems := list(wrong(source, parsed))):
-                together += [(spoilt, name, rows) for name, rows in parsed.frames.items() if len(rows)]
+                batch += [(corrupted, name, rows) for name, rows in parsed.frames.items() if len(rows)]
             outcome = "rows" if any(map(len, parsed.frames.values())) else "no rows"
         except (SourceError, NoData) as error:
             problems = [] if str(error).strip() else ["an error without a text"]
             outcome = type(error).__name__
-        except Exception as error:  # whatever it is, a run would have met it
-            problems, outcome = [_said(error)], "fault"
+        except Exception as error:  # any other exception would end a run
+            problems, outcome = [_described(error)], "fault"
         took = time.monotonic() - begun
-        if took > HANGS_S and outcome != "fault":  # a parser may have taken the alarm for an error of its own
+        if took > MAX_PARSE_S and outcome != "fault":  # a parser may have caught the alarm
             problems.append(f"took {took:.1f} s")
         result.outcomes[outcome] += 1
         result.slowest_s = max(result.slowest_s, took)
-        result.faults += [(spoilt, problem) for problem in problems]
-        if len(together) >= TOGETHER or number == payloads - 1:
-            result.faults += _unknown(together)
-            together = []
+        result.faults += [(corrupted, problem) for problem in problems]
+        if len(batch) >= BATCH or number == payloads - 1:
+            result.faults += _unknown(batch)
+            batch = []
     return result
 
 
 def wrong(source: str, parsed: Parsed) -> Iterator[str]:
-    """What of an answer's rows the schemas do not know."""
+    """How the rows of an answer differ from the schemas."""
     for dataset, rows in parsed.frames.items():
         if dataset not in SOURCES[source].DATASETS:
             yield f"rows of {dataset}, which the source does not serve"
@@ -315,52 +314,52 @@ def wrong(source: str, parsed: Parsed) -> Iterator[str]:
         elif (rows.dtypes != expected.dtypes).any():
             yield f"{dataset} has the types {rows.dtypes.astype(str).to_dict()}"
         elif rows.duplicated(list(DATASETS[dataset].key)).any():
-            yield f"{dataset} says one observation twice"
+            yield f"{dataset} has one observation twice"
     for bad in parsed.rejected:
         if not all(isinstance(text, str) for text in (bad.where, bad.raw, bad.reason)) or not bad.reason:
             yield f"a rejected row without where, what or why: {bad}"
 
 
 def unknown(dataset: str, rows: pd.DataFrame) -> Iterator[str]:
-    """What is wrong with how the schema takes rows: each must pass or be refused, and none with an infinite number."""
+    """Errors of validation: each row must pass or be rejected, and none may pass with an infinite number."""
     checked = validate(dataset, rows)
-    refused = len(set(checked.rejected["row"]))
-    if len(checked.good) + refused != len(rows):
-        yield f"{dataset}: of {len(rows)} rows {len(checked.good)} pass and {refused} are refused"
+    rejected = len(set(checked.rejected["row"]))
+    if len(checked.good) + rejected != len(rows):
+        yield f"{dataset}: of {len(rows)} rows {len(checked.good)} pass and {rejected} are rejected"
     if np.isinf(checked.good.select_dtypes("number").to_numpy(dtype=float)).any():
         yield f"{dataset}: an infinite number passes"
 
 
-def _unknown(together: list[tuple[Case, str, pd.DataFrame]]) -> Iterator[tuple[Case, str]]:
-    """The same of many answers. To validate a frame takes as long for a row as for a thousand, so that rows are taken
-    together, each observation once a round; only where a round is not as it should be each answer is looked at."""
-    for dataset in dict.fromkeys(name for _, name, _ in together):
-        own = [(spoilt, rows) for spoilt, name, rows in together if name == dataset]
+def _unknown(batch: list[tuple[Case, str, pd.DataFrame]]) -> Iterator[tuple[Case, str]]:
+    """The same for many answers. Validation takes as long for one row as for a thousand: rows are validated in one
+    frame, each observation once a round, and answer by answer only after a round with an error."""
+    for dataset in dict.fromkeys(name for _, name, _ in batch):
+        own = [(corrupted, rows) for corrupted, name, rows in batch if name == dataset]
         left = pd.concat([rows for _, rows in own], ignore_index=True).drop_duplicates(ignore_index=True)
         while len(left):
             again = left.duplicated(list(DATASETS[dataset].key))
             try:
                 is_wrong = any(unknown(dataset, left[~again].reset_index(drop=True)))
-            except Exception:  # said below, with the answer that it comes from
+            except Exception:  # reported below, with its answer
                 is_wrong = True
             if is_wrong:
-                for spoilt, rows in own:
+                for corrupted, rows in own:
                     try:
-                        yield from ((spoilt, problem) for problem in unknown(dataset, rows))
+                        yield from ((corrupted, problem) for problem in unknown(dataset, rows))
                     except Exception as error:
-                        yield spoilt, f"{dataset}: {_said(error)}"
+                        yield corrupted, f"{dataset}: {_described(error)}"
                 break
             left = left[again].reset_index(drop=True)
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {str(error)[:200]} ({Path(where.filename).name}:{where.lineno})"
 
 
 @contextmanager
 def _limit(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError inside the block when it takes longer. Main thread only."""
+    """Raise TimeoutError inside the block when it takes longer. Main thread only."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise TimeoutError(f"longer than {seconds:g} s")
@@ -375,29 +374,28 @@ def _limit(seconds: float) -> Iterator[None]:
 
 
 def main() -> int:
-    """Spoils, parses, and prints a line a source."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress.fuzz", description=__doc__)
-    parser.add_argument("--payloads", type=int, default=10_000, help="a source")
+    parser.add_argument("--payloads", type=int, default=10_000, help="for each source")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--source", action="append", help="all unless given")
     parser.add_argument("--recordings", type=Path, help="good answers, in the replay layout")
-    parser.add_argument("--keep", type=Path, help="a folder for payloads that were not taken as they should")
-    asked = parser.parse_args()
+    parser.add_argument("--keep", type=Path, help="a folder for payloads that caused a fault")
+    args = parser.parse_args()
     faults = 0
-    for source, good in seeds(asked.recordings).items():
-        if asked.source and source not in asked.source:
+    for source, good in seeds(args.recordings).items():
+        if args.source and source not in args.source:
             continue
         begun = time.monotonic()
-        result = fuzz(source, good, asked.payloads, asked.seed)
+        result = fuzz(source, good, args.payloads, args.seed)
         faults += len(result.faults)
         outcomes = ", ".join(f"{name} {count}" for name, count in result.outcomes.most_common())
         took = f"slowest {result.slowest_s:.2f} s, {time.monotonic() - begun:.0f} s in all"
-        sys.stdout.write(f"{source}: {len(good)} good answers, {asked.payloads} spoilt ones: {outcomes}; {took}\n")
-        for spoilt, problem in result.faults[:10]:
-            sys.stdout.write(f"  {spoilt.number} ({', '.join(spoilt.steps)}): {problem}\n")
-            if asked.keep:
-                asked.keep.mkdir(parents=True, exist_ok=True)
-                (asked.keep / f"{source}-{asked.seed}-{spoilt.number}").write_bytes(spoilt.payload.body)
+        sys.stdout.write(f"{source}: {len(good)} good answers, {args.payloads} corrupted ones: {outcomes}; {took}\n")
+        for corrupted, problem in result.faults[:10]:
+            sys.stdout.write(f"  {corrupted.number} ({', '.join(corrupted.steps)}): {problem}\n")
+            if args.keep:
+                args.keep.mkdir(parents=True, exist_ok=True)
+                (args.keep / f"{source}-{args.seed}-{corrupted.number}").write_bytes(corrupted.payload.body)
         sys.stdout.flush()
     return 1 if faults else 0
 

@@ -1,9 +1,9 @@
-"""Whether overlapping runs end like runs one after the other: `python -m tests.stress.overlap [folder]`.
+"""Overlapping runs against the same runs in sequence: `python -m tests.stress.overlap [folder]`.
 
 Starts Dagster's webserver and daemon on a free port of this machine, with a data folder and an instance of their own,
 and launches over GraphQL, all at once: four asset backfills whose months and datasets overlap, and a refresh that
-builds and publishes. Then the same one after the other in another folder. The lake's files and the content of every
-published table must be the same.
+builds and publishes. Then the same in sequence in another folder. The lake's files and the content of every published
+table must be the same.
 
 Exit codes: 0 the same, 1 a run failed, took too long or something differs. Prints JSON last.
 """
@@ -11,7 +11,6 @@ Exit codes: 0 the same, 1 a run failed, took too long or something differs. Prin
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -21,14 +20,17 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BenchmarkError, own_cpu_s
+import duckdb
 
-PROJECT = Path(__file__).resolve().parents[2]
-OURS = ("TIGHTNESS_", "DAGSTER_", "DBT_", "ENTSOE_")
+from benchmarks.measure import own_cpu_s
+from pipelines.common.settings import PROJECT
+from pipelines.datasets import FEEDS
+from tests.sandbox import Sandbox
+
 NOW = "2026-01-14T20:00:00Z"
 WHOLE = ("2025-01", "2025-12")
 EXTRACTION = ("prices", "stocks", "spreads", "exports", "rates", "fx", "power", "benchmark_prices", "equities")
-# Months and datasets of the four backfills; every month of every dataset is written by several runs at once.
+# Months and datasets of the four backfills; several runs write every month of every dataset at once.
 BACKFILLS = [
     (("2025-01", "2025-08"), EXTRACTION),
     (("2025-05", "2025-12"), EXTRACTION),
@@ -36,7 +38,7 @@ BACKFILLS = [
     (WHOLE, ("prices", "stocks", "spreads", "power")),
 ]
 PROVENANCE = {"run_id", "code_version", "computed_ts"}
-WAIT_S = 1200.0  # a busy machine needs long for five processes
+MAX_WAIT_S = 1200.0  # a busy machine needs long for five processes
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "metal_tightness"}
 
 BACKFILL = """
@@ -66,15 +68,19 @@ query {
 """
 
 
-class Dagster:
-    """The webserver and the daemon, as `make ui` has them; only what was started here is ended."""
+class OverlapError(Exception):
+    """A run, or Dagster itself, could not be started or has failed."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+
+class Dagster:
+    """The webserver and the daemon, as `make ui` starts them. Ends only its own processes."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.root = sandbox.root
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
-        self.environment = environment(root)
+        self.environment = sandbox.environment()
         home = Path(self.environment["DAGSTER_HOME"])
         home.mkdir(parents=True)
         (home / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
@@ -101,46 +107,32 @@ class Dagster:
                 process.kill()
                 process.wait()
 
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The data of a GraphQL answer; raises `BenchmarkError` for one with errors."""
+    def query(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The data of a GraphQL response. Raises `OverlapError` for one with errors."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            held = json.load(answer)
-        if held.get("errors"):
-            raise BenchmarkError(f"GraphQL: {held['errors'][0]['message']}")
-        return dict(held["data"])
+        with urllib.request.urlopen(request, timeout=120) as stream:
+            response = json.load(stream)
+        if response.get("errors"):
+            raise OverlapError(f"GraphQL: {response['errors'][0]['message']}")
+        return dict(response["data"])
 
     def wait_until_up(self) -> None:
-        """Returns when the code location is loaded."""
+        """Wait until the code location is loaded."""
         until = time.monotonic() + 180
         while time.monotonic() < until:
             if any(process.poll() is not None for process in self.processes):
-                raise BenchmarkError(f"the webserver or daemon ended: see {self.root}")
+                raise OverlapError(f"the webserver or daemon ended: see {self.root}")
             try:
-                held = self.ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
-                if held["repositoriesOrError"].get("nodes"):
+                response = self.query("{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
+                if response["repositoriesOrError"].get("nodes"):
                     return
             except OSError:
                 pass
             time.sleep(0.5)
-        raise BenchmarkError("the webserver has not come up in three minutes")
-
-
-def environment(root: Path) -> dict[str, str]:
-    """The demo market in folders under `root`, with nothing of the caller's settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return inherited | {
-        "TIGHTNESS_PROFILE": "demo",
-        "TIGHTNESS_NOW": NOW,
-        "TIGHTNESS_DATA_DIR": str(root / "data"),
-        "DAGSTER_HOME": str(root / "dagster"),
-        "DAGSTER_EVENT_BATCH_SIZE": "1000",
-        "PYTHONPATH": str(PROJECT),
-        "NO_COLOR": "1",
-    }
+        raise OverlapError("the webserver has not come up in three minutes")
 
 
 def months(first: str, last: str) -> list[str]:
@@ -149,10 +141,7 @@ def months(first: str, last: str) -> list[str]:
 
 
 def overlapping(dagster: Dagster) -> tuple[list[str], int]:
-    """Launches everything at once and waits for its end. Returns what was not as it should be, and how many runs there
-    were at one moment."""
-    from pipelines.datasets import FEEDS  # late: who measures stays small
-
+    """Launch everything at once and wait for its end. Returns the problems, and the most runs at one moment."""
     started = []
     for (first, last), datasets in BACKFILLS:
         sources = {name for dataset in datasets for name in (*FEEDS[dataset].sources, "drop")}
@@ -162,68 +151,63 @@ def overlapping(dagster: Dagster) -> tuple[list[str], int]:
             "partitionNames": months(first, last),
             "tags": [],
         }
-        said = dagster.ask(BACKFILL, params=params)["launchPartitionBackfill"]
-        if "backfillId" not in said:
-            raise BenchmarkError(f"backfill {first} to {last}: {said}")
-        started.append(said["backfillId"])
+        launched = dagster.query(BACKFILL, params=params)["launchPartitionBackfill"]
+        if "backfillId" not in launched:
+            raise OverlapError(f"backfill {first} to {last}: {launched}")
+        started.append(launched["backfillId"])
     tags = [
         {"key": "dagster/asset_partition_range_start", "value": WHOLE[0]},
         {"key": "dagster/asset_partition_range_end", "value": WHOLE[1]},
     ]
     selector = {**REPOSITORY, "pipelineName": "daily_refresh"}
     params = {"selector": selector, "mode": "default", "runConfigData": {}, "executionMetadata": {"tags": tags}}
-    said = dagster.ask(RUN, params=params)["launchRun"]
-    if "run" not in said:
-        raise BenchmarkError(f"refresh: {said}")
+    launched = dagster.query(RUN, params=params)["launchRun"]
+    if "run" not in launched:
+        raise OverlapError(f"refresh: {launched}")
 
-    until = time.monotonic() + WAIT_S
+    until = time.monotonic() + MAX_WAIT_S
     while time.monotonic() < until:
         time.sleep(2)
-        state = dagster.ask(STATE)
+        state = dagster.query(STATE)
         backfills = {b["id"]: b["status"] for b in state["partitionBackfillsOrError"]["results"]}
         runs = state["runsOrError"]["results"]
         ended = all(run["status"] in {"SUCCESS", "FAILURE", "CANCELED"} for run in runs)
         if ended and runs and all(status not in {"REQUESTED", "CANCELING"} for status in backfills.values()):
             break
     else:
-        return [f"not at its end after {WAIT_S:.0f} s: {backfills}"], 0
+        return [f"not at its end after {MAX_WAIT_S:.0f} s: {backfills}"], 0
     problems = [f"backfill {key}: {status}" for key, status in backfills.items() if status != "COMPLETED_SUCCESS"]
     problems += [f"run {run['runId']}: {run['status']}" for run in runs if run["status"] != "SUCCESS"]
     if len(runs) != len(BACKFILLS) + 1:
         problems.append(f"{len(runs)} runs for {len(BACKFILLS)} backfills and a refresh: each should be one run")
-    at_once = most_at_once([(run["startTime"], run["endTime"]) for run in runs])
-    if at_once < 3:
-        problems.append(f"at most {at_once} runs at one moment, so that little was shown")
-    return problems, at_once
+    concurrent = most_at_once([(run["startTime"], run["endTime"]) for run in runs])
+    if concurrent < 3:
+        problems.append(f"at most {concurrent} runs at one moment, so that little was shown")
+    return problems, concurrent
 
 
-def one_by_one(root: Path) -> None:
-    """The same months and datasets by the command line, one after the other."""
+def in_sequence(sandbox: Sandbox) -> None:
+    """Run the same months and datasets by the command line, one after the other."""
     refresh = ["backfill", "--from", WHOLE[0], "--to", WHOLE[1], "--refresh"]
     serial = [
         ["backfill", "--from", first, "--to", last, "--assets", ",".join(datasets), "--refresh"]
         for (first, last), datasets in BACKFILLS
     ]
     for arguments in (*serial, refresh):
-        done = subprocess.run(
-            [sys.executable, "-m", "pipelines.cli.app", *arguments],
-            env=environment(root), cwd=root, capture_output=True, text=True,
-        )  # fmt: skip
+        done = sandbox.tightness(*arguments)
         if done.returncode:
-            raise BenchmarkError(f"{' '.join(arguments)}:\n{done.stderr[-2000:]}")
+            raise OverlapError(f"{' '.join(arguments)}:\n{done.stderr[-2000:]}")
 
 
-def stored(root: Path) -> set[str]:
-    """The lake's files; their names hold the hash of their content."""
-    lake = root / "data" / "lake"
+def stored(sandbox: Sandbox) -> set[str]:
+    """The lake's files; their names contain the hash of their content."""
+    lake = sandbox.data / "lake"
     return {path.relative_to(lake).as_posix() for path in lake.rglob("month=*/*.parquet")}
 
 
-def published(root: Path) -> dict[str, str]:
-    """Rows and the sum of their hashes of every published table, without the columns that say which run wrote a row."""
-    import duckdb  # late: who measures stays small
-
-    folder, found = root / "data" / "published" / "parquet", {}
+def published(sandbox: Sandbox) -> dict[str, str]:
+    """Row count and sum of row hashes of every published table, without the columns of the run that wrote a row."""
+    folder, found = sandbox.data / "published" / "parquet", {}
     with duckdb.connect() as connection:
         for path in sorted(folder.rglob("*.parquet")):
             names = [row[0] for row in connection.execute("describe from read_parquet(?)", [str(path)]).fetchall()]
@@ -234,31 +218,31 @@ def published(root: Path) -> dict[str, str]:
 
 
 def most_at_once(spans: list[tuple[float, float]]) -> int:
-    """How many of these spans (begin, end) there are at one moment at most."""
+    """The most of these spans (begin, end) at one moment."""
     return max((sum(begin <= moment < end for begin, end in spans) for moment, _ in spans), default=0)
 
 
 def compare(root: Path) -> dict[str, Any]:
-    """Runs both ways in folders under `root` and says how they compare."""
-    together, serial = root / "together", root / "serial"
-    for folder in (together, serial):
-        folder.mkdir()
+    """Run both ways in folders under `root` and compare the results."""
+    together, serial = (Sandbox(root / name, "demo", NOW) for name in ("together", "serial"))
+    for sandbox in (together, serial):
+        sandbox.root.mkdir()
     begun = time.monotonic()
     with Dagster(together) as dagster:
         dagster.wait_until_up()
         up = time.monotonic()
-        problems, at_once = overlapping(dagster)
+        problems, concurrent = overlapping(dagster)
         ended = time.monotonic()
-    one_by_one(serial)
+    in_sequence(serial)
     lake, tables = stored(together) ^ stored(serial), published(together).items() ^ published(serial).items()
     problems += [f"lake: {name}" for name in sorted(lake)[:10]]
     problems += [f"published: {name}" for name in sorted({name for name, _ in tables})]
     return {
         "start_s": round(up - begun, 1),
         "overlapping_s": round(ended - up, 1),
-        "one_by_one_s": round(time.monotonic() - ended, 1),
+        "in_sequence_s": round(time.monotonic() - ended, 1),
         "cpu_s": round(own_cpu_s(), 1),
-        "runs_at_once": at_once,
+        "runs_at_once": concurrent,
         "lake_files": len(stored(together)),
         "published_tables": len(published(together)),
         "problems": problems,
@@ -266,13 +250,12 @@ def compare(root: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Prints the comparison as JSON."""
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
         root.mkdir(parents=True, exist_ok=True)
         try:
             found = compare(root)
-        except BenchmarkError as error:
+        except OverlapError as error:
             found = {"problems": [str(error)]}
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     return 1 if found["problems"] else 0

@@ -1,8 +1,9 @@
-"""`python -m tests.stress.readers`: readers in processes of their own, while publications follow each other.
+"""Readers during publications: `python -m tests.stress.readers`.
 
-Each reader opens marts.duckdb again and again, as a BI tool does, and reads the release id and two tables in one
-connection. The content of a release follows from its id, so every read can be judged by itself: both tables must be of
-that release, and whole. Exit codes: 0 all were; 1 a read failed, was mixed or torn, or there was nothing to see.
+Each reader is a process that opens marts.duckdb again and again, as a BI tool does, and reads the release id and two
+tables in one connection. The content of a release follows from its id, so that every read can be checked by itself:
+both tables must be of that release, and whole. Exit codes: 0 all were; 1 a read failed, was mixed or torn, or no
+publication fell between reads.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ from pipelines.publish.release import Release, publish
 START = datetime(2026, 1, 1, tzinfo=UTC)  # publication n is computed n seconds later; its content is that of n % 2
 TABLES = ("marts.price_daily", "signals.signals_latest")
 ROWS = {TABLES[0]: (6_000, 7_000), TABLES[1]: (2_000, 1_500)}  # by content
-PAUSE_S = 0.2  # at most so long after each table, so that publications fall into many reads, and between visits
-TOLD = 20  # problems that are named; all are counted
+MAX_PAUSE_S = 0.2  # after each table and between reads, so that publications fall into many reads
+MAX_LISTED = 20  # problems that are printed; all are counted
 
 
 class MixedError(Exception):
-    """What one connection saw is not one whole release."""
+    """A connection read something else than one whole release."""
 
 
 @dataclass
 class Seen:
-    """What one reader saw. `overtaken`: another release was current when the read ended than the one it had open."""
+    """What one reader read. `overtaken`: at the end of the read another release was current than the open one."""
 
     reads: int = 0
     overtaken: int = 0
@@ -53,13 +54,13 @@ class Seen:
 
 
 def content_of(release_id: str) -> int:
-    """Which of the two contents a release of this benchmark holds: from the time in its id."""
+    """Which of the two contents a release has: from the time in its id."""
     moment = datetime.strptime(release_id.split("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return int((moment - START).total_seconds()) % 2
 
 
 def judge(release_id: str, tables: Mapping[str, tuple[Any, ...]]) -> None:
-    """Raises `MixedError` unless every table (rows, least and greatest content, sum of `n`) is that release, whole."""
+    """Raise `MixedError` unless every table (rows, least and greatest content, sum of `n`) is that release, whole."""
     content = content_of(release_id)
     for table, found in tables.items():
         rows = ROWS[table][content]
@@ -68,7 +69,7 @@ def judge(release_id: str, tables: Mapping[str, tuple[Any, ...]]) -> None:
 
 
 def read(published: Path, pause: float) -> tuple[str, str | None, bool]:
-    """One visit: the release it saw, the one that is current after it, and whether its own folder is still there.
+    """One read: its release, the one that is current afterwards, and whether the folder of its release still exists.
 
     Raises `MixedError`, `duckdb.Error` or `OSError`.
     """
@@ -92,28 +93,28 @@ def read(published: Path, pause: float) -> tuple[str, str | None, bool]:
 
 
 def read_on(published: Path, report: Path, seed: int, started: Barrier, stop: Event) -> None:
-    """One reader: reads until it is told to stop, then writes what it saw."""
+    """One reader: read until `stop` is set, then write the result to `report`."""
     seen, releases, chance = Seen(), set[str](), random.Random(seed)
     started.wait()
     while not stop.is_set():
         seen.reads += 1
         try:
-            release_id, current, there = read(published, chance.random() * PAUSE_S)
+            release_id, current, there = read(published, chance.random() * MAX_PAUSE_S)
         except MixedError as error:
             seen.mixed.append(str(error))
-        except Exception as error:  # whatever a reader may meet is what is counted here
+        except Exception as error:  # every error of a reader counts
             seen.errors.append(f"{type(error).__name__}: {error}")
         else:
             releases.add(release_id)
             seen.overtaken += current != release_id
             seen.removed += not there
-        time.sleep(chance.random() * PAUSE_S)
+        time.sleep(chance.random() * MAX_PAUSE_S)
     seen.releases = sorted(releases)
     report.write_text(json.dumps(asdict(seen)))
 
 
 def prepare(folder: Path, content: int) -> Path:
-    """A warehouse with one of the two contents: every row says which, `n` counts the rows of a table from 0."""
+    """A warehouse with one of the two contents, which is in every row; `n` counts the rows of a table from 0."""
     path = folder / f"content{content}.duckdb"
     with duckdb.connect(str(path)) as con:
         con.execute("create schema marts; create schema signals")
@@ -123,7 +124,7 @@ def prepare(folder: Path, content: int) -> Path:
 
 
 def publish_content(warehouses: list[Path], published: Path, n: int, keep: int) -> Release:
-    """Publication number `n`, by the product's own code."""
+    """Publish release number `n` by the product's own code."""
     names = [(schema, table) for schema, table in (name.split(".") for name in TABLES)]
     return publish(
         warehouses[n % 2],
@@ -141,8 +142,8 @@ def publish_content(warehouses: list[Path], published: Path, n: int, keep: int) 
     )
 
 
-def watch(root: Path, readers: int, seconds: float, keep: int) -> dict[str, Any]:
-    """Publishes for `seconds` beside so many readers, in folders under `root`; what they saw, with all `problems`."""
+def run(root: Path, readers: int, seconds: float, keep: int) -> dict[str, Any]:
+    """Publish for `seconds` beside so many readers, in folders under `root`; return counts and all `problems`."""
     published = root / "published"
     warehouses = [prepare(root, content) for content in (0, 1)]
     first = publish_content(warehouses, published, 0, keep)
@@ -159,7 +160,7 @@ def watch(root: Path, readers: int, seconds: float, keep: int) -> dict[str, Any]
     try:
         started.wait(timeout=120 + readers * 10)
         begun = time.monotonic()
-        # However slow the disk is: without a few publications there is nothing to mix up.
+        # On a slow disk too: without a few publications nothing can be mixed.
         while time.monotonic() - begun < seconds or len(done) < 3:
             done.append(publish_content(warehouses, published, len(done), keep).release_id)
         took = time.monotonic() - begun
@@ -177,7 +178,7 @@ def watch(root: Path, readers: int, seconds: float, keep: int) -> dict[str, Any]
 
 
 def sum_up(seen: Sequence[Seen], published: Sequence[str], problems: list[str]) -> dict[str, Any]:
-    """The counts of all readers, and everything that is wrong: also when there was nothing to see."""
+    """The counts of all readers and every problem, also that no publication fell between reads."""
     mixed = [text for one in seen for text in one.mixed]
     errors = [text for one in seen for text in one.errors]
     releases = {release for one in seen for release in one.releases}
@@ -209,32 +210,31 @@ def _one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
 
 
 def main() -> int:
-    """Runs, prints, and says whether all is well."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress.readers", description=__doc__)
     parser.add_argument("--readers", type=int, default=20, help="processes that read (20)")
     parser.add_argument("--seconds", type=float, default=60, help="how long (60)")
     parser.add_argument("--keep", type=int, default=5, help="releases that stay, as TIGHTNESS_KEEP_RELEASES (5)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
-    given = parser.parse_args()
-    if given.readers < 1 or given.seconds <= 0 or given.keep < 1:
+    args = parser.parse_args()
+    if args.readers < 1 or args.seconds <= 0 or args.keep < 1:
         parser.error("--readers, --seconds and --keep must be above 0")
     err = Console(stderr=True)
     with (
         tempfile.TemporaryDirectory(prefix="tightness-readers-") as root,
-        err.status(f"{given.readers} readers, {given.seconds:g} s"),
+        err.status(f"{args.readers} readers, {args.seconds:g} s"),
     ):
-        found = watch(Path(root).resolve(), given.readers, given.seconds, given.keep)
+        found = run(Path(root).resolve(), args.readers, args.seconds, args.keep)
     found["machine"] = (
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"DuckDB {duckdb.__version__}"
     )
-    if given.json:
+    if args.json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:
         for name, value in found.items():
             if name != "problems":
                 sys.stdout.write(f"{name:42} {' to '.join(map(str, value)) if isinstance(value, list) else value}\n")
-        for problem, times in Counter(found["problems"]).most_common(TOLD):
+        for problem, times in Counter(found["problems"]).most_common(MAX_LISTED):
             err.print(f"{times} x {problem}", style="red", markup=False, soft_wrap=True)
     return 1 if found["problems"] else 0
 

@@ -1,4 +1,4 @@
-"""What the source tests share: a scope, and payloads as a transport would hand them over."""
+"""Shared by the tests of sources: a scope, and payloads as a transport returns them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def payload(source: str, body: bytes | Path, period: str = "", entity: str = "",
 
 
 def parse(answer: Payload, scope: Scope = SCOPE) -> Parsed:
-    """Parses an answer and checks what holds for every source: columns and types are those of the schema."""
+    """Parse an answer and check that columns and types are those of the schema, as for every source."""
     result = SOURCES[answer.request.source].parse(answer, scope)
     for dataset, frame in result.frames.items():
         assert list(frame.columns) == list(columns_of(DATASETS[dataset].model))

@@ -1,4 +1,4 @@
-"""The archive keeps what came, as it came and once, and says how each request ended."""
+"""The archive: unchanged payloads, each stored once, and a receipt for each request."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path)
 
 
-def test_a_payload_lies_under_its_hash_as_it_came(archive: Archive) -> None:
+def test_a_payload_is_stored_unchanged_under_its_hash(archive: Archive) -> None:
     sha256 = archive.put(payload(b"<x>\r\n\xff", T1))
     assert sha256 == hashlib.sha256(b"<x>\r\n\xff").hexdigest()
     path = archive.root / "entsoe" / sha256[:2] / f"{sha256}.xml"
     assert files(archive) == {path: b"<x>\r\n\xff"}
 
 
-def test_captures_come_back_oldest_first_with_their_times(archive: Archive) -> None:
+def test_captures_are_returned_oldest_first_with_their_times(archive: Archive) -> None:
     archive.record(REQUEST, [payload(b"one", T1), payload(b"two", T2)])
     archive.record(REQUEST, [payload(b"three", T3)])
     assert archive.load(REQUEST) == [payload(b"one", T1), payload(b"two", T2), payload(b"three", T3)]
@@ -67,7 +67,7 @@ def test_bytes_that_come_back_after_others_are_a_new_capture(archive: Archive) -
     assert [(p.body, p.captured_at) for p in archive.load(REQUEST)] == [(b"one", T1), (b"two", T2), (b"one", T3)]
 
 
-def test_a_receipt_says_what_was_asked_and_how_it_ended(archive: Archive) -> None:
+def test_a_receipt_records_the_request_and_its_outcome(archive: Archive) -> None:
     assert archive.receipt("entsoe", REQUEST.name) is None
     archive.record_error(REQUEST, "status 503", T1)
     failed = archive.receipt("entsoe", REQUEST.name)
@@ -88,22 +88,22 @@ def test_a_receipt_says_what_was_asked_and_how_it_ended(archive: Archive) -> Non
     assert empty is not None
     assert (empty.error, empty.no_data_at) == (None, "2026-02-03T12:00:00.000000+00:00")
     archive.record_error(REQUEST, "status 500", T3)
-    assert [p.body for p in archive.load(REQUEST)] == [b"one"], "what was captured stays when a later attempt fails"
+    assert [p.body for p in archive.load(REQUEST)] == [b"one"], "captures stay when a later attempt fails"
 
 
-def test_a_request_that_was_never_answered_has_no_payloads(archive: Archive) -> None:
+def test_a_request_without_an_answer_has_no_payloads(archive: Archive) -> None:
     assert archive.load(REQUEST) == []
 
 
 @pytest.mark.parametrize(
-    ("spoil", "state"), [(lambda p: p.write_bytes(b"oNe"), "damaged"), (lambda p: p.unlink(), "missing")]
+    ("corrupt", "state"), [(lambda p: p.write_bytes(b"oNe"), "damaged"), (lambda p: p.unlink(), "missing")]
 )
-def test_a_damaged_or_missing_payload_is_named_and_healed_by_fetching_again(
-    archive: Archive, spoil, state: str
+def test_a_damaged_or_missing_payload_is_reported_and_restored_by_the_next_fetch(
+    archive: Archive, corrupt, state: str
 ) -> None:  # type: ignore[no-untyped-def]
     archive.record(REQUEST, [payload(b"one", T1)])
     [path] = archive.root.glob("entsoe/??/*.xml")
-    spoil(path)
+    corrupt(path)
     with pytest.raises(SourceError, match=f"the archived payload entsoe/.*xml is {state}") as error:
         archive.load(REQUEST)
     assert str(archive.root) not in str(error.value)
@@ -112,7 +112,7 @@ def test_a_damaged_or_missing_payload_is_named_and_healed_by_fetching_again(
 
 
 @pytest.mark.parametrize("name", ["../../escape.csv", "a/b.csv", ".hidden", "", "x" * 3 + "\\y:z?.html"])
-def test_names_cannot_leave_the_archive_or_fall_together(archive: Archive, name: str) -> None:
+def test_names_cannot_leave_the_archive_or_collide(archive: Archive, name: str) -> None:
     request = Request("fred", name, "https://publisher.example/")
     other = Request("fred", name.replace("/", "_").replace("\\", "_"), "https://publisher.example/")
     archive.record(request, [Payload(request, b"one", T1)])
@@ -124,7 +124,7 @@ def test_names_cannot_leave_the_archive_or_fall_together(archive: Archive, name:
     assert not (root.parent / "escape.csv").exists()
 
 
-def test_a_crash_while_writing_keeps_the_receipt_before_it(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_during_a_write_keeps_the_previous_receipt(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     archive.record(REQUEST, [payload(b"one", T1)])
 
     def die(self: Path, target: Path) -> Path:
@@ -136,6 +136,6 @@ def test_a_crash_while_writing_keeps_the_receipt_before_it(archive: Archive, mon
     assert [p.body for p in archive.load(REQUEST)] == [b"one"]
 
 
-def test_a_capture_without_zone_is_refused(archive: Archive) -> None:
+def test_a_capture_without_zone_is_rejected(archive: Archive) -> None:
     with pytest.raises(ValueError, match="has no time zone"):
         archive.record(REQUEST, [payload(b"one", T1.replace(tzinfo=None))])

@@ -1,4 +1,4 @@
-"""The parts of a backfill: how far it is, which answers are whole, and that a stopped ingestion goes on from there."""
+"""Parts of a backfill: its progress, which answers are complete, and the continuation of a stopped ingestion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox import Sandbox
 from pipelines.cli.backfill import Part, Plan
 from pipelines.cli.progress import LINE_EVERY_S, RunProgress
 from pipelines.common.calendar import months_between
-from pipelines.ingestion.extract import FetchReport, fetch, is_whole, last_releases
+from pipelines.ingestion.extract import FetchReport, fetch, is_complete, last_releases
 from pipelines.ingestion.progress import Progress
 from pipelines.lake.store import Lake, Written
 from pipelines.sources.base import NoData, Payload, Request, SourceError
@@ -103,7 +103,7 @@ def test_a_terminal_gets_a_bar_from_the_start_and_a_line_for_what_has_failed() -
     assert "3 steps" not in file.getvalue()
 
 
-# --- which answers are whole
+# --- which answers are complete
 
 
 def moment(text: str) -> datetime:
@@ -115,48 +115,48 @@ def moment(text: str) -> datetime:
     # The last day of 2024 shows on 2 January; a week later no more is expected but revisions.
     [("2024-06-01", False), ("2025-01-01", False), ("2025-01-08", False), ("2025-01-10", True)],
 )
-def test_an_answer_is_whole_a_week_after_the_release_of_its_last_value(
+def test_an_answer_is_complete_a_week_after_the_release_of_its_last_value(
     tmp_path: Path, due: pd.Timestamp, answered_at: str, whole: bool
 ) -> None:
     archive = Archive(tmp_path)
-    assert not is_whole(PAGE, archive, due)
-    # The bytes may be the same for long: what counts is when they were last given.
+    assert not is_complete(PAGE, archive, due)
+    # The bytes may stay the same for long: the time of the last answer counts.
     archive.record(PAGE, [Payload(PAGE, b"page", moment("2024-05-01"))], answered_at=moment("2024-05-01"))
     archive.record(PAGE, [Payload(PAGE, b"page", moment(answered_at))], answered_at=moment(answered_at))
-    assert is_whole(PAGE, archive, due) is whole
+    assert is_complete(PAGE, archive, due) is whole
 
 
-def test_no_answer_is_whole_after_a_failure_nothing_another_question_or_damage(
+def test_no_answer_is_complete_after_a_failure_no_data_another_request_or_damage(
     tmp_path: Path, due: pd.Timestamp
 ) -> None:
     archive, then = Archive(tmp_path), moment("2026-01-10")
 
     def answer() -> None:
         archive.record(PAGE, [Payload(PAGE, b"page", then)], answered_at=then)
-        assert is_whole(PAGE, archive, due)
+        assert is_complete(PAGE, archive, due)
 
     answer()
     archive.record_error(PAGE, "status 500", then)
-    assert not is_whole(PAGE, archive, due)
+    assert not is_complete(PAGE, archive, due)
     answer()
     archive.record_no_data(PAGE, then)
-    assert not is_whole(PAGE, archive, due)
+    assert not is_complete(PAGE, archive, due)
     answer()
     other = Request(PAGE.source, PAGE.name, PAGE.url + "&field=other", PAGE.entity, PAGE.period)
-    assert not is_whole(other, archive, due)
+    assert not is_complete(other, archive, due)
     everything = Request("jin10", "lme_stock.json", "https://example.org/all")
     archive.record(everything, [Payload(everything, b"all", then)], answered_at=then)
-    assert not is_whole(everything, archive, None), "an answer without a period is never at its end"
+    assert not is_complete(everything, archive, None), "an answer without a period is never complete"
     [page] = tmp_path.glob("westmetall/*/*.html")
     page.write_bytes(b"damaged")
-    assert not is_whole(PAGE, archive, due)
+    assert not is_complete(PAGE, archive, due)
 
 
 class Killed(BaseException):
-    """What no handler of failures may catch."""
+    """An exception that no handler of failures may catch."""
 
 
-def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> None:
+def test_answers_before_a_crash_are_kept_and_not_requested_again(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     workspace, months = sandbox.open(), months_between("2024-01", "2024-12")
     asked: list[str] = []
@@ -175,7 +175,7 @@ def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> 
     def run(after: int) -> FetchReport:
         return fetch(
             "energy_charts", months, workspace.scope, Breaking(after), workspace.archive, workspace.now,
-            skip_if=workspace.is_answered,
+            skip_if=workspace.is_complete,
         )  # fmt: skip
 
     with pytest.raises(Killed):
@@ -190,7 +190,7 @@ def test_answers_before_a_crash_are_kept_and_not_asked_again(tmp_path: Path) -> 
 # --- a stopped ingestion
 
 
-def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one(
+def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_clean_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean = Sandbox(tmp_path / "clean", "demo", NOW)
@@ -204,7 +204,7 @@ def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one
     def stopping(self: Lake, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:
         written = append(self, name, frame, ingest_ts=ingest_ts)
         calls.append(len(frame))
-        if len(calls) == 3:  # its rows are stored, but not yet remembered
+        if len(calls) == 3:  # its rows are stored, but the ledger does not have them yet
             raise Killed
         return written
 
@@ -222,8 +222,8 @@ def test_a_stopped_ingestion_keeps_its_finished_months_and_ends_like_a_clean_one
     pd.testing.assert_frame_equal(workspace.lake.read("prices"), clean.open().lake.read("prices"))
 
 
-def test_a_page_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
-    """Though several parts of its months ask for it; and none of them is remembered."""
+def test_an_unreadable_page_is_reported_once(tmp_path: Path) -> None:
+    """Several parts of its months need it, and none of them enters the ledger."""
     sandbox = Sandbox(tmp_path, "replay", NOW)
     sandbox.record("westmetall/westmetall_lme_al_2024.html", "<html>no table</html>")
     failures = sandbox.ingest(("2024-01", "2024-12"), ["prices"]).read["prices"].failures
@@ -232,7 +232,7 @@ def test_a_page_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     assert again.failures == failures
 
 
-def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
+def test_an_error_of_one_request_does_not_stop_the_others(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     workspace = sandbox.open()
 
@@ -242,9 +242,9 @@ def test_errors_of_a_transport_are_no_reason_to_stop(tmp_path: Path) -> None:
                 raise SourceError(request, "status 500", "status 200")
             raise NoData
 
-    told: list[Progress] = []
+    steps: list[Progress] = []
     months = months_between("2024-01", "2024-03")
-    report = fetch("customs", months, workspace.scope, Failing(), workspace.archive, workspace.now, watch=told.append)
+    report = fetch("customs", months, workspace.scope, Failing(), workspace.archive, workspace.now, watch=steps.append)
     assert [f.months for f in report.failures] == [("2024-02",)]
-    assert [(p.done, p.total) for p in told] == [(1, 2), (2, 2)]
+    assert [(p.done, p.total) for p in steps] == [(1, 2), (2, 2)]
     shutil.rmtree(sandbox.root)

@@ -54,7 +54,7 @@ def test_days_on_which_london_is_closed(day: str) -> None:
 
 @pytest.mark.parametrize("day", ["2020-05-04", "2022-05-30", "2026-01-02", "2026-01-19", "2026-11-30"])
 def test_days_on_which_london_is_open(day: str) -> None:
-    """Among them moved holidays' usual days, a US holiday and Scotland's own."""
+    """Also on the usual days of moved holidays, on a US holiday and on a Scottish one."""
     assert is_london_business_day(np.array([day], dtype="datetime64[D]"))[0]
 
 
@@ -78,7 +78,7 @@ def test_the_calendars_are_those_of_the_recorded_series(
 # --- decision times and prompts
 
 
-def test_decision_times_follow_londons_clock() -> None:
+def test_decision_times_follow_london_time() -> None:
     calendar = trading_calendar(date(2025, 3, 28), date(2025, 3, 31)).set_index("calendar_date")
     moments = [moment.isoformat() for moment in calendar["as_of_ts"]]
     assert moments[0] == "2025-03-28T18:00:00+00:00"
@@ -105,15 +105,15 @@ def test_prompts(trade: str, cash: str, three: str, why: str) -> None:
     assert row.days_cash_to_3m == (date.fromisoformat(three) - date.fromisoformat(cash)).days
 
 
-def test_a_wall_time_that_the_clocks_skip_or_repeat_has_one_instant() -> None:
+def test_a_skipped_or_repeated_wall_time_has_one_instant() -> None:
     days = np.array(["2025-03-30", "2025-10-26"], dtype="datetime64[D]")
     assert [moment.isoformat() for moment in to_utc(days, "01:30", "Europe/London")] == [
         "2025-03-30T01:00:00+00:00",  # 01:30 does not exist: the first that does
-        "2025-10-26T00:30:00+00:00",  # it comes twice: the first
+        "2025-10-26T00:30:00+00:00",  # it occurs twice: the first
     ]
 
 
-# --- release rules (DOMAIN section 2)
+# --- release rules (docs/methodology.md#sources-and-knowledge-times)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_wall_time_that_the_clocks_skip_or_repeat_has_one_instant() -> None:
         ("fx", "ecb", "2025-07-14", "2025-07-14T14:00:00+00:00"),
     ],
 )
-def test_when_a_value_could_first_be_known(dataset: str, source: str, day: str, moment: str) -> None:
+def test_the_knowledge_time_follows_the_release_rule(dataset: str, source: str, day: str, moment: str) -> None:
     assert known(dataset, source, day) == [moment]
 
 
@@ -150,14 +150,16 @@ def test_when_a_value_could_first_be_known(dataset: str, source: str, day: str, 
         ("rates", "sofr_daily", "obs_date"),
     ],
 )
-def test_the_rules_give_the_fixtures_times(acceptance: Path, dataset: str, file: str, column: str) -> None:
+def test_the_rules_give_the_times_of_the_acceptance_fixture(
+    acceptance: Path, dataset: str, file: str, column: str
+) -> None:
     rows = pd.read_csv(acceptance / "inputs" / f"{file}.csv")
     stated = [moment.isoformat() for moment in pd.to_datetime(rows["knowledge_ts"], utc=True)]
     assert known(dataset, "drop", *rows[column]) == stated
 
 
-def test_off_warrant_is_known_on_the_fixtures_day_at_nine_in_london(acceptance: Path) -> None:
-    """The fixture writes 09:00Z all year; DOMAIN says London, so in summer the rule is an hour earlier in UTC."""
+def test_off_warrant_is_known_on_the_day_of_the_fixture_at_nine_in_london(acceptance: Path) -> None:
+    """The fixture writes 09:00Z all year; the rule is London time, which in summer is an hour earlier in UTC."""
     rows = pd.read_csv(acceptance / "inputs" / "offwarrant_monthly.csv")
     stated = pd.to_datetime(rows["knowledge_ts"], utc=True)
     ours = pd.to_datetime(pd.Series(known("off_warrant", "drop", *rows["period_end"])), utc=True)
@@ -166,7 +168,7 @@ def test_off_warrant_is_known_on_the_fixtures_day_at_nine_in_london(acceptance: 
     assert london.dt.date.tolist() == stated.dt.date.tolist()
 
 
-def test_exports_are_never_taken_to_be_known_before_they_were(acceptance: Path) -> None:
+def test_the_knowledge_time_of_exports_is_never_too_early(acceptance: Path) -> None:
     """Customs publish by a calendar of their own, on the 7th at the earliest: the assumed day is the latest."""
     rows = pd.read_csv(acceptance / "inputs" / "cn_exports_monthly.csv").query("vintage == 1")
     stated = pd.to_datetime(rows["knowledge_ts"], utc=True).reset_index(drop=True)
@@ -175,7 +177,7 @@ def test_exports_are_never_taken_to_be_known_before_they_were(acceptance: Path) 
     assert (assumed - stated).max() <= pd.Timedelta(days=8)
 
 
-def test_a_fact_is_calendar_and_an_assumption_assumed() -> None:
+def test_the_knowledge_basis_is_calendar_for_a_fact_and_assumed_for_an_assumption() -> None:
     ends = pd.Series(pd.to_datetime(["2025-12-31"]))
     bases = {name: release_times(ends, name, "x", RULES)["knowledge_basis"][0] for name in ("stocks", "exports")}
     assert bases == {"stocks": "CALENDAR", "exports": "ASSUMED"}
@@ -194,7 +196,7 @@ def test_rules_are_versioned_and_a_source_may_have_its_own() -> None:
     assert [moment.strftime("%m-%d %H:%M") for moment in slow] == ["01-17 09:00", "12-17 09:00"]
 
 
-def test_a_period_without_a_rule_is_named() -> None:
+def test_a_period_without_a_rule_is_an_error_that_names_it() -> None:
     ends = pd.Series(pd.to_datetime(["1989-12-29"]))
     with pytest.raises(KeyError, match=r"no rule for stocks from westmetall on 1989-12-29: add a row"):
         release_times(ends, "stocks", "westmetall", RULES)

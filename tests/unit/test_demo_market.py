@@ -1,6 +1,6 @@
-"""The generated market: its figures against public ones, its answers against the clock, its mistakes against the list.
+"""The generated market: its figures against public ones, its answers against the clock, its defects against the list.
 
-Answers are read here with means of their own (regular expressions, json, csv, openpyxl, entsoe-py), never with the
+Answers are parsed here by code of the test's own (regular expressions, json, csv, openpyxl, entsoe-py), never with the
 project's parsers.
 """
 
@@ -62,7 +62,7 @@ POWER_MEANS = {
 ZONES = {zone.zone: zone for zone in SCOPE.zones}
 
 
-def ask(source: str, period: str = "") -> Request:
+def request_of(source: str, period: str = "") -> Request:
     """A request as the source module of that name makes it."""
     name, entity = {
         "westmetall": (f"westmetall_lme_al_{period}.html", "AL"),
@@ -82,18 +82,22 @@ def ask(source: str, period: str = "") -> Request:
 
 
 def every_request() -> list[Request]:
-    """All that a run over the whole history asks."""
+    """Every request of a run over the whole history."""
     years, months = range(2008, 2027), [str(m) for m in pd.period_range("2015-01", "2026-11", freq="M")]
     return [
-        *(ask("westmetall", str(year)) for year in years),
-        *(ask("ecb", str(year)) for year in years),
-        *(ask("nyfed", str(year)) for year in years if year >= 2018),
-        *(ask("yahoo", str(year)) for year in years),
-        *(ask(source, month) for source in ("energy_charts", "entsoe", "customs", "comtrade") for month in months),
-        ask("worldbank"),
-        ask("fred"),
-        ask("jin10"),
-        ask("ember"),
+        *(request_of("westmetall", str(year)) for year in years),
+        *(request_of("ecb", str(year)) for year in years),
+        *(request_of("nyfed", str(year)) for year in years if year >= 2018),
+        *(request_of("yahoo", str(year)) for year in years),
+        *(
+            request_of(source, month)
+            for source in ("energy_charts", "entsoe", "customs", "comtrade")
+            for month in months
+        ),
+        request_of("worldbank"),
+        request_of("fred"),
+        request_of("jin10"),
+        request_of("ember"),
     ]
 
 
@@ -105,7 +109,7 @@ def answers(transport: DemoTransport, request: Request) -> list[Payload]:
 
 
 def newest(source: str, period: str = "", now: datetime = NOW) -> bytes:
-    return DemoTransport(now, SCOPE).fetch(ask(source, period))[-1].body
+    return DemoTransport(now, SCOPE).fetch(request_of(source, period))[-1].body
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +118,8 @@ def full_run() -> dict[Request, list[Payload]]:
     return {request: answers(transport, request) for request in every_request()}
 
 
-def forget() -> None:
-    """Empties the caches, so that what comes next is generated alone."""
+def clear_caches() -> None:
+    """Clear the caches, so that the next answer is generated alone."""
     for function in (
         market.lme_year, market.sofr_year, market.fx_year, market.exports_year, market.power_month,
         market.cancelled_year, market.off_warrant_year, market.costs_year, market._power_level, market._bridge,
@@ -209,7 +213,7 @@ def test_power_keeps_the_public_yearly_mean(zone: str) -> None:
         assert np.mean(days) == pytest.approx(expected, rel=0.03), year
 
 
-def test_figures_of_the_article() -> None:
+def test_the_demo_has_the_figures_of_the_article() -> None:
     this, last = lme(2026), lme(2025)
     price = this.at[pd.Timestamp("2026-01-13"), "m3"]
     assert 3150 <= price <= 3210
@@ -256,14 +260,14 @@ def test_power_goes_negative_at_noon_in_summer_only_sometimes() -> None:
     assert set(hours[negative]) <= set(range(9, 18))
 
 
-def test_days_are_those_of_the_real_markets(real: Path) -> None:
+def test_trading_days_are_those_of_the_real_markets(real: Path) -> None:
     def days(table: str) -> pd.DatetimeIndex:
         return pd.DatetimeIndex(pd.read_csv(real / "tables" / table, parse_dates=["obs_date"])["obs_date"])
 
     traded = days("lme_prices_daily.csv")
     generated = pd.DatetimeIndex(np.concatenate([market.lme_year("AL", y, 0).days for y in range(2008, 2026)]))
     generated = generated[generated <= traded.max()]
-    # The page also has a Saturday and the day of the state funeral: no London business days, so nothing is made there.
+    # The page also has a Saturday and the day of the state funeral: no London business days, so none is generated.
     assert set(traded.symmetric_difference(generated)) <= {pd.Timestamp("2008-11-08"), pd.Timestamp("2022-09-19")}
     fixed = days("sofr_daily.csv")
     generated = pd.DatetimeIndex(np.concatenate([market.sofr_year(y, 0).days for y in range(2018, 2026)]))
@@ -420,9 +424,9 @@ def test_canada_exports_by_code(full_run: dict[Request, list[Payload]]) -> None:
 # Alone or together, now or later --------------------------------------------------------------------------------------
 
 
-def test_any_period_alone_equals_the_full_run(full_run: dict[Request, list[Payload]]) -> None:
+def test_any_period_alone_equals_that_of_the_full_run(full_run: dict[Request, list[Payload]]) -> None:
     for request in random.Random(7).sample(list(full_run), 40):
-        forget()
+        clear_caches()
         alone = answers(DemoTransport(NOW, SCOPE), request)
         assert [(p.body, p.captured_at) for p in alone] == [(p.body, p.captured_at) for p in full_run[request]]
 
@@ -438,7 +442,7 @@ def test_the_past_is_the_same_bytes_at_every_later_moment(full_run: dict[Request
 
 def test_files_that_hold_everything_keep_their_past() -> None:
     earlier, later = (DemoTransport(now, SCOPE) for now in (NOW, NOW + timedelta(days=500)))
-    before, after = (warrants(t.fetch(ask("jin10"))[-1].body) for t in (earlier, later))
+    before, after = (warrants(t.fetch(request_of("jin10"))[-1].body) for t in (earlier, later))
     assert len(after) > len(before)
     assert {day: after[day] for day in before} == before
     for name, body in earlier.dropped().items():
@@ -447,18 +451,18 @@ def test_files_that_hold_everything_keep_their_past() -> None:
 
 def test_dropped_files_alone_equal_those_of_a_full_run(full_run: dict[Request, list[Payload]]) -> None:
     together = DemoTransport(NOW, SCOPE).dropped()
-    forget()
+    clear_caches()
     assert DemoTransport(NOW, SCOPE).dropped() == together
 
 
 def test_another_seed_is_another_market() -> None:
-    request = ask("westmetall", "2024")
+    request = request_of("westmetall", "2024")
     assert (
         DemoTransport(NOW, SCOPE, seed=1).fetch(request)[-1].body != DemoTransport(NOW, SCOPE).fetch(request)[-1].body
     )
 
 
-def test_years_beyond_the_stated_levels_go_on() -> None:
+def test_years_beyond_the_given_levels_continue() -> None:
     rows = westmetall_rows(newest("westmetall", "2029", datetime(2030, 6, 1, tzinfo=UTC)))
     assert len(rows) > 250
     assert len({row["m3"] for row in rows.values()}) > 100
@@ -507,7 +511,7 @@ def test_nothing_is_served_before_its_release(source: str, period: str, mark: by
     moment = datetime.fromisoformat(released)
 
     def shown(at: datetime) -> bool:
-        return any(mark in payload.body for payload in answers(DemoTransport(at, SCOPE), ask(source, period)))
+        return any(mark in payload.body for payload in answers(DemoTransport(at, SCOPE), request_of(source, period)))
 
     assert not shown(moment - timedelta(seconds=1))
     assert shown(moment)
@@ -528,13 +532,13 @@ def test_nothing_is_served_before_its_release(source: str, period: str, mark: by
         ("arbitrage", "2025-07-01", "2025-07-01T16:00:00Z"),
     ],
 )
-def test_nothing_is_keyed_in_before_its_release(name: str, day: str, released: str) -> None:
+def test_no_drop_file_has_a_figure_before_its_release(name: str, day: str, released: str) -> None:
     moment = datetime.fromisoformat(released)
     assert keyed_in(name, moment - timedelta(seconds=1)).index.max() < pd.Timestamp(day)
     assert keyed_in(name, moment).index.max() == pd.Timestamp(day)
 
 
-def test_what_is_not_yet_keyed_in_has_no_file() -> None:
+def test_a_figure_before_its_release_has_no_file() -> None:
     assert DemoTransport(datetime(2014, 12, 31, tzinfo=UTC), SCOPE).dropped() == {}
     assert list(DemoTransport(datetime(2018, 3, 9, tzinfo=UTC), SCOPE).dropped()) == [
         f"{name}/synthetic_demo_{name}.csv" for name in ("costs", "production", "arbitrage")
@@ -546,7 +550,7 @@ def test_jin10_starts_with_its_first_report() -> None:
     released = datetime(2014, 7, 3, 8, tzinfo=UTC)
     assert list(warrants(newest("jin10", now=released))) == ["2014-07-02"]
     with pytest.raises(NoData, match="jin10"):
-        DemoTransport(released - timedelta(seconds=1), SCOPE).fetch(ask("jin10"))
+        DemoTransport(released - timedelta(seconds=1), SCOPE).fetch(request_of("jin10"))
 
 
 def test_pink_sheet_month_appears_on_the_second_business_day() -> None:
@@ -562,7 +566,7 @@ def test_no_capture_lies_in_the_future(full_run: dict[Request, list[Payload]]) -
         assert all(moment <= NOW for moment in moments)
 
 
-def test_a_clock_without_a_zone_is_refused() -> None:
+def test_a_clock_without_a_zone_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"2026-01-13T18:00:00 has no time zone"):
         DemoTransport(datetime(2026, 1, 13, 18), SCOPE)  # noqa: DTZ001
 
@@ -571,36 +575,36 @@ def test_a_clock_without_a_zone_is_refused() -> None:
     "request_",
     [
         Request("comtrade", "x.json", ""),
-        ask("comtrade", "2014-12"),
-        ask("comtrade", "2026-09"),
-        replace(ask("comtrade", "2024-05"), entity="CN/AL"),
-        replace(ask("comtrade", "2024-05"), entity="CA/CU"),
-        ask("yahoo", "2007"),
-        ask("yahoo", "2027"),
-        replace(ask("yahoo", "2024"), entity="GS"),
-        ask("westmetall", "2007"),
-        ask("westmetall", "2027"),
-        ask("westmetall", ""),
-        replace(ask("westmetall", "2024"), entity="CU"),
-        ask("nyfed", "2017"),
-        replace(ask("fred"), name="PALUMUSDM.csv"),  # not that of SOFR
-        replace(ask("fred"), name="PCOPPUSDM.csv", entity="AL"),
-        ask("energy_charts", "2019-10"),
+        request_of("comtrade", "2014-12"),
+        request_of("comtrade", "2026-09"),
+        replace(request_of("comtrade", "2024-05"), entity="CN/AL"),
+        replace(request_of("comtrade", "2024-05"), entity="CA/CU"),
+        request_of("yahoo", "2007"),
+        request_of("yahoo", "2027"),
+        replace(request_of("yahoo", "2024"), entity="GS"),
+        request_of("westmetall", "2007"),
+        request_of("westmetall", "2027"),
+        request_of("westmetall", ""),
+        replace(request_of("westmetall", "2024"), entity="CU"),
+        request_of("nyfed", "2017"),
+        replace(request_of("fred"), name="PALUMUSDM.csv"),  # not that of SOFR
+        replace(request_of("fred"), name="PCOPPUSDM.csv", entity="AL"),
+        request_of("energy_charts", "2019-10"),
         Request("smard", "4169_DE-LU_hour_1569189600000.json", "", "DE-LU", "2019-09"),  # Energy-Charts has that week
         Request("smard", "4169_SE1_hour_1569794400000.json", "", "SE1", "2019-10"),
         Request("shfe", "weeklystock_20261127.html", "", "", "2026-11"),
-        ask("energy_charts", "2014-12"),
-        ask("entsoe", "2024"),
-        replace(ask("entsoe", "2024-05"), entity="SE1"),
-        ask("customs", "2025-01"),
-        ask("customs", "2014-12"),
-        ask("customs", "2026-11"),
-        ask("ecb", "2007"),
-        replace(ask("jin10"), name="lme_position.json"),
+        request_of("energy_charts", "2014-12"),
+        request_of("entsoe", "2024"),
+        replace(request_of("entsoe", "2024-05"), entity="SE1"),
+        request_of("customs", "2025-01"),
+        request_of("customs", "2014-12"),
+        request_of("customs", "2026-11"),
+        request_of("ecb", "2007"),
+        replace(request_of("jin10"), name="lme_position.json"),
     ],
     ids=lambda r: f"{r.source}-{r.entity}-{r.period}",
 )
-def test_what_the_market_has_not_is_no_data(request_: Request) -> None:
+def test_requests_outside_the_market_give_no_data(request_: Request) -> None:
     with pytest.raises(NoData, match=request_.source):
         DemoTransport(NOW, SCOPE).fetch(request_)
 
@@ -736,7 +740,7 @@ def test_fred_has_the_means_of_the_pink_sheet() -> None:
 
 
 def test_smard_gives_the_month_that_energy_charts_does_not() -> None:
-    """Every week that touches it, whole; the points are those that Energy-Charts gives in its other months."""
+    """Every week that touches the month, whole; the points are those of Energy-Charts in its other months."""
     weeks = SOURCES["smard"].requests(pd.Period("2019-10", "M"), SCOPE)
     assert len(weeks) == 5
     transport = DemoTransport(NOW, SCOPE)
@@ -763,8 +767,8 @@ def test_the_shanghai_report_comes_after_the_close() -> None:
 # Defects --------------------------------------------------------------------------------------------------------------
 
 
-def said(defect: Defect, body: bytes) -> str | None:
-    """What an answer says where the defect is; None where it has no such row."""
+def defect_in(defect: Defect, body: bytes) -> str | None:
+    """The content of an answer at the place of the defect; None where it has no such row."""
     if defect.source == "westmetall":
         row = westmetall_rows(body).get(defect.where)
         return None if row is None else row.get(defect.column, "present")
@@ -784,7 +788,7 @@ def said(defect: Defect, body: bytes) -> str | None:
         rows = [row for row in json.loads(body)["data"] if row["partnerCode"] == 0 and row["cmdCode"] == defect.column]
         return json.dumps(rows[0]["netWgt"])
     if defect.source == "ember":
-        # Of a day that stands twice the first row is right, the last one is the mistake.
+        # Of a day that occurs twice the first row is right, the last one is the defect.
         return re.findall(rf",{defect.entity},{defect.where},(.*)", body.decode())[-1]
     if defect.source == "entsoe":
         day = first_sequence(body).split("<Period>")[int(defect.where[-2:])]
@@ -798,16 +802,18 @@ def period_of(defect: Defect) -> str:
     return {"worldbank": "", "jin10": "", "ember": "", "entsoe": defect.where[:7]}.get(defect.source, defect.where[:4])
 
 
-# An answer that is not given says nothing.
+# An answer that does not exist has no defect.
 STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None and defect.column != "month"]
 
 
 @pytest.mark.parametrize("defect", STANDING, ids=lambda d: f"{d.source}-{d.where}")
 def test_a_standing_defect_is_in_the_answer(defect: Defect) -> None:
-    assert said(defect, newest(defect.source, period_of(defect))) == (None if defect.column == "row" else defect.text)
+    assert defect_in(defect, newest(defect.source, period_of(defect))) == (
+        None if defect.column == "row" else defect.text
+    )
 
 
-def test_what_is_malformed_is_no_number() -> None:
+def test_a_malformed_figure_is_no_number() -> None:
     malformed = {defect.source: defect.text for defect in KNOWN_DEFECTS if defect.kind == "MALFORMED"}
     assert set(malformed) == {"westmetall", "worldbank", "nyfed", "ecb", "entsoe", "customs", "jin10"}
     for text in malformed.values():
@@ -820,21 +826,21 @@ def test_a_late_row_comes_three_business_days_late() -> None:
     assert defect.until is not None
     due = datetime(2025, 11, 5, 9, tzinfo=UTC)
     assert np.busday_count(due.date(), defect.until.date()) == 3
-    assert said(defect, newest("westmetall", "2025", defect.until - timedelta(seconds=1))) is None
-    assert said(defect, newest("westmetall", "2025", defect.until)) == "present"
+    assert defect_in(defect, newest("westmetall", "2025", defect.until - timedelta(seconds=1))) is None
+    assert defect_in(defect, newest("westmetall", "2025", defect.until)) == "present"
 
 
 def test_a_typing_error_comes_with_its_captures() -> None:
     (defect,) = (d for d in KNOWN_DEFECTS if (d.source, d.kind) == ("westmetall", "REVISED"))
-    payloads = DemoTransport(NOW, SCOPE).fetch(ask("westmetall", "2024"))
+    payloads = DemoTransport(NOW, SCOPE).fetch(request_of("westmetall", "2024"))
     assert [p.captured_at for p in payloads] == [defect.captured, defect.until, NOW]
-    first, second, third = (said(defect, p.body) for p in payloads)
+    first, second, third = (defect_in(defect, p.body) for p in payloads)
     assert first == "2,339.00"
     assert second == third
     true = lme(2024).at[pd.Timestamp(defect.where), "m3"]
     assert second == f"{true:,.2f}"
     assert abs(true - 2339) > 200  # wide enough to be seen as an error
-    # What an earlier capture shows beside it is what stands there still.
+    # The other cells of an earlier capture are unchanged.
     wanted = westmetall_rows(payloads[0].body)
     assert max(wanted) == defect.where
     later = westmetall_rows(payloads[-1].body)
@@ -848,9 +854,9 @@ REVISED = [defect for defect in KNOWN_DEFECTS if (defect.source, defect.kind) ==
 def test_a_revised_customs_month_has_two_prints(defect: Defect) -> None:
     assert defect.captured is not None
     assert defect.until is not None
-    request = ask("customs", defect.where)
+    request = request_of("customs", defect.where)
     prints = DemoTransport(NOW, SCOPE).fetch(request)
-    # The run's clock is in neither: a later run archives the same two.
+    # Neither contains the run's clock: a later run archives the same two.
     assert [p.captured_at for p in prints] == [defect.captured, defect.until]
     before, after = (customs_cells(p.body) for p in prints)
     for column in (1, 3):  # of the month, of the year so far
@@ -862,19 +868,10 @@ def test_a_revised_customs_month_has_two_prints(defect: Defect) -> None:
         DemoTransport(defect.captured - timedelta(seconds=1), SCOPE).fetch(request)
 
 
-def test_the_docstring_lists_the_defects() -> None:
-    rows = re.findall(
-        r"^\| (\w+) \| *([\w-]*) *\| ([\d-]+) \| (\w+) \| ([A-Z]+) \|", defects.__doc__ or "", re.MULTILINE
-    )
-    column = {defects.ALUMINIUM: "aluminium"}
-    listed = [(d.source, d.entity, d.where, column.get(d.column, d.column), d.kind) for d in KNOWN_DEFECTS]
-    assert rows == listed
-
-
-def test_everything_else_on_the_pages_is_clean(full_run: dict[Request, list[Payload]]) -> None:
+def test_no_other_row_of_the_pages_has_a_defect(full_run: dict[Request, list[Payload]]) -> None:
     wrong = {(d.where, d.column) for d in KNOWN_DEFECTS if d.source == "westmetall"}
     for year in range(2008, 2026):
-        rows = westmetall_rows(full_run[ask("westmetall", str(year))][-1].body)
+        rows = westmetall_rows(full_run[request_of("westmetall", str(year))][-1].body)
         expected = lme(year)
         missing = {str(day.date()) for day in expected.index} - set(rows)
         assert missing <= {where for where, column in wrong if column == "row"}

@@ -1,4 +1,4 @@
-"""The drop folder: what is taken, what is refused, and that each refusal says where and what to do."""
+"""The drop folder: accepted files, rejected files, and messages with the place and the remedy."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def read(body: str | bytes, dataset: str = "stocks", name: str = FILE) -> pd.Dat
 def refusal(body: str | bytes, dataset: str = "stocks", name: str = FILE) -> DropError:
     with pytest.raises(DropError) as error:
         read(body, dataset, name)
-    assert str(error.value).endswith("; the file is refused whole")
+    assert str(error.value).endswith("; the whole file is rejected")
     return error.value
 
 
 # --- reading
 
 
-def test_cells_become_values_and_empty_ones_are_missing() -> None:
+def test_cells_become_values_and_empty_cells_are_missing() -> None:
     frame = read(HEADER + GOOD + "AL,2026-01-06,2026-01-07T09:00:00Z, 4.5e5 ,-1.25\n,,,,\n")
     assert list(frame) == ["metal", "obs_date", "total_t", "cancelled_t", "knowledge_ts"]
     assert frame.index.tolist() == [2, 3, 4]
@@ -62,14 +62,14 @@ def test_cells_become_values_and_empty_ones_are_missing() -> None:
         "total_t,obs_date,metal,vintage\n500000,2026-01-05,AL,1\n",
     ],
 )
-def test_ways_of_writing_the_same_file(body: str) -> None:
+def test_spellings_of_one_file_give_the_same_rows(body: str) -> None:
     [row] = read(body).to_dict("records")
     assert (row["metal"], row["obs_date"], row["total_t"]) == ("AL", pd.Timestamp("2026-01-05"), 500_000.0)
     assert "vintage" not in row
 
 
 @pytest.mark.parametrize("dataset", ["exports", "production"])
-def test_the_number_of_a_release_is_kept_where_the_dataset_has_it(dataset: str) -> None:
+def test_the_release_number_is_kept_where_the_dataset_has_one(dataset: str) -> None:
     header = f"metal,country,period_end,period_months,vintage,{dataset}_kt\n"
     body = header + "AL,CN,2026-02-28,2,2,900\nAL,CN,2026-03-31,1,,450\nAL,CN,2026-04-30,1,0,440\n"
     frame = read(body, dataset)
@@ -81,7 +81,7 @@ def test_the_number_of_a_release_is_kept_where_the_dataset_has_it(dataset: str) 
     assert refusal(header + "AL,CN,2026-02-28,2,first,900\n", dataset).column == "vintage"
 
 
-def test_rows_that_differ_in_their_number_alone_say_the_same() -> None:
+def test_rows_that_differ_only_in_the_release_number_are_duplicates() -> None:
     header = "metal,country,period_end,period_months,knowledge_ts,vintage,exports_kt\n"
     cells = ("AL,CN,2026-03-31,1,2026-04-14T03:00:00Z,", ",450\n")
     for order in ((2, 1, 1, 3), (1, 3, 1, 2)):
@@ -98,7 +98,7 @@ def test_line_numbers_count_blank_lines() -> None:
 
 
 @pytest.mark.parametrize("moment", ["2026-01-07T09:00:00Z", "2026-01-07T09:00:00+00:00", "2026-01-07 09:00Z"])
-def test_moments_in_utc(moment: str) -> None:
+def test_instants_are_read_in_utc(moment: str) -> None:
     assert read(HEADER + f"AL,2026-01-05,{moment},1,\n")["knowledge_ts"].item() == pd.Timestamp("2026-01-07T09:00Z")
 
 
@@ -113,10 +113,10 @@ def test_every_dataset_takes_its_own_header(name: str) -> None:
     assert list(read(",".join(columns) + "\n", name)) == [*columns, "knowledge_ts"]
 
 
-# --- refusing
+# --- rejected files
 
 
-def test_a_wrong_column_is_named_with_those_that_are_accepted() -> None:
+def test_an_unknown_column_is_reported_with_the_accepted_ones() -> None:
     error = refusal(HEADER.replace("total_t", "Total_t") + GOOD)
     assert (error.file, error.line, error.value) == (FILE, 1, "Total_t")
     assert "stocks/mine.csv, line 1: 'Total_t' is no column of stocks; expected metal, obs_date, total_t" in str(error)
@@ -124,15 +124,15 @@ def test_a_wrong_column_is_named_with_those_that_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "message"),
     [
         ("metal,obs_date,cancelled_t\n", "the header has no total_t; expected metal"),
-        ("metal,obs_date,total_t,total_t\n", "'total_t' stands twice in the header"),
+        ("metal,obs_date,total_t,total_t\n", "'total_t' occurs twice in the header"),
         (HEADER.replace(",", ";"), "is the separator a comma?"),
     ],
 )
-def test_headers_that_do_not_fit(header: str, said: str) -> None:
-    assert said in str(refusal(header))
+def test_invalid_headers_are_rejected(header: str, message: str) -> None:
+    assert message in str(refusal(header))
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_headers_that_do_not_fit(header: str, said: str) -> None:
             "N/A",
             "must be a number with . for decimals and no thousands separators",
         ),
-        ("AL,2026-01-05,2026-01-06T09:00:00,1,", "knowledge_ts", "2026-01-06T09:00:00", "must be a moment in UTC"),
-        ("AL,2026-01-05,2026-01-06T09:00:00+01:00,1,", "knowledge_ts", "2026-01-06T09:00:00+01:00", "must be a moment"),
-        ("AL,2026-01-05,2026-01-06T25:00:00Z,1,", "knowledge_ts", "2026-01-06T25:00:00Z", "must be a moment in UTC"),
+        ("AL,2026-01-05,2026-01-06T09:00:00,1,", "knowledge_ts", "2026-01-06T09:00:00", "must be a time in UTC"),
+        ("AL,2026-01-05,2026-01-06T09:00:00+01:00,1,", "knowledge_ts", "2026-01-06T09:00:00+01:00", "must be a time"),
+        ("AL,2026-01-05,2026-01-06T25:00:00Z,1,", "knowledge_ts", "2026-01-06T25:00:00Z", "must be a time in UTC"),
     ],
 )
-def test_the_first_cell_that_cannot_be_read_is_named(cells: str, column: str, value: str, rule: str) -> None:
+def test_the_first_unreadable_cell_is_reported(cells: str, column: str, value: str, rule: str) -> None:
     error = refusal(HEADER + GOOD + cells + "\n" + cells + "\n")
     assert (error.line, error.column, error.value) == (3, column, value)
     assert error.rule.startswith(rule)
@@ -183,7 +183,7 @@ def test_whole_numbers(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "line", "said"),
+    ("body", "line", "message"),
     [
         (HEADER + GOOD + "AL,2026-01-06,,1\n", 3, "the line has 4 cells, the header 5"),
         (HEADER + GOOD + "\nAL,2026-01-06,,1,2,3\n" + GOOD, 4, "the line has 6 cells, the header 5"),
@@ -191,12 +191,12 @@ def test_whole_numbers(value: str) -> None:
         (HEADER + 'AL,2026-01-06,,"1\n",2\n' + GOOD, 2, "a quotation mark is not closed on its line"),
     ],
 )
-def test_lines_that_do_not_hold_together(body: str, line: int, said: str) -> None:
+def test_malformed_lines_are_rejected(body: str, line: int, message: str) -> None:
     error = refusal(body)
-    assert (error.line, said in str(error)) == (line, True)
+    assert (error.line, message in str(error)) == (line, True)
 
 
-def test_latin_1_is_refused_with_its_place_and_what_to_do() -> None:
+def test_latin_1_is_rejected_with_its_place_and_the_remedy() -> None:
     error = refusal((HEADER + GOOD + "AL,2026-01-06,,1,£\n").encode("latin-1"))
     assert (error.line, error.value) == (3, "0xA3")
     offset = len(HEADER + GOOD + "AL,2026-01-06,,1,")
@@ -204,18 +204,18 @@ def test_latin_1_is_refused_with_its_place_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "\n\n", "\ufeff", "\r\n"])
-def test_an_empty_file_is_refused(body: str) -> None:
+def test_an_empty_file_is_rejected(body: str) -> None:
     assert "the file is empty; expected a header line and rows" in str(refusal(body))
 
 
-def test_utf_16_is_refused() -> None:
+def test_utf_16_is_rejected() -> None:
     assert "is not UTF-8" in str(refusal((HEADER + GOOD).encode("utf-16")))
 
 
-# --- values are the gate's business
+# --- values are left to validation
 
 
-def test_rows_that_break_a_value_rule_are_left_to_the_gate() -> None:
+def test_rows_that_break_a_value_rule_are_left_to_validation() -> None:
     body = (
         HEADER + GOOD + "AL,2026-01-06,,-5,\nAL,2026-01-07,,1,\nAL,2026-01-07,,2,\nAL,2026-01-08,,1,\n,2026-01-09,,1,\n"
     )
@@ -265,26 +265,26 @@ def parquet(**columns: object) -> bytes:
         {"cancelled_t": [None, None]},
     ],
 )
-def test_parquet_says_the_same(columns: dict[str, object]) -> None:
+def test_parquet_gives_the_same_rows(columns: dict[str, object]) -> None:
     frame = read(parquet(**columns), name="stocks/mine.parquet")
     assert frame["obs_date"].tolist() == [pd.Timestamp("2026-01-05"), pd.Timestamp("2026-01-06")]
     assert frame["total_t"].tolist() == [1.5, 2.5]
     assert len(validate("stocks", frame).good) == 2
 
 
-def test_parquet_moments_have_a_zone() -> None:
+def test_parquet_instants_need_a_zone() -> None:
     berlin = pd.to_datetime(["2026-01-06T10:00", "2026-01-07T10:00"]).tz_localize("Europe/Berlin")
     frame = read(parquet(knowledge_ts=berlin), name="stocks/mine.parquet")
     assert frame["knowledge_ts"].tolist()[0] == pd.Timestamp("2026-01-06T09:00Z")
     error = refusal(parquet(knowledge_ts=berlin.tz_localize(None)), name="stocks/mine.parquet")
     assert error.column == "knowledge_ts"
-    assert "must be a moment in UTC" in error.rule
+    assert "must be a time in UTC" in error.rule
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
-        ({"metal": [1, 2]}, "column metal: holds int64, but must be text"),
+        ({"metal": [1, 2]}, "column metal: has type int64, but must be text"),
         ({"total_t": ["1", "x"]}, "row 2, column total_t: 'x' must be a number"),
         (
             {"obs_date": pd.to_datetime(["2026-01-05T00:00", "2026-01-06T05:00"])},
@@ -294,15 +294,16 @@ def test_parquet_moments_have_a_zone() -> None:
         ({"total_t": [1.0, float("inf")]}, "row 2, column total_t: 'inf' must be a number"),
     ],
 )
-def test_parquet_that_does_not_fit(columns: dict[str, object], said: str) -> None:
-    assert said in str(refusal(parquet(**columns), name="stocks/mine.parquet"))
+def test_invalid_parquet_columns_are_rejected(columns: dict[str, object], message: str) -> None:
+    assert message in str(refusal(parquet(**columns), name="stocks/mine.parquet"))
 
 
 @pytest.mark.parametrize("body", [b"PAR1", b"", parquet()[:200], HEADER.encode()])
-def test_what_is_no_parquet(body: bytes) -> None:
+def test_a_file_that_is_no_parquet_is_rejected(body: bytes) -> None:
     assert "cannot be read as Parquet" in str(refusal(body, name="stocks/mine.parquet"))
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_read() -> None:
     days = pd.date_range("1990-01-01", periods=10_000).strftime("%Y-%m-%d")
     body = "pair,obs_date,rate\n" + "".join(f"{pair:06d},{day},1.25\n" for pair in range(100) for day in days)
@@ -325,7 +326,7 @@ def problem(drop: Path, max_mb: int = 100) -> DropProblem:
     return found
 
 
-def test_files_are_found_by_name_and_hidden_ones_passed(drop: Path) -> None:
+def test_files_are_sorted_by_name_and_hidden_files_ignored(drop: Path) -> None:
     for name in ("stocks/b.csv", "stocks/a.PARQUET", "prices/c.CSV", "stocks/.gitkeep", ".DS_Store"):
         (drop / name).write_text("x")
     assert scan(drop, ["stocks", "prices"]) == [
@@ -335,7 +336,7 @@ def test_files_are_found_by_name_and_hidden_ones_passed(drop: Path) -> None:
     ]
 
 
-def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
+def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert scan(tmp_path / "nowhere", ["stocks"]) == []
 
 
@@ -350,7 +351,7 @@ def big(path: Path) -> None:
         ("stocks/big.csv", big, "stocks/big.csv has 200 MB, more than 100 MB; split it or raise TIGHTNESS_DROP_MAX_MB"),
         ("stocks/none.csv", Path.touch, "stocks/none.csv is empty; expected a header line and rows"),
         ("stocks/book.xlsx", lambda p: p.write_text("x"), "is of an unknown type; accepted are *.csv and *.parquet"),
-        ("stocks/more", Path.mkdir, "stocks/more is not a file; accepted are *.csv and *.parquet right in the"),
+        ("stocks/more", Path.mkdir, "stocks/more is not a file; accepted are *.csv and *.parquet directly in the"),
         ("stocks/pipe.csv", os.mkfifo, "stocks/pipe.csv is not a file"),
         (
             "stock",
@@ -364,10 +365,10 @@ def big(path: Path) -> None:
             "is a link that leaves the drop folder and is not followed",
         ),
         ("stocks/up.csv", lambda p: p.symlink_to("../../outside.csv"), "is a link that leaves the drop folder"),
-        ("stocks/loop.csv", lambda p: p.symlink_to("loop.csv"), "is a link that leads nowhere; copy the file instead"),
+        ("stocks/loop.csv", lambda p: p.symlink_to("loop.csv"), "is a broken link; copy the file instead"),
     ],
 )
-def test_what_cannot_be_taken_says_why(drop: Path, name: str, make: Callable[[Path], object], message: str) -> None:
+def test_a_rejected_file_has_a_reason(drop: Path, name: str, make: Callable[[Path], object], message: str) -> None:
     (drop.parent / "outside.csv").write_text(HEADER)
     make(drop / name)
     found = problem(drop)
@@ -383,7 +384,7 @@ def test_the_limit_is_a_setting(drop: Path) -> None:
     assert isinstance(scan(drop, ["stocks", "prices"], 2)[0], DropFile)
 
 
-def test_a_linked_dataset_folder_is_not_followed_and_links_inside_are(drop: Path) -> None:
+def test_links_out_of_the_drop_folder_are_not_followed_and_links_inside_are(drop: Path) -> None:
     (drop.parent / "elsewhere").mkdir()
     (drop.parent / "elsewhere" / "a.csv").write_text("x")
     (drop / "prices").rmdir()
@@ -395,7 +396,7 @@ def test_a_linked_dataset_folder_is_not_followed_and_links_inside_are(drop: Path
     assert [type(found) for found in scan(drop, ["stocks", "prices"])] == [DropFile, DropFile]
 
 
-def test_a_file_that_may_not_be_read_is_a_problem(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_read_permission_is_a_problem(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (drop / "stocks" / "a.csv").write_text("x")
 
     def forbidden(*_: object) -> int:

@@ -1,4 +1,4 @@
-"""Copies of a release for tools that open no DuckDB: what is in them, where they go, and what is refused."""
+"""Copies of a release for tools without DuckDB: their content, their folder, and what is rejected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from sandbox import Sandbox
-from test_publish import COMMENTS, KEYS, TWO_DAYS, base, release, warehouse
+from small_release import COMMENTS, KEYS, TWO_DAYS, base, release, warehouse
 
 from pipelines.publish import export as exporting
 from pipelines.publish.export import ExportError, TargetError, export
@@ -25,18 +25,18 @@ ODD = """create table signals.signals_latest as
     as t(signal_id, value, knowledge_ts_max)"""
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("original")
+    source = warehouse(folder / "w.duckdb", TWO_DAYS, signals=ODD)
+    publish(source, folder / "published", manifest_base=base(), comments=COMMENTS, keys=KEYS, synthetic=False)
+    return folder / "published"
+
+
 @pytest.fixture
-def published(tmp_path: Path) -> Path:
-    folder = tmp_path / "published"
-    publish(
-        warehouse(tmp_path / "w.duckdb", TWO_DAYS, signals=ODD),
-        folder,
-        manifest_base=base(),
-        comments=COMMENTS,
-        keys=KEYS,
-        synthetic=False,
-    )
-    return folder
+def published(original: Path, tmp_path: Path) -> Path:
+    """A copy of a release with odd texts and missing values."""
+    return Path(shutil.copytree(original, tmp_path / "published"))
 
 
 @pytest.fixture
@@ -62,19 +62,19 @@ def test_csv_has_a_header_iso_days_instants_with_z_and_whole_numbers(current: Ke
         ['AL.Ä "x", y', "0.30000000000000004", "2026-01-13T17:00:00Z"],
         ["", "1e-07", "2026-01-13T18:00:00.25Z"],
     ]
-    assert text.splitlines()[1] == '"",,', "an empty text is quoted, a missing value is not there"
+    assert text.splitlines()[1] == '"",,', "an empty text is quoted, a missing value is empty"
 
 
 def test_parquet_is_the_published_file(current: KeptRelease, tmp_path: Path) -> None:
     export(current, tmp_path / "out", "parquet")
     for name in ("marts/price_daily.parquet", "signals/signals_latest.parquet"):
         assert (tmp_path / "out" / name).read_bytes() == (current.path / "parquet" / name).read_bytes()
-    said = pq.read_metadata(tmp_path / "out/marts/price_daily.parquet").metadata
-    assert said[b"release_id"].decode() == current.release_id
+    metadata = pq.read_metadata(tmp_path / "out/marts/price_daily.parquet").metadata
+    assert metadata[b"release_id"].decode() == current.release_id
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_the_manifest_beside_them_says_which_release_and_what_they_are(
+def test_the_manifest_names_the_release_and_describes_the_files(
     current: KeptRelease, tmp_path: Path, kind: exporting.Format
 ) -> None:
     export(current, tmp_path / "out", kind)
@@ -89,7 +89,7 @@ def test_the_manifest_beside_them_says_which_release_and_what_they_are(
     assert "SYNTHETIC" not in readme
 
 
-def test_generated_data_says_so_in_every_name_and_file_beside_it(tmp_path: Path) -> None:
+def test_generated_data_is_marked_in_every_file_name_and_file(tmp_path: Path) -> None:
     release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), tmp_path / "published")
     rows = export(find(tmp_path / "published", "current"), tmp_path / "out", "csv")
     assert set(rows) == {"marts/price_daily.SYNTHETIC.csv", "signals/signals_latest.SYNTHETIC.csv"}
@@ -97,7 +97,7 @@ def test_generated_data_says_so_in_every_name_and_file_beside_it(tmp_path: Path)
     assert json.loads((tmp_path / "out/manifest.json").read_text())["synthetic"] is True
 
 
-def test_everyone_can_read_the_copies(current: KeptRelease, tmp_path: Path) -> None:
+def test_the_copies_are_readable_by_all(current: KeptRelease, tmp_path: Path) -> None:
     export(current, tmp_path / "out", "csv")
     modes = {stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]}
     assert modes == {0o755, 0o644}
@@ -107,10 +107,12 @@ def test_an_earlier_export_is_replaced_whole(current: KeptRelease, tmp_path: Pat
     export(current, tmp_path / "out", "csv")
     export(current, tmp_path / "out", "parquet", ["price_daily"])
     assert files(tmp_path / "out") == {"marts/price_daily.parquet", "README.txt", "manifest.json"}
-    assert {path.name for path in tmp_path.iterdir()} == {"out", "published", "w.duckdb"}, "nothing is left aside"
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "published"}, "nothing else is left"
 
 
-def test_an_empty_folder_is_filled_and_a_folder_of_the_user_stays(current: KeptRelease, tmp_path: Path) -> None:
+def test_an_empty_folder_is_filled_and_a_folder_of_the_user_is_not_changed(
+    current: KeptRelease, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     export(current, tmp_path / "empty", "csv")
     assert (tmp_path / "empty/README.txt").is_file()
@@ -124,7 +126,7 @@ def test_an_empty_folder_is_filled_and_a_folder_of_the_user_stays(current: KeptR
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_a_file_that_the_user_put_beside_the_copies_is_not_thrown_away(current: KeptRelease, tmp_path: Path) -> None:
+def test_a_file_of_the_user_beside_the_copies_is_not_deleted(current: KeptRelease, tmp_path: Path) -> None:
     export(current, tmp_path / "out", "csv")
     (tmp_path / "out/marts/mine.xlsx").write_text("x")
     with pytest.raises(TargetError, match=r"mine\.xlsx is not part of the earlier export"):
@@ -133,7 +135,7 @@ def test_a_file_that_the_user_put_beside_the_copies_is_not_thrown_away(current: 
 
 
 @pytest.mark.parametrize("inside", ["published", "published/parquet/marts", "."])
-def test_what_is_published_is_never_written_over(current: KeptRelease, tmp_path: Path, inside: str) -> None:
+def test_published_files_are_never_overwritten(current: KeptRelease, tmp_path: Path, inside: str) -> None:
     before = files(tmp_path)
     with pytest.raises(TargetError, match="export to another folder"):
         export(current, tmp_path / inside, "csv")
@@ -149,7 +151,7 @@ def test_a_newer_release_does_not_mix_in(current: KeptRelease, published: Path, 
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_release_that_is_removed_meanwhile_leaves_the_earlier_export(
+def test_a_release_that_is_removed_during_an_export_leaves_the_earlier_export(
     current: KeptRelease, tmp_path: Path, kind: exporting.Format
 ) -> None:
     export(current, tmp_path / "out", kind)
@@ -161,7 +163,7 @@ def test_a_release_that_is_removed_meanwhile_leaves_the_earlier_export(
     assert not list(tmp_path.glob(".out-*"))
 
 
-def test_a_failed_move_puts_the_earlier_export_back(
+def test_a_failed_move_restores_the_earlier_export(
     current: KeptRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export(current, tmp_path / "out", "csv")
@@ -186,7 +188,7 @@ def test_a_damaged_parquet_file_is_not_copied(current: KeptRelease, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_table_that_there_is_not_is_named(current: KeptRelease, tmp_path: Path) -> None:
+def test_an_unknown_table_is_an_error_that_lists_the_tables(current: KeptRelease, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"no table 'prices'; known: marts\.price_daily, signals"):
         export(current, tmp_path / "out", "csv", ["prices"])
 
@@ -194,7 +196,7 @@ def test_a_table_that_there_is_not_is_named(current: KeptRelease, tmp_path: Path
 # --- the command
 
 
-def test_the_command_writes_below_the_data_folder_or_where_it_is_told(tmp_path: Path) -> None:
+def test_the_command_writes_below_the_data_folder_or_to_a_given_folder(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
     done = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), sandbox.data / "published")
     code, out, errors = sandbox.call("export", "--format", "csv", "--table", "price_daily")
@@ -206,7 +208,7 @@ def test_the_command_writes_below_the_data_folder_or_where_it_is_told(tmp_path: 
     assert (tmp_path / "out/signals/signals_latest.parquet").is_file()
 
 
-def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
+def test_the_command_reports_errors_and_bad_usage(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
     assert sandbox.call("export", "--format", "csv")[0] == 1, "nothing is published"
     assert sandbox.call("export", "--format", "xlsx")[0] == 2

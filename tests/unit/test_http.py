@@ -1,4 +1,4 @@
-"""The HTTP transport against a publisher that is slow, busy, large, evasive or curious about keys."""
+"""The HTTP transport against a publisher that is slow, busy, large, redirects, or echoes keys."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def transport(publisher: Publisher, **secrets: str) -> HttpTransport:
     return HttpTransport(lambda: NOW, secrets, httpx.Client(transport=httpx.MockTransport(publisher)))
 
 
-def test_attempts_are_told_to_the_log_alone(
+def test_attempts_are_written_to_the_log_only(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command's output may be JSON, and the text of an error may name a key."""
+    """The output of a command may be JSON, and the text of an error may contain a key."""
     secret = httpx.ConnectError(f"cannot reach https://publisher.example/?securityToken={KEY}")
     with caplog.at_level(logging.DEBUG):
         transport(Publisher(secret, httpx.Response(200)), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
-    assert "entsoe A44.xml: asked again, attempt 2 of 4" in caplog.text
+    assert "entsoe A44.xml: retry, attempt 2 of 4" in caplog.text
     assert KEY not in caplog.text
     assert capsys.readouterr() == ("", "")
 
@@ -71,7 +71,7 @@ def status(code: int, **headers: str) -> Callable[[], httpx.Response]:
     return lambda: httpx.Response(code, headers=headers)
 
 
-def test_an_answer_is_a_payload_as_it_came() -> None:
+def test_an_answer_is_an_unchanged_payload() -> None:
     publisher = Publisher(httpx.Response(200, content=b"a\r\n\xff"))
     [payload] = transport(publisher).fetch(PLAIN)
     assert (payload.request, payload.body, payload.captured_at) == (PLAIN, b"a\r\n\xff", NOW)
@@ -82,31 +82,31 @@ def test_an_answer_is_a_payload_as_it_came() -> None:
     "trouble",
     [status(408), status(425), status(500), status(504), httpx.ReadTimeout("slow"), httpx.ConnectError("no route")],
 )
-def test_what_may_pass_is_tried_three_times(trouble: Callable[[], httpx.Response] | Exception) -> None:
+def test_transient_faults_are_tried_three_times(trouble: Callable[[], httpx.Response] | Exception) -> None:
     assert len(transport(Publisher(trouble, trouble, httpx.Response(200))).fetch(PLAIN)) == 1
     publisher = Publisher(trouble)
-    with pytest.raises(SourceError, match=r"fred SOFR\.csv: .*expected an answer with status 200"):
+    with pytest.raises(SourceError, match=r"fred SOFR\.csv: .*expected a response with status 200"):
         transport(publisher).fetch(PLAIN)
     assert len(publisher.asked) == 3
 
 
-def test_an_answer_that_says_it_was_asked_too_often_is_no_answer(tmp_path: Path) -> None:
-    """Comtrade says so with status 200; the pause that it needs is kept by every process."""
+def test_a_throttling_message_is_no_answer(tmp_path: Path) -> None:
+    """Comtrade sends it with status 200; every process respects the pause."""
     request = Request("comtrade", "canada.json", "https://publisher.example/C/M/HS")
     throttled = b'{"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}'
     slept: list[float] = []
     pace = RateLimiter(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
     answers = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
     client = httpx.Client(transport=httpx.MockTransport(answers))
-    [payload] = HttpTransport(lambda: NOW, {}, client, pace=pace).fetch(request)
+    [payload] = HttpTransport(lambda: NOW, {}, client, rate_limiter=pace).fetch(request)
     assert payload.body == b'{"data": []}'
-    assert sum(slept) >= 5 + 10, "its own pause, doubled"
-    # What another publisher says is its own business.
+    assert sum(slept) >= 5 + 10, "the pause of the source, doubled"
+    # The same text of another publisher is an answer.
     assert transport(Publisher(httpx.Response(200, content=throttled))).fetch(PLAIN)[0].body == throttled
 
 
 @pytest.mark.parametrize("code", [400, 403, 404, 412, 304, 204])
-def test_what_will_not_pass_is_asked_once(code: int) -> None:
+def test_permanent_faults_are_requested_once(code: int) -> None:
     publisher = Publisher(status(code))
     with pytest.raises(SourceError, match=f"status {code}"):
         transport(publisher).fetch(PLAIN)
@@ -114,7 +114,7 @@ def test_what_will_not_pass_is_asked_once(code: int) -> None:
 
 
 class Clock:
-    """The wall's clock of a test: it stands, but for what is slept."""
+    """A clock that advances only by what is slept."""
 
     def __init__(self) -> None:
         self.now = NOW.timestamp()
@@ -135,51 +135,49 @@ class Clock:
         ({"retry-after": "Sun, 01 Feb 2026 12:00:42 GMT"}, 42),
         ({"retry-after": "Sun, 01 Feb 2026 09:00:42 GMT", "date": "Sun, 01 Feb 2026 09:00:02 GMT"}, 40),
         ({"retry-after": "Sun, 01 Feb 2026 11:00:00 GMT"}, 0),
-        ({"retry-after": "soon"}, 60),  # says nothing: the source's own pause
+        ({"retry-after": "soon"}, 60),  # without Retry-After: the source's own pause
         ({}, 60),
     ],
 )
-def test_a_busy_publisher_is_left_alone_for_as_long_as_it_says(
-    tmp_path: Path, headers: dict[str, str], wait: float
-) -> None:
+def test_retry_after_is_respected(tmp_path: Path, headers: dict[str, str], wait: float) -> None:
     clock = Clock()
     asker = transport(Publisher(status(429, **headers), httpx.Response(200, content=b"x")))
-    asker.pace = clock.pace(tmp_path)
+    asker.rate_limiter = clock.pace(tmp_path)
     assert asker.fetch(PLAIN)[0].body == b"x"
-    # FRED's two requests a second come apart too.
+    # FRED's two requests a second have their interval too.
     assert sum(clock.slept) == pytest.approx(max(wait, 0.5))
 
 
-def test_each_429_without_a_time_doubles_the_pause_until_the_run_gives_up(tmp_path: Path) -> None:
+def test_each_429_without_a_time_doubles_the_pause_up_to_the_limit(tmp_path: Path) -> None:
     clock, publisher = Clock(), Publisher(status(429))
     asker = transport(publisher)
-    asker.pace = clock.pace(tmp_path)
-    said = r"the publisher wants to be left alone until 2026-02-01T12:07:00Z; expected a run after that"
-    with pytest.raises(SourceError, match=rf"^fred SOFR\.csv: {said}$"):
+    asker.rate_limiter = clock.pace(tmp_path)
+    message = r"the publisher accepts no requests until 2026-02-01T12:07:00Z; expected a run after that time"
+    with pytest.raises(SourceError, match=rf"^fred SOFR\.csv: {message}$"):
         asker.fetch(PLAIN)
     assert clock.slept == pytest.approx([60, 120])
     assert len(publisher.asked) == 3
 
 
 @pytest.mark.parametrize("shares_files", [False, True])
-def test_who_wants_to_be_left_alone_for_long_is_not_asked_again_in_the_run(tmp_path: Path, shares_files: bool) -> None:
+def test_after_a_long_retry_after_the_run_makes_no_request(tmp_path: Path, shares_files: bool) -> None:
     clock, publisher = Clock(), Publisher(status(503, **{"retry-after": "3600"}), httpx.Response(200, content=b"x"))
     asker, other = transport(publisher), transport(publisher)
-    asker.pace = clock.pace(tmp_path)
+    asker.rate_limiter = clock.pace(tmp_path)
     if shares_files:
-        other.pace = clock.pace(tmp_path)
+        other.rate_limiter = clock.pace(tmp_path)
     texts = []
     for who, name in ((asker, "SOFR.csv"), (asker, "other.csv"), (other, "third.csv")):
         try:
             who.fetch(Request("fred", name, PLAIN.url))
         except SourceError as error:
             texts.append(error.problem)
-    assert texts == ["the publisher wants to be left alone until 2026-02-01T13:00:00Z"] * (3 if shares_files else 2)
+    assert texts == ["the publisher accepts no requests until 2026-02-01T13:00:00Z"] * (3 if shares_files else 2)
     assert len(publisher.asked) == (1 if shares_files else 2)
     assert clock.slept == []
-    assert asker.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is asked"
+    assert asker.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is requested"
     clock.now += 3601
-    assert asker.fetch(PLAIN), "and this one when its time has come"
+    assert asker.fetch(PLAIN), "and this one after its pause"
 
 
 @pytest.mark.parametrize(
@@ -192,14 +190,14 @@ def test_who_wants_to_be_left_alone_for_long_is_not_asked_again_in_the_run(tmp_p
         lambda: httpx.Response(200, headers={"content-encoding": "gzip"}, content=iter([gzip.compress(b"x") + b"y"])),
     ],
 )
-def test_an_answer_that_would_be_the_same_again_is_asked_for_once(trouble: Callable[[], httpx.Response]) -> None:
+def test_faults_that_a_retry_would_repeat_are_requested_once(trouble: Callable[[], httpx.Response]) -> None:
     publisher = Publisher(trouble)
     with pytest.raises(SourceError, match=r"^fred SOFR\.csv: "):
         transport(publisher).fetch(PLAIN)
     assert len(publisher.asked) == 1
 
 
-def test_a_gzip_that_is_cut_is_asked_for_again_and_a_whole_one_is_unpacked() -> None:
+def test_a_truncated_gzip_is_requested_again_and_a_whole_one_is_unpacked() -> None:
     packed, headers = gzip.compress(b"0123456789" * 1000), {"content-encoding": "gzip"}
     cut = httpx.Response(200, headers=headers, content=iter([packed[:-9]]))
     pieces = httpx.Response(200, headers=headers, content=iter([packed[:7], packed[7:30], packed[30:]]))
@@ -232,23 +230,23 @@ def test_redirects_stay_on_the_host_and_on_https() -> None:
         ("//elsewhere.example/x", False),
     ],
 )
-def test_redirects_may_go_to_the_publishers_other_hosts(location: str, followed: bool) -> None:
+def test_redirects_may_go_to_other_hosts_of_the_publisher(location: str, followed: bool) -> None:
     page = Request("worldbank", "sheet.xlsx", "https://thedocs.worldbank.org/sheet.xlsx#it")
     publisher = Publisher(status(302, location=location), httpx.Response(200, content=b"x"))
     asker = transport(publisher)
     if followed:
-        assert asker._ask(page, page.url, None).body == b"x"
+        assert asker._fetch_url(page, page.url, None).body == b"x"
     else:
         with pytest.raises(
             SourceError, match=r"redirected to .*expected the same host or www\.worldbank\.org"
         ) as error:
-            asker._ask(page, page.url, None)
+            asker._fetch_url(page, page.url, None)
         assert "word" not in str(error.value).replace("worldbank", "")
     assert len(publisher.asked) == (2 if followed else 1)
 
 
 def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also not to one where the same publisher may be asked."""
+    """Not even to another host of the same publisher."""
     monkeypatch.setattr(SOURCES["entsoe"], "ACCESS", Access(("publisher.example", "cdn.example")), raising=False)
     publisher = Publisher(status(302, location=f"https://cdn.example/?securityToken={quote(KEY)}"))
     with pytest.raises(
@@ -259,25 +257,27 @@ def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch
     assert len(publisher.asked) == 1
 
 
-def test_plain_http_is_for_the_publisher_that_has_no_other() -> None:
+def test_plain_http_is_only_for_a_publisher_without_https() -> None:
     publisher = Publisher(httpx.Response(200, content=b"x"))
-    with pytest.raises(SourceError, match="the address is http"):
+    with pytest.raises(SourceError, match="the URL uses http"):
         transport(publisher).fetch(Request("fred", "x", "http://fred.stlouisfed.org/"))
     assert publisher.asked == []
     page, asker = Request("customs", "x", "http://english.customs.gov.cn/x"), transport(publisher)
-    assert asker._ask(page, page.url, None).body == b"x"
+    assert asker._fetch_url(page, page.url, None).body == b"x"
     publisher = Publisher(status(302, location="https://english.customs.gov.cn/x"), status(302, location=page.url))
     with pytest.raises(SourceError, match="redirected to http://english"):
-        transport(publisher)._ask(page, page.url, None)
-    assert [url.scheme for url in publisher.asked] == ["http", "https"], "up to https, and not down again"
+        transport(publisher)._fetch_url(page, page.url, None)
+    assert [url.scheme for url in publisher.asked] == ["http", "https"], "up to HTTPS, and not down again"
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-encoding": "gzip"}])
-def test_an_answer_is_bounded_also_when_it_unpacks(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]) -> None:
+def test_the_size_of_an_answer_is_limited_after_unpacking_too(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
     monkeypatch.setattr(http, "MAX_BODY", 1024**2)
     body = b"\0" * (1024**2 + 1)
     content = gzip.compress(body) if headers else body
-    with pytest.raises(SourceError, match="the answer exceeds 1 MiB"):
+    with pytest.raises(SourceError, match="the response exceeds 1 MiB"):
         transport(Publisher(httpx.Response(200, content=content, headers=headers))).fetch(PLAIN)
     exact = httpx.Response(200, content=body[1:])
     assert len(transport(Publisher(exact)).fetch(PLAIN)[0].body) == 1024**2
@@ -293,7 +293,7 @@ def test_a_key_goes_into_the_query_and_nowhere_else(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("key", [KEY, "plain"])
-def test_a_key_in_an_error_is_blanked(key: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_in_an_error_is_masked(key: str, caplog: pytest.LogCaptureFixture) -> None:
     asked = httpx.URL(KEYED.url).copy_merge_params({"securityToken": key})
     publisher = Publisher(httpx.ConnectError(f"cannot reach {asked} with {key}"))
     with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as error:
@@ -303,15 +303,15 @@ def test_a_key_in_an_error_is_blanked(key: str, caplog: pytest.LogCaptureFixture
     assert error.value.__cause__ is None
 
 
-def test_a_key_that_is_not_set_is_named_and_nothing_is_asked() -> None:
+def test_a_missing_key_is_reported_and_no_request_is_made() -> None:
     publisher = Publisher(httpx.Response(200))
     with pytest.raises(NoData, match=r"entsoe A44\.xml: needs ENTSOE_API_TOKEN"):
         transport(publisher).fetch(KEYED)
     assert publisher.asked == []
 
 
-def test_a_status_may_say_that_there_is_nothing_yet() -> None:
-    """To a publisher of weekly files, and to no other: elsewhere it is an address that has gone."""
+def test_a_404_of_a_weekly_file_is_no_data() -> None:
+    """Only of a publisher of weekly files: elsewhere the address has gone."""
     week = Request("smard", "4169_DE-LU_hour_1708902000000.json", "https://publisher.example/week.json")
     publisher = Publisher(status(404))
     with pytest.raises(NoData, match=r"smard 4169_DE-LU_hour_1708902000000\.json: status 404"):
@@ -323,7 +323,7 @@ def test_a_status_may_say_that_there_is_nothing_yet() -> None:
         transport(Publisher(status(403))).fetch(week)
 
 
-def test_who_asks_says_so() -> None:
+def test_the_user_agent_names_the_program_and_a_contact() -> None:
     agents = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -337,7 +337,7 @@ def test_who_asks_says_so() -> None:
     assert agents[1] == f"{agents[0]} (+desk@example.org)"
 
 
-def test_a_long_download_tells_how_far_it_is_and_a_short_one_nothing(
+def test_a_long_download_logs_its_progress_and_a_short_one_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer() -> httpx.Response:
@@ -351,27 +351,27 @@ def test_a_long_download_tells_how_far_it_is_and_a_short_one_nothing(
     assert caplog.messages == [f"entsoe A44.xml: {n}.0 of 3.0 MB" for n in (1, 2, 3)]
 
 
-# --- asking whether there is anything new
+# --- conditional requests
 
 
 class Versioned:
-    """A publisher whose page has a version; it remembers what it was told."""
+    """A publisher whose page has a version; it records the validators that it receives."""
 
     def __init__(self, body: bytes, etag: str) -> None:
         self.body, self.etag = body, etag
-        self.told: list[str | None] = []
+        self.sent: list[str | None] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.told.append(request.headers.get("if-none-match"))
-        if self.told[-1] == self.etag:
+        self.sent.append(request.headers.get("if-none-match"))
+        if self.sent[-1] == self.etag:
             return httpx.Response(304, headers={"etag": self.etag})
         return httpx.Response(200, content=self.body, headers={"etag": self.etag, "last-modified": "yesterday"})
 
 
-def test_what_is_not_new_is_not_sent_again(tmp_path: Path) -> None:
+def test_an_unchanged_answer_is_not_sent_again(tmp_path: Path) -> None:
     archive, publisher = Archive(tmp_path), Versioned(b"one", '"v1"')
 
-    def ask(url: str = PLAIN.url, later: int = 0) -> Payload:
+    def fetch(url: str = PLAIN.url, later: int = 0) -> Payload:
         now = NOW + timedelta(days=later)
         client = httpx.Client(transport=httpx.MockTransport(publisher))
         request = Request(PLAIN.source, PLAIN.name, url)
@@ -379,24 +379,24 @@ def test_what_is_not_new_is_not_sent_again(tmp_path: Path) -> None:
         archive.record(request, [payload], answered_at=now)
         return payload
 
-    assert ask().captured_at == NOW
-    again = ask(later=1)
+    assert fetch().captured_at == NOW
+    again = fetch(later=1)
     assert (again.body, again.captured_at) == (b"one", NOW), "the archived answer, with its first time"
     receipt = archive.receipt("fred", PLAIN.name)
     assert receipt and len(receipt.captures) == 1
-    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run goes on as if it were answered"
+    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run continues as after an answer"
     publisher.body, publisher.etag = b"two", '"v2"'
-    assert ask(later=2).body == b"two"
-    assert ask(PLAIN.url + "&other", later=3).body == b"two"
-    assert ask(PLAIN.url + "&other", later=4).body == b"two"
-    assert publisher.told == [None, '"v1"', '"v1"', None, '"v2"'], "another question is asked anew"
+    assert fetch(later=2).body == b"two"
+    assert fetch(PLAIN.url + "&other", later=3).body == b"two"
+    assert fetch(PLAIN.url + "&other", later=4).body == b"two"
+    assert publisher.sent == [None, '"v1"', '"v1"', None, '"v2"'], "another request has no validator"
     [damaged] = [path for path in tmp_path.glob("fred/??/*") if path.read_bytes() == b"two"]
     damaged.write_bytes(b"???")
-    assert ask(PLAIN.url + "&other", later=5).body == b"two"
-    assert publisher.told[-1] is None, "what is damaged here is sent whole"
+    assert fetch(PLAIN.url + "&other", later=5).body == b"two"
+    assert publisher.sent[-1] is None, "a damaged payload is requested whole"
 
 
-def test_a_304_to_a_question_without_a_version_is_an_error(tmp_path: Path) -> None:
+def test_a_304_to_an_unconditional_request_is_an_error(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     archive.record(PLAIN, [Payload(PLAIN, b"one", NOW)])
     asker = transport(Publisher(status(304)))
@@ -405,7 +405,7 @@ def test_a_304_to_a_question_without_a_version_is_an_error(tmp_path: Path) -> No
         asker.fetch(PLAIN)
 
 
-def test_a_version_is_no_part_of_an_answer_and_odd_ones_are_not_kept(tmp_path: Path) -> None:
+def test_a_validator_is_no_part_of_an_answer_and_invalid_ones_are_not_stored(tmp_path: Path) -> None:
     answer = httpx.Response(200, content=b"x", headers=[(b"etag", b'"\xe9"'), (b"last-modified", b"x" * 300)])
     [payload] = transport(Publisher(answer)).fetch(PLAIN)
     assert (payload.etag, payload.last_modified) == ("", "")
@@ -414,7 +414,7 @@ def test_a_version_is_no_part_of_an_answer_and_odd_ones_are_not_kept(tmp_path: P
     archive = Archive(tmp_path)
     archive.record(PLAIN, [payload])
     written = json.loads((tmp_path / "fred" / "receipts" / "SOFR.csv.json").read_text())
-    assert set(written["captures"][0]) == {"sha256", "captured_at", "bytes"}, "and as receipts were before"
+    assert set(written["captures"][0]) == {"sha256", "captured_at", "bytes"}, "and as older receipts"
     [held] = archive.load(PLAIN)
     assert held.etag == ""
 
@@ -428,7 +428,7 @@ CURRENT = "https://thedocs.worldbank.org/en/doc/new-hash/related/CMO-Historical-
 
 
 class Site:
-    """A publisher's pages by address; what is not there is 404."""
+    """A publisher's pages by address; others are 404."""
 
     def __init__(self, pages: dict[str, bytes]) -> None:
         self.pages = pages
@@ -446,13 +446,13 @@ class Site:
 LANDING = "https://www.worldbank.org/en/research/commodity-markets"
 
 
-def test_the_workbook_is_asked_for_where_the_page_says(tmp_path: Path) -> None:
+def test_the_workbook_is_requested_at_the_address_on_the_page(tmp_path: Path) -> None:
     site, archive = Site({LANDING: f'<a href="{CURRENT}">monthly</a>'.encode(), CURRENT: b"new"}), Archive(tmp_path)
     asker = site.asker(archive)
     [payload] = asker.fetch(SHEET)
     assert (payload.body, payload.address, payload.request.url) == (b"new", CURRENT, SHEET.url)
     asker.fetch(SHEET)
-    assert site.asked.count(LANDING) == 1, "a listing is asked for once a run"
+    assert site.asked.count(LANDING) == 1, "a listing is requested once a run"
     archive.record(SHEET, [payload], answered_at=NOW)
     receipt = archive.receipt("worldbank", SHEET.name)
     assert receipt and receipt.request["url"] == SHEET.url
@@ -471,13 +471,13 @@ def test_the_workbook_is_asked_for_where_the_page_says(tmp_path: Path) -> None:
         b'<a href="https://[::1/CMO-Historical-Data-Monthly.xlsx">',
     ],
 )
-def test_without_a_usable_link_the_last_good_address_is_asked(
+def test_without_a_usable_link_the_last_good_address_is_requested(
     tmp_path: Path, landing: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     pages = {CURRENT: b"last year's", SHEET.url: b"the module's"} | ({LANDING: landing} if landing else {})
     archive = Archive(tmp_path)
-    assert Site(pages).asker(archive).fetch(SHEET)[0].body == b"the module's", "nothing was ever answered"
-    assert "asking its last good address" in caplog.text
+    assert Site(pages).asker(archive).fetch(SHEET)[0].body == b"the module's", "there was no answer before"
+    assert "trying the last known URL" in caplog.text
     archive.record(SHEET, [Payload(SHEET, b"last year's", NOW, address=CURRENT)])
     site = Site(pages)
     assert site.asker(archive).fetch(SHEET)[0].body == b"last year's"
@@ -486,8 +486,8 @@ def test_without_a_usable_link_the_last_good_address_is_asked(
         Site({}).asker(archive).fetch(SHEET)
 
 
-def test_another_address_is_another_question(tmp_path: Path) -> None:
-    """The version of the old address says nothing of the new one."""
+def test_a_validator_belongs_to_one_address(tmp_path: Path) -> None:
+    """The version of the old address is not that of the new one."""
     archive = Archive(tmp_path)
     archive.record(SHEET, [Payload(SHEET, b"old", NOW, etag='"v1"', address="https://thedocs.worldbank.org/old")])
     asked: list[tuple[str, str | None]] = []
@@ -509,7 +509,7 @@ ROW = "<tr><td>(13) Major Export Commodities</td><td><a href='/Statics/{id}.html
 
 
 @pytest.mark.parametrize("year", ["2024", ""])
-def test_the_months_table_is_asked_for_where_the_index_says(year: str) -> None:
+def test_the_table_of_a_month_is_requested_at_the_address_on_the_index(year: str) -> None:
     """The current year's index may not have its number yet."""
     link = "http://english.customs.gov.cn/Statics/abc.html"
     site = Site({f"{REPORTS}{year}.html": ROW.format(id="abc").encode(), link: b"table"})

@@ -1,5 +1,5 @@
-"""Answers on their way into the archive: what is refused is kept for study and disturbs nothing, what is known is let
-through unread."""
+"""Inspection of answers: rejected ones are quarantined and change nothing, known ones pass
+without inspection."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sandbox import Sandbox
 
-from pipelines.ingestion import extract as asking
 from pipelines.ingestion.extract import FetchReport
+from pipelines.ingestion.inspection import validator
 from pipelines.sources.base import Request
 from pipelines.transports.demo import DemoTransport
 
@@ -39,7 +39,7 @@ def in_thousands(body: bytes) -> bytes:
 
 
 def restated(body: bytes) -> bytes:
-    """A page with four times the cash price, which no unit explains and a restated history might."""
+    """A page with four times the cash price, which a restated history may have and no change of unit gives."""
     return re.sub(
         rb"<td >([\d,.]+)</td>\n<td >",
         lambda m: b"<td >%.2f</td>\n<td >" % (float(m[1].replace(b",", b"")) * 4),
@@ -53,7 +53,7 @@ def digest(body: bytes) -> str:
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Sandbox:
-    """A good page, asked for and stored."""
+    """A sandbox with a good page, requested and stored."""
     sandbox = Sandbox(tmp_path, "replay", FIRST)
     sandbox.record(f"westmetall/{PAGE.name}", page(sandbox))
     assert fetched(sandbox).failures == []
@@ -64,32 +64,32 @@ def fetched(sandbox: Sandbox) -> FetchReport:
     return sandbox.ingest(MONTHS, ["prices", "spreads"]).fetched["westmetall"]
 
 
-def test_a_refused_answer_is_kept_for_study_and_the_lake_rests_on_the_last_good_one(sandbox: Sandbox) -> None:
+def test_a_rejected_answer_is_quarantined_and_the_lake_keeps_the_last_good_one(sandbox: Sandbox) -> None:
     stored = sandbox.open().lake.read("prices")
     later = sandbox.at(LATER)
-    spoilt = in_thousands(page(later))
-    later.record(f"westmetall/{PAGE.name}", spoilt)
+    corrupted = in_thousands(page(later))
+    later.record(f"westmetall/{PAGE.name}", corrupted)
     done = later.ingest(MONTHS, ["prices", "fx"])
     [failure] = done.fetched["westmetall"].failures
     assert failure.message.startswith(f"westmetall {PAGE.name}: cash_usd_t between ")
     assert "500 to 200,000 USD/t is plausible: has the unit changed?" in failure.message
     assert [f.message for f in done.read["prices"].failures] == [failure.message], (
-        "the receipt tells it to every dataset"
+        "every dataset finds it in the receipt"
     )
     assert done.read["fx"].failures == []
     assert later.open().lake.read("prices").equals(stored)
 
     [kept] = (later.data / "quarantine" / "payloads" / "westmetall").glob("*.html")
-    assert kept.read_bytes() == spoilt
+    assert kept.read_bytes() == corrupted
     about = json.loads(kept.with_suffix(".about.json").read_text())
     assert (about["request"], about["captured_at"]) == (PAGE.name, "2026-11-19T20:00:00+00:00")
     assert any(text in failure.message for text in about["findings"])
     assert later.open().quarantine.payloads() == {"westmetall": 1}
-    assert later.open().quarantine.counts() == {}, "an answer is no row"
+    assert later.open().quarantine.counts() == {}, "an answer has no rows in quarantine"
 
     before = later.stored()
-    assert fetched(later).failures == [failure], "the same answer is refused again"
-    assert later.stored() == before, "and kept once"
+    assert fetched(later).failures == [failure], "the same answer is rejected again"
+    assert later.stored() == before, "and stored once"
 
     last = later.at(LAST)
     last.record(f"westmetall/{PAGE.name}", page(last))
@@ -98,7 +98,7 @@ def test_a_refused_answer_is_kept_for_study_and_the_lake_rests_on_the_last_good_
     assert len(last.open().lake.read("prices")) == len(stored) + 2
 
 
-def test_a_refused_answer_that_is_right_is_taken_by_its_hash_and_lands_as_revisions(
+def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = sandbox.open().lake.read("prices")
@@ -111,29 +111,29 @@ def test_a_refused_answer_that_is_right_is_taken_by_its_hash_and_lands_as_revisi
     assert failure.message.endswith(f"; if it is right: TIGHTNESS_ACCEPT={digest(right)[:12]})")
     [about] = (later.data / "quarantine" / "payloads" / "westmetall").glob("*.about.json")
     assert json.loads(about.read_text())["accept"] == f"TIGHTNESS_ACCEPT={digest(right)[:12]}"
-    assert later.open().lake.read("prices").equals(stored), "the hash of another answer takes nothing"
+    assert later.open().lake.read("prices").equals(stored), "the hash of another answer accepts nothing"
 
     monkeypatch.setenv("TIGHTNESS_ACCEPT", f"{digest(b'another answer')},{digest(right)[:12]}")
     done = later.ingest(MONTHS, ["prices", "spreads"])
     assert done.failures == []
     [warning] = done.fetched["westmetall"].warnings
-    assert warning.message.startswith("taken although cash_usd_t is 4 times what it was")
+    assert warning.message.startswith("accepted although cash_usd_t is 4 times what it was")
     rows = later.open().lake.read("prices")
     assert len(rows) == 2 * len(stored) + 1, "every row is revised, and a day is new"
-    assert rows.merge(stored, on=list(stored.columns)).shape[0] == len(stored), "what was known stays as it was"
+    assert rows.merge(stored, on=list(stored.columns)).shape[0] == len(stored), "earlier knowledge is unchanged"
 
     monkeypatch.delenv("TIGHTNESS_ACCEPT")
     last = later.at(LAST)
     last.record(f"westmetall/{PAGE.name}", restated(page(last)))
-    assert fetched(last).failures == [], "the next answer is held against the one that was taken"
+    assert fetched(last).failures == [], "the next answer is compared with the accepted one"
     last.record(f"westmetall/{PAGE.name}", page(last))
     assert "has the unit changed?" in fetched(last).failures[0].message
 
 
-def test_an_answer_that_never_comes_twice_is_taken_from_quarantine(
+def test_an_answer_whose_bytes_always_change_is_accepted_from_quarantine(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some publishers write the moment into each answer."""
+    """Some publishers write the current time into each answer."""
     later, last = sandbox.at(LATER), sandbox.at(LAST)
     right = restated(page(later)) + b"<!-- at 20:00 -->"
     later.record(f"westmetall/{PAGE.name}", right)
@@ -147,12 +147,10 @@ def test_an_answer_that_never_comes_twice_is_taken_from_quarantine(
 
     last.record(f"westmetall/{PAGE.name}", page(last))
     [failure] = fetched(last).failures
-    assert "has the unit changed?" in failure.message, "it was taken once, and is no licence for what comes later"
+    assert "has the unit changed?" in failure.message, "it was accepted once, which does not extend to later answers"
 
 
-def test_an_answer_that_nothing_can_be_read_from_is_not_taken(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_answer_is_not_accepted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     wall = b"<html><body>Checking your browser</body></html>"
     monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(wall))
     later = sandbox.at(LATER)
@@ -161,8 +159,8 @@ def test_an_answer_that_nothing_can_be_read_from_is_not_taken(
     assert "no price table" in failure.message and "TIGHTNESS_ACCEPT" not in failure.message
 
 
-def test_an_older_page_that_was_stored_once_is_refused_when_it_comes_back(sandbox: Sandbox) -> None:
-    """A cache on the way that is asked every other day: its bytes are known, and they are not the newest."""
+def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
+    """A cache between publisher and client: its bytes are known, and they are not the newest."""
     first, later, last = page(sandbox), sandbox.at(LATER), sandbox.at(LAST)
     later.record(f"westmetall/{PAGE.name}", page(later))
     assert fetched(later).failures == []
@@ -176,19 +174,19 @@ def test_an_older_page_that_was_stored_once_is_refused_when_it_comes_back(sandbo
     assert fetched(last).failures == []
 
 
-def test_doctor_tells_of_refused_answers(sandbox: Sandbox) -> None:
+def test_doctor_lists_rejected_answers(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", page(later).replace(b"Cash-Settlement", b"Kasse"))
     report = later.ingest(MONTHS, ["prices"]).read["prices"]
-    later.open().note_failures("prices", [*MONTHS], report.failures)
+    later.open().failures.record("prices", [*MONTHS], report.failures)
     code, lines, _ = later.call("doctor", "--json")
-    told = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
+    findings = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
     assert code == 1
-    assert "is gone (there are: date, LME Aluminium Kasse" in told[f"westmetall {PAGE.name}"]["detail"]
-    assert told["refused responses of westmetall"]["state"] == "warn"
+    assert "is gone (there are: date, LME Aluminium Kasse" in findings[f"westmetall {PAGE.name}"]["detail"]
+    assert findings["refused responses of westmetall"]["state"] == "warn"
 
 
-def test_of_a_hostile_row_a_bounded_line_is_kept(sandbox: Sandbox) -> None:
+def test_the_stored_line_of_a_hostile_row_is_bounded(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     hostile = re.sub(rb'(?<=<td class="last">)[\d,]+', "\u202e[red]".encode() * 100_000, page(later), count=1)
     later.record(f"westmetall/{PAGE.name}", hostile)
@@ -198,7 +196,7 @@ def test_of_a_hostile_row_a_bounded_line_is_kept(sandbox: Sandbox) -> None:
         assert len(row[name]) <= 2000 and row[name].isprintable()
 
 
-def test_what_is_only_unusual_is_stored_and_told(sandbox: Sandbox) -> None:
+def test_an_unusual_answer_is_stored_with_a_warning(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     wider = page(later).replace(b"stock</th>", b"stock</th><th>remark</th>")
     later.record(f"westmetall/{PAGE.name}", wider)
@@ -208,21 +206,21 @@ def test_what_is_only_unusual_is_stored_and_told(sandbox: Sandbox) -> None:
     assert warning.message == "column 'remark' is new"
     assert (warning.source, warning.request) == ("westmetall", PAGE.name)
     assert len(later.open().archive.load(PAGE)) == 2
-    assert fetched(later.at(LAST)).warnings == [], "it is told when it is new"
+    assert fetched(later.at(LAST)).warnings == [], "the warning comes once, when it is new"
 
 
-def test_unchanged_bytes_are_not_examined_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     def examined(*_: object) -> None:
         raise AssertionError("examined")
 
-    monkeypatch.setattr(asking, "findings", examined)
+    monkeypatch.setattr(validator, "inspect", examined)
     assert fetched(sandbox.at(LATER)).payloads == 1
     sandbox.record(f"westmetall/{PAGE.name}", page(sandbox) + b"\n")
     with pytest.raises(AssertionError, match="examined"):
         fetched(sandbox.at(LAST))
 
 
-def test_a_part_of_a_recording_that_comes_later_is_no_loss(real: Path, tmp_path: Path) -> None:
+def test_a_part_of_a_recording_that_comes_later_removes_nothing(real: Path, tmp_path: Path) -> None:
     """Two recorded days of one month are two parts of its answer, whichever comes first."""
     sandbox = Sandbox(tmp_path, "replay", "2025-01-10T00:00:00Z")
     months = ("2024-12", "2024-12")

@@ -1,4 +1,4 @@
-"""When an answer's rows count as known: by the calendar, by the publisher's own stamp, or since the answer came."""
+"""The knowledge time of an answer's rows: by the calendar, by the publisher's timestamp, or since the capture."""
 
 from __future__ import annotations
 
@@ -57,23 +57,23 @@ BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-
 @pytest.mark.parametrize(
     ("answers", "when", "basis"),
     [
-        ([(sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),  # nobody asked before
+        ([(sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),  # no request before
         ([(sofr("2026-01-09", MONDAY), BEFORE)], at(BEFORE), "OBSERVED"),  # out before it was due
         ([(sofr("2026-01-09"), BEFORE), (sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),
         ([(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)], at(LATER), "OBSERVED"),  # late
-        # A page that could not be read is no evidence that the figure was not out.
+        # An unreadable page is no evidence that the figure was not published.
         ([(b"<html>Just a moment</html>", AFTER), (sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),
     ],
 )
-def test_a_figure_is_known_when_it_was_due_unless_an_answer_shows_otherwise(
+def test_the_knowledge_time_is_the_due_time_unless_an_answer_contradicts_it(
     sandbox: Sandbox, answers: list[tuple[bytes, str]], when: datetime, basis: str
 ) -> None:
     rates = known(sandbox, answers)
     assert (rates.at[MONDAY, "knowledge_ts"], rates.at[MONDAY, "knowledge_basis"]) == (pd.Timestamp(when), basis)
 
 
-def test_the_archive_alone_gives_the_same_knowledge_again(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A lake that is lost is read from the archive in one go."""
+def test_the_archive_alone_gives_the_same_knowledge_times(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A lost lake is loaded again from the archive."""
     answers = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
     first = known(sandbox, answers)
     other = Sandbox(tmp_path / "other", "live", sandbox.now)
@@ -113,7 +113,7 @@ def power_known(sandbox: Sandbox, written: str, captured: str) -> pd.DataFrame:
         ("2024-10-04T10:20:00", "2024-10-04T10:45:00Z", "CALENDAR"),  # of no zone
     ],
 )
-def test_the_publishers_own_stamp_says_by_when_prices_were_out(
+def test_the_timestamp_of_the_publisher_bounds_the_knowledge_time(
     sandbox: Sandbox, written: str, when: str, basis: str
 ) -> None:
     rows = power_known(sandbox, written, "2024-11-20T12:00:00Z")
@@ -121,12 +121,12 @@ def test_the_publishers_own_stamp_says_by_when_prices_were_out(
     assert set(zip(rows["knowledge_ts"], rows["knowledge_basis"], strict=True)) == {(pd.Timestamp(when), basis)}
 
 
-def test_a_stamp_after_the_capture_says_nothing(sandbox: Sandbox) -> None:
+def test_a_timestamp_after_the_capture_is_ignored(sandbox: Sandbox) -> None:
     rows = power_known(sandbox, "2024-10-04T10:40:00Z", "2024-10-04T10:30:00Z")
     assert set(rows["knowledge_ts"]) == {pd.Timestamp("2024-10-04T10:30:00Z")}
 
 
-def test_the_recorded_answers_say_when_they_were_written(real: Path) -> None:
+def test_recorded_answers_have_their_own_timestamp(real: Path) -> None:
     from sourcing import SCOPE, parse, payload
 
     answer = payload("entsoe", real / "payloads" / "entsoe" / "BE_60M.xml", "2024-10", "BE")

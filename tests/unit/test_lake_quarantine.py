@@ -1,4 +1,4 @@
-"""Rejected rows are kept once, with where they came from."""
+"""Quarantine: rejected rows are stored once, with their origin."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rows(*wheres: str, reason: str = "total_t=-1.0 breaks >= 0") -> pd.DataFrame
     )
 
 
-def test_the_same_fault_is_kept_once_however_often_it_is_met(tmp_path: Path) -> None:
+def test_the_same_fault_is_stored_once(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path)
     assert quarantine.put("stocks", rows("row 1", "row 2", "row 2"), NOW) == 2
     files = sorted(tmp_path.rglob("*.parquet"))
@@ -64,7 +64,7 @@ def test_reading_one_dataset_all_and_none(tmp_path: Path) -> None:
     )
 
 
-def test_rows_without_their_place_are_refused(tmp_path: Path) -> None:
+def test_rows_without_their_place_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="quarantine of stocks: the rows have no where"):
         Quarantine(tmp_path).put("stocks", rows("row 1").drop(columns="where"), NOW)
 
@@ -73,7 +73,7 @@ def refused(body: bytes, day: int, name: str = "page.html") -> Payload:
     return Payload(Request("westmetall", name, "https://example.org"), body, NOW + timedelta(days=day))
 
 
-def test_of_a_request_the_newest_refused_answers_stay(tmp_path: Path) -> None:
+def test_only_the_newest_rejected_answers_of_a_request_are_kept(tmp_path: Path) -> None:
     """A bot wall numbers its pages: one a day must not fill the disk."""
     quarantine = Quarantine(tmp_path)
     other = quarantine.put_payload(refused(b"another request", 0, "other.html"), ["why"])
@@ -86,11 +86,11 @@ def test_of_a_request_the_newest_refused_answers_stay(tmp_path: Path) -> None:
 
     before = sorted(tmp_path.rglob("*"))
     quarantine.put_payload(refused(b"wall 9", 99), ["no table"])
-    assert sorted(tmp_path.rglob("*")) == before, "the same bytes again are kept once"
+    assert sorted(tmp_path.rglob("*")) == before, "the same bytes are stored once"
 
 
-def test_what_another_process_has_just_tidied_away_is_no_fault(tmp_path: Path) -> None:
-    """A link to nowhere is a file that was listed and is gone when it is read."""
+def test_a_file_that_another_process_has_just_deleted_is_no_error(tmp_path: Path) -> None:
+    """A broken link stands for a file that was listed and is deleted before it is read."""
     quarantine = Quarantine(tmp_path)
     kept = tmp_path / quarantine.put_payload(refused(b"one", 0), ["why"])
     gone = tmp_path / quarantine.put_payload(refused(b"two", 1), ["why"])

@@ -1,4 +1,4 @@
-"""Column lineage read off compiled SQL."""
+"""Column lineage from compiled SQL."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ left join read_parquet('/some/folder/lake/rates/**/*.parquet', hive_partitioning
 """
 
 
-def test_columns_come_from_the_tables_below_through_ctes_and_files() -> None:
+def test_the_lineage_of_a_column_passes_through_ctes_and_files() -> None:
     assert column_lineage("marts.b", SQL, TABLES) == {
         "day": [["marts.a", "day"]],
         "sum": [["marts.a", "x"], ["marts.a", "y"]],
@@ -37,5 +37,5 @@ def test_a_model_that_reads_itself_does_not_come_from_itself() -> None:
     assert column_lineage("marts.b", sql, tables) == {"x": [["marts.a", "x"]]}
 
 
-def test_sql_that_cannot_be_read_has_no_lineage() -> None:
+def test_unparsable_sql_has_no_lineage() -> None:
     assert column_lineage("marts.b", "select from where (", TABLES) == {}

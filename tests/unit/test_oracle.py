@@ -1,4 +1,4 @@
-"""The plain-Python reference against the acceptance fixture: that it reproduces A to I is what makes it one.
+"""The plain-Python reference against the acceptance fixture: it must reproduce A to I.
 
 The fixture's values are rounded to 6 decimals, so that the tolerance is a little more than 1e-6.
 """
@@ -19,7 +19,7 @@ from oracle import Market, Oracle, Row
 
 TOLERANCE = 1.1e-6
 DAYS = ("obs_date", "period_end", "delivery_date", "as_of_date")
-# The fixture's name of a column to ours, where they differ.
+# Column names of the fixture and of this project, where they differ.
 NAMES = {
     "price_obs": "price_obs_date",
     "stock_obs": "stock_obs_date",
@@ -80,7 +80,7 @@ def params(acceptance: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def reference(acceptance: Path, params: dict[str, Any]) -> Oracle:
     prices = inputs(acceptance, "prices_daily", "prices_year_ago")
-    for row in prices:  # what has no time of its own gets that of the release calendar
+    for row in prices:  # a row without a time gets that of the release calendar
         row.setdefault("knowledge_ts", at(row["obs_date"], 13, 25, "Europe/London"))
         row.setdefault("cash_usd_t", None)
     power = inputs(acceptance, "power_da_points")
@@ -129,7 +129,7 @@ def reference(acceptance: Path, params: dict[str, Any]) -> Oracle:
 
 
 def compare(acceptance: Path, name: str, found: Sequence[Row], key: str) -> None:
-    """Every cell of an expected file against our rows."""
+    """Compare every cell of an expected file with the computed rows."""
     rows = {text(row[key]): row for row in found}
     wrong = []
     for wanted in read(acceptance / "expected" / f"{name}.csv"):
@@ -266,7 +266,7 @@ def test_i_regime(reference: Oracle, acceptance: Path) -> None:
     compare(acceptance, "I_regime", found, "i")
 
 
-# --- what the fixture has no case for
+# --- cases that the fixture lacks
 
 
 def test_a_regime_is_unknown_after_too_many_observations_without_an_index(reference: Oracle) -> None:

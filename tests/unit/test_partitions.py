@@ -1,4 +1,4 @@
-"""The months that there are, with the system's clock and with a fixed one before, at and after it."""
+"""The monthly partitions, with the system clock and with a fixed one before, at and after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pipelines.orchestration.partitions import monthly
 
 
 @pytest.mark.parametrize("months_from_now", [None, -130, -1, 0, 1, 40])
-def test_months_run_from_2008_to_the_clocks_own(monkeypatch: pytest.MonkeyPatch, months_from_now: int | None) -> None:
+def test_months_run_from_2008_to_the_month_of_the_clock(
+    monkeypatch: pytest.MonkeyPatch, months_from_now: int | None
+) -> None:
     monkeypatch.delenv("TIGHTNESS_NOW", raising=False)
     clock = pd.Timestamp(datetime.now(UTC)).tz_localize(None).to_period("M") + (months_from_now or 0)
     now = f"{clock}-13T18:00:00Z" if months_from_now is not None else None

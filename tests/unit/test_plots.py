@@ -1,15 +1,12 @@
-"""Pictures: small PNGs that follow from their rows alone, and say what they are."""
+"""Plots: small PNGs that depend on their rows only and are marked when synthetic."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipelines.common.settings import PROJECT
 from pipelines.publish.plots import PLOTS, STAMP, Plot, cached_png, png, recent
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -30,7 +27,13 @@ def rows(plot: Plot, n: int = 400, factor: float = 1.0) -> pd.DataFrame:
     return frame.assign(**{plot.by: ["DE-LU" if day % 2 else "FR" for day in range(n)]}) if plot.by else frame
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.table)
+# All plots share their code: one of them fast, the others in `make test`.
+every_plot = pytest.mark.parametrize(
+    "plot", [pytest.param(plot, id=plot.table, marks=[pytest.mark.slow] if n else []) for n, plot in enumerate(PLOTS)]
+)
+
+
+@every_plot
 def test_a_plot_is_a_small_png_that_differs_when_the_rows_do(plot: Plot) -> None:
     first = png(plot, rows(plot), "AL", synthetic=False)
     assert first.startswith(PNG)
@@ -42,22 +45,22 @@ def test_a_plot_is_a_small_png_that_differs_when_the_rows_do(plot: Plot) -> None
     assert first != png(plot, rows(plot), "AL", synthetic=True)
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.table)
+@every_plot
 @pytest.mark.parametrize("n", [0, 1])
-def test_a_plot_of_next_to_nothing_is_a_picture_too(plot: Plot, n: int) -> None:
+def test_a_plot_of_one_row_or_none_is_a_png(plot: Plot, n: int) -> None:
     assert png(plot, rows(plot, n), "AL", synthetic=True).startswith(PNG)
 
 
 def test_the_stamp_is_written_into_generated_pictures_only(monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 
-    said: list[str] = []
+    texts: list[str] = []
     write = Figure.text
-    monkeypatch.setattr(Figure, "text", lambda self, x, y, s, **how: (said.append(s), write(self, x, y, s, **how))[1])
+    monkeypatch.setattr(Figure, "text", lambda self, x, y, s, **how: (texts.append(s), write(self, x, y, s, **how))[1])
     png(PLOTS[0], rows(PLOTS[0], 30), "AL", synthetic=False)
-    assert STAMP not in said
+    assert STAMP not in texts
     png(PLOTS[0], rows(PLOTS[0], 30), "AL", synthetic=True)
-    assert said.count(STAMP) == 2
+    assert texts.count(STAMP) == 2
 
 
 def test_the_last_five_years_are_shown() -> None:
@@ -65,21 +68,10 @@ def test_the_last_five_years_are_shown() -> None:
     assert recent(frame, "day")["day"].min() == pd.Timestamp("2021-01-15")
 
 
-def test_the_same_rows_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plot_of_the_same_rows_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plot = PLOTS[0]
     first = cached_png(tmp_path, plot, rows(plot), "AL", synthetic=True)
     monkeypatch.setattr("pipelines.publish.plots.png", lambda *_, **__: PNG + b"drawn anew")
     assert cached_png(tmp_path, plot, rows(plot), "AL", synthetic=True) == first
     assert cached_png(tmp_path, plot, rows(plot, 300), "AL", synthetic=True) == PNG + b"drawn anew"
     assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_the_definitions_load_without_a_drawing_library() -> None:
-    code = (
-        "import sys; from pipelines.orchestration.definitions import build_defs; "
-        "from pipelines.common.settings import load_settings; "
-        "build_defs(load_settings(profile='demo')).get_repository_def(); "
-        "print(sorted({'matplotlib', 'PIL'} & sys.modules.keys()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True)
-    assert done.stdout == "[]\n"

@@ -5,66 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping
+import shutil
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from small_release import COMMENTS, KEYS, LATEST, PRICES, TWO_DAYS, base, opened, release, warehouse
 
 from pipelines.publish import release as publishing
 from pipelines.publish.diff import TableDiff, diff_releases
-from pipelines.publish.manifest import ManifestBase
-from pipelines.publish.release import PublicationError, Release, publish
-from pipelines.warehouse.lock import WriterBusyError, writer_lock
-
-PRICES, LATEST = ("marts", "price_daily"), ("signals", "signals_latest")
-COMMENTS = {
-    PRICES: {"": "Prices by day", "metal": "Metal", "obs_date": "Trading day", "cash_usd_t": "Cash price [USD/t]"},
-    LATEST: {
-        "": "Newest signal",
-        "signal_id": "Name",
-        "value": "Value's size",
-        "knowledge_ts_max": "Known since [UTC]",
-    },
-}
-KEYS = {PRICES: ("metal", "obs_date"), LATEST: ("signal_id",)}
-SIGNALS_SQL = """create table signals.signals_latest as
-    from (values ('AL.B', null, timestamptz '2026-01-13 18:00:00+00'), ('AL.A', 0.25, '2026-01-12 18:00:00+00'))
-    as t(signal_id, value, knowledge_ts_max)"""
-
-
-def warehouse(path: Path, prices: Mapping[str, float], *more: str, signals: str = SIGNALS_SQL) -> Path:
-    """A warehouse with these cash prices by day, and whatever more SQL says."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with duckdb.connect(path) as con:
-        con.execute("create schema marts; create schema signals; create schema staging; create table staging.t(x int)")
-        con.execute("create table marts.price_daily(metal varchar, obs_date date, cash_usd_t double)")
-        for day, price in prices.items():
-            con.execute("insert into marts.price_daily values ('AL', ?, ?)", [day, price])
-        con.execute(signals)
-        for statement in more:
-            con.execute(statement)
-    return path
-
-
-def base(computed: str = "2026-01-13T18:00:00Z", **inputs: str) -> ManifestBase:
-    return {"profile": "demo", "git_commit": None, "computed_ts": computed, "inputs": inputs or {"prices": "aa"}}
-
-
-def release(source: Path, published: Path, computed: str = "2026-01-13T18:00:00Z", keep: int = 5) -> Release:
-    return publish(
-        source, published, manifest_base=base(computed), comments=COMMENTS, keys=KEYS, synthetic=True, keep=keep
-    )
-
-
-def opened(database: Path) -> duckdb.DuckDBPyConnection:
-    """The database as readers open it: directly, so that `marts.x` and `signals.x` are found by these names."""
-    return duckdb.connect(str(database), read_only=True)
+from pipelines.publish.release import PublicationError, publish
+from pipelines.warehouse.lock import writer_lock
 
 
 def prices_in(database: Path) -> list[tuple[str, float]]:
@@ -73,13 +25,10 @@ def prices_in(database: Path) -> list[tuple[str, float]]:
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file with what tells that it was touched."""
+    """Every file with its inode and modification time, which any write changes."""
     return {
         str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()
     }
-
-
-TWO_DAYS = {"2026-01-13": 3200.0, "2026-01-12": 3150.5}
 
 
 @pytest.fixture
@@ -92,14 +41,24 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return warehouse(tmp_path_factory.mktemp("source") / "warehouse.duckdb", TWO_DAYS)
 
 
+@pytest.fixture(scope="module")
+def first_release(source: Path) -> Path:
+    release(source, source.with_name("published"))
+    return source.with_name("published")
+
+
+@pytest.fixture
+def released(first_release: Path, published: Path) -> Path:
+    """A publication folder with the release of `source`, as a copy."""
+    return Path(shutil.copytree(first_release, published))
+
+
 # --- what readers see -------------------------------------------------------------------------------------------------
 
 
-def test_readers_find_the_tables_in_key_order_with_their_descriptions(source: Path, published: Path) -> None:
-    release(source, published)
-
-    assert prices_in(published / "marts.duckdb") == [("2026-01-12", 3150.5), ("2026-01-13", 3200.0)]
-    with opened(published / "marts.duckdb") as con:
+def test_readers_find_the_tables_in_key_order_with_their_descriptions(released: Path) -> None:
+    assert prices_in(released / "marts.duckdb") == [("2026-01-12", 3150.5), ("2026-01-13", 3200.0)]
+    with opened(released / "marts.duckdb") as con:
         tables = con.execute("select schema_name, table_name, comment from duckdb_tables() order by 1").fetchall()
         columns = con.execute(
             "select column_name, comment from duckdb_columns() where schema_name = 'signals'"
@@ -111,7 +70,7 @@ def test_readers_find_the_tables_in_key_order_with_their_descriptions(source: Pa
     assert dict(columns) == {k: v for k, v in COMMENTS[LATEST].items() if k}
 
 
-def test_the_database_says_which_release_it_is(source: Path, published: Path, tmp_path: Path) -> None:
+def test_the_database_names_its_release(source: Path, published: Path, tmp_path: Path) -> None:
     first = release(source, published)
     second = release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
     for database, done in (
@@ -126,13 +85,13 @@ def test_the_database_says_which_release_it_is(source: Path, published: Path, tm
             assert con.execute("select t.release_id()").fetchone() == (done.release_id,)
 
 
-def test_parquet_holds_the_same_rows_and_says_that_they_are_synthetic(source: Path, published: Path) -> None:
+def test_parquet_has_the_same_rows_and_the_synthetic_mark(source: Path, published: Path) -> None:
     done = release(source, published)
 
     file = published / "parquet" / "marts" / "price_daily.parquet"
     assert pq.read_table(file).column("cash_usd_t").to_pylist() == [3150.5, 3200.0]
-    said = pq.read_metadata(file).metadata
-    assert (said[b"synthetic"], said[b"release_id"]) == (b"true", done.release_id.encode())
+    metadata = pq.read_metadata(file).metadata
+    assert (metadata[b"synthetic"], metadata[b"release_id"]) == (b"true", done.release_id.encode())
 
 
 def test_real_data_is_not_called_synthetic(source: Path, published: Path) -> None:
@@ -185,7 +144,7 @@ def test_published_files_are_readable_by_all_whatever_the_umask(source: Path, pu
 # --- again and again --------------------------------------------------------------------------------------------------
 
 
-def test_same_content_touches_nothing_even_in_another_row_order(source: Path, published: Path, tmp_path: Path) -> None:
+def test_the_same_content_in_another_row_order_changes_no_file(source: Path, published: Path, tmp_path: Path) -> None:
     first = release(source, published)
     before = tree(published)
     again = warehouse(tmp_path / "again.duckdb", dict(reversed(TWO_DAYS.items())))
@@ -205,7 +164,7 @@ def test_same_content_touches_nothing_even_in_another_row_order(source: Path, pu
     ],
     ids=["input", "synthetic", "description", "key"],
 )
-def test_same_rows_with_another_story_are_a_new_release(
+def test_the_same_rows_with_other_metadata_are_a_new_release(
     source: Path, published: Path, changed: dict[str, object]
 ) -> None:
     given: dict[str, object] = {"manifest_base": base(), "comments": COMMENTS, "keys": KEYS, "synthetic": True}
@@ -217,10 +176,9 @@ def test_same_rows_with_another_story_are_a_new_release(
     assert second.manifest["difference"]["marts.price_daily"]["changed"] == 0
 
 
-def test_a_new_release_names_what_changed(source: Path, published: Path, tmp_path: Path) -> None:
-    release(source, published)
+def test_the_manifest_of_a_new_release_counts_its_changes(released: Path, tmp_path: Path) -> None:
     later = warehouse(tmp_path / "later.duckdb", {"2026-01-13": 3201.0, "2026-01-12": 3150.5, "2026-01-14": 3300.0})
-    second = release(later, published)
+    second = release(later, released)
 
     assert not second.unchanged
     assert second.manifest["difference"]["marts.price_daily"] == {
@@ -231,7 +189,7 @@ def test_a_new_release_names_what_changed(source: Path, published: Path, tmp_pat
         "columns_added": [],
         "columns_removed": [],
     }
-    assert prices_in(published / "marts.duckdb")[-1] == ("2026-01-14", 3300.0)
+    assert prices_in(released / "marts.duckdb")[-1] == ("2026-01-14", 3300.0)
 
 
 def test_a_change_of_the_last_bit_is_a_change(published: Path, tmp_path: Path) -> None:
@@ -241,7 +199,7 @@ def test_a_change_of_the_last_bit_is_a_change(published: Path, tmp_path: Path) -
     assert second.manifest["difference"]["marts.price_daily"]["changed"] == 1
 
 
-def test_content_that_comes_back_under_a_fixed_clock_gets_an_id_of_its_own(published: Path, tmp_path: Path) -> None:
+def test_content_that_returns_under_a_fixed_clock_gets_a_new_id(published: Path, tmp_path: Path) -> None:
     a = warehouse(tmp_path / "a.duckdb", {"2026-01-13": 1.0})
     b = warehouse(tmp_path / "b.duckdb", {"2026-01-13": 2.0})
     ids = [release(source, published).release_id for source in (a, b, a, b)]
@@ -251,7 +209,7 @@ def test_content_that_comes_back_under_a_fixed_clock_gets_an_id_of_its_own(publi
 
 
 def test_only_the_last_releases_are_kept_and_the_current_one_always(published: Path, tmp_path: Path) -> None:
-    # The clock runs backwards: what counts is when a release was written.
+    # The clock runs backwards: the time at which a release was written counts.
     ids = [
         release(warehouse(tmp_path / "w.duckdb", {"2026-01-13": n}), published, f"2026-01-{20 - n}T18:00:00Z", keep=2)
         for n in range(1, 5)
@@ -260,7 +218,7 @@ def test_only_the_last_releases_are_kept_and_the_current_one_always(published: P
     assert not list(published.glob(".tmp-*"))
 
 
-def test_a_table_that_is_gone_leaves_no_parquet_behind(published: Path, tmp_path: Path) -> None:
+def test_a_removed_table_leaves_no_parquet_file(published: Path, tmp_path: Path) -> None:
     extra, described = ("marts", "fx_daily"), {"": "Rates", "rate": "Rate"}
     two = warehouse(tmp_path / "two.duckdb", TWO_DAYS, "create table marts.fx_daily as select 1.5::double as rate")
     publish(two, published, manifest_base=base(), comments=COMMENTS | {extra: described}, keys=KEYS, synthetic=True)
@@ -275,28 +233,25 @@ def test_a_table_that_is_gone_leaves_no_parquet_behind(published: Path, tmp_path
     ("name", "damage"),
     [("marts.duckdb", "gone"), ("manifest.json", "cut"), ("parquet/signals/signals_latest.parquet", "cut")],
 )
-def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
-    source: Path, published: Path, name: str, damage: str
-) -> None:
-    release(source, published)
-    good = prices_in(published / "marts.duckdb")
+def test_a_lost_or_damaged_visible_file_is_restored(source: Path, released: Path, name: str, damage: str) -> None:
+    good = prices_in(released / "marts.duckdb")
     if damage == "gone":
-        (published / name).unlink()
+        (released / name).unlink()
     else:
-        (published / name).write_bytes((published / name).read_bytes()[:100])
-    second = release(source, published)
+        (released / name).write_bytes((released / name).read_bytes()[:100])
+    second = release(source, released)
 
     assert not second.unchanged
-    assert prices_in(published / "marts.duckdb") == good
-    assert pq.read_metadata(published / "parquet/signals/signals_latest.parquet").num_rows == 2
-    assert release(source, published).unchanged
+    assert prices_in(released / "marts.duckdb") == good
+    assert pq.read_metadata(released / "parquet/signals/signals_latest.parquet").num_rows == 2
+    assert release(source, released).unchanged
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "message"),
     [
         ("create table marts.extra as select 1 as x", "marts.extra has no description"),
         ("drop table marts.price_daily", "marts.price_daily is not in the warehouse"),
@@ -308,24 +263,21 @@ def test_a_visible_file_that_was_lost_or_damaged_is_put_back(
         ),
     ],
 )
-def test_a_release_that_must_not_be_shown_leaves_the_last_one(
-    source: Path, published: Path, tmp_path: Path, sql: str, said: str
-) -> None:
-    release(source, published)
-    before = tree(published)
-    with pytest.raises(PublicationError, match=said):
-        release(warehouse(tmp_path / "bad.duckdb", TWO_DAYS, sql), published)
-    assert tree(published) == before
+def test_an_invalid_release_leaves_the_last_one(released: Path, tmp_path: Path, sql: str, message: str) -> None:
+    before = tree(released)
+    with pytest.raises(PublicationError, match=message):
+        release(warehouse(tmp_path / "bad.duckdb", TWO_DAYS, sql), released)
+    assert tree(released) == before
 
 
-def test_an_empty_schema_is_refused(published: Path, tmp_path: Path) -> None:
+def test_an_empty_schema_is_an_error(published: Path, tmp_path: Path) -> None:
     source = warehouse(tmp_path / "w.duckdb", TWO_DAYS, "drop table signals.signals_latest")
     marts = {name: texts for name, texts in COMMENTS.items() if name[0] == "marts"}
     with pytest.raises(PublicationError, match="schema signals would be empty"):
         publish(source, published, manifest_base=base(), comments=marts, keys=KEYS, synthetic=True)
 
 
-def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tmp_path: Path) -> None:
+def test_a_missing_or_unreadable_warehouse_is_an_error_that_names_it(published: Path, tmp_path: Path) -> None:
     with pytest.raises(PublicationError, match="build the marts first"):
         release(tmp_path / "none.duckdb", published)
     (tmp_path / "text.duckdb").write_text("not a database, but long enough to be looked at" * 500)
@@ -334,7 +286,7 @@ def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         ("delete from marts.price_daily where cash_usd_t > 3160", "price_daily differs from the warehouse"),
         ("update marts.price_daily set cash_usd_t = 1 where cash_usd_t > 3160", "price_daily differs"),
@@ -344,11 +296,10 @@ def test_a_warehouse_that_is_missing_or_no_database_is_named(published: Path, tm
         ("create or replace macro release_id() as 'another'", r"returns another release_id\(\)"),
     ],
 )
-def test_what_is_written_wrong_is_noticed_before_it_is_shown(
-    source: Path, published: Path, monkeypatch: pytest.MonkeyPatch, damage: str, said: str
+def test_damage_in_a_written_release_is_found_before_it_is_shown(
+    source: Path, released: Path, monkeypatch: pytest.MonkeyPatch, damage: str, message: str
 ) -> None:
-    release(source, published)
-    shown = (published / "manifest.json").read_text()
+    shown = (released / "manifest.json").read_text()
     verify = publishing._verify
 
     def damaged(staged: Path, *args: object) -> None:
@@ -357,24 +308,23 @@ def test_what_is_written_wrong_is_noticed_before_it_is_shown(
         verify(staged, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(publishing, "_verify", damaged)
-    with pytest.raises(PublicationError, match=said):
-        publish(source, published, manifest_base=base(prices="bb"), comments=COMMENTS, keys=KEYS, synthetic=True)
-    assert (published / "manifest.json").read_text() == shown
-    assert len(list((published / "releases").iterdir())) == 1
+    with pytest.raises(PublicationError, match=message):
+        publish(source, released, manifest_base=base(prices="bb"), comments=COMMENTS, keys=KEYS, synthetic=True)
+    assert (released / "manifest.json").read_text() == shown
+    assert len(list((released / "releases").iterdir())) == 1
 
 
 # --- crash and concurrency --------------------------------------------------------------------------------------------
 
 
-def test_an_open_reader_keeps_the_old_release(source: Path, published: Path, tmp_path: Path) -> None:
-    release(source, published)
-    with duckdb.connect(published / "marts.duckdb", read_only=True) as reader:
-        release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
+def test_an_open_reader_keeps_the_old_release(released: Path, tmp_path: Path) -> None:
+    with duckdb.connect(released / "marts.duckdb", read_only=True) as reader:
+        release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), released)
         assert reader.execute("select count(*) from marts.price_daily").fetchone() == (2,)
-    assert prices_in(published / "marts.duckdb") == [("2026-01-14", 1.0)]
+    assert prices_in(released / "marts.duckdb") == [("2026-01-14", 1.0)]
 
 
-def test_a_tool_that_writes_into_the_visible_file_harms_neither_release_nor_successor(
+def test_a_write_into_the_visible_file_changes_neither_its_release_nor_the_next(
     source: Path, published: Path, tmp_path: Path
 ) -> None:
     first = release(source, published)
@@ -386,90 +336,6 @@ def test_a_tool_that_writes_into_the_visible_file_harms_neither_release_nor_succ
     release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
     assert prices_in(published / "marts.duckdb") == [("2026-01-14", 1.0)]
     assert not (published / "marts.duckdb.wal").exists()
-
-
-CRASHES = """
-import json, os, shutil, signal, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from tests.unit.test_publish import opened, release
-from pipelines.publish.manifest import read_manifest
-import pyarrow.parquet as pq
-
-published, old, new = map(Path, sys.argv[2:])
-start = published.with_name("start")
-
-def in_child(work):  # no database is open in the parent, so a fork is safe
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        except BaseException as error:
-            print(repr(error), file=sys.stderr)
-            os._exit(1)
-        sys.stdout.flush()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-def publish_and_die(at):
-    calls = iter(range(1, at))
-    for module, name in ((os, "replace"), (os, "rename"), (os, "rmdir"), (shutil, "copyfile")):
-        def dying(*args, _name=name, _real=getattr(module, name), **kwargs):
-            if next(calls, None) is None:
-                if _name == "copyfile":  # half of the file is there
-                    Path(args[1]).write_bytes(Path(args[0]).read_bytes()[:1000])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return _real(*args, **kwargs)
-        setattr(module, name, dying)
-    release(new, published, keep=1)
-
-def look():
-    manifest = read_manifest(published / "manifest.json")
-    kept = published / "releases" / manifest["release_id"] / "marts.duckdb"
-    with opened(published / "marts.duckdb") as con:
-        con.execute(f"attach '{kept}' as kept (read_only)")
-        (database, kept), = con.execute(
-            "select (select count(*) from marts.price_daily), (select count(*) from kept.price_daily)"
-        ).fetchall()
-    print(json.dumps({
-        "manifest": manifest["tables"]["marts.price_daily"]["rows"],
-        "parquet": pq.read_metadata(published / "parquet" / "marts" / "price_daily.parquet").num_rows,
-        "database": database,
-        "kept": kept,
-    }))
-
-assert in_child(lambda: release(old, start)) == 0
-at, code = 0, -signal.SIGKILL
-while code == -signal.SIGKILL:
-    at += 1
-    shutil.rmtree(published, ignore_errors=True)
-    shutil.copytree(start, published)
-    code = in_child(lambda: publish_and_die(at))
-    assert in_child(look) == 0, f"after death at step {at}"
-    if code == -signal.SIGKILL and at in (1, 3):  # the next run finishes what the dead one left
-        assert in_child(lambda: release(new, published)) == 0
-        assert not list(published.glob(".tmp-*"))
-sys.exit(code)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_crash_at_any_step_shows_the_old_release_or_the_new_one(published: Path, tmp_path: Path) -> None:
-    old = warehouse(tmp_path / "old.duckdb", TWO_DAYS)
-    new = warehouse(tmp_path / "new.duckdb", TWO_DAYS | {"2026-01-14": 1.0})
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", CRASHES, root, published, old, new], capture_output=True, text=True, cwd=root
-    )
-    assert done.returncode == 0, done.stderr
-    seen = [json.loads(line) for line in done.stdout.splitlines()]
-
-    for state in seen:
-        # The manifest is replaced last: it never promises what the database does not hold yet.
-        assert (state["manifest"], state["database"], state["parquet"]) in [(2, 2, 2), (2, 2, 3), (2, 3, 3), (3, 3, 3)]
-        assert state["kept"] == state["manifest"]
-    assert len(seen) > 10  # each round but the last ended at another step
-    assert {(s["manifest"], s["database"]) for s in seen} == {(2, 2), (2, 3), (3, 3)}  # each window was hit
 
 
 # --- difference -------------------------------------------------------------------------------------------------------
@@ -532,7 +398,7 @@ def test_a_row_with_two_changed_columns_is_one_changed_row(differences: dict[str
     assert counts(differences["marts.two_columns"]) == (0, 0, 2, {"v": 1, "w": 2})
 
 
-def test_columns_that_come_and_go_are_named_and_do_not_change_rows(differences: dict[str, TableDiff]) -> None:
+def test_added_and_removed_columns_are_listed_and_change_no_row(differences: dict[str, TableDiff]) -> None:
     found = differences["marts.columns_come_and_go"]
     assert counts(found) == (0, 0, 1, {"v": 1})
     assert (found["columns_added"], found["columns_removed"]) == (["fresh"], ["gone"])
@@ -543,7 +409,7 @@ def test_tables_of_one_side_only_and_tables_without_common_columns(differences: 
     assert [counts(differences[name])[:2] for name in names] == [(1, 2), (2, 0), (0, 3)]
 
 
-def test_column_names_that_are_sql_words_or_quoted_are_no_danger(
+def test_column_names_may_be_sql_words_or_contain_quotes(
     differences: dict[str, TableDiff], tmp_path: Path, published: Path
 ) -> None:
     assert counts(differences["marts.odd"]) == (0, 0, 1, {'a"b': 1})
@@ -557,36 +423,8 @@ def test_column_names_that_are_sql_words_or_quoted_are_no_danger(
 
 # --- the lock ---------------------------------------------------------------------------------------------------------
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from pipelines.warehouse.lock import writer_lock
-with writer_lock(Path(sys.argv[1]), 5):
-    print("held", flush=True)
-    time.sleep(60)
-"""
 
-
-def test_a_second_writer_is_told_who_holds_the_lock_until_that_process_dies(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True, cwd=root
-    ) as holder:
-        try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "held\n"
-            told = rf"another run \(pid {holder.pid}, since 20.*Z\) is writing"
-            with pytest.raises(WriterBusyError, match=told), writer_lock(tmp_path, 0.1):
-                pytest.fail("two writers")
-        finally:
-            holder.send_signal(signal.SIGKILL)
-        holder.wait()
-    with writer_lock(tmp_path, 0):
-        holder_file = json.loads((tmp_path / "warehouse" / ".writer.json").read_text())
-        assert holder_file["pid"] == os.getpid()
-
-
-def test_the_lock_is_free_again_after_an_error_and_leaves_no_name(tmp_path: Path) -> None:
+def test_the_lock_is_released_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), writer_lock(tmp_path, 0):
         raise ZeroDivisionError
     assert not (tmp_path / "warehouse" / ".writer.json").exists()

@@ -1,4 +1,4 @@
-"""Two publishers of one number: what honest ones differ by passes, and what is wrong with one of them is found."""
+"""Two publishers of one number: their usual differences pass, and errors of one of them are found."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_sofr_of_the_same_day() -> None:
     assert found.worst == pytest.approx(525.69)
 
 
-def test_a_curve_with_repeats_left_out_has_the_mean_of_the_whole_one() -> None:
+def test_an_abridged_curve_has_the_mean_of_the_whole_one() -> None:
     whole = pd.DataFrame(
         {"zone": "DE-LU", "delivery_date": pd.Timestamp("2024-05-01"), "resolution": "PT60M", "n_positions": 24,
          "position": range(1, 25), "price_eur_mwh": [10.0] * 12 + [40.0] * 6 + [-5.0] * 6}
@@ -109,10 +109,10 @@ def test_stock_may_differ_by_a_lot() -> None:
     for tonnes, state in ((25, "ok"), (500, "ok"), (1_000, "warn"), (30_000, "fail")):
         assert reconciliation.stock(one.assign(total_t=500_000 + tonnes), one).state == state, tonnes
     gone = one.assign(total_t=0.0)
-    assert reconciliation.stock(gone, gone).compared == 0, "a share of nothing is none"
+    assert reconciliation.stock(gone, gone).compared == 0, "no share of zero is computed"
 
 
-def test_nothing_to_compare_is_no_fault() -> None:
+def test_nothing_to_compare_is_ok() -> None:
     nothing = pd.DataFrame()
     for found in (
         reconciliation.monthly_means(nothing, means()),
@@ -124,7 +124,7 @@ def test_nothing_to_compare_is_no_fault() -> None:
         assert (found.state, str(found)) == ("ok", "nothing to compare")
 
 
-def test_limits_are_beyond_not_at() -> None:
+def test_a_difference_at_the_limit_passes() -> None:
     found = compare(pd.Series([1.0, -2.0, 2.1], index=["a", "b", "c"]), Limits(1, 2, "%"))
     assert (found.beyond_warn, found.beyond_fail, found.where) == (2, 1, "c")
 
@@ -140,7 +140,8 @@ def check(sandbox: Sandbox, name: str) -> dg.AssetCheckResult:
     return result
 
 
-def test_the_demo_markets_sources_agree_and_a_spoilt_one_is_found(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_sources_of_the_demo_market_agree_and_a_corrupted_one_is_found(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     sandbox.ingest(("2025-11", "2026-11"), ["prices", "stocks", "rates", "benchmark_prices"])
     for name in ("nyfed_agrees_with_fred", "jin10_agrees_with_westmetall", "daily_prices_agree"):
@@ -155,8 +156,8 @@ def test_the_demo_markets_sources_agree_and_a_spoilt_one_is_found(tmp_path: Path
     requests = SOURCES["fred"].requests(pd.Period("2026-11", "M"), workspace.scope)
     [request] = [request for request in requests if request.entity == "SOFR"]
     [last] = workspace.archive.load(request)
-    spoilt = re.sub(rb"(2026-11-1\d),([\d.]+)", lambda m: b"%s,%.4f" % (m[1], float(m[2]) / 100), last.body)
-    other = payload("fred", spoilt)
+    corrupted = re.sub(rb"(2026-11-1\d),([\d.]+)", lambda m: b"%s,%.4f" % (m[1], float(m[2]) / 100), last.body)
+    other = payload("fred", corrupted)
     workspace.archive.record(request, [type(last)(request, other.body, datetime(2026, 11, 21, tzinfo=UTC))])
     result = check(sandbox, "nyfed_agrees_with_fred")
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)

@@ -1,4 +1,4 @@
-"""`--record`: what publishers answered, in the replay layout; a replay of it gives the same lake, byte for byte."""
+"""`--record`: answers of publishers in the replay layout; their replay gives the same lake, byte for byte."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def test_each_answer_is_kept_with_the_time_of_its_capture(tmp_path: Path) -> Non
     transport = RecordingTransport(Publisher(b"one", b"one", b"two", b"one"), tmp_path)
     given = [transport.fetch(ASKED)[0] for _ in range(4)]
     assert (tmp_path / "fred" / "SOFR.csv").read_bytes() == b"one"
-    # The same again is no capture; back to the first answer is one.
+    # A repetition is no capture; a return to the first answer is one.
     expected = [given[0], given[2], given[3]]
     assert ReplayTransport(tmp_path, NOW).fetch(ASKED) == expected == recorded(tmp_path, ASKED)
     assert [payload.captured_at for payload in recorded(tmp_path, ASKED)] == [p.captured_at for p in expected]
 
 
-def test_what_is_no_answer_is_passed_on_and_not_recorded(tmp_path: Path) -> None:
+def test_errors_are_passed_on_and_not_recorded(tmp_path: Path) -> None:
     failures = (NoData("nothing"), SourceError(ASKED, "status 503", "status 200"))
     transport = RecordingTransport(Publisher(*failures), tmp_path)
     for failure in failures:
@@ -59,20 +59,20 @@ def test_what_is_no_answer_is_passed_on_and_not_recorded(tmp_path: Path) -> None
         ReplayTransport(tmp_path, NOW).fetch(ASKED)
 
 
-@pytest.mark.parametrize("spoilt", ["newest", "earlier"])
-def test_a_recording_that_was_changed_is_refused(tmp_path: Path, spoilt: str) -> None:
+@pytest.mark.parametrize("corrupted", ["newest", "earlier"])
+def test_a_changed_recording_is_rejected(tmp_path: Path, corrupted: str) -> None:
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
     first = transport.fetch(ASKED)[0]
     transport.fetch(ASKED)
     held = [path for path in (tmp_path / "fred" / ".captures").iterdir() if path.read_bytes() == first.body]
-    (tmp_path / "fred" / "SOFR.csv" if spoilt == "newest" else held[0]).write_bytes(b"thr")
+    (tmp_path / "fred" / "SOFR.csv" if corrupted == "newest" else held[0]).write_bytes(b"thr")
     with pytest.raises(
         SourceError, match=r"does not hold what was captured at 2026-01-14T1[34]:00:00\+00:00.*record ag"
     ):
         ReplayTransport(tmp_path, NOW).fetch(ASKED)
 
 
-def test_a_kill_between_two_writes_is_mended_by_the_next_answer(tmp_path: Path) -> None:
+def test_a_kill_between_two_writes_is_repaired_by_the_next_answer(tmp_path: Path) -> None:
     transport = RecordingTransport(Publisher(b"one", b"one"), tmp_path)
     transport.fetch(ASKED)
     (tmp_path / "fred" / "SOFR.csv").unlink()
@@ -108,6 +108,7 @@ def lake_files(sandbox: Sandbox) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
 
 
+@pytest.mark.slow
 def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: Path) -> None:
     """Two runs a week apart: figures that were added and revised between them are vintages in the replay as well."""
     recording = tmp_path / "replayed" / "replay"
@@ -130,24 +131,24 @@ def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: P
     assert set(live.open().lake.read("rates")["ingest_ts"].dt.day) == {13, 20}
 
 
-def test_an_answer_that_cannot_be_recorded_is_not_taken(tmp_path: Path) -> None:
-    """The others go on: a lake that took it would not be the replay's."""
+def test_an_answer_that_cannot_be_recorded_is_an_error(tmp_path: Path) -> None:
+    """Other requests continue: a lake with that answer would differ from the replay's."""
     (tmp_path / "fred").write_text("a file where a folder should be")
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
-    with pytest.raises(SourceError, match=r"the answer cannot be recorded in .*expected a folder with room"):
+    with pytest.raises(SourceError, match=r"the response cannot be recorded in .*expected a writable folder"):
         transport.fetch(ASKED)
     assert transport.fetch(replace(ASKED, source="nyfed"))[0].body == b"two"
 
 
 def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) -> None:
     (tmp_path / "recording").write_text("a file")
-    said = CliRunner().invoke(app, ["run", "--profile", "live", "--record", str(tmp_path / "recording")])
-    assert said.exit_code == 2
-    assert "cannot be written" in said.output.replace("\n", " ")
+    result = CliRunner().invoke(app, ["run", "--profile", "live", "--record", str(tmp_path / "recording")])
+    assert result.exit_code == 2
+    assert "cannot be written" in result.output.replace("\n", " ")
 
 
-def test_only_what_publishers_answer_is_recorded(tmp_path: Path) -> None:
-    said = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
-    assert said.exit_code == 2
-    assert "--record keeps what publishers answer; the profile is demo" in said.output
+def test_only_answers_of_publishers_are_recorded(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
+    assert result.exit_code == 2
+    assert "--record needs the live profile: the profile is demo" in result.output
     assert not (tmp_path / "recording").exists()

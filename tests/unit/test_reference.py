@@ -1,4 +1,4 @@
-"""Reference tables: the committed ones hold, and whatever is wrong with a user's is said with file, line and rule."""
+"""Reference tables: the committed ones are valid, and errors in a user's name file, line and rule."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def with_cell(column: str, value: str, row: int = 0) -> Callable[[pd.DataFrame],
     return change
 
 
-def test_the_committed_tables_hold() -> None:
+def test_the_committed_tables_are_valid() -> None:
     reference = load_reference(PROJECT / "data" / "reference")
     assert set(reference.tables) == set(REFERENCE)
     for name, table in reference.tables.items():
@@ -43,8 +43,8 @@ def test_the_committed_tables_hold() -> None:
         assert set(table["status"]) <= {"FACT", "ASSUMPTION"}, name
 
 
-def test_the_committed_defaults_are_those_of_the_contract() -> None:
-    """CONTRACT section 5 and DOMAIN sections 3 and 4, by value."""
+def test_the_committed_defaults_are_those_of_the_methodology() -> None:
+    """The values of docs/methodology.md#parameters and #index-and-regime."""
     parameters = load_reference(PROJECT / "data" / "reference")["parameters"].set_index("name")["value"]
     wanted = {
         "stock_chg_obs": 20, "rank_window": 1260, "rank_min_periods": 252, "rank_min_periods_monthly": 24,
@@ -70,17 +70,17 @@ def test_every_dataset_has_a_release_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "change", "said"),
+    ("table", "change", "message"),
     [
         (
             "parameters",
             lambda rows: rows[rows["name"] != "rank_window"],
-            "parameters.csv: rank_window (observations) has no row for AL, and none for *: add one",
+            "parameters.csv: rank_window (observations) has no row for AL and none for *: add one",
         ),
         (
             "parameters",
             lambda rows: rows.assign(unit=rows["unit"].where(rows["name"] != "rent_usd_t_day", "EUR/t/day")),
-            r"parameters.csv line 3: rent_usd_t_day is in 'EUR/t/day', the formulas take 'USD/t/day'",
+            r"parameters.csv line 3: unit of rent_usd_t_day is 'EUR/t/day': convert the value to 'USD/t/day'",
         ),
         (
             "parameters",
@@ -90,12 +90,12 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "parameters",
             lambda rows: pd.concat([rows, rows.tail(1).assign(name="colour")]),
-            "'colour' is no parameter of any formula; check its spelling",
+            "'colour' is not a parameter of any formula: check its spelling",
         ),
         (
             "parameters",
             with_cell("value", "-0.1", 1),
-            "parameters.csv line 3: rent_usd_t_day = -0.1 is out of range; allowed is 0 to 10 USD/t/day",
+            "parameters.csv line 3: rent_usd_t_day = -0.1 is out of range: use 0 to 10 USD/t/day",
         ),
         (
             "parameters",
@@ -105,7 +105,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "parameters",
             with_cell("valid_from", "2015-01-01", 1),
-            "parameters.csv: rent_usd_t_day for AL holds only from 2015-01-01, the metal is followed from 2008-01-01",
+            "parameters.csv: rent_usd_t_day for AL starts on 2015-01-01, the metal on 2008-01-01: add a row",
         ),
         (
             "parameters",
@@ -125,7 +125,7 @@ def test_every_dataset_has_a_release_rule() -> None:
             with_cell("threshold", ""),
             "claims.csv line 2: breaks the rule: a claim with metric_id needs operator, threshold and tolerance",
         ),
-        ("claims", with_cell("period_to", "2025-01-01"), "claims.csv line 2: breaks the rule: period_from lies after"),
+        ("claims", with_cell("period_to", "2025-01-01"), "claims.csv line 2: breaks the rule: period_from is after"),
         ("index_components", with_cell("sign", "", 1), "index_components.csv line 3: sign '' must be a whole number"),
         (
             "index_components",
@@ -135,12 +135,12 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "signal_definitions",
             with_cell("unit", "t"),
-            "signal_definitions.csv line 2: breaks the rule: unit is not that of metric_id",
+            "signal_definitions.csv line 2: breaks the rule: unit is not the unit of metric_id",
         ),
         (
             "signal_definitions",
             with_cell("tight_states", "HIGH", 1),
-            "signal_definitions.csv line 3: breaks the rule: tight_states or loose_states name no state of metric_id",
+            "line 3: breaks the rule: tight_states or loose_states has a state that metric_id has not",
         ),
         (
             "smelters",
@@ -150,28 +150,28 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "parameters",
             lambda rows: pd.concat([rows, rows[rows["name"] == "near_high_obs"].assign(metal="AL")]),
-            "near_high_obs holds for all metals: give it with metal *",
+            "near_high_obs is for all metals: write metal *",
         ),
         (
             "metals",
             lambda rows: pd.concat([rows, rows]),
-            "metals.csv line 3: metal AL stands twice: take one out",
+            "metals.csv line 3: duplicate row for metal AL: remove one",
         ),
         ("parameters", with_cell("valid_from", "2008-13-01", 3), "line 5: valid_from '2008-13-01' must be a day as"),
         (
             "release_calendar",
             with_cell("timezone", "America/NewYork", 2),
-            "release_calendar.csv line 4: timezone 'America/NewYork' is unknown: write for example Europe/London",
+            "release_calendar.csv line 4: unknown timezone 'America/NewYork': write for example Europe/London",
         ),
         (
             "release_calendar",
             with_cell("dataset", "price", 2),
-            "release_calendar.csv line 4: dataset 'price' is unknown; there are prices, ",
+            "release_calendar.csv line 4: unknown dataset 'price': use one of prices, ",
         ),
         (
             "index_components",
             lambda rows: rows.assign(weight=["0.3", "0.4", "0.1", "0.1", "0.2"]),
-            "index_components.csv line 3: breaks the rule: the family has two weights on one day",
+            "index_components.csv line 3: breaks the rule: the family has two weights on the same valid_from",
         ),
         (
             "index_components",
@@ -181,15 +181,15 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "signal_definitions",
             lambda rows: pd.concat([rows, rows.head(1).assign(valid_from="2025-01-01")]),
-            "breaks the rule: signal_id and signal_version stand twice: count the version up",
+            "breaks the rule: duplicate signal_id and signal_version",
         ),
-        ("claims", with_cell("horizon_end", "2025-01-01"), "horizon_end lies before valid_from or claim_date"),
+        ("claims", with_cell("horizon_end", "2025-01-01"), "horizon_end is before valid_from or claim_date"),
         ("tax_schedule", with_cell("rate", "13"), "tax_schedule.csv line 2: rate '13' breaks the rule"),
         ("parameters", with_cell("value", "many", 2), "parameters.csv line 4: value 'many' must be a number"),
         (
             "parameters",
             lambda rows: pd.concat([rows, rows.head(1)]),
-            "parameters.csv line 2: breaks the rule: name, metal and valid_from stand twice",
+            "parameters.csv line 2: breaks the rule: duplicate name, metal and valid_from",
         ),
         (
             "index_components",
@@ -200,13 +200,13 @@ def test_every_dataset_has_a_release_rule() -> None:
         ("metals", with_cell("status", "RUMOUR"), "metals.csv line 2: status 'RUMOUR' breaks the rule"),
         ("metals", with_cell("valid_from", "soon"), "metals.csv line 2: valid_from 'soon' must be a day as YYYY-MM-DD"),
         ("metals", with_cell("lot_t", "-25"), "metals.csv line 2: lot_t '-25' breaks the rule"),
-        ("metals", lambda rows: rows.drop(columns="lot_t"), "metals.csv line 1: column lot_t is missing; expected "),
+        ("metals", lambda rows: rows.drop(columns="lot_t"), "metals.csv line 1: column lot_t is missing: expected "),
         (
             "metals",
             lambda rows: rows.drop(columns="hs_codes"),
-            "metals.csv line 1: column hs_codes is missing; expected ",
+            "metals.csv line 1: column hs_codes is missing: expected ",
         ),
-        ("metals", lambda rows: rows.assign(colour="red"), "metals.csv line 1: column colour is unknown; expected "),
+        ("metals", lambda rows: rows.assign(colour="red"), "metals.csv line 1: column colour is unknown: expected "),
         (
             "release_calendar",
             with_cell("local_time", "1 pm"),
@@ -222,47 +222,47 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "exporters",
             with_cell("data_source", "customs", 1),
-            "exporters.csv line 3: breaks the rule: data_source customs is China's own: CN alone can have it",
+            "exporters.csv line 3: breaks the rule: data_source customs is for country CN alone",
         ),
         ("equities", with_cell("ticker", "aa"), "equities.csv line 2: ticker 'aa' breaks the rule"),
         ("power_zones", with_cell("eic", "short"), "power_zones.csv line 2: eic 'short' breaks the rule"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_line_and_rule(
-    folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+def test_an_invalid_table_is_an_error_with_file_line_and_rule(
+    folder: Path, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
     edit(folder, table, change)
-    with pytest.raises(ReferenceDataError, match=re.escape(said)) as error:
+    with pytest.raises(ReferenceDataError, match=re.escape(message)) as error:
         load_reference(folder)
     assert "\n" not in str(error.value)
     assert str(folder) not in str(error.value)
 
 
 @pytest.mark.parametrize("body", [b"", b"metal;n\xe4me\n", b'metal,name\n"AL,x\n'])
-def test_a_file_that_is_no_csv(folder: Path, body: bytes) -> None:
+def test_a_file_that_is_no_csv_is_an_error_that_names_it(folder: Path, body: bytes) -> None:
     (folder / "metals.csv").write_bytes(body)
     with pytest.raises(ReferenceDataError, match=r"^metals\.csv"):
         load_reference(folder)
 
 
-def test_a_missing_file(folder: Path) -> None:
+def test_a_missing_file_is_an_error_that_names_it(folder: Path) -> None:
     (folder / "metals.csv").unlink()
     with pytest.raises(ReferenceDataError, match=r"metals\.csv is missing from the reference folder"):
         load_reference(folder)
 
 
-def test_a_column_that_came_later_may_be_left_out(folder: Path) -> None:
+def test_an_optional_column_may_be_missing(folder: Path) -> None:
     path = folder / "metals.csv"
     assert [metal.chinese_name for metal in load_reference(folder).scope().metals] == ["铝"]
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     rows.drop(columns="chinese_name").to_csv(path, index=False)
     older = load_reference(folder)
     assert [metal.chinese_name for metal in older.scope().metals] == [""]
-    assert "chinese_name" in older["metals"], "the models find the same columns"
+    assert "chinese_name" in older["metals"], "the models get the same columns"
 
 
-def test_another_metal_is_rows(folder: Path) -> None:
-    """Its parameters may be those for all; what it lacks is asked for by name."""
+def test_another_metal_needs_only_rows(folder: Path) -> None:
+    """Its parameters may be those for all metals; a missing one is an error that names it."""
     edit(folder, "metals", lambda rows: pd.concat([rows, rows.assign(metal="CU", name="Copper", westmetall_code="Cu")]))
     with pytest.raises(ReferenceDataError, match=r"parameters\.csv: rent_usd_t_day \(USD/t/day\) has no row for CU"):
         load_reference(folder)
@@ -300,7 +300,7 @@ def test_sources_get_exporters_codes_and_shares(folder: Path) -> None:
     assert tables.scope(("AL",)).tickers == ("AA", "RIO")
 
 
-def test_the_hash_is_of_what_the_files_say(folder: Path) -> None:
+def test_the_hash_depends_on_the_content_only(folder: Path) -> None:
     before = load_reference(folder).sha256
     assert load_reference(folder).sha256 == before
     edit(folder, "parameters", with_cell("value", "365"))

@@ -1,4 +1,4 @@
-"""What is due at a moment: the release calendar read forwards, around holidays, month ends and changes of the clock."""
+"""What is due at a moment: the release calendar around holidays, month ends and daylight saving."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_dataset_and_source_belongs_to_one_publication() -> None:
 
 
 def test_the_sources_of_a_publication_share_a_time_zone(rules: pd.DataFrame) -> None:
-    """Its tick is the latest of their times, which is one only on one clock."""
+    """Its tick is the latest of their times, which needs one time zone."""
     for publication in PUBLICATIONS.values():
         zones = {release_rules(dataset, source, rules).iloc[-1].timezone for dataset, source in publication.tiers}
         assert len(zones) == 1, f"{publication.name}: {', '.join(sorted(zones))} need a line of PUBLICATIONS each"
@@ -134,9 +134,7 @@ def test_months_that_are_due(
         ("off_warrant", "drop", at("2026-01-09 09:05"), "no month is due on 2026-01-09; 2025-11 is from 2026-01-12 on"),
     ],
 )
-def test_reasons_for_asking_nothing(
-    rules: pd.DataFrame, dataset: str, source: str, moment: datetime, reason: str
-) -> None:
+def test_reasons_for_no_request(rules: pd.DataFrame, dataset: str, source: str, moment: datetime, reason: str) -> None:
     assert due(dataset, source, moment, rules).reason == reason
     assert due(dataset, source, moment, rules).months == ()
 
@@ -156,7 +154,8 @@ def test_a_rule_holds_from_its_day_on(rules: pd.DataFrame) -> None:
     assert due("fx", "ecb", after, changed).months == ("2026-05", "2026-06")
 
 
-def test_nothing_that_came_out_is_never_asked_for(rules: pd.DataFrame) -> None:
+@pytest.mark.slow
+def test_every_release_is_requested_by_the_tick_that_follows_it(rules: pd.DataFrame) -> None:
     """Every release of two years is within the months of the tick that follows it."""
     for dataset, feed in FEEDS.items():
         monthly = feed.spec.cadence == "monthly"
@@ -177,7 +176,7 @@ def test_nothing_that_came_out_is_never_asked_for(rules: pd.DataFrame) -> None:
                 assert month in asked.months or month > f"{moment.tz_convert('Europe/London'):%Y-%m}", (dataset, period)
 
 
-def test_everything_due_is_the_current_month_and_what_is_late(reference: ReferenceTables, rules: pd.DataFrame) -> None:
+def test_everything_due_is_the_current_month_and_late_months(reference: ReferenceTables, rules: pd.DataFrame) -> None:
     scope = reference.scope()
     assert everything_due(at("2026-01-29 18:15"), rules, scope).span == ("2025-11", "2026-01"), "Comtrade's window"
     assert everything_due(at("2026-06-20 18:15"), rules, scope).months == ("2026-06",), "a Saturday"
@@ -194,7 +193,7 @@ def test_days_without_a_build() -> None:
 
 
 @pytest.mark.parametrize("dataset", list(FEEDS))
-def test_no_dataset_is_called_late_before_its_release_is(rules: pd.DataFrame, dataset: str) -> None:
+def test_no_dataset_is_late_before_its_next_release_is(rules: pd.DataFrame, dataset: str) -> None:
     """Run once after each release: the deadline lies after the next one, on every holiday of the sample years."""
     feed, policy = FEEDS[dataset], dataset_freshness(dataset, rules)
     window, warning = policy.fail_window.to_timedelta(), policy.warn_window.to_timedelta()  # type: ignore[attr-defined]
@@ -203,9 +202,9 @@ def test_no_dataset_is_called_late_before_its_release_is(rules: pd.DataFrame, da
     assert window - warning == GRACE[feed.spec.cadence]
     assert known.iloc[-1] > pd.Timestamp(SAMPLE[1], tz="UTC") - timedelta(days=1)
     longest = {"daily": timedelta(days=7), "monthly": timedelta(days=75)}
-    assert window <= longest[feed.spec.cadence], "a policy that never fails says nothing"
+    assert window <= longest[feed.spec.cadence], "a policy that never fails would be useless"
 
 
-def test_the_publication_is_late_when_a_business_day_has_no_build() -> None:
+def test_the_publication_is_late_after_a_business_day_without_a_build() -> None:
     window = release_freshness().fail_window.to_timedelta()  # type: ignore[attr-defined]
     assert timedelta(days=5) <= window <= timedelta(days=7)

@@ -1,4 +1,4 @@
-"""What readers can ask of the kept releases: which there are, and what changed between two."""
+"""The kept releases: how they are found, and what changed between two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from sandbox import Sandbox
-from test_publish import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
+from small_release import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
 
 from pipelines.publish.release import publish
 from pipelines.publish.releases import NoReleaseError, UnknownNameError, compare, find, list_releases, select_tables
@@ -20,7 +20,7 @@ THREE_DAYS = {"2026-01-12": 3150.5, "2026-01-13": 3201.0, "2026-01-14": 3300.0}
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """Three releases: two days; one of them changed, one more day; a table more and a column less."""
+    """Three releases: two days; one day changed and one added; a table added and a column removed."""
     sandbox = Sandbox(tmp_path_factory.mktemp("releases"), "drop", "2026-01-20T20:00:00Z")
     published = sandbox.data / "published"
     release(warehouse(sandbox.root / "1.duckdb", TWO_DAYS), published, "2026-01-13T18:00:00Z")
@@ -53,7 +53,7 @@ def test_a_release_is_found_by_its_id_and_by_its_place(sandbox: Sandbox, ids: li
     assert [find(published, name).release_id for name in ("current", "previous", ids[0])] == [ids[2], ids[1], ids[0]]
 
 
-def test_an_unknown_id_names_those_there_are(sandbox: Sandbox, ids: list[str]) -> None:
+def test_an_unknown_id_is_an_error_that_lists_the_releases(sandbox: Sandbox, ids: list[str]) -> None:
     code, printed, [line] = sandbox.call("diff", "20991231T000000Z-00000000", "current")
     assert (code, printed) == (2, [])
     assert line == (
@@ -62,7 +62,7 @@ def test_an_unknown_id_names_those_there_are(sandbox: Sandbox, ids: list[str]) -
 
 
 @pytest.mark.parametrize("name", ["", "..", "../releases", "/"])
-def test_a_name_does_not_lead_out_of_the_folder(sandbox: Sandbox, name: str) -> None:
+def test_a_name_cannot_leave_the_folder(sandbox: Sandbox, name: str) -> None:
     with pytest.raises(UnknownNameError):
         find(sandbox.data / "published", name)
 
@@ -72,7 +72,7 @@ def test_without_a_publication_nothing_can_be_compared(tmp_path: Path) -> None:
     assert (code, printed, line) == (1, [], "nothing is published yet: run `tightness run` first")
 
 
-def test_the_first_release_has_none_before_it_and_a_removed_one_is_named(tmp_path: Path) -> None:
+def test_the_first_release_has_no_previous_one_and_a_removed_one_is_reported(tmp_path: Path) -> None:
     first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), tmp_path)
     with pytest.raises(NoReleaseError, match=f"there is no previous release: {first.release_id} is the first"):
         find(tmp_path, "previous")
@@ -97,7 +97,7 @@ def test_tables_are_chosen_with_or_without_their_schema() -> None:
 
 
 @pytest.mark.parametrize("keep", [1, 3])
-def test_so_many_are_kept_as_the_setting_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+def test_the_number_of_kept_releases_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
     from pipelines.orchestration.assets import publish as publishing
     from pipelines.workspace import Workspace
 
@@ -111,7 +111,7 @@ def test_so_many_are_kept_as_the_setting_says(tmp_path: Path, monkeypatch: pytes
 def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
     days = {f"{year}-{month:02}-{day:02}": 1.0 for year in (2024, 2025) for month in range(1, 13) for day in (1, 2)}
     first = release(warehouse(tmp_path / "a.duckdb", days), tmp_path, keep=1)
-    with duckdb.connect(first.path / "marts.duckdb", read_only=True) as reader:  # nothing is read before it is gone
+    with duckdb.connect(first.path / "marts.duckdb", read_only=True) as reader:  # nothing is read before it is deleted
         second = release(warehouse(tmp_path / "b.duckdb", THREE_DAYS), tmp_path, keep=1)
         assert not first.path.exists()
         assert reader.execute("select count(*), sum(cash_usd_t) from marts.price_daily").fetchone() == (48, 48.0)
@@ -133,7 +133,7 @@ def test_the_current_release_stays_when_nothing_changes_or_a_publication_fails(t
 # --- what changed
 
 
-def test_json_has_every_count_and_the_rows_that_are_asked_for(sandbox: Sandbox, ids: list[str]) -> None:
+def test_json_has_every_count_and_the_requested_rows(sandbox: Sandbox, ids: list[str]) -> None:
     code, out, _ = sandbox.call("diff", ids[0], ids[1], "--rows", "5", "--json")
     found = json.loads("\n".join(out))
     assert code == 0
@@ -163,7 +163,7 @@ def test_json_has_every_count_and_the_rows_that_are_asked_for(sandbox: Sandbox, 
     assert found["tables"]["signals.signals_latest"]["rows"] == []
 
 
-def test_the_other_way_round_what_was_added_is_removed(sandbox: Sandbox, ids: list[str]) -> None:
+def test_in_reverse_an_added_row_is_removed(sandbox: Sandbox, ids: list[str]) -> None:
     published = sandbox.data / "published"
     found = compare(find(published, ids[1]), find(published, ids[0]), rows=5)["marts.price_daily"]
     assert (found.counts["added"], found.counts["removed"]) == (0, 1)
@@ -173,7 +173,7 @@ def test_the_other_way_round_what_was_added_is_removed(sandbox: Sandbox, ids: li
     ]
 
 
-def test_a_table_of_one_release_and_a_lost_column_are_said(sandbox: Sandbox, ids: list[str]) -> None:
+def test_a_table_of_one_release_and_a_removed_column_are_reported(sandbox: Sandbox, ids: list[str]) -> None:
     code, out, _ = sandbox.call("diff", "previous", "current", "--json")
     tables = json.loads("\n".join(out))["tables"]
     assert code == 0
@@ -234,7 +234,7 @@ def test_rows_are_limited_by_kind_and_in_order_of_their_key(tmp_path: Path) -> N
     ]
 
 
-def test_a_missing_value_is_not_the_word_for_it_and_only_changed_cells_are_shown(tmp_path: Path) -> None:
+def test_a_missing_value_is_not_text_and_only_changed_cells_are_shown(tmp_path: Path) -> None:
     release(warehouse(tmp_path / "a.duckdb", TWO_DAYS), tmp_path)
     changed = SIGNALS_SQL.replace("'AL.B', null", "'AL.B', 0.5")
     release(warehouse(tmp_path / "b.duckdb", TWO_DAYS, signals=changed), tmp_path)

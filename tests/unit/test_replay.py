@@ -1,4 +1,4 @@
-"""The replay transport: recorded payloads by the names that they have, and nothing from outside the folder."""
+"""The replay transport: recorded payloads by name, and nothing from outside the folder."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def document(start: str, end: str, area: str = BE.eic) -> bytes:
     return f'<doc>{interval}<in_Domain.mRID codingScheme="A01">{area}</in_Domain.mRID></doc>'.encode()
 
 
-def test_a_file_of_the_requests_name_is_its_answer_captured_now(tmp_path: Path) -> None:
+def test_a_file_with_the_name_of_the_request_is_its_answer_captured_now(tmp_path: Path) -> None:
     write(tmp_path / "fred" / "SOFR.csv", b"observation_date,SOFR\n")
     [payload] = ReplayTransport(tmp_path, NOW).fetch(asked("fred", "2026-01"))
     assert (payload.body, payload.captured_at) == (b"observation_date,SOFR\n", NOW)
 
 
 @pytest.mark.parametrize("source", ["fred", "westmetall", "energy_charts", "entsoe", "customs", "ecb"])
-def test_what_is_not_recorded_is_no_data(tmp_path: Path, source: str) -> None:
+def test_a_request_without_a_recording_is_no_data(tmp_path: Path, source: str) -> None:
     write(tmp_path / "other" / asked(source, "2025-12").name, b"x")
     with pytest.raises(NoData, match=f"nothing is recorded for {source}/"):
         ReplayTransport(tmp_path, NOW).fetch(asked(source, "2025-12"))
@@ -91,7 +91,7 @@ def test_entsoe_documents_answer_by_area_and_interval(tmp_path: Path) -> None:
     assert [p.body for p in transport.fetch(asked("entsoe", "2024-02"))] == [year]
 
 
-def test_an_interval_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_interval_is_an_error_that_names_it(tmp_path: Path) -> None:
     write(tmp_path / "entsoe" / "odd.xml", document("last week", "2024-10-01T22:00Z"))
     with pytest.raises(SourceError, match=r"odd\.xml: the interval .*last week.* cannot be read"):
         ReplayTransport(tmp_path, NOW).fetch(asked("entsoe", "2024-10"))
@@ -119,14 +119,14 @@ def test_links_inside_the_folder_and_a_linked_folder_are_followed(tmp_path: Path
 
 
 @pytest.mark.parametrize("target", ["nowhere.csv", "SOFR.csv"])
-def test_a_link_that_leads_nowhere_is_a_failure(tmp_path: Path, target: str) -> None:
+def test_a_broken_link_is_a_failure(tmp_path: Path, target: str) -> None:
     (tmp_path / "fred").mkdir()
     (tmp_path / "fred" / "SOFR.csv").symlink_to(target)
     with pytest.raises(SourceError, match=r"fred/SOFR\.csv cannot be read"):
         ReplayTransport(tmp_path, NOW).fetch(asked("fred", "2026-01"))
 
 
-def test_a_name_cannot_climb_out(tmp_path: Path) -> None:
+def test_a_name_cannot_leave_the_replay_folder(tmp_path: Path) -> None:
     write(tmp_path / "outside.csv", b"secret")
     (tmp_path / "replay" / "fred").mkdir(parents=True)
     with pytest.raises(SourceError, match="outside the replay folder"):

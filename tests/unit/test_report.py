@@ -1,4 +1,4 @@
-"""The report: one page that loads nothing, shows only escaped text, and says which release it is."""
+"""The report: one page that loads no resource, escapes all text, and names its release."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tags(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
-        self.said = ""
+        self.text = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -34,7 +34,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.said += data
+        self.text += data
 
 
 def content(text: str = "plain", synthetic: bool = True) -> Content:
@@ -76,7 +76,7 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
 
 
 @pytest.mark.parametrize("text", ["plain", EVIL])
-def test_the_page_loads_nothing(text: str) -> None:
+def test_the_page_loads_no_resource(text: str) -> None:
     page = Tags(render(content(text)))
     assert page.open == []
     names = {name for name, _ in page.tags}
@@ -89,22 +89,22 @@ def test_the_page_loads_nothing(text: str) -> None:
     assert not re.search(r"url\(|@import", render(content(text)))
 
 
-def test_text_is_shown_as_it_was_written() -> None:
+def test_text_is_escaped() -> None:
     page = render(content(EVIL))
     assert "<script" not in page
     assert "<img src=x" not in page
-    assert Tags(page).said.count(EVIL) >= 15
+    assert Tags(page).text.count(EVIL) >= 15
 
 
-def test_it_names_its_release_and_what_was_known() -> None:
-    said = Tags(render(content())).said
-    assert "20260114T200000Z-abcd1234" in said
-    assert "2026-01-14 18:00 UTC" in said
-    assert "69.9" in said
-    assert "-2,007" in said
+def test_the_report_names_its_release_and_the_knowledge_time() -> None:
+    text = Tags(render(content())).text
+    assert "20260114T200000Z-abcd1234" in text
+    assert "2026-01-14 18:00 UTC" in text
+    assert "69.9" in text
+    assert "-2,007" in text
 
 
-def test_only_generated_numbers_are_called_so() -> None:
+def test_only_generated_data_is_marked_synthetic() -> None:
     assert "SYNTHETIC DEMO DATA" in render(content())
     assert "SYNTHETIC" not in render(content(synthetic=False))
 

@@ -1,4 +1,4 @@
-"""Ticks of the schedules, at moments of our choosing: one run for the months that are due, or a reason."""
+"""Ticks of the schedules at given moments: one run for the due months, or a reason."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def tick(
     schedule: dg.ScheduleDefinition, local: str, instance: dg.DagsterInstance, now: str | None = None
 ) -> dg.RunRequest | str:
-    """The run that is asked for at a wall time of the schedule's zone, or why there is none."""
+    """The run request at a wall time of the schedule's zone, or the reason for none."""
     context = dg.build_schedule_context(
         instance=instance,
         scheduled_execution_time=pd.Timestamp(local, tz=schedule.execution_timezone).to_pydatetime(),
@@ -54,14 +54,14 @@ def tick(
     return request
 
 
-def test_nothing_starts_by_itself(all_schedules: dict[str, dg.ScheduleDefinition]) -> None:
+def test_schedules_are_stopped_by_default(all_schedules: dict[str, dg.ScheduleDefinition]) -> None:
     for schedule in all_schedules.values():
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED, schedule.name
         assert schedule.execution_timezone
         assert schedule.description
 
 
-def test_a_tick_asks_for_one_run_of_the_months_that_are_due(
+def test_a_tick_requests_one_run_of_the_due_months(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
 ) -> None:
     request = tick(all_schedules["fetch_lme_schedule"], "2026-02-03 09:05", instance)
@@ -70,7 +70,7 @@ def test_a_tick_asks_for_one_run_of_the_months_that_are_due(
     assert request.run_key == "fetch_lme 2026-02-03T09:05Z"
 
 
-def test_a_tick_has_one_key_whoever_evaluates_it(
+def test_a_tick_has_one_run_key_for_every_evaluation(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
 ) -> None:
     schedule = all_schedules["fetch_lme_schedule"]
@@ -105,10 +105,10 @@ def test_holidays_are_skipped_with_their_reason(
 
 
 @pytest.mark.parametrize("day", ["2026-03-27", "2026-03-30", "2026-10-23", "2026-10-26"])
-def test_the_build_keeps_to_londons_clock(
+def test_the_build_keeps_to_london_time(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance, day: str
 ) -> None:
-    """Around both changes of the clock the build comes after 18:00 London, with what was asked for before it."""
+    """Around both changes of daylight saving the build comes after 18:00 London, with the data requested before it."""
     schedule = all_schedules["daily_build_schedule"]
     [moment] = [
         time for time, _ in zip(schedule_times(schedule, pd.Timestamp(day, tz="Europe/London")), range(1), strict=False)
@@ -128,7 +128,7 @@ def schedule_times(schedule: dg.ScheduleDefinition, after: pd.Timestamp) -> Iter
     return (pd.Timestamp(moment).tz_convert(schedule.execution_timezone) for moment in found)
 
 
-def test_one_refresh_a_day_takes_the_current_month_and_what_is_late(
+def test_one_refresh_a_day_covers_the_current_month_and_late_months(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
 ) -> None:
     request = tick(all_schedules["daily_refresh_schedule"], "2026-01-20 18:15", instance)
@@ -136,7 +136,7 @@ def test_one_refresh_a_day_takes_the_current_month_and_what_is_late(
     assert (request.tags[START], request.tags[END]) == ("2025-12", "2026-01")
 
 
-def test_a_clock_that_stands_has_no_months_after_it(
+def test_a_fixed_clock_has_no_later_months(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
 ) -> None:
     schedule, now = all_schedules["fetch_lme_schedule"], "2026-01-14T20:00:00Z"

@@ -1,4 +1,4 @@
-"""Ticks of the sensors: a dropped content runs once, a signal's change is told once, a failed run is told."""
+"""Ticks of the sensors: one run for each dropped content, one message for each transition and each failed run."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Ticking:
         return reason
 
 
-def test_the_sensors_start_nothing_by_themselves() -> None:
+def test_sensors_are_stopped_by_default() -> None:
     assert [sensor.name for sensor in sensors(BUILT)] == ["drop_folder", "signal_changes", "failed_runs"]
     assert {sensor.default_status for sensor in sensors(BUILT)} == {dg.DefaultSensorStatus.STOPPED}
 
@@ -109,7 +109,7 @@ def test_a_file_that_grows_waits(sandbox: Path, watched: Ticking) -> None:
     assert watched.run().run_key
 
 
-def test_a_touched_file_is_no_change_and_an_old_content_that_returns_is_one(sandbox: Path, watched: Ticking) -> None:
+def test_a_new_modification_time_is_no_change_and_a_returned_content_is_one(sandbox: Path, watched: Ticking) -> None:
     keys = []
     for step, days in enumerate([("2024-03-04",), ("2024-06-03",), ("2024-03-04",)]):
         drop(sandbox, "prices/a.csv", rows(*days), 10 + step)
@@ -117,13 +117,15 @@ def test_a_touched_file_is_no_change_and_an_old_content_that_returns_is_one(sand
         request = watched.run()
         keys.append(request.run_key)
     assert len(set(keys)) == 3
-    assert (request.tags[START], request.tags[END]) == ("2024-03", "2024-06"), "what it takes the place of, too"
+    assert (request.tags[START], request.tags[END]) == ("2024-03", "2024-06"), "the replaced content as well"
     drop(sandbox, "prices/a.csv", rows("2024-03-04"), 99)
     assert "prices/a.csv" in watched.skip()
     assert watched.skip() == "nothing new in the drop folder"
 
 
-def test_a_lost_cursor_asks_with_the_same_key(sandbox: Path, instance: dg.DagsterInstance, watched: Ticking) -> None:
+def test_a_lost_cursor_requests_a_run_with_the_same_key(
+    sandbox: Path, instance: dg.DagsterInstance, watched: Ticking
+) -> None:
     drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
     other = Ticking("drop_folder", instance)
@@ -155,7 +157,7 @@ def test_several_files_are_one_run(sandbox: Path, watched: Ticking) -> None:
     ("name", "text"),
     [("prices/bad.csv", "metal,what\nAL,1\n"), ("prices/book.xlsx", "PK"), ("prices/empty.csv", "")],
 )
-def test_a_refused_file_is_named_by_one_run_and_does_not_loop(
+def test_a_rejected_file_is_reported_by_one_run_and_not_again(
     sandbox: Path, watched: Ticking, name: str, text: str
 ) -> None:
     drop(sandbox, name, text, 1)
@@ -166,7 +168,7 @@ def test_a_refused_file_is_named_by_one_run_and_does_not_loop(
         assert watched.skip() == "nothing new in the drop folder"
 
 
-def test_what_belongs_to_no_dataset_runs_nothing(sandbox: Path, watched: Ticking) -> None:
+def test_a_file_of_no_dataset_starts_no_run(sandbox: Path, watched: Ticking) -> None:
     drop(sandbox, "notes/a.txt", "hello", 1)
     drop(sandbox, "prices/.a.csv.part", "half", 1)
     assert watched.skip() == watched.skip() == "nothing new in the drop folder"
@@ -176,7 +178,7 @@ def test_what_belongs_to_no_dataset_runs_nothing(sandbox: Path, watched: Ticking
 
 
 @pytest.fixture
-def told(instance: dg.DagsterInstance) -> Ticking:
+def transitions(instance: dg.DagsterInstance) -> Ticking:
     return Ticking("signal_changes", instance)
 
 
@@ -206,7 +208,7 @@ def publish(sandbox: Path, release: str, *changes: tuple[object, ...]) -> None:
 
 
 class Taken:
-    """Stands in for the webhook: what it was sent, by key."""
+    """Replaces the webhook: the messages that it received, by key."""
 
     name = "webhook"
 
@@ -226,66 +228,66 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
     return sink
 
 
-def test_the_first_look_tells_nothing_and_every_later_change_is_told_once(
-    sandbox: Path, told: Ticking, taken: Taken
+def test_the_first_tick_sends_nothing_and_every_later_change_is_sent_once(
+    sandbox: Path, transitions: Ticking, taken: Taken
 ) -> None:
-    assert told.skip() == "nothing is published yet"
+    assert transitions.skip() == "nothing is published yet"
     publish(sandbox, "r1", change("a", 5), change("b", 6), change("c", 6))
-    assert told.skip() == "changes as of 2026-01-06 18:00 UTC or later are notified from now on; 0 new in r1"
-    assert told.skip() == "no new release"
-    # A history that is filled in is no news; a revision of a day that counts is.
+    assert transitions.skip() == "changes as of 2026-01-06 18:00 UTC or later are notified from now on; 0 new in r1"
+    assert transitions.skip() == "no new release"
+    # A history that is filled in is not sent; a revision of a day that counts is.
     publish(sandbox, "r2", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
-    assert told.skip() == "2 new in r2; 2 delivered, 0 waiting"
+    assert transitions.skip() == "2 new in r2; 2 delivered, 0 waiting"
     assert taken.keys == ["d", "e"]
     assert all(payload["synthetic"] is True for payload in taken.payloads)
     publish(sandbox, "r3", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))
-    assert told.skip() == "0 new in r3"
+    assert transitions.skip() == "0 new in r3"
     assert taken.keys == ["d", "e"]
 
 
-def test_a_setting_says_from_when_changes_are_told(
-    sandbox: Path, told: Ticking, taken: Taken, monkeypatch: pytest.MonkeyPatch
+def test_a_setting_limits_from_when_changes_are_sent(
+    sandbox: Path, transitions: Ticking, taken: Taken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIGHTNESS_NOTIFY_SINCE", "2026-01-06T00:00:00Z")
     publish(sandbox, "r1", change("a", 5), change("b", 6), change("c", 7))
-    told.skip()
+    transitions.skip()
     assert taken.keys == ["b", "c"]
 
 
-def test_a_history_that_is_filled_in_after_an_empty_first_look_is_no_news(
-    sandbox: Path, told: Ticking, taken: Taken
+def test_a_history_that_is_filled_after_an_empty_first_tick_is_not_sent(
+    sandbox: Path, transitions: Ticking, taken: Taken
 ) -> None:
     publish(sandbox, "r1")
-    told.skip()
+    transitions.skip()
     publish(sandbox, "r2", change("a", 5), change("b", 6), change("c", 7))
-    told.skip()
+    transitions.skip()
     assert taken.keys == ["b", "c"]
 
 
-def test_changes_of_a_tick_that_dies_are_told_by_the_next(
-    sandbox: Path, told: Ticking, taken: Taken, instance: dg.DagsterInstance
+def test_changes_of_a_crashed_tick_are_sent_by_the_next(
+    sandbox: Path, transitions: Ticking, taken: Taken, instance: dg.DagsterInstance
 ) -> None:
     publish(sandbox, "r1", change("a", 5))
-    told.skip()
-    before = told.cursor
+    transitions.skip()
+    before = transitions.cursor
     publish(sandbox, "r2", change("a", 5), change("b", 7))
-    told.skip()
-    told.cursor = before  # the daemon died before it stored the cursor
-    told.skip()
+    transitions.skip()
+    transitions.cursor = before  # the daemon died before it stored the cursor
+    transitions.skip()
     assert taken.keys == ["b", "b"], "twice, with the same key"
 
 
-def test_without_a_webhook_the_log_is_told(sandbox: Path, told: Ticking) -> None:
+def test_without_a_webhook_changes_go_to_the_log(sandbox: Path, transitions: Ticking) -> None:
     publish(sandbox, "r1", change("a", 5))
-    told.skip()
+    transitions.skip()
     publish(sandbox, "r2", change("a", 5), change("b", 6))
-    assert told.skip().endswith("1 delivered, 0 waiting")
+    assert transitions.skip().endswith("1 delivered, 0 waiting")
 
 
 # --- failed runs
 
 
-def test_a_failed_run_is_told_with_its_reason(sandbox: Path, taken: Taken) -> None:
+def test_a_failed_run_is_sent_with_its_reason(sandbox: Path, taken: Taken) -> None:
     @dg.op
     def breaks() -> None:
         raise dg.Failure("the page has no table")

@@ -1,4 +1,4 @@
-"""Settings: read when asked, from the environment or .env, each bad value one clear line, keys never shown."""
+"""Settings: from the environment or .env, each invalid value one clear line, keys never shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_defaults_are_the_contracts() -> None:
+def test_the_defaults_are_the_documented_ones() -> None:
     settings = load_settings()
     assert (settings.profile, settings.synthetic) == ("demo", True)
     assert settings.data == PROJECT / "data"
@@ -54,16 +54,16 @@ def test_the_clock_is_in_utc(monkeypatch: pytest.MonkeyPatch, written: str, mome
     assert clock.tzinfo is UTC
 
 
-def test_the_environment_is_read_when_asked_and_overrides_win(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_read_at_the_call_and_overrides_take_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIGHTNESS_PROFILE", "drop")
     assert load_settings().profile == "drop"
     monkeypatch.setenv("TIGHTNESS_PROFILE", "live")
     assert load_settings().profile == "live"
     assert load_settings(profile="demo").profile == "demo"
-    assert load_settings(profile=None).profile == "live", "an option that is not given overrides nothing"
+    assert load_settings(profile=None).profile == "live", "an omitted option overrides nothing"
 
 
-def test_a_dotenv_file_is_read_and_the_environment_stands_before_it(
+def test_a_dotenv_file_is_read_and_the_environment_takes_precedence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".env").write_text(f"TIGHTNESS_PROFILE=drop\nENTSOE_API_TOKEN={TOKEN}\nOTHER=1\n")
@@ -93,7 +93,7 @@ def test_a_dotenv_file_is_read_and_the_environment_stands_before_it(
             (
                 "TIGHTNESS_ACCEPT",
                 value,
-                "the first 12 or more hex digits of the SHA-256 of refused answers, separated by commas",
+                "the first 12 or more hex digits of the SHA-256 of refused responses, separated by commas",
             )
             for value in ("abc", "0123456789a", "0123456789ag", "*", "0123456789ab;0123456789ab", "0" * 65)
         ),
@@ -102,7 +102,7 @@ def test_a_dotenv_file_is_read_and_the_environment_stands_before_it(
         ("TIGHTNESS_NOTIFY_SINCE", "soon", "an ISO time in UTC such as 2026-01-13T18:00:00Z"),
     ],
 )
-def test_a_bad_value_is_one_line_with_name_value_and_what_is_accepted(
+def test_an_invalid_value_is_one_line_with_name_value_and_accepted_values(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, accepted: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -111,7 +111,7 @@ def test_a_bad_value_is_one_line_with_name_value_and_what_is_accepted(
     assert str(error.value) == f"{name}={value!r} is not accepted: give {accepted}"
 
 
-def test_accepted_hashes_are_read_as_people_paste_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_hashes_may_have_spaces_and_upper_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIGHTNESS_ACCEPT", " 0123456789AB, " + "f" * 64 + ",")
     assert load_settings().accepted == ("0123456789ab", "f" * 64)
     monkeypatch.setenv("TIGHTNESS_ACCEPT", "")
@@ -129,7 +129,7 @@ def test_a_replay_needs_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert load_settings().replay == tmp_path
 
 
-def test_a_reference_folder_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_reference_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIGHTNESS_REFERENCE_DIR", "not/there")
     with pytest.raises(SettingsError, match=r"^TIGHTNESS_REFERENCE_DIR='not/there' is not a folder"):
         load_settings()
@@ -141,7 +141,7 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert TOKEN not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
-def test_a_webhooks_address_is_a_secret_also_where_it_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_of_a_webhook_is_secret_even_when_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIGHTNESS_WEBHOOK_URL", f"https://hooks.example/{TOKEN}")
     monkeypatch.setenv("TIGHTNESS_WEBHOOK_TOKEN", TOKEN)
     settings = load_settings()

@@ -56,14 +56,14 @@ def test_one_request_for_each_exporter_of_this_source_and_metal() -> None:
     )
 
 
-def test_what_is_not_asked() -> None:
+def test_nothing_is_requested_outside_the_scope() -> None:
     assert SOURCES["comtrade"].requests(month("2009-12"), SCOPE) == []
     assert SOURCES["comtrade"].requests(month("2024-05"), replace(SCOPE, exporters=(CHINA,))) == []
     assert SOURCES["comtrade"].requests(month("2024-05"), replace(SCOPE, metals=(COPPER,))) == []
 
 
 def test_an_exporter_comes_from_one_source() -> None:
-    """China from Comtrade is not asked of the customs as well."""
+    """China from Comtrade is not requested from the customs as well."""
     assert len(SOURCES["customs"].requests(month("2024-05"), SCOPE)) == 1
     scope = replace(SCOPE, exporters=(replace(CHINA, source="comtrade"),))
     assert SOURCES["customs"].requests(month("2024-05"), scope) == []
@@ -119,62 +119,62 @@ def test_a_code_without_its_weight_rejects_the_month(entries: list[dict[str, Any
     assert "7601" in bad.raw
 
 
-def test_no_weight_of_no_value_is_zero() -> None:
+def test_no_weight_with_no_value_is_zero() -> None:
     assert rows(read([BOTH[0], row("7604", 0.0, primaryValue=0.0)]))[0][-1] == 200
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"statusCode": 403, "message": "Out of call volume quota."}, "Out of call volume quota"),
         ({"count": 0, "data": [], "error": "Quota exceeded"}, "Quota exceeded"),
         ({"statusCode": 500}, "500"),
     ],
 )
-def test_a_refusal_with_status_200_is_an_error(body: object, said: str) -> None:
-    with pytest.raises(SourceError, match=f"the publisher refuses to answer: .*{said}"):
+def test_an_error_message_with_status_200_is_an_error(body: object, message: str) -> None:
+    with pytest.raises(SourceError, match=f"the publisher returns an error: .*{message}"):
         read(body)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}, "Rate limit is exceeded"),
         ({"statusCode": 429}, "429"),
         ({"count": 0, "data": [], "error": "Rate limit is exceeded"}, "Rate limit is exceeded"),
     ],
 )
-def test_throttling_inside_an_answer_is_no_answer(body: object, said: str) -> None:
-    """The client asks again by the same words; a quota that is used up is not worth asking for."""
-    with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{said}"):
+def test_throttling_inside_an_answer_is_a_transient_error(body: object, message: str) -> None:
+    """The client retries on the same words; an exhausted quota is not retried."""
+    with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{message}"):
         read(body)
     throttled = SOURCES["comtrade"].ACCESS.throttled
     assert re.search(throttled, json.dumps(body), re.IGNORECASE)
     used_up = {"statusCode": 403, "message": "Out of call volume quota."}
-    with pytest.raises(SourceError, match="the publisher refuses to answer"):
+    with pytest.raises(SourceError, match="the publisher returns an error"):
         read(used_up)
     assert not re.search(throttled, json.dumps(used_up), re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ([row("7601", 1.0, period="202404")], "a row is for period 202404 and reporter 124; expected period 202405"),
         ([*BOTH, row("7601", 1.0, reporterCode=156)], "a row is for period 202405 and reporter 156"),
-        ({"data": {}}, "no list of rows in the answer"),
-        ({"data": [1]}, "no list of rows in the answer"),
-        ({"validation": True}, "no list of rows in the answer"),
-        ([], "no list of rows in the answer"),
-        ([BOTH[0]] * 500, "the answer has 500 rows and may be cut"),
+        ({"data": {}}, "no list of rows in the response"),
+        ({"data": [1]}, "no list of rows in the response"),
+        ({"validation": True}, "no list of rows in the response"),
+        ([], "no list of rows in the response"),
+        ([BOTH[0]] * 500, "the response has 500 rows and may be truncated"),
     ],
 )
-def test_another_answer_is_an_error(body: object, said: str) -> None:
-    with pytest.raises(SourceError, match=f"^comtrade asked: {said}"):
+def test_an_unexpected_answer_is_an_error(body: object, message: str) -> None:
+    with pytest.raises(SourceError, match=f"^comtrade asked: {message}"):
         read(body)
 
 
 def test_an_exporter_that_is_not_in_scope_is_an_error() -> None:
-    with pytest.raises(SourceError, match="exporter and metal 'CA/AL' are not known; expected one of CN/AL"):
+    with pytest.raises(SourceError, match="exporter and metal 'CA/AL' is not known; expected one of CN/AL"):
         read(BOTH, replace(SCOPE, exporters=(CHINA,)))
 
 

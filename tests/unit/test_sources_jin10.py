@@ -30,13 +30,13 @@ def rows(answer: Parsed) -> list[tuple[str, str, float, float]]:
 
 
 @pytest.mark.parametrize("text", ["2014-07", "2021-12", "2026-11"])
-def test_every_month_asks_the_one_file(text: str) -> None:
+def test_every_month_requests_the_one_file(text: str) -> None:
     (request,) = SOURCES["jin10"].requests(month(text), SCOPE)
     assert (request.name, request.period) == ("lme_stock.json", "")
     assert request.url == "https://cdn.jin10.com/data_center/reports/lme_stock.json"
 
 
-def test_months_before_the_file_ask_nothing() -> None:
+def test_months_before_the_file_request_nothing() -> None:
     assert SOURCES["jin10"].requests(month("2014-06"), SCOPE) == []
 
 
@@ -56,7 +56,7 @@ def test_stock_and_cancelled_by_day_and_metal() -> None:
     assert answer.rejected == []
 
 
-def test_metals_out_of_scope_are_ignored_whatever_they_say() -> None:
+def test_metals_out_of_scope_are_ignored() -> None:
     answer = read({"2024-05-10": {"铝": [300, 200, 100], "铜": ["?"], "镍": None}})
     assert rows(answer) == [("AL", "2024-05-10", 300, 100)]
     assert answer.rejected == []
@@ -65,11 +65,11 @@ def test_metals_out_of_scope_are_ignored_whatever_they_say() -> None:
 @pytest.mark.parametrize(
     ("scope", "label", "metal"), [(SCOPE, "铝", "AL"), (SCOPE, "AL", "AL"), (BOTH, "铜", "CU"), (ZINC, "ZN", "ZN")]
 )
-def test_a_metal_goes_by_its_chinese_name_or_its_symbol(scope: Scope, label: str, metal: str) -> None:
+def test_a_metal_has_its_chinese_name_or_its_symbol(scope: Scope, label: str, metal: str) -> None:
     assert rows(read({"2024-05-10": {label: [300, 200, 100]}}, scope)) == [(metal, "2024-05-10", 300, 100)]
 
 
-def test_figures_written_as_text_are_figures() -> None:
+def test_figures_may_be_text() -> None:
     assert rows(read({"2024-05-10": {"铝": ["1,300", "1200.5", 100]}})) == [("AL", "2024-05-10", 1300, 100)]
 
 
@@ -78,7 +78,7 @@ def test_a_day_without_cancelled_warrants_is_zero_not_missing() -> None:
 
 
 @pytest.mark.parametrize("registered", [199, 200, 201])
-def test_parts_may_miss_the_whole_by_a_tonne(registered: int) -> None:
+def test_parts_may_differ_from_the_whole_by_a_tonne(registered: int) -> None:
     assert len(rows(read({"2024-05-10": {"铝": [300, registered, 100]}}))) == 1
 
 
@@ -96,7 +96,7 @@ def test_parts_may_miss_the_whole_by_a_tonne(registered: int) -> None:
         (None, "total_t: null is not [stock, registered, cancelled]"),
     ],
 )
-def test_a_row_that_does_not_read_or_add_up_is_rejected_alone(cells: object, reason: str) -> None:
+def test_a_row_that_is_unreadable_or_does_not_add_up_is_rejected_alone(cells: object, reason: str) -> None:
     answer = read({"2024-05-09": {"铝": [300, 200, 100]}, "2024-05-10": {"铝": cells}})
     assert rows(answer) == [("AL", "2024-05-09", 300, 100)]
     (bad,) = answer.rejected
@@ -111,7 +111,7 @@ def test_a_row_that_does_not_read_or_add_up_is_rejected_alone(cells: object, rea
         ("2024-05-10", [300, 200, 100], "obs_date: [300, 200, 100] is no object of metals"),
     ],
 )
-def test_a_day_that_is_none_is_rejected_alone(day: str, metals: object, reason: str) -> None:
+def test_an_invalid_day_is_rejected_alone(day: str, metals: object, reason: str) -> None:
     answer = read({"2024-05-09": {"铝": [300, 200, 100]}, day: metals})
     assert rows(answer) == [("AL", "2024-05-09", 300, 100)]
     assert [(bad.where, bad.reason) for bad in answer.rejected] == [(day, reason)]
@@ -119,11 +119,13 @@ def test_a_day_that_is_none_is_rejected_alone(day: str, metals: object, reason: 
 
 @pytest.mark.parametrize("values", [None, {}, [], "2024-05-10"])
 def test_an_answer_without_days_is_an_error(values: object) -> None:
-    with pytest.raises(SourceError, match=r"^jin10 lme_stock\.json: no days under values in the answer; expected JSON"):
+    with pytest.raises(
+        SourceError, match=r"^jin10 lme_stock\.json: no days under values in the response; expected JSON"
+    ):
         read(values)
 
 
-def test_a_renamed_metal_is_an_error_not_silence() -> None:
+def test_a_renamed_metal_is_an_error() -> None:
     with pytest.raises(SourceError, match="none of 铝, AL on any day, only 铜, 锌"):
         read({"2024-05-10": {"铜": [3, 2, 1], "锌": [3, 2, 1]}})
 

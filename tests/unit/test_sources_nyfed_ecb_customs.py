@@ -35,8 +35,8 @@ def test_sofr():
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_revised_rate_stands_for_the_first_one(order):
-    """Both may be in one answer; the revised one holds, wherever it stands, and nothing contradicts anything."""
+def test_a_revised_rate_replaces_the_first_one(order):
+    """Both may be in one answer; the revised one is used, in any order, and is no contradiction."""
     first, revised = rate("2024-05-02", 5.31), rate("2024-05-02", 5.34) | {"revisionIndicator": "r"}
     other = rate("2024-05-02", 4.9, "TGCR") | {"revisionIndicator": "r"}
     result = sofr(other, *[first, revised][::order], rate("2024-05-03", 5.32))
@@ -70,13 +70,13 @@ def test_sofr_entries_that_cannot_be_read(entry, reason):
 
 def test_sofr_answers_that_cannot_be_used():
     with pytest.raises(
-        SourceError, match=r"nyfed sofr_2024.json: the answer is for 2023, not 2024; expected JSON with"
+        SourceError, match=r"nyfed sofr_2024.json: the response is for 2023, not 2024; expected JSON with"
     ):
         sofr(rate("2023-05-03", 5.06))
-    with pytest.raises(SourceError, match="no list refRates in the answer"):
+    with pytest.raises(SourceError, match="no list refRates in the response"):
         sofr(refRates=None)
     cut = json.dumps({"refRates": [rate("2024-05-03", 5.31)]}).encode()[:-3]
-    with pytest.raises(SourceError, match=r"the answer is not JSON .*: '{"):
+    with pytest.raises(SourceError, match=r"the response is not JSON .*: '{"):
         parse(payload("nyfed", cut, "2024", "SOFR"))
 
 
@@ -134,7 +134,7 @@ def test_reference_rates_that_cannot_be_read(bad_line, reason):
 
 
 def test_reference_rate_answers_that_cannot_be_used():
-    with pytest.raises(SourceError, match=r"ecb EXR_2024.csv: the answer is for 2023, not 2024"):
+    with pytest.raises(SourceError, match=r"ecb EXR_2024.csv: the response is for 2023, not 2024"):
         fx(line("USD", "2023-05-03", "1.08"))
     with pytest.raises(SourceError, match="no column TIME_PERIOD, OBS_VALUE in the first line: 'KEY,FREQ,CURRENCY,"):
         parse(payload("ecb", b"KEY,FREQ,CURRENCY,CURRENCY_DENOM\n", "2024"))
@@ -195,7 +195,7 @@ UNWROUGHT = "&nbsp;&nbsp;Unwrought aluminium and aluminium products | {} | {} | 
         ("KG", "1,500,000", 1.5),
     ],
 )
-def test_a_month_in_every_way_of_writing_it(title, groups, unit, quantity, kilotonnes):
+def test_a_month_is_read_in_every_spelling(title, groups, unit, quantity, kilotonnes):
     result = exports(table13(title, groups, *OTHERS, UNWROUGHT.format(unit, quantity, "260")), "2024-05")
     assert result.rejected == []
     assert result.frames["exports"].drop(columns="vintage").values.tolist() == [
@@ -300,15 +300,18 @@ GOOD = UNWROUGHT.format("10000T", "57.6", "260")
             table13(",5.2024", GROUPS, GOOD).replace(b"Commodity<", b"Item<"),
             "no table with the columns Commodity and Quantity",
         ),
-        (table13(",5.2024", GROUPS, GOOD).split(b"<tr><td colspan=8>Notes")[0], "the page is cut inside its table"),
-        (table13(",5.2024", GROUPS, *OTHERS), "none of 3 commodities is the scope's: 'Agriculture products"),
+        (
+            table13(",5.2024", GROUPS, GOOD).split(b"<tr><td colspan=8>Notes")[0],
+            "the page is truncated inside its table",
+        ),
+        (table13(",5.2024", GROUPS, *OTHERS), "none of 3 commodities is in scope: 'Agriculture products"),
         (
             table13(",5.2024", GROUPS, *OTHERS).replace(b"</table>", b"<tr></tr></table>"),
-            "none of 4 commodities is the scope's: 'Agriculture products",
+            "none of 4 commodities is in scope: 'Agriculture products",
         ),
     ],
 )
-def test_a_page_that_is_not_the_asked_release(body, problem):
+def test_a_page_of_another_release_is_an_error(body, problem):
     with pytest.raises(SourceError) as caught:
         exports(body, "2024-05")
     assert str(caught.value).startswith(f"customs table13_2024-05.html: {problem}")
@@ -351,7 +354,7 @@ def test_the_index_links_to_the_pooled_months(text):
     assert resolve_url(index(text, "Mar."), "2024-02") == "https://example.org/Statics/0.html"
 
 
-def test_what_the_index_does_not_link():
+def test_a_month_that_the_index_does_not_link():
     for body in (index("Jan.-Feb.", "Apr."), index("1-5", "Jan.-May"), index("May", title="2023")):
         with pytest.raises(NoData, match=r"not linked yet on https://example\.org"):
             resolve_url(body)

@@ -1,4 +1,4 @@
-"""Day-ahead power: ENTSO-E against entsoe-py as an independent oracle, Energy-Charts, and what must not pass."""
+"""Day-ahead power: ENTSO-E against entsoe-py as an independent oracle, Energy-Charts, and rejected answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def recorded(real, name: str):
 
 
 def oracle(real, name: str, resolution: str) -> pd.Series:
-    """Another library's reading; it parses XML as HTML and says so."""
+    """The result of another library, which parses XML as HTML and warns about it."""
     parsers = pytest.importorskip("entsoe.parsers")
     return parsers.parse_prices((real / f"payloads/entsoe/{name}.xml").read_text())[resolution]
 
@@ -46,7 +46,7 @@ def oracle(real, name: str, resolution: str) -> pd.Series:
     ("name", "zone", "days"),
     [("BE_60M", "BE", ["2024-10-08"]), ("DE_60M_15M_overlap", "DE-LU", ["2024-10-06", "2024-10-07"])],
 )
-def test_recorded_answer_equals_the_oracle_and_holds_one_auction_only(real, name, zone, days):
+def test_a_recorded_answer_equals_the_oracle_and_has_one_auction_only(real, name, zone, days):
     result = recorded(real, name)
     frame = result.frames["power"]
     assert result.rejected == []
@@ -61,7 +61,7 @@ def test_recorded_answer_equals_the_oracle_and_holds_one_auction_only(real, name
     DATASETS["power"].model.validate(frame)
 
 
-def test_gaps_of_a_recorded_curve_stay_gaps(real):
+def test_gaps_of_a_recorded_curve_are_kept(real):
     text = (real / "payloads/entsoe/DE_60M_15M_overlap.xml").read_text()
     first_series = text[: text.index("</TimeSeries>")]
     frame = recorded(real, "DE_60M_15M_overlap").frames["power"]
@@ -188,7 +188,7 @@ TWICE = series(period(DAY, NEXT, {1: 1}).replace("</Period>", POINT.format(1, 2)
     ],
     ids=["mixed", "contradiction", "price", "blank", "beyond", "twice", "no first", "A01 gap", "resolution"],
 )
-def test_a_day_that_cannot_be_trusted_is_left_out_and_named(parts, reason):
+def test_an_inconsistent_day_is_rejected_with_its_reason(parts, reason):
     good = series(period("2025-03-04", "2025-03-05", {1: 44.0}))
     result = read(*parts, good)
     assert result.frames["power"]["delivery_date"].unique().tolist() == [pd.Timestamp("2025-03-04")]
@@ -197,7 +197,7 @@ def test_a_day_that_cannot_be_trusted_is_left_out_and_named(parts, reason):
     assert "2025-03-0" in result.rejected[0].where
 
 
-def test_a_bad_price_spoils_the_day_that_it_would_be_carried_into():
+def test_an_unreadable_price_rejects_the_day_into_which_it_would_be_carried():
     result = read(series(period("2025-03-03", "2025-03-06", {1: 1, 24: "n/a", 30: 2, 49: 3})))
     assert result.frames["power"]["delivery_date"].unique().tolist() == [pd.Timestamp("2025-03-05")]
 
@@ -212,16 +212,16 @@ REFUSAL = "<Reason><code>999</code><text>Unauthorized. Invalid token</text></Rea
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (document(series(ONE), head=BOMB), "the XML declares a DTD or entities, which is refused"),
-        (document(series(ONE))[:-40], "no XML"),
-        (document(), "the document holds no TimeSeries"),
+        (document(series(ONE), head=BOMB), "the XML declares a DTD or entities, which are not allowed"),
+        (document(series(ONE))[:-40], "not XML"),
+        (document(), "the document has no TimeSeries"),
         (document(kind="Balancing_MarketDocument"), "the document is a Balancing_MarketDocument"),
-        (document(REFUSAL, kind="Acknowledgement_MarketDocument"), "the platform refused: '999 Unauthorized"),
+        (document(REFUSAL, kind="Acknowledgement_MarketDocument"), "the platform returns an error: '999 Unauthorized"),
         (document(series(eic="10YFR-RTE------C")), "the series is for area 10YFR-RTE------C; expected the area of BE"),
         (document(series(eic=GERMANY.eic)), "the series is for area 10Y1001A1001A82H"),
         (document(series(ONE, currency_Unit__name="GBP")), "currency_Unit.name is GBP; expected EUR"),
         (document(series(ONE, price_Measure_Unit__name="KWH")), "price_Measure_Unit.name is KWH; expected MWH"),
-        (document(series(period("2025-04-03", "2025-04-04", {1: 5}))), "the answer is for 2025-04, not 2025-03"),
+        (document(series(period("2025-04-03", "2025-04-04", {1: 5}))), "the response is for 2025-04, not 2025-03"),
         (document(series(ONE.replace("2025-03-03T", "3rd of March "))), "a Period runs from"),
     ],
 )
@@ -238,7 +238,7 @@ def test_no_matching_data_is_no_data():
 
 
 @pytest.mark.parametrize("text", ["Too many requests", "TOO MANY REQUESTS: the limit is 400 per minute"])
-def test_throttling_in_a_document_is_no_answer(text):
+def test_throttling_in_a_document_is_a_transient_error(text):
     reason = f"<Reason><code>999</code><text>{text}</text></Reason>"
     body = document(reason, kind="Acknowledgement_MarketDocument")
     with pytest.raises(SourceError, match=f"the platform throttles: '999 {text}'"):
@@ -337,7 +337,7 @@ def test_the_resolution_may_change_from_day_to_day_and_order_does_not_matter():
     assert result.frames["power"]["position"].tolist() == [*range(1, 25), *range(1, 97)]
 
 
-def test_a_null_or_unreadable_price_leaves_its_day_out_and_is_named():
+def test_a_null_or_unreadable_price_rejects_its_day_with_a_reason():
     seconds, prices = curve("2025-03-03", "2025-03-05")
     prices[3], prices[5] = None, "n/a"
     result = charts(seconds, prices)
@@ -363,7 +363,7 @@ def test_a_null_or_unreadable_price_leaves_its_day_out_and_is_named():
         ),
     ],
 )
-def test_a_day_that_is_not_whole_is_left_out(drop, reason):
+def test_an_incomplete_day_is_left_out(drop, reason):
     seconds, prices = curve("2025-03-03", "2025-03-05")
     keep = [i for i in range(48) if i not in drop]
     result = charts([seconds[i] for i in keep], [prices[i] for i in keep])
@@ -381,7 +381,7 @@ def test_a_time_given_twice():
 
 
 @pytest.mark.parametrize("unit", ["EUR / MWh", "EUR/MWh", "eur/mwh", "no unit", "", None])
-def test_the_unit_is_written_in_many_ways(unit):
+def test_the_unit_has_several_spellings(unit):
     assert len(charts(*curve("2025-03-03", "2025-03-04"), unit=unit).frames["power"]) == 24
 
 
@@ -399,7 +399,7 @@ def test_negative_prices_and_an_empty_answer_are_fine():
         ({"price": [1.0]}, "not two lists of one length"),
         ({"price": None}, "not two lists of one length"),
         ({"unix_seconds": ["2025-03-03"] * 24}, "something else than whole seconds"),
-        ({"asked": "2025-02"}, "the answer is for 2025-03, not 2025-02"),
+        ({"asked": "2025-02"}, "the response is for 2025-03, not 2025-02"),
         ({"entity": "XX"}, "zone 'XX' is not known; expected one of DE-LU, BE"),
     ],
 )
@@ -411,7 +411,7 @@ def test_charts_answers_that_cannot_be_used(fields, problem):
 
 def test_charts_json_that_is_cut():
     body = json.dumps(dict(zip(("unix_seconds", "price"), curve("2025-03-03", "2025-03-04"), strict=True))).encode()
-    with pytest.raises(SourceError, match="energy_charts asked: the answer is not JSON"):
+    with pytest.raises(SourceError, match="energy_charts asked: the response is not JSON"):
         parse(payload("energy_charts", body[:200], "2025-03", "DE-LU"))
 
 

@@ -98,8 +98,8 @@ def test_the_resolution_changes_with_the_market_in_the_middle_of_a_week() -> Non
     assert quarters["2025-10-01"] == ("PT15M", 96, 193.0)
 
 
-def test_quarter_hours_that_only_repeat_the_hour_are_not_read() -> None:
-    """Before the quarter-hourly market such a file has four times as many points, and no more to say."""
+def test_quarter_hours_that_repeat_the_hour_are_not_read() -> None:
+    """Before the quarter-hourly market such a file has four points of equal price for each hour."""
     assert points(smard(week("2024-05-06", "quarterhour"), "2024-05-06", "quarterhour")) == {}
 
 
@@ -120,8 +120,8 @@ def test_smard_days_of_23_and_25_hours(monday: str, resolution: str, day: str, n
     assert answer.rejected == []
 
 
-def test_what_is_not_published_yet_is_left_out_without_a_word() -> None:
-    """The current week ends in nulls, or in nothing; a day that has begun is no whole day either."""
+def test_a_price_that_is_not_published_yet_is_left_out() -> None:
+    """The current week ends in nulls or without points; a day that has begun is incomplete too."""
     series = week("2024-05-06")
     for end in (48, 60):
         nulls = [[start, price if n < end else None] for n, (start, price) in enumerate(series)]
@@ -149,7 +149,7 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("series", "said"),
+    ("series", "message"),
     [
         (week("2024-05-13"), "2024-05-12T22:00Z is no hour of the week of 2024-05-06"),
         (week("2024-05-06", "quarterhour"), "2024-05-05T22:15Z is no hour of the week"),
@@ -160,15 +160,15 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
         (None, "series is no list of pairs"),
     ],
 )
-def test_smard_answers_that_cannot_be_used(series: object, said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+def test_smard_answers_that_cannot_be_used(series: object, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         smard(series, "2024-05-06")
 
 
-def test_a_zone_or_a_name_that_is_not_asked_is_an_error() -> None:
+def test_an_unknown_zone_or_name_is_an_error() -> None:
     with pytest.raises(SourceError, match="zone 'XX' is not known; expected one of DE-LU, BE"):
         smard(week("2024-05-06"), "2024-05-06", entity="XX")
-    with pytest.raises(SourceError, match="the name says no week"):
+    with pytest.raises(SourceError, match="the name contains no week"):
         smard(week("2024-05-07"), "2024-05-07")  # a Tuesday
 
 
@@ -182,8 +182,9 @@ def ember(*lines: str, header: str = HEADER) -> Parsed:
     return parse(payload("ember", "\n".join([header, *lines, ""]).encode()))
 
 
+@pytest.mark.slow
 def test_the_recorded_file_cell_for_cell(real: Path) -> None:
-    """Against a reading of its own: every cell is kept, blank, or the second of two that differ."""
+    """Against an independent parser: every cell is kept, blank, or the second of two that differ."""
     result = parse(payload("ember", real / FILE))
     with (real / FILE).open(newline="", encoding="utf-8") as file:
         rows = [(row["ISO3 Code"], row["Date"], row["Price (EUR/MWhe)"]) for row in csv.DictReader(file)]
@@ -247,7 +248,7 @@ def test_a_cell_that_cannot_be_read_is_rejected_alone(line: str, reason: str) ->
     assert [(bad.where, bad.reason) for bad in result.rejected] == [("line 3", reason)]
 
 
-def test_the_order_of_columns_does_not_matter_and_one_that_is_gone_does() -> None:
+def test_the_order_of_columns_is_free_and_a_missing_one_is_an_error() -> None:
     result = ember("2024-12-08,80.5,FRA", header="Date,Price (EUR/MWhe),ISO3 Code")
     assert result.frames["benchmark_power"]["country"].tolist() == ["FRA"]
     with pytest.raises(SourceError, match=r"no column Price \(EUR/MWhe\) in the first line: 'Country,ISO3 Code,Date"):
@@ -304,7 +305,7 @@ METALS = (block("铜", "120,500"), block("铝", "204,967"), block("铸造铝合�
 
 @pytest.mark.parametrize("one_table", [False, True])
 def test_the_total_of_this_week_by_metal(one_table: bool) -> None:
-    """Neither last week's, nor a region's, nor the alloy's whose name holds the metal's."""
+    """Neither last week's, nor a region's, nor that of the alloy whose name contains the metal's."""
     answer = report(page(*METALS, one_table=one_table))
     assert totals(answer) == [("AL", "SHFE", "2026-01-16", 204_967)]
     assert totals(report(page(*METALS, one_table=one_table), BOTH))[1] == ("CU", "SHFE", "2026-01-16", 120_500)
@@ -327,7 +328,7 @@ def test_a_total_that_cannot_be_read_is_rejected_and_the_other_stays(bad: str, r
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (page(*METALS, day="2026-01-09"), "the report is of 2026-01-09; expected the day of weeklystock_20260116.html"),
         (page(*METALS, day=""), "no day in the page, which starts '<html><body><table>"),
@@ -335,10 +336,10 @@ def test_a_total_that_cannot_be_read_is_rejected_and_the_other_stays(bad: str, r
         (page(), "none of 铝 in the page, only no metal"),
     ],
 )
-def test_a_page_that_is_not_the_asked_report(body: bytes, said: str) -> None:
+def test_a_page_of_another_report_is_an_error(body: bytes, message: str) -> None:
     with pytest.raises(SourceError) as caught:
         report(body)
-    assert str(caught.value).startswith(f"shfe weeklystock_20260116.html: {said}")
+    assert str(caught.value).startswith(f"shfe weeklystock_20260116.html: {message}")
 
 
 def test_a_metal_without_a_chinese_name_is_not_looked_for() -> None:

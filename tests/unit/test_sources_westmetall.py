@@ -72,7 +72,7 @@ def test_recorded_pages_agree_with_an_independent_table(real):
         assert (both["page"] == both["table"]).mean() > 0.999
 
 
-def test_legitimate_jumps_pass(real):
+def test_real_jumps_pass(real):
     frames = {
         y: parse(payload("westmetall", real / f"payloads/westmetall/westmetall_lme_al_{y}.html", str(y), "AL")).frames
         for y in (2022, 2024)
@@ -106,7 +106,7 @@ def test_a_three_month_price_alone_is_a_row():
     assert len(result.frames["spreads"]) == 0
 
 
-def test_what_pandera_judges_is_not_judged_here():
+def test_rules_of_the_schema_are_not_checked_by_the_parser():
     result = read("08. November 2008 | -5.00 | 2,339.00 | 1,500,000")  # a Saturday, a negative price
     assert result.frames["prices"].iloc[0][["cash_usd_t", "m3_usd_t"]].tolist() == [-5.0, 2339.0]
     assert result.rejected == []
@@ -150,7 +150,7 @@ def test_repeats_and_contradictions():
     ]
 
 
-def test_december_of_the_year_before_is_left_to_its_own_page():
+def test_december_of_the_previous_year_is_left_to_its_own_page():
     """None of the recorded pages shows it; a page of early January may."""
     january, december = "02. January 2008 | 2,350 | 2,380 | 930,000", "31. December 2007 | 2,340 | 2,370 | 929,000"
     result = read(january, december, december)
@@ -191,20 +191,20 @@ ROW = "02. June 2008 | 2,900.00 | 2,910.00 | 1,000"
     [
         (BOT_WALL, "no price table in the page, which starts '<!DOCTYPE html><html><head><title>Just a moment"),
         (page(ROW, header="<tr><th>date</th><th>price</th></tr>"), "no price table"),
-        (page(ROW).split(b"</table>")[0], "the page is cut inside its table, after row 1"),
+        (page(ROW).split(b"</table>")[0], "the page is truncated inside its table, after row 1"),
         (page(ROW, year=2009), "the page is for year 2009, not 2008"),
         (page(ROW, code="Cu"), "the page is for field LME_Cu_cash, not LME_Al_cash"),
-        (page(ROW.replace("2008", "2007")), "the answer is for 2007, not 2008"),
+        (page(ROW.replace("2008", "2007")), "the response is for 2007, not 2008"),
     ],
 )
-def test_a_page_that_is_not_the_asked_one(body, problem):
+def test_an_unexpected_page_is_an_error(body, problem):
     with pytest.raises(SourceError) as caught:
         parse(payload("westmetall", body, "2008", "AL", "westmetall_lme_al_2008.html"))
     assert str(caught.value).startswith(f"westmetall westmetall_lme_al_2008.html: {problem}")
     assert "columns date, Cash-Settlement, 3-month, stock" in caught.value.expected
 
 
-def test_a_link_that_is_no_address_says_nothing():
+def test_a_link_that_is_no_address_is_ignored():
     body = page(ROW).replace(b'href="markdaten.php', b'href="https://[markdaten.php')
     result = parse(payload("westmetall", body, "2008", "AL"))
     assert result.frames["prices"]["cash_usd_t"].tolist() == [2900.0]

@@ -103,8 +103,8 @@ def test_unreadable_cells_of_the_workbook():
     ]
 
 
-def test_a_cell_at_the_far_corner_costs_nothing():
-    """Some readers ask for memory for all cells before it, and the process ends when there is none."""
+def test_a_cell_at_the_far_corner_needs_no_memory():
+    """Some libraries allocate memory for all cells before it, which may end the process."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(prices(["2024M01", 1, 2400.5]))) as good, zipfile.ZipFile(file, "w") as packed:
         for name in good.namelist():
@@ -227,7 +227,7 @@ def test_requests():
     ],
 )
 @pytest.mark.parametrize("slash", ["/", "\\/", "&#47;"])
-def test_the_landing_page_says_where_the_workbook_is(page, slash):
+def test_the_landing_page_has_the_address_of_the_workbook(page, slash):
     (request,) = SOURCES["worldbank"].requests(month("2024-05"), SCOPE)
     (listing,) = SOURCES["worldbank"].listings(request)
     link = "https://thedocs.worldbank.org/en/doc/5d90-0350012026/related/CMO-Historical-Data-Monthly.xlsx"

@@ -67,7 +67,7 @@ def test_closes_by_day_and_not_the_adjusted_ones() -> None:
         ({"exchangeTimezoneName": "Mars/Olympus", "gmtoffset": -14_400}, "2024-05-02"),
     ],
 )
-def test_a_day_is_the_exchanges(meta: dict[str, object], day: str) -> None:
+def test_a_day_is_one_of_the_exchange(meta: dict[str, object], day: str) -> None:
     assert rows(read(chart([38.5], OPEN.replace(hour=23), **meta)))[0][1] == day
 
 
@@ -98,12 +98,12 @@ def test_days_of_another_year_are_rejected_and_another_year_is_an_error() -> Non
     answer = read(chart([1.0, 2.0, 3.0], dt.datetime(2024, 12, 30, 14, 30, tzinfo=dt.UTC)))
     assert [row[1] for row in rows(answer)] == ["2024-12-30", "2024-12-31"]
     assert [bad.reason for bad in answer.rejected] == ["obs_date: 2025-01-01 is not in 2024"]
-    with pytest.raises(SourceError, match="the answer is for 2024, not 2023"):
+    with pytest.raises(SourceError, match="the response is for 2024, not 2023"):
         read(chart([1.0]), period="2023")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"symbol": "RIO"}, "symbol is 'RIO', not AA"),
         ({"currency": "GBp"}, "currency is 'GBp', not USD"),
@@ -111,13 +111,13 @@ def test_days_of_another_year_are_rejected_and_another_year_is_an_error() -> Non
         ({"exchangeTimezoneName": None, "gmtoffset": None}, "the exchange's time zone is None, its offset None"),
     ],
 )
-def test_another_share_currency_or_interval_is_an_error(change: dict[str, object], said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+def test_another_share_currency_or_interval_is_an_error(change: dict[str, object], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         read(chart([38.5], **change))
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (
             {
@@ -126,19 +126,19 @@ def test_another_share_currency_or_interval_is_an_error(change: dict[str, object
                     "error": {"code": "Not Found", "description": "No data found, symbol delisted"},
                 }
             },
-            "the publisher answers with an error: .*No data found",
+            "the publisher returns an error: .*No data found",
         ),
-        ({"finance": {}}, "no chart in the answer"),
+        ({"finance": {}}, "no chart in the response"),
         ({"chart": {"result": [], "error": None}}, "the chart is incomplete"),
         ({"chart": {"result": [{"meta": {}}], "error": None}}, "the chart is incomplete"),
     ],
 )
-def test_an_answer_without_a_chart_is_an_error(body: object, said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+def test_an_answer_without_a_chart_is_an_error(body: object, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         read(body)
 
 
-def test_lists_that_do_not_fit_each_other_are_an_error() -> None:
+def test_lists_of_different_lengths_are_an_error() -> None:
     body = chart([38.5, 39.0])
     body["chart"]["result"][0]["timestamp"].pop()
     with pytest.raises(SourceError, match="timestamp and close are not two lists of one length"):

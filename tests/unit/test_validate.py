@@ -1,4 +1,4 @@
-"""The gate: what is refused whole, what goes to quarantine and why, and what is let through unchanged."""
+"""Validation: frames rejected whole, rows that go to quarantine with a reason, and rows that pass unchanged."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_good_frame_passes_in_its_order_and_in_the_models_types() -> None:
         ({"metal": {1: "al"}, "total_t": {1: -1.0}}, "metal=al breaks pattern ^[A-Z]{2}$; total_t=-1.0 breaks >= 0"),
     ],
 )
-def test_a_bad_row_is_put_aside_with_its_reason_and_the_others_go_on(change: dict[str, object], reason: str) -> None:
+def test_an_invalid_row_is_rejected_with_its_reason_and_the_others_pass(change: dict[str, object], reason: str) -> None:
     checked = validate("stocks", stocks(**change))
     assert reasons(checked) == {1: reason}
     assert checked.good["obs_date"].dt.day.tolist() == [5, 7, 8, 9]
@@ -148,7 +148,7 @@ SHARE = {"ticker": "AA", "obs_date": "2026-01-13", "close_usd": 63.0}
         ("equities", SHARE, {"close_usd": 0.0}, "close_usd=0.0 breaks > 0"),
     ],
 )
-def test_what_the_desks_datasets_take(
+def test_rules_of_the_datasets_that_a_desk_delivers(
     dataset: str, row: dict[str, object], change: dict[str, object], reason: str | None
 ) -> None:
     good = pd.DataFrame([row | {DATASETS[dataset].period: "2026-01-31"}])
@@ -186,7 +186,7 @@ def test_knowledge_ts_is_carried_through_missing_or_not() -> None:
 def test_a_value_is_not_known_before_its_period(dataset: str, row: dict[str, object], earliest: str) -> None:
     moment = pd.Timestamp(earliest)
     for known, good in ((moment - pd.Timedelta(seconds=1), False), (moment, True), (None, True)):
-        # Another row of another series, whose time is not stated, is none of its business.
+        # The row of another series without a time does not matter.
         name = next(iter(row))
         other = row | {name: "ZZ"} if isinstance(row[name], str) and name != "obs_date" else row | {name: "2026-01-30"}
         frame = pd.DataFrame([other | {"knowledge_ts": None}, row | {"knowledge_ts": known}])
@@ -201,24 +201,24 @@ def test_a_value_is_not_known_before_its_period(dataset: str, row: dict[str, obj
         (
             "stocks",
             {"metal": "AL", "obs_date": "2026-01-31", "total_t": 1.0},
-            "knowledge_ts=2025-01-31T09:00:00+00:00, obs_date=2026-01-31 breaks known_too_early: nobody can have known "
-            "the value before 00:00 UTC of obs_date",
+            "knowledge_ts=2025-01-31T09:00:00+00:00, obs_date=2026-01-31 breaks known_too_early: the value cannot "
+            "be known before 00:00 UTC of obs_date",
         ),
         (
             "exports",
             EXPORTED,
-            "knowledge_ts=2025-01-31T09:00:00+00:00, period_end=2026-02-28 breaks known_too_early: nobody can have "
-            "known the value before 08:00 UTC of period_end",
+            "knowledge_ts=2025-01-31T09:00:00+00:00, period_end=2026-02-28 breaks known_too_early: the value cannot "
+            "be known before 08:00 UTC of period_end",
         ),
         (
             "power",
             POWER,
-            "knowledge_ts=2025-01-31T09:00:00+00:00, delivery_date=2026-01-31 breaks known_too_early: nobody can have "
-            "known the value before 00:00 UTC of the day before delivery_date",
+            "knowledge_ts=2025-01-31T09:00:00+00:00, delivery_date=2026-01-31 breaks known_too_early: the value cannot "
+            "be known before 00:00 UTC of the day before delivery_date",
         ),
     ],
 )
-def test_what_was_known_too_early_is_said_with_columns_values_and_rule(
+def test_too_early_knowledge_is_reported_with_columns_values_and_rule(
     dataset: str, row: dict[str, object], reason: str
 ) -> None:
     assert reasons(validate(dataset, pd.DataFrame([row | {"knowledge_ts": "2025-01-31T09:00:00Z"}]))) == {0: reason}
@@ -286,13 +286,13 @@ def test_the_time_of_knowledge_belongs_to_the_key_where_it_is_given() -> None:
         (stocks(metal=1.5), "column metal holds float64"),
     ],
 )
-def test_a_frame_of_another_shape_is_refused_whole(frame: pd.DataFrame, message: str) -> None:
+def test_a_frame_with_other_columns_is_rejected_whole(frame: pd.DataFrame, message: str) -> None:
     with pytest.raises(SchemaMismatch, match=message):
         validate("stocks", frame)
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_frame_without_rows_is_a_frame(name: str) -> None:
+def test_a_frame_without_rows_is_valid(name: str) -> None:
     checked = validate(name, pd.DataFrame(columns=list(DATASETS[name].model.to_schema().columns)))
     assert (len(checked.good), len(checked.rejected)) == (0, 0)
 

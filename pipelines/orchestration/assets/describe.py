@@ -11,7 +11,8 @@ import pandera.pandas as pa
 
 from pipelines.datasets import FEEDS, Feed
 from pipelines.sources import SOURCES
-from schemas.base import LICENCES, columns_of
+from schemas.base import columns_of
+from schemas.fields import LICENCES
 from schemas.generate.dbt import data_type
 
 OWNER: Final = "team:data-engineering"

@@ -12,8 +12,9 @@ import pandas as pd
 from pipelines.datasets import DROP, Feed
 from pipelines.ingestion.change_summary import Changes, Revision, changes
 from pipelines.ingestion.extract import FetchReport, fetch
+from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.load import IngestReport
-from pipelines.ingestion.progress import Failure, Progress, ProgressCallback
+from pipelines.ingestion.progress import Progress, ProgressCallback
 from pipelines.orchestration.assets.describe import (
     COLUMNS,
     KNOWN,
@@ -77,10 +78,10 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         context: dg.AssetExecutionContext, workspace: WorkspaceResource, progress: dg.ResourceParam[StepProgress]
     ) -> dg.MaterializeResult:
         open_workspace, wanted = workspace.open(), months(context)
-        open_workspace.check_clock()
+        open_workspace.build_clock.check()
         transport = open_workspace.transport()
         report = FetchReport()
-        if transport is not None and open_workspace.asks(name):
+        if transport is not None and open_workspace.fetches(name):
             report = fetch(
                 name,
                 wanted,
@@ -90,7 +91,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 open_workspace.now,
                 quarantine=open_workspace.quarantine,
                 accepted=open_workspace.settings.accepted,
-                skip_if=open_workspace.is_answered if workspace.skip_answered else lambda request: False,
+                skip_if=open_workspace.is_complete if workspace.skip_answered else lambda request: False,
                 watch=_reporter(context, progress),
             )
         return dg.MaterializeResult(
@@ -135,7 +136,7 @@ def drop_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
         payloads, failures = open_workspace.dropped()
         for payload in payloads:
             open_workspace.archive.put(payload)
-        open_workspace.note_failures("raw_drop", [], failures)
+        open_workspace.failures.record("raw_drop", [], failures)
         return dg.MaterializeResult(
             metadata={"files": len(payloads), "bytes": sum(len(payload.body) for payload in payloads)},
             check_results=[_check("files_accepted", failures)],
@@ -158,7 +159,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"python", "pandera", "parquet"},
         tags=feed_tags(feed),
-        description=f"{spec.title}. {(spec.model.__doc__ or '').strip()}",
+        description=(spec.model.__doc__ or "").strip(),
         metadata={COLUMNS: table_schema(spec.model, Bitemporal), "key": ", ".join(spec.key)},
         check_specs=[
             dg.AssetCheckSpec(
@@ -179,7 +180,7 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         report = open_workspace.ingestion().run(feed.name, wanted, dropped, _reporter(context, progress))
         changed = changes(open_workspace.lake, feed.name, report.written)
         failures = [*report.failures, *unusable]
-        open_workspace.note_failures(feed.name, [str(month) for month in wanted], failures)
+        open_workspace.failures.record(feed.name, [str(month) for month in wanted], failures)
         if failures and not _health_follows(context):
             # Run alone, the asset fails itself. In a run that ends with run_health, that step fails the run, after
             # every other dataset and the release.

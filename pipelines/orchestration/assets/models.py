@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -9,13 +10,15 @@ import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
+from pipelines.common.calendar import calendar_end
+from pipelines.common.version import code_version
 from pipelines.orchestration.assets.describe import COLUMNS, KNOWN, LINEAGE, OWNER, ROWS, model_tags, moment
 from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
 from pipelines.warehouse import build_cache, dbt, lineage, signal_log
-from pipelines.workspace import Workspace, calendar_end, code_version
+from pipelines.workspace import Workspace
 from schemas.generate.dbt import comments
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
@@ -89,7 +92,7 @@ def model_assets() -> dg.AssetsDefinition:
         tests = {key.name for key in context.selected_asset_check_keys}
         names = {key.path[-1] for key in chosen} or tests  # a check may be executed without its asset
         select = [] if chosen == every else ["--select", *sorted(names)]
-        if not any((open_workspace.settings.data / "lake").rglob("month=*/*.parquet")):
+        if not any(open_workspace.paths.lake.rglob("month=*/*.parquet")):
             raise dg.Failure(
                 f"the lake is empty: profile {open_workspace.settings.profile} has loaded no data, so there is nothing "
                 "to build or publish. Drop files, or choose another TIGHTNESS_PROFILE",
@@ -111,32 +114,35 @@ def model_assets() -> dg.AssetsDefinition:
     return models
 
 
-def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResult:
+def build(
+    workspace: Workspace, run_id: str, select: list[str], first_day: date = dbt.CALENDAR_START
+) -> dbt.BuildResult:
     """Build the models as of the workspace's clock, or keep them where their inputs are unchanged.
 
-    The caller holds the writer lock. `select`: selection arguments for dbt; none for everything.
+    The caller holds the writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the
+    trading calendar.
     """
-    now = workspace.building_as_of()
+    now = workspace.build_clock.advance()
     lake = workspace.lake.root  # every dataset has a schema file there
-    record = workspace.warehouse.with_name("build.json")
+    record = workspace.paths.build_record
     inputs = build_cache.fingerprint(
         build_cache.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
     )
-    current = workspace.published / "marts.duckdb"
-    if signal_log.delete_unpublished(workspace.warehouse, current, now):
+    current = workspace.paths.database
+    if signal_log.delete_unpublished(workspace.paths.warehouse, current, now):
         build_cache.invalidate(record)
-    if not select and workspace.warehouse.is_file():
+    if not select and workspace.paths.warehouse.is_file():
         cached = build_cache.load(record, inputs, now)
         if cached is not None:
             return cached
     build_cache.invalidate(record)
-    signal_log.restore(workspace.warehouse, current)
-    dbt.write_reference(workspace.reference, workspace.reference_copies, calendar_end(now).date())
+    signal_log.restore(workspace.paths.warehouse, current)
+    dbt.write_reference(workspace.reference, workspace.paths.reference_copies, calendar_end(now).date(), first_day)
     result = dbt.build(
         dbt.run_vars(
-            warehouse=workspace.warehouse,
+            warehouse=workspace.paths.warehouse,
             lake=lake,
-            reference=workspace.reference_copies,
+            reference=workspace.paths.reference_copies,
             as_of=now,
             run_id=run_id,
             code_version=code_version(),
@@ -144,7 +150,7 @@ def build(workspace: Workspace, run_id: str, select: list[str]) -> dbt.BuildResu
         select,
     )
     if not select and not result.failed:
-        until = build_cache.holds_until(lake, workspace.reference_copies, now)
+        until = build_cache.holds_until(lake, workspace.paths.reference_copies, now)
         build_cache.save(record, inputs, now, until, result)
     return result
 
@@ -154,7 +160,7 @@ def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[st
 
     Rows, knowledge time and lineage; columns of intermediate tables, which have no schema of their own.
     """
-    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+    with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         columns: dict[str, dict[str, str]] = {}
         for schema, table, column, data_type in connection.execute(
@@ -163,7 +169,7 @@ def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[st
         ).fetchall():
             columns.setdefault(f"{schema}.{table}", {})[column] = data_type
         facts = connection.execute(" union all ".join(map(_facts_query, columns, columns.values()))).fetchall()
-    upstream = lineage.warehouse_lineage(manifest, workspace.warehouse, columns)
+    upstream = lineage.warehouse_lineage(manifest, workspace.paths.warehouse, columns)
     return {
         name: {
             ROWS: rows,
@@ -178,8 +184,8 @@ def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[st
 def draw_plots(workspace: Workspace, log: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
     """The plots by table; one is drawn again only when its rows have changed."""
     found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
-    folder = workspace.warehouse.with_name("plots")
-    with duckdb.connect(str(workspace.warehouse), read_only=True) as connection:
+    folder = workspace.paths.plots
+    with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
         for plot in plots.PLOTS:
             try:
                 for metal, rows in plots.read(connection, plot).items():

@@ -6,6 +6,7 @@ import dagster as dg
 import duckdb
 
 from pipelines.common.files import write_aside
+from pipelines.common.version import git_commit
 from pipelines.orchestration.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.orchestration.assets.lake import RUN_HEALTH
 from pipelines.orchestration.assets.models import POOL
@@ -16,7 +17,7 @@ from pipelines.publish.release import Release, publish
 from pipelines.publish.report import Content, read, render
 from pipelines.warehouse.build_cache import lake_fingerprint
 from pipelines.warehouse.signal_log import TABLE_MACROS
-from pipelines.workspace import Workspace, git_commit
+from pipelines.workspace import Workspace
 from schemas.generate.dbt import comments, keys
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
@@ -60,15 +61,15 @@ def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
 def publish_release(workspace: Workspace) -> Release:
     """Publish the private warehouse. The caller holds the writer lock."""
     return publish(
-        workspace.warehouse,
-        workspace.published,
+        workspace.paths.warehouse,
+        workspace.paths.published,
         manifest_base={
             "profile": workspace.settings.profile,
-            "computed_ts": workspace.building_as_of().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "computed_ts": workspace.build_clock.advance().strftime("%Y-%m-%dT%H:%M:%SZ"),
             "git_commit": git_commit(),
             "inputs": {
                 "reference": workspace.reference.sha256,
-                "lake": lake_fingerprint(workspace.settings.data / "lake"),
+                "lake": lake_fingerprint(workspace.paths.lake),
             },
         },
         comments=comments(MODELS),
@@ -101,22 +102,22 @@ def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
 
 def write_report(workspace: Workspace) -> tuple[Path, str]:
     """Write report.html for the current release: its path and the release's id. The caller holds the writer lock."""
-    manifest = read_manifest(workspace.published / "manifest.json")
+    manifest = read_manifest(workspace.paths.manifest)
     if manifest is None:
         raise dg.Failure("nothing is published yet: materialize publish/release first", allow_retries=False)
-    database = workspace.published / "releases" / manifest["release_id"] / "marts.duckdb"
+    database = workspace.paths.published / "releases" / manifest["release_id"] / "marts.duckdb"
     charts: dict[str, bytes] = {}
     with duckdb.connect(str(database), read_only=True) as connection:
         for plot in plots.PLOTS:
             for metal, rows in plots.read(connection, plot).items():
-                folder, synthetic = workspace.warehouse.with_name("plots"), bool(manifest["synthetic"])
+                folder, synthetic = workspace.paths.plots, bool(manifest["synthetic"])
                 charts[f"{metal}: {plot.title}"] = plots.cached_png(folder, plot, rows, metal, synthetic=synthetic)
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
     page = render(Content(manifest, read(database), [dict(row) for _, row in assumed.iterrows()], charts))
-    path = workspace.published / "report.html"
+    path = workspace.paths.published / "report.html"
     write_aside(path, lambda aside: aside.write_text(page, encoding="utf-8"))
     path.chmod(0o644)
     return path, str(manifest["release_id"])
@@ -134,7 +135,7 @@ def write_report(workspace: Workspace) -> tuple[Path, str]:
 def run_health(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Fail with the list of known failures."""
     open_workspace = workspace.open()
-    failures = list(dict.fromkeys(open_workspace.failures()))
+    failures = list(dict.fromkeys(open_workspace.failures.read()))
     if failures:
         named = [f"{f.source} {f.request} ({_span(f.months)}): {f.message}" for f in failures[:SHOWN]]
         more = [f"and {len(failures) - SHOWN} more: see `tightness doctor`"] if len(failures) > SHOWN else []

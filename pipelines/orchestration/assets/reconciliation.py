@@ -14,7 +14,6 @@ from pipelines.ingestion import reconciliation
 from pipelines.ingestion.reconciliation import Comparison
 from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.resources import WorkspaceResource
-from pipelines.workspace import Workspace
 
 Pair = Callable[[pd.DataFrame, pd.DataFrame], Comparison]
 
@@ -52,10 +51,12 @@ def _pair(dataset: str, one: str, other: str, pair: Pair, description: str) -> d
     @dg.asset_check(
         asset=lake_key(dataset),
         name=f"{one}_agrees_with_{other}",
-        description=f"{description} Responses of the last {Workspace.RECENT} months.",
+        description=f"{description} Responses of the last {reconciliation.MONTHS} months.",
     )
     def check(workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        return _result(pair(*workspace.open().answered(dataset, one, other)))
+        opened = workspace.open()
+        rows = reconciliation.comparable_rows(dataset, (one, other), opened.now, opened.scope, opened.archive)
+        return _result(pair(*rows))
 
     return check
 

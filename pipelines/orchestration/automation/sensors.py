@@ -124,11 +124,11 @@ def _signal_changes() -> dg.SensorDefinition:
     )
     def signal_changes(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.SkipReason:
         opened = workspace.open()
-        outbox, sinks = Outbox(opened.outbox), configured_sinks(opened.settings, context.log)
-        manifest = read_manifest(opened.published / "manifest.json")
+        outbox, sinks = Outbox(opened.paths.outbox), configured_sinks(opened.settings, context.log)
+        manifest = read_manifest(opened.paths.manifest)
         results = ["nothing is published yet"]
         if manifest is not None:
-            database, release = opened.published / "marts.duckdb", str(manifest["release_id"])
+            database, release = opened.paths.database, str(manifest["release_id"])
             if context.cursor:
                 results, cursor = [], TransitionCursor.load(context.cursor)
             else:
@@ -160,7 +160,7 @@ def _failed_runs() -> dg.SensorDefinition:
         ] or [("run", context.failure_event.message or "no step failed")]
         run = context.dagster_run
         message = failure_message(run.run_id, run.job_name, steps, opened.now, opened.settings.synthetic)
-        outbox, sinks = Outbox(opened.outbox), configured_sinks(opened.settings, context.log)
+        outbox, sinks = Outbox(opened.paths.outbox), configured_sinks(opened.settings, context.log)
         outbox.put(message, [sink.name for sink in sinks])
         _summary(outbox.deliver(sinks), context.log)
 

@@ -1,4 +1,8 @@
-"""The embedded demo market: generated prices, stocks, rates, exports and power in every source's own wire format."""
+"""Demo market: generated prices, stocks, rates, exports and power in the wire format of every source.
+
+`levels` and `market` hold the values, `timetable` the release times, `wire` the formats, `defects`
+the intentional errors; `transport` joins them.
+"""
 
 from __future__ import annotations
 

@@ -1,43 +1,13 @@
-"""What is wrong with the demo's answers, on purpose: real publishers make all of these mistakes.
+"""Intentional defects of the demo's responses, of the kinds that real publishers produce.
 
-| source | entity | where | column | kind | what the answer says |
-|---|---|---|---|---|---|
-| westmetall | AL | 2010-06-15 | row | MISSING | the day is not on the page |
-| westmetall | AL | 2012-04-17 | m3 | MISSING | blank three-month price |
-| westmetall | AL | 2018-10-09 | stock | MISSING | blank stock |
-| westmetall | AL | 2019-08-08 | row | MISSING | the day is not on the page |
-| westmetall | AL | 2023-06-07 | stock | RULE | negative stock: reads well, breaks a rule |
-| westmetall | AL | 2024-03-12 | row | MISSING | the day is not on the page |
-| westmetall | AL | 2024-05-21 | m3 | REVISED | a typing error in the thousands, corrected two days after release |
-| westmetall | AL | 2024-08-14 | cash | MALFORMED | a letter in a price |
-| westmetall | AL | 2025-11-04 | row | LATE | on the page three business days after its release time |
-| worldbank |  | 2015-07 | Aluminum | MISSING | dots: no mean |
-| worldbank |  | 2019-03 | Aluminum | MALFORMED | text in place of a mean |
-| nyfed |  | 2023-04-19 | percentRate | MALFORMED | text in place of a rate |
-| ecb |  | 2023-10-18 | USD | MALFORMED | a rate with two points |
-| jin10 | AL | 2019-05-14 | cancelled | MALFORMED | a letter in a quantity |
-| energy_charts | DE-LU | 2019-10 | month | MISSING | no answer for the month: SMARD gives it |
-| ember | DEU | 2016-08-14 | price | MISSING | blank mean |
-| ember | FRA | 2021-02-03 | price | MISSING | blank mean |
-| ember | FRA | 2018-10-28 | price | REPEATED | the day once more, with another mean |
-| entsoe | FR | 2024-04-17 | 13 | MALFORMED | text in place of the price of one position |
-| yahoo | AA | 2024-05-17 | close | MISSING | null in place of a close |
-| comtrade | CA | 2019-03 | 7606 | MISSING | null in place of the weight of one code |
-| customs |  | 2019-10 | aluminium | MALFORMED | dashes in place of quantities |
-| customs |  | 2024-06 | aluminium | REVISED | the first print is 0.6 higher |
-| customs |  | 2025-04 | aluminium | REVISED | the first print is 0.4 lower |
-| customs |  | 2025-10 | aluminium | REVISED | the first print is 0.5 higher |
-| customs |  | 2025-12 | aluminium | REVISED | the first print is 0.7 higher |
-| customs |  | 2026-03 | aluminium | REVISED | the first print is 0.3 lower |
-
-Each stands in one answer only. A revised answer comes with its earlier captures, as an archive of daily captures
-would hold them.
+Each occurs in one response only. A revised response is returned with its earlier captures, as an archive of daily
+captures would hold them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 Kind = Literal["MISSING", "REPEATED", "LATE", "REVISED", "MALFORMED", "RULE"]
@@ -45,19 +15,19 @@ Kind = Literal["MISSING", "REPEATED", "LATE", "REVISED", "MALFORMED", "RULE"]
 
 @dataclass(frozen=True)
 class Defect:
-    """One mistake of a publisher and how long it stood."""
+    """One defect of a publisher's response and the time during which it is present."""
 
     source: str
-    entity: str  # metal, zone, share or country that the answer is about; empty where it holds all series
-    where: str  # day or month that the value speaks of
-    column: str  # which value or series; "row" for the whole row
+    entity: str  # metal, zone, share or country of the response; empty where it holds all series
+    where: str  # day or month of the value
+    column: str  # value or series; "row" for the whole row, "month" for the whole response
     kind: Kind
-    text: str = ""  # what stands there instead; for a revised quantity what is added to it, in the page's unit
-    captured: datetime | None = None  # an archive saw it then
-    until: datetime | None = None  # from then on the answer is right; None: never corrected
+    text: str = ""  # text in place of the value; for a revised quantity the addition, in the unit of the page
+    captured: datetime | None = None  # earlier capture with the defect
+    until: datetime | None = None  # time of the correction; None: never corrected
 
-    def stands(self, at: datetime) -> bool:
-        """Is it (still) in an answer given at that moment?"""
+    def is_present(self, at: datetime) -> bool:
+        """Whether a response at that time has the defect."""
         return self.until is None or at < self.until
 
 
@@ -65,14 +35,15 @@ def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+FOUR_DAYS: Final = timedelta(days=4)
 ALUMINIUM: Final = "Unwrought Aluminum and Aluminum Products"
 
 KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
     Defect("westmetall", "AL", "2010-06-15", "row", "MISSING"),
-    Defect("westmetall", "AL", "2012-04-17", "m3", "MISSING"),
-    Defect("westmetall", "AL", "2018-10-09", "stock", "MISSING"),
+    Defect("westmetall", "AL", "2012-04-17", "m3", "MISSING"),  # blank price
+    Defect("westmetall", "AL", "2018-10-09", "stock", "MISSING"),  # blank stock
     Defect("westmetall", "AL", "2019-08-08", "row", "MISSING"),
-    Defect("westmetall", "AL", "2023-06-07", "stock", "RULE", "-12,500"),
+    Defect("westmetall", "AL", "2023-06-07", "stock", "RULE", "-12,500"),  # parsed, then rejected by a rule
     Defect("westmetall", "AL", "2024-03-12", "row", "MISSING"),
     Defect(
         "westmetall", "AL", "2024-05-21", "m3", "REVISED", "2,339.00",
@@ -85,44 +56,35 @@ KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
     Defect("nyfed", "", "2023-04-19", "percentRate", "MALFORMED", "n/a"),
     Defect("ecb", "", "2023-10-18", "USD", "MALFORMED", "1.0.8"),
     Defect("jin10", "AL", "2019-05-14", "cancelled", "MALFORMED", "12x5"),
-    Defect("energy_charts", "DE-LU", "2019-10", "month", "MISSING"),
+    Defect("energy_charts", "DE-LU", "2019-10", "month", "MISSING"),  # no response: SMARD has the prices
     Defect("ember", "DEU", "2016-08-14", "price", "MISSING"),
     Defect("ember", "FRA", "2021-02-03", "price", "MISSING"),
-    Defect("ember", "FRA", "2018-10-28", "price", "REPEATED", "69.61"),
+    Defect("ember", "FRA", "2018-10-28", "price", "REPEATED", "69.61"),  # the day a second time, with another mean
     Defect("entsoe", "FR", "2024-04-17", "13", "MALFORMED", "n/a"),
     Defect("yahoo", "AA", "2024-05-17", "close", "MISSING", "null"),
     Defect("comtrade", "CA", "2019-03", "7606", "MISSING", "null"),
     Defect("customs", "", "2019-10", ALUMINIUM, "MALFORMED", "--"),
-    Defect(
-        "customs", "", "2024-06", ALUMINIUM, "REVISED", "+0.6",
-        captured=_utc("2024-07-15T03:00"), until=_utc("2024-07-19T03:00"),
-    ),
-    Defect(
-        "customs", "", "2025-04", ALUMINIUM, "REVISED", "-0.4",
-        captured=_utc("2025-05-14T03:00"), until=_utc("2025-05-18T03:00"),
-    ),
-    Defect(
-        "customs", "", "2025-10", ALUMINIUM, "REVISED", "+0.5",
-        captured=_utc("2025-11-14T03:00"), until=_utc("2025-11-18T03:00"),
-    ),
-    Defect(
-        "customs", "", "2025-12", ALUMINIUM, "REVISED", "+0.7",
-        captured=_utc("2026-01-14T03:00"), until=_utc("2026-01-18T03:00"),
-    ),
-    Defect(
-        "customs", "", "2026-03", ALUMINIUM, "REVISED", "-0.3",
-        captured=_utc("2026-04-14T03:00"), until=_utc("2026-04-18T03:00"),
+    *(
+        # The first publication differs by this much and is corrected four days later.
+        Defect("customs", "", month, ALUMINIUM, "REVISED", text, _utc(f"{day}T03:00"), _utc(f"{day}T03:00") + FOUR_DAYS)
+        for month, day, text in (
+            ("2024-06", "2024-07-15", "+0.6"),
+            ("2025-04", "2025-05-14", "-0.4"),
+            ("2025-10", "2025-11-14", "+0.5"),
+            ("2025-12", "2026-01-14", "+0.7"),
+            ("2026-03", "2026-04-14", "-0.3"),
+        )
     ),
 )  # fmt: skip
 
 
 def defects(source: str, entity: str, period: str, at: datetime) -> dict[tuple[str, str], Defect]:
-    """What is wrong in an answer about that entity and year or month at that moment, by (where, column)."""
-    return {(d.where, d.column): d for d in _of(source, entity, period) if d.stands(at)}
+    """Defects of the response for an entity and year or month at a time, by (where, column)."""
+    return {(d.where, d.column): d for d in _of(source, entity, period) if d.is_present(at)}
 
 
 def earlier_captures(source: str, entity: str, period: str) -> list[datetime]:
-    """When an archive saw an answer that was later revised, and when it saw the revision; in time order."""
+    """Capture times of the revised versions of a response, before and after each revision, in time order."""
     revised = [d for d in _of(source, entity, period) if d.kind == "REVISED"]
     return sorted(moment for d in revised for moment in (d.captured, d.until) if moment)
 

@@ -1,9 +1,8 @@
-"""The generated market: every series as a pure function of its period and a seed.
+"""Generated market: every series as a pure function of its period and a seed.
 
-Each function yields one year or one month and is the same whichever others were asked: random numbers are seeded by
-(seed, series, segment), where a segment is the stretch between two dates of `levels`. Inside a segment a bridge with
-mean zero is laid over the straight line, so that averages stay those of the levels. Nothing here knows a wire format,
-a release time or a defect.
+Each function returns one year or month, independent of the order of calls: random numbers are seeded by (seed, series,
+segment), where a segment is the time between two dates of `levels`. Within a segment a bridge with mean zero is added
+to the straight line, so that averages stay those of the levels. Wire formats, release times and defects are elsewhere.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ FIRST_COSTS_YEAR: Final = 2015
 FIRST_PRODUCTION_YEAR: Final = 2015
 FIRST_ARBITRAGE_YEAR: Final = 2015
 FIRST_TRADE_YEAR: Final = 2015
-SHANGHAI_SHARE: Final = 0.35  # of the LME's stock, so that a stock in Shanghai is no new series of its own
+SHANGHAI_SHARE: Final = 0.35  # of the LME's stock: the stock in Shanghai is no series of its own
 QUARTER_HOURS_FROM: Final = np.datetime64("2025-10")
 
 PRICE_NOISE: Final = 0.010  # per square root of a day
@@ -47,7 +46,7 @@ LOT: Final = 25.0  # t: registered stock comes in whole warrants
 
 
 class Lme(NamedTuple):
-    """A metal's year on the exchange, by London business day: prices in USD/t, stock in t."""
+    """One year of a metal on the exchange, by London business day: prices in USD/t, stock in t."""
 
     days: Days
     cash: Floats
@@ -56,7 +55,7 @@ class Lme(NamedTuple):
 
 
 class OffWarrant(NamedTuple):
-    """A metal's year of month-ends (last London business days): stock in t."""
+    """Stock of a metal at the month-ends of a year (last London business days), in t."""
 
     days: Days
     off_warrant: Floats
@@ -64,7 +63,7 @@ class OffWarrant(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """A metal's year beside the exchange, by London business day."""
+    """One year of alumina prices and premiums of a metal, by London business day."""
 
     days: Days
     alumina: Floats  # USD/t alumina
@@ -72,7 +71,7 @@ class Costs(NamedTuple):
 
 
 class Arbitrage(NamedTuple):
-    """A metal's year between Shanghai and London, by London business day; Chinese holidays are not modelled."""
+    """One year of a metal's Shanghai arbitrage, by London business day; Chinese holidays are not modelled."""
 
     days: Days
     shfe: Floats  # CNY/t, value added tax included
@@ -83,7 +82,7 @@ class Arbitrage(NamedTuple):
 
 
 class Production(NamedTuple):
-    """A country's year of releases: January and February as one, thousand tonnes."""
+    """Releases of a year of production, January and February together, in thousand tonnes."""
 
     days: Days  # last of each period
     months: NDArray[np.int64]  # in each period
@@ -91,14 +90,14 @@ class Production(NamedTuple):
 
 
 class Daily(NamedTuple):
-    """A year of one daily series."""
+    """One year of a daily series."""
 
     days: Days
     values: Floats
 
 
 class Power(NamedTuple):
-    """A month of a day-ahead auction, a value per market time unit in time order."""
+    """One month of a day-ahead auction: a price per market time unit, in time order."""
 
     starts: NDArray[np.int64]  # of each local day, seconds since 1970 UTC; one more at the end
     minutes: int  # market time unit
@@ -118,9 +117,9 @@ def lme_year(metal: str, year: int, seed: int) -> Lme:
     m3_usd = np.round(np.exp(path("m3", np.log(m3), PRICE_NOISE)) * 2) / 2
     cash_usd = m3_usd + np.round(path("spread", spread, SPREAD_NOISE) * 2) / 2
     tonnes = np.exp(path("stock", np.log(stock * 1000), STOCK_NOISE))
-    # A stated level is a published figure and stands as it is; between two of them metal moves in whole warrants.
+    # Stated levels are published figures and kept exactly; between them stock changes by whole warrants.
     tonnes = np.where(np.isin(days, knots), np.round(tonnes), np.round(tonnes / LOT) * LOT)
-    return Lme(days, *(_frozen(values) for values in (cash_usd, m3_usd, tonnes)))
+    return Lme(days, *(_read_only(values) for values in (cash_usd, m3_usd, tonnes)))
 
 
 @cache
@@ -130,17 +129,17 @@ def cancelled_year(metal: str, year: int, seed: int) -> Daily:
     knots, (share,) = _columns(levels.CANCELLED[metal])
     ratio = np.exp(_path(f"{metal}.cancelled", lme.days, knots, np.log(share), CANCELLED_NOISE, seed))
     warrants = np.round(lme.stock * np.minimum(ratio, 0.95) / LOT)
-    return Daily(lme.days, _frozen(np.minimum(warrants, lme.stock // LOT) * LOT))
+    return Daily(lme.days, _read_only(np.minimum(warrants, lme.stock // LOT) * LOT))
 
 
 @cache
 def off_warrant_year(metal: str, year: int, seed: int) -> OffWarrant:
-    """Off-warrant stock at a year's month-ends (t), the registered beside it. KeyError for an unknown metal."""
+    """Off-warrant and registered stock at the month-ends of a year (t). KeyError for an unknown metal."""
     lme = lme_year(metal, year, seed)
     ends = np.append(np.diff(lme.days.astype("datetime64[M]")).astype(int) > 0, True)
     knots, (stock,) = _columns(levels.OFF_WARRANT[metal])
     tonnes = _path(f"{metal}.off_warrant", lme.days, knots, np.log(stock * 1000), OFF_WARRANT_NOISE, seed)
-    return OffWarrant(*(_frozen(values[ends]) for values in (lme.days, np.round(np.exp(tonnes)), lme.stock)))
+    return OffWarrant(*(_read_only(values[ends]) for values in (lme.days, np.round(np.exp(tonnes)), lme.stock)))
 
 
 @cache
@@ -152,7 +151,7 @@ def costs_year(metal: str, year: int, seed: int) -> Costs:
         np.exp(_path(f"{metal}.{name}", days, knots, np.log(values), COST_NOISE, seed))
         for name, values in (("alumina", alumina), ("premium", premium))
     )
-    return Costs(days, _frozen(np.round(alumina_usd * 2) / 2), _frozen(np.round(premium_usd / 5) * 5))
+    return Costs(days, _read_only(np.round(alumina_usd * 2) / 2), _read_only(np.round(premium_usd / 5) * 5))
 
 
 @cache
@@ -167,8 +166,8 @@ def arbitrage_year(metal: str, year: int, seed: int) -> Arbitrage:
         np.round(np.exp(_path(f"{metal}.{name}", lme.days, knots, np.log(values), COST_NOISE, seed)) / step) * step
         for name, values, step in (("cif", cif, 5), ("dest", dest, 5), ("freight", freight, 1))
     )
-    cif_usd, dest_usd, freight_usd = (_frozen(values) for values in premia)
-    return Arbitrage(lme.days, _frozen(np.round(shfe / 5) * 5), cif_usd, _frozen(usdcny), dest_usd, freight_usd)
+    cif_usd, dest_usd, freight_usd = (_read_only(values) for values in premia)
+    return Arbitrage(lme.days, _read_only(np.round(shfe / 5) * 5), cif_usd, _read_only(usdcny), dest_usd, freight_usd)
 
 
 @cache
@@ -181,19 +180,19 @@ def production_year(metal: str, year: int, seed: int) -> Production:
     weights *= np.exp(_rng(seed, f"{metal}.production", year).normal(0, 0.001, 12))
     monthly = np.round(total * weights / weights.sum())
     pooled = np.append(monthly[:2].sum(), monthly[2:])
-    return Production(firsts[2:] - 1, _frozen(np.array([2, *[1] * 10])), _frozen(pooled))
+    return Production(firsts[2:] - 1, _read_only(np.array([2, *[1] * 10])), _read_only(pooled))
 
 
 @cache
 def trade_year(country: str, metal: str, year: int, seed: int) -> dict[str, Floats]:
-    """Twelve months of exports by customs code, whole kg. KeyError for a country or metal that is unknown."""
+    """Twelve months of exports by customs code, whole kg. KeyError for an unknown country or metal."""
     trade = levels.TRADE[country, metal]
     total = trade.years[max(y for y in trade.years if y <= year)]
     rng = _rng(seed, f"{country}.{metal}.trade", year)
     weights = np.exp(rng.normal(0, 0.025, 12))
     kilograms = total * 1_000_000 * weights / weights.sum()
     return {
-        code: _frozen(np.round(kilograms * share * np.exp(rng.normal(0, 0.02, 12))))
+        code: _read_only(np.round(kilograms * share * np.exp(rng.normal(0, 0.02, 12))))
         for code, share in trade.codes.items()
     }
 
@@ -204,7 +203,7 @@ def share_year(ticker: str, year: int, seed: int) -> Daily:
     knots, (close,) = _columns(levels.SHARES[ticker])
     days = _open_days("NEW_YORK", year)
     prices = np.exp(_path(f"{ticker}.share", days, knots, np.log(close), SHARE_NOISE, seed))
-    return Daily(days, _frozen(np.round(prices, 2)))
+    return Daily(days, _read_only(np.round(prices, 2)))
 
 
 @cache
@@ -215,15 +214,15 @@ def sofr_year(year: int, seed: int) -> Daily:
     since = np.array([day for day, _ in levels.SOFR], dtype="datetime64[D]")
     base = np.array([rate for _, rate in levels.SOFR])[np.searchsorted(since, days, side="right") - 1]
     turn = np.append(np.diff(days.astype("datetime64[M]")).astype(int) > 0, True) if len(days) else np.array([])
-    noise = _rng(seed, "sofr", year).normal(0, 0.012, len(days)) + 0.05 * turn  # cash is short over a month's end
-    return Daily(days, _frozen(np.round(np.maximum(base + noise, 0.01), 2)))
+    noise = _rng(seed, "sofr", year).normal(0, 0.012, len(days)) + 0.05 * turn  # rates rise at the end of a month
+    return Daily(days, _read_only(np.round(np.maximum(base + noise, 0.01), 2)))
 
 
 @cache
 def fx_year(pair: str, year: int, seed: int) -> Daily:
     """Reference rate of a year by TARGET business day, four decimals. KeyError for an unknown pair."""
     days = _open_days("TARGET", year)
-    return Daily(days, _frozen(np.round(_rate(pair, days, seed), 4)))
+    return Daily(days, _read_only(np.round(_rate(pair, days, seed), 4)))
 
 
 def _rate(pair: str, days: Days, seed: int) -> Floats:
@@ -234,13 +233,13 @@ def _rate(pair: str, days: Days, seed: int) -> Floats:
 
 @cache
 def exports_year(name: str, year: int, seed: int) -> Floats:
-    """Twelve months of Chinese exports in the commodity's unit, rounded as published. KeyError for an unknown one."""
+    """Twelve months of Chinese exports in the commodity's unit, rounded as published. KeyError for an unknown name."""
     commodity = levels.CUSTOMS[name]
     total = commodity.years[max(y for y in commodity.years if y <= year)]
     months = np.arange(12)
     weights = np.array(levels.CUSTOMS_SEASON) * np.exp(commodity.tilt.get(year, 0.0) * (months - 5.5) / 11)
     weights *= np.exp(_rng(seed, name, year).normal(0, 0.02, 12))
-    return _frozen(np.round(total * weights / weights.sum() / commodity.scale, commodity.decimals))
+    return _read_only(np.round(total * weights / weights.sum() / commodity.scale, commodity.decimals))
 
 
 @cache
@@ -267,13 +266,13 @@ def power_month(zone: str, month: str, timezone: str, seed: int) -> Power:
     shape = 1 + 0.22 * _bump(hour, 8.5, 1.8) + 0.38 * _bump(hour, 19.5, 2.0) - 0.20 * _bump(hour, 3.5, 3.0)
     shape -= 0.15 * weekend + 0.25 * wind + sun * (0.9 + 0.3 * wind + 0.25 * weekend) * _bump(hour, 13.2, 2.6)
     shape += rng.normal(0, 0.03, len(day))
-    shape = np.where(shape < 0, shape * 0.35, shape)  # few bid far below zero
+    shape = np.where(shape < 0, shape * 0.35, shape)  # deeply negative prices are rare
     prices = np.round(_power_level(zone, year, seed)[index] * (1 + shape - shape.mean()), 2)
-    # Some neighbours clear at one price, never over midnight: an A03 curve then leaves the repetition out.
+    # Some adjacent units of a day have one price, so that an A03 curve omits the second one.
     repeats = np.flatnonzero((rng.random(len(day)) < 0.04) & (position > 0))
     for i in repeats:
         prices[i] = prices[i - 1]
-    return Power(_frozen(midnights), minutes, _frozen(counts), _frozen(prices))
+    return Power(_read_only(midnights), minutes, _read_only(counts), _read_only(prices))
 
 
 @cache
@@ -285,13 +284,13 @@ def _power_level(zone: str, year: int, seed: int) -> Floats:
 
 
 def _columns(table: Sequence[tuple[Any, ...]]) -> tuple[Days, list[Floats]]:
-    """The dates of a table of levels, and its other columns."""
+    """Dates and other columns of a table of levels."""
     days, *columns = zip(*table, strict=True)
     return np.array(days, dtype="datetime64[D]"), [np.array(column, dtype=float) for column in columns]
 
 
 def _path(name: str, days: Days, knots: Days, values: Floats, noise: float, seed: int) -> Floats:
-    """The line through the knots, held flat beyond them, with noise that vanishes at every knot."""
+    """Linear interpolation between the knots, constant beyond them, with noise that is zero at every knot."""
     level: Floats = np.interp(days.astype(int), knots.astype(int), values)
     turns = (days[0].astype("datetime64[Y]") + np.arange(2)).astype("datetime64[D]")
     edges = np.concatenate([knots, turns[turns > knots[-1]]])
@@ -306,14 +305,14 @@ def _path(name: str, days: Days, knots: Days, values: Floats, noise: float, seed
 
 @cache
 def _bridge(name: str, first: int, last: int, seed: int) -> Floats:
-    """A Brownian bridge over the days from first to last, zero at both ends and on average."""
+    """Brownian bridge over the days from first to last, zero at both ends and on average."""
     walk = np.append(0.0, _rng(seed, name, first).standard_normal(last - first).cumsum())
     x = np.linspace(0, 1, len(walk))
     bridge: Floats = walk - x * walk[-1]
     hat = x * (1 - x)
     if hat.any():
         bridge -= hat * bridge.mean() / hat.mean()
-    return _frozen(bridge)
+    return _read_only(bridge)
 
 
 def _open_days(calendar: Calendar, year: int) -> Days:
@@ -329,7 +328,7 @@ def _rng(seed: int, name: str, segment: int) -> np.random.Generator:
     return np.random.default_rng([seed, crc32(name.encode()), segment])
 
 
-def _frozen(values: NDArray[Any]) -> NDArray[Any]:
-    """Read-only: cached arrays are shared."""
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    """The array made read-only, since cached arrays are shared."""
     values.flags.writeable = False
     return values

@@ -1,7 +1,7 @@
-"""The demo transport: which answer a publisher of the generated market gives at a moment.
+"""Demo transport: responses of the publishers of the generated market at a given time.
 
-It joins the other three: values from `market`, release times from the publishers' timetables, mistakes from `defects`,
-bytes from `wire`. Nothing that was not yet released at that moment is served.
+Joins values (`market`), release times (`timetable`), intentional errors (`defects`) and formats (`wire`). A response
+holds only values that were released by that time.
 """
 
 from __future__ import annotations
@@ -11,40 +11,39 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.common.calendar import Calendar, business_days, to_utc
+from pipelines.common.calendar import to_utc
 from pipelines.sources.base import Metal, NoData, Payload, Request, Scope, Zone
-from pipelines.transports.demo import levels, market, wire
-from pipelines.transports.demo.defects import defects, earlier_captures
+from pipelines.transports.demo import levels, market, timetable, wire
+from pipelines.transports.demo.defects import Defect, defects, earlier_captures
 
-Days = NDArray[np.datetime64]
-Known = Callable[[str, int], list[tuple[Any, ...]]]  # a metal's and year's rows that are out
+T = TypeVar("T")
+Released = Callable[[str, int], list[tuple[Any, ...]]]  # released rows of a metal and year
 
 JIN10_FIRST_DAY: Final = date(2014, 7, 2)
-JIN10_GAP: Final = (date(2021, 10, 1), date(2022, 3, 1))  # from the first to before the second
-NEW_YORK: Final = "America/New_York"
-SECOND_AUCTION_EVERY: Final = 10  # in one of so many months the second auction stands beside the first
+JIN10_GAP: Final = (date(2021, 10, 1), date(2022, 3, 1))  # first day of the gap, first day after it
+SECOND_AUCTION_EVERY: Final = 10  # months between responses with a second auction
 
 
 class DemoTransport:
-    """Answers every source's requests from the generated market, as known at `now` (UTC).
+    """Responses to every source's requests from the generated market, as known at `now` (UTC).
 
-    The answer for a period that is wholly past is the same bytes at every later `now`. A revised answer comes with the
-    captures before it, oldest first. A payload's `captured_at` is `now`, or when an archive first had the same bytes.
+    The response for a past period has the same bytes at every later `now`. A revised response comes with its earlier
+    captures, oldest first. A payload's `captured_at` is `now`, or the time of the earlier capture.
     """
 
     def __init__(self, now: datetime, scope: Scope, seed: int = 0) -> None:
         if now.tzinfo is None:
-            raise ValueError(f"now={now.isoformat()} has no time zone: give a moment in UTC")
+            raise ValueError(f"now={now.isoformat()} has no time zone: give a time in UTC")
         self.now = now.astimezone(UTC)
         self.scope = scope
         self.seed = seed
-        self._answers: dict[str, Callable[[Request, datetime], bytes]] = {
+        self._responses: dict[str, Callable[[Request, datetime], bytes]] = {
             "westmetall": self._westmetall,
             "worldbank": self._worldbank,
             "nyfed": self._nyfed,
@@ -62,26 +61,26 @@ class DemoTransport:
         }
 
     def fetch(self, request: Request) -> list[Payload]:
-        """The captures of a request, oldest first. Raises `NoData` for what the market has not or not yet."""
-        answer = self._answers.get(request.source)
-        if answer is None:
-            raise NoData(f"the demo market has no source {request.source!r}; it has {', '.join(self._answers)}")
+        """The captures of a request, oldest first. Raises `NoData` for data that is not in the market, or not yet."""
+        respond = self._responses.get(request.source)
+        if respond is None:
+            raise NoData(f"the demo market has no source {request.source!r}; it has {', '.join(self._responses)}")
         captures = earlier_captures(request.source, request.entity, request.period) if request.period else []
         payloads: list[Payload] = []
         for moment in (*(capture for capture in captures if capture <= self.now), self.now):
-            body = answer(request, moment)
+            body = respond(request, moment)
             if not payloads or payloads[-1].body != body:
                 payloads.append(Payload(request, body, moment))
         return payloads
 
     def dropped(self) -> dict[str, bytes]:
-        """What a desk would have keyed in by `now`: files of the drop folder by their path in it, CSV.
+        """CSV files that a user would have put into the drop folder by `now`, by their path in it.
 
-        Off-warrant stock (t, month-ends from 2018), smelter costs (USD/t) and the Shanghai arbitrage (London business
-        days from 2015), and primary production (kt, months from 2015, January and February pooled). There is no
-        `knowledge_ts`: the release calendar gives it. A file without rows is left out.
+        Off-warrant stock (t, month-ends from 2018), smelter costs (USD/t) and Shanghai arbitrage (London business days
+        from 2015), and primary production (kt, months from 2015, January and February together). Without
+        `knowledge_ts`, which the release calendar gives. Files without rows are omitted.
         """
-        tables: tuple[tuple[str, tuple[str, ...], Container[str], int, Known], ...] = (
+        tables: tuple[tuple[str, tuple[str, ...], Container[str], int, Released], ...] = (
             (
                 "off_warrant/synthetic_demo_off_warrant.csv",
                 ("metal", "period_end", "offwarrant_t", "registered_month_end_t"),
@@ -107,103 +106,98 @@ class DemoTransport:
             ),
         )  # fmt: skip
         files: dict[str, bytes] = {}
-        for name, columns, metals, first_year, known in tables:
+        for name, columns, metals, first_year, released in tables:
             rows = [
                 (metal.metal, *row)
                 for metal in self.scope.metals
                 if metal.metal in metals
                 for year in range(first_year, self.now.year + 1)
-                for row in known(metal.metal, year)
+                for row in released(metal.metal, year)
             ]
             if rows:
                 files[name] = wire.drop_csv(columns, rows)
         return files
 
+    def _metal(self, symbol: str) -> Metal | None:
+        return next((metal for metal in self.scope.metals if metal.metal == symbol), None)
+
+    def _zone(self, name: str) -> Zone | None:
+        return next((zone for zone in self.scope.zones if zone.zone == name), None)
+
     def _off_warrant(self, metal: str, year: int) -> list[tuple[Any, ...]]:
         stock = market.off_warrant_year(metal, year, self.seed)
-        tenth = (stock.days.astype("datetime64[M]") + 2).astype("datetime64[D]") + 9
         tonnes = (values.astype(int) for values in (stock.off_warrant, stock.registered))
-        return _until(_released(tenth, "LONDON", 0, "09:00", "Europe/London"), self.now, stock.days, *tonnes)
+        return timetable.OFF_WARRANT.rows(self.now, stock.days, *tonnes)
 
     def _costs(self, metal: str, year: int) -> list[tuple[Any, ...]]:
-        costs = market.costs_year(metal, year, self.seed)
-        return _until(_released(costs.days, "LONDON", 1, "18:00", "Europe/London"), self.now, *costs)
+        return timetable.COSTS.rows(self.now, *market.costs_year(metal, year, self.seed))
 
     def _production(self, metal: str, year: int) -> list[tuple[Any, ...]]:
-        made = market.production_year(metal, year, self.seed)
-        twentieth = (made.days.astype("datetime64[M]") + 1).astype("datetime64[D]") + 19
-        country = np.full(len(made.days), levels.PRODUCTION[metal].country)
-        released = _released(twentieth, "WEEKDAYS", 0, "11:00", "Asia/Shanghai")
-        return _until(released, self.now, made.days, country, made.months, made.produced)
+        days, months, produced = market.production_year(metal, year, self.seed)
+        country = np.full(len(days), levels.PRODUCTION[metal].country)
+        return timetable.PRODUCTION.rows(self.now, days, country, months, produced)
 
     def _arbitrage(self, metal: str, year: int) -> list[tuple[Any, ...]]:
-        between = market.arbitrage_year(metal, year, self.seed)
-        return _until(_released(between.days, "LONDON", 0, "17:00", "Europe/London"), self.now, *between)
+        return timetable.ARBITRAGE.rows(self.now, *market.arbitrage_year(metal, year, self.seed))
 
     def _westmetall(self, request: Request, at: datetime) -> bytes:
-        metal = next((m for m in self.scope.metals if m.metal == request.entity), None)
-        year = _year(request)
+        metal, year = self._metal(request.entity), _year(request)
         if metal is None or metal.metal not in levels.LME or year < market.FIRST_YEAR:
-            raise _nothing(request)
-        lme = market.lme_year(metal.metal, year, self.seed)
+            raise _no_data(request)
         wrong = defects(request.source, request.entity, request.period, at)
         rows = []
-        for day, cash, m3, stock in _until(_released(lme.days, "LONDON", 1, "09:00", "Europe/London"), at, *lme):
+        for day, cash, m3, stock in timetable.LME.rows(at, *market.lme_year(metal.metal, year, self.seed)):
             cells = {"cash": f"{cash:,.2f}", "m3": f"{m3:,.2f}", "stock": f"{stock:,.0f}"}
             here = {column: defect for (where, column), defect in wrong.items() if where == day.isoformat()}
             if "row" not in here:
                 cells |= {column: defect.text for column, defect in here.items()}
                 rows.append((day, cells["cash"], cells["m3"], cells["stock"]))
         if not rows:
-            raise _nothing(request)
+            raise _no_data(request)
         return wire.westmetall_page(metal.name, metal.westmetall_code, year, rows)
 
     def _jin10(self, request: Request, at: datetime) -> bytes:
         if request.name != "lme_stock.json":
-            raise _nothing(request)
+            raise _no_data(request)
         days: dict[str, dict[str, list[float | str]]] = {}
         for metal, name in levels.JIN10_NAMES.items():
             wrong = defects(request.source, metal, "", at)
             for year in range(JIN10_FIRST_DAY.year, at.year + 1):
                 lme = market.lme_year(metal, year, self.seed)
-                gone = market.cancelled_year(metal, year, self.seed).values
-                columns = (tonnes.astype(int) for tonnes in (lme.stock, lme.stock - gone, gone))
-                released = _released(lme.days, "LONDON", 1, "09:00", "Europe/London")
-                for day, stock, live, cancelled in _until(released, at, lme.days, *columns):
-                    if day < JIN10_FIRST_DAY or JIN10_GAP[0] <= day < JIN10_GAP[1]:
-                        continue
-                    key = (day.isoformat(), "cancelled")
-                    said = wrong[key].text if key in wrong else cancelled
-                    days.setdefault(key[0], {})[name] = [stock, live, said]
+                cancelled = market.cancelled_year(metal, year, self.seed).values
+                columns = (tonnes.astype(int) for tonnes in (lme.stock, lme.stock - cancelled, cancelled))
+                for day, total, registered, part in timetable.LME.rows(at, lme.days, *columns):
+                    if day >= JIN10_FIRST_DAY and not JIN10_GAP[0] <= day < JIN10_GAP[1]:
+                        cell = _cell(wrong, day.isoformat(), "cancelled", part)
+                        days.setdefault(day.isoformat(), {})[name] = [total, registered, cell]
         if not days:
-            raise _nothing(request)
+            raise _no_data(request)
         return wire.jin10_json(list(levels.JIN10_NAMES.values()), days)
 
     def _yahoo(self, request: Request, at: datetime) -> bytes:
         ticker, year = request.entity, _year(request)
         if ticker not in levels.SHARES or ticker not in self.scope.tickers or year < market.FIRST_YEAR:
-            raise _nothing(request)
+            raise _no_data(request)
         wrong = defects(request.source, ticker, request.period, at)
         share = market.share_year(ticker, year, self.seed)
-        rows = _until(_released(share.days, "NEW_YORK", 0, "16:15", NEW_YORK), at, *share)
+        rows = timetable.SHARES.rows(at, *share)
         if not rows:
-            raise _nothing(request)
-        starts = to_utc(share.days[: len(rows)], "09:30", NEW_YORK)
+            raise _no_data(request)
+        starts = to_utc(share.days[: len(rows)], "09:30", timetable.NEW_YORK)
         closes = [None if (day.isoformat(), "close") in wrong else close for day, close in rows]
         seconds = starts.as_unit("s").asi8
-        wall = starts.tz_convert(NEW_YORK).tz_localize(None).as_unit("s").asi8
-        return wire.yahoo_json(ticker, NEW_YORK, int(wall[-1] - seconds[-1]), seconds.tolist(), closes)
+        wall = starts.tz_convert(timetable.NEW_YORK).tz_localize(None).as_unit("s").asi8
+        return wire.yahoo_json(ticker, timetable.NEW_YORK, int(wall[-1] - seconds[-1]), seconds.tolist(), closes)
 
     def _comtrade(self, request: Request, at: datetime) -> bytes:
-        month = _month(request)
+        released = timetable.COMTRADE.count(at, np.array([_month(request)]))
         country, _, symbol = request.entity.partition("/")
         exporter = next((e for e in self.scope.exporters if e.country == country), None)
-        metal = next((m for m in self.scope.metals if m.metal == symbol), None)
+        metal = self._metal(symbol)
         year, index = int(request.period[:4]), int(request.period[5:]) - 1
-        released = _released(np.array([(month + 3).astype("datetime64[D]")]), "WEEKDAYS", 0, "12:00", NEW_YORK)[0]
-        known = (country, symbol) in levels.TRADE and year >= market.FIRST_TRADE_YEAR and pd.Timestamp(at) >= released
-        if exporter is None or metal is None or not known:
-            raise _nothing(request)
+        known = (country, symbol) in levels.TRADE and year >= market.FIRST_TRADE_YEAR
+        if exporter is None or metal is None or not known or not released:
+            raise _no_data(request)
         wrong = defects(request.source, country, request.period, at)
         trade = levels.TRADE[country, symbol]
         by_code = market.trade_year(country, symbol, year, self.seed)
@@ -217,22 +211,14 @@ class DemoTransport:
         return wire.comtrade_json(exporter.comtrade_code, request.period.replace("-", ""), weights, usd)
 
     def _worldbank(self, request: Request, at: datetime) -> bytes:
-        months = np.arange(np.datetime64(f"{market.FIRST_YEAR}-01"), np.datetime64(at.replace(tzinfo=None), "M"))
-        published = (months + 1).astype("datetime64[D]")
-        weekdays = business_days("WEEKDAYS")
-        published = np.busday_offset(published, 1, roll="forward", busdaycal=weekdays)
-        months = months[np.asarray(to_utc(published, "16:00", "America/New_York") <= pd.Timestamp(at))]
-        if not len(months):
-            raise _nothing(request)
+        months = _released_months(request, timetable.PINK_SHEET, at)
         wrong = defects(request.source, "", "", at)
         columns: dict[str, list[float | str]] = {}
         for metal, column in levels.WORLD_BANK_COLUMNS.items():
             means = self._monthly_means(metal, int(str(months[-1])[:4]))
-            columns[column] = [
-                wrong[key].text if (key := (str(month), column)) in wrong else means[str(month)] for month in months
-            ]
+            columns[column] = [_cell(wrong, str(month), column, means[str(month)]) for month in months]
         names = [str(month).replace("-", "M") for month in months]
-        return wire.world_bank_workbook(names, columns, published[len(months) - 1].astype(date))
+        return wire.world_bank_workbook(names, columns, timetable.PINK_SHEET.days(months)[-1].astype(date))
 
     def _monthly_means(self, metal: str, last_year: int) -> dict[str, float]:
         means: dict[str, float] = {}
@@ -244,40 +230,35 @@ class DemoTransport:
         return means
 
     def _sofr(self, year: int, at: datetime) -> list[tuple[date, float]]:
-        sofr = market.sofr_year(year, self.seed)
-        return _until(_released(sofr.days, "NEW_YORK", 1, "08:00", "America/New_York"), at, *sofr)
+        return timetable.SOFR.rows(at, *market.sofr_year(year, self.seed))
 
     def _nyfed(self, request: Request, at: datetime) -> bytes:
         wrong = defects(request.source, "", request.period, at)
-        rates: list[tuple[str, float | str]] = []
-        for day, rate in self._sofr(_year(request), at):
-            key = (day.isoformat(), "percentRate")
-            rates.append((key[0], wrong[key].text if key in wrong else rate))
+        rates = [
+            (day.isoformat(), _cell(wrong, day.isoformat(), "percentRate", rate))
+            for day, rate in self._sofr(_year(request), at)
+        ]
         if not rates:
-            raise _nothing(request)
+            raise _no_data(request)
         return wire.sofr_json(rates)
 
     def _fred(self, request: Request, at: datetime) -> bytes:
-        metal = next((m for m in self.scope.metals if m.metal == request.entity), None)
+        metal = self._metal(request.entity)
         if metal is not None and metal.metal in levels.LME and request.name == f"{metal.fred_series}.csv":
             return self._fred_means(request, metal, at)
         if request.name != "SOFR.csv":
-            raise _nothing(request)
+            raise _no_data(request)
         first_year = int(str(market.FIRST_SOFR)[:4])
         known = dict(pair for year in range(first_year, at.year + 1) for pair in self._sofr(year, at))
         if not known:
-            raise _nothing(request)
+            raise _no_data(request)
         weekdays = pd.bdate_range(min(known), max(known)).date
         return wire.fred_csv(
             "SOFR", [(day.isoformat(), f"{known[day]:.2f}" if day in known else "") for day in weekdays]
         )
 
     def _fred_means(self, request: Request, metal: Metal, at: datetime) -> bytes:
-        months = np.arange(np.datetime64(f"{market.FIRST_YEAR}-01"), np.datetime64(at.replace(tzinfo=None), "M"))
-        twentieth = (months + 1).astype("datetime64[D]") + 19
-        months = months[np.asarray(_released(twentieth, "WEEKDAYS", 0, "16:00", "America/Chicago") <= pd.Timestamp(at))]
-        if not len(months):
-            raise _nothing(request)
+        months = _released_months(request, timetable.FRED, at)
         means = self._monthly_means(metal.metal, int(str(months[-1])[:4]))
         return wire.fred_csv(metal.fred_series, [(f"{month}-01", f"{means[str(month)]:.2f}") for month in months])
 
@@ -287,47 +268,46 @@ class DemoTransport:
         series: dict[str, list[tuple[str, str]]] = {}
         for pair in sorted(levels.FX):
             currency = pair.removeprefix("EUR")
-            fx = market.fx_year(pair, year, self.seed)
             series[currency] = [
-                (day.isoformat(), wrong[key].text if (key := (day.isoformat(), currency)) in wrong else f"{rate:.4f}")
-                for day, rate in _until(_released(fx.days, "TARGET", 0, "16:00", "Europe/Berlin"), at, *fx)
+                (day.isoformat(), _cell(wrong, day.isoformat(), currency, f"{rate:.4f}"))
+                for day, rate in timetable.FX.rows(at, *market.fx_year(pair, year, self.seed))
             ]
         if year < market.FIRST_YEAR or not any(series.values()):
-            raise _nothing(request)
+            raise _no_data(request)
         return wire.ecb_csv(series)
 
     def _auction(self, request: Request, at: datetime) -> tuple[Zone, market.Power, int]:
-        """The zone, its month, and how many of the month's days have been auctioned."""
-        zone = next((z for z in self.scope.zones if z.zone == request.entity), None)
+        """Zone, its month, and the number of the month's days that have been auctioned."""
+        zone = self._zone(request.entity)
         month = _month(request)
         if zone is None or zone.zone not in levels.POWER or month < market.FIRST_POWER:
-            raise _nothing(request)
+            raise _no_data(request)
         power = market.power_month(zone.zone, request.period, zone.timezone, self.seed)
         days = month.astype("datetime64[D]") + np.arange(len(power.counts))
-        known = int((to_utc(days - 1, "12:45", "Europe/Berlin") <= pd.Timestamp(at)).sum())
+        known = timetable.AUCTION.count(at, days)
         if not known:
-            raise _nothing(request)
+            raise _no_data(request)
         return zone, power, known
 
     def _energy_charts(self, request: Request, at: datetime) -> bytes:
         if defects(request.source, request.entity, request.period, at):
-            raise _nothing(request)
+            raise _no_data(request)
         _, power, known = self._auction(request, at)
         n = int(power.counts[:known].sum())
         seconds = power.starts[0] + np.arange(n) * (power.minutes * 60)
         return wire.energy_charts_json(seconds.tolist(), power.prices[:n].tolist())
 
     def _smard(self, request: Request, at: datetime) -> bytes:
-        """The weeks of the months that Energy-Charts does not answer: all weeks would only say again what it says."""
-        zone = next((z for z in self.scope.zones if z.zone == request.entity), None)
+        """Weeks of the months that are missing at Energy-Charts; other weeks would only repeat its prices."""
+        zone = self._zone(request.entity)
         match = re.search(r"_(hour|quarterhour)_(\d+)000\.json$", request.name)
         if zone is None or match is None:
-            raise _nothing(request)
+            raise _no_data(request)
         monday = pd.Timestamp(int(match[2]), unit="s", tz=zone.timezone)
         week = [monday + pd.DateOffset(days=n) for n in range(8)]
         months = sorted({f"{day:%Y-%m}" for day in week[:7]})
         if not any(defects("energy_charts", zone.zone, month, at) for month in months):
-            raise _nothing(request)
+            raise _no_data(request)
         known: dict[int, float] = {}
         for month in months:
             _, power, days = self._auction(replace(request, period=month), at)
@@ -337,7 +317,7 @@ class DemoTransport:
         return wire.smard_json(starts, (known.get(start) for start in starts))
 
     def _ember(self, request: Request, at: datetime) -> bytes:
-        """Means of the generated days, a week after them."""
+        """Daily means of the generated prices, released a week after each day."""
         rows: list[tuple[str, str, str]] = []
         months = np.arange(market.FIRST_POWER, np.datetime64(at.replace(tzinfo=None), "M") + 1)
         for zone in self.scope.zones:
@@ -348,24 +328,23 @@ class DemoTransport:
                 power = market.power_month(zone.zone, str(month), zone.timezone, self.seed)
                 days = month.astype("datetime64[D]") + np.arange(len(power.counts))
                 means = np.add.reduceat(power.prices, np.cumsum(power.counts) - power.counts) / power.counts
-                released = to_utc(days + 7, "12:00", "Europe/London")
-                for day, mean in _until(released, at, days, np.round(means, 2)):
+                for day, mean in timetable.EMBER.rows(at, days, np.round(means, 2)):
                     defect = wrong.get((day.isoformat(), "price"))
                     missing = defect is not None and defect.kind == "MISSING"
                     rows.append((country, day.isoformat(), "" if missing else f"{mean:.2f}"))
                     if defect is not None and defect.kind == "REPEATED":
                         rows.append((country, day.isoformat(), defect.text))
         if not rows:
-            raise _nothing(request)
+            raise _no_data(request)
         return wire.ember_csv(rows)
 
     def _shfe(self, request: Request, at: datetime) -> bytes:
         match = re.fullmatch(r"weeklystock_(\d{4})(\d\d)(\d\d)\.html", request.name)
         if match is None:
-            raise _nothing(request)
+            raise _no_data(request)
         day = date(*map(int, match.groups()))
-        if pd.Timestamp(at) < to_utc(np.array([day], dtype="datetime64[D]"), "16:00", "Asia/Shanghai")[0]:
-            raise _nothing(request)
+        if not timetable.SHFE.count(at, np.array([day], dtype="datetime64[D]")):
+            raise _no_data(request)
         return wire.shfe_page(
             day,
             {
@@ -375,7 +354,7 @@ class DemoTransport:
         )
 
     def _shanghai_stock(self, metal: str, day: date) -> int:
-        """A share of the LME's stock of the last business day (t)."""
+        """Share of the LME's stock at the last business day up to `day` (t)."""
         lme = market.lme_year(metal, day.year, self.seed)
         at = max(int(np.searchsorted(lme.days, np.datetime64(day), side="right")) - 1, 0)
         return int(lme.stock[at] * market.SHANGHAI_SHARE)
@@ -395,17 +374,15 @@ class DemoTransport:
             quarters = np.round(quarters + 2.5 * np.sin(np.arange(len(quarters)) * 2.1), 2)
             other = _by_day(quarters, power.counts * (power.minutes // 15))[:known]
             sequences[2] = (15, list(zip(bounds, bounds[1:], other, strict=False)))
-        created = to_utc(np.array([first + known - 2]), "12:45", "Europe/Berlin")[0].to_pydatetime()
+        created = timetable.AUCTION.times(np.array([first + known - 1]))[0].to_pydatetime()
         mrid = hashlib.sha256(request.name.encode()).hexdigest()[:32]
         return wire.entsoe_document(zone.eic, mrid, created, sequences)
 
     def _customs(self, request: Request, at: datetime) -> bytes:
-        fourteenth = (_month(request) + 1).astype("datetime64[D]") + 13
-        release = np.busday_offset(fourteenth, 0, roll="forward", busdaycal=business_days("WEEKDAYS"))
-        released = to_utc(np.array([release]), "11:00", "Asia/Shanghai")[0]
+        released = timetable.CUSTOMS.count(at, np.array([_month(request)]))
         year, month = int(request.period[:4]), int(request.period[5:])
-        if year < market.FIRST_CUSTOMS_YEAR or month == 1 or pd.Timestamp(at) < released:
-            raise _nothing(request)
+        if year < market.FIRST_CUSTOMS_YEAR or month == 1 or not released:
+            raise _no_data(request)
         defective = defects(request.source, "", request.period, at)
         rows = []
         for name, commodity in levels.CUSTOMS.items():
@@ -417,22 +394,25 @@ class DemoTransport:
                 quantity, total = quantity + float(wrong.text), total + float(wrong.text)
             texts = [f"{x:,.{commodity.decimals}f}" for x in (quantity, total)]
             values = [f"{x * commodity.usd_per_unit:,.0f}" for x in (quantity, total)]
-            change = f"{round((total / earlier - 1) * 100, 1) + 0.0:.1f}"  # adding zero takes the sign off -0.0
+            change = f"{round((total / earlier - 1) * 100, 1) + 0.0:.1f}"  # adding zero turns -0.0 into 0.0
             if wrong and wrong.kind == "MALFORMED":
                 texts = [wrong.text, wrong.text]
             rows.append((name, commodity.unit, texts[0], values[0], texts[1], values[1], change, change))
         return wire.customs_page(year, month, rows)
 
 
-def _released(days: Days, calendar: Calendar, n: int, time: str, zone: str) -> pd.DatetimeIndex:
-    """When the values of these days are released: n business days on, at that local time."""
-    return to_utc(np.asarray(np.busday_offset(days, n, roll="forward", busdaycal=business_days(calendar))), time, zone)
+def _released_months(request: Request, release: timetable.Release, at: datetime) -> NDArray[np.datetime64]:
+    """Months whose values are released by `at`. Raises `NoData` when there is none."""
+    months = np.arange(np.datetime64(f"{market.FIRST_YEAR}-01"), np.datetime64(at.replace(tzinfo=None), "M"))
+    if not (count := release.count(at, months)):
+        raise _no_data(request)
+    return months[:count]
 
 
-def _until(released: pd.DatetimeIndex, at: datetime, days: Days, *columns: NDArray[Any]) -> list[tuple[Any, ...]]:
-    """Rows of (day, values) that were released by then; release times ascend."""
-    known = int(released.searchsorted(pd.Timestamp(at), side="right"))
-    return list(zip(days[:known].astype(object), *(column[:known].tolist() for column in columns), strict=True))
+def _cell(wrong: dict[tuple[str, str], Defect], where: str, column: str, value: T) -> T | str:
+    """A value, or the text of the defect in its place."""
+    defect = wrong.get((where, column))
+    return value if defect is None else defect.text
 
 
 def _by_day(prices: NDArray[np.float64], counts: NDArray[np.int64]) -> list[list[str]]:
@@ -443,16 +423,16 @@ def _by_day(prices: NDArray[np.float64], counts: NDArray[np.int64]) -> list[list
 
 def _year(request: Request) -> int:
     if not re.fullmatch(r"\d{4}", request.period):
-        raise _nothing(request)
+        raise _no_data(request)
     return int(request.period)
 
 
 def _month(request: Request) -> np.datetime64:
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", request.period):
-        raise _nothing(request)
+        raise _no_data(request)
     return np.datetime64(request.period, "M")
 
 
-def _nothing(request: Request) -> NoData:
-    asked = " ".join(part for part in (request.entity, request.period) if part) or request.name
-    return NoData(f"{request.source} {request.name}: the demo market has nothing for {asked} at this moment")
+def _no_data(request: Request) -> NoData:
+    subject = " ".join(part for part in (request.entity, request.period) if part) or request.name
+    return NoData(f"{request.source} {request.name}: the demo market has no data for {subject} at this time")

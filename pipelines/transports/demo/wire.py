@@ -1,7 +1,7 @@
-"""The publishers' formats: arrays and texts in, bytes out, as each publisher sends them.
+"""Wire formats of the publishers: arrays and texts in, response bytes out.
 
-Encoders know no market, clock or defect: a cell is what they are given. Equal input gives equal bytes. Every answer
-says somewhere harmless that it is synthetic.
+Encoders are deterministic and write the cells as given; values, release times and defects are elsewhere. Every response
+is marked as synthetic in a place that parsers ignore.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOTE: Final = "SYNTHETIC DEMO DATA"
 
 
 def westmetall_page(metal: str, code: str, year: int, rows: Sequence[tuple[date, str, str, str]]) -> bytes:
-    """A metal's year: `rows` are (day, cash, 3M, stock), oldest first. The page has newest first, monthly headers."""
+    """Page of a metal and year, newest day first, monthly headers; `rows`: (day, cash, 3M, stock), oldest first."""
     header = (
         f'<tr class="shaded"><th class="text">date</th><th class="text">LME {metal} Cash-Settlement</th>'
         f'<th class="text">LME {metal} 3-month</th><th class="text last">LME {metal} stock</th></tr>'
@@ -52,7 +52,7 @@ def westmetall_page(metal: str, code: str, year: int, rows: Sequence[tuple[date,
 
 
 def world_bank_workbook(months: Sequence[str], columns: Mapping[str, Sequence[float | str]], updated: date) -> bytes:
-    """The Pink Sheet's `Monthly Prices`: `months` as 1960M01, one value per month and column ($/mt)."""
+    """Workbook with the sheet `Monthly Prices`: `months` as 1960M01, one value per month and column ($/mt)."""
     import openpyxl
 
     book = openpyxl.Workbook(write_only=True)
@@ -75,7 +75,7 @@ def world_bank_workbook(months: Sequence[str], columns: Mapping[str, Sequence[fl
 
 
 def _without_clock(workbook: io.BytesIO, stamp: date) -> bytes:
-    """The same workbook with no trace of when it was written: zip members and document properties carry a clock."""
+    """The workbook without the time of writing in its zip members and document properties."""
     file = io.BytesIO()
     with zipfile.ZipFile(workbook) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
         for name in sorted(old.namelist()):
@@ -91,7 +91,7 @@ def _without_clock(workbook: io.BytesIO, stamp: date) -> bytes:
 
 
 def sofr_json(rates: Sequence[tuple[str, float | str]]) -> bytes:
-    """The New York Fed's answer: `rates` are (day, percent) in time order, sent newest first."""
+    """Response of the New York Fed, newest day first; `rates`: (day, percent) in time order."""
     entries: list[dict[str, Any]] = []
     for day, rate in reversed(rates):
         entry: dict[str, Any] = {"effectiveDate": day, "type": "SOFR", "percentRate": rate}
@@ -102,37 +102,37 @@ def sofr_json(rates: Sequence[tuple[str, float | str]]) -> bytes:
 
 
 def jin10_json(metals: Sequence[str], days: Mapping[str, Mapping[str, Sequence[float | str]]]) -> bytes:
-    """Jin10's copy of the LME stock report: by day and metal stock, registered and cancelled warrants, in tonnes."""
-    answer = {
+    """Jin10's copy of the LME stock report: stock, registered and cancelled warrants by day and metal, in tonnes."""
+    content = {
         "date": max(days, default=""),
         "keys": [{"name": name} for name in ("库存", "注册仓单", "注销仓单")],
         "products": list(metals),
         "values": days,
         "note": NOTE,
     }
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def fred_csv(series: str, values: Iterable[tuple[str, str]]) -> bytes:
-    """FRED's graph download; an empty text is a day without a value."""
+    """CSV download of a FRED series; an empty text is a day without a value."""
     lines = "".join(f"{day},{value},\n" for day, value in values)
     return f"observation_date,{series},{NOTE}\n{lines}".encode()
 
 
 def smard_json(starts: Iterable[int], prices: Iterable[float | None]) -> bytes:
-    """A weekly file of SMARD: starts in seconds since 1970 UTC, EUR/MWh, null where nothing is published yet."""
+    """Weekly file of SMARD: starts in unix seconds, EUR/MWh, null where not published yet."""
     series = [[start * 1000, price] for start, price in zip(starts, prices, strict=True)]
     return json.dumps({"meta_data": {"version": 1, "note": NOTE}, "series": series}, separators=(",", ":")).encode()
 
 
 def ember_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
-    """Ember's daily file: rows of (ISO3 code, day, mean in EUR/MWh or nothing)."""
+    """Daily file of Ember; `rows`: (ISO3 code, day, mean in EUR/MWh or empty)."""
     lines = "".join(f"{NOTE},{country},{day},{mean}\n" for country, day, mean in rows)
     return f"Country,ISO3 Code,Date,Price (EUR/MWhe)\n{lines}".encode()
 
 
 def shfe_page(day: date, totals: Mapping[str, tuple[int, int]]) -> bytes:
-    """The weekly report of the Shanghai exchange: by metal last week's stock and this week's, all in one warehouse."""
+    """Weekly report of the Shanghai exchange; `totals`: stock of last and of this week by metal, in one warehouse."""
     head = (
         '<tr><th rowspan="2">地区</th><th rowspan="2">仓库</th>'
         '<th colspan="2">上周库存</th><th colspan="2">本周库存</th><th colspan="2">库存增减</th>'
@@ -157,25 +157,25 @@ def shfe_page(day: date, totals: Mapping[str, tuple[int, int]]) -> bytes:
 
 
 def energy_charts_json(seconds: list[int], prices: list[float]) -> bytes:
-    """The price answer of Energy-Charts: starts in seconds since 1970 UTC, EUR/MWh."""
-    answer = {
+    """Price response of Energy-Charts: starts in unix seconds, EUR/MWh."""
+    content = {
         "license_info": f"CC BY 4.0 (creativecommons.org/licenses/by/4.0) {NOTE}",
         "unix_seconds": seconds,
         "price": prices,
         "unit": "EUR / MWh",
         "deprecated": False,
     }
-    return json.dumps(answer, separators=(",", ":")).encode()
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 Curve = Sequence[tuple[int, int, Sequence[str]]]
 
 
 def entsoe_document(eic: str, mrid: str, created: datetime, sequences: Mapping[int, tuple[int, Curve]]) -> bytes:
-    """A publication document A44: by auction sequence (minutes of a market time unit, curve).
+    """Publication document A44; `sequences`: minutes of a market time unit and curve, by auction sequence.
 
-    A curve is a sequence of local days (start, end in seconds since 1970 UTC, a price text per market time unit); as
-    curve type A03 wants it, a price equal to the one before it is left out.
+    A curve is a sequence of local days (start and end in unix seconds, a price text per market time unit). Curve type
+    A03 omits a price that equals the one before it.
     """
     series = []
     for sequence, (minutes, curve) in sequences.items():
@@ -219,7 +219,7 @@ def _interval(start: int, end: int) -> str:
 
 
 def customs_page(year: int, month: int, rows: Iterable[tuple[str, ...]]) -> bytes:
-    """Table (13) of a month: eight texts a row, commodity to change of value. February is the pool of two months."""
+    """Table (13) of a month: eight texts per row, from commodity to change of value. February includes January."""
     name = "January-February" if month == 2 else month_name[month]
     group = f"1 to {month}"
     body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
@@ -236,7 +236,7 @@ def customs_page(year: int, month: int, rows: Iterable[tuple[str, ...]]) -> byte
 def comtrade_json(
     reporter: int, period: str, weights: Mapping[tuple[str, int], float | None], usd: Mapping[tuple[str, int], float]
 ) -> bytes:
-    """Comtrade's preview of a month (YYYYMM): net weight in kg and value by customs code and partner (0: the world)."""
+    """Comtrade preview of a month (YYYYMM): net weight in kg and value by customs code and partner (0: world)."""
     rows = [
         {
             "typeCode": "C", "freqCode": "M", "period": period, "reporterCode": reporter, "flowCode": "X",
@@ -246,14 +246,14 @@ def comtrade_json(
         }
         for (code, partner), weight in weights.items()
     ]  # fmt: skip
-    answer = {"elapsedTime": "0.01 secs", "count": len(rows), "data": rows, "error": "", "note": NOTE}
-    return json.dumps(answer, separators=(",", ":")).encode()
+    content = {"elapsedTime": "0.01 secs", "count": len(rows), "data": rows, "error": "", "note": NOTE}
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def yahoo_json(ticker: str, zone: str, offset: int, sessions: Sequence[int], closes: Sequence[float | None]) -> bytes:
-    """Yahoo's chart of a share: starts of its sessions (seconds since 1970 UTC) and closes in USD, null for none.
+    """Yahoo chart of a share: session starts (unix seconds) and closing prices in USD, null for none.
 
-    `zone` and `offset` (seconds): the exchange's time zone. The adjusted closes are others, as dividends make them.
+    `zone` and `offset` (seconds): time zone of the exchange. Adjusted closes differ, as after dividends.
     """
     meta = {
         "currency": "USD", "symbol": ticker, "exchangeName": "NYQ", "instrumentType": "EQUITY", "gmtoffset": offset,
@@ -272,7 +272,7 @@ ECB_COLUMNS: Final = (
 
 
 def ecb_csv(series: Mapping[str, Iterable[tuple[str, str]]]) -> bytes:
-    """The ECB's `csvdata`: by currency (day, units for one euro)."""
+    """ECB format `csvdata`; `series`: (day, units per euro) by currency."""
     file = io.StringIO(newline="")
     lines = csv.writer(file, lineterminator="\r\n")
     lines.writerow(ECB_COLUMNS)
@@ -286,7 +286,7 @@ def ecb_csv(series: Mapping[str, Iterable[tuple[str, str]]]) -> bytes:
 
 
 def drop_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A file as a user keys it in for the drop folder. It has no place for a note: its name says what it is."""
+    """CSV file for the drop folder. The format has no place for a note, so the file name marks it as synthetic."""
     file = io.StringIO(newline="")
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(columns)

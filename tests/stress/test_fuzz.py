@@ -1,4 +1,4 @@
-"""Spoilt answers, a short version of `python -m tests.stress.fuzz`; and that it sees what it looks for."""
+"""Short forms of `python -m tests.stress.fuzz`, and tests that it finds each kind of fault."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import SHARED
 
+from pipelines.common.settings import PROJECT
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, Scope, SourceError
 from tests.stress import fuzz
@@ -18,23 +18,26 @@ from tests.stress import fuzz
 @pytest.fixture(scope="module")
 def good() -> dict[str, list[Payload]]:
     """Good answers of every source; the recorded ones among them where they are beside the project."""
-    recordings = SHARED / "real" / "payloads"
+    recordings = PROJECT.parent / "shared" / "real" / "payloads"
     return fuzz.seeds(recordings if recordings.is_dir() else None)
 
 
-@pytest.mark.parametrize("payloads", [10, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "payloads", [10, pytest.param(100, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize("source", SOURCES)
-def test_spoilt_answers_end_in_rows_that_the_schema_knows_or_in_the_declared_errors(
+def test_corrupted_answers_end_in_rows_of_the_schema_or_in_a_declared_error(
     good: dict[str, list[Payload]], source: str, payloads: int
 ) -> None:
     result = fuzz.fuzz(source, good[source], payloads, seed=payloads)
     assert [f"{case.number}: {problem}" for case, problem in result.faults] == []
     assert sum(result.outcomes.values()) == payloads
-    # Spoiling must not break all of it: some answers still have rows, some end in an error.
+    # Not every answer is broken: some still have rows, some end in an error.
     assert payloads == 10 or {"rows", "SourceError"} <= set(result.outcomes)
 
 
-def test_a_number_under_a_seed_is_always_the_same_payload(good: dict[str, list[Payload]]) -> None:
+@pytest.mark.slow
+def test_a_seed_and_a_number_always_give_the_same_payload(good: dict[str, list[Payload]]) -> None:
     for source, answers in good.items():
         bodies = {n: fuzz.case(source, answers, 1, n).payload.body for n in range(20)}
         assert bodies == {n: fuzz.case(source, answers, 1, n).payload.body for n in range(20)}
@@ -59,12 +62,12 @@ def waiting() -> Parsed:
     return Parsed()
 
 
-ASKED = Request("nyfed", "x.json", "")
+REQUEST = Request("nyfed", "x.json", "")
 ENDS: dict[str, tuple[Callable[[], Parsed], str]] = {
     "a good row": (rates(), ""),
-    "an error of the source": (raising(SourceError(ASKED, "cut", "all of it")), ""),
+    "an error of the source": (raising(SourceError(REQUEST, "cut", "all of it")), ""),
     "no data": (raising(NoData("nothing yet")), ""),
-    "a row that the schema refuses": (rates(sofr_pct=[1e9]), ""),
+    "a row that the schema rejects": (rates(sofr_pct=[1e9]), ""),
     "another error": (raising(KeyError("refRates")), "KeyError"),
     "no text": (raising(NoData("")), "an error without a text"),
     "a hang": (waiting, "TimeoutError"),
@@ -74,13 +77,13 @@ ENDS: dict[str, tuple[Callable[[], Parsed], str]] = {
     "no reason": (lambda: Parsed({}, [Rejected("rates", "row 1", "x", "")]), "without where, what or why"),
     "a day twice": (
         lambda: Parsed({"rates": pd.concat([rates()().frames["rates"]] * 2, ignore_index=True)}),
-        "says one observation twice",
+        "has one observation twice",
     ),
 }
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_what_a_parser_may_not_do_is_seen(
+def test_each_fault_of_a_parser_is_found(
     good: dict[str, list[Payload]], monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     parse, fault = ENDS[end]
@@ -89,7 +92,7 @@ def test_what_a_parser_may_not_do_is_seen(
         return parse()
 
     monkeypatch.setattr(SOURCES["nyfed"], "parse", instead)
-    monkeypatch.setattr(fuzz, "HANGS_S", 2.0)
+    monkeypatch.setattr(fuzz, "MAX_PARSE_S", 0.5)
     found = [problem for _, problem in fuzz.fuzz("nyfed", good["nyfed"], 1, seed=1).faults]
     assert len(found) == bool(fault)
     assert fault in "".join(found)

@@ -1,0 +1,26 @@
+"""Locations of files and folders under the data folder. Nothing is created or opened here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DataPaths:
+    """Paths under one data folder (`TIGHTNESS_DATA_DIR`)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.archive = root / "raw"  # payloads and receipts
+        self.lake = root / "lake"
+        self.quarantine = root / "quarantine"
+        self.warehouse = root / "warehouse" / "warehouse.duckdb"  # the private database; the dbt manifest has its name
+        self.reference_copies = self.warehouse.with_name("reference")  # reference tables as Parquet, read by dbt
+        self.build_record = self.warehouse.with_name("build.json")  # inputs and result of the last complete build
+        self.last_build = self.warehouse.with_name("built_as_of")  # its time, one ISO line
+        self.plots = self.warehouse.with_name("plots")  # cached pictures of the tables
+        self.failures = self.warehouse.with_name("health")  # the failure log
+        self.outbox = self.warehouse.with_name("outbox")  # notifications that are not yet delivered
+        self.rate_limits = self.warehouse.with_name("pace")  # shared by all processes
+        self.published = root / "published"  # the folder for readers
+        self.database = self.published / "marts.duckdb"  # the current release
+        self.manifest = self.published / "manifest.json"  # of the current release

@@ -1,0 +1,158 @@
+"""Responses and what their source's parser reads from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines.sources import SOURCES
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.contract import ResponseContract
+from pipelines.transports.archive import Archive
+from schemas.datasets import DATASETS
+from schemas.fields import PLAUSIBLE
+
+Days = NDArray[np.datetime64]
+Series = tuple[str, ...]  # identifies a series within a dataset: a metal, a zone, a metal and a country
+
+# A payload is parsed once a run, for its inspection and for every dataset that reads it. A full history has about 700
+# payloads (40 MB parsed); beyond this number the oldest are parsed again.
+CACHE_SIZE: Final = 1024
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def parse(payload: Payload, scope: Scope) -> Parsed:
+    """Rows of a payload. Raises `NoData` or `SourceError` like its source's parser."""
+    return SOURCES[payload.request.source].parse(payload, scope)
+
+
+def group_by_capture(payloads: Sequence[Payload]) -> list[list[Payload]]:
+    """Payloads of a request as responses: those of one capture time are parts of one response."""
+    return [list(parts) for _, parts in groupby(payloads, key=lambda payload: payload.captured_at)]
+
+
+def newest_response(request: Request, archive: Archive) -> list[Payload]:
+    """Payloads of the last accepted response; empty without one, or when its files cannot be read."""
+    try:
+        return group_by_capture(archive.load(request))[-1]
+    except (SourceError, IndexError):
+        return []
+
+
+@dataclass(frozen=True)
+class ParsedResponse:
+    """One response in one or more parts, parsed when it is first read."""
+
+    payloads: Sequence[Payload]
+    scope: Scope
+
+    @property
+    def request(self) -> Request:
+        """The request of all its payloads."""
+        return self.payloads[0].request
+
+    @property
+    def contract(self) -> ResponseContract:
+        """The contract of its source."""
+        return SOURCES[self.request.source].CONTRACT
+
+    @cached_property
+    def _parsed(self) -> tuple[list[Parsed], SourceError | None]:
+        parsed, error = [], None
+        for payload in self.payloads:
+            try:
+                parsed.append(parse(payload, self.scope))
+            except NoData:
+                pass
+            except SourceError as problem:
+                error = error or problem
+            except Exception as fault:  # a bug in one parser must not end the run of all other sources
+                text = f"its parser failed ({type(fault).__name__}: {fault}), which is a fault of this program"
+                error = error or SourceError(payload.request, text, "rows, or a refusal by the parser")
+        return parsed, error
+
+    @property
+    def error(self) -> SourceError | None:
+        """Why a part cannot be parsed; None when all can."""
+        return self._parsed[1]
+
+    @cached_property
+    def shape(self) -> Mapping[str, str]:
+        """Column or field to its type, as the contract's `shape` infers it."""
+        shape: dict[str, str] = {}
+        for payload in self.payloads:
+            with suppress(Exception):  # the parser reports the problem better
+                shape |= self.contract.shape(payload)
+        return shape
+
+    @cached_property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Rows by dataset."""
+        parts: dict[str, list[pd.DataFrame]] = {}
+        for parsed in self._parsed[0]:
+            for name, frame in parsed.frames.items():
+                if len(frame):
+                    parts.setdefault(name, []).append(frame)
+        return {name: own[0] if len(own) == 1 else pd.concat(own) for name, own in parts.items()}
+
+    @cached_property
+    def series(self) -> list[tuple[str, Series, pd.DataFrame]]:
+        """Rows by dataset and series."""
+        return [(name, series, own) for name, rows in self.frames.items() for series, own in _by_series(name, rows)]
+
+    @cached_property
+    def days(self) -> dict[tuple[str, Series], Days]:
+        """Days or month ends with a row, by dataset and series, ascending."""
+        return {
+            (name, series): np.unique(own[DATASETS[name].period].to_numpy().astype("datetime64[D]"))
+            for name, series, own in self.series
+        }
+
+    @cached_property
+    def levels(self) -> dict[tuple[str, str, Series], float]:
+        """Level of each column with limits, by dataset, column and series."""
+        return {
+            (name, column, series): level(own[column].to_numpy(dtype=float))
+            for name, series, own in self.series
+            for column in PLAUSIBLE
+            if column in own
+        }
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows that could be parsed."""
+        return sum(map(len, self.frames.values()))
+
+    @property
+    def rejected(self) -> list[str]:
+        """Reasons of the rows that could not be parsed."""
+        return [row.reason for parsed in self._parsed[0] for row in parsed.rejected]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is readable and has no rows, good or bad."""
+        return not self.error and not self.frames and not self.rejected
+
+
+def level(values: NDArray[np.float64]) -> float:
+    """The 90th percentile of the absolute values; NaN without any."""
+    there = np.abs(values[~np.isnan(values)])
+    return float(np.percentile(there, 90)) if len(there) else math.nan
+
+
+def _by_series(name: str, rows: pd.DataFrame) -> Iterable[tuple[Series, pd.DataFrame]]:
+    columns = list(DATASETS[name].series)
+    first = tuple(str(rows[column].iloc[0]) for column in columns)
+    # Most responses have one series, and a comparison is much cheaper than grouping.
+    if all((rows[column] == rows[column].iloc[0]).all() for column in columns):
+        return [(first, rows)]
+    return [(tuple(map(str, series)), own) for series, own in rows.groupby(columns, sort=False)]

@@ -1,0 +1,56 @@
+"""Knowledge times of rows: since when their values could be known, and on what basis. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from pipelines.common.calendar import release_times
+from pipelines.datasets import Feed
+from schemas.base import Spec
+
+# A time of publication that a publisher gives is wrong when it is more than this before the scheduled release.
+MAX_EARLY: Final = pd.Timedelta(days=1)
+OBSERVED: Final = "OBSERVED"
+UTC_US: Final = "datetime64[us, UTC]"
+
+
+def knowledge_times(
+    rows: pd.DataFrame,
+    feed: Feed,
+    source: str,
+    rules: pd.DataFrame,
+    captured: pd.Series,
+    published_by: pd.Series | None = None,
+) -> pd.DataFrame:
+    """knowledge_ts (UTC), knowledge_basis and explicit_knowledge of each row of one source.
+
+    The time is the row's own `knowledge_ts` where it has one, else the release calendar's (`rules`), but no later than
+    the response was out: when its publisher says so (`published_by`) or when it was captured. `published_by` is None
+    for drop files: their capture time is not a time of publication. Both are by row, UTC.
+    """
+    known = release_times(rows[feed.spec.period], feed.name, source, rules)
+    if published_by is not None:
+        scheduled = known["knowledge_ts"]
+        is_plausible = published_by >= scheduled - MAX_EARLY
+        out = np.minimum(published_by.where(is_plausible, scheduled), captured)
+        is_early = scheduled > out
+        known.loc[is_early, "knowledge_ts"] = out[is_early]
+        known.loc[is_early, "knowledge_basis"] = OBSERVED
+    own = rows["knowledge_ts"] if "knowledge_ts" in rows else pd.Series(pd.NaT, rows.index, dtype=UTC_US)
+    is_explicit = own.notna()
+    known.loc[is_explicit, "knowledge_ts"] = own[is_explicit]
+    known.loc[is_explicit, "knowledge_basis"] = OBSERVED
+    return known.assign(explicit_knowledge=is_explicit)
+
+
+def period_starts(rows: pd.DataFrame, spec: Spec) -> pd.Series:
+    """First day of each row's period: the day itself, or the first of the month or of several pooled months."""
+    ends: pd.Series = rows[spec.period]
+    if "period_months" in rows:
+        ends = ends - pd.to_timedelta(31 * (rows["period_months"] - 1), unit="D")  # a day in the first month
+    elif spec.cadence != "monthly":
+        return ends
+    return pd.Series(ends.dt.to_period("M").dt.to_timestamp())

@@ -1,0 +1,22 @@
+"""Parquet files that are named by capture time and content hash."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.common.files import write_aside
+
+
+def write_parquet(folder: Path, table: pa.Table, captured: datetime) -> Path:
+    """Write a table to `<folder>/<captured>-<hash>.parquet` (zstd, without metadata). Equal tables give equal files."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
+    body = sink.getvalue()
+    name = f"{captured.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(body).hexdigest()[:8]}.parquet"
+    write_aside(folder / name, lambda aside: aside.write_bytes(body))
+    return folder / name

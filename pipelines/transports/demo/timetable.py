@@ -1,0 +1,71 @@
+"""Timetable of the demo's publishers: when each value is released."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines.common.calendar import Calendar, business_days, to_utc
+
+Days = NDArray[np.datetime64]
+
+LONDON, BERLIN, SHANGHAI = "Europe/London", "Europe/Berlin", "Asia/Shanghai"
+NEW_YORK, CHICAGO = "America/New_York", "America/Chicago"
+
+
+@dataclass(frozen=True)
+class Release:
+    """Release rule: `n` business days after a value's day, or `n` days without a calendar, at a local time.
+
+    With `months` it counts from `day` of the month that is `months` after the month of the value.
+    """
+
+    calendar: Calendar | None
+    n: int
+    time: str  # HH:MM
+    zone: str
+    months: int = 0
+    day: int = 1
+
+    def days(self, days: Days) -> Days:
+        """Release days of the values of these days or months."""
+        if self.months:
+            days = (days.astype("datetime64[M]") + self.months).astype("datetime64[D]") + self.day - 1
+        if self.calendar is None:
+            return days + self.n
+        return np.asarray(np.busday_offset(days, self.n, roll="forward", busdaycal=business_days(self.calendar)))
+
+    def times(self, days: Days) -> pd.DatetimeIndex:
+        """Release times (UTC) of the values of these days or months."""
+        return to_utc(self.days(days), self.time, self.zone)
+
+    def count(self, at: datetime, days: Days) -> int:
+        """Number of these days or months, in ascending order, whose values are released by `at`."""
+        return int(self.times(days).searchsorted(pd.Timestamp(at), side="right"))
+
+    def rows(self, at: datetime, days: Days, *columns: NDArray[Any]) -> list[tuple[Any, ...]]:
+        """Rows of (day, values) that are released by `at`."""
+        n = self.count(at, days)
+        return list(zip(days[:n].astype(object), *(column[:n].tolist() for column in columns), strict=True))
+
+
+LME: Final = Release("LONDON", 1, "09:00", LONDON)
+SHARES: Final = Release("NEW_YORK", 0, "16:15", NEW_YORK)
+SOFR: Final = Release("NEW_YORK", 1, "08:00", NEW_YORK)
+FX: Final = Release("TARGET", 0, "16:00", BERLIN)
+AUCTION: Final = Release(None, -1, "12:45", BERLIN)  # on the day before delivery
+EMBER: Final = Release(None, 7, "12:00", LONDON)
+SHFE: Final = Release(None, 0, "16:00", SHANGHAI)
+PINK_SHEET: Final = Release("WEEKDAYS", 1, "16:00", NEW_YORK, months=1)
+FRED: Final = Release("WEEKDAYS", 0, "16:00", CHICAGO, months=1, day=20)
+CUSTOMS: Final = Release("WEEKDAYS", 0, "11:00", SHANGHAI, months=1, day=14)
+COMTRADE: Final = Release("WEEKDAYS", 0, "12:00", NEW_YORK, months=3)
+OFF_WARRANT: Final = Release("LONDON", 0, "09:00", LONDON, months=2, day=10)
+COSTS: Final = Release("LONDON", 1, "18:00", LONDON)
+PRODUCTION: Final = Release("WEEKDAYS", 0, "11:00", SHANGHAI, months=1, day=20)
+ARBITRAGE: Final = Release("LONDON", 0, "17:00", LONDON)

@@ -1,0 +1,49 @@
+"""What an import of the package loads and reads, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.common.settings import PROJECT
+
+
+def printed(code: str, cwd: Path = PROJECT, **environment: str) -> str:
+    """The standard output of a Python program."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd, env=os.environ | environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_sources_import_no_heavy_library() -> None:
+    heavy = ["lxml", "openpyxl", "entsoe", "defusedxml", "dagster", "duckdb"]
+    assert printed(f"import sys, pipelines.sources; print(*[m for m in {heavy} if m in sys.modules])") == ""
+
+
+@pytest.mark.slow
+def test_the_definitions_load_without_a_plotting_library() -> None:
+    assert (
+        printed(
+            "import sys; from pipelines.orchestration.definitions import build_defs; "
+            "from pipelines.common.settings import load_settings; "
+            "build_defs(load_settings(profile='demo')).get_repository_def(); "
+            "print(*{'matplotlib', 'PIL'} & sys.modules.keys())"
+        )
+        == ""
+    )
+
+
+@pytest.mark.slow
+def test_an_import_reads_neither_settings_nor_files(tmp_path: Path) -> None:
+    """An environment that no run accepts must not break an import, nor --help."""
+    invalid = {"TIGHTNESS_PROFILE": "nonsense", "TIGHTNESS_NOW": "never", "TIGHTNESS_REFERENCE_DIR": "/nowhere"}
+    modules = ("orchestration.definitions", "cli.app", "sources", "transports.http")
+    code = f"import {', '.join(f'pipelines.{name}' for name in modules)}; print('imported')"
+    assert printed(code, tmp_path, DAGSTER_HOME=str(tmp_path / "none"), **invalid) == "imported"
+    assert list(tmp_path.iterdir()) == []

@@ -181,7 +181,8 @@ def signals(as_of: AsOf = None, as_json: Json = False) -> None:
     from pipelines.publish.queries import latest_signals
 
     workspace = _workspace()
-    rows = latest_signals(_database(workspace), _moment(as_of))
+    moment = _moment(as_of)
+    rows = latest_signals(_database(workspace), moment)
     if not rows:
         _fail(f"no signal was published by {as_of or 'now'}: the first decision time is later", 1)
     print_signals(workspace, rows, as_json)
@@ -193,7 +194,8 @@ def claims(as_of: AsOf = None, as_json: Json = False) -> None:
     from pipelines.publish.queries import latest_claims
 
     workspace = _workspace()
-    rows = latest_claims(_database(workspace), _moment(as_of))
+    moment = _moment(as_of)
+    rows = latest_claims(_database(workspace), moment)
     if not rows:
         _fail(f"no claim was audited by {as_of or 'now'}: see valid_from in claims.csv for the first day of each", 1)
     print_claims(workspace, rows, as_json)

@@ -42,9 +42,9 @@ def test_every_unit_test_passes(built: Sandbox, definitions: dict[str, dict[str,
     )
     done = dbt._invoke(["test", "--select", "test_type:unit"], variables, dbt.manifest())
     assert done.exception is None
-    told = {entry.node.name: (str(entry.status), entry.message) for entry in done.result}
-    assert {name: about for name, about in told.items() if about[0] != "pass"} == {}
-    assert told.keys() == definitions.keys()
+    results = {entry.node.name: (str(entry.status), entry.message) for entry in done.result}
+    assert {name: about for name, about in results.items() if about[0] != "pass"} == {}
+    assert results.keys() == definitions.keys()
 
 
 @pytest.mark.slow

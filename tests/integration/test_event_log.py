@@ -21,7 +21,7 @@ def months() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"rows": 3}, check_results=[dg.AssetCheckResult(passed=True)])
 
 
-def told(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], int]:
+def events(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], int]:
     """What the instance knows after a run over all months, and how many events were stored one by one."""
     home.mkdir()
     (home / "dagster.yaml").write_text(settings)
@@ -73,8 +73,8 @@ def test_a_backfill_is_told_as_dagster_tells_it_in_fewer_transactions(
 ) -> None:
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
     ours = "event_log_storage: {module: pipelines.orchestration.event_log, class: BatchedSqliteEventLog}\n"
-    expected, one_by_one = told(tmp_path / "dagster", "", monkeypatch)
-    known, batched = told(tmp_path / "ours", ours, monkeypatch)
+    expected, one_by_one = events(tmp_path / "dagster", "", monkeypatch)
+    known, batched = events(tmp_path / "ours", ours, monkeypatch)
     assert len(expected["partitions"]) == len(expected["planned"]) == expected["materialized"] == 24
     assert known == expected
     # 24 planned and 24 materialised partitions no longer stand alone; the check among the planned ones does.

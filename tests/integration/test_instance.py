@@ -42,8 +42,8 @@ def test_processes_that_come_first_at_once_share_one_log_of_runs(tmp_path: Path)
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0, 0], said
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], errors
 
 
 OTHER = "event_log_storage:\n  module: dagster_postgres.event_log\n  class: PostgresEventLogStorage\n"

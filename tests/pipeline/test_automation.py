@@ -114,7 +114,7 @@ def test_a_tick_after_a_build_delivers_the_published_changes(
     assert len(changes)
     monkeypatch.setenv("TIGHTNESS_NOTIFY_SINCE", "2008-01-01T00:00:00Z")
     with dg.build_sensor_context(instance, resources={"workspace": WorkspaceResource()}, definitions=defs) as context:
-        said = defs.resolve_sensor_def("signal_changes").evaluate_tick(context).skip_message
-    assert said is not None
-    assert said.endswith(f"{len(changes)} delivered, 0 waiting")
+        message = defs.resolve_sensor_def("signal_changes").evaluate_tick(context).skip_message
+    assert message is not None
+    assert message.endswith(f"{len(changes)} delivered, 0 waiting")
     assert not list(Path(sandbox.data / "warehouse" / "outbox").glob("*.json"))

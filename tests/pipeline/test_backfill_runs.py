@@ -78,12 +78,12 @@ def test_a_plan_after_a_run_counts_its_responses_months_and_times_and_writes_not
 
 
 def test_a_dataset_comes_with_its_sources_and_nothing_else(prices: tuple[Sandbox, dict[str, Any]]) -> None:
-    sandbox, said = prices
-    assert said["assets"] == ["raw/drop", "raw/westmetall", "lake/prices"]
-    assert said["partitions"] == {"done": 9, "of": 9}
-    [news] = said["changes"]
+    sandbox, errors = prices
+    assert errors["assets"] == ["raw/drop", "raw/westmetall", "lake/prices"]
+    assert errors["partitions"] == {"done": 9, "of": 9}
+    [news] = errors["changes"]
     assert (news["dataset"], news["months"], news["revised"], news["first"]) == ("prices", 3, 0, [])
-    assert news["new"] == said["rows_read"] == len(sandbox.open().lake.read("prices")) > 50
+    assert news["new"] == errors["rows_read"] == len(sandbox.open().lake.read("prices")) > 50
     assert not (sandbox.data / "published").exists()
 
 
@@ -91,9 +91,9 @@ def test_the_same_again_adds_no_vintage(prices: tuple[Sandbox, dict[str, Any]]) 
     sandbox, _ = prices
     before = {name: about for name, about in sandbox.stored().items() if name.endswith(".parquet")}
     for options in [(), ("--refresh",)]:
-        said = backfill(sandbox, *MONTHS, "--assets", "prices", *options)
-        assert said["success"] and said["rows_read"] == 0
-        assert [(news["months"], news["new"], news["revised"]) for news in said["changes"]] == [(0, 0, 0)]
+        errors = backfill(sandbox, *MONTHS, "--assets", "prices", *options)
+        assert errors["success"] and errors["rows_read"] == 0
+        assert [(news["months"], news["new"], news["revised"]) for news in errors["changes"]] == [(0, 0, 0)]
     assert {name: about for name, about in sandbox.stored().items() if name.endswith(".parquet")} == before
 
 

@@ -67,11 +67,11 @@ def test_every_plot_is_drawn_and_a_plot_that_fails_is_left_out(
 ) -> None:
     import logging
 
-    told = logging.getLogger("test")
-    found = draw_plots(workspace, told)
+    log = logging.getLogger("test")
+    found = draw_plots(workspace, log)
     assert {name: set(about) for name, about in found.items()} == {plot.table: {"plot AL"} for plot in PLOTS}
     monkeypatch.setattr("pipelines.publish.plots.cached_png", lambda *_, **__: 1 / 0)
-    assert draw_plots(workspace, told) == {}
+    assert draw_plots(workspace, log) == {}
 
 
 def test_the_report_is_that_of_the_release_and_the_same_twice(workspace: Workspace) -> None:

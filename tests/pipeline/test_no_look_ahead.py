@@ -1,7 +1,9 @@
 """The product never looks ahead: every published table, at every second at which something became known.
 
 The product's own SQL is built again and again from what was known by a moment
-(docs/methodology.md#sources-and-knowledge-times), and compared with the build from everything. Three mutants that do look ahead show that this can fail.
+
+(docs/methodology.md#sources-and-knowledge-times), and compared with the build from everything.
+Three mutants that do look ahead show that this can fail.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def sandbox(acceptance_market: Sandbox) -> Sandbox:
 @pytest.fixture(scope="module")
 def short(sandbox: Sandbox) -> dict[str, pa.Table]:
     """Reference tables with a short trading calendar."""
-    return reference_rows(sandbox.open().reference_copies, START)
+    return reference_rows(sandbox.open().paths.reference_copies, START)
 
 
 def test_the_compiled_sql_builds_what_dbt_builds_and_publishes(sandbox: Sandbox) -> None:

@@ -117,7 +117,7 @@ def test_a_publisher_that_does_not_answer_is_retried_after_growing_uneven_waits(
     transport = HttpTransport(lambda: datetime(2026, 2, 1, tzinfo=UTC), {}, client)
     with waits() as found:
         for _ in range(8):
-            with pytest.raises(SourceError, match="status 503, 4 times"):
+            with pytest.raises(SourceError, match="status 503 in 4 attempts"):
                 transport.fetch(request)
     first, second, third = found[::3], found[1::3], found[2::3]
     assert len(first) == len(second) == len(third) == 8

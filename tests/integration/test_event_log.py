@@ -68,7 +68,8 @@ def events(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[
     return known, len(singly)
 
 
-def test_a_backfill_is_told_as_dagster_tells_it_in_fewer_transactions(
+@pytest.mark.slow
+def test_a_backfill_is_logged_as_by_dagster_in_fewer_transactions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")

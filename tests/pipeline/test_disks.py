@@ -21,7 +21,7 @@ from tests.stress.crash import torn
 NOW = "2026-01-20T20:00:00Z"
 MONTHS = ("2026-01", "2026-01")
 DATASETS = ["prices", "stocks"]
-slow = pytest.mark.slow
+pytestmark = pytest.mark.slow
 
 
 @dataclass
@@ -81,7 +81,6 @@ def _full(sandbox: Sandbox) -> str:
     return ""
 
 
-@slow
 def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(drop_market: Sandbox, tmp_path: Path) -> None:
     sandbox = drop_market.copy(tmp_path / "sandbox")
     sandbox.drop_month(stock=450_000.0)
@@ -126,7 +125,6 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
     kept.rename(folder)
 
 
-@slow
 @pytest.mark.parametrize("size", ["400k", "6m"])
 def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> None:
     """So small that the lake does not fit, and so that the warehouse does not: DuckDB has words of its own for it."""
@@ -151,7 +149,6 @@ def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> 
 # --- the data folder cannot be written
 
 
-@slow
 def test_a_read_only_data_folder_is_one_line_and_what_is_published_can_be_read(
     drop_market: Sandbox, tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ def test_a_signal_ends_a_run_in_one_line_and_the_next_run_goes_on(
     process.send_signal(number)
     printed, errors = process.communicate(timeout=600)
     assert process.returncode == 1, errors
-    assert "stopped by a signal: the last release stays, run again to go on" in errors
+    assert "stopped by a signal: the last release stays, run again to continue" in errors
     assert "Traceback" not in printed + errors
     assert sandbox.published() == drop_market.published()
     assert torn(sandbox.data, had_release=True) == []

@@ -88,3 +88,23 @@ def test_the_data_tests_run_on_a_compiled_build_and_can_fail(sandbox: Sandbox, s
         [(name, rows)] = failing_tests(made).items()
         assert "unique_combination_of_columns_price_daily" in name
         assert rows == 1
+
+
+def test_a_family_of_the_reference_table_needs_no_change_of_sql(sandbox: Sandbox) -> None:
+    """An indicator in a family of its own counts with its weight; families without a column are not published."""
+    workspace = sandbox.open()
+    tables = reference_rows(workspace.reference_copies, date(2024, 2, 1))
+    components = tables["index_components"].to_pandas()
+    is_stock_days = components["indicator"] == "stock_days"
+    components.loc[is_stock_days, "family"] = "STOCK"
+    components.loc[components["family"].isin(["INVENTORY", "STOCK"]), "weight"] = 0.2
+    changed = tables | {"index_components": components}
+    index = "select as_of_date, tightness_index from intermediate.int_index_daily where tightness_index is not null"
+    families = "from intermediate.int_index_families where contribution is not null"
+    with build(workspace.lake.root, changed, workspace.now) as made:
+        found = made.execute(f"select distinct family {families} order by all").fetchall()
+        assert found == [("CURVE",), ("FLOW",), ("INVENTORY",), ("STOCK",)]
+        expected = dict(made.execute(index).fetchall())
+        contributed = made.execute(f"select as_of_date, sum(contribution) {families} group by all").fetchall()
+        assert expected
+        assert dict(contributed) == pytest.approx(expected, abs=1e-9)

@@ -36,7 +36,7 @@ three_months as (
                 sum(period_months) >= 3
                 and sum(period_months) = max(month_no) - min(first_month_no) + 1
                 and count(base_kt) = count(*)
-                then {{ yoy(ordered_sum('exports_kt', 'month_no'), ordered_sum('base_kt', 'month_no')) }}
+                then {{ yoy(ordered_sum('exports_kt', '-first_month_no'), ordered_sum('base_kt', '-first_month_no')) }}
         end as exports_yoy_3m,
         max(case when rests_on_suspect then 1 else 0 end) = 1 as is_suspect,
         max(change_known_from) as known_from

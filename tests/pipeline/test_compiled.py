@@ -93,7 +93,7 @@ def test_the_data_tests_run_on_a_compiled_build_and_can_fail(sandbox: Sandbox, s
 def test_a_family_of_the_reference_table_needs_no_change_of_sql(sandbox: Sandbox) -> None:
     """An indicator in a family of its own counts with its weight; families without a column are not published."""
     workspace = sandbox.open()
-    tables = reference_rows(workspace.reference_copies, date(2024, 2, 1))
+    tables = reference_rows(workspace.paths.reference_copies, date(2024, 2, 1))
     components = tables["index_components"].to_pandas()
     is_stock_days = components["indicator"] == "stock_days"
     components.loc[is_stock_days, "family"] = "STOCK"

@@ -42,7 +42,7 @@ def test_a_clock_set_back_is_refused_and_nothing_is_touched(drop_market: Sandbox
     with pytest.raises(ClockError):
         sandbox.at("2026-01-19T20:00:00Z").build()
     code, printed, _ = sandbox.at("2026-01-19T20:00:00Z").call("doctor", "--json")
-    assert code == 1 and any("before the last build's" in line for line in printed)
+    assert code == 1 and any("before the last build at" in line for line in printed)
     assert (sandbox.stored(), sandbox.published()) == (before, released)
     # A lost warehouse does not make it forget: the release knows its time.
     shutil.rmtree(sandbox.data / "warehouse")

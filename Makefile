@@ -7,7 +7,7 @@ HOME_DIR := $(CURDIR)/.dagster
 export DAGSTER_HOME ?= $(HOME_DIR)
 export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 
-.PHONY: run test test-fast test-all ui lint bench docs setup lock clean
+.PHONY: run test test-fast test-all ui lint bench docs dbt-docs setup lock clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -52,6 +52,10 @@ bench: setup
 
 docs: setup
 	$(BIN)/python -m schemas
+
+# One page, dbt/target/static_index.html: models, columns, tests and lineage. Needs no data and no network.
+dbt-docs: setup
+	$(BIN)/dbt docs generate --static --project-dir dbt --profiles-dir dbt
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock

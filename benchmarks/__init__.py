@@ -1,1 +1,1 @@
-"""What a run costs, and how near its SQL comes to a script written by hand: `python -m benchmarks`."""
+"""Cost of a run, and of its SQL compared with a hand-written script: `python -m benchmarks`. Measurement only."""

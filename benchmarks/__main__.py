@@ -1,7 +1,7 @@
-"""`python -m benchmarks`: what a run costs, measured in one go on this machine, in temporary folders.
+"""`python -m benchmarks`: time and memory of runs on this machine, in temporary folders.
 
-Exit codes: 0 measured, 1 a measured program failed, a table is not equal to the limit's, or a second run on the same
-input published something else.
+Exit codes: 0 measured; 1 a measured program failed, a table differs from the one of limit.sql, or a second run on the
+same input published other rows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ONLY_TIGHTNESS = ["--select", f"+{TIGHTNESS}", "--indirect-selection", "cautious
 
 @dataclass(frozen=True)
 class Line:
-    """One measured thing. `note` says what it is held against."""
+    """One measurement. `note`: what it is compared with."""
 
     what: str
     cost: Cost
@@ -49,13 +49,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Bench:
-    """The temporary folders of one benchmark: the runs have `data`, each build has one of its own beside it."""
+    """Temporary folders of one benchmark: `data` for the runs, one more for each build."""
 
     root: Path
     status: Status
 
     def environment(self, data: Path, now: str = NOW) -> dict[str, str]:
-        """The demo market in `data`, with nothing of the caller's settings and nothing written into the project."""
+        """Environment for the demo market in `data`: no settings of the caller, no files in the project."""
         return _inherited() | {
             "TIGHTNESS_PROFILE": "demo",
             "TIGHTNESS_NOW": now,
@@ -73,24 +73,24 @@ class Bench:
         """The data folder of the runs."""
         return self.root / "data"
 
-    def python(self, doing: str, *args: str, data: Path | None = None, now: str = NOW) -> tuple[Cost, str]:
-        """Runs this Python in a process of its own, in the temporary folder: no .env of a developer is found there."""
-        self.status.update(doing)
+    def python(self, label: str, *args: str, data: Path | None = None, now: str = NOW) -> tuple[Cost, str]:
+        """Run Python in a new process, in the temporary folder, where no .env of a developer is found."""
+        self.status.update(label)
         return run([sys.executable, *args], self.environment(data or self.data, now), self.root)
 
-    def tightness_run(self, doing: str, *args: str, now: str = NOW) -> tuple[Cost, dict[str, Any]]:
-        """`tightness run`: its cost and the manifest that is published after it."""
-        cost, _ = self.python(doing, "-m", "pipelines.cli.app", "run", *args, now=now)
+    def tightness_run(self, label: str, *args: str, now: str = NOW) -> tuple[Cost, dict[str, Any]]:
+        """`tightness run`: its cost and the manifest of the release after it."""
+        cost, _ = self.python(label, "-m", "pipelines.cli.app", "run", *args, now=now)
         return cost, json.loads((self.data / "published" / "manifest.json").read_text())
 
-    def timed(self, doing: str, *args: str, data: Path | None = None) -> tuple[Cost, dict[str, Any]]:
-        """A program that prints what it spent inside: that, with the peak memory of its process, and all it printed."""
-        whole, said = self.python(doing, *args, data=data)
-        inside = json.loads(said.splitlines()[-1])
+    def timed(self, label: str, *args: str, data: Path | None = None) -> tuple[Cost, dict[str, Any]]:
+        """A program that prints its own cost as JSON: this cost with the peak memory of the process, and the JSON."""
+        whole, output = self.python(label, *args, data=data)
+        inside = json.loads(output.splitlines()[-1])
         return replace(whole, wall_s=inside["wall_s"], cpu_s=inside["cpu_s"]), inside
 
     def fresh(self, name: str) -> Path:
-        """A data folder without a warehouse, over the lake of the runs."""
+        """A data folder without a warehouse, with the lake of the runs."""
         folder = self.root / name
         folder.mkdir()
         (folder / "lake").symlink_to(self.data / "lake", target_is_directory=True)
@@ -98,8 +98,8 @@ class Bench:
 
 
 def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
-    """Every line in turn; what is wrong is added to `problems`. Raises `BenchmarkError`."""
-    # Set-up has parsed the models; where one is newer, that is not part of what is measured.
+    """Every measurement in turn; differences are added to `problems`. Raises `BenchmarkError`."""
+    # Parse the models where one is newer than the manifest: parsing is not part of the measurement.
     run([sys.executable, "-c", "from pipelines.warehouse.dbt import manifest; manifest()"], _inherited(), PROJECT)
 
     full, first = bench.tightness_run("full run")
@@ -129,7 +129,7 @@ def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
 
 
 def _models(bench: Bench, problems: list[str]) -> Iterator[Line]:
-    """dbt and the hand-written script over the same lake, alternating, so that a busy machine is busy for both."""
+    """dbt and the hand-written script on the same lake, in turn, so that other load affects both."""
     dbt, part, limit, nodes = [], [], [], [0, 0]
     for n in range(TIMES):
         turn = f"{n + 1} of {TIMES}"
@@ -163,12 +163,12 @@ def _models(bench: Bench, problems: list[str]) -> Iterator[Line]:
 
 
 def _inherited() -> dict[str, str]:
-    """The caller's environment without his settings of ours."""
+    """The caller's environment without settings of this project."""
     return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Published tables whose content is not the same in both manifests."""
+    """Published tables whose content differs between the manifests."""
     old, new = (
         {name: table["content_sha256"] for name, table in manifest["tables"].items()} for manifest in (before, after)
     )
@@ -190,7 +190,7 @@ def _machine() -> str:
 
 
 def main() -> int:
-    """Measures, prints, and says whether all is well."""
+    """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     as_json = parser.parse_args().json

@@ -1,4 +1,4 @@
-"""The limit: `limit.sql` makes the same marts.tightness_daily by hand. Run once as a program, or compared.
+"""`limit.sql`, which computes the same marts.tightness_daily by hand: run it once, or compare its result.
 
 `python -m benchmarks.limit LAKE REFERENCE AS_OF DATABASE` prints its cost as JSON, like `benchmarks.models`.
 """
@@ -21,7 +21,7 @@ TOLERANCE = 1e-9
 
 
 def make(lake: Path, reference: Path, as_of: str, database: Path) -> None:
-    """Writes marts.tightness_daily into a database file, from the lake's and the reference tables' Parquet.
+    """Write marts.tightness_daily into a database file, from the Parquet files of lake and reference tables.
 
     `as_of`: ISO time in UTC. Raises `duckdb.Error`.
     """
@@ -34,9 +34,9 @@ def make(lake: Path, reference: Path, as_of: str, database: Path) -> None:
 
 
 def differences(ours: Path, limit: Path) -> tuple[int, list[str]]:
-    """Rows of marts.tightness_daily in `ours`, and every way in which that of `limit` differs.
+    """Number of rows of marts.tightness_daily in `ours`, and every difference from `limit`.
 
-    Columns by name, type and order; rows by key; floats to `TOLERANCE`, everything else exactly; NULL equals NULL only.
+    Compares columns by name, type and order, rows by key, floats within `TOLERANCE`, all else exactly.
     """
     with reader() as con:
         con.execute(
@@ -79,6 +79,6 @@ def _columns(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     lake, reference, as_of, database = sys.argv[1:]
-    begun, cpu = time.perf_counter(), own_cpu_s()
+    begin, cpu = time.perf_counter(), own_cpu_s()
     make(Path(lake), Path(reference), as_of, Path(database))
-    sys.stdout.write(json.dumps({"wall_s": time.perf_counter() - begun, "cpu_s": own_cpu_s() - cpu}) + "\n")
+    sys.stdout.write(json.dumps({"wall_s": time.perf_counter() - begin, "cpu_s": own_cpu_s() - cpu}) + "\n")

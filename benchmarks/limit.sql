@@ -1,6 +1,6 @@
--- marts.tightness_daily as one plain DuckDB script: what the dbt project is measured against.
--- Taken for granted here and not there: one metal, one exporting country, one value of each parameter for all days,
--- observations that become known in the order of their days. The session sets lake and reference (folders) and as_of.
+-- marts.tightness_daily as one plain DuckDB script, with which the dbt project is compared.
+-- Assumed here but not there: one metal, one exporting country, one value of each parameter for all days, observations
+-- that become known in the order of their days. The session sets lake and reference (folders) and as_of.
 set TimeZone = 'UTC';
 
 create temp macro reference(name) as table
@@ -10,7 +10,7 @@ create temp macro lake(dataset) as table
     from read_parquet(getvariable('lake') || '/' || dataset || '/**/*.parquet', hive_partitioning = false)
     where knowledge_ts <= getvariable('as_of');
 
--- The vintages of a series and until when each was the latest; a month that a user dropped is his alone.
+-- The vintages of a series, each with the end of its validity; a dropped month overrides all other sources.
 create temp macro vintages(series) as table
     with captured as (
         select *, max(source = 'drop') over (partition by date_trunc('month', obs_end)) as is_dropped
@@ -47,7 +47,7 @@ create temp table spine as
     where is_business_day and as_of_ts <= getvariable('as_of')
         and as_of_ts >= (select min(knowledge_ts) from prices);
 
--- The newest observation known at each decision time, unless it is more than so many days old.
+-- The newest observation known at each decision time, with a maximum age in days.
 create temp macro newest(observations, days) as table
     select spine.*, known.* exclude (known_to, is_dropped)
     from spine
@@ -57,7 +57,7 @@ create temp macro newest(observations, days) as table
     ) as known on spine.as_of_ts >= known.knowledge_ts
     where spine.as_of_date - known.obs_end <= days;
 
--- Exports as they stood after each release. Frames run over months, so that a pool of two counts as two.
+-- Exports as known after each release. Frames count months, so that a figure for two months counts as two.
 create temp table exports_known as
     with known as (
         select release.knowledge_ts as release_ts, exports.*, year(period_end) * 12 + month(period_end) as month_no
@@ -189,7 +189,7 @@ create temp table known as
             price.knowledge_ts, price.rate_known, stock.knowledge_ts, part.knowledge_ts, earlier.knowledge_ts,
             export.release_ts, visible.release_ts
         ) as knowledge_ts_max,
-        -- ASSUMED, CALENDAR, OBSERVED: worst first in the alphabet too.
+        -- ASSUMED, CALENDAR, OBSERVED: the alphabetical order is worst first.
         least(
             price.knowledge_basis, price.rate_basis, stock.knowledge_basis, part.knowledge_basis,
             earlier.knowledge_basis, export.knowledge_basis, visible.knowledge_basis
@@ -275,7 +275,7 @@ create temp table indexed as
         100 * list_sum(weighted) / weight as tightness_index
     from families;
 
--- Where a value leads from a state, with hysteresis: 1 LOOSE, 2 NEUTRAL, 3 TIGHT, 4 SQUEEZE.
+-- The next state for a value in a state, with hysteresis: 1 LOOSE, 2 NEUTRAL, 3 TIGHT, 4 SQUEEZE.
 create temp macro regime_at(x, state, p) as case
     when x >= p.enter_squeeze or state = 4 and x >= p.exit_squeeze then 4
     when x >= p.enter_tight or state >= 3 and x >= p.exit_tight then 3
@@ -301,7 +301,7 @@ create temp table regimes as
         from starts, p
         where x is not null
     ),
-    -- met: where the last day led, and so many times running; past: the states so far, a digit each.
+    -- met: the next state of the last day, and on how many days in a row; past: the states so far, a digit each.
     folded as (
         select list_reduce(
             (select list(days order by n) from days),

@@ -1,7 +1,6 @@
-"""Runs a program in a process of its own and says what it cost.
+"""Time and peak memory of a program in a new process.
 
-Who measures stays small: on Linux a child's peak memory begins with that of the process that started it, so nothing
-here imports pandas, DuckDB or Dagster.
+On Linux the peak memory of a child starts at that of its parent, so this module imports no pandas, DuckDB or Dagster.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewh
 
 
 class BenchmarkError(Exception):
-    """A measured program failed: which one, how, and the end of what it said."""
+    """A measured program failed: its command, exit code and last lines of output."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +32,25 @@ class Cost:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> tuple[Cost, str]:
-    """Runs a command in `folder` to its end. Returns its cost and standard output; raises `BenchmarkError`."""
+    """Run a command in `folder`. Returns its cost and standard output; raises `BenchmarkError`."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        begun = time.perf_counter()
+        begin = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=err, env=dict(environment), cwd=folder)
-        # wait4 gives the use of this child alone; RUSAGE_CHILDREN is the sum, and the peak, of all there were.
+        # wait4 returns the usage of this child only; RUSAGE_CHILDREN is the sum, and the peak, of all children.
         _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begun
+        wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        said = out.read()
+        output = out.read()
         if process.returncode:
-            tail = "\n".join((said + err.read()).splitlines()[-20:])
+            tail = "\n".join((output + err.read()).splitlines()[-20:])
             raise BenchmarkError(f"{' '.join(command)} ended with exit code {process.returncode}:\n{tail}")
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * MAXRSS_UNIT / 1e6), said
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * MAXRSS_UNIT / 1e6), output
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """The median of each quantity by itself."""
+    """The median of each quantity."""
     return Cost(
         statistics.median(cost.wall_s for cost in costs),
         statistics.median(cost.cpu_s for cost in costs),

@@ -1,6 +1,6 @@
-"""Builds the models once, as a run does, in the folders of the environment's settings; prints its cost as JSON.
+"""Build the models once, as a run does, in the folders of the settings, and print the cost as JSON.
 
-`python -m benchmarks.models [dbt's selection arguments]`: the imports that a run has behind it by then do not count.
+`python -m benchmarks.models [selection arguments of dbt]`. Imports are not part of the cost.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pipelines.workspace import Workspace
 def main(select: list[str]) -> int:
     """Exit code 1 when a model or test failed, each named on standard error."""
     workspace = Workspace.open()
-    begun, cpu = time.perf_counter(), own_cpu_s()
+    begin, cpu = time.perf_counter(), own_cpu_s()
     with workspace.writing():
         result = build(workspace, "benchmark", select)
-    spent = {"wall_s": time.perf_counter() - begun, "cpu_s": own_cpu_s() - cpu, "nodes": len(result.nodes)}
+    spent = {"wall_s": time.perf_counter() - begin, "cpu_s": own_cpu_s() - cpu, "nodes": len(result.nodes)}
     for node in result.failed:
         sys.stderr.write(f"{node.unique_id}: {node.message}\n")
     sys.stdout.write(json.dumps(spent) + "\n")

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from schemas.generate.dbt import macros_sql, models_yaml, sources_yaml
+from schemas.generate.dbt import models_yaml, sources_yaml
 from schemas.generate.docs import dictionary_md
+from schemas.generate.macros import macros_sql
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 

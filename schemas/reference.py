@@ -6,7 +6,7 @@ results before that day do not change (docs/methodology.md#parameters).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 import pandera.pandas as pa
@@ -88,8 +88,21 @@ class Parameters(Reference):
     one_value_at_a_time = one_row_for("name", "metal", "valid_from")
 
 
-# Possible components of the index: indicators of the exchange, and the exports of a country.
-INDICATORS = ("carry_tightness", "cancelled_ratio", "stock_days", "stock_log_chg", "exports_yoy_3m")
+class DailyIndicator(NamedTuple):
+    """Where an indicator with a value each day is computed: table without its layer's prefix, column of its age."""
+
+    table: str
+    age_days: str
+
+
+DAILY_INDICATORS: Final = {
+    "carry_tightness": DailyIndicator("curve_daily", "price_age_days"),
+    "cancelled_ratio": DailyIndicator("inventory_daily", "cancelled_age_days"),
+    "stock_days": DailyIndicator("inventory_daily", "stock_age_days"),
+    "stock_log_chg": DailyIndicator("inventory_daily", "stock_age_days"),
+}
+# What can be a component of the index: those of the exchange, and the exports of a country, ranked by release.
+INDICATORS = (*DAILY_INDICATORS, "exports_yoy_3m")
 
 
 class IndexComponents(Reference):

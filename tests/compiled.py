@@ -194,7 +194,7 @@ def arrow_rows(name: str, rows: pa.Table | pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(rows, schema=arrow_schema(name), preserve_index=False).replace_schema_metadata(None)
 
 
-def known_by(rows: Rows, moment: datetime) -> dict[str, pa.Table]:
+def known_at(rows: Rows, moment: datetime) -> dict[str, pa.Table]:
     """The rows that were known by a moment, and no others."""
     tables = {name: arrow_rows(name, given) for name, given in rows.items()}
     last = pa.scalar(moment, pa.timestamp("us", tz="UTC"))
@@ -249,13 +249,13 @@ def _apart(expected: pa.Table, found: pa.Table, key: Sequence[str], limit: int, 
             for one, other in (("expected", "found"), ("found", "expected"))
         )
     others = {tuple(row[name] for name in key): row for row in come.to_pylist()} if key else {}
-    told = []
+    differences = []
     for row in lost.to_pylist():
         named = {name: str(row[name]) for name in key}
         other = others.pop(tuple(row[name] for name in key), None) if key else None
         changed = {name: f"{row[name]} is {other[name]}" for name in row if row[name] != other[name]} if other else None
-        told.append(f"{named}: {changed}" if changed else f"lacks {named or row}")
+        differences.append(f"{named}: {changed}" if changed else f"lacks {named or row}")
     if both:
-        told += [f"has {({name: str(row[name]) for name in key}) or row} too" for row in others.values()]
-        told += [f"has {row} too" for row in come.to_pylist()] if not key else []
-    return told[:limit] + ([f"and {len(told) - limit} more"] if len(told) > limit else [])
+        differences += [f"has {({name: str(row[name]) for name in key}) or row} too" for row in others.values()]
+        differences += [f"has {row} too" for row in come.to_pylist()] if not key else []
+    return differences[:limit] + ([f"and {len(differences) - limit} more"] if len(differences) > limit else [])

@@ -62,7 +62,7 @@ def leaks(
 ) -> dict[str, list[str]]:
     """Each published table in which a later build says something else about the time up to `moment` than one that was
     made then, and how they differ. Several threads may ask about the same later build."""
-    told, later = {}, again(later)
+    differences, later = {}, again(later)
     for table in published_tables():
         columns = later.table(table).columns
         rule = rule_of(table, columns)
@@ -73,8 +73,8 @@ def leaks(
         now, then = (content(build, table, where, RUN_COLUMNS) for build in (later, earlier))
         found = (lacking if rule is Rule.KNOWN else apart)(now, then, key_of(table))
         if found:
-            told[f"{table} later"] = found
-    return told
+            differences[f"{table} later"] = found
+    return differences
 
 
 def differing(
@@ -84,8 +84,8 @@ def differing(
     without: Iterable[str] = (),
 ) -> dict[str, list[str]]:
     """Each table that is not the same in two builds, and how they differ."""
-    told = {
+    differences = {
         table: apart(*(content(build, table, without=set(without)) for build in (expected, found)), key_of(table))
         for table in tables
     }
-    return {table: rows for table, rows in told.items() if rows}
+    return {table: rows for table, rows in differences.items() if rows}

@@ -1,9 +1,9 @@
 """The domain in plain Python, a second time: what the published marts must hold for a given market.
 
-Written from DOMAIN.md alone. It shares no code with the models and is slow on purpose: one readable loop over the
+Written from the methodology alone. It shares no code with the models and is slow on purpose: one readable loop over the
 decision times, which looks at what was known at each. A `Market` is a dict of dataset -> rows; the rows are dicts with
-the columns of the drop files (CONTRACT section 4), days as `date`, missing values as None, and `knowledge_ts` always
-given as an aware datetime.
+the columns of the drop files (docs/operations.md#your-own-data), days as `date`, missing values as None, and
+`knowledge_ts` always given as an aware datetime.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MONTH_OF_POWER = (30, 25)  # days of the mean, and how many of them must be ther
 NEAR_HIGH = 252  # observations
 LONGER_WINDOWS = {"rank_2y": 504, "rank_5y": 1260, "rank_10y": 2520}  # rows
 LONGER_WINDOWS_MONTHLY = {"rank_2y": 24, "rank_5y": 60, "rank_10y": 120}  # periods
-# What the project's parameters.csv may not hold (DOMAIN section 3 and the contract's names).
+# What the project's parameters.csv may not hold (docs/methodology.md#parameters).
 DEFAULTS = {
     "z_cap": 5.0,
     "alumina_t_per_t": 1.93,
@@ -168,7 +168,8 @@ def latest(rows: Mapping[date, Row]) -> Row | None:
     return rows[max(rows)] if rows else None
 
 
-# --- indicators of DOMAIN section 3. A missing input gives a missing value.
+# --- indicators: docs/methodology.md#prices-and-the-curve and the sections after it.
+# A missing input gives a missing value.
 
 
 def missing_if_an_input_is(formula: Callable[P, R]) -> Callable[P, R | None]:
@@ -428,7 +429,7 @@ def days_to_event(event_date: date, as_of_date: date) -> int:
     return (event_date - as_of_date).days
 
 
-# --- ranks, families, regime of DOMAIN section 4
+# --- ranks, families, regime: docs/methodology.md#ranks-and-scores and #index-and-regime
 
 
 def mid_rank(window: Sequence[Value], min_periods: float) -> Value:

@@ -52,7 +52,7 @@ BASES: Final = ("CALENDAR", "ASSUMED", "OBSERVED")
 
 
 @dataclass(frozen=True)
-class Said:
+class Value:
     """One value of one observation, known at one time."""
 
     dataset: str
@@ -69,18 +69,18 @@ class Said:
 class Market:
     """All that was said, in the order in which it was captured."""
 
-    said: list[Said] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.said))
+        return "\n".join(map(str, self.values))
 
     def __repr__(self) -> str:
-        return f"<a market of {len(self.said)} values>"
+        return f"<a market of {len(self.values)} values>"
 
     @property
     def end(self) -> pd.Timestamp:
         """A moment at which everything is known, and the last decision is taken."""
-        return max([pd.Timestamp(LAST, tz="UTC"), *(said.known for said in self.said)]) + pd.Timedelta(days=4)
+        return max([pd.Timestamp(LAST, tz="UTC"), *(values.known for values in self.values)]) + pd.Timedelta(days=4)
 
     def lake(self) -> dict[str, pd.DataFrame]:
         """The rows as the lake stores them, by dataset."""
@@ -88,19 +88,19 @@ class Market:
 
     def _stored(self, name: str) -> pd.DataFrame:
         spec, columns = DATASETS[name], pandas_types(name)
-        said = [one for one in self.said if one.dataset == name]
-        rows = pd.DataFrame([one.row for one in said], columns=list(columns_of(spec.model)))
-        sources = pd.Series([one.source for one in said], dtype="str")
+        values = [one for one in self.values if one.dataset == name]
+        rows = pd.DataFrame([one.row for one in values], columns=list(columns_of(spec.model)))
+        sources = pd.Series([one.source for one in values], dtype="str")
         rows = rows.assign(
             obs_start=rows[spec.period],
             obs_end=rows[spec.period],
-            knowledge_ts=pd.Series([one.known for one in said], dtype="datetime64[us, UTC]"),
-            knowledge_basis=[BASES[n % 3] for n in range(len(said))],
-            ingest_ts=pd.Series([one.known for one in said], dtype="datetime64[us, UTC]"),
+            knowledge_ts=pd.Series([one.known for one in values], dtype="datetime64[us, UTC]"),
+            knowledge_basis=[BASES[n % 3] for n in range(len(values))],
+            ingest_ts=pd.Series([one.known for one in values], dtype="datetime64[us, UTC]"),
             source=sources,
-            payload_sha256=[f"{n:064x}" for n in range(len(said))],
-            licence_class=[LICENCES[n // 2 % 3] for n in range(len(said))],
-            is_suspect=[n % 7 == 6 for n in range(len(said))],
+            payload_sha256=[f"{n:064x}" for n in range(len(values))],
+            licence_class=[LICENCES[n // 2 % 3] for n in range(len(values))],
+            is_suspect=[n % 7 == 6 for n in range(len(values))],
         )
         series = [*spec.key, sources == "drop"]
         return rows.assign(vintage_no=rows.groupby(series, sort=False).cumcount() + 1)[list(columns)].astype(columns)
@@ -111,7 +111,7 @@ def market(choose: Choose, days: int | None = None, drops: bool = True) -> Marke
     every dataset at length; else both are chosen too."""
     dates = list(pd.bdate_range(end=LAST, periods=days or choose(2, 18)))
     n_months = 22 if days else (4, 14, 18, 22)[choose(0, 3)]
-    said: list[Said] = []
+    values: list[Value] = []
     for name, spec in DATASETS.items():
         if not days and choose(0, 7) == 0:
             continue
@@ -122,8 +122,8 @@ def market(choose: Choose, days: int | None = None, drops: bool = True) -> Marke
         for period in periods:
             rows = _power(period, choose) if name == "power" else [_row(name, spec, period, choose)]
             for row in rows:
-                said += _history(name, spec, period, row, choose, has_drops)
-    return Market(said)
+                values += _history(name, spec, period, row, choose, has_drops)
+    return Market(values)
 
 
 def reference(root: Path) -> dict[str, pa.Table]:
@@ -198,7 +198,7 @@ def _power(day: pd.Timestamp, choose: Choose) -> Iterator[dict[str, Any]]:
 
 def _history(
     name: str, spec: Spec, period: pd.Timestamp, row: dict[str, Any], choose: Choose, has_drops: bool
-) -> Iterator[Said]:
+) -> Iterator[Value]:
     """Everything that is ever said of one observation: nothing, its value, a revision of it, a user's own value."""
     what = choose(0, 9)
     if what == 9:
@@ -207,14 +207,14 @@ def _history(
     if what == 8:
         lag += choose(1, 25)  # late
     known = (period + pd.Timedelta(f"{lag}D") + pd.Timedelta(CLOCK[choose(0, len(CLOCK) - 1)])).tz_localize("UTC")
-    yield Said(name, row, known, "feed")
+    yield Value(name, row, known, "feed")
     if what in (6, 7):
         later = pd.Timedelta(hours=choose(0, 3) and choose(1, 240))  # or at the same second
-        yield Said(name, _revised(name, spec, row, choose), known + later, "feed")
+        yield Value(name, _revised(name, spec, row, choose), known + later, "feed")
     if has_drops and choose(0, 2) == 2:
         other = _revised(name, spec, row, choose)
         sooner = 0 if name == "power" else 48  # an auction is not known before it is held
-        yield Said(name, other, known + pd.Timedelta(hours=choose(0, 480) - sooner), "drop")
+        yield Value(name, other, known + pd.Timedelta(hours=choose(0, 480) - sooner), "drop")
 
 
 def _revised(name: str, spec: Spec, row: dict[str, Any], choose: Choose) -> dict[str, Any]:

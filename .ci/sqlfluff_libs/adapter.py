@@ -1,4 +1,4 @@
-"""Stands in for dbt's adapter while sqlfluff renders the models: dispatches to the DuckDB side of each macro."""
+"""Replacement of dbt's adapter for sqlfluff: dispatches to the DuckDB version of each macro."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from jinja2.runtime import Context
 
 @pass_context
 def dispatch(context: Context, name: str) -> Any:
-    """The macro that dbt-duckdb would take, or the stand-in for one that the linter's grammar does not know."""
+    """The macro that dbt-duckdb calls, or its replacement where the linter's grammar lacks the construct."""
     return context.get(f"sqlfluff__{name}") or context.resolve(f"default__{name}")

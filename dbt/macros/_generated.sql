@@ -1,5 +1,5 @@
 {# Generated from schemas/ by `make docs`: do not edit. #}
-{% macro dataset(name) -%} {{ return({
+{% macro datasets() -%} {{ return({
     "prices": {
         "key": [
             "metal",
@@ -221,7 +221,7 @@
             "total_t"
         ]
     }
-}[name]) }} {%- endmacro %}
+}) }} {%- endmacro %}
 
 {% macro parameter_names() -%} {{ return([
     "day_count",
@@ -727,6 +727,39 @@
         ]
     }
 }) }} {%- endmacro %}
+
+{% macro daily_indicators() -%} {{ return({
+    "carry_tightness": {
+        "table": "curve_daily",
+        "age_days": "price_age_days"
+    },
+    "cancelled_ratio": {
+        "table": "inventory_daily",
+        "age_days": "cancelled_age_days"
+    },
+    "stock_days": {
+        "table": "inventory_daily",
+        "age_days": "stock_age_days"
+    },
+    "stock_log_chg": {
+        "table": "inventory_daily",
+        "age_days": "stock_age_days"
+    }
+}) }} {%- endmacro %}
+
+{% macro published_indicators() -%} {{ return([
+    "carry_tightness",
+    "cancelled_ratio",
+    "stock_days",
+    "stock_log_chg",
+    "exports_yoy_3m"
+]) }} {%- endmacro %}
+
+{% macro published_families() -%} {{ return([
+    "curve",
+    "inventory",
+    "flow"
+]) }} {%- endmacro %}
 
 {% macro wide_columns() -%} {{ return([
     [

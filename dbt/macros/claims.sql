@@ -1,5 +1,5 @@
-{# How a value is held against a claim. APPROX and EQ: SUPPORTED within the tolerance; APPROX is PARTIAL within three of
-   them and on the same side of zero. GT, GE, LT, LE: SUPPORTED when it holds, PARTIAL when missed by the tolerance or less.
+{# The verdict of a value on a claim. APPROX and EQ: SUPPORTED within the tolerance; APPROX is PARTIAL within three of
+   them and on the same side of zero. GT, GE, LT, LE: SUPPORTED when true, PARTIAL when missed by the tolerance or less.
    BETWEEN: SUPPORTED inside, PARTIAL within the tolerance of an end. Else CONTRADICTED. #}
 {% macro verdict(value, claim) -%}
 case
@@ -32,7 +32,7 @@ case
 end
 {%- endmacro %}
 
-{# The number behind a verdict, in words. #}
+{# The comparison behind a verdict as a sentence. #}
 {% macro explain_verdict() -%}
     concat_ws(
         ' ', cast(round(evidence_value, 4) as {{ type_text() }}), nullif(unit, ''), 'against',

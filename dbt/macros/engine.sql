@@ -1,6 +1,6 @@
-{# What DuckDB and Spark write differently; everything else in the project is the same on both. #}
+{# Constructs that DuckDB and Spark write differently. All other SQL of the project is the same on both. #}
 
-{# The moment that the run speaks of: rows known later are not seen. #}
+{# The time of the build: rows known later are left out. #}
 {% macro as_of() -%} cast('{{ var("as_of") }}' as {{ type_instant() }}) {%- endmacro %}
 
 {% macro far_future() -%} cast('9999-12-31T00:00:00Z' as {{ type_instant() }}) {%- endmacro %}
@@ -20,19 +20,19 @@
 {%- endmacro %}
 {% macro spark__parquet(glob) -%} parquet.`{{ glob }}` {%- endmacro %}
 
-{# A dataset of the lake. The source() call is there for the lineage; the path is the run's. #}
+{# A dataset of the lake. source() is called for the lineage only; the path is a variable of the run. #}
 {% macro lake(name) -%}
     {%- set lineage = source('lake', name) -%}
     {{ parquet(var('lake') ~ '/' ~ name ~ '/**/*.parquet') }}
 {%- endmacro %}
 
-{# A reference table, validated and written down by the run. #}
+{# A reference table, from the validated Parquet copy of the run. #}
 {% macro reference(name) -%}
     {%- set lineage = source('reference', name) -%}
     {{ parquet(var('reference') ~ '/' ~ name ~ '.parquet') }}
 {%- endmacro %}
 
-{# The numbers 0 to n, one a row, as column n; n may be a column of the relation joined laterally. #}
+{# The numbers 0 to n, one a row. n may be a column. #}
 {% macro numbers_to(n) -%} {{ return(adapter.dispatch('numbers_to')(n)) }} {%- endmacro %}
 {% macro default__numbers_to(n) -%} unnest(generate_series(0, cast({{ n }} as bigint))) {%- endmacro %}
 {% macro spark__numbers_to(n) -%} explode(sequence(0, cast({{ n }} as bigint))) {%- endmacro %}
@@ -45,9 +45,10 @@
 {% macro default__days_before(day, n) -%} cast({{ day }} - cast({{ n }} as integer) as date) {%- endmacro %}
 {% macro spark__days_before(day, n) -%} date_sub({{ day }}, cast({{ n }} as int)) {%- endmacro %}
 
+{# A number of months before a day; the number may be a column. #}
 {% macro months_before(day, n) -%} {{ return(adapter.dispatch('months_before')(day, n)) }} {%- endmacro %}
-{% macro default__months_before(day, n) -%} cast({{ day }} - interval '{{ n }}' month as date) {%- endmacro %}
-{% macro spark__months_before(day, n) -%} add_months({{ day }}, -{{ n }}) {%- endmacro %}
+{% macro default__months_before(day, n) -%} cast({{ day }} - to_months(cast({{ n }} as integer)) as date) {%- endmacro %}
+{% macro spark__months_before(day, n) -%} add_months({{ day }}, -cast({{ n }} as int)) {%- endmacro %}
 
 {# Months counted from year 0, so that a year before is 12 less. #}
 {% macro month_index(day) -%} (year({{ day }}) * 12 + month({{ day }})) {%- endmacro %}
@@ -99,11 +100,6 @@
 {# The first day of a month, and a day's year and month as one number: 202601. #}
 {% macro first_of_month(day) -%} cast(date_trunc('month', {{ day }}) as date) {%- endmacro %}
 {% macro year_month(day) -%} (year({{ day }}) * 100 + month({{ day }})) {%- endmacro %}
-
-{# A number of months before a day; the number may be a column. #}
-{% macro months_back(day, n) -%} {{ return(adapter.dispatch('months_back')(day, n)) }} {%- endmacro %}
-{% macro default__months_back(day, n) -%} cast({{ day }} - to_months(cast({{ n }} as integer)) as date) {%- endmacro %}
-{% macro spark__months_back(day, n) -%} add_months({{ day }}, -cast({{ n }} as int)) {%- endmacro %}
 
 {% macro epoch_seconds(ts) -%} {{ return(adapter.dispatch('epoch_seconds')(ts)) }} {%- endmacro %}
 {% macro default__epoch_seconds(ts) -%} cast(epoch({{ ts }}) as bigint) {%- endmacro %}

@@ -1,7 +1,7 @@
-{# Every formula of the domain, once, named as in DOMAIN section 3. Units stand in the arguments' names.
+{# Every formula of docs/methodology.md, once. Units are in the arguments' names.
 
    C = cash price, F = three-month price (USD/t); D = calendar days between their prompts; rate and financing_spread per
-   year as fractions. The mid-rank and the robust z are in rank.sql, the level machine in states.sql, the regime in
+   year as fractions. Mid-rank and robust z are in rank.sql, the level machine in states.sql, the regime in
    int_regime_daily. A divisor of 0 gives NULL (`ratio`), a missing argument too. #}
 
 {# --- curve #}
@@ -103,7 +103,7 @@
 
 {% macro cap_utilisation(annualised_kt, cap_t) -%} {{ ratio(annualised_kt ~ ' * 1000', cap_t) }} {%- endmacro %}
 
-{# Dear power and thin headroom, both as ranks; higher is more stress. 0 to 100. #}
+{# Mean of the scores of power price and headroom, 0 to 100; higher is more stress. #}
 {% macro supply_stress(score_power, score_headroom) -%}
     (100 * ({{ score_power }} + {{ score_headroom }}) / 2)
 {%- endmacro %}

@@ -1,17 +1,17 @@
-{# Metric rows: one a decision time, metal, entity and metric, all of the same columns, for the signals and claims.
+{# Metrics in long form: one row for each row of a relation and metric.
 
-   from: relation with metal, as_of_date and what the rows name; rows: dictionaries of SQL expressions. `metric` and
-   `value` must be there; what a row leaves out is missing. `known` is when the last of its inputs became known,
-   `window_start` the first day that the value is compared with. #}
+   from: relation with metal, as_of_date and the columns that `rows` use; rows: dictionaries of SQL expressions by column.
+   `metric` and `value` are required, other columns are NULL by default. `known` is when the last of the inputs became
+   known, `window_start` the first day that the value is compared with. #}
 {% macro metric_rows(from, rows) -%}
 {%- set columns = [
-    ('value', 'double'), ('state', type_text()), ('score', 'double'), ('n_hist', 'integer'), ('window_start', 'date'),
+    ('value', 'double'), ('state', type_text()), ('n_hist', 'integer'), ('window_start', 'date'),
     ('obs_end', 'date'), ('known', type_instant()), ('basis', type_text()), ('licence', type_text()),
     ('coverage', 'double'), ('n_components', 'integer'), ('is_suspect', 'boolean'), ('status', type_text()),
 ] -%}
 {% for row in rows -%}
 {%- if row.metric not in metric_registry() -%}
-    {{ exceptions.raise_compiler_error(row.metric ~ ' is no metric of schemas/metrics.py') }}
+    {{ exceptions.raise_compiler_error(row.metric ~ ' is not in schemas/metrics.py: add it there') }}
 {%- endif -%}
 select
     metal,
@@ -26,7 +26,7 @@ from {{ from }}
 {% endfor %}
 {%- endmacro %}
 
-{# Whether a word stands in a list of words separated by blanks. #}
+{# Whether a list of words separated by blanks contains a word. #}
 {% macro is_listed(word, words) -%}
     (' ' || {{ words }} || ' ') like ('% ' || {{ word }} || ' %')
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {# Mid-distribution percentile of x within the frame of `window_size` rows that ends with this one:
-   (#{x_s < x_t} + half of #{x_s = x_t}) / n over the values that are there. NULL for a missing x.
-   percent_rank and cume_dist are not this (ties), and over a whole partition they look ahead. #}
+   (#{x_s < x_t} + half of #{x_s = x_t}) / n over the values that are not missing. NULL for a missing x.
+   percent_rank and cume_dist count ties differently, and over a whole partition they look ahead. #}
 {% macro mid_rank(x, partition_by, order_by, window_size) -%}
     {{ return(adapter.dispatch('mid_rank')(x, partition_by, order_by, window_size)) }}
 {%- endmacro %}
@@ -10,8 +10,8 @@
 {%- endset -%}
     case when {{ x }} is not null then
         (
-            -- Below: the framed rank less one. Up to and with it: the framed cume_dist times the rows.
-            -- Missing values come last, so they count in neither.
+            -- Rows below x: the framed rank less one. Rows up to x: the framed cume_dist times the number of rows.
+            -- Missing values come last and count in neither.
             rank(order by {{ x }} asc nulls last) over {{ frame }} - 1
             + round(cume_dist(order by {{ x }} asc nulls last) over {{ frame }} * count(*) over {{ frame }})
         ) / 2.0 / nullif(count({{ x }}) over {{ frame }}, 0)
@@ -42,6 +42,6 @@ collect_list({{ x }}) over (
     end
 {%- endmacro %}
 
-{# Over how many years ranks are also shown, and how many business days a year of them has. #}
+{# Years of the further windows that ranks are published for, and business days in a year. #}
 {% macro rank_years() -%} {{ return([2, 5, 10]) }} {%- endmacro %}
 {% macro rank_days_a_year() -%} {{ return(252) }} {%- endmacro %}

@@ -1,7 +1,7 @@
-{# State of the level machine: ABOVE, INSIDE, BELOW (DOMAIN section 3).
+{# State of the level machine: ABOVE, INSIDE, BELOW (docs/methodology.md#levels-and-states).
 
-   A price sustained beyond a level sets the state; it is left only when sustained back across that same level.
-   That is "the last event decides", so window functions do and no fold is needed.
+   A price sustained beyond a level sets the state; the state ends only when sustained back across that same level.
+   The last event decides, so window functions are enough and no fold is needed.
    above_up … below_down: booleans, sustained on this row; `w`: a window over the rows up to this one. #}
 {% macro level_state(above_up, below_up, above_down, below_down, n, w) -%}
 {%- set since_above = "coalesce(max(case when " ~ above_up ~ " then " ~ n ~ " end) over " ~ w ~ ", 0)" -%}
@@ -32,7 +32,7 @@
     named_struct({% for name, value in fields.items() %}'{{ name }}', {{ value }}{% if not loop.last %}, {% endif %}{% endfor %})
 {%- endmacro %}
 
-{# Rows of a group as an ordered list of one expression. #}
+{# An expression over the rows of a group, as an ordered list. #}
 {% macro ordered_list(x, order_by) -%} {{ return(adapter.dispatch('ordered_list')(x, order_by)) }} {%- endmacro %}
 {% macro default__ordered_list(x, order_by) -%} list({{ x }} order by {{ order_by }} asc nulls last) {%- endmacro %}
 {% macro spark__ordered_list(x, order_by) -%}

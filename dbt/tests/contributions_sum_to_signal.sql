@@ -1,4 +1,3 @@
--- Every signal that has a value is the sum of its published contributions, to rounding.
 with sums as (
     select signal_id, as_of_ts, sum(contribution) as total
     from {{ ref('signal_contributions') }}
@@ -6,7 +5,7 @@ with sums as (
 )
 
 select signals.signal_id, signals.as_of_ts, signals.value, sums.total
-from {{ ref('int_signal_candidates') }} as signals
+from {{ ref('signal_candidates') }} as signals
 left join sums on signals.signal_id = sums.signal_id and signals.as_of_ts = sums.as_of_ts
 where
     signals.value is not null

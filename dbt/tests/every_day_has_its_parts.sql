@@ -1,4 +1,3 @@
--- The daily marts speak of the same days, and every day has its signals.
 select days.metal, days.as_of_date
 from {{ ref('int_as_of_dates') }} as days
 {% for model in ['tightness_daily', 'curve_daily', 'inventory_daily', 'signals_wide_daily'] -%}

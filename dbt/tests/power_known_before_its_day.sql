@@ -1,4 +1,3 @@
--- A day-ahead price known on its day or later speaks of another market, unless it was only captured late.
 {{ config(severity='warn') }}
 select *
 from {{ ref('power_daily') }}

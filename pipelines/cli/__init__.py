@@ -1,4 +1,4 @@
-"""What a person types: the `tightness` command, its tables and its diagnosis.
+"""The `tightness` command: its options, tables, progress and diagnosis.
 
-Nothing here is called by another package; orchestration does the work.
+No other package imports it; orchestration does the work.
 """

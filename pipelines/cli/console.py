@@ -1,121 +1,159 @@
-"""What the command line prints: a rich table for people, JSON for programs. No decision is made here."""
+"""Output of the command line: a rich table for people, JSON for programs. No decision is made here."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-# Piped, a table is as wide as COLUMNS says, else wide enough for a file or a pager.
+if TYPE_CHECKING:
+    from pipelines.cli.backfill import Plan
+    from pipelines.cli.doctor import Finding
+    from pipelines.cli.probe import Probe
+    from pipelines.cli.progress import RunProgress
+    from pipelines.orchestration.run import RunOutcome
+    from pipelines.publish.releases import KeptRelease, TableComparison
+    from pipelines.workspace import Workspace
+
+# In a pipe a table is as wide as COLUMNS, else wide enough for a file or a pager.
 out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 err = Console(stderr=True)
+ARROWS = {1: "▲", 0: "", -1: "▼"}
+STYLES = {
+    "ok": "green",
+    "warn": "yellow",
+    "no data": "yellow",
+    "bad": "red",
+    "failed": "red",
+    "SUPPORTED": "green",
+    "CONTRADICTED": "red",
+    "PARTIAL": "yellow",
+}
 
 
-def print_plan(workspace: Any, work: Any, as_json: bool) -> None:
-    """What a backfill would take."""
+def _json(content: object) -> None:
+    """Print JSON; days and instants as ISO, instants in UTC with Z."""
+    sys.stdout.write(json.dumps(content, default=_iso, indent=1) + "\n")
+
+
+def _iso(value: object) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else str(value)
+
+
+def _table(title: str, columns: str, **options: Any) -> Table:
+    """A table with these columns, separated by commas; one that ends in > is aligned right, in ! is not wrapped."""
+    table = Table(title=title, title_justify="left", **options)
+    for name in columns.split(","):
+        justify, no_wrap = "right" if name.endswith(">") else "left", name.endswith("!")
+        table.add_column(name.strip(" >!"), justify=justify, no_wrap=no_wrap, overflow="fold")  # type: ignore[arg-type]
+    return table
+
+
+def _styled(text: str) -> str:
+    """A state or verdict in its colour."""
+    return f"[{STYLES.get(text, 'dim')}]{escape(text)}[/]"
+
+
+def print_banner(synthetic: bool) -> None:
+    """A warning where the data are generated."""
+    if synthetic:
+        err.print("SYNTHETIC DEMO DATA: a generated market, not real prices or stocks", style="bold magenta")
+
+
+def print_plan(workspace: Workspace, plan: Plan, as_json: bool) -> None:
+    """The plan of a backfill."""
     about = {"synthetic": workspace.settings.synthetic, "profile": workspace.settings.profile}
     if as_json:
-        sys.stdout.write(json.dumps({**about, "partitions": work.partitions, **asdict(work)}, indent=1) + "\n")
+        _json({**about, "partitions": plan.partitions, **asdict(plan)})
         return
-    months = f"{work.months[0]} to {work.months[-1]}"
-    table = Table(title=f"Plan: {months}, {len(work.months)} months, profile {about['profile']}", title_justify="left")
-    for name in ("assets", "partitions", "read before", "expected s"):
-        table.add_column(name, justify="left" if name == "assets" else "right", overflow="fold")
-    for part in work.parts:
-        named = part.assets[0] if len(part.assets) == 1 else f"{len(part.assets)} assets: {part.step}"
-        table.add_row(
-            named,
-            str(part.partitions or ""),
-            str(part.read_before) if named.startswith("lake/") else "",
-            f"{part.seconds:.1f}",
-        )
+    months = f"{plan.months[0]} to {plan.months[-1]}, {len(plan.months)} months"
+    table = _table(f"Plan: {months}, profile {about['profile']}", "assets,partitions>,read before>,expected s>")
+    for part in plan.parts:
+        name = part.assets[0] if len(part.assets) == 1 else f"{len(part.assets)} assets: {part.step}"
+        read_before = str(part.read_before) if name.startswith("lake/") else ""
+        table.add_row(name, str(part.partitions or ""), read_before, f"{part.seconds:.1f}")
     out.print(table)
-    if work.asked:
-        asked = Table(title="Requests", title_justify="left")
-        for name in ("source", "to ask", "answered by the archive", ""):
-            asked.add_column(name, justify="right" if "a" in name and name != "source" else "left")
-        for line in work.asked:
-            asked.add_row(line.source, str(line.to_ask), str(line.archived), line.why_not)
-        out.print(asked)
-    to_ask, archived = sum(line.to_ask for line in work.asked), sum(line.archived for line in work.asked)
-    out.print(f"{work.partitions:,} partitions, {to_ask:,} requests to ask, {archived:,} answered by the archive")
-    out.print(f"expected time {work.seconds:.0f} s, {work.basis}. Nothing was run or written.", highlight=False)
+    if plan.requests:
+        table = _table("Requests", "source,to send>,answered by the archive>,")
+        for line in plan.requests:
+            table.add_row(line.source, str(line.pending), str(line.archived), line.reason)
+        out.print(table)
+    pending, archived = (sum(getattr(line, name) for line in plan.requests) for name in ("pending", "archived"))
+    out.print(f"{plan.partitions:,} partitions, {pending:,} requests to send, {archived:,} answered by the archive")
+    out.print(f"expected time {plan.seconds:.0f} s, {plan.basis}. Nothing was run or written.", highlight=False)
 
 
-def print_backfill(workspace: Any, meter: Any, outcome: Any, as_json: bool) -> None:
-    """What a backfill did and changed."""
-    published = any("publish/release" in part.assets for part in meter.plan.parts)
+def print_backfill(workspace: Workspace, plan: Plan, progress: RunProgress, outcome: RunOutcome, as_json: bool) -> None:
+    """The result of a backfill and what it changed."""
+    assets = [name for part in plan.parts for name in part.assets]
     if as_json:
-        about = {
-            "synthetic": workspace.settings.synthetic,
-            "profile": workspace.settings.profile,
-            "run_id": outcome.run_id,
-            "success": outcome.success,
-            "problems": outcome.problems,
-            "from": meter.plan.months[0],
-            "to": meter.plan.months[-1],
-            "assets": [name for part in meter.plan.parts for name in part.assets],
-            "partitions": {"done": meter.done, "of": meter.plan.partitions},
-            "requests": [asdict(asked) for asked in meter.plan.asked],
-            "rows_read": meter.rows,
-            "seconds": round(meter.elapsed, 1),
-            "changes": [asdict(news) for news in outcome.changes],
-        }
-        sys.stdout.write(json.dumps(about, indent=1) + "\n")
+        _json(
+            {
+                "synthetic": workspace.settings.synthetic,
+                "profile": workspace.settings.profile,
+                "run_id": outcome.run_id,
+                "success": outcome.success,
+                "problems": outcome.problems,
+                "from": plan.months[0],
+                "to": plan.months[-1],
+                "assets": assets,
+                "partitions": {"done": progress.partitions, "of": plan.partitions},
+                "requests": [asdict(requests) for requests in plan.requests],
+                "rows_read": progress.rows,
+                "seconds": round(progress.seconds, 1),
+                "changes": [asdict(changes) for changes in outcome.changes],
+            }
+        )
         return
     if outcome.changes:
-        table = Table(title="What changed in the lake", title_justify="left")
-        for name in ("dataset", "months", "new", "revised"):
-            table.add_column(name, justify="left" if name == "dataset" else "right")
-        for news in outcome.changes:
-            style = None if news.months else "dim"
-            table.add_row(news.dataset, f"{news.months:,}", f"{news.new:,}", f"{news.revised:,}", style=style)
+        table = _table("Changes in the lake", "dataset,months>,new>,revised>")
+        for one in outcome.changes:
+            style = None if one.months else "dim"
+            table.add_row(one.dataset, f"{one.months:,}", f"{one.new:,}", f"{one.revised:,}", style=style)
         out.print(table)
-    revisions = [(news, revision) for news in outcome.changes for revision in news.first]
+    revisions = [(one.dataset, revision) for one in outcome.changes for revision in one.first]
     if revisions:
-        table = Table(title="Revised, the first of each dataset", title_justify="left")
-        for name in ("dataset", "observation", "before", "after", "known since", "source"):
-            table.add_column(name, overflow="fold")
-        for news, revision in revisions:
-            table.add_row(news.dataset, *(escape(str(value)) for value in asdict(revision).values()))
+        table = _table("First revisions of each dataset", "dataset,observation,before,after,known since,source")
+        for dataset, revision in revisions:
+            table.add_row(dataset, *(escape(str(value)) for value in asdict(revision).values()))
         out.print(table)
-    if not published:
-        err.print("The publication stays as it was: publish/release was not chosen.", highlight=False)
-    elif workspace.paths.database.is_file():
+    if "publish/release" not in assets:
+        err.print("The publication is unchanged: publish/release was not selected.", highlight=False)
+    elif (workspace.paths.database).is_file():
         print_release(workspace)
     err.print(
-        f"partitions {meter.done:,} of {meter.plan.partitions:,}, {meter.rows:,} rows in {meter.elapsed:.1f} s, "
-        f"run {outcome.run_id}",
+        f"partitions {progress.partitions:,} of {plan.partitions:,}, {progress.rows:,} rows in {progress.seconds:.1f} s"
+        f", run {outcome.run_id}",
         highlight=False,
     )
 
 
-def print_claims(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> None:
+def print_claims(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     """Each claim with its verdict and evidence."""
     synthetic = bool(_manifest(workspace).get("synthetic"))
     if as_json:
-        sys.stdout.write(json.dumps({"synthetic": synthetic, "claims": rows}, default=_iso, indent=1) + "\n")
+        _json({"synthetic": synthetic, "claims": rows})
         return
-    table = Table(
-        title="Claims" + (" against SYNTHETIC DEMO DATA" if synthetic else ""), title_justify="left", show_lines=True
+    table = _table(
+        "Claims" + (" against SYNTHETIC DEMO DATA" if synthetic else ""),
+        "claim,definition,verdict,evidence,of!,known since,as of!",
+        show_lines=True,
     )
-    for name in ("claim", "how it is understood", "verdict", "evidence", "of", "known since", "as of"):
-        table.add_column(name, overflow="fold", no_wrap=name in {"of", "as of"})
-    styles = {"SUPPORTED": "green", "CONTRADICTED": "red", "PARTIAL": "yellow"}
     for row in rows:
         known = row["evidence_knowledge_ts"]
         table.add_row(
             f"[bold]{row['claim_id']}[/]\n{escape(row['claim_text'])}",
             escape(row["definition"]),
-            f"[{styles.get(row['status'], 'dim')}]{row['status']}[/]",
-            escape(row["explanation"]) + ("" if row["evidence_value"] is None else _shown(row)),
+            _styled(row["status"]),
+            escape(row["explanation"]) + _evidence(row),
             str(row["evidence_obs_date"] or ""),
             f"{known:%Y-%m-%d %H:%M} UTC" if known else "",
             f"{row['as_of_ts']:%Y-%m-%d}",
@@ -123,53 +161,31 @@ def print_claims(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> N
     out.print(table)
 
 
-def _shown(row: dict[str, Any]) -> str:
-    """The evidence where there is no verdict on it; else the explanation has the number."""
-    if row["status"] in {"SUPPORTED", "CONTRADICTED", "PARTIAL"}:
+def _evidence(row: Mapping[str, Any]) -> str:
+    """The value of the evidence where there is no verdict on it; else the explanation contains it."""
+    if row["evidence_value"] is None or row["status"] in STYLES:
         return ""
     return f": {row['evidence_value']:,.4g} {escape(row['unit'])}"
 
 
-def _iso(value: object) -> str:
-    """Days and instants as ISO in JSON, instants in UTC with Z."""
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, date) else str(value)
-
-
-def print_signals(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> None:
+def print_signals(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     """The newest row of each signal."""
     synthetic = bool(_manifest(workspace).get("synthetic"))
     if as_json:
-        sys.stdout.write(json.dumps({"synthetic": synthetic, "signals": rows}, default=_iso, indent=1) + "\n")
+        _json({"synthetic": synthetic, "signals": rows})
         return
-    table = Table(title="Signals" + (" (SYNTHETIC DEMO DATA)" if synthetic else ""), title_justify="left")
-    for name, right in [
-        ("signal", False),
-        ("day", False),
-        ("value", True),
-        ("unit", False),
-        ("score", True),
-        ("state", False),
-        ("since", False),
-        ("quality", False),
-    ]:
-        table.add_column(name, justify="right" if right else "left", no_wrap=name in {"signal", "day"})
-    arrows = {1: "▲", 0: "", -1: "▼"}
+    table = _table(
+        "Signals" + (" (SYNTHETIC DEMO DATA)" if synthetic else ""),
+        "signal!,day!,value>,unit,score>,state,since,quality",
+    )
     for row in rows:
-        value = (
-            ""
-            if row["value"] is None
-            else f"{row['value']:,.4g}"
-            if abs(row["value"]) < 1000
-            else f"{row['value']:,.0f}"
-        )
-        score = "" if row["score"] is None else f"{row['score']:.2f}"
         table.add_row(
             row["signal_id"],
             str(row["as_of_date"]),
-            value,
+            _value(row["value"]),
             row["unit"],
-            score,
-            f"{row['state'] or ''} {arrows[row['direction']]}".strip(),
+            "" if row["score"] is None else f"{row['score']:.2f}",
+            f"{row['state'] or ''} {ARROWS[row['direction']]}".strip(),
             str(row["state_since"] or ""),
             row["quality"],
             style=None if row["quality"] == "OK" else "dim",
@@ -177,84 +193,95 @@ def print_signals(workspace: Any, rows: list[dict[str, Any]], as_json: bool) -> 
     out.print(table)
 
 
-def _manifest(workspace: Any) -> dict[str, Any]:
-    path = workspace.paths.manifest
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+def _value(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def print_release(workspace: Any) -> None:
-    """Where the current release lies."""
+def _manifest(workspace: Workspace) -> dict[str, Any]:
+    from pipelines.publish.manifest import read_manifest
+
+    return read_manifest(workspace.paths.manifest) or {}
+
+
+def print_release(workspace: Workspace) -> None:
+    """The id of the current release and the paths of its files."""
     out.print(f"release   {_manifest(workspace).get('release_id')}", highlight=False)
-    for label, name in [
-        ("database", "marts.duckdb"),
-        ("Parquet", "parquet"),
-        ("manifest", "manifest.json"),
-        ("report", "report.html"),
-    ]:
+    files = {"database": "marts.duckdb", "Parquet": "parquet", "manifest": "manifest.json", "report": "report.html"}
+    for label, name in files.items():
         out.print(f"{label:9} {workspace.paths.published / name}", highlight=False, soft_wrap=True)
 
 
-def print_diff(before: Any, after: Any, found: dict[str, Any]) -> None:
-    """What changed from one release to another."""
-    synthetic = " (SYNTHETIC DEMO DATA)" if after.manifest["synthetic"] else ""
-    title = f"{before.release_id} to {after.release_id}{synthetic}"
-    if all(one.same for one in found.values()):
-        out.print(f"{title}: no row differs in {len(found)} tables", highlight=False, soft_wrap=True)
+def print_diff(before: KeptRelease, after: KeptRelease, tables: Mapping[str, TableComparison], as_json: bool) -> None:
+    """The difference between two releases."""
+    same = all(one.same for one in tables.values())
+    synthetic = bool(after.manifest["synthetic"])
+    if as_json:
+        _json(
+            {
+                "synthetic": synthetic,
+                "old": before.release_id,
+                "new": after.release_id,
+                "same": same,
+                "tables": {
+                    name: {"only_in": one.only_in, **one.counts} | ({} if one.rows is None else {"rows": one.rows})
+                    for name, one in tables.items()
+                },
+            }
+        )
         return
-    table = Table(title=title, title_justify="left")
-    for name in ("table", "added", "removed", "changed", "columns"):
-        table.add_column(name, justify="left" if name in {"table", "columns"} else "right", overflow="fold")
-    for name, one in found.items():
+    stamp = " (SYNTHETIC DEMO DATA)" if synthetic else ""
+    title = f"{before.release_id} to {after.release_id}{stamp}"
+    if same:
+        out.print(f"{title}: no row differs in {len(tables)} tables", highlight=False, soft_wrap=True)
+        return
+    table = _table(title, "table,added>,removed>,changed>,columns")
+    for name, one in tables.items():
         counts = one.counts
         notes = [f"only in {before.release_id if one.only_in == 'old' else after.release_id}"] if one.only_in else []
         notes += [f"{column} {n:,}" for column, n in counts["changed_columns"].items()]
         notes += [f"+{column}" for column in counts["columns_added"]]
         notes += [f"-{column}" for column in counts["columns_removed"]]
-        numbers = [f"{counts[kind]:,}" for kind in ("added", "removed", "changed")]
+        numbers = [f"{n:,}" for n in (counts["added"], counts["removed"], counts["changed"])]
         table.add_row(name, *numbers, escape(", ".join(notes)), style="dim" if one.same else None)
     out.print(table)
-    if any(one.rows for one in found.values()):
-        cells = Table(title="First rows" + synthetic, title_justify="left")
-        for name in ("table", "", "key", "column", "before", "after"):
-            cells.add_column(name, overflow="fold")
-        for name, one in found.items():
-            for row in one.rows:
-                key = ", ".join(f"{column}={_cell(value)}" for column, value in row["key"].items())
-                for column, values in row["cells"].items() or [("", ("", ""))]:
-                    cells.add_row(name, row["kind"], escape(key), column, *(escape(_cell(value)) for value in values))
-        out.print(cells)
+    if any(one.rows for one in tables.values()):
+        out.print(_first_rows(tables, stamp))
+
+
+def _first_rows(tables: Mapping[str, TableComparison], stamp: str) -> Table:
+    cells = _table("First rows" + stamp, "table,,key,column,before,after")
+    for name, one in tables.items():
+        for row in one.rows or ():
+            key = ", ".join(f"{column}={_cell(value)}" for column, value in row["key"].items())
+            for column, values in row["cells"].items() or [("", ("", ""))]:
+                cells.add_row(name, row["kind"], escape(key), column, *(escape(_cell(value)) for value in values))
+    return cells
 
 
 def _cell(value: str | None) -> str:
     return "NULL" if value is None else value
 
 
-def print_probes(found: list[Any], as_json: bool) -> None:
-    """What each publisher answered."""
+def print_probes(probes: Sequence[Probe], as_json: bool) -> None:
+    """The response of each publisher."""
     if as_json:
-        sys.stdout.write(json.dumps([asdict(one) for one in found], default=_iso, indent=1) + "\n")
-    else:
-        table = Table(title="Publishers", title_justify="left")
-        for name in ("source", "asked", "status", "seconds", "bytes", "newest", "findings"):
-            table.add_column(name, justify="right" if name in {"seconds", "bytes"} else "left", overflow="fold")
-        styles = {"ok": "green", "no data": "yellow", "failed": "red"}
-        for one in found:
-            state = f"[{styles[one.status]}]{one.status}[/]"
-            numbers = (f"{one.seconds:.2f}", f"{one.bytes:,}", str(one.newest or ""))
-            table.add_row(one.source, escape(one.asked), state, *numbers, escape(one.detail))
-        out.print(table)
+        _json([asdict(probe) for probe in probes])
+        return
+    table = _table("Publishers", "source,url,status,seconds>,bytes>,newest,findings")
+    for one in probes:
+        numbers = (f"{one.seconds:.2f}", f"{one.bytes:,}", str(one.newest or ""))
+        table.add_row(one.source, escape(one.url), _styled(one.status), *numbers, escape(one.detail))
+    out.print(table)
 
 
-def print_doctor(findings: list[Any], as_json: bool) -> None:
-    """What was found, good and bad."""
+def print_doctor(findings: Sequence[Finding], as_json: bool) -> None:
+    """All findings, good and bad."""
     if as_json:
-        sys.stdout.write(json.dumps([finding.__dict__ for finding in findings], default=_iso, indent=1) + "\n")
-    else:
-        table = Table(title="Doctor", title_justify="left")
-        for name in ("what", "state", "detail"):
-            table.add_column(name, overflow="fold")
-        styles = {"ok": "green", "warn": "yellow", "bad": "red"}
-        for finding in findings:
-            state = f"[{styles[finding.state]}]{finding.state}[/]"
-            table.add_row(escape(finding.what), state, escape(finding.detail))
-        out.print(table)
+        _json([asdict(finding) for finding in findings])
+        return
+    table = _table("Doctor", "what,state,detail")
+    for finding in findings:
+        table.add_row(escape(finding.what), _styled(finding.state), escape(finding.detail))
+    out.print(table)

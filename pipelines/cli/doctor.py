@@ -1,4 +1,4 @@
-"""`tightness doctor`: what a person would look at first when something seems wrong."""
+"""`tightness doctor`: settings, stores, sources, locks and versions, each as a finding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
 from pipelines.workspace import Workspace
 
-NEEDED_BYTES = 1 << 30
+NEEDED_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Finding:
 
 
 def diagnose(workspace: Workspace) -> list[Finding]:
-    """Looks at everything without changing anything."""
+    """All findings. Changes nothing."""
     return [
         *_settings(workspace),
         *_stores(workspace),
@@ -77,7 +77,7 @@ def _stores(workspace: Workspace) -> list[Finding]:
     free = shutil.disk_usage(existing).free
     found = [
         Finding("free disk", "ok" if free > NEEDED_BYTES else "bad", f"{free / 1e9:.1f} GB free, 1 GB needed"),
-        Finding("drop folder", "ok", "there" if workspace.settings.drop.is_dir() else "not there: nothing is dropped"),
+        Finding("drop folder", "ok", "exists" if workspace.settings.drop.is_dir() else "does not exist"),
     ]
     if (data / "lake").is_dir():
         for name in FEEDS:
@@ -92,35 +92,33 @@ def _stores(workspace: Workspace) -> list[Finding]:
 def _sources(workspace: Workspace) -> list[Finding]:
     failures = list(dict.fromkeys(workspace.failures.read()))
     found = [Finding(f"{f.source} {f.request}", "bad", f.message) for f in failures[:20]]
-    counts = workspace.quarantine.counts() if workspace.paths.quarantine.is_dir() else {}
+    counts = workspace.quarantine.counts() if (workspace.paths.quarantine).is_dir() else {}
+    found += [Finding(f"quarantine {name}", "warn", f"{rows} row(s)") for name, rows in sorted(counts.items())]
     found += [
-        Finding(f"quarantine {name}", "warn", f"{rows} row(s) put aside") for name, rows in sorted(counts.items())
-    ]
-    found += [
-        Finding(f"refused answers of {source}", "warn", f"{count} kept for study under quarantine/payloads/{source}")
+        Finding(f"refused responses of {source}", "warn", f"{count} in quarantine/payloads/{source}")
         for source, count in workspace.quarantine.payloads().items()
     ]
-    return found or [Finding("sources", "ok", "nothing is known to be wrong")]
+    return found or [Finding("sources", "ok", "no known failure")]
 
 
 def _outbox(workspace: Workspace) -> Finding:
     waiting = Outbox(workspace.paths.outbox).waiting()
     if not waiting:
-        return Finding("notifications", "ok", "none is waiting")
+        return Finding("notifications", "ok", "none waiting")
     tries = max(entry["tries"] for _, entry in waiting)
     oldest = min(entry["at"] for _, entry in waiting)
-    detail = f"{len(waiting)} waiting to be taken, the oldest of {oldest}, tried up to {tries} times"
+    detail = f"{len(waiting)} waiting for delivery, the oldest from {oldest}, tried up to {tries} times"
     return Finding("notifications", "warn", detail)
 
 
 def _lock(workspace: Workspace) -> Finding:
     if not (workspace.settings.data / "warehouse").is_dir():
-        return Finding("writer's lock", "ok", "free")
+        return Finding("writer lock", "ok", "free")
     try:
         with writer_lock(workspace.settings.data, 0):
-            return Finding("writer's lock", "ok", "free")
+            return Finding("writer lock", "ok", "free")
     except WriterBusyError as error:
-        return Finding("writer's lock", "warn", str(error))
+        return Finding("writer lock", "warn", str(error))
 
 
 def _publication(workspace: Workspace) -> list[Finding]:

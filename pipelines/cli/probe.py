@@ -1,4 +1,4 @@
-"""`tightness doctor --live`: one small request to each publisher, read and examined, and nothing kept."""
+"""`tightness doctor --live`: one small request to each publisher, parsed and inspected, nothing stored."""
 
 from __future__ import annotations
 
@@ -17,72 +17,81 @@ from pipelines.ingestion.inspection import ParsedResponse, inspect, parse
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
 from pipelines.transports.base import Transport
+from pipelines.workspace import Workspace
 from schemas.datasets import DATASETS
 
-ATTEMPTS = 2  # a look is to be quick: one hiccup of a publisher is forgiven
-BACK = 6  # months in which a source that lags has something by now
+ATTEMPTS = 2  # one retry: a probe has to be quick
+MONTHS_BACK = 6  # months within which a source with a publication lag has a figure
 
 
 @dataclass(frozen=True)
-class Probed:
-    """What one publisher answered: the address that was asked (without a key), and what is in the answer."""
+class Probe:
+    """Result of one request: its address (without a key), what came, and why there is nothing or what is unusual."""
 
     source: str
-    asked: str
+    url: str
     status: Literal["ok", "no data", "failed"]
     seconds: float
     bytes: int
     newest: date | None  # day or month-end of the newest observation
-    detail: str  # why there is none, or what is unusual in it
+    detail: str
 
 
-def question(source: str, scope: Scope, now: datetime, rules: pd.DataFrame) -> Request | None:
-    """The most recent thing that the source is asked: this month, or where figures come once a month the newest one
-    that is due by the release calendar. None when the scope needs nothing of it."""
+def planned_requests(workspace: Workspace) -> list[Request]:
+    """The newest request of each source that is switched on and whose key, if it needs one, is set."""
+    keys, rules = workspace.settings.secrets(), workspace.reference["release_calendar"]
+    found = [
+        newest_request(name, workspace.scope, workspace.now, rules) for name in SOURCES if workspace.is_enabled(name)
+    ]
+    return [request for request in found if request and (not request.secret or request.secret[1] in keys)]
+
+
+def newest_request(source: str, scope: Scope, now: datetime, rules: pd.DataFrame) -> Request | None:
+    """The request for this month; of a monthly source for the newest month that is due by the release calendar.
+
+    None when the scope needs nothing from the source.
+    """
     monthly = all(DATASETS[name].cadence == "monthly" for name in SOURCES[source].DATASETS)
-    for back in range(BACK + 1):
+    for back in range(MONTHS_BACK + 1):
         month = pd.Period(month_of(now), "M") - back
         due = last_releases(source, [str(month)], rules).get(str(month)) if monthly else None
-        asked = SOURCES[source].requests(month, scope)
-        if asked and (due is None or due <= pd.Timestamp(now)):
-            return asked[0]
+        requests = SOURCES[source].requests(month, scope)
+        if requests and (due is None or due <= pd.Timestamp(now)):
+            return requests[0]
     return None
 
 
-def probes(requests: Sequence[Request], scope: Scope, transport: Transport) -> list[Probed]:
-    """Asks each publisher once, all at the same time: without a network every one of them costs its time-outs."""
+def probe_all(workspace: Workspace, requests: Sequence[Request]) -> list[Probe]:
+    """Send all requests at the same time: without a network each one waits for its time-outs."""
+    transport = workspace.live_transport(ATTEMPTS)
     with ThreadPoolExecutor(max(len(requests), 1)) as pool:
-        return list(pool.map(lambda request: probe(request, scope, transport), requests))
+        return list(pool.map(lambda request: probe(request, workspace.scope, transport), requests))
 
 
-def probe(request: Request, scope: Scope, transport: Transport, clock: Callable[[], float] = time.monotonic) -> Probed:
-    """Asks once and says what came. It raises nothing that a transport or a parser raises, and stores nothing."""
-    begun = clock()
+def probe(request: Request, scope: Scope, transport: Transport, clock: Callable[[], float] = time.monotonic) -> Probe:
+    """Send one request and inspect the response. Stores nothing; errors of transport and parser become the result."""
+    begin = clock()
 
-    def told(status: Literal["ok", "no data", "failed"], detail: str, parts: list[Payload]) -> Probed:
+    def result(status: Literal["ok", "no data", "failed"], detail: str, parts: list[Payload]) -> Probe:
         size = sum(len(payload.body) for payload in parts)
-        newest = _newest(parts, scope)
-        return Probed(request.source, request.url, status, round(seconds, 2), size, newest, detail)
+        newest = max(_days(parts, scope), default=None)
+        return Probe(request.source, request.url, status, round(seconds, 2), size, newest, detail)
 
     try:
         payloads = transport.fetch(request)
-    except (NoData, SourceError, OSError) as reason:  # OSError: the folder of the pace cannot be written
-        seconds = clock() - begun
-        return told("no data" if isinstance(reason, NoData) else "failed", str(reason), [])
-    seconds = clock() - begun
+    except (NoData, SourceError, OSError) as error:  # OSError: the folder of the rate limiter cannot be written
+        seconds = clock() - begin
+        return result("no data" if isinstance(error, NoData) else "failed", str(error), [])
+    seconds = clock() - begin
     parts = [payload for payload in payloads if payload.captured_at == payloads[-1].captured_at]
     found = inspect(ParsedResponse(parts, scope))
-    detail = "; ".join(finding.text for finding in found)
-    if any(finding.severity == "error" for finding in found):
-        return told("failed", detail, parts)
-    return told("ok" if _newest(parts, scope) else "no data", detail or "", parts)
-
-
-def _newest(parts: list[Payload], scope: Scope) -> date | None:
-    return max(_days(parts, scope), default=None)
+    failed = any(finding.severity == "error" for finding in found)
+    status: Literal["ok", "no data", "failed"] = "failed" if failed else "ok" if any(_days(parts, scope)) else "no data"
+    return result(status, "; ".join(finding.text for finding in found), parts)
 
 
 def _days(parts: list[Payload], scope: Scope) -> Iterator[date]:
+    """The newest day of each dataset in each part."""
     for payload in parts:
         try:
             frames = parse(payload, scope).frames

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one asset is: requests answered, or months read, of all; rows read so far. It reads itself back."""
+    """Progress of one asset: requests answered or months read, out of the total, and rows read so far."""
 
     done: int
     total: int
@@ -17,18 +16,11 @@ class Progress:
     rows: int = 0
 
     def __str__(self) -> str:
-        return f"{self.unit} {self.done} of {self.total}, rows {self.rows}"
-
-    @classmethod
-    def read(cls, text: str) -> Progress | None:
-        """The progress that a line of a log speaks of; None when it speaks of something else."""
-        found = _PROGRESS.fullmatch(text.strip())
-        return cls(int(found[2]), int(found[3]), found[1], int(found[4])) if found else None
+        return f"{self.unit} {self.done} of {self.total}" + (f", {self.rows:,} rows" if self.rows else "")
 
 
-_PROGRESS = re.compile(r"(months|requests) (\d+) of (\d+), rows (\d+)")
 ProgressCallback = Callable[[Progress], None]
 
 
 def no_progress(_: Progress) -> None:
-    """Nobody wants to know how far it is."""
+    """No-op progress callback."""

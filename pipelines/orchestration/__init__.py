@@ -1,1 +1,2 @@
-"""Dagster only: definitions, runs and the instance. Nothing here parses a payload or computes an indicator."""
+"""Everything that uses Dagster: definitions, runs and the instance. Nothing here parses a payload or computes an
+indicator."""

@@ -17,7 +17,7 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 
 def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitions:
-    """All assets, checks, jobs, schedules and sensors, for these settings; tests put other resources in."""
+    """All assets, checks, jobs, schedules and sensors for these settings; `resource_overrides` replace resources."""
     from pipelines.datasets import FEEDS
     from pipelines.orchestration.assets.lake import dataset_asset, drop_asset, source_asset
     from pipelines.orchestration.assets.models import model_assets
@@ -29,7 +29,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.orchestration.automation.schedules import schedules
     from pipelines.orchestration.automation.sensors import sensors
     from pipelines.orchestration.partitions import monthly
-    from pipelines.orchestration.resources import WorkspaceResource
+    from pipelines.orchestration.resources import WorkspaceResource, no_step_progress
     from pipelines.sources import SOURCES
 
     partitions = monthly(settings)
@@ -50,8 +50,8 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
         jobs=jobs(),
         schedules=schedules(rules),
         sensors=sensors(built),
-        resources={"workspace": WorkspaceResource(), **resource_overrides},
-        # A step in a process of its own would pay the imports again, some seconds each.
+        resources={"workspace": WorkspaceResource(), "progress": no_step_progress, **resource_overrides},
+        # In separate processes each step would repeat the imports, which take some seconds.
         executor=dg.in_process_executor,
     )
 
@@ -61,8 +61,10 @@ def _fresh(asset: dg.AssetsDefinition, policy: dg.FreshnessPolicy) -> dg.AssetsD
 
 
 def _release_calendar(settings: Settings) -> pd.DataFrame:
-    """When schedules tick. A calendar that cannot be read must not take the UI away, which names what is wrong with it
-    when a run asks for it: then the times are those of the project's own."""
+    """The release calendar, for the times of schedules; the project's own where the configured one is invalid.
+
+    The UI must load in that case too: the error appears when a run reads the calendar.
+    """
     from pipelines.reference import ReferenceDataError, load_reference
 
     try:
@@ -73,5 +75,5 @@ def _release_calendar(settings: Settings) -> pd.DataFrame:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `workspace.yaml` loads: the definitions for the environment's settings, read when asked."""
+    """The definitions that `workspace.yaml` loads, for the environment's settings at that time."""
     return build_defs(load_settings())

@@ -1,10 +1,10 @@
-"""Why a step failed, in the sentence that is meant for people."""
+"""The reason why a step failed, as one sentence."""
 
 from __future__ import annotations
 
 
 def reason(error: object) -> str:
-    """The user's sentence of a step's error: the innermost cause, without Dagster's wrapping."""
+    """The message of the innermost cause of a step's error, without the exceptions that Dagster wraps around it."""
     while getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
     text = str(getattr(error, "message", error)).strip()

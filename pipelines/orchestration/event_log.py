@@ -1,8 +1,10 @@
-"""Dagster's SQLite event log, with batches written in one transaction, and an engine kept for each file.
+"""Dagster's SQLite event log, with batches written in one transaction and one engine per file.
 
-A backfill of 17 years is some thousand partition events. Dagster hands them over in batches, but its SQLite storage
-writes each in transactions of its own (about 16 ms), which is longer than all the work they report. Its thousands of
-connections make an engine each. Configured in `dagster.yaml`; everything else is Dagster's own class.
+A backfill of 17 years reports several thousand partition events. Dagster passes them on in batches, but its SQLite
+storage writes each event in transactions of its own (about 16 ms each), which takes longer than the work they report,
+and it makes an engine for every connection. Configured in `dagster.yaml`; all else is inherited from Dagster's class.
+
+The only module that imports from `dagster._core`: Dagster has no public API for event log storages (docs/adr).
 """
 
 from __future__ import annotations
@@ -15,37 +17,32 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dagster._config.config_schema import UserConfigSchema
+from dagster import EventLogEntry
 from dagster._core.events import ASSET_EVENTS
-from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-# What `DAGSTER_EVENT_BATCH_SIZE` should say; Dagster does not batch without it.
-BATCH_SIZE = 1000
+BATCH_SIZE = 1000  # for DAGSTER_EVENT_BATCH_SIZE; without it Dagster does not batch
 
 
 class BatchedSqliteEventLog(SqliteEventLogStorage):
-    """`SqliteEventLogStorage` whose `store_event_batch` is one transaction a database instead of several an event."""
+    """`SqliteEventLogStorage` whose `store_event_batch` is one transaction per database, not several per event."""
 
     @classmethod
-    def config_type(cls) -> UserConfigSchema:
+    def config_type(cls) -> dict[str, Any]:
         return {}
 
     @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> BatchedSqliteEventLog:
-        """Keeps the log where Dagster's own SQLite storage does: history/runs under DAGSTER_HOME."""
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> BatchedSqliteEventLog:
+        """Keep the log where Dagster's own SQLite storage does: history/runs under DAGSTER_HOME."""
         return cls(base_dir=str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data=inst_data)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        """A transaction on a run's file or the index, one at a time in this process, as Dagster's own."""
+        """A transaction on a run's file or the index; one at a time in this process, as in Dagster's class."""
         with self._db_lock:
             engine = _engine(self.conn_string_for_shard(shard))
             if shard not in self._initialized_dbs:
@@ -55,22 +52,22 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
                 yield connection
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Stores the asset events of each run together, and anything else among them one by one."""
-        together: dict[str, list[EventLogEntry]] = defaultdict(list)
+        """Store the asset events of each run together, and all other events one by one."""
+        by_run: dict[str, list[EventLogEntry]] = defaultdict(list)
         for event in events:
             dagster_event = event.dagster_event
             if dagster_event and dagster_event.event_type in ASSET_EVENTS and dagster_event.asset_key:
-                together[event.run_id].append(event)
+                by_run[event.run_id].append(event)
             else:
                 self.store_event(event)
-        for run_id, own in together.items():
-            self._store_together(run_id, own)
+        for run_id, asset_events in by_run.items():
+            self._store_asset_events(run_id, asset_events)
 
-    def _store_together(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
+    def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
         rows = [self._event_to_row(event) for event in events]
         with self.run_connection(run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
-        # The index shard serves queries across runs; tags and the latest event of an asset hang on its row ids.
+        # The index shard serves queries across runs; tags and the latest event of an asset refer to its row ids.
         with self.index_connection() as connection:
             insert = SqlEventLogStorageTable.insert().returning(
                 SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
@@ -87,5 +84,5 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
 
 @lru_cache(maxsize=8)
 def _engine(address: str) -> Engine:
-    # Without a pool: it holds no connection, so that none is left to a file that Dagster removes.
+    # Without a pool no connection stays open to a file that Dagster removes.
     return create_engine(address, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})

@@ -1,4 +1,4 @@
-"""The Dagster instance of the project: `.dagster` under the root unless DAGSTER_HOME says otherwise."""
+"""The Dagster instance of the project: `.dagster` under the project's root by default, else DAGSTER_HOME."""
 
 from __future__ import annotations
 
@@ -18,24 +18,29 @@ from pipelines.common.settings import PROJECT
 if TYPE_CHECKING:
     import dagster as dg
 
-IN_PROCESS = {"tightness/process": "command line"}  # tag of the runs that no daemon watches
+IN_PROCESS = {"tightness/process": "command line"}  # tag of the runs that no daemon monitors
 
 
 def prepare_home() -> None:
-    """Sets DAGSTER_HOME and the event batch size where they are not set, and puts the instance's settings there."""
+    """Set DAGSTER_HOME and the event batch size where they are unset, and put the instance's settings there.
+
+    Settings that are there stay, unless they name our event log under a module that it has been moved from.
+    """
     from pipelines.orchestration.event_log import BATCH_SIZE
+    from pipelines.orchestration.event_log import BatchedSqliteEventLog as EventLog
 
     os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster"))
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
-    home = Path(os.environ["DAGSTER_HOME"])
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        # In one step: half a file, left by a kill, would be another instance from then on.
-        write_aside(home / "dagster.yaml", partial(shutil.copyfile, PROJECT / "dagster.yaml"))
+    path = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = path.read_text(encoding="utf-8") if path.exists() else EventLog.__name__
+    if EventLog.__name__ in text and EventLog.__module__ not in text:
+        # In one step: half a file, left by a killed process, would configure another instance.
+        write_aside(path, partial(shutil.copyfile, PROJECT / "dagster.yaml"))
 
 
 def open_instance() -> dg.DagsterInstance:
-    """The instance that the UI shows as well. Two processes that come first do not both create its tables."""
+    """The instance that the UI shows as well. Only one of several processes at a time creates its tables."""
     import dagster as dg
 
     prepare_home()
@@ -44,37 +49,37 @@ def open_instance() -> dg.DagsterInstance:
 
 
 @contextmanager
-def living(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Says that a run of the command line lives, and ends those whose process was killed.
+def running(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Mark a run of the command line as alive, and end those whose process was killed.
 
-    Dagster would show them as running for ever, and the writer's slot that one held would block every later run. The
-    operating system holds the lock of a living run, so it falls with its process, however that ends.
+    Dagster would show a killed run as running forever, and the writer's slot that it held would block every later run.
+    The mark is a lock of the operating system, which is released when the process ends, however it ends.
     """
     folder = Path(os.environ["DAGSTER_HOME"]) / "living"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{run_id}.lock"
     with FileLock(path):
-        _end_the_dead(instance, folder)
+        _fail_killed_runs(instance, folder)
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
 
 
-def _end_the_dead(instance: dg.DagsterInstance, folder: Path) -> None:
+def _fail_killed_runs(instance: dg.DagsterInstance, folder: Path) -> None:
     from dagster import DagsterRunStatus, RunsFilter
 
-    unended = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
-    for run in instance.get_runs(RunsFilter(statuses=unended, tags=IN_PROCESS)):
+    unfinished = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(RunsFilter(statuses=unfinished, tags=IN_PROCESS)):
         path = folder / f"{run.run_id}.lock"
         if not path.is_file():
-            continue  # of another machine or an older version
+            continue  # from another machine or an older version
         try:
             with FileLock(path, timeout=0):
-                now = instance.get_run_by_id(run.run_id)  # it may have ended well since it was listed
-                if now is not None and not now.is_finished:
-                    instance.report_run_failed(now, "its process was killed; run the same again to go on from there")
+                current = instance.get_run_by_id(run.run_id)  # it may have finished since it was listed
+                if current is not None and not current.is_finished:
+                    instance.report_run_failed(current, "its process was killed; run the same command again to resume")
                     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
                 path.unlink(missing_ok=True)
         except Timeout:
-            continue  # it lives
+            continue  # still running

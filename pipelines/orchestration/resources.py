@@ -1,28 +1,36 @@
-"""How assets reach their workspace: a resource that reads the settings when a run asks, never at import."""
+"""Resources of a run: the workspace, opened from the settings at run time, and the progress callback."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from pipelines.ingestion.progress import Progress
 from pipelines.workspace import Workspace
+
+StepProgress = Callable[[str, Progress], None]  # the step's key, its progress
+
+
+def no_step_progress(_: str, __: Progress) -> None:
+    """No-op progress callback, for runs that the command line did not start."""
 
 
 class WorkspaceResource(dg.ConfigurableResource[Any]):
-    """Opens the workspace of the environment's settings, with these overrides (tests give them)."""
+    """Opens the workspace of the environment's settings, with these overrides."""
 
     profile: str | None = None
     data_dir: str | None = None
     now: str | None = None
     metals: list[str] = Field(default_factory=list)
-    # A backfill spares sources the questions that the archive answers; a run asks, since history may have been revised.
+    # True in a backfill: skip requests that the archive answers. A run sends them, as history may have been revised.
     skip_answered: bool = False
-    record: str | None = None  # the folder of `--record`
+    record: str | None = None  # folder of `--record`
 
     def open(self) -> Workspace:
-        """A workspace with its clock read now."""
+        """A workspace whose clock is read now."""
         record = Path(self.record) if self.record else None
         return Workspace.open(tuple(self.metals), record, profile=self.profile, data_dir=self.data_dir, now=self.now)

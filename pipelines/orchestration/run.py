@@ -1,27 +1,37 @@
-"""Runs a job of the definitions in this process: what the command line and the benchmarks call."""
+"""Run a job of the definitions in this process: called by the command line and the benchmarks."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipelines.common.calendar import FIRST_MONTH, month_of
 from pipelines.common.settings import SettingsError
 from pipelines.ingestion.change_summary import Changes
-from pipelines.ingestion.progress import Progress
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance, Definitions, EventLogEntry
 
-Report = Callable[[str, str], None]  # step, what became of it
-Follow = Callable[[str, Progress], None]  # step, how far it is
+    from pipelines.orchestration.resources import StepProgress
+
+StepCallback = Callable[[str, str], None]  # step, its new state: started, done, failed or skipped
+
+STOPPED: Final = "stopped by a signal: the last release stays, run again to continue"
+# Messages of the system about a folder that cannot be written, from Python and DuckDB, and the advice for each.
+UNWRITABLE: Final = {
+    "No space left on device": "the disk of the data folder is full: free some space",
+    "Disk quota exceeded": "the disk quota of the data folder is used up: free some space",
+    "Read-only file system": "the data folder is on a read-only file system: make it writable",
+    "[Errno 13]": "a file in the data folder may not be written: give this user the rights",
+}
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended; `problems` names each failed step with its reason, `changes` what each dataset's lake got."""
+    """Result of a run: `problems` has each failed step's reason, `changes` what was written to each dataset."""
 
     run_id: str
     success: bool
@@ -30,11 +40,11 @@ class RunOutcome:
 
 
 class RunStoppedError(Exception):
-    """A run that could not be carried to its end: one line that says why and what to do."""
+    """A run that could not finish: one line with the reason and what to do."""
 
 
 def month_range(workspace: Workspace, first: str | None, last: str | None) -> tuple[str, str]:
-    """The months of a run: all that the product keeps unless the user says otherwise. Raises `SettingsError`."""
+    """First and last month of a run, by default all from 2008-01 to the clock's. Raises `SettingsError`."""
     import pandas as pd
 
     end = month_of(workspace.now)
@@ -53,9 +63,13 @@ def month_range(workspace: Workspace, first: str | None, last: str | None) -> tu
     return given["--from"], given["--to"]
 
 
-def definitions(workspace: Workspace, *, skip_answered: bool = False) -> Definitions:
-    """Everything that the UI shows, bound to this workspace. `spare_answered`: sources are not asked what the archive
-    answers."""
+def definitions(
+    workspace: Workspace, *, skip_answered: bool = False, progress: StepProgress | None = None
+) -> Definitions:
+    """All definitions, bound to this workspace.
+
+    `skip_answered`: skip requests that the archive already answers. `progress`: callback for the progress of steps.
+    """
     from pipelines.orchestration.definitions import build_defs
     from pipelines.orchestration.resources import WorkspaceResource
 
@@ -63,72 +77,66 @@ def definitions(workspace: Workspace, *, skip_answered: bool = False) -> Definit
     resource = WorkspaceResource(
         profile=settings.profile,
         data_dir=str(settings.data),
-        # One moment for all steps, except where publishers are asked: an answer is known when it comes, not before.
+        # One moment for all steps; but a live response is known when it arrives, not before.
         now=None if settings.profile == "live" else workspace.now.isoformat(),
         metals=list(workspace.metals),
         skip_answered=skip_answered,
         record=str(workspace.record) if workspace.record else None,
     )
-    return build_defs(settings, workspace=resource)
+    return build_defs(settings, workspace=resource, **({"progress": progress} if progress else {}))
 
 
 def run_job(
-    workspace: Workspace,
     job_name: str,
     first: str,
     last: str,
-    report: Report | None = None,
+    defs: Definitions,
     *,
     assets: Sequence[str] = (),
-    follow: Follow | None = None,
-    defs: Definitions | None = None,
+    on_step: StepCallback | None = None,
 ) -> RunOutcome:
-    """Runs a job over a range of months on the project's instance, in this process.
+    """Run a job of `definitions` over a range of months, on the project's instance and in this process.
 
-    `assets`: names as in the UI (lake/prices); all of the job's unless given. `defs`: the caller's `definitions`, where
-    it has them. `report` and `follow` are told of steps that begin and end, and how far they are. Raises
-    `RunStoppedError` when a signal stops it, or when Dagster's own log cannot be written.
+    `assets`: names as in the UI (lake/prices); all of the job's by default. Raises `RunStoppedError` when a signal
+    stops the run, or when Dagster's own log cannot be written.
     """
     from dagster import AssetKey, DagsterEventType, DagsterExecutionInterruptedError
-    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-    from dagster._core.utils import make_new_run_id
     from sqlalchemy.exc import DatabaseError
 
     from pipelines.orchestration.errors import reason
-    from pipelines.orchestration.instance import IN_PROCESS, living
+    from pipelines.orchestration.instance import IN_PROCESS, running
+    from pipelines.orchestration.partitions import range_tags
 
-    told = {
+    states = {
         DagsterEventType.STEP_START: "started",
         DagsterEventType.STEP_SUCCESS: "done",
         DagsterEventType.STEP_FAILURE: "failed",
         DagsterEventType.STEP_SKIPPED: "skipped",
     }
 
-    def tell(event: EventLogEntry) -> None:
-        step = event.dagster_event
-        if report and step is not None and step.event_type in told and step.step_key:
-            report(step.step_key, told[step.event_type])
-        if follow and step is None and event.step_key and (progress := Progress.read(event.user_message)):
-            follow(event.step_key, progress)
+    def listen(entry: EventLogEntry) -> None:
+        event = entry.dagster_event
+        if on_step and event is not None and event.event_type in states and event.step_key:
+            on_step(event.step_key, states[event.event_type])
 
-    job = (defs or definitions(workspace)).resolve_job_def(job_name)
-    run_id = make_new_run_id()
+    job = defs.resolve_job_def(job_name)
+    run_id = str(uuid.uuid4())
     try:
-        with _instance() as instance, living(instance, run_id):
-            instance.add_event_listener(run_id, tell)
+        with _instance() as instance, running(instance, run_id):
+            instance.add_event_listener(run_id, listen)
             result = job.execute_in_process(
                 instance=instance,
                 run_id=run_id,
                 raise_on_error=False,
                 asset_selection=[AssetKey(name.split("/")) for name in assets] or None,
-                tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last, **IN_PROCESS},
-                # The run's story is in the event log; the terminal shows only what the command prints.
+                tags={**range_tags(first, last), **IN_PROCESS},
+                # Events are in the event log; the terminal shows only what the command prints.
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
     except (DagsterExecutionInterruptedError, KeyboardInterrupt):
         raise RunStoppedError(STOPPED) from None
     except (DatabaseError, OSError) as error:
-        # Only of Dagster's own files: what fails in a step is that step's failure.
+        # Only Dagster's own files raise here: an error inside a step is that step's failure.
         raise RunStoppedError(_unwritable_log(error)) from None
     problems = [
         reason(event.step_failure_data.error)
@@ -137,7 +145,7 @@ def run_job(
     ]
     if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
         raise RunStoppedError(STOPPED)
-    return RunOutcome(result.run_id, result.success, in_short(problems), _changes(result.all_events))
+    return RunOutcome(result.run_id, result.success, shorten(problems), _changes(result.all_events))
 
 
 def _instance() -> DagsterInstance:
@@ -145,41 +153,31 @@ def _instance() -> DagsterInstance:
 
     try:
         return open_instance()
-    except Exception as error:  # whatever the configured storage raises
+    except Exception as error:  # of any type: the configured storage decides
         raise RunStoppedError(_unwritable_log(error)) from None
 
 
 def _unwritable_log(error: BaseException) -> str:
-    while error.__cause__ is not None:  # the first cause is what the system or the server said
+    while error.__cause__ is not None:  # the first cause is the message of the system or the server
         error = error.__cause__
     reason = str(getattr(error, "orig", error)).splitlines()[0]
     return (
-        f"Dagster's log of runs cannot be written ({reason}): look at the folder or server that DAGSTER_HOME and its "
-        "dagster.yaml name; the last release stays, run again to go on"
+        f"Dagster's log of runs cannot be written ({reason}): check the folder or server that DAGSTER_HOME and its "
+        "dagster.yaml name; the last release stays, run again to continue"
     )
 
 
-STOPPED = "stopped by a signal: the last release stays, run again to go on"
-# What the system says of a place that cannot be written, in Python and in DuckDB, and what a user does about it.
-UNWRITABLE = {
-    "No space left on device": "the disk of the data folder is full: free some space",
-    "Disk quota exceeded": "the disk quota of the data folder is used up: free some space",
-    "Read-only file system": "the data folder is on a read-only file system: make it writable",
-    "[Errno 13]": "a file in the data folder may not be written: give this user the rights",
-}
-
-
-def in_short(problems: list[str]) -> list[str]:
-    """The problems; those of a data folder that cannot be written become one line, however many steps met it."""
+def shorten(problems: list[str]) -> list[str]:
+    """The problems without repetition: one line for a data folder that cannot be written, however many steps failed."""
     short: dict[str, None] = {}
     for problem in problems:
-        said = next((advice for sign, advice in UNWRITABLE.items() if sign in problem), None)
-        short[f"{said}, then run again. Nothing is lost, the last release stays" if said else problem] = None
+        advice = next((text for sign, text in UNWRITABLE.items() if sign in problem), None)
+        short[f"{advice}, then run again. Nothing is lost, the last release stays" if advice else problem] = None
     return list(short)
 
 
 def _changes(events: Sequence[DagsterEvent]) -> list[Changes]:
-    """What the steps of a run say that they changed, by dataset: one that failed says it with its failure."""
+    """Changes of each dataset in a run, from the metadata of its materialization or of its failure."""
     from dagster import DagsterEventType
 
     from pipelines.orchestration.assets.lake import changes_of
@@ -191,6 +189,6 @@ def _changes(events: Sequence[DagsterEvent]) -> list[Changes]:
             metadata = dict(event.step_materialization_data.materialization.metadata)
         elif event.event_type == DagsterEventType.STEP_FAILURE and event.step_failure_data.user_failure_data:
             metadata = dict(event.step_failure_data.user_failure_data.metadata)
-        if (news := changes_of(metadata)) is not None:
-            found[news.dataset] = news  # every partition of a range says the same
+        if (changes := changes_of(metadata)) is not None:
+            found[changes.dataset] = changes  # the same in every partition of the range
     return [found[name] for name in sorted(found)]

@@ -1,4 +1,4 @@
-"""The one way out: the verified release, its manifest, plots, report, differences and exports.
+"""Publication: the verified release, its manifest, charts, report, differences and exports.
 
 Reads the finished warehouse and the published folder; never the lake or the network.
 """

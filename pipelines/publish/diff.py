@@ -1,4 +1,4 @@
-"""What changed between two published databases: rows added, removed and changed, by key and column."""
+"""Difference between two published databases: rows added, removed and changed, by key and column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.warehouse.sql import Name, fetch_one, identifier, qualified_name,
 
 
 class TableDiff(TypedDict):
-    """Rows by key, from the old release to the new. `changed` and its columns count rows that both have."""
+    """Number of rows added, removed and changed, matched by key; `changed` counts rows that both releases have."""
 
     added: int
     removed: int
@@ -24,7 +24,7 @@ class TableDiff(TypedDict):
 
 
 class RowDiff(TypedDict):
-    """One row that differs. Every value is text as DuckDB writes it, instants in UTC; None is a missing value."""
+    """One row that differs. Values are text as DuckDB writes them, instants in UTC; None is NULL."""
 
     kind: str  # changed, added, removed
     key: dict[str, str | None]
@@ -36,11 +36,11 @@ def diff_releases(
 ) -> dict[str, TableDiff]:
     """Row-level difference of two published databases, by `schema.table`; of the tables in `only` where given.
 
-    Rows are matched by the table's key. Where there is no key, or a side lacks one of its columns, whole rows are
-    matched and none counts as changed. A table that one side lacks has all its rows added or removed. Rows that share
-    a key are matched in order. Raises `duckdb.Error` when a file cannot be opened.
+    Rows are matched by the table's key. Without a key, or when one side lacks a column of it, whole rows are matched,
+    and none counts as changed. All rows of a table that one side lacks are added or removed. Rows with the same key are
+    matched in order. Raises `duckdb.Error` when a file cannot be opened.
     """
-    with _both(old_db, new_db) as con:
+    with _attach_both(old_db, new_db) as con:
         old, new = tables_in(con, "old"), tables_in(con, "new")
         return {
             ".".join(name): _diff_table(con, name, old.get(name), new.get(name), keys.get(name, ()))
@@ -50,18 +50,18 @@ def diff_releases(
 
 
 def changed_rows(old_db: Path, new_db: Path, name: Name, key: tuple[str, ...], limit: int) -> list[RowDiff]:
-    """The first rows in order of their key that differ: at most `limit` changed, `limit` added, `limit` removed ones.
+    """The first rows that differ, by key: at most `limit` changed, `limit` added and `limit` removed ones.
 
-    Rows are matched as in `diff_releases`. A table that one side lacks, or whose columns are all others, has none:
-    there is nothing to hold its rows against. Raises `duckdb.Error` when a file cannot be opened.
+    Rows are matched as in `diff_releases`. Empty for a table that one side lacks, or without a common column. Raises
+    `duckdb.Error` when a file cannot be opened.
     """
-    with _both(old_db, new_db) as con:
+    with _attach_both(old_db, new_db) as con:
         old, new = tables_in(con, "old").get(name), tables_in(con, "new").get(name)
         pairing = _pairing(name, old, new, key) if old and new else None
         return _rows(con, pairing, limit) if pairing else []
 
 
-def _both(old_db: Path, new_db: Path) -> duckdb.DuckDBPyConnection:
+def _attach_both(old_db: Path, new_db: Path) -> duckdb.DuckDBPyConnection:
     con = reader()
     con.execute(f"attach {sql_literal(old_db)} as old (read_only); attach {sql_literal(new_db)} as new (read_only)")
     return con
@@ -87,7 +87,7 @@ def _diff_table(
         return _diff(added=added, removed=removed, columns_added=columns_added, columns_removed=columns_removed)
     added, removed, changed, *by_column = fetch_one(
         con,
-        f"select count_if(o.{_HERE} is null), count_if(n.{_HERE} is null), "
+        f"select count_if(o.{_PRESENT} is null), count_if(n.{_PRESENT} is null), "
         + ", ".join(f"count_if({condition})" for condition in [pairing.changed, *pairing.differs.values()])
         + f" from {pairing.joined}",
     )
@@ -103,10 +103,10 @@ def _diff_table(
 
 @dataclass(frozen=True)
 class _Pairing:
-    """The rows of one table side by side, as SQL: `joined` has the old row as `o` and the new one as `n`."""
+    """SQL that joins the rows of both sides: the old row is `o`, the new one `n`."""
 
-    by: list[str]  # the columns that match rows
-    differs: dict[str, str]  # by each other common column: true where both rows are there and it differs
+    by: list[str]  # columns by which rows are matched
+    differs: dict[str, str]  # by each other common column: a condition, true where both rows exist and it differs
     joined: str
 
     @property
@@ -115,7 +115,7 @@ class _Pairing:
 
 
 def _pairing(name: Name, old: Mapping[str, str], new: Mapping[str, str], key: tuple[str, ...]) -> _Pairing | None:
-    """How the rows of both sides (columns with their types) are matched; None where they share no column."""
+    """The pairing of two sides (types by column); None where they have no common column."""
     common = [column for column in new if column in old]
     if not common:
         return None
@@ -123,36 +123,38 @@ def _pairing(name: Name, old: Mapping[str, str], new: Mapping[str, str], key: tu
     values = [column for column in common if column not in by]
 
     def side(database: str) -> str:
-        # A type that changed is compared as text; a key that is not unique still pairs its rows one to one.
+        # A column whose type changed is compared as text; rows with the same key are paired by their order.
         chosen = ", ".join(
             identifier(c) if old[c] == new[c] else f"cast({identifier(c)} as varchar) as {identifier(c)}"
             for c in common
         )
         return (
-            f"(select {chosen}, true as {_HERE}, row_number() over "
-            f"(partition by {_list(by)} order by {_list(values or by)}) as {_NTH} "
+            f"(select {chosen}, true as {_PRESENT}, row_number() over "
+            f"(partition by {_list(by)} order by {_list(values or by)}) as {_ORDINAL} "
             f"from {qualified_name(database, name)})"
         )
 
-    match = " and ".join(f"o.{c} is not distinct from n.{c}" for c in [*map(identifier, by), _NTH])
+    match = " and ".join(f"o.{c} is not distinct from n.{c}" for c in [*map(identifier, by), _ORDINAL])
     return _Pairing(
         by,
-        {c: f"(o.{_HERE} and n.{_HERE} and o.{identifier(c)} is distinct from n.{identifier(c)})" for c in values},
+        {
+            c: f"(o.{_PRESENT} and n.{_PRESENT} and o.{identifier(c)} is distinct from n.{identifier(c)})"
+            for c in values
+        },
         f"{side('old')} as o full join {side('new')} as n on {match}",
     )
 
 
 def _rows(con: duckdb.DuckDBPyConnection, pairing: _Pairing, limit: int) -> list[RowDiff]:
-    kind = f"case when o.{_HERE} is null then 'added' when n.{_HERE} is null then 'removed' else 'changed' end"
+    kind = f"case when o.{_PRESENT} is null then 'added' when n.{_PRESENT} is null then 'removed' else 'changed' end"
     either = [f"coalesce(o.{identifier(column)}, n.{identifier(column)})" for column in pairing.by]
-    # Of a NULL key coalesce finds nothing on either side, which is what it is.
     chosen = [f"cast({key} as varchar)" for key in either]
     for column, condition in pairing.differs.items():
         chosen += [condition, *(f"cast({side}.{identifier(column)} as varchar)" for side in "on")]
     order = ", ".join(f"{key} nulls last" for key in either)
     found = con.execute(
         f"select {kind} as kind, {', '.join(chosen)} from {pairing.joined} "
-        f"where o.{_HERE} is null or n.{_HERE} is null or {pairing.changed} "
+        f"where o.{_PRESENT} is null or n.{_PRESENT} is null or {pairing.changed} "
         f"qualify row_number() over (partition by {kind} order by {order}) <= {int(limit)} order by 1, {order}"
     ).fetchall()
     rows = [_row(pairing, *values) for values in found]
@@ -173,7 +175,7 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-_HERE, _NTH = identifier("row is there"), identifier("nth row of its key")
+_PRESENT, _ORDINAL = identifier("row is present"), identifier("ordinal within the key")
 
 
 def _diff(

@@ -1,10 +1,10 @@
-"""Copies of one release for tools that open neither DuckDB nor a folder of ours: Parquet as it is, or CSV.
+"""Copies of one release for tools that cannot open DuckDB: Parquet as published, or CSV.
 
     <target>/
-      <schema>/<table>.parquet | .csv    generated: <table>.SYNTHETIC.csv, as a CSV file can say it only in its name
-      README.txt, manifest.json          which release, whether it is synthetic, rows and key, hash of each file
+      <schema>/<table>.parquet | .csv    generated data: <table>.SYNTHETIC.csv, as a CSV file has no metadata
+      README.txt, manifest.json          release, whether it is synthetic, rows and keys, hash of each file
 
-Everything is read from the release's own folder, which no publication changes: never a mixture of two releases.
+Everything is read from the release's own folder, which never changes: an export never mixes two releases.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Final, Literal
 
 import duckdb
 
-from pipelines.publish.releases import Kept, choose
+from pipelines.publish.releases import KeptRelease, select_tables
 from pipelines.warehouse.sql import Name, fetch_one, qualified_name, reader, sql_literal, tables_in
 from pipelines.warehouse.sql import identifier as quoted
 
 Format = Literal["parquet", "csv"]
 MANIFEST, README = "manifest.json", "README.txt"
-WRITTEN_BY: Final = "tightness export"  # what tells a folder that may be replaced from one of the user's own
-TOLD: Final[dict[Format, str]] = {
+WRITTEN_BY: Final = "tightness export"  # marks a folder that may be replaced
+FORMAT_NOTES: Final[dict[Format, str]] = {
     "parquet": "Parquet, byte for byte as published; units are in the names, meanings in docs/dictionary.md.",
     "csv": "CSV: UTF-8, comma, one header line, decimal point, days as 2026-01-13, instants in UTC as "
     "2026-01-13T18:00:00Z, true and false; an empty field is a missing value.",
@@ -34,22 +34,22 @@ TOLD: Final[dict[Format, str]] = {
 
 
 class TargetError(Exception):
-    """A folder that an export may not be written to: says why."""
+    """A folder that an export must not replace: which file or folder, and what to do."""
 
 
 class ExportError(Exception):
-    """The copies could not be made: says why. What lay at the target is still there."""
+    """The export failed: the reason. The content of the target is unchanged."""
 
 
-def export(release: Kept, target: Path, kind: Format, wanted: Sequence[str] = ()) -> dict[str, int]:
-    """Puts copies of a release's tables into the folder `target`: rows by file name.
+def export(release: KeptRelease, target: Path, kind: Format, wanted: Sequence[str] = ()) -> dict[str, int]:
+    """Copy the tables of a release into the folder `target`. Returns the number of rows by file name.
 
-    They are written aside and moved in one step. An earlier export at `target` is taken away just before, so that for
-    an instant there is nothing, never a part of each. `wanted` are tables with or without their schema; all where
-    empty. Raises `UnknownNameError`, `TargetError` when something else is at `target` or it is inside the published
-    folder, and `ExportError`.
+    The files are written aside and moved in one step. An earlier export at `target` is removed just before: for an
+    instant the folder is missing, but it never holds parts of both. `wanted`: table names with or without schema; all
+    when empty. Raises `UnknownNameError`, `TargetError` (`target` holds something else, or is in the published folder)
+    and `ExportError`.
     """
-    tables = choose(release.manifest["tables"], wanted)
+    tables = select_tables(release.manifest["tables"], wanted)
     target = target.absolute()
     _check(target, release.path.parents[1])
     aside = None
@@ -64,7 +64,7 @@ def export(release: Kept, target: Path, kind: Format, wanted: Sequence[str] = ()
     except (OSError, duckdb.Error) as error:
         raise ExportError(
             f"release {release.release_id} could not be exported to {target}: {str(error).splitlines()[0]}"
-            + ("" if release.path.is_dir() else "; a newer release has replaced it meanwhile: export again")
+            + ("" if release.path.is_dir() else "; a newer release has replaced it in the meantime: export again")
         ) from error
     finally:
         if aside is not None:
@@ -74,7 +74,7 @@ def export(release: Kept, target: Path, kind: Format, wanted: Sequence[str] = ()
 
 def _check(target: Path, published: Path) -> None:
     if target.resolve().is_relative_to(published.resolve()) or published.resolve().is_relative_to(target.resolve()):
-        raise TargetError(f"{target} holds what is published or lies inside it: export to a folder of its own")
+        raise TargetError(f"{target} contains the published folder or is inside it: export to another folder")
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     try:
@@ -83,13 +83,13 @@ def _check(target: Path, published: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         ours = set()
     if not ours:
-        raise TargetError(f"{target} is there and no earlier export: give an empty folder, or the name of a new one")
+        raise TargetError(f"{target} exists and is not an earlier export: give an empty or a new folder")
     for path in sorted(path for path in target.rglob("*") if not path.is_dir()):
         if path.relative_to(target).as_posix() not in ours:
-            raise TargetError(f"{path} is not of the earlier export there, which would be replaced: move it away")
+            raise TargetError(f"{path} is not part of the earlier export that would be replaced: move it away")
 
 
-def _copy(release: Kept, staged: Path, kind: Format, tables: Sequence[str]) -> dict[str, int]:
+def _copy(release: KeptRelease, staged: Path, kind: Format, tables: Sequence[str]) -> dict[str, int]:
     rows = {}
     synthetic = bool(release.manifest["synthetic"])
     with reader() as con:
@@ -103,15 +103,22 @@ def _copy(release: Kept, staged: Path, kind: Format, tables: Sequence[str]) -> d
                 file = staged / schema / f"{name}.parquet"
                 shutil.copyfile(release.path / published, file)
                 if _sha256(file) != release.manifest["files"][published]["sha256"]:
-                    raise ExportError(f"{published} of release {release.release_id} is not as it was published")
+                    raise _changed(release, published)
                 written = release.manifest["tables"][table]["rows"]
             else:
                 file = staged / schema / (f"{name}.SYNTHETIC.csv" if synthetic else f"{name}.csv")
                 written = _write_csv(con, (schema, name), columns[schema, name], file)
                 if written != release.manifest["tables"][table]["rows"]:
-                    raise ExportError(f"{table} of release {release.release_id} is not as it was published")
+                    raise _changed(release, table)
             rows[file.relative_to(staged).as_posix()] = written
     return rows
+
+
+def _changed(release: KeptRelease, name: str) -> ExportError:
+    return ExportError(
+        f"{name} of release {release.release_id} differs from its manifest: remove the folder {release.path} and run "
+        "`tightness run`, which publishes it again"
+    )
 
 
 def _write_csv(con: duckdb.DuckDBPyConnection, table: Name, columns: dict[str, str], file: Path) -> int:
@@ -122,7 +129,7 @@ def _write_csv(con: duckdb.DuckDBPyConnection, table: Name, columns: dict[str, s
 
 
 def _iso(column: str, data_type: str) -> str:
-    """An instant as ISO in UTC, to the second where it is on one; everything else as DuckDB writes it."""
+    """SQL for a column: instants as ISO in UTC without trailing zeros, everything else unchanged."""
     if not data_type.startswith("TIMESTAMP"):
         return column
     zoned = data_type == "TIMESTAMP WITH TIME ZONE"
@@ -131,7 +138,7 @@ def _iso(column: str, data_type: str) -> str:
     return f"{text} || 'Z'" if zoned else text
 
 
-def _describe(release: Kept, staged: Path, kind: Format, tables: Sequence[str], rows: dict[str, int]) -> None:
+def _describe(release: KeptRelease, staged: Path, kind: Format, tables: Sequence[str], rows: dict[str, int]) -> None:
     about = release.manifest
     kept = ("release_id", "computed_ts", "knowledge_ts_max", "profile", "synthetic", "note", "git_commit")
     manifest = {name: about[name] for name in kept} | {
@@ -147,7 +154,7 @@ def _describe(release: Kept, staged: Path, kind: Format, tables: Sequence[str], 
     lines = [
         *(["SYNTHETIC DEMO DATA", about["note"], ""] if about["synthetic"] else []),
         f"Release {about['release_id']}, computed {about['computed_ts']}, known to {about['knowledge_ts_max']}",
-        TOLD[kind],
+        FORMAT_NOTES[kind],
         f"All files are of this one release; {MANIFEST} has the key of every table and the hash of every file.",
         "",
         *(f"{n:>10,} rows  {name}" for name, n in rows.items()),

@@ -1,6 +1,6 @@
-"""What a release says of itself: rows and hashes of every table, where it comes from, what changed since the last.
+"""The manifest of a release: rows and hashes of every table, inputs, and the difference from the previous one.
 
-Hashes are of the values, not of the bytes on disk: row order, file layout and compression do not count.
+Hashes are of values, not of bytes on disk: row order, file layout and compression have no effect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import duckdb
 
@@ -22,30 +22,29 @@ from pipelines.warehouse.sql import (
     qualified_name,
 )
 
-STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open; the 2.0 default is closed to 1.x
+STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open; 1.x cannot open the default of 2.0
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "metal-tightness", "pandas", "pandera", "pyarrow")
 SYNTHETIC_NOTE = "Synthetic demo data from a generated market: not prices or stocks of any real one."
 
-# What differs between two runs that publish the same; everything else in the manifest makes a new release.
+# Entries that differ between two runs with the same content; any other difference makes a new release.
 PER_RUN = {"release_id", "previous_release_id", "computed_ts", "difference", "files"}
 
-Manifest = dict[str, Any]  # manifest.json, CONTRACT section 6
+Manifest = dict[str, Any]  # the content of manifest.json
 
 
 class ManifestBase(TypedDict):
-    """What the run knows and the files do not. No paths and no keys: it is published as it stands."""
+    """Facts of the run that the files do not hold. Published unchanged: no paths and no secrets."""
 
     profile: str
     computed_ts: str  # ISO, UTC
     git_commit: str | None
     inputs: dict[str, str]  # hash of each input by its name
-    knowledge_ts_max: NotRequired[str]  # ISO, UTC; found in the tables when left out
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One table as it is: its columns (name to DuckDB type, in order), row count and hash of its values."""
+    """Facts of one table: columns (DuckDB type by name, in order), row count and hash of the values."""
 
     columns: dict[str, str]
     rows: int
@@ -53,7 +52,7 @@ class Facts:
 
 
 def table_facts(con: duckdb.DuckDBPyConnection, database: str, name: Name, columns: Mapping[str, str]) -> Facts:
-    """Row count and content hash of a table: SHA-256 over the sorted hashes of its rows, so their order is free."""
+    """Row count and content hash of a table: SHA-256 over the sorted hashes of its rows, whatever their order."""
     values = ", ".join(identifier(column) for column in columns)
     rows, content = fetch_one(
         con,
@@ -76,7 +75,7 @@ def knowledge_ts_max(con: duckdb.DuckDBPyConnection, database: str, tables: Mapp
 
 
 def packages() -> dict[str, str | None]:
-    """Installed versions of the packages that shape the result; None for one that is not installed."""
+    """Installed versions of the packages that affect the result; None for one that is not installed."""
     found: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -95,7 +94,7 @@ def describe(
     synthetic: bool,
     known: str | None,
 ) -> Manifest:
-    """The part of the manifest that the content and the run decide: all but the release's id, files and difference."""
+    """The manifest without the release's id, files and difference."""
     return {
         "release_id": None,
         "previous_release_id": None,
@@ -123,17 +122,17 @@ def describe(
 
 
 def same_content(old: Manifest, new: Manifest) -> bool:
-    """True when publishing `new` after `old` would change nothing that a reader can see but the time of the run."""
+    """True when a reader would see no difference between the releases except the time of the run."""
     return {k: v for k, v in old.items() if k not in PER_RUN} == {k: v for k, v in new.items() if k not in PER_RUN}
 
 
 def content_id(manifest: Manifest) -> str:
-    """Eight hex digits for what `same_content` compares."""
+    """Hash (eight hex digits) of the entries that `same_content` compares."""
     return _digest({k: v for k, v in manifest.items() if k not in PER_RUN})[:8]
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """A manifest from its file; None when there is none or it cannot be read (then all is published anew)."""
+    """A manifest from its file; None when it is missing or unreadable (then everything is published again)."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

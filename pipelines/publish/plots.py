@@ -1,7 +1,7 @@
-"""Pictures of the marts that people look at: pure functions from a frame to PNG bytes.
+"""Charts of the marts: pure functions from a frame to PNG bytes.
 
-Each is a card on paper of its own, so that it reads in a light and in a dark page alike. Drawn with Agg, at most 64
-colours: a picture is some tens of kilobytes, small enough to live in an event log and in the report.
+Each has its own background, so that it is readable on a light and on a dark page. Drawn with Agg and at most 64
+colours: a chart is some tens of kilobytes, small enough for an event log and for the report.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 YEARS: Final = 5
 PAPER, INK, FAINT, GRID = "#fcfcfa", "#22303f", "#6a7683", "#e3e6e8"
 BLUE, ORANGE, TEAL, RED = "#1f6fb2", "#c8641b", "#13877b", "#b8323c"
-# Regimes from loose to squeeze, and those that are no regime: shades behind the index.
+# Colours behind the index, by regime.
 REGIMES: Final = {
     "LOOSE": "#cfe3f3",
     "NEUTRAL": "#eceef0",
@@ -40,25 +40,25 @@ SIZE, DPI, COLOURS = (8.0, 4.2), 120, 64
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture of one table: which of its columns it needs, and who draws it."""
+    """A chart of one table: the columns that it needs and the function that draws it."""
 
     table: str  # schema.name
-    day: str  # the column along the x axis
+    day: str  # column of the x axis
     columns: tuple[str, ...]
     title: str
     draw: Callable[[Any, pd.DataFrame], None]
-    by: str | None = None  # a panel for each value of this column
+    by: str | None = None  # one panel for each value of this column
 
 
 def read(connection: duckdb.DuckDBPyConnection, plot: Plot) -> dict[str, pd.DataFrame]:
-    """What a plot shows, by metal, from the warehouse or from a published database."""
+    """The rows of a plot by metal, from the warehouse or a published database."""
     columns = ", ".join([*([plot.by] if plot.by else []), plot.day, *plot.columns])
     rows = connection.execute(f"select metal, {columns} from {plot.table} order by all").df()
     return {str(metal): part.drop(columns="metal") for metal, part in rows.groupby("metal")}
 
 
 def png(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> bytes:
-    """The picture of one metal's rows: the last five years that the frame has. Equal rows give equal bytes."""
+    """The chart of one metal as PNG: the last five years of the frame. Equal rows give equal bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
@@ -70,7 +70,7 @@ def png(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> byte
     figure.suptitle(f"{metal}: {plot.title}", x=0.02, ha="left", fontsize=13, fontweight="bold", color=INK)
     all_axes = figure.subplots(len(panels) or 1, 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, part) in zip(all_axes, panels, strict=False):
-        _plain(axes)
+        _style_axes(axes)
         if part.empty:
             axes.text(0.5, 0.5, "no rows yet", transform=axes.transAxes, ha="center", color=FAINT)
         else:
@@ -84,14 +84,14 @@ def png(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> byte
         )
         figure.text(0.985, 0.965, STAMP, ha="right", va="center", fontsize=9, fontweight="bold", color=RED)
     canvas.draw()  # type: ignore[no-untyped-call]
-    picture = Image.fromarray(_pixels(canvas)).quantize(COLOURS, dither=Image.Dither.NONE)
+    image = Image.fromarray(_pixels(canvas)).quantize(COLOURS, dither=Image.Dither.NONE)
     out = BytesIO()
-    picture.save(out, "png", optimize=True)
+    image.save(out, "png", optimize=True)
     return out.getvalue()
 
 
-def kept(folder: Path, plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> bytes:
-    """The picture from the folder where these very rows were drawn before, else drawn and put there."""
+def cached_png(folder: Path, plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> bytes:
+    """The chart from the folder if the same rows were drawn before; else drawn and stored there."""
     hashes = pd.util.hash_pandas_object(recent(frame, plot.day), index=False).to_numpy().tobytes()
     digest = hashlib.sha256(_code() + repr((plot.table, metal, synthetic)).encode() + hashes).hexdigest()[:16]
     name = f"{plot.table}.{metal}"
@@ -105,7 +105,7 @@ def kept(folder: Path, plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic
 
 
 def recent(frame: pd.DataFrame, day: str) -> pd.DataFrame:
-    """The rows of the last five years that there are, by day."""
+    """The rows of the last five years in the frame, by day."""
     if frame.empty:
         return frame
     days = pd.to_datetime(frame[day])
@@ -117,9 +117,9 @@ def _code() -> bytes:
     return Path(__file__).read_bytes()
 
 
-def markdown(picture: bytes, text: str) -> str:
-    """A picture as markdown that holds it."""
-    return f"![{text}](data:image/png;base64,{b64encode(picture).decode()})"
+def markdown(image: bytes, text: str) -> str:
+    """Markdown with an embedded image."""
+    return f"![{text}](data:image/png;base64,{b64encode(image).decode()})"
 
 
 def _pixels(canvas: Any) -> Any:
@@ -128,10 +128,10 @@ def _pixels(canvas: Any) -> Any:
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-# --- how the cards look -----------------------------------------------------------------------------------------------
+# --- style ------------------------------------------------------------------------------------------------------------
 
 
-def _plain(axes: Any) -> None:
+def _style_axes(axes: Any) -> None:
     axes.set_facecolor(PAPER)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -158,10 +158,10 @@ def _number(value: float, _: int) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:,.2g}"
 
 
-def _beside(axes: Any, text: str, colour: str) -> Any:
-    """A second scale on the right."""
+def _right_axis(axes: Any, text: str, colour: str) -> Any:
+    """A second y axis on the right."""
     other = axes.twinx()
-    _plain(other)
+    _style_axes(other)
     other.grid(visible=False)
     other.set_zorder(axes.get_zorder() - 1)
     axes.patch.set_visible(False)
@@ -179,17 +179,17 @@ def _legend(*axes: Any) -> None:
     )  # fmt: skip
 
 
-# --- the pictures -----------------------------------------------------------------------------------------------------
+# --- charts -----------------------------------------------------------------------------------------------------------
 
 
 def _price(axes: Any, rows: pd.DataFrame) -> None:
     days = rows["obs_date"]
-    spread = _beside(axes, "spread, USD/t", FAINT)
+    spread = _right_axis(axes, "spread, USD/t", FAINT)
     values = rows["cash_3m_spread_usd_t"].astype(float)
     spread.fill_between(days, values.clip(lower=0), 0, color=ORANGE, alpha=0.45, linewidth=0, label="backwardation")
     spread.fill_between(days, values.clip(upper=0), 0, color=TEAL, alpha=0.45, linewidth=0, label="contango")
     reach = float(values.abs().max() or 1.0)
-    spread.set_ylim(-1.15 * reach, 3.2 * reach)  # the spread keeps to the lower part, under the price
+    spread.set_ylim(-1.15 * reach, 3.2 * reach)  # the spread fills the lower part, under the price
     axes.plot(days, rows["m3_usd_t"].astype(float), color=BLUE, linewidth=1.6, label="three months")
     axes.plot(days, rows["cash_usd_t"].astype(float), color=INK, linewidth=0.9, label="cash")
     low, high = axes.get_ylim()
@@ -203,10 +203,10 @@ def _stock(axes: Any, rows: pd.DataFrame) -> None:
     total, cancelled = rows["total_t"].astype(float) / 1000, rows["cancelled_t"].astype(float) / 1000
     axes.fill_between(days, total, 0, color=BLUE, alpha=0.22, linewidth=0, label="registered")
     axes.plot(days, total, color=BLUE, linewidth=1.4)
-    axes.fill_between(days, cancelled, 0, color=ORANGE, alpha=0.6, linewidth=0, label="of it cancelled")
+    axes.fill_between(days, cancelled, 0, color=ORANGE, alpha=0.6, linewidth=0, label="of which cancelled")
     axes.set_ylim(bottom=0)
     _label(axes, "stock, kt")
-    ratio = _beside(axes, "cancelled ratio, %", RED)
+    ratio = _right_axis(axes, "cancelled ratio, %", RED)
     ratio.plot(days, rows["cancelled_ratio"].astype(float) * 100, color=RED, linewidth=0.9, label="cancelled ratio")
     ratio.set_ylim(0, 100)
     ratio.set_zorder(axes.get_zorder() + 1)
@@ -300,5 +300,5 @@ PLOTS: Final[Sequence[Plot]] = (
     ),
 )
 
-# Where the home folder cannot be written, matplotlib tells of its font cache at every start: nobody can act on it.
+# Where the home folder cannot be written, matplotlib warns about its font cache at every start.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

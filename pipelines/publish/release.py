@@ -1,14 +1,14 @@
-"""The one way out: a release is written aside, verified, and only then made current.
+"""Publication of a release: written aside, verified, and only then made current.
 
     published/
       releases/<release_id>/   a whole release: marts.duckdb, parquet/<schema>/<table>.parquet, manifest.json
       marts.duckdb, parquet/…, manifest.json   the current one; each file is replaced in one step
-      .tmp-*                   being written; swept by the next publication if a crash left it
+      .tmp-*                   being written; removed by the next publication if a crash left it
 
-Each file is whole at every moment, and who has an old one open keeps it. Between files there is a short time in which
-Parquet is newer than the database and the database newer than the manifest: `manifest.json` is replaced last and holds
-the hash of every file. Readers that need all of them of one release open `releases/<release_id>/`; the database says
-itself of which release it is: `select release_id()`.
+Each file is complete at every moment, and a reader that has an old one open keeps it. Between files there is a short
+time in which Parquet is newer than the database and the database newer than the manifest: `manifest.json` is replaced
+last and holds the hash of every file. Readers that need all files of one release open `releases/<release_id>/`. The
+database itself returns its release by `select release_id()`.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ SYNTHETIC = "SYNTHETIC DEMO DATA. "
 
 
 class PublicationError(Exception):
-    """A release that must not be shown: names the table, what is wrong and what to do. The last one stays current."""
+    """A release that must not be published: which table, the error and what to do. The last one stays current."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What is current after a publication; `path` is the release's own folder."""
+    """The current release after a publication; `path` is its own folder."""
 
     release_id: str
     unchanged: bool
@@ -77,23 +77,21 @@ def publish(
     comments: Mapping[Name, Mapping[str, str]],
     keys: Mapping[Name, tuple[str, ...]],
     synthetic: bool,
-    tables: Mapping[str, list[str]] | None = None,
     macros: Mapping[Name, tuple[str, str]] | None = None,
     keep: int = 5,
 ) -> Release:
-    """Publish the tables of `marts` and `signals` of the private warehouse; the caller holds the writer's lock.
+    """Publish the tables of `marts` and `signals` of the private warehouse. The caller holds the writer lock.
 
-    `comments` gives by (schema, table) the text of each column, and of the table under `""`; `keys` the columns that
-    identify a row. `tables` (schema to names) narrows the publication; without it the described tables and those of
-    the warehouse must be the same. `macros` gives by (schema, name) the parameters and the query of table macros that
-    go into the file beside them. When neither content nor inputs differ from the current release, nothing is touched.
-    The last `keep` releases are kept, the current one always; who has a file of a removed one open keeps it. Raises
-    `PublicationError`; the current release then stays as it was.
+    `comments`: by (schema, table) the text of each column, and of the table under `""`. `keys`: the columns that
+    identify a row. The tables in `comments` and in the warehouse must be the same. `macros`: by (schema, name)
+    parameters and query of table macros for the database. When neither content nor inputs differ from the current
+    release, nothing is written. The last `keep` releases are kept, the current one always; a reader that has a file of
+    a removed one open keeps it. Raises `PublicationError`; the current release then stays unchanged.
     """
     with reader() as con:
         _attach(con, warehouse)
-        facts = _facts(con, _chosen(con, tables, comments), comments, keys)
-        known = manifest_base.get("knowledge_ts_max") or knowledge_ts_max(con, "warehouse", facts)
+        facts = _facts(con, _select(con, comments), comments, keys)
+        known = knowledge_ts_max(con, "warehouse", facts)
         manifest = describe(manifest_base, facts, keys, comments, synthetic=synthetic, known=known)
         current = read_manifest(published / MANIFEST)
         if current is not None and same_content(current, manifest) and _intact(published, current):
@@ -119,16 +117,16 @@ def publish(
     }
     (staged / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     release = _folder(published, release_id)
-    _settle(staged, release)
+    _move_into_place(staged, release)
     _make_current(release, published)
     _prune(published, release_id, keep)
     return Release(release_id, False, release, manifest)
 
 
 def replace_file(published: Path, name: str, source: Path) -> None:
-    """Put a copy of `source` at `published/name` in one step, readable by all.
+    """Replace `published/name` by a copy of `source` in one step, readable by all.
 
-    A copy, not a link: a tool that opens the visible file for writing must not reach the release behind it.
+    A copy, not a link: a tool that opens the current file for writing must not change the release itself.
     """
     aside, target = published / f".tmp-{Path(name).name}", published / name
     shutil.copyfile(source, aside)
@@ -139,7 +137,7 @@ def replace_file(published: Path, name: str, source: Path) -> None:
     _sync_folder(target.parent)
 
 
-# --- what is published ------------------------------------------------------------------------------------------------
+# --- selection and checks ---------------------------------------------------------------------------------------------
 
 
 def _attach(con: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
@@ -149,29 +147,21 @@ def _attach(con: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
         con.execute(f"attach {sql_literal(warehouse)} as warehouse (read_only)")
     except duckdb.Error as error:
         raise PublicationError(
-            f"{warehouse.name} cannot be read: {str(error).splitlines()[0]}; close what has it open, or rebuild it"
+            f"{warehouse.name} cannot be read: {str(error).splitlines()[0]}; close the program that has it open"
         ) from error
 
 
-def _chosen(
-    con: duckdb.DuckDBPyConnection, tables: Mapping[str, list[str]] | None, comments: Mapping[Name, Mapping[str, str]]
-) -> dict[Name, dict[str, str]]:
-    """What goes out, with its columns: nothing without a description, and all that is described."""
+def _select(con: duckdb.DuckDBPyConnection, comments: Mapping[Name, Mapping[str, str]]) -> dict[Name, dict[str, str]]:
+    """The tables to publish, with their columns: exactly those that have a description."""
     found = tables_in(con, "warehouse")
-    if tables is not None:
-        wanted = {(schema, table) for schema, names in tables.items() for table in names}
-    else:
-        wanted = set(comments)
-        for schema, table in sorted(found.keys() - wanted):
-            raise PublicationError(
-                f"{schema}.{table} has no description: add it to schemas/ or drop it from the warehouse"
-            )
-    for schema, table in sorted(wanted - found.keys()):
+    for schema, table in sorted(found.keys() - comments.keys()):
+        raise PublicationError(f"{schema}.{table} has no description: add it to schemas/ or drop it from the warehouse")
+    for schema, table in sorted(comments.keys() - found.keys()):
         raise PublicationError(f"{schema}.{table} is not in the warehouse: build it, or take it out of schemas/")
     for schema in SCHEMAS:
-        if not any(name[0] == schema for name in wanted):
+        if not any(name[0] == schema for name in comments):
             raise PublicationError(f"schema {schema} would be empty: build its tables before publishing")
-    return {name: found[name] for name in sorted(wanted)}
+    return {name: found[name] for name in sorted(comments)}
 
 
 def _facts(
@@ -188,7 +178,7 @@ def _facts(
         for column in key:
             if column not in columns:
                 raise PublicationError(
-                    f"{table} has no column {column}, which its key names: correct the key in schemas/"
+                    f"{table} has no column {column}, which is in its key: correct the key in schemas/"
                 )
         if key:
             _check_unique(con, name, key)
@@ -208,7 +198,7 @@ def _check_unique(con: duckdb.DuckDBPyConnection, name: Name, key: tuple[str, ..
         )
 
 
-# --- written aside ----------------------------------------------------------------------------------------------------
+# --- writing and verification -----------------------------------------------------------------------------------------
 
 
 def _write(
@@ -236,21 +226,21 @@ def _write(
             f"copy (select * from {table}) to {sql_literal(_parquet(staged, name))} "
             f"(format parquet, compression zstd, kv_metadata {metadata})"
         )
-    # A reader of marts.duckdb alone must be able to tell of which release it is: the manifest beside it may be another.
-    # A macro and no table: it is no data, stands in no list of tables, and is found in an attached file too.
+    # A reader of marts.duckdb alone needs its release: the manifest beside it may belong to another one. A macro, not a
+    # table: it holds no data, is in no list of tables, and also works in an attached file.
     con.execute(f"create macro {identifier('release', 'main', RELEASE_ID)}() as {sql_literal(release_id)}")
     con.execute("checkpoint release")
     con.execute("detach release")
 
 
 def _add_macros(database: Path, macros: Mapping[Name, tuple[str, str]]) -> None:
-    """Table macros find their tables by the names that a reader uses, who has opened the file itself."""
+    """Create table macros with the table names of a reader that has opened the file itself."""
     with duckdb.connect() as con:
         con.execute(f"attach {sql_literal(database)} as release")
         con.execute("use release")
         for name, (parameters, query) in macros.items():
             con.execute(f"create macro {'.'.join(map(identifier, name))}({parameters}) as table {query}")
-            con.execute(f"select * from {'.'.join(map(identifier, name))}(now()) limit 0")  # it can be called
+            con.execute(f"select * from {'.'.join(map(identifier, name))}(now()) limit 0")  # test that it can be called
         con.execute("use memory")
         con.execute("checkpoint release")
 
@@ -262,42 +252,40 @@ def _verify(
     comments: Mapping[Name, Mapping[str, str]],
     synthetic: bool,
 ) -> None:
-    """Read back what was written, with a connection that knows nothing of the writing. Raises `PublicationError`."""
+    """Read the written files with a new connection and compare them. Raises `PublicationError`."""
     expected = {name: _table_comment(comments[name], synthetic) for name in facts}
     with reader() as con:
         con.execute(f"attach {sql_literal(staged / DATABASE)} as release (read_only)")
         written = tables_in(con, "release")
         if written.keys() != facts.keys():
-            raise PublicationError(
-                "the written release holds other tables than the warehouse: run again, check the disk"
-            )
+            raise PublicationError("the written release has other tables than the warehouse: check the disk, run again")
         for name, columns in written.items():
             if table_facts(con, "release", name, columns) != facts[name]:
                 raise PublicationError(
-                    f"{'.'.join(name)} differs from the warehouse after writing: run again, check the disk"
+                    f"{'.'.join(name)} differs from the warehouse after writing: check the disk, run again"
                 )
             rows = fetch_one(con, f"select count(*) from read_parquet({sql_literal(_parquet(staged, name))})")[0]
             if rows != facts[name].rows:
                 raise PublicationError(f"{'.'.join(name)}.parquet holds {rows} rows, not {facts[name].rows}: run again")
         if fetch_one(con, f"select release.{RELEASE_ID}()")[0] != release_id:
-            raise PublicationError("the written release does not say its own id: run again")
-        told = "database_name = 'release'"
+            raise PublicationError("the written release returns another release_id(): run again")
+        written_database = "database_name = 'release'"
         for schema, table, comment in con.execute(
-            f"select schema_name, table_name, comment from duckdb_tables() where {told}"
+            f"select schema_name, table_name, comment from duckdb_tables() where {written_database}"
         ).fetchall():
             if comment != expected[_published_name(schema), table]:
                 raise PublicationError(f"{_published_name(schema)}.{table} lost its description in writing: run again")
-        silent = con.execute(
+        undescribed = con.execute(
             "select schema_name, table_name, column_name from duckdb_columns() "
-            f"where {told} and comment is null limit 1"
+            f"where {written_database} and comment is null limit 1"
         ).fetchone()
-        if silent:
-            where = ".".join([_published_name(silent[0]), *silent[1:]])
+        if undescribed:
+            where = ".".join([_published_name(undescribed[0]), *undescribed[1:]])
             raise PublicationError(f"{where} lost its description in writing: run again")
 
 
 def _published_name(stored: str) -> str:
-    """The schema as readers call it, from where it stands in the file."""
+    """The published name of a schema, from its name in the file."""
     return next((name for name, place in MAIN.items() if place == stored), stored)
 
 
@@ -305,11 +293,11 @@ def _table_comment(described: Mapping[str, str], synthetic: bool) -> str:
     return (SYNTHETIC if synthetic else "") + described[""]
 
 
-# --- made current -----------------------------------------------------------------------------------------------------
+# --- making a release current -----------------------------------------------------------------------------------------
 
 
-def _settle(staged: Path, release: Path) -> None:
-    """The finished release gets its place. Everything is on the disk before it gets its name."""
+def _move_into_place(staged: Path, release: Path) -> None:
+    """Give the finished release its name, after all its files are flushed to disk."""
     for path in staged.rglob("*"):
         if path.is_dir():
             _sync_folder(path)
@@ -323,7 +311,7 @@ def _settle(staged: Path, release: Path) -> None:
 
 
 def _make_current(release: Path, published: Path) -> None:
-    # Left by a tool that opened the database for writing; over the new database it would be replayed.
+    # Left by a tool that opened the database for writing; DuckDB would replay it over the new database.
     (published / f"{DATABASE}.wal").unlink(missing_ok=True)
     names = [path.relative_to(release).as_posix() for path in _parquet_files(release)]
     for name in [*names, DATABASE, MANIFEST]:
@@ -335,10 +323,10 @@ def _make_current(release: Path, published: Path) -> None:
 
 def _prune(published: Path, current: str, keep: int) -> None:
     releases = [path for path in (published / "releases").iterdir() if path.name != current]
-    # By when they were written: with a fixed clock the ids need not be in that order.
+    # By time of writing: with a fixed clock the ids may be in another order.
     releases.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in releases[max(keep, 1) - 1 :]:
-        path.rename(published / f".tmp-{path.name}")  # so that a crash leaves no half of a release under its name
+        path.rename(published / f".tmp-{path.name}")  # so that a crash leaves no partial release under its name
     _sweep(published)
 
 
@@ -361,7 +349,7 @@ def _free_id(published: Path, manifest: Manifest) -> str:
     moment = datetime.fromisoformat(manifest["computed_ts"]).astimezone(UTC)
     first = f"{moment:%Y%m%dT%H%M%SZ}-{content_id(manifest)}"
     release_id, n = first, 1
-    while _folder(published, release_id).exists():  # a fixed clock, and content that came back
+    while _folder(published, release_id).exists():  # a fixed clock, and content that was published before
         n += 1
         release_id = f"{first}-{n}"
     return release_id
@@ -389,7 +377,7 @@ def _file_facts(path: Path) -> dict[str, object]:
 
 
 def _intact(published: Path, manifest: Manifest) -> bool:
-    """True when every visible file is the one that the manifest names: a crash or a user may have changed one."""
+    """True when every current file has the hash in the manifest: a crash or a user may have changed one."""
     with suppress(OSError):
         return _folder(published, manifest["release_id"]).is_dir() and all(
             _file_facts(published / name) == facts for name, facts in manifest["files"].items()

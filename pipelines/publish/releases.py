@@ -1,4 +1,4 @@
-"""The releases that readers can still open, by id or as `current` and `previous`, and what changed between two."""
+"""Releases that are still kept, by id or as `current` and `previous`, and the difference between two."""
 
 from __future__ import annotations
 
@@ -16,126 +16,128 @@ CURRENT, PREVIOUS = "current", "previous"
 
 
 class NoReleaseError(Exception):
-    """What is asked for is not there (any more): says what is missing and what to do."""
+    """A release that does not exist, or no longer: which one, and what to do."""
 
 
 class UnknownNameError(Exception):
-    """A release or table that there is not: names those there are."""
+    """An unknown release or table: the message lists the known ones."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A release in its own folder, which never changes while it is there."""
+class KeptRelease:
+    """A release in its own folder, whose files never change."""
 
     path: Path
     manifest: Manifest
 
     @property
     def release_id(self) -> str:
-        """Its name, and that of its folder."""
+        """The id, which is the name of the folder."""
         return self.path.name
 
     @property
     def database(self) -> Path:
-        """Its own copy of marts.duckdb."""
+        """The release's own copy of marts.duckdb."""
         return self.path / "marts.duckdb"
 
     @property
     def keys(self) -> dict[Name, tuple[str, ...]]:
-        """The columns that identify a row, by table."""
+        """Key columns by table."""
         return {_name(table): tuple(facts["key"]) for table, facts in self.manifest["tables"].items()}
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One table of two releases: what `only_in` says (`old`, `new` or both: None), the counts, and rows if asked."""
+class TableComparison:
+    """One table of two releases: `only_in` old or new (None: in both), the counts, and rows where requested."""
 
     only_in: str | None
     counts: TableDiff
-    rows: list[RowDiff]
+    rows: list[RowDiff] | None
 
     @property
     def same(self) -> bool:
-        """True when the table is in both, with the same columns, rows and values."""
+        """True when both releases have the table, with the same columns, rows and values."""
         return self.only_in is None and not any(self.counts.values())
 
 
-def kept(published: Path) -> list[Kept]:
-    """Every release that is there, the one written last first. One without a readable manifest is left out."""
+def list_releases(published: Path) -> list[KeptRelease]:
+    """Every kept release, the last written first; without those that have no readable manifest."""
     folders = published / "releases"
     paths = [path for path in folders.iterdir() if path.is_dir()] if folders.is_dir() else []
     paths.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     found = ((path, read_manifest(path / "manifest.json")) for path in paths)
-    return [Kept(path, manifest) for path, manifest in found if manifest is not None]
+    return [KeptRelease(path, manifest) for path, manifest in found if manifest is not None]
 
 
-def find(published: Path, name: str) -> Kept:
-    """The release of this id, or the one that `current` or `previous` (the one before the current) names.
+def find(published: Path, name: str) -> KeptRelease:
+    """The release with this id, or the `current` or `previous` one.
 
-    Raises `UnknownNameError` for an id that there is not, `NoReleaseError` where there is no current or previous one.
+    Raises `UnknownNameError` for an unknown id, `NoReleaseError` when there is no current or previous release.
     """
     current = read_manifest(published / "manifest.json")
-    there = {release.release_id: release for release in kept(published)}
+    releases = {release.release_id: release for release in list_releases(published)}
     if current is None:
         raise NoReleaseError("nothing is published yet: run `tightness run` first")
     wanted = {CURRENT: current["release_id"], PREVIOUS: current["previous_release_id"]}.get(name, name)
     if wanted is None:
         raise NoReleaseError(f"there is no previous release: {current['release_id']} is the first")
-    if wanted in there:
-        return there[wanted]
+    if wanted in releases:
+        return releases[wanted]
     if name == CURRENT:
-        raise NoReleaseError(f"the folder of the current release {wanted} is gone: `tightness run` publishes it anew")
+        raise NoReleaseError(f"the folder of the current release {wanted} is missing: `tightness run` publishes it")
     if name == PREVIOUS:
         raise NoReleaseError(
-            f"the previous release {wanted} is no longer kept: TIGHTNESS_KEEP_RELEASES says how many are"
+            f"the previous release {wanted} is no longer kept: TIGHTNESS_KEEP_RELEASES sets how many are"
         )
-    raise UnknownNameError(f"there is no release {name!r}; there are: {', '.join([CURRENT, PREVIOUS, *there])}")
+    raise UnknownNameError(f"there is no release {name!r}; known: {', '.join([CURRENT, PREVIOUS, *releases])}")
 
 
-def choose(tables: Iterable[str], wanted: Sequence[str]) -> list[str]:
-    """Of `schema.table` names those that are wanted, in order; all where nothing is. The schema may be left out.
+def select_tables(tables: Iterable[str], wanted: Sequence[str]) -> list[str]:
+    """The `schema.table` names that match `wanted`, in order; all when it is empty. The schema may be left out.
 
-    Raises `UnknownNameError` for a name that is no table.
+    Raises `UnknownNameError` for a name that is not a table.
     """
     known = sorted(tables)
     for name in wanted:
-        if not any(_means(name, table) for table in known):
-            raise UnknownNameError(f"there is no table {name!r}; there are: {', '.join(known)}")
-    return [table for table in known if not wanted or any(_means(name, table) for name in wanted)]
+        if not any(_matches(name, table) for table in known):
+            raise UnknownNameError(f"there is no table {name!r}; known: {', '.join(known)}")
+    return [table for table in known if not wanted or any(_matches(name, table) for name in wanted)]
 
 
-def compare(old: Kept, new: Kept, wanted: Sequence[str] = (), rows: int = 0) -> dict[str, Compared]:
-    """What changed from one release to the other, by `schema.table`, with at most `rows` rows of each kind.
+def compare(
+    old: KeptRelease, new: KeptRelease, wanted: Sequence[str] = (), rows: int = 0
+) -> dict[str, TableComparison]:
+    """The difference between two releases by `schema.table`, with at most `rows` rows of each kind.
 
-    Rows are matched by the key of the newer release; a table that only the older one has by its own. Raises
+    Rows are matched by the key of the newer release; a table that only the older one has, by its key there. Raises
     `UnknownNameError` for a table that neither has, `NoReleaseError` when a file cannot be read.
     """
-    tables = choose({**old.manifest["tables"], **new.manifest["tables"]}, wanted)
+    tables = select_tables({**old.manifest["tables"], **new.manifest["tables"]}, wanted)
     keys = old.keys | new.keys
     try:
         counts = diff_releases(old.database, new.database, keys, {_name(table) for table in tables})
         return {
-            table: Compared(
+            table: TableComparison(
                 _only_in(table, old, new),
                 counts[table],
-                changed_rows(old.database, new.database, _name(table), keys[_name(table)], rows) if rows else [],
+                changed_rows(old.database, new.database, _name(table), keys[_name(table)], rows) if rows else None,
             )
             for table in tables
         }
     except (duckdb.Error, KeyError) as error:
         raise NoReleaseError(
             f"{old.release_id} and {new.release_id} cannot be compared: {str(error).splitlines()[0]}; "
-            "a release that a newer one has replaced may have been removed meanwhile"
+            "one of them may have been removed in the meantime"
         ) from error
 
 
-def _only_in(table: str, old: Kept, new: Kept) -> str | None:
+def _only_in(table: str, old: KeptRelease, new: KeptRelease) -> str | None:
     if table not in old.manifest["tables"]:
         return "new"
     return None if table in new.manifest["tables"] else "old"
 
 
-def _means(name: str, table: str) -> bool:
+def _matches(name: str, table: str) -> bool:
     return name in (table, table.split(".", 1)[1])
 
 

@@ -1,7 +1,7 @@
-"""Whether the marts would come out the same: then a run keeps them instead of building them again.
+"""Build cache: skip dbt when the inputs of the models are unchanged.
 
-They depend on the lake's files, the reference tables, the dbt project, and on the clock only at certain moments: the
-next decision time, and the next moment at which something that is stored already becomes known.
+The models depend on the lake's files, the reference tables, the dbt project, and on the clock only at certain moments:
+the next decision time, and the next knowledge time of a row that is already stored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipelines.warehouse.dbt import BuildResult, NodeResult
 
 @dataclass(frozen=True)
 class Record:
-    """The last whole build: of which inputs, as of when, and until when a new one would say the same."""
+    """The last whole build: fingerprint of its inputs, its moment, and until when a new one would be equal."""
 
     inputs: str
     as_of: str  # ISO, UTC
@@ -29,18 +29,18 @@ class Record:
 
 
 def fingerprint(*parts: str) -> str:
-    """One hash for what the marts are made of."""
+    """One hash of all inputs."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def lake_fingerprint(lake: Path) -> str:
-    """Identifies the lake's content: its files are never changed, so their names do."""
+    """Hash of the lake's content: of its file names, as files never change."""
     names = sorted(path.relative_to(lake).as_posix() for path in lake.rglob("month=*/*.parquet"))
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def holds_until(lake: Path, reference: Path, as_of: datetime) -> datetime:
-    """The first moment after `as_of` at which a build would see more: a stored row known then, or a decision time."""
+    """The first moment after `as_of` with a new input: the knowledge time of a stored row, or a decision time."""
     moments = [_first(reference / "trading_calendar.parquet", "as_of_ts", as_of, "and is_business_day")]
     moments += [
         _first(dataset / "**" / "*.parquet", "knowledge_ts", as_of) for dataset in lake.iterdir() if dataset.is_dir()
@@ -59,22 +59,22 @@ def _first(files: Path, column: str, after: datetime, condition: str = "") -> da
 
 
 def save(path: Path, inputs: str, as_of: datetime, until: datetime, result: BuildResult) -> None:
-    """Keeps the record of a whole build that succeeded."""
+    """Store the record of a whole build that succeeded."""
     record = Record(inputs, as_of.isoformat(), until.isoformat(), [asdict(node) for node in result.nodes])
     write_aside(path, lambda aside: aside.write_text(json.dumps(asdict(record))))
 
 
 def invalidate(path: Path) -> None:
-    """Before a build: until it has succeeded, the warehouse is not what any record says."""
+    """Delete the record before a build: until it succeeds, no record describes the warehouse."""
     path.unlink(missing_ok=True)
 
 
 def load(path: Path, inputs: str, now: datetime) -> BuildResult | None:
-    """The results of the last build where it still holds; None when the marts must be built."""
+    """The results of the last build if it is still valid; None when the models must be built."""
     if not path.is_file():
         return None
     record = Record(**json.loads(path.read_text()))
-    holds = datetime.fromisoformat(record.as_of) <= now < datetime.fromisoformat(record.holds_until)
-    if record.inputs != inputs or not holds:
+    valid = datetime.fromisoformat(record.as_of) <= now < datetime.fromisoformat(record.holds_until)
+    if record.inputs != inputs or not valid:
         return None
     return BuildResult([NodeResult(**node) for node in record.nodes])  # type: ignore[arg-type]

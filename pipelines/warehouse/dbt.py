@@ -1,6 +1,6 @@
-"""dbt, called in this process: one call a run, with the manifest that was built at set-up.
+"""dbt in this process: one call a run, with the manifest that was written at set-up.
 
-A dbt command line of its own would spend most of its time starting; the SQL takes about two seconds.
+A separate dbt command would spend most of its time starting.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from pipelines.common.settings import PROJECT
 from pipelines.reference import ReferenceTables
 
 DBT_PROJECT = PROJECT / "dbt"
-MANIFEST = DBT_PROJECT / "target" / "manifest.json"
-# dbt keeps adapters, connections and flags in globals of the process: calls of two threads take each other's away.
+# Apart from target/, where dbt's own commands write: a manifest of theirs may name another database.
+MANIFEST = DBT_PROJECT / "target" / "pipelines" / "manifest.json"
+WAREHOUSE = "warehouse.duckdb"  # the stem is the database of all relations in the manifest
+# dbt keeps adapters, connections and flags in globals of the process: calls from two threads would interfere.
 _ONE_CALL = threading.Lock()
 # First day of the trading calendar: before every observation that a metal may have.
 CALENDAR_START: Final = date(1990, 1, 1)
 
 
 class DbtError(Exception):
-    """dbt failed: the first nodes that did and what they said."""
+    """dbt itself could not run: its error."""
 
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What became of one model or test."""
+    """Result of one model or test."""
 
     unique_id: str
     status: str  # success, pass, warn, fail, error, skipped
@@ -70,7 +72,7 @@ def write_reference(reference: ReferenceTables, folder: Path, last_day: date, fi
 
 
 def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
-    """Midnights without a zone become dates: pandas knows no date type, and dbt's contracts tell them apart."""
+    """Convert timestamps without a zone to dates: pandas has no date type, but dbt's contracts distinguish them."""
     dates = table.select_dtypes("datetime").columns
     return table.assign(**{name: table[name].dt.date for name in dates})
 
@@ -78,7 +80,7 @@ def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
 def run_vars(
     *, warehouse: Path, lake: Path, reference: Path, as_of: datetime, run_id: str, code_version: str
 ) -> dict[str, str]:
-    """The variables of a run, as `dbt_project.yml` names them."""
+    """The variables of a run, by their names in `dbt_project.yml`."""
     return {
         "warehouse": str(warehouse),
         "lake": str(lake),
@@ -90,13 +92,13 @@ def run_vars(
 
 
 def parse() -> Path:
-    """Parses the project and writes its manifest (at set-up, never in a run). Returns the manifest's path.
+    """Parse the project and write its manifest, at set-up. Returns the manifest's path.
 
-    The manifest is replaced in one step: another process that reads it gets the old one or the new one.
+    The manifest is replaced in one step: another process reads the old or the new one.
     """
     MANIFEST.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".parse", dir=MANIFEST.parent) as aside:
-        result = _invoke(["parse", "--target-path", aside], {}, None)
+        result = _invoke(["parse", "--target-path", aside], {"warehouse": WAREHOUSE}, None)
         if not result.success:
             raise DbtError(f"dbt cannot parse the project: {result.exception}")
         (Path(aside) / MANIFEST.name).replace(MANIFEST)
@@ -104,12 +106,12 @@ def parse() -> Path:
 
 
 def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult:
-    """`dbt build` of everything but unit tests (those belong to the test suite), with these variables.
+    """`dbt build` without unit tests (the test suite runs those), with these variables.
 
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
-    # The SQL that ran lies beside the warehouse: runs in different data folders do not meet. dbt's own account of a
-    # build (manifest, results) nobody reads, and a kill would leave half of it.
+    # Compiled SQL is written beside the warehouse, so that runs in different data folders do not interfere. The JSON
+    # artifacts of a build have no reader, and a killed process would leave half of one.
     target = ["--target-path", str(_target(Path(variables["warehouse"]))), "--no-write-json"]
     result = _invoke(["build", "--exclude-resource-type", "unit_test", *target, *args], variables, manifest())
     if result.exception is not None:
@@ -129,7 +131,7 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
 
 
 def compiled(warehouse: Path, node: Mapping[str, Any]) -> str | None:
-    """The SQL of a model of the manifest as the last build that had it compiled it; None before any."""
+    """The SQL of a model as compiled by the last build that included it; None before any."""
     path = _target(warehouse) / "compiled" / node["package_name"] / node["original_file_path"]
     return path.read_text() if path.is_file() else None
 
@@ -139,7 +141,7 @@ def _target(warehouse: Path) -> Path:
 
 
 def project_fingerprint() -> str:
-    """Identifies the models, macros and tests."""
+    """Hash of the models, macros and tests."""
     digest = hashlib.sha256()
     for path in sorted(_project_files()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -147,13 +149,13 @@ def project_fingerprint() -> str:
 
 
 def _project_files() -> list[Path]:
-    rooms = [DBT_PROJECT / name for name in ("models", "macros", "tests")]
-    files = [path for room in rooms for path in room.rglob("*.*") if path.is_file()]
+    folders = [DBT_PROJECT / name for name in ("models", "macros", "tests")]
+    files = [path for folder in folders for path in folder.rglob("*.*") if path.is_file()]
     return [DBT_PROJECT / "dbt_project.yml", DBT_PROJECT / "profiles.yml", *files]
 
 
 def manifest() -> dict[str, Any]:
-    """The parsed project, from the file that was built at set-up; built again where a model is newer than it."""
+    """The parsed project, from the file that was written at set-up; parsed again when a model is newer."""
     written = MANIFEST.stat().st_mtime if MANIFEST.is_file() else 0.0
     if any(path.stat().st_mtime > written for path in _project_files()):
         parse()
@@ -184,7 +186,7 @@ def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, 
 
 
 def _close_connections() -> None:
-    """Lets go of the warehouse: dbt-duckdb keeps its connection open in the process otherwise."""
+    """Close the warehouse: otherwise dbt-duckdb keeps its connection open in the process."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
-"""Which columns a model's columns come from, read off the SQL that dbt compiled for it.
+"""Column lineage of the models, from the SQL that dbt compiled.
 
-It changes only with the project, so it is derived once after a build and kept beside the warehouse.
+It depends only on the dbt project, so it is computed once and stored beside the warehouse.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Lineage = dict[str, dict[str, list[list[str]]]]  # table, column: tables and col
 _FILES = re.compile(r"(?:/(?P<lake>\w+)/\*\*/\*|/(?P<reference>\w+))\.parquet$")
 
 
-def of_warehouse(manifest: Mapping[str, Any], warehouse: Path, columns: Columns) -> Lineage:
-    """Lineage of every model that was built, kept for this state of the project; `columns` are the warehouse's."""
-    kept = warehouse.with_name("lineage.json")
+def warehouse_lineage(manifest: Mapping[str, Any], warehouse: Path, columns: Columns) -> Lineage:
+    """Lineage of every built model, stored for this state of the project; `columns`: those of the warehouse."""
+    path = warehouse.with_name("lineage.json")
     project = dbt.project_fingerprint()
     models = {f"{n['schema']}.{n['name']}": n for n in manifest["nodes"].values() if n["resource_type"] == "model"}
-    if kept.is_file():
-        record = json.loads(kept.read_text())
+    if path.is_file():
+        record = json.loads(path.read_text())
         if record["project"] == project and record["lineage"].keys() >= models.keys() & columns.keys():
             return dict(record["lineage"])
     known = {**_files(), **columns}
@@ -38,12 +38,12 @@ def of_warehouse(manifest: Mapping[str, Any], warehouse: Path, columns: Columns)
     for name, node in models.items():
         if name in columns and (sql := dbt.compiled(warehouse, node)) is not None:
             found[name] = _column_lineage(name, sql, known, schema)
-    write_aside(kept, lambda aside: aside.write_text(json.dumps({"project": project, "lineage": found})))
+    write_aside(path, lambda aside: aside.write_text(json.dumps({"project": project, "lineage": found})))
     return found
 
 
 def column_lineage(name: str, sql: str, tables: Columns) -> dict[str, list[list[str]]]:
-    """For each column of a model the columns of other tables in its expression. Empty where SQL says too little."""
+    """Columns of other tables in the expression of each column of a model; empty where the SQL cannot be resolved."""
     return _column_lineage(name, sql, tables, _schema(tables))
 
 
@@ -52,7 +52,7 @@ def _schema(tables: Columns) -> Any:
 
     schema = MappingSchema(dialect="duckdb")
     for table, columns in tables.items():
-        # Lineage needs no types, and with them every expression would be typed: ten times the work.
+        # Lineage needs no types; with them sqlglot would type every expression, ten times the work.
         schema.add_table(table, dict.fromkeys(columns, "unknown"), dialect="duckdb")
     return schema
 
@@ -66,30 +66,30 @@ def _column_lineage(name: str, sql: str, tables: Columns, schema: Any) -> dict[s
 
     try:
         query = qualify(
-            parse_one(sql, dialect="duckdb").transform(_named),
+            parse_one(sql, dialect="duckdb").transform(_by_asset_name),
             schema=schema,
             dialect="duckdb",
             validate_qualify_columns=False,
         )
         scope = build_scope(query)
-        # Nothing is copied or cut down for a column: that would be nine tenths of the work.
+        # Without a copy or trimming for each column, which would be nine tenths of the work.
         shared: Any = {"schema": schema, "dialect": "duckdb", "copy": False, "trim_selects": False}
         found = {}
         for column in query.named_selects:
-            above = set()
+            upstream = set()
             for node in lineage(column, query, scope=scope, **shared).walk():
                 leaf = node.expression.find(exp.Table) if not node.downstream else None
                 source = f"{leaf.db}.{leaf.name}" if leaf is not None else name
                 if source != name and source in tables:
-                    above.add((source, exp.to_column(node.name).name))
-            found[column] = [list(one) for one in sorted(above)]
+                    upstream.add((source, exp.to_column(node.name).name))
+            found[column] = [list(one) for one in sorted(upstream)]
         return found
     except (SqlglotError, ValueError):
-        return {}  # an ornament of the UI: SQL that only DuckDB understands is no reason to fail a run
+        return {}  # SQL that sqlglot cannot parse must not fail a run: lineage is only shown in the UI
 
 
-def _named(node: Any) -> Any:
-    """Files and the warehouse's tables by the names of their assets."""
+def _by_asset_name(node: Any) -> Any:
+    """Replace files and tables of the warehouse by the names of their assets."""
     from sqlglot import exp
 
     if not isinstance(node, exp.Table):

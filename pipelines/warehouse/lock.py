@@ -1,6 +1,6 @@
-"""One writer at a time: the lock that every run holds while it writes the warehouse and publishes.
+"""The writer lock: held by every run while it writes the warehouse and publishes.
 
-The operating system holds the lock, so it falls with the process that has it, however that process ends.
+A lock of the operating system, which is released when the process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class WriterBusyError(Exception):
 
 @contextmanager
 def writer_lock(data_dir: Path, timeout: float) -> Iterator[None]:
-    """Hold the writer's lock of a data folder; `timeout` in seconds, 0 does not wait.
+    """Hold the writer lock of a data folder; `timeout` in seconds, 0 does not wait.
 
-    Raises `WriterBusyError`, naming the process that holds it and since when.
+    Raises `WriterBusyError` with the process that holds it and since when.
     """
     folder = data_dir / "warehouse"
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,9 +34,9 @@ def writer_lock(data_dir: Path, timeout: float) -> Iterator[None]:
     try:
         lock.acquire(timeout=timeout)
     except Timeout:
-        raise WriterBusyError(f"another run{_who(holder)} is writing {data_dir}; wait or stop it") from None
+        raise WriterBusyError(f"another run{_describe(holder)} is writing {data_dir}; wait or stop it") from None
     try:
-        with _undisturbed():
+        with _signals_deferred():
             holder.write_text(json.dumps({"pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}))
             yield
     finally:
@@ -45,26 +45,28 @@ def writer_lock(data_dir: Path, timeout: float) -> Iterator[None]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Holds SIGINT and SIGTERM back until the writing has ended, some seconds: dbt, interrupted, leaves threads at work
-    on the warehouse and prints pages, or swallows the interruption."""
+def _signals_deferred() -> Iterator[None]:
+    """Defer SIGINT and SIGTERM until the writing has ended, some seconds.
+
+    An interrupted dbt leaves threads that still write the warehouse, prints pages, or ignores the interruption.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
-    held: list[int] = []
+    deferred: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda given, _: held.append(given)) for number in numbers}
+    before = {number: signal.signal(number, lambda received, _: deferred.append(received)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        if held:
-            signal.raise_signal(held[0])
+        if deferred:
+            signal.raise_signal(deferred[0])
 
 
-def _who(holder: Path) -> str:
-    # The holder may be between taking the lock and writing its name, or have just left: then it stays unnamed.
+def _describe(holder: Path) -> str:
+    # The holder may not have written its name yet, or may just have removed it: then it stays unnamed.
     try:
         known = json.loads(holder.read_text())
         return f" (pid {known['pid']}, since {known['since']})"

@@ -1,4 +1,4 @@
-"""The log of published signals outside dbt: how it is asked for a past moment, and where it goes on after a loss."""
+"""The log of published signals outside dbt: its query for a past moment, and its recovery from the last release."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import duckdb
 
 from pipelines.warehouse.sql import Name, sql_literal
 
-# What was published at a moment: of each signal the newest decision time by then, in the last revision published by
-# then. Of a moment before anything was published at all it is what was first said of it later, by a backfill. The names
-# are found when the file is opened itself, or after `use`.
+# Signals published at a moment: of each signal the newest decision time by then, in the last revision published by
+# then. For a moment before the first publication: the first revision of a later backfill. The table names resolve when
+# the file is opened itself, or after `use`.
 SIGNALS_ASOF: Final = """
 select *
 from (
@@ -35,42 +35,41 @@ from (
 qualify row_number() over (partition by signal_id, metal, region order by as_of_ts desc) = 1
 """
 REVISION: Final = ("signal_id", "signal_version", "metal", "region", "as_of_ts", "revision_no")
-HELD: Final = "select 1 from duckdb_tables() where schema_name = 'signals' and table_name = 'signals'"
+LOG_EXISTS: Final = "select 1 from duckdb_tables() where schema_name = 'signals' and table_name = 'signals'"
 TABLE_MACROS: Final[dict[Name, tuple[str, str]]] = {("signals", "signals_asof"): ("ts", SIGNALS_ASOF)}
 
 
 def restore(warehouse: Path, published: Path) -> bool:
-    """Lets a warehouse that has no log go on from the last release, so that no revision is forgotten.
+    """Copy the log of the last release into a warehouse that has none, so that no revision is lost.
 
-    The caller holds the writer's lock. True when the log was taken over; False when there is one already, or nothing
-    to take it from.
+    The caller holds the writer lock. True when the log was copied; False when the warehouse has one, or no release has.
     """
     if not published.is_file():
         return False
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(warehouse)) as con:
-        if con.execute(f"{HELD} and database_name = current_database()").fetchone():
+        if con.execute(f"{LOG_EXISTS} and database_name = current_database()").fetchone():
             return False
         con.execute(f"attach {sql_literal(published)} as release (read_only)")
-        if not con.execute(f"{HELD} and database_name = 'release'").fetchone():
+        if not con.execute(f"{LOG_EXISTS} and database_name = 'release'").fetchone():
             return False
         con.execute("create schema if not exists signals")
         con.execute("create table signals.signals as select * from release.signals.signals")
     return True
 
 
-def forget_unpublished(warehouse: Path, published: Path, now: datetime) -> int:
-    """Takes out of the log what a run at another time than `now` has built and nobody has published: it was killed, or
-    a failing test withheld it. Published by a later run it would claim to have been out since then, and the answer for
-    a past moment would change.
+def delete_unpublished(warehouse: Path, published: Path, now: datetime) -> int:
+    """Delete rows of the log that a run at another time than `now` has built and that were never published.
 
-    The caller holds the writer's lock. Returns how many rows; 0 where there is no release to compare with.
+    That run was killed, or a failing test withheld them. Published later, they would count as published since then, and
+    the signals of a past moment would change. The caller holds the writer lock. Returns the number of deleted rows; 0
+    when there is no release to compare with.
     """
     if not (warehouse.is_file() and published.is_file()):
         return 0
     with duckdb.connect(str(warehouse)) as con:
         con.execute(f"attach {sql_literal(published)} as release (read_only)")
-        if len(con.execute(f"{HELD} and database_name in ('release', current_database())").fetchall()) < 2:
+        if len(con.execute(f"{LOG_EXISTS} and database_name in ('release', current_database())").fetchall()) < 2:
             return 0
         row = con.execute(
             "delete from signals.signals as built where epoch_us(computed_ts) <> ? and not exists ("

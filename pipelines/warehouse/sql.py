@@ -1,18 +1,20 @@
-"""SQL that is written outside dbt: quoted names and values, connections in UTC, and which tables a database holds."""
+"""SQL outside dbt: quoted names and values, connections in UTC, rows, and the tables of a database."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 SCHEMAS = ("marts", "signals")
-WAREHOUSE = "warehouse"  # the catalog name of the private database; every other one here is a published file
-# A DuckDB file is a catalog of its own name, and a schema of the same name would make `marts.t` ambiguous (an error in
-# every version). So the tables of `marts` stand in the main schema of marts.duckdb, where `marts.t` finds them.
+WAREHOUSE = "warehouse"  # catalog name of the private database; every other one here is a published file
+# A DuckDB file is a catalog with the file's name, and a schema of the same name would make `marts.t` ambiguous (an
+# error in every version). So the tables of `marts` are in the main schema of marts.duckdb, where `marts.t` finds them.
 MAIN = {"marts": "main"}
 
 Name = tuple[str, str]  # schema, table
+Row = dict[str, Any]  # values by column
 
 
 def identifier(*parts: str) -> str:
@@ -21,7 +23,7 @@ def identifier(*parts: str) -> str:
 
 
 def qualified_name(database: str, name: Name) -> str:
-    """Where a table stands in an attached database, as a quoted SQL name."""
+    """Quoted SQL name of a table in an attached database."""
     schema, table = name
     return identifier(database, schema if database == WAREHOUSE else MAIN.get(schema, schema), table)
 
@@ -32,21 +34,30 @@ def sql_literal(text: object) -> str:
 
 
 def fetch_one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
-    """The one row of a query that has exactly one."""
+    """The row of a query that returns exactly one."""
     row = con.execute(sql).fetchone()
     assert row is not None
     return row
 
 
 def reader() -> duckdb.DuckDBPyConnection:
-    """An in-memory connection to attach files to; instants are written in UTC whatever the machine's zone."""
+    """An in-memory connection to attach files to, with UTC as its time zone."""
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     return con
 
 
+def read_rows(database: Path, query: str, *parameters: object) -> list[Row]:
+    """Rows of a query on a database file, opened read-only; instants in UTC."""
+    with duckdb.connect(str(database), read_only=True) as con:
+        con.execute("set TimeZone = 'UTC'")
+        cursor = con.execute(query, parameters)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 def tables_in(con: duckdb.DuckDBPyConnection, database: str) -> dict[Name, dict[str, str]]:
-    """Tables and views of the published schemas: columns by name with their types, all in order."""
+    """Tables and views of the published schemas, each with its columns and their types, in order."""
     found: dict[Name, dict[str, str]] = {}
     names = {schema if database == WAREHOUSE else MAIN.get(schema, schema): schema for schema in SCHEMAS}
     for schema, table, column, data_type in con.execute(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,9 +10,7 @@ import yaml  # type: ignore[import-untyped]
 
 from schemas.base import Bitemporal, Mart, Vintages, columns_of, title
 from schemas.datasets import DATASETS
-from schemas.metrics import METRICS
-from schemas.reference import PARAMETERS, REFERENCE_TABLES
-from schemas.signals import wide_columns
+from schemas.reference import REFERENCE_TABLES
 
 HEADER = "Generated from schemas/ by `make docs`: do not edit."
 
@@ -71,19 +68,25 @@ def sources_yaml() -> str:
 
 
 def models_yaml(models: Mapping[str, Mart]) -> str:
-    """Text of `dbt/models/_generated_models.yml`: columns of the staging models, contracts of the published tables."""
+    """The text of `dbt/models/_generated_models.yml`: an enforced contract for every published table, and the columns
+    of the staging models."""
     return _dump(
         {
             "version": 2,
             "models": [
-                {"name": f"stg_{name}", "columns": [*_columns(spec.model), *_columns(Vintages)]}
+                {
+                    "name": f"stg_{name}",
+                    "description": f"{spec.title}: every vintage, with the interval in which it was the latest. "
+                    f"One row for each {', '.join([*spec.key, 'known_from'])}.",
+                    "columns": [*_columns(spec.model), *_columns(Vintages)],
+                }
                 for name, spec in DATASETS.items()
                 if spec.staged
             ]
             + [
                 {
                     "name": name,
-                    "description": mart.title,
+                    "description": f"{mart.title}. One row for each {', '.join(mart.key)}.",
                     "config": {
                         "contract": {"enforced": True},
                         "meta": {"key": list(mart.key), "cadence": mart.cadence},
@@ -105,13 +108,35 @@ def _contracted(model: type[pa.DataFrameModel], column: dict[str, Any]) -> dict[
 
 
 def _data_tests(mart: Mart) -> list[dict[str, Any]]:
-    """Tests that follow from the model: the key, the allowed values, no knowledge time after the decision time."""
-    tests: list[dict[str, Any]] = [{"unique_key": {"arguments": {"columns": list(mart.key)}}}]
+    """Tests that follow from the model: the key, the values that the rules allow, nothing known after its decision."""
+    tests: list[dict[str, Any]] = [
+        {
+            "unique_combination_of_columns": {
+                "description": "The key identifies one row.",
+                "arguments": {"combination_of_columns": list(mart.key)},
+            }
+        }
+    ]
     allowed = [sql for name, column in mart.model.to_schema().columns.items() for sql in _allowed(name, column.checks)]
     if allowed:
-        tests.append({"holds": {"name": "values_allowed", "arguments": {"expressions": allowed}}})
+        tests.append(
+            {
+                "expression_is_true": {
+                    "name": "values_allowed",
+                    "description": "Every value follows the rules of its schema.",
+                    "arguments": {"expression": " and ".join(allowed)},
+                }
+            }
+        )
     if {"as_of_ts", "knowledge_ts_max"} <= set(columns_of(mart.model)):
-        tests.append({"known_by": {"arguments": {"decision": "as_of_ts", "columns": ["knowledge_ts_max"]}}})
+        tests.append(
+            {
+                "not_known_after": {
+                    "description": "No row uses what was known only after its decision time.",
+                    "arguments": {"knowledge_time": "knowledge_ts_max", "decision_time": "as_of_ts"},
+                }
+            }
+        )
     return tests
 
 
@@ -136,27 +161,6 @@ def _allowed(name: str, checks: Iterable[Any]) -> list[str]:
         else:
             raise TypeError(f"no SQL for rule {check.name} of column {name}: add it in schemas/generate/dbt.py")
     return found
-
-
-def macros_sql() -> str:
-    """Text of `dbt/macros/_generated.sql`: datasets, names of the parameters, metrics and the wide table's columns."""
-    datasets = {
-        name: {
-            "key": list(spec.key),
-            "period": spec.period,
-            "entity": ", ".join(spec.series),
-            "columns": list(columns_of(spec.model)),
-        }
-        for name, spec in DATASETS.items()
-    }
-    macros = {
-        "dataset(name)": json.dumps(datasets, indent=4) + "[name]",
-        "parameter_names()": json.dumps(list(PARAMETERS), indent=4),
-        "metric_registry()": json.dumps({name: metric._asdict() for name, metric in METRICS.items()}, indent=4),
-        "wide_columns()": json.dumps(wide_columns(), indent=4),
-    }
-    written = [f"{{% macro {name} -%}} {{{{ return({value}) }}}} {{%- endmacro %}}\n" for name, value in macros.items()]
-    return f"{{# {HEADER} #}}\n" + "\n".join(written)
 
 
 def comments(models: Mapping[str, Mart]) -> dict[tuple[str, str], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The graph that users see: its assets by group, what they hang on, how they are partitioned, and what checks them."""
+"""The asset graph: groups, dependencies, partitions and checks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from schemas.marts import MARTS
 from schemas.reference import REFERENCE
 from schemas.signals import SIGNALS
 
-GROUPS = {"raw", "lake", "staging", "intermediate", "marts", "signals", "publish"}
+MODELS = ("staging", "intermediate", "marts", "metrics", "signals")  # the groups of dbt's models, in their order
+GROUPS = {"raw", "lake", *MODELS, "publish"}
 RELEASE, HEALTH = dg.AssetKey(["publish", "release"]), dg.AssetKey(["publish", "run_health"])
 
 
@@ -59,7 +60,7 @@ def test_the_groups_hold_what_the_registries_name(graph: AssetGraph) -> None:
     assert all(name.startswith("intermediate/int_") for name in found["intermediate"])
 
 
-def test_a_dataset_hangs_on_its_sources_and_the_drop_folder(graph: AssetGraph) -> None:
+def test_a_dataset_depends_on_its_sources_and_the_drop_folder(graph: AssetGraph) -> None:
     parents = {
         key.path[-1]: names(graph.get(key).parent_keys) for key in graph.get_all_asset_keys() if key.path[0] == "lake"
     }
@@ -72,9 +73,9 @@ def test_a_dataset_hangs_on_its_sources_and_the_drop_folder(graph: AssetGraph) -
         assert parents[name] == wanted
 
 
-def test_the_way_is_straight(graph: AssetGraph) -> None:
+def test_dependencies_run_from_raw_to_publish(graph: AssetGraph) -> None:
     """From raw to publish and never back; staging is the only way out of the lake, and every mart is published."""
-    order = ["raw", "lake", "staging", "intermediate", "marts", "signals", "publish"]
+    order = ["raw", "lake", *MODELS, "publish"]
     for key in graph.get_all_asset_keys():
         group = graph.get(key).group_name
         for parent in graph.get(key).parent_keys:
@@ -103,21 +104,23 @@ def test_extraction_shares_one_partitions_definition_and_runs_a_range_at_once(gr
     assert all(graph.get(dg.AssetKey(["raw", name])).partitions_def for name in SOURCES)
 
 
-def test_what_comes_in_and_what_goes_out_is_checked(graph: AssetGraph) -> None:
+def test_inputs_and_outputs_have_checks(graph: AssetGraph) -> None:
     checks = defaultdict(set)
     for check in graph.asset_check_keys:
         checks[check.asset_key.to_user_string()].add(check.name)
     for name in SOURCES:
-        assert checks[f"raw/{name}"] == {"answered", "as_usual"}
-    assert "usable" in checks["raw/drop"]
+        assert checks[f"raw/{name}"] == {"requests_succeeded", "responses_within_contract"}
+    assert "files_accepted" in checks["raw/drop"]
     for name in FEEDS:
         assert checks[f"lake/{name}"] >= {"rows_valid", "months_complete"}
     for key in groups(graph)["marts"] | groups(graph)["signals"]:
-        assert any(name.startswith("unique_key") for name in checks[key]), f"{key}: nothing holds its key"
+        assert any(name.startswith("unique_combination_of_columns") for name in checks[key]), (
+            f"{key}: nothing holds its key"
+        )
     assert not any("unit_test" in name for found in checks.values() for name in found)
 
 
-def test_every_asset_says_what_it_is_and_whose(graph: AssetGraph) -> None:
+def test_every_asset_has_description_owners_kinds_and_tags(graph: AssetGraph) -> None:
     for key in graph.get_all_asset_keys():
         about = graph.get(key)
         assert about.description, key
@@ -128,7 +131,7 @@ def test_every_asset_says_what_it_is_and_whose(graph: AssetGraph) -> None:
         assert about.tags["frequency"] in {"daily", "monthly", "on-change"}, key
 
 
-def test_tags_follow_from_what_an_asset_hangs_on(graph: AssetGraph) -> None:
+def test_tags_follow_from_the_dependencies(graph: AssetGraph) -> None:
     def tags(name: str) -> tuple[str, ...]:
         found = graph.get(dg.AssetKey(name.split("/"))).tags
         return found["source"], found["licence"], found["frequency"]
@@ -142,7 +145,7 @@ def test_tags_follow_from_what_an_asset_hangs_on(graph: AssetGraph) -> None:
 
 
 def test_every_table_carries_its_columns_with_units(graph: AssetGraph) -> None:
-    """The columns of intermediate models are told by the run, which knows their types."""
+    """The run adds the columns of intermediate models, with their types."""
     tables = [
         key for key in graph.get_all_asset_keys() if key.path[0] in {"reference", "lake", "staging", "marts", "signals"}
     ]
@@ -155,7 +158,7 @@ def test_every_table_carries_its_columns_with_units(graph: AssetGraph) -> None:
                 assert column.description.endswith("]"), f"{where} has no unit"
 
 
-def test_every_check_says_what_it_holds(graph: AssetGraph) -> None:
+def test_every_check_has_a_description(graph: AssetGraph) -> None:
     for key in graph.asset_check_keys:
         assert graph.get_check_spec(key).description, key
 
@@ -180,7 +183,7 @@ def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:
         if isinstance(definition, dg.AssetsDefinition) and definition.op.pool
         for key in definition.keys
     }
-    written = {key for group in ("staging", "intermediate", "marts", "signals") for key in groups(graph)[group]}
+    written = {key for group in MODELS for key in groups(graph)[group]}
     assert pools == dict.fromkeys({*written, "publish/release", "publish/report"}, "duckdb_writer")
 
 
@@ -191,10 +194,10 @@ def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: Ass
         assert job.executor_def.name == "in_process"
 
 
-def test_what_starts_runs_is_there_stopped_and_named(defs: dg.Definitions) -> None:
+def test_schedules_and_sensors_are_stopped_by_default(defs: dg.Definitions) -> None:
     """A schedule for each publication, the build and the refresh; sensors for files, signals and failures."""
     repository = defs.get_repository_def()
-    asking = {f"ask_{name}" for name in PUBLICATIONS}
+    asking = {f"fetch_{name}" for name in PUBLICATIONS}
     scheduled = {*asking, "daily_build", "daily_refresh"}
     assert {schedule.name for schedule in repository.schedule_defs} == {f"{name}_schedule" for name in scheduled}
     assert {schedule.job_name for schedule in repository.schedule_defs} == scheduled
@@ -203,16 +206,14 @@ def test_what_starts_runs_is_there_stopped_and_named(defs: dg.Definitions) -> No
     assert all(s.default_status == dg.DefaultSensorStatus.STOPPED for s in repository.sensor_defs)
 
 
-def test_a_publications_job_asks_its_sources_and_nobody_else(defs: dg.Definitions, graph: AssetGraph) -> None:
+def test_the_job_of_a_publication_requests_its_sources_only(defs: dg.Definitions, graph: AssetGraph) -> None:
     for name, publication in PUBLICATIONS.items():
-        selected = names(defs.resolve_job_def(f"ask_{name}").asset_layer.selected_asset_keys)
+        selected = names(defs.resolve_job_def(f"fetch_{name}").asset_layer.selected_asset_keys)
         assert selected == {
             *(f"raw/{source}" for source in publication.sources or ("drop",)),
             *(f"lake/{dataset}" for dataset in publication.datasets),
         }
-    built = {
-        key for group in ("staging", "intermediate", "marts", "signals", "publish") for key in groups(graph)[group]
-    }
+    built = {key for group in (*MODELS, "publish") for key in groups(graph)[group]}
     reference = {key for key in groups(graph)["raw"] if key.startswith("reference/")}
     assert names(defs.resolve_job_def("daily_build").asset_layer.selected_asset_keys) == built | reference
     dropped = names(defs.resolve_job_def("dropped_files").asset_layer.selected_asset_keys)

@@ -15,12 +15,12 @@ from sandbox import Sandbox
 from pipelines.common.settings import PROJECT
 from pipelines.warehouse import dbt
 
-UNIT_TESTS = PROJECT / "dbt" / "models" / "intermediate" / "_unit_tests.yml"
+UNIT_TESTS = sorted((PROJECT / "dbt" / "models").rglob("_unit_tests.yml"))
 
 
 @pytest.fixture(scope="module")
 def definitions() -> dict[str, dict[str, Any]]:
-    return {test["name"]: test for test in yaml.safe_load(UNIT_TESTS.read_text())["unit_tests"]}
+    return {test["name"]: test for path in UNIT_TESTS for test in yaml.safe_load(path.read_text())["unit_tests"]}
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def test_every_unit_test_passes(built: Sandbox, definitions: dict[str, dict[str,
     )
     done = dbt._invoke(["test", "--select", "test_type:unit"], variables, dbt.manifest())
     assert done.exception is None
-    told = {entry.node.name: (str(entry.status), entry.message) for entry in done.result}
-    assert {name: about for name, about in told.items() if about[0] != "pass"} == {}
-    assert told.keys() == definitions.keys()
+    results = {entry.node.name: (str(entry.status), entry.message) for entry in done.result}
+    assert {name: about for name, about in results.items() if about[0] != "pass"} == {}
+    assert results.keys() == definitions.keys()
 
 
 @pytest.mark.slow

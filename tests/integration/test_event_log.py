@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from pipelines.orchestration.event_log import BatchedSqliteEventLog
+from pipelines.orchestration.partitions import range_tags
 
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2020-01", end_date="2022-01", fmt="%Y-%m")
 
@@ -20,7 +21,7 @@ def months() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"rows": 3}, check_results=[dg.AssetCheckResult(passed=True)])
 
 
-def told(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], int]:
+def events(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], int]:
     """What the instance knows after a run over all months, and how many events were stored one by one."""
     home.mkdir()
     (home / "dagster.yaml").write_text(settings)
@@ -73,9 +74,19 @@ def test_a_backfill_is_logged_as_by_dagster_in_fewer_transactions(
 ) -> None:
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
     ours = "event_log_storage: {module: pipelines.orchestration.event_log, class: BatchedSqliteEventLog}\n"
-    expected, one_by_one = told(tmp_path / "dagster", "", monkeypatch)
-    known, batched = told(tmp_path / "ours", ours, monkeypatch)
+    expected, one_by_one = events(tmp_path / "dagster", "", monkeypatch)
+    known, batched = events(tmp_path / "ours", ours, monkeypatch)
     assert len(expected["partitions"]) == len(expected["planned"]) == expected["materialized"] == 24
     assert known == expected
     # 24 planned and 24 materialised partitions no longer stand alone; the check among the planned ones does.
     assert batched == one_by_one - 48
+
+
+def test_the_tags_of_a_range_of_months_are_those_of_dagster() -> None:
+    """Their constants are private: the project writes them itself."""
+    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+    assert range_tags("2020-01", "2020-03") == {
+        ASSET_PARTITION_RANGE_START_TAG: "2020-01",
+        ASSET_PARTITION_RANGE_END_TAG: "2020-03",
+    }

@@ -1,4 +1,4 @@
-"""Dagster's log of runs: the first process creates it, also where several start at once."""
+"""Dagster's log of runs: created by the first process, and its settings kept up to date."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-# Each prints when everything is imported, and opens the instance after a line of input.
+from pipelines.common.settings import PROJECT
+from pipelines.orchestration.event_log import BatchedSqliteEventLog
+from pipelines.orchestration.instance import open_instance, prepare_home
+
+OURS = (PROJECT / "dagster.yaml").read_text()
+
+# Each says when everything is imported, and opens the instance when it is told to.
 OPENS = """
 import sys
 import dagster
@@ -20,8 +26,7 @@ open_instance()
 """
 
 
-@pytest.mark.slow
-def test_processes_that_start_at_once_create_one_log_of_runs(tmp_path: Path) -> None:
+def test_processes_that_come_first_at_once_share_one_log_of_runs(tmp_path: Path) -> None:
     environment = os.environ | {"DAGSTER_HOME": str(tmp_path / "dagster")}
     pipe = subprocess.PIPE
     processes = [
@@ -37,5 +42,34 @@ def test_processes_that_start_at_once_create_one_log_of_runs(tmp_path: Path) -> 
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0, 0], said
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], errors
+
+
+OTHER = "event_log_storage:\n  module: dagster_postgres.event_log\n  class: PostgresEventLogStorage\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, OURS),
+        (OURS.replace("pipelines.orchestration.event_log", "pipelines.event_log"), OURS),
+        (OTHER, OTHER),
+    ],
+    ids=["no settings", "a module that has moved", "settings of the user"],
+)
+def test_an_old_copy_of_the_settings_is_replaced_and_settings_of_the_user_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    if before is not None:
+        (tmp_path / "dagster.yaml").write_text(before)
+    prepare_home()
+    assert (tmp_path / "dagster.yaml").read_text() == after
+
+
+def test_a_home_with_an_old_copy_of_the_settings_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(OURS.replace("pipelines.orchestration.event_log", "pipelines.event_log"))
+    with open_instance() as instance:
+        assert isinstance(instance.event_log_storage, BatchedSqliteEventLog)

@@ -110,7 +110,7 @@ def test_a_message_waits_until_it_is_delivered_and_delays_no_other(tmp_path: Pat
     receiver.statuses = [500, 500, 500]
     first = outbox.deliver(sinks)
     assert (first.sent, first.waiting) == (1, 1)
-    assert first.problems == ["webhook has not taken k1: BusyError: status 500, 3 times"]
+    assert first.problems == ["webhook did not accept k1: RetryableStatusError: status 500, 3 times"]
     assert receiver.keys == ["k1", "k1", "k1", "k2"]
     second = outbox.deliver(sinks)
     assert (second.sent, second.waiting, second.problems) == (1, 0, [])

@@ -11,7 +11,7 @@ from typing import Final
 import pandas as pd
 import pyarrow as pa
 import pytest
-from compiled import arrow_rows, build, known_by
+from compiled import arrow_rows, build, known_at
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from lookahead import leaks
@@ -33,7 +33,7 @@ def markets_and_moments(draw: st.DrawFn) -> tuple[Market, list[pd.Timestamp]]:
 
     made = market(choose)
     begin = pd.Timestamp(LAST, tz="UTC") - pd.Timedelta("30D")
-    releases = sorted({one.known for one in made.said if one.known >= begin} | {begin})
+    releases = sorted({one.known for one in made.values if one.known >= begin} | {begin})
     return made, [releases[choose(0, len(releases) - 1)] - pd.Timedelta(seconds=choose(0, 1)) for _ in range(MOMENTS)]
 
 
@@ -69,8 +69,8 @@ def test_a_later_build_never_says_otherwise(tables: dict[str, pa.Table]) -> None
         made, moment = failing[0]
         made = smallest(made, lambda less: said_otherwise(tables, less, [moment]) != [{}])
         [found] = said_otherwise(tables, made, [moment])
-        told = "\n".join(f"{table}: {row}" for table, rows in found.items() for row in rows)
-        pytest.fail(f"as of {moment.isoformat()} and later differ\n{told}\nin the market\n{made}", pytrace=False)
+        report = "\n".join(f"{table}: {row}" for table, rows in found.items() for row in rows)
+        pytest.fail(f"as of {moment.isoformat()} and later differ\n{report}\nin the market\n{made}", pytrace=False)
 
 
 def said_otherwise(
@@ -80,7 +80,7 @@ def said_otherwise(
     rows = {name: arrow_rows(name, frame) for name, frame in made.lake().items()}
     with ThreadPoolExecutor(2) as pool:
         later = pool.submit(build, rows, tables, made.end)
-        earlier = list(pool.map(lambda moment: build(known_by(rows, moment), tables, moment), moments))
+        earlier = list(pool.map(lambda moment: build(known_at(rows, moment), tables, moment), moments))
     with later.result() as whole:
         found = [leaks(whole, then, moment) for then, moment in zip(earlier, moments, strict=True)]
     for then in earlier:
@@ -90,26 +90,26 @@ def said_otherwise(
 
 def smallest(made: Market, fails: Callable[[Market], bool], trials: int = 150) -> Market:
     """The market without rows that a failure does not need: ever smaller pieces are left out while it stays."""
-    said, piece = list(made.said), max(1, len(made.said) // 2)
+    values, piece = list(made.values), max(1, len(made.values) // 2)
     while trials > 0:
-        start, before = 0, len(said)
-        while start < len(said) and trials > 0:
-            less = said[:start] + said[start + piece :]
+        start, before = 0, len(values)
+        while start < len(values) and trials > 0:
+            less = values[:start] + values[start + piece :]
             trials -= 1
             if less and fails(Market(less)):
-                said = less
+                values = less
             else:
                 start += piece
-        if piece == 1 and len(said) == before:
+        if piece == 1 and len(values) == before:
             break
         piece = max(1, piece // 2)
-    return Market(said)
+    return Market(values)
 
 
 def test_a_failing_market_is_made_small() -> None:
     made = market(random.Random(1).randint)
-    needed = [made.said[3], made.said[-2]]
-    assert smallest(made, lambda less: all(one in less.said for one in needed)).said == needed
+    needed = [made.values[3], made.values[-2]]
+    assert smallest(made, lambda less: all(one in less.values for one in needed)).values == needed
 
 
 def test_markets_have_all_that_makes_time_difficult() -> None:

@@ -69,7 +69,7 @@ def test_ticks_of_a_day_bring_its_figures_into_the_publication(
     sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     before = sandbox.query("select max(obs_date) as day from price_daily").day[0]
-    asked = run(defs, instance, "ask_lme", scheduled(defs, instance, "ask_lme", "2026-01-14T09:05Z"))
+    asked = run(defs, instance, "fetch_lme", scheduled(defs, instance, "fetch_lme", "2026-01-14T09:05Z"))
     assert asked.success
     events = asked.get_asset_materialization_events()
     assert {event.asset_key.to_user_string() for event in events if event.asset_key} == {
@@ -114,7 +114,7 @@ def test_a_tick_after_a_build_delivers_the_published_changes(
     assert len(changes)
     monkeypatch.setenv("TIGHTNESS_NOTIFY_SINCE", "2008-01-01T00:00:00Z")
     with dg.build_sensor_context(instance, resources={"workspace": WorkspaceResource()}, definitions=defs) as context:
-        said = defs.resolve_sensor_def("signal_changes").evaluate_tick(context).skip_message
-    assert said is not None
-    assert said.endswith(f"{len(changes)} delivered, 0 waiting")
+        message = defs.resolve_sensor_def("signal_changes").evaluate_tick(context).skip_message
+    assert message is not None
+    assert message.endswith(f"{len(changes)} delivered, 0 waiting")
     assert not list(Path(sandbox.data / "warehouse" / "outbox").glob("*.json"))

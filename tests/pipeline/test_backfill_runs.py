@@ -51,11 +51,11 @@ def test_a_plan_on_an_empty_folder_writes_nothing(tmp_path: Path) -> None:
     work = backfill(sandbox, *MONTHS, "--plan")
     assert snapshot(tmp_path) == before
     assert work["months"] == ["2025-01", "2025-02", "2025-03"]
-    asked = {line["source"]: (line["to_ask"], line["archived"]) for line in work["asked"]}
+    asked = {line["source"]: (line["pending"], line["archived"]) for line in work["requests"]}
     assert asked["westmetall"] == (1, 0), "one page holds the year"
     assert asked["customs"] == (2, 0), "January is pooled with February"
     assert work["partitions"] == 3 * sum(1 for part in work["parts"] if part["partitions"])
-    assert work["basis"] == "from stated rates: no earlier run" and work["seconds"] > 0
+    assert work["basis"] == "from default rates: no earlier run" and work["seconds"] > 0
 
 
 def test_a_plan_after_a_run_counts_its_responses_months_and_times_and_writes_nothing(
@@ -64,9 +64,9 @@ def test_a_plan_after_a_run_counts_its_responses_months_and_times_and_writes_not
     sandbox, _ = prices
     before = snapshot(sandbox.root)
     work = backfill(sandbox, *MONTHS, "--assets", "prices", "--plan")
-    assert [(a["to_ask"], a["archived"]) for a in work["asked"]] == [(0, 1)], "2025 was asked two weeks after its end"
+    assert [(r["pending"], r["archived"]) for r in work["requests"]] == [(0, 1)], "2025 was fetched after its end"
     work = backfill(sandbox, *MONTHS, "--assets", "prices", "--plan", "--refresh")
-    assert [(a["to_ask"], a["archived"]) for a in work["asked"]] == [(1, 0)]
+    assert [(r["pending"], r["archived"]) for r in work["requests"]] == [(1, 0)]
     later = sandbox.at("2026-02-02T20:00:00Z")
     work = backfill(sandbox, *MONTHS, "--assets", "prices,power", "--plan")
     assert work["basis"].startswith("from 1 earlier run, ")
@@ -78,12 +78,12 @@ def test_a_plan_after_a_run_counts_its_responses_months_and_times_and_writes_not
 
 
 def test_a_dataset_comes_with_its_sources_and_nothing_else(prices: tuple[Sandbox, dict[str, Any]]) -> None:
-    sandbox, said = prices
-    assert said["assets"] == ["raw/drop", "raw/westmetall", "lake/prices"]
-    assert said["partitions"] == {"done": 9, "of": 9}
-    [news] = said["changes"]
+    sandbox, errors = prices
+    assert errors["assets"] == ["raw/drop", "raw/westmetall", "lake/prices"]
+    assert errors["partitions"] == {"done": 9, "of": 9}
+    [news] = errors["changes"]
     assert (news["dataset"], news["months"], news["revised"], news["first"]) == ("prices", 3, 0, [])
-    assert news["new"] == said["rows_read"] == len(sandbox.open().lake.read("prices")) > 50
+    assert news["new"] == errors["rows_read"] == len(sandbox.open().lake.read("prices")) > 50
     assert not (sandbox.data / "published").exists()
 
 
@@ -91,17 +91,17 @@ def test_the_same_again_adds_no_vintage(prices: tuple[Sandbox, dict[str, Any]]) 
     sandbox, _ = prices
     before = {name: about for name, about in sandbox.stored().items() if name.endswith(".parquet")}
     for options in [(), ("--refresh",)]:
-        said = backfill(sandbox, *MONTHS, "--assets", "prices", *options)
-        assert said["success"] and said["rows_read"] == 0
-        assert [(news["months"], news["new"], news["revised"]) for news in said["changes"]] == [(0, 0, 0)]
+        errors = backfill(sandbox, *MONTHS, "--assets", "prices", *options)
+        assert errors["success"] and errors["rows_read"] == 0
+        assert [(news["months"], news["new"], news["revised"]) for news in errors["changes"]] == [(0, 0, 0)]
     assert {name: about for name, about in sandbox.stored().items() if name.endswith(".parquet")} == before
 
 
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        ((*MONTHS, "--assets", "prise"), "--assets 'prise' is no asset. There are the datasets prices, stocks,"),
-        ((*MONTHS, "--assets", "lake/nothing*"), "is no asset"),
+        ((*MONTHS, "--assets", "prise"), "--assets 'prise' matches no asset: write a dataset (prices, stocks,"),
+        ((*MONTHS, "--assets", "lake/nothing*"), "matches no asset"),
         ((*MONTHS, "--assets", " , "), "--assets names nothing"),
         (("--from", "2025-13", "--to", "2025-03"), "--from '2025-13' is not a month: write YYYY-MM"),
         (("--from", "2025-03", "--to", "2025-01"), "--from 2025-03 lies after --to 2025-01"),
@@ -140,8 +140,8 @@ def test_revised_history_adds_vintages_and_is_shown_before_and_after(tmp_path: P
     for text in ("stocks", "AL 2025-12-31", "total_t=500000", "total_t=450000", "2026-01-21T09:30:00Z", "drop"):
         assert text in line
     assert sum("total_t=450000" in line for line in out) == 3
-    assert any("publish/release was not chosen" in line for line in err)
-    assert any(line.startswith("partitions 8 of 8 · ") for line in err), "progress, also where no terminal is"
+    assert any("publish/release was not selected" in line for line in err)
+    assert any(line.startswith("100 %") for line in err), "progress, also where no terminal is"
 
     again = backfill(later, *range_)
     assert [(n["months"], n["new"], n["revised"]) for n in again["changes"]] == [(0, 0, 0)]
@@ -228,7 +228,7 @@ def test_a_living_run_is_not_ended(tmp_path: Path) -> None:
     import dagster as dg
     from filelock import FileLock
 
-    from pipelines.orchestration.instance import IN_PROCESS, living
+    from pipelines.orchestration.instance import IN_PROCESS, running
 
     shutil.rmtree(tmp_path / "home", ignore_errors=True)
     home = tmp_path / "home"
@@ -251,7 +251,7 @@ def test_a_living_run_is_not_ended(tmp_path: Path) -> None:
             return found
 
         patched.setattr(instance, "get_runs", end_one_meanwhile)
-        with FileLock(home / "living" / f"{runs['alive']}.lock"), living(instance, "own"):
+        with FileLock(home / "living" / f"{runs['alive']}.lock"), running(instance, "own"):
             pass
         states = {name: instance.get_run_by_id(run_id).status for name, run_id in runs.items()}  # type: ignore[union-attr]
     of = dg.DagsterRunStatus

@@ -35,7 +35,7 @@ def sandbox(tmp_path: Path) -> Sandbox:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "said"),
+    ("arguments", "environment", "expected"),
     [
         (["run", "--profile", "dmeo"], {}, "TIGHTNESS_PROFILE='dmeo' is not accepted: give demo, live, replay or drop"),
         (["run"], {"TIGHTNESS_PROFILE": "dmeo"}, "TIGHTNESS_PROFILE='dmeo' is not accepted"),
@@ -46,15 +46,15 @@ def sandbox(tmp_path: Path) -> Sandbox:
         (["run", "--to", "2026-02"], {}, "--to 2026-02 lies outside 2008-01 to 2026-01"),
         (["run", "--metal", "XX"], {}, "metal 'XX' is not in metals.csv; known: "),
         (["run", "--profile", "replay"], {}, "TIGHTNESS_REPLAY_DIR='' is not a folder"),
-        (["signals", "--as-of", "soon"], {}, "--as-of 'soon' is no ISO time"),
+        (["signals", "--as-of", "soon"], {}, "--as-of 'soon' is not an ISO time"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(
-    tmp_path: Path, arguments: list[str], environment: dict[str, str], said: str
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], expected: str
 ) -> None:
     exit_code, printed, [line] = Sandbox(tmp_path, "drop", NOW).call(*arguments, **environment)
     assert (exit_code, printed) == (2, [])
-    assert said in line
+    assert expected in line
 
 
 @pytest.mark.slow
@@ -152,11 +152,11 @@ BAD_FILES: dict[str, tuple[str, Callable[[Sandbox], object], list[str]]] = {
 
 @pytest.mark.parametrize("fault", BAD_FILES)
 def test_a_bad_file_is_refused_with_its_reason_and_the_good_ones_land(sandbox: Sandbox, fault: str) -> None:
-    dataset, put, said = BAD_FILES[fault]
+    dataset, put, expected = BAD_FILES[fault]
     put(sandbox)
     done = sandbox.ingest(MONTHS, dict.fromkeys(["prices", "stocks", "rates", dataset]))
     [failure] = done.failures
-    for text in said:
+    for text in expected:
         assert text in failure.message
     assert str(sandbox.root) not in failure.message, "a message holds no path of the machine"
     lake = sandbox.open().lake
@@ -236,11 +236,11 @@ BAD_ANSWERS = {
 def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(recorded: Sandbox) -> None:
     done = recorded.ingest(MONTHS)
     by_dataset = {name: report.failures for name, report in done.read.items()}
-    for dataset, (source, request, said) in BAD_ANSWERS.items():
+    for dataset, (source, request, expected) in BAD_ANSWERS.items():
         [failure] = by_dataset[dataset]
         assert (failure.source, failure.request) == (source, request)
         assert failure.message.startswith(f"{source} {request}: ")
-        for text in said:
+        for text in expected:
             assert text in failure.message, failure.message
         assert len(failure.message) < 500, "an answer's body does not belong into an error"
         assert recorded.open().lake.read(dataset).empty
@@ -287,12 +287,12 @@ def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Sandbo
     errors = "\n".join(lines)
     assert code == 1, errors
     assert "Traceback" not in errors
-    for _, _, said in (BAD_FILES[fault] for fault in files):
-        assert said[0] in errors
-    for source, request, said in BAD_ANSWERS.values():
+    for _, _, expected in (BAD_FILES[fault] for fault in files):
+        assert expected[0] in errors
+    for source, request, expected in BAD_ANSWERS.values():
         assert f"{source} {request} (" in errors
         assert f"2026-01): {source} {request}: " in errors
-        assert said[-1] in errors
+        assert expected[-1] in errors
 
     assert sandbox.query("select cash_usd_t from marts.price_daily order by obs_date").squeeze().tolist() == [
         *PRICES["cash_usd_t"]

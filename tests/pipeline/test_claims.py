@@ -93,7 +93,7 @@ def test_the_command_prints_claim_definition_evidence_and_when(demo: Sandbox) ->
         assert word in text
     code, _, errors = demo.call("claims", "--as-of", "2020-01-01")
     assert code == 1
-    assert "no claim was audited by then" in errors[0]
+    assert "no claim was audited by" in errors[0]
 
 
 def test_every_signal_of_a_watchpoint_has_a_value(demo: Sandbox) -> None:

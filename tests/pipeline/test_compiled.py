@@ -86,5 +86,5 @@ def test_the_data_tests_run_on_a_compiled_build_and_can_fail(sandbox: Sandbox, s
         assert failing_tests(made) == {}
         made.execute("insert into marts.price_daily select * from marts.price_daily limit 1")
         [(name, rows)] = failing_tests(made).items()
-        assert "unique_key_price_daily" in name
+        assert "unique_combination_of_columns_price_daily" in name
         assert rows == 1

@@ -88,10 +88,10 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_the_checks_after_a_kill_find_each_kind_of_damage(published: Sandbox, tmp_path: Path, fault: str) -> None:
     data = published.copy(tmp_path).data
     assert torn(data, had_release=True) == []
-    spoil, said = FAULTS[fault]
+    spoil, message = FAULTS[fault]
     spoil(data)
     found = torn(data, had_release=True)
-    assert any(said in problem for problem in found), found
+    assert any(message in problem for problem in found), found
 
 
 def test_the_comparison_finds_a_missing_row(published: Sandbox, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from sandbox import Sandbox
 
-from pipelines.orchestration.assets.models import described, drawn
+from pipelines.orchestration.assets.models import draw_plots, table_metadata
 from pipelines.orchestration.assets.publish import write_report
 from pipelines.publish.plots import PLOTS
 from pipelines.warehouse import dbt
@@ -25,7 +25,7 @@ def workspace(demo_of_months: Sandbox, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_every_table_has_its_row_count_knowledge_time_and_lineage(workspace: Workspace) -> None:
-    tables = described(workspace, dbt.manifest())
+    tables = table_metadata(workspace, dbt.manifest())
     for name in [f"{mart.schema}.{table}" for table, mart in (MARTS | SIGNALS).items()]:
         about = tables[name]
         assert about["dagster/row_count"] > 0 or name == "signals.signal_transitions", name
@@ -40,16 +40,20 @@ def test_every_table_has_its_row_count_knowledge_time_and_lineage(workspace: Wor
     assert (above.asset_key.to_user_string(), above.column_name) == ("staging/stg_prices", "cash_usd_t")
     [above] = tables["staging.stg_prices"]["dagster/column_lineage"].deps_by_column["cash_usd_t"]
     assert (above.asset_key.to_user_string(), above.column_name) == ("lake/prices", "cash_usd_t")
-    index = tables["intermediate.int_index_daily"]["dagster/column_schema"]
-    assert {c.name: c.description for c in index.columns}[
-        "contrib_curve"
-    ] == "What CURVE adds to the index [index points]"
+    curve = tables["intermediate.int_curve_daily"]["dagster/column_schema"]
+    assert {c.name: c.description for c in curve.columns}["full_carry_usd_t"] == (
+        "Cost of financing and storing metal for D days: C * (r + financing_spread) * D / day_count + rent * D [USD/t]"
+    )
+    [above] = tables["marts.curve_daily"]["dagster/column_lineage"].deps_by_column["full_carry_usd_t"]
+    assert (above.asset_key.to_user_string(), above.column_name) == ("intermediate/int_curve_daily", "full_carry_usd_t")
+    above = tables["intermediate.int_curve_daily"]["dagster/column_lineage"].deps_by_column["full_carry_usd_t"]
+    assert ("staging/stg_prices", "cash_usd_t") in {(one.asset_key.to_user_string(), one.column_name) for one in above}
 
 
 def test_lineage_is_kept_for_a_state_of_the_project(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = described(workspace, dbt.manifest())
+    first = table_metadata(workspace, dbt.manifest())
     monkeypatch.setattr(dbt, "compiled", lambda *_: pytest.fail("read again"))
-    assert described(workspace, dbt.manifest()) == first
+    assert table_metadata(workspace, dbt.manifest()) == first
 
 
 def test_the_lake_has_its_row_count_and_last_knowledge_time(workspace: Workspace) -> None:
@@ -63,11 +67,11 @@ def test_every_plot_is_drawn_and_a_plot_that_fails_is_left_out(
 ) -> None:
     import logging
 
-    told = logging.getLogger("test")
-    found = drawn(workspace, told)
+    log = logging.getLogger("test")
+    found = draw_plots(workspace, log)
     assert {name: set(about) for name, about in found.items()} == {plot.table: {"plot AL"} for plot in PLOTS}
-    monkeypatch.setattr("pipelines.publish.plots.kept", lambda *_, **__: 1 / 0)
-    assert drawn(workspace, told) == {}
+    monkeypatch.setattr("pipelines.publish.plots.cached_png", lambda *_, **__: 1 / 0)
+    assert draw_plots(workspace, log) == {}
 
 
 def test_the_report_is_that_of_the_release_and_the_same_twice(workspace: Workspace) -> None:

@@ -131,9 +131,9 @@ def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> 
     sandbox = Sandbox(tmp_path, "drop", NOW)
     sandbox.drop_month()
     with small_disk(sandbox.data, size):
-        code, _, said = sandbox.call("run", "--from", MONTHS[0])
+        code, _, errors = sandbox.call("run", "--from", MONTHS[0])
         assert code == 1
-        [line] = [line for line in said if "disk" in line]
+        [line] = [line for line in errors if "disk" in line]
         assert line == (
             "the disk of the data folder is full: free some space, then run again. "
             "Nothing is lost, the last release stays"
@@ -154,13 +154,13 @@ def test_a_read_only_data_folder_is_one_line_and_what_is_published_can_be_read(
 ) -> None:
     sandbox = drop_market.copy(tmp_path)
     with read_only(sandbox.data):
-        code, printed, said = sandbox.at("2026-01-21T20:00:00Z").call("run", "--from", MONTHS[0])
+        code, printed, errors = sandbox.at("2026-01-21T20:00:00Z").call("run", "--from", MONTHS[0])
         assert code == 1
-        assert [line for line in said if "read-only" in line] == [
+        assert [line for line in errors if "read-only" in line] == [
             "the data folder is on a read-only file system: make it writable, then run again. "
             "Nothing is lost, the last release stays"
         ]
-        assert not any("Traceback" in line for line in [*said, *printed])
+        assert not any("Traceback" in line for line in [*errors, *printed])
         code, printed, _ = sandbox.call("signals")
         assert code == 0 and any("AL.INVENTORY.STOCK_DAYS" in line for line in printed)
     assert sandbox.published() == drop_market.published()

@@ -296,7 +296,7 @@ def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> 
     code, _, lines = own.at("2026-01-22T20:00:00Z").call("run", "--from", "2026-01")
     errors = "\n".join(lines)
     assert code == 1, errors
-    assert "unique_key_signals" in errors
+    assert "unique_combination_of_columns_signals" in errors
     assert "nothing is published, the last release stays" in errors
     assert "Traceback" not in errors
     assert own.published() == released

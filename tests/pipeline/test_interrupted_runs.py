@@ -43,11 +43,11 @@ def test_two_runs_at_once_both_succeed_and_one_that_may_not_wait_names_the_write
     sandbox.reference()
     first, second = begin(sandbox), begin(sandbox)
     wait_for(sandbox.data / "warehouse" / ".writer.json", first)
-    code, _, said = sandbox.call("run", "--from", MONTHS[0], TIGHTNESS_LOCK_TIMEOUT_S="0")
+    code, _, errors = sandbox.call("run", "--from", MONTHS[0], TIGHTNESS_LOCK_TIMEOUT_S="0")
     ended = [process.communicate(timeout=900) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], ended
     # It may have come when both had ended.
-    assert code == 0 or any("another run (pid " in line and "is writing" in line for line in said), said
+    assert code == 0 or any("another run (pid " in line and "is writing" in line for line in errors), errors
     assert torn(sandbox.data, had_release=True) == []
     assert len(list((sandbox.data / "published" / "releases").iterdir())) == 1
     clean = Sandbox(tmp_path / "clean", "drop", NOW)
@@ -67,10 +67,10 @@ def test_a_signal_ends_a_run_in_one_line_and_the_next_run_goes_on(
     wait_for(sandbox.data / "warehouse" / ".writer.json", process)
     time.sleep(1)
     process.send_signal(number)
-    printed, said = process.communicate(timeout=600)
-    assert process.returncode == 1, said
-    assert "stopped by a signal: the last release stays, run again to go on" in said
-    assert "Traceback" not in printed + said
+    printed, errors = process.communicate(timeout=600)
+    assert process.returncode == 1, errors
+    assert "stopped by a signal: the last release stays, run again to continue" in errors
+    assert "Traceback" not in printed + errors
     assert sandbox.published() == drop_market.published()
     assert torn(sandbox.data, had_release=True) == []
     assert not later.run(MONTHS).unchanged

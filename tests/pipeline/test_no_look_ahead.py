@@ -1,7 +1,9 @@
 """The product never looks ahead: every published table, at every second at which something became known.
 
-The product's own SQL is built again and again from what was known by a moment (DOMAIN section 9), and held against the
-build that knows everything. Three mutants that do look ahead show that this can fail.
+The product's own SQL is built again and again from what was known by a moment
+
+(docs/methodology.md#sources-and-knowledge-times), and compared with the build from everything.
+Three mutants that do look ahead show that this can fail.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from compiled import (
     arrow_rows,
     build,
     content,
-    known_by,
+    known_at,
     models,
     needed_for,
     reference_rows,
@@ -65,7 +67,7 @@ class Snapshot:
 
     def then(self, moment: pd.Timestamp, mutate: Mutation | None = None, only: tuple[Model, ...] = ()) -> Connection:
         """The build of a moment from the rows known by then: the only ones that were there."""
-        return build(known_by(self.rows, moment), self.reference, moment, mutate, only)
+        return build(known_at(self.rows, moment), self.reference, moment, mutate, only)
 
     @cached_property
     def whole(self) -> Connection:
@@ -117,7 +119,7 @@ def in_parallel(
         return {moment.isoformat(): problems for moment, problems in found if problems}
 
 
-def told(found: dict[str, dict[str, list[str]]]) -> str:
+def described(found: dict[str, dict[str, list[str]]]) -> str:
     """What was found, a line each."""
     lines = [
         f"{moment} {table}: {row}" for moment, tables in found.items() for table, rows in tables.items() for row in rows
@@ -168,7 +170,7 @@ def test_no_release_second_sees_what_is_known_later(fixture: Snapshot) -> None:
     releases = releases_of_january(fixture)
     assert len(releases) > 40
     found = in_parallel(releases, check)
-    assert not found, told(found)
+    assert not found, described(found)
 
 
 @pytest.mark.parametrize(("name", "n"), [("fixture", 20), ("generated", 10)])
@@ -182,7 +184,7 @@ def test_no_random_moment_sees_what_is_known_later(request: pytest.FixtureReques
             return differing(then, now, every) | leaks(snapshot.whole, then, moment)
 
     found = in_parallel(some_moments(snapshot, n), check)
-    assert not found, told(found)
+    assert not found, described(found)
 
 
 # --- 2. mutants

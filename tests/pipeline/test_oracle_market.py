@@ -112,8 +112,8 @@ def test_the_comparison_can_fail() -> None:
     key = KEYS["tightness_daily"]
     assert differences(wanted, wanted, key) == []
     for column, value in (("coverage", 0.6 + 1e-8), ("coverage", None), ("rate", 0.0), ("regime", "LOOSE")):
-        [said] = differences(wanted, [wanted[0], wanted[1] | {column: value}], key)
-        assert "2026-01-14" in said and column in said
+        [message] = differences(wanted, [wanted[0], wanted[1] | {column: value}], key)
+        assert "2026-01-14" in message and column in message
     assert differences(wanted, wanted[:1], key) == ["AL 2026-01-14: the row is missing"]
     assert differences(wanted[:1], wanted, key) == ["AL 2026-01-14: there should be no row"]
     assert differences(wanted, [{**row, "other": 1} for row in wanted], key) == []

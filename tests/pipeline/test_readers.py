@@ -138,11 +138,11 @@ IDS = ["20260101T000000Z-a", "20260101T000001Z-b"]
         (lambda seen: seen[0].releases.append("20260101T000002Z-c"), "never published: .*-c"),
     ],
 )
-def test_everything_that_is_wrong_is_a_problem(change: Callable[[list[Seen]], object], said: str) -> None:
+def test_everything_that_is_wrong_is_a_problem(change: Callable[[list[Seen]], object], message: str) -> None:
     seen = [Seen(reads=3, releases=list(IDS)) for _ in range(2)]
     assert sum_up(seen, IDS, [])["problems"] == []
     change(seen)
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         assert not (problems := sum_up(seen, IDS, [])["problems"]), problems
 
 

@@ -48,7 +48,7 @@ def daily(sandbox: Sandbox) -> pd.DataFrame:
     return sandbox.query("select * from marts.tightness_daily order by as_of_date").set_index("as_of_date")
 
 
-def one(sandbox: Sandbox, table: str, day: str, column: str = "obs_date") -> pd.Series:
+def row_of(sandbox: Sandbox, table: str, day: str, column: str = "obs_date") -> pd.Series:
     rows = sandbox.query(f"select * from marts.{table} where {column} = ?", day)
     assert len(rows) == 1, f"{table} has {len(rows)} rows for {day}"
     return rows.iloc[0]
@@ -97,7 +97,7 @@ def test_a_blank_three_month_price_is_never_filled(sandbox: Sandbox, daily: pd.D
 
 def test_a_typo_of_the_source_stays_visible(sandbox: Sandbox, daily: pd.DataFrame) -> None:
     """Cash 2,631 against three months 2,339 (2008-01-30): published as it is."""
-    row = one(sandbox, "price_daily", "2008-01-30")
+    row = row_of(sandbox, "price_daily", "2008-01-30")
     assert (row["cash_usd_t"], row["m3_usd_t"], row["cash_3m_spread_usd_t"]) == (2631, 2339, 292)
     spreads = daily.loc["2008-01-02":"2008-02-19", "cash_3m_spread_usd_t"]
     assert spreads.idxmax() == pd.Timestamp("2008-01-30")
@@ -105,14 +105,14 @@ def test_a_typo_of_the_source_stays_visible(sandbox: Sandbox, daily: pd.DataFram
 
 
 def test_a_saturday_of_the_source_is_a_price_but_no_decision_day(sandbox: Sandbox, daily: pd.DataFrame) -> None:
-    assert one(sandbox, "price_daily", "2008-11-08")["cash_usd_t"] == 1956
+    assert row_of(sandbox, "price_daily", "2008-11-08")["cash_usd_t"] == 1956
     assert pd.Timestamp("2008-11-08") not in daily.index
     assert daily.loc["2008-11-10", "price_obs_date"] == pd.Timestamp("2008-11-10")
 
 
 def test_a_day_on_which_london_is_closed_but_the_exchange_quotes(sandbox: Sandbox, daily: pd.DataFrame) -> None:
     """The Queen's funeral, 2022-09-19: the price is there for the next decision time."""
-    assert one(sandbox, "price_daily", "2022-09-19")["cash_usd_t"] > 2000
+    assert row_of(sandbox, "price_daily", "2022-09-19")["cash_usd_t"] > 2000
     assert pd.Timestamp("2022-09-19") not in daily.index
 
 
@@ -132,7 +132,7 @@ def test_real_jumps_pass(sandbox: Sandbox, daily: pd.DataFrame) -> None:
     assert stock["stock_obs_date"] == pd.Timestamp("2024-05-10")
     assert stock["total_t"] / daily.loc["2024-05-10", "total_t"] == pytest.approx(903_850 / 479_850)
     assert stock["stock_days"] == pytest.approx(903_850 / (73_000_000 / 365))
-    assert one(sandbox, "price_daily", "2022-03-08")["cash_usd_t"] / one(sandbox, "price_daily", "2022-03-07")[
+    assert row_of(sandbox, "price_daily", "2022-03-08")["cash_usd_t"] / row_of(sandbox, "price_daily", "2022-03-07")[
         "cash_usd_t"
     ] == pytest.approx(3500.5 / 3984.5)
 
@@ -170,7 +170,7 @@ def test_the_price_spike_of_march_2022(sandbox: Sandbox, daily: pd.DataFrame) ->
     assert spike["carry_tightness"].min() > daily.loc["2020-04":"2020-12", "carry_tightness"].max()
     assert spike["score_carry_tightness"].median() > 0.95
     assert set(spike["regime"]) <= {"TIGHT", "SQUEEZE"}
-    assert one(sandbox, "price_daily", "2022-03-07")["level_state_5of5"] == "ABOVE"
+    assert row_of(sandbox, "price_daily", "2022-03-07")["level_state_5of5"] == "ABOVE"
 
 
 def test_the_contango_of_2020_is_loose(daily: pd.DataFrame) -> None:

@@ -57,26 +57,26 @@ def spellings(secret: str) -> list[bytes]:
 
 def contents(path: Path) -> bytes:
     """All that a file says: its bytes, and the values that compression hides."""
-    said = path.read_bytes()
+    texts = path.read_bytes()
     if path.suffix == ".parquet":
         table = pq.read_table(path)
-        said += repr(table.to_pylist()).encode() + repr(table.schema.metadata).encode()
+        texts += repr(table.to_pylist()).encode() + repr(table.schema.metadata).encode()
     if path.suffix == ".duckdb":
         with duckdb.connect(str(path), read_only=True) as con:
             for schema, table in con.execute("select schema_name, table_name from duckdb_tables()").fetchall():
-                said += repr(con.execute(f'select * from "{schema}"."{table}"').fetchall()).encode()
+                texts += repr(con.execute(f'select * from "{schema}"."{table}"').fetchall()).encode()
             for about in ("duckdb_tables()", "duckdb_columns()", "duckdb_functions()"):
                 own = f"select * from {about} where database_name = current_database()"
-                said += repr(con.execute(own).fetchall()).encode()
-    return said
+                texts += repr(con.execute(own).fetchall()).encode()
+    return texts
 
 
 def holding(root: Path, words: list[bytes]) -> list[str]:
     """The files under a folder that say any of these words, in content or name."""
     found = []
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        said = contents(path) + path.relative_to(root).as_posix().encode()
-        found += [f"{path.relative_to(root)}: {word!r}" for word in words if word in said]
+        texts = contents(path) + path.relative_to(root).as_posix().encode()
+        found += [f"{path.relative_to(root)}: {word!r}" for word in words if word in texts]
     return found
 
 
@@ -127,7 +127,7 @@ def test_a_key_is_in_nothing_that_a_run_writes_prints_or_raises(
     sandbox.drop("stocks/own.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "total_t": 500_000.0}))
     planted = {"ENTSOE_API_TOKEN": CANARY, "TIGHTNESS_WEBHOOK_URL": f"https://hooks.example/{WEBHOOK}"}
     with caplog.at_level(logging.DEBUG):
-        code, printed, said = sandbox.call("run", "--from", "2025-03", **planted)
+        code, printed, texts = sandbox.call("run", "--from", "2025-03", **planted)
         _, doctor, _ = sandbox.call("doctor", "--json", **planted)
     assert code == 1, "the publishers have failed"
     assert set(publisher.keys) == {CANARY}, "the key was asked with"
@@ -136,8 +136,8 @@ def test_a_key_is_in_nothing_that_a_run_writes_prints_or_raises(
 
     words = [word for secret in (CANARY, WEBHOOK) for word in spellings(secret)]
     assert holding(tmp_path, words) == []
-    told = "\n".join([*printed, *said, *doctor, *(repr(record.__dict__) for record in caplog.records)]).encode()
-    assert [word for word in words if word in told] == []
+    everything = "\n".join([*printed, *texts, *doctor, *(repr(record.__dict__) for record in caplog.records)]).encode()
+    assert [word for word in words if word in everything] == []
 
     machine = [
         str(sandbox.root),
@@ -160,17 +160,17 @@ def test_a_key_is_in_no_exception_and_no_log_record(caplog: pytest.LogCaptureFix
         {"ENTSOE_API_TOKEN": CANARY},
         httpx.Client(transport=httpx.MockTransport(publisher)),
     )
-    said: list[str] = []
+    texts: list[str] = []
     with caplog.at_level(logging.DEBUG):
         for _ in range(12):
             try:
-                said += [payload.body.decode() for payload in transport.fetch(ASKED)]
+                texts += [payload.body.decode() for payload in transport.fetch(ASKED)]
             except SourceError as error:
-                said += [repr(error), str(error)]
+                texts += [repr(error), str(error)]
                 assert error.__cause__ is None and error.__suppress_context__
-    assert any("<Acknowledgement>*** https://publisher.example/api?a=1&securityToken=***<" in text for text in said)
-    told = "\n".join([*said, *(repr(record.__dict__) for record in caplog.records)]).encode()
-    assert [word for word in spellings(CANARY) if word in told] == []
+    assert any("<Acknowledgement>*** https://publisher.example/api?a=1&securityToken=***<" in text for text in texts)
+    everything = "\n".join([*texts, *(repr(record.__dict__) for record in caplog.records)]).encode()
+    assert [word for word in spellings(CANARY) if word in everything] == []
 
 
 def test_settings_do_not_show_their_keys(monkeypatch: pytest.MonkeyPatch) -> None:

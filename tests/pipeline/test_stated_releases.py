@@ -30,7 +30,7 @@ def stored(sandbox: Sandbox, as_of: str | None = None) -> list[tuple[float, str,
 
 
 def ingest(sandbox: Sandbox) -> tuple[int, int, list[str]]:
-    """New and revised observations, and what was put aside and why; the same again adds nothing."""
+    """New and revised observations, and the reasons in quarantine; the same run again adds nothing."""
     report = sandbox.ingest(MONTHS, ["exports"]).read["exports"]
     again = sandbox.ingest(MONTHS, ["exports"]).read["exports"]
     assert (again.new, again.revised) == (0, 0)
@@ -88,10 +88,10 @@ def test_a_second_number_is_a_revision_and_no_suspect(sandbox: Sandbox) -> None:
 def test_a_month_cannot_be_known_before_it_is_over(sandbox: Sandbox, known: str, lands: bool) -> None:
     sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571).replace("2025-12-09T03:00:00Z", known))
     new, _, reasons = ingest(sandbox)
-    said = known.replace("Z", "+00:00")
+    message = known.replace("Z", "+00:00")
     rule = "known_too_early: the value cannot be known before 08:00 UTC of period_end"
     assert new == lands
-    assert reasons == ([] if lands else [f"knowledge_ts={said}, period_end=2025-11-30 breaks {rule}"])
+    assert reasons == ([] if lands else [f"knowledge_ts={message}, period_end=2025-11-30 breaks {rule}"])
     [where] = sandbox.open().quarantine.read("exports")["where"].tolist() or ["line 2"]
     assert where == "line 2"
 

@@ -180,10 +180,10 @@ def overlapping(dagster: Dagster) -> tuple[list[str], int]:
     problems += [f"run {run['runId']}: {run['status']}" for run in runs if run["status"] != "SUCCESS"]
     if len(runs) != len(BACKFILLS) + 1:
         problems.append(f"{len(runs)} runs for {len(BACKFILLS)} backfills and a refresh: each should be one run")
-    at_once = most_at_once([(run["startTime"], run["endTime"]) for run in runs])
-    if at_once < 3:
-        problems.append(f"at most {at_once} runs at one moment, so that little was shown")
-    return problems, at_once
+    concurrent = most_at_once([(run["startTime"], run["endTime"]) for run in runs])
+    if concurrent < 3:
+        problems.append(f"at most {concurrent} runs at one moment, so that little was shown")
+    return problems, concurrent
 
 
 def in_sequence(sandbox: Sandbox) -> None:
@@ -231,7 +231,7 @@ def compare(root: Path) -> dict[str, Any]:
     with Dagster(together) as dagster:
         dagster.wait_until_up()
         up = time.monotonic()
-        problems, at_once = overlapping(dagster)
+        problems, concurrent = overlapping(dagster)
         ended = time.monotonic()
     in_sequence(serial)
     lake, tables = stored(together) ^ stored(serial), published(together).items() ^ published(serial).items()
@@ -242,7 +242,7 @@ def compare(root: Path) -> dict[str, Any]:
         "overlapping_s": round(ended - up, 1),
         "in_sequence_s": round(time.monotonic() - ended, 1),
         "cpu_s": round(own_cpu_s(), 1),
-        "runs_at_once": at_once,
+        "runs_at_once": concurrent,
         "lake_files": len(stored(together)),
         "published_tables": len(published(together)),
         "problems": problems,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from sandbox import Sandbox
 
-from pipelines.cli.backfill import START_S, Meter, Part, Plan
+from pipelines.cli.backfill import Part, Plan
+from pipelines.cli.progress import LINE_EVERY_S, RunProgress
 from pipelines.common.calendar import months_between
 from pipelines.ingestion.extract import FetchReport, fetch, is_complete, last_releases
 from pipelines.ingestion.progress import Progress
@@ -35,32 +38,69 @@ def due() -> pd.Timestamp:
     return releases["2024"]
 
 
-def test_a_progress_line_is_parsed_back_and_other_lines_are_not() -> None:
-    progress = Progress(3, 12, "months", 4321)
-    assert Progress.read(str(progress)) == progress
-    assert Progress.read("Started execution of step") is None
-
-
-def test_progress_counts_partitions_rows_and_the_remaining_time() -> None:
-    parts = [
+PLAN = Plan(
+    ["2025-01", "2025-12"],
+    [
         Part("raw__ecb", ["raw/ecb"], 12, 0, 10.0),
         Part("lake__fx", ["lake/fx"], 12, 0, 20.0),
         Part("models", ["marts/a", "marts/b"], 0, 0, 10.0),
-    ]
+    ],
+    [],
+    46.0,
+    "",
+)
+
+
+def written(terminal: bool) -> tuple[StringIO, Console]:
+    file = StringIO()
+    return file, Console(file=file, force_terminal=terminal, width=150)
+
+
+def test_progress_counts_partitions_rows_and_seconds() -> None:
     now = 100.0
-    meter = Meter(Plan(["2025-01"], parts, [], 40.0, ""), lambda: now)
-    assert (meter.done, meter.rows, meter.left) == (0, 0, 40.0)
-    meter.report("raw__ecb", "started")
-    meter.follow("raw__ecb", Progress(1, 2, "requests"))
-    assert meter.done == 6
-    meter.report("raw__ecb", "done")
-    meter.report("lake__fx", "started")
-    meter.follow("lake__fx", Progress(6, 12, "months", 500))
-    now = 100.0 + 2 * (20 + START_S)  # half the speed that was expected
-    assert (meter.done, meter.rows) == (18, 500)
-    assert meter.rows_per_s == pytest.approx(500 / 2 / (20 + START_S))
-    assert meter.left == pytest.approx(2 * 20.0)
-    assert meter.line().startswith("partitions 18 of 24 · 500 rows · ")
+    progress = RunProgress(written(terminal=True)[1], lambda: now)
+    assert (progress.partitions, progress.rows, progress.seconds) == (0, 0, 0.0)
+    progress.begin(PLAN)
+    progress.step("raw__ecb", "started")
+    progress.update("raw__ecb", Progress(1, 2, "requests"))
+    assert progress.partitions == 6
+    progress.step("raw__ecb", "done")
+    progress.step("lake__fx", "started")
+    progress.update("lake__fx", Progress(6, 12, "months", 500))
+    now = 120.0
+    assert (progress.partitions, progress.rows, progress.seconds) == (18, 500, 20.0)
+
+
+def test_a_pipe_gets_a_line_a_step_and_now_and_then_one_of_a_long_step() -> None:
+    now = 100.0
+    file, console = written(terminal=False)
+    with RunProgress(console, lambda: now) as progress:
+        progress.begin(PLAN)
+        for step, unit in (("raw__ecb", "requests"), ("lake__fx", "months")):
+            progress.step(step, "started")
+            for done in range(1, 5):
+                now += 0.4 * LINE_EVERY_S
+                progress.update(step, Progress(done, 4, unit, 100 * done if unit == "months" else 0))
+            progress.step(step, "done")
+        progress.step("models", "failed")
+    assert file.getvalue().splitlines() == [
+        "2025-01 to 2025-12: 3 steps, about 46 s",
+        " 19 %  raw/ecb: requests 3 of 4",
+        " 25 %  raw/ecb done",
+        " 62 %  lake/fx: months 3 of 4, 300 rows",
+        " 75 %  lake/fx done, 400 rows",
+        "100 %  models failed",
+    ]
+
+
+def test_a_terminal_gets_a_bar_from_the_start_and_a_line_for_what_has_failed() -> None:
+    file, console = written(terminal=True)
+    with RunProgress(console) as progress:
+        assert "starting" in file.getvalue(), "before anything is planned"
+        progress.begin(PLAN)
+        progress.step("raw__ecb", "failed")
+    assert "raw/ecb failed" in file.getvalue()
+    assert "3 steps" not in file.getvalue()
 
 
 # --- which answers are complete

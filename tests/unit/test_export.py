@@ -17,7 +17,7 @@ from small_release import COMMENTS, KEYS, TWO_DAYS, base, release, warehouse
 from pipelines.publish import export as exporting
 from pipelines.publish.export import ExportError, TargetError, export
 from pipelines.publish.release import publish
-from pipelines.publish.releases import Kept, UnknownNameError, find
+from pipelines.publish.releases import KeptRelease, UnknownNameError, find
 
 ODD = """create table signals.signals_latest as
     from (values ('AL.Ä "x", y', 0.1::double + 0.2, timestamptz '2026-01-13 18:00:00+01'),
@@ -40,7 +40,7 @@ def published(original: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def current(published: Path) -> Kept:
+def current(published: Path) -> KeptRelease:
     return find(published, "current")
 
 
@@ -48,7 +48,7 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_csv_has_a_header_iso_days_instants_with_z_and_whole_numbers(current: Kept, tmp_path: Path) -> None:
+def test_csv_has_a_header_iso_days_instants_with_z_and_whole_numbers(current: KeptRelease, tmp_path: Path) -> None:
     rows = export(current, tmp_path / "out", "csv")
 
     assert rows == {"marts/price_daily.csv": 2, "signals/signals_latest.csv": 3}
@@ -65,7 +65,7 @@ def test_csv_has_a_header_iso_days_instants_with_z_and_whole_numbers(current: Ke
     assert text.splitlines()[1] == '"",,', "an empty text is quoted, a missing value is empty"
 
 
-def test_parquet_is_the_published_file(current: Kept, tmp_path: Path) -> None:
+def test_parquet_is_the_published_file(current: KeptRelease, tmp_path: Path) -> None:
     export(current, tmp_path / "out", "parquet")
     for name in ("marts/price_daily.parquet", "signals/signals_latest.parquet"):
         assert (tmp_path / "out" / name).read_bytes() == (current.path / "parquet" / name).read_bytes()
@@ -75,7 +75,7 @@ def test_parquet_is_the_published_file(current: Kept, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_manifest_names_the_release_and_describes_the_files(
-    current: Kept, tmp_path: Path, kind: exporting.Format
+    current: KeptRelease, tmp_path: Path, kind: exporting.Format
 ) -> None:
     export(current, tmp_path / "out", kind)
     about = json.loads((tmp_path / "out/manifest.json").read_text())
@@ -97,20 +97,22 @@ def test_generated_data_is_marked_in_every_file_name_and_file(tmp_path: Path) ->
     assert json.loads((tmp_path / "out/manifest.json").read_text())["synthetic"] is True
 
 
-def test_the_copies_are_readable_by_all(current: Kept, tmp_path: Path) -> None:
+def test_the_copies_are_readable_by_all(current: KeptRelease, tmp_path: Path) -> None:
     export(current, tmp_path / "out", "csv")
     modes = {stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]}
     assert modes == {0o755, 0o644}
 
 
-def test_an_earlier_export_is_replaced_whole(current: Kept, tmp_path: Path) -> None:
+def test_an_earlier_export_is_replaced_whole(current: KeptRelease, tmp_path: Path) -> None:
     export(current, tmp_path / "out", "csv")
     export(current, tmp_path / "out", "parquet", ["price_daily"])
     assert files(tmp_path / "out") == {"marts/price_daily.parquet", "README.txt", "manifest.json"}
     assert {path.name for path in tmp_path.iterdir()} == {"out", "published"}, "nothing else is left"
 
 
-def test_an_empty_folder_is_filled_and_a_folder_of_the_user_is_not_changed(current: Kept, tmp_path: Path) -> None:
+def test_an_empty_folder_is_filled_and_a_folder_of_the_user_is_not_changed(
+    current: KeptRelease, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     export(current, tmp_path / "empty", "csv")
     assert (tmp_path / "empty/README.txt").is_file()
@@ -118,29 +120,29 @@ def test_an_empty_folder_is_filled_and_a_folder_of_the_user_is_not_changed(curre
     (tmp_path / "mine/manifest.json").write_text('{"release_id": "x"}')
     (tmp_path / "file").write_text("x")
     for name in ("mine", "file"):
-        with pytest.raises(TargetError, match=f"{name} is there and no earlier export"):
+        with pytest.raises(TargetError, match=f"{name} exists and is not an earlier export"):
             export(current, tmp_path / name, "csv")
     assert files(tmp_path / "mine") == {"manifest.json"}
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_a_file_of_the_user_beside_the_copies_is_not_deleted(current: Kept, tmp_path: Path) -> None:
+def test_a_file_of_the_user_beside_the_copies_is_not_deleted(current: KeptRelease, tmp_path: Path) -> None:
     export(current, tmp_path / "out", "csv")
     (tmp_path / "out/marts/mine.xlsx").write_text("x")
-    with pytest.raises(TargetError, match=r"mine\.xlsx is not of the earlier export"):
+    with pytest.raises(TargetError, match=r"mine\.xlsx is not part of the earlier export"):
         export(current, tmp_path / "out", "csv")
     assert "marts/mine.xlsx" in files(tmp_path / "out")
 
 
 @pytest.mark.parametrize("inside", ["published", "published/parquet/marts", "."])
-def test_published_files_are_never_overwritten(current: Kept, tmp_path: Path, inside: str) -> None:
+def test_published_files_are_never_overwritten(current: KeptRelease, tmp_path: Path, inside: str) -> None:
     before = files(tmp_path)
-    with pytest.raises(TargetError, match="export to a folder of its own"):
+    with pytest.raises(TargetError, match="export to another folder"):
         export(current, tmp_path / inside, "csv")
     assert files(tmp_path) == before
 
 
-def test_a_newer_release_does_not_mix_in(current: Kept, published: Path, tmp_path: Path) -> None:
+def test_a_newer_release_does_not_mix_in(current: KeptRelease, published: Path, tmp_path: Path) -> None:
     """The release was looked up, then another one was published: the copies are of the first."""
     release(warehouse(tmp_path / "w.duckdb", {"2026-01-14": 1.0}), published)
     export(current, tmp_path / "out", "csv")
@@ -150,19 +152,19 @@ def test_a_newer_release_does_not_mix_in(current: Kept, published: Path, tmp_pat
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_release_that_is_removed_during_an_export_leaves_the_earlier_export(
-    current: Kept, tmp_path: Path, kind: exporting.Format
+    current: KeptRelease, tmp_path: Path, kind: exporting.Format
 ) -> None:
     export(current, tmp_path / "out", kind)
     before = {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")}
     shutil.rmtree(current.path)
-    with pytest.raises(ExportError, match="a newer release has replaced it meanwhile: export again"):
+    with pytest.raises(ExportError, match="a newer release has replaced it in the meantime: export again"):
         export(current, tmp_path / "out", kind)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out")} == before
     assert not list(tmp_path.glob(".out-*"))
 
 
 def test_a_failed_move_restores_the_earlier_export(
-    current: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    current: KeptRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export(current, tmp_path / "out", "csv")
     rename = Path.rename
@@ -178,16 +180,16 @@ def test_a_failed_move_restores_the_earlier_export(
     assert "marts/price_daily.csv" in files(tmp_path / "out")
 
 
-def test_a_damaged_parquet_file_is_not_copied(current: Kept, tmp_path: Path) -> None:
+def test_a_damaged_parquet_file_is_not_copied(current: KeptRelease, tmp_path: Path) -> None:
     file = current.path / "parquet/marts/price_daily.parquet"
     file.write_bytes(file.read_bytes() + b"x")
-    with pytest.raises(ExportError, match=r"parquet/marts/price_daily\.parquet of release .* not as it was published"):
+    with pytest.raises(ExportError, match=r"marts/price_daily\.parquet of release .* differs from its manifest"):
         export(current, tmp_path / "out", "parquet")
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_table_is_an_error_that_lists_the_tables(current: Kept, tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"no table 'prices'; there are: marts\.price_daily, signals"):
+def test_an_unknown_table_is_an_error_that_lists_the_tables(current: KeptRelease, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"no table 'prices'; known: marts\.price_daily, signals"):
         export(current, tmp_path / "out", "csv", ["prices"])
 
 
@@ -214,4 +216,4 @@ def test_the_command_reports_errors_and_bad_usage(tmp_path: Path) -> None:
     assert sandbox.call("export", "--format", "csv", "--table", "prices")[0] == 2
     code, out, [line] = sandbox.call("export", "--format", "csv", "--to", str(sandbox.data / "published"))
     assert (code, out) == (2, [])
-    assert "export to a folder of its own" in line
+    assert "export to another folder" in line

@@ -37,7 +37,7 @@ def test_a_contract_names_every_column_with_its_sql_type() -> None:
     *_, model = yaml.safe_load(models_yaml(MODELS))["models"]
     assert (model["name"], model["description"], model["config"]["contract"]) == (
         "example",
-        "An example",
+        "An example. One row for each metal, day.",
         {"enforced": True},
     )
     assert {c["name"]: c["data_type"] for c in model["columns"]} == {

@@ -183,7 +183,7 @@ def test_doctor_lists_rejected_answers(sandbox: Sandbox) -> None:
     findings = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
     assert code == 1
     assert "is gone (there are: date, LME Aluminium Kasse" in findings[f"westmetall {PAGE.name}"]["detail"]
-    assert findings["refused answers of westmetall"]["state"] == "warn"
+    assert findings["refused responses of westmetall"]["state"] == "warn"
 
 
 def test_the_stored_line_of_a_hostile_row_is_bounded(sandbox: Sandbox) -> None:

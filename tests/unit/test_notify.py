@@ -35,7 +35,8 @@ def test_a_transition_message_has_a_sentence_and_its_facts() -> None:
 
 
 def test_a_failure_message_names_run_job_step_and_reason() -> None:
-    made = failure_message("r1", "ask_lme", [("lake__prices", "no page"), ("x", "y")], ROW["as_of_ts"], synthetic=False)
-    assert made.payload["text"] == "ask_lme failed: lake__prices: no page (and 1 more); run r1"
+    steps = [("lake__prices", "no page"), ("x", "y")]
+    made = failure_message("r1", "fetch_lme", steps, ROW["as_of_ts"], synthetic=False)
+    assert made.payload["text"] == "fetch_lme failed: lake__prices: no page (and 1 more); run r1"
     assert made.payload["steps"][0] == {"step": "lake__prices", "reason": "no page"}
-    assert (made.key, made.payload["run_id"], made.payload["job"]) == ("run-failed-r1", "r1", "ask_lme")
+    assert (made.key, made.payload["run_id"], made.payload["job"]) == ("run-failed-r1", "r1", "fetch_lme")

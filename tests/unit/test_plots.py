@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.publish.plots import PLOTS, STAMP, Plot, kept, png, recent
+from pipelines.publish.plots import PLOTS, STAMP, Plot, cached_png, png, recent
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LIMIT = 60_000
@@ -70,8 +70,8 @@ def test_the_last_five_years_are_shown() -> None:
 
 def test_a_plot_of_the_same_rows_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plot = PLOTS[0]
-    first = kept(tmp_path, plot, rows(plot), "AL", synthetic=True)
+    first = cached_png(tmp_path, plot, rows(plot), "AL", synthetic=True)
     monkeypatch.setattr("pipelines.publish.plots.png", lambda *_, **__: PNG + b"drawn anew")
-    assert kept(tmp_path, plot, rows(plot), "AL", synthetic=True) == first
-    assert kept(tmp_path, plot, rows(plot, 300), "AL", synthetic=True) == PNG + b"drawn anew"
+    assert cached_png(tmp_path, plot, rows(plot), "AL", synthetic=True) == first
+    assert cached_png(tmp_path, plot, rows(plot, 300), "AL", synthetic=True) == PNG + b"drawn anew"
     assert len(list(tmp_path.iterdir())) == 1

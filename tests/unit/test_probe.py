@@ -11,7 +11,7 @@ import pytest
 from sandbox import Sandbox
 from sourcing import SCOPE, Zone
 
-from pipelines.cli.probe import probe, question
+from pipelines.cli.probe import newest_request, probe
 from pipelines.common.settings import PROJECT
 from pipelines.ingestion.failures import Failure
 from pipelines.reference import load_reference
@@ -57,7 +57,7 @@ class Broken:
     ],
 )
 def test_the_newest_due_figure_is_requested(source: str, period: str, newest: date) -> None:
-    request = question(source, MARKET, NOW, RULES)
+    request = newest_request(source, MARKET, NOW, RULES)
     assert request is not None and request.period == period
     found = probe(request, MARKET, DemoTransport(NOW, MARKET))
     assert (found.status, found.newest, found.detail) == ("ok", newest, "")
@@ -66,7 +66,7 @@ def test_the_newest_due_figure_is_requested(source: str, period: str, newest: da
 
 def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has_not() -> None:
     broken = Broken("ecb", "westmetall")
-    asked = {name: question(name, MARKET, NOW, RULES) for name in SOURCES}
+    asked = {name: newest_request(name, MARKET, NOW, RULES) for name in SOURCES}
     found = {name: probe(request, MARKET, broken) for name, request in asked.items() if request}
     assert (found["ecb"].status, found["ecb"].bytes) == ("failed", 0)
     assert "status 503" in found["ecb"].detail
@@ -104,7 +104,7 @@ def test_doctor_live_prints_one_line_for_each_source_and_writes_nothing(
 
 def test_an_unusable_rate_limit_folder_is_a_failure_of_the_publisher(tmp_path: Path) -> None:
     (tmp_path / "pace").write_text("a file where a folder should be")
-    request = question("ecb", MARKET, NOW, RULES)
+    request = newest_request("ecb", MARKET, NOW, RULES)
     assert request is not None
     found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, rate_limiter=RateLimiter(tmp_path / "pace")))
     assert (found.status, "exists" in found.detail) == ("failed", True)
@@ -130,7 +130,7 @@ def test_doctor_counts_waiting_messages(tmp_path: Path) -> None:
         found = {one["what"]: one["detail"] for one in json.loads("\n".join(sandbox.call("doctor", "--json")[1]))}
         return str(found["notifications"])
 
-    assert notifications() == "none is waiting"
+    assert notifications() == "none waiting"
     outbox.put(Message("one", "2026-11-19T18:00:00Z", {}), ["webhook"])
     outbox.put(Message("two", "2026-11-20T18:00:00Z", {}), ["webhook"])
-    assert notifications() == "2 waiting to be taken, the oldest of 2026-11-19T18:00:00Z, tried up to 0 times"
+    assert notifications() == "2 waiting for delivery, the oldest from 2026-11-19T18:00:00Z, tried up to 0 times"

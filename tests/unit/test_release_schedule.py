@@ -15,13 +15,13 @@ from pipelines.orchestration.automation.freshness import GRACE, dataset_freshnes
 from pipelines.orchestration.automation.release_schedule import (
     PUBLICATIONS,
     SAMPLE,
-    build_due,
-    build_tick,
+    build_cron,
     due,
     everything_due,
+    no_build_reason,
+    publication_cron,
     publication_due,
     releases,
-    tick,
 )
 from pipelines.reference import ReferenceTables, load_reference
 
@@ -55,7 +55,7 @@ def test_the_sources_of_a_publication_share_a_time_zone(rules: pd.DataFrame) -> 
 
 
 def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
-    found = {name: tick(publication, rules) for name, publication in PUBLICATIONS.items()}
+    found = {name: publication_cron(publication, rules) for name, publication in PUBLICATIONS.items()}
     assert found == found | {
         "lme": ("5 9 * * 1-5", "Europe/London"),
         "lme_off_warrant": ("5 9 10-21 * *", "Europe/London"),
@@ -73,9 +73,9 @@ def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
         "ember": ("5 12 * * *", "Europe/London"),
         "shfe_stock": ("5 16 * * 1-5", "Asia/Shanghai"),
     }
-    assert build_tick() == ("15 18 * * 1-5", "Europe/London")
+    assert build_cron() == ("15 18 * * 1-5", "Europe/London")
     later = rules.assign(local_time=rules["local_time"].where(rules["dataset"] != "fx", "23:58"))
-    assert tick(PUBLICATIONS["ecb"], later) == ("59 23 * * 1-5", "Europe/Berlin"), "a tick stays on its day"
+    assert publication_cron(PUBLICATIONS["ecb"], later) == ("59 23 * * 1-5", "Europe/Berlin"), "a tick stays on its day"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_every_release_is_requested_by_the_tick_that_follows_it(rules: pd.DataFr
         monthly = feed.spec.cadence == "monthly"
         for source in feed.sources or ("drop",):
             publication = next(p for p in PUBLICATIONS.values() if (dataset, source) in p.tiers)
-            _, zone = tick(publication, rules)
+            _, zone = publication_cron(publication, rules)
             periods = pd.Series(pd.date_range("2024-06-01", "2025-06-30", freq="ME" if monthly else "17D"))
             calendar = rules.loc[rules["dataset"] == dataset, "calendar"].iloc[0]
             days = periods.to_numpy().astype("datetime64[D]")
@@ -185,9 +185,11 @@ def test_everything_due_is_the_current_month_and_late_months(reference: Referenc
 
 
 def test_days_without_a_build() -> None:
-    assert build_due(at("2026-01-14 18:15")) == ""
-    assert build_due(at("2026-04-03 17:15")) == "Friday 2026-04-03 is no working day in London and has no as-of row"
-    assert build_due(at("2026-03-30 17:15")) == "", "summer time has begun"
+    assert no_build_reason(at("2026-01-14 18:15")) == ""
+    assert (
+        no_build_reason(at("2026-04-03 17:15")) == "Friday 2026-04-03 is no working day in London and has no as-of row"
+    )
+    assert no_build_reason(at("2026-03-30 17:15")) == "", "summer time has begun"
 
 
 @pytest.mark.parametrize("dataset", list(FEEDS))

@@ -12,7 +12,7 @@ from sandbox import Sandbox
 from small_release import COMMENTS, KEYS, SIGNALS_SQL, TWO_DAYS, base, release, warehouse
 
 from pipelines.publish.release import publish
-from pipelines.publish.releases import NoReleaseError, UnknownNameError, choose, compare, find, kept
+from pipelines.publish.releases import NoReleaseError, UnknownNameError, compare, find, list_releases, select_tables
 
 EXTRA = ("marts", "fx_daily")
 THREE_DAYS = {"2026-01-12": 3150.5, "2026-01-13": 3201.0, "2026-01-14": 3300.0}
@@ -41,7 +41,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 @pytest.fixture(scope="module")
 def ids(sandbox: Sandbox) -> list[str]:
     """The ids in the order of their publication."""
-    return [one.release_id for one in reversed(kept(sandbox.data / "published"))]
+    return [one.release_id for one in reversed(list_releases(sandbox.data / "published"))]
 
 
 # --- which release
@@ -57,7 +57,7 @@ def test_an_unknown_id_is_an_error_that_lists_the_releases(sandbox: Sandbox, ids
     code, printed, [line] = sandbox.call("diff", "20991231T000000Z-00000000", "current")
     assert (code, printed) == (2, [])
     assert line == (
-        f"there is no release '20991231T000000Z-00000000'; there are: current, previous, {', '.join(reversed(ids))}"
+        f"there is no release '20991231T000000Z-00000000'; known: current, previous, {', '.join(reversed(ids))}"
     )
 
 
@@ -80,17 +80,17 @@ def test_the_first_release_has_no_previous_one_and_a_removed_one_is_reported(tmp
     with pytest.raises(NoReleaseError, match=rf"previous release {first.release_id} is no longer kept: TIGHTNESS_KEEP"):
         find(tmp_path, "previous")
     shutil.rmtree(second.path)
-    with pytest.raises(NoReleaseError, match=f"folder of the current release {second.release_id} is gone"):
+    with pytest.raises(NoReleaseError, match=f"folder of the current release {second.release_id} is missing"):
         find(tmp_path, "current")
 
 
 def test_tables_are_chosen_with_or_without_their_schema() -> None:
     tables = ["signals.a", "marts.a", "marts.b"]
-    assert choose(tables, []) == ["marts.a", "marts.b", "signals.a"]
-    assert choose(tables, ["a"]) == ["marts.a", "signals.a"]
-    assert choose(tables, ["signals.a", "b"]) == ["marts.b", "signals.a"]
-    with pytest.raises(UnknownNameError, match=r"no table 'c'; there are: marts\.a, marts\.b, signals\.a"):
-        choose(tables, ["a", "c"])
+    assert select_tables(tables, []) == ["marts.a", "marts.b", "signals.a"]
+    assert select_tables(tables, ["a"]) == ["marts.a", "signals.a"]
+    assert select_tables(tables, ["signals.a", "b"]) == ["marts.b", "signals.a"]
+    with pytest.raises(UnknownNameError, match=r"no table 'c'; known: marts\.a, marts\.b, signals\.a"):
+        select_tables(tables, ["a", "c"])
 
 
 # --- how many are kept
@@ -116,7 +116,7 @@ def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
         assert not first.path.exists()
         assert reader.execute("select count(*), sum(cash_usd_t) from marts.price_daily").fetchone() == (48, 48.0)
         assert reader.execute("select count(*) from signals.signals_latest").fetchone() == (2,)
-    assert [one.release_id for one in kept(tmp_path)] == [second.release_id]
+    assert [one.release_id for one in list_releases(tmp_path)] == [second.release_id]
 
 
 def test_the_current_release_stays_when_nothing_changes_or_a_publication_fails(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_one_table_only(sandbox: Sandbox, ids: list[str]) -> None:
     assert (code, list(json.loads("\n".join(out))["tables"])) == (0, ["marts.price_daily"])
     code, printed, [line] = sandbox.call("diff", ids[0], ids[1], "--table", "prices")
     assert (code, printed) == (2, [])
-    assert line == "there is no table 'prices'; there are: marts.price_daily, signals.signals_latest"
+    assert line == "there is no table 'prices'; known: marts.price_daily, signals.signals_latest"
 
 
 def test_rows_are_limited_by_kind_and_in_order_of_their_key(tmp_path: Path) -> None:

@@ -64,20 +64,20 @@ def test_schedules_are_stopped_by_default(all_schedules: dict[str, dg.ScheduleDe
 def test_a_tick_requests_one_run_of_the_due_months(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
 ) -> None:
-    request = tick(all_schedules["ask_lme_schedule"], "2026-02-03 09:05", instance)
+    request = tick(all_schedules["fetch_lme_schedule"], "2026-02-03 09:05", instance)
     assert isinstance(request, dg.RunRequest)
     assert (request.tags[START], request.tags[END]) == ("2026-01", "2026-02")
-    assert request.run_key == "ask_lme 2026-02-03T09:05Z"
+    assert request.run_key == "fetch_lme 2026-02-03T09:05Z"
 
 
 def test_a_tick_has_one_run_key_for_every_evaluation(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
 ) -> None:
-    schedule = all_schedules["ask_lme_schedule"]
+    schedule = all_schedules["fetch_lme_schedule"]
     first, again = (tick(schedule, "2026-06-03 09:05", instance) for _ in range(2))
     assert isinstance(first, dg.RunRequest)
     assert first == again
-    assert first.run_key == "ask_lme 2026-06-03T08:05Z", "summer time"
+    assert first.run_key == "fetch_lme 2026-06-03T08:05Z", "summer time"
     following = tick(schedule, "2026-06-04 09:05", instance)
     assert isinstance(following, dg.RunRequest)
     assert following.run_key != first.run_key
@@ -87,13 +87,13 @@ def test_a_tick_has_one_run_key_for_every_evaluation(
     ("name", "local", "reason"),
     [
         (
-            "ask_lme",
+            "fetch_lme",
             "2025-12-26 09:05",
             "LME prices, stocks and spreads: Friday 2025-12-26 is no working day in London",
         ),
-        ("ask_sofr", "2026-07-03 08:05", "New York Fed: SOFR: Friday 2026-07-03 is no working day in New York"),
-        ("ask_ecb", "2026-04-06 16:05", "ECB reference rates: Monday 2026-04-06 is no working day at the ECB"),
-        ("ask_china_customs", "2026-02-12 11:05", "China customs: exports: 2026-01 has no release of its own"),
+        ("fetch_sofr", "2026-07-03 08:05", "New York Fed: SOFR: Friday 2026-07-03 is no working day in New York"),
+        ("fetch_ecb", "2026-04-06 16:05", "ECB reference rates: Monday 2026-04-06 is no working day at the ECB"),
+        ("fetch_china_customs", "2026-02-12 11:05", "China customs: exports: 2026-01 has no release of its own"),
         ("daily_build", "2026-05-04 18:15", "Monday 2026-05-04 is no working day in London and has no as-of row"),
         ("daily_refresh", "2026-05-04 18:15", "Monday 2026-05-04 is no working day in London and has no as-of row"),
     ],
@@ -139,7 +139,7 @@ def test_one_refresh_a_day_covers_the_current_month_and_late_months(
 def test_a_fixed_clock_has_no_later_months(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
 ) -> None:
-    schedule, now = all_schedules["ask_lme_schedule"], "2026-01-14T20:00:00Z"
+    schedule, now = all_schedules["fetch_lme_schedule"], "2026-01-14T20:00:00Z"
     assert isinstance(tick(schedule, "2026-01-15 09:05", instance, now), dg.RunRequest)
     skipped = tick(schedule, "2026-02-04 09:05", instance, now)
-    assert skipped == "TIGHTNESS_NOW holds the clock at 2026-01-14 20:00 UTC: nothing is published after it"
+    assert skipped == "TIGHTNESS_NOW fixes the clock at 2026-01-14 20:00 UTC: there are no data after it"

@@ -224,7 +224,7 @@ class Taken:
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
     sink = Taken()
-    monkeypatch.setattr("pipelines.orchestration.automation.sensors.sinks_of", lambda settings, log: [sink])
+    monkeypatch.setattr("pipelines.orchestration.automation.sensors.configured_sinks", lambda settings, log: [sink])
     return sink
 
 
@@ -233,7 +233,7 @@ def test_the_first_tick_sends_nothing_and_every_later_change_is_sent_once(
 ) -> None:
     assert transitions.skip() == "nothing is published yet"
     publish(sandbox, "r1", change("a", 5), change("b", 6), change("c", 6))
-    assert transitions.skip() == "changes as of 2026-01-06 18:00 UTC or later are told from now on; 0 new in r1"
+    assert transitions.skip() == "changes as of 2026-01-06 18:00 UTC or later are notified from now on; 0 new in r1"
     assert transitions.skip() == "no new release"
     # A history that is filled in is not sent; a revision of a day that counts is.
     publish(sandbox, "r2", *(change(key, day) for key, day in zip("xabcde", (2, 5, 6, 6, 6, 7), strict=True)))

@@ -1,5 +1,5 @@
--- What moving metal between China and the world pays at each decision time, against the three-month price. Taxes are
--- those in force on the day.
+-- Arbitrage between China and the world at each decision time, against the three-month price. Taxes are those of the
+-- day.
 with quotes as (
     select * from (
         {{ known_at(

@@ -5,7 +5,7 @@ with closes as (
     where known_to = {{ far_future() }}
 ),
 
--- The year of closes is the same whichever metal a share stands for.
+-- The window is the same for all metals.
 windows as (
     select calendar_date, max(near_high_obs) as near_high_obs
     from {{ ref('int_parameters') }}

@@ -1,4 +1,4 @@
--- Watched events at each decision time: how many days ahead, by the date that was known then.
+-- Watched events at each decision time: days until the event, by the date known then.
 with spine as (
     select distinct as_of_date, as_of_ts
     from {{ ref('int_as_of_dates') }}

@@ -1,4 +1,4 @@
--- Exports by period and vintage, each with the changes on a year before as they stood when that vintage was released.
+-- Exports by period and vintage, each with the changes on a year before as known at the release of that vintage.
 select
     exports.metal,
     exports.country,

@@ -1,5 +1,5 @@
--- How much each component's score depends on the window it is ranked over, and its robust z, for display. Daily
--- indicators over 252 days a year, monthly ones over 12 periods of their own.
+-- Each component of the index ranked over several windows, and its robust z. Daily indicators have 252 days a year,
+-- monthly ones 12 periods of their own.
 with daily as (
     select
         scores.metal,
@@ -32,28 +32,27 @@ monthly as (
         scores.metal,
         scores.indicator,
         scores.as_of_date,
-        {% for name in ['rank_2y', 'rank_5y', 'rank_10y', 'median', 'mad'] -%}
-        exports.{{ name }}{% if not loop.last %},{% endif %}
-        {% endfor %}
+        {% for years in rank_years() -%}
+        exports.rank_{{ years }}y,
+        {% endfor -%}
+        exports.median,
+        exports.mad
     from {{ ref('int_component_scores') }} as scores
-    inner join {{ ref('int_as_of_dates') }} as dates
-        on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
-    inner join {{ ref('int_exports_latest') }} as exports
+    inner join {{ ref('int_exports_asof') }} as exports
         on
             scores.metal = exports.metal
+            and scores.as_of_date = exports.as_of_date
             and scores.region = exports.country
-            and dates.as_of_ts >= exports.known_from
-            and dates.as_of_ts < exports.known_to
     where scores.is_monthly
 ),
 
-spread_out as (
+window_ranks as (
     select * from daily
     union all
     select * from monthly
 ),
 
--- A rank says less where the series changed its meaning inside the window.
+-- Series breaks inside the ranking window.
 breaks as (
     select
         scores.metal,
@@ -85,16 +84,16 @@ select
     scores.score,
     scores.n_hist,
     {% for years in rank_years() -%}
-    case when scores.value is not null then spread_out.rank_{{ years }}y end as rank_{{ years }}y,
+    case when scores.value is not null then window_ranks.rank_{{ years }}y end as rank_{{ years }}y,
     {% endfor -%}
     case when scores.value is not null then
-        greatest(spread_out.rank_2y, spread_out.rank_5y, spread_out.rank_10y)
-        - least(spread_out.rank_2y, spread_out.rank_5y, spread_out.rank_10y)
+        greatest(window_ranks.rank_2y, window_ranks.rank_5y, window_ranks.rank_10y)
+        - least(window_ranks.rank_2y, window_ranks.rank_5y, window_ranks.rank_10y)
     end as rank_sensitivity,
-    case when scores.value is not null then spread_out.median end as median,
-    case when scores.value is not null then spread_out.mad end as mad,
+    case when scores.value is not null then window_ranks.median end as median,
+    case when scores.value is not null then window_ranks.mad end as mad,
     case when scores.value is not null then
-        {{ robust_z('scores.value', 'spread_out.median', 'spread_out.mad', 'p.z_cap') }}
+        {{ robust_z('scores.value', 'window_ranks.median', 'window_ranks.mad', 'p.z_cap') }}
     end as robust_z,
     scores.ranked_from,
     breaks.break_ids is not null as is_break,
@@ -104,11 +103,11 @@ inner join {{ ref('int_as_of_dates') }} as dates
     on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
 inner join {{ ref('int_parameters') }} as p
     on scores.metal = p.metal and scores.as_of_date = p.calendar_date
-left join spread_out
+left join window_ranks
     on
-        scores.metal = spread_out.metal
-        and scores.indicator = spread_out.indicator
-        and scores.as_of_date = spread_out.as_of_date
+        scores.metal = window_ranks.metal
+        and scores.indicator = window_ranks.indicator
+        and scores.as_of_date = window_ranks.as_of_date
 left join breaks
     on
         scores.metal = breaks.metal

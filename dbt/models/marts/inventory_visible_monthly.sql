@@ -1,4 +1,4 @@
--- Visible stock by month-end: the latest vintage of each, with what it meant against the months known at its release.
+-- Visible stock by month-end: the latest vintage of each, compared with the months known at its release.
 select
     metal,
     period_end,

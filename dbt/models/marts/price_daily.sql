@@ -1,5 +1,5 @@
--- Prices by trading day as known now, with what the desk reads off them. States run over trading days; a gap of more
--- than 45 days starts them afresh. (What was known at each decision time stands in tightness_daily and the signals.)
+-- Prices by trading day as known now, with their states. States run over trading days; a gap of more than 45 days
+-- starts them again. (States as known at each decision time are in the signals.)
 with prices as (
     select *
     from {{ ref('stg_prices') }}
@@ -86,20 +86,25 @@ backwardation as (
 ),
 
 year_ago as (
-    select looked.metal, looked.obs_date, base.obs_date as base_date, base.m3_usd_t as base_usd_t, base.known_from
+    select
+        candidates.metal,
+        candidates.obs_date,
+        base.obs_date as base_date,
+        base.m3_usd_t as base_usd_t,
+        base.known_from
     from (
         select prices.metal, prices.obs_date, {{ numbers_to('p.yoy_max_staleness_days') }} as days_back
         from prices
         inner join {{ ref('int_parameters') }} as p
             on prices.metal = p.metal and prices.obs_date = p.calendar_date
-    ) as looked
+    ) as candidates
     inner join prices as base
         on
-            looked.metal = base.metal
-            and {{ days_before(months_before('looked.obs_date', 12), 'looked.days_back') }} = base.obs_date
+            candidates.metal = base.metal
+            and {{ days_before(months_before('candidates.obs_date', 12), 'candidates.days_back') }} = base.obs_date
     where base.m3_usd_t is not null
     qualify row_number() over (
-        partition by looked.metal, looked.obs_date order by base.obs_date desc nulls last
+        partition by candidates.metal, candidates.obs_date order by base.obs_date desc nulls last
     ) = 1
 )
 
@@ -115,7 +120,7 @@ select
     levels.level_state_3of5,
     coalesce(backwardation.is_sustained, false) as backwardation_sustained,
     prices.known_from as knowledge_ts,
-    -- States rest on all prices before them, so that what came late among those counts as well.
+    -- States depend on all prices before them, so the latest of their knowledge times counts.
     {{ latest([
         'max(prices.known_from) over (partition by prices.metal order by prices.obs_date asc nulls last)',
         'year_ago.known_from',

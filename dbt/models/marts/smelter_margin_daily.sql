@@ -1,5 +1,5 @@
--- Smelter cost, margin and break-even power by zone at each decision time, and the supply stress that power and
--- headroom together mean. Stress stays out of the tightness index: margins are high because the market is tight.
+-- Smelter cost, margin, break-even power and supply stress by zone at each decision time. Supply stress is not part of
+-- the tightness index: margins are high because the market is tight.
 with ranked as (
     select
         costs.*,

@@ -1,13 +1,20 @@
--- The wide row of each decision time: what was known by then, and the index and regime that follow from it.
+-- The wide row of each decision time: the inputs known by then, scores, index and regime.
 with scores as (
     select
         metal,
         as_of_date,
-        {% for indicator in ['carry_tightness', 'cancelled_ratio', 'stock_days', 'stock_log_chg', 'exports_yoy_3m'] -%}
-        max(score) filter (where indicator = '{{ indicator }}') as score_{{ indicator }}
-        {%- if not loop.last %},{% endif %}
-        {% endfor %}
+        {{ pivoted(published_indicators(), 'indicator', 'score', 'score_') }}
     from {{ ref('int_component_scores') }}
+    group by metal, as_of_date
+),
+
+families as (
+    select
+        metal,
+        as_of_date,
+        {{ pivoted(published_families(), 'family', 'family_score', 'family_') }},
+        {{ pivoted(published_families(), 'family', 'contribution', 'contrib_') }}
+    from {{ ref('int_index_families') }}
     group by metal, as_of_date
 )
 
@@ -40,17 +47,14 @@ select
     exports.exports_ytd_yoy,
     visible.offwarrant_yoy,
     visible.visible_t,
-    scores.score_carry_tightness,
-    scores.score_cancelled_ratio,
-    scores.score_stock_days,
-    scores.score_stock_log_chg,
-    scores.score_exports_yoy_3m,
-    index_daily.family_curve,
-    index_daily.family_inventory,
-    index_daily.family_flow,
-    index_daily.contrib_curve,
-    index_daily.contrib_inventory,
-    index_daily.contrib_flow,
+    {% for indicator in published_indicators() -%}
+    scores.score_{{ indicator }},
+    {% endfor -%}
+    {% for prefix in ['family', 'contrib'] -%}
+    {% for family in published_families() -%}
+    families.{{ prefix }}_{{ family }},
+    {% endfor -%}
+    {% endfor -%}
     index_daily.coverage,
     index_daily.n_components,
     index_daily.tightness_index,
@@ -66,25 +70,25 @@ select
         'curve.licence_class', 'inventory.licence_class', 'exports.licence_class', 'visible.licence_class'
     ]) }} as licence_class
 from {{ ref('int_as_of_dates') }} as spine
-inner join {{ ref('curve_daily') }} as curve
+inner join {{ ref('int_curve_daily') }} as curve
     on spine.metal = curve.metal and spine.as_of_date = curve.as_of_date
-inner join {{ ref('inventory_daily') }} as inventory
+inner join {{ ref('int_inventory_daily') }} as inventory
     on spine.metal = inventory.metal and spine.as_of_date = inventory.as_of_date
--- The country whose exports the index of a metal follows.
+-- The country whose exports are a component of the metal's index.
 left join {{ ref('int_components') }} as flow
     on
         spine.metal = flow.metal
         and spine.as_of_date = flow.as_of_date
         and flow.indicator = 'exports_yoy_3m'
-left join {{ ref('int_exports_latest') }} as exports
+left join {{ ref('int_exports_asof') }} as exports
     on
         flow.metal = exports.metal
         and flow.region = exports.country
-        and spine.as_of_ts >= exports.known_from
-        and spine.as_of_ts < exports.known_to
-left join {{ ref('int_visible_latest') }} as visible
-    on spine.metal = visible.metal and spine.as_of_ts >= visible.known_from and spine.as_of_ts < visible.known_to
+        and flow.as_of_date = exports.as_of_date
+left join {{ ref('int_visible_asof') }} as visible
+    on spine.metal = visible.metal and spine.as_of_date = visible.as_of_date
 left join scores on spine.metal = scores.metal and spine.as_of_date = scores.as_of_date
+left join families on spine.metal = families.metal and spine.as_of_date = families.as_of_date
 left join {{ ref('int_index_daily') }} as index_daily
     on spine.metal = index_daily.metal and spine.as_of_date = index_daily.as_of_date
 left join {{ ref('int_regime_daily') }} as regimes

@@ -1,6 +1,6 @@
--- Every claim held against what was known at each decision time, from its first day of audit to its horizon. The
--- evidence is the observation that the claim speaks of, or the latest one; where that is not public yet, the latest one
--- stands there to show what is known.
+-- Every claim tested against what was known at each decision time, from its valid_from to its horizon. The evidence is
+-- the observation of the claim's period, or the latest one for a claim without a period. Where the period is not public
+-- yet, the latest observation is shown.
 with claims as (
     select
         claim_id, metal, claim_text, source_doc, claim_date, metric_id, entity, definition, operator, threshold,
@@ -15,32 +15,32 @@ units as (
     {% endfor %}
 ),
 
--- For a claim about a period: the latest one of it that was known at each decision time, as it was known then.
-meant as (
+-- For a claim about a period: the latest observation in it that was known at each decision time.
+period_values as (
     select
         claims.claim_id,
         dates.as_of_date,
-        vals.value,
-        vals.period_end as obs_end,
-        vals.value_known_from as known
+        observations.value,
+        observations.period_end as obs_end,
+        observations.value_known_from as known
     from claims
     inner join {{ ref('int_as_of_dates') }} as dates on claims.metal = dates.metal
-    inner join {{ ref('int_period_values') }} as vals
+    inner join {{ ref('int_period_values') }} as observations
         on
-            claims.metal = vals.metal
-            and claims.metric_id = vals.metric_id
-            and claims.entity = vals.entity
-            and vals.period_end between claims.period_from and claims.period_to
-            and dates.as_of_ts >= vals.known_from
-            and dates.as_of_ts < vals.known_to
-    where vals.value is not null
+            claims.metal = observations.metal
+            and claims.metric_id = observations.metric_id
+            and claims.entity = observations.entity
+            and observations.period_end between claims.period_from and claims.period_to
+            and dates.as_of_ts >= observations.known_from
+            and dates.as_of_ts < observations.known_to
+    where observations.value is not null
     qualify row_number() over (
-        partition by claims.claim_id, dates.as_of_date order by vals.period_end desc nulls last
+        partition by claims.claim_id, dates.as_of_date order by observations.period_end desc nulls last
     ) = 1
 ),
 
--- What each decision time saw of the metric, and whether a claim without a period, or about one that is seen, means it.
-seen as (
+-- The value of the metric at each decision time, and whether it is of the claim's period.
+metric_values as (
     select
         claims.claim_id,
         dates.as_of_date,
@@ -48,15 +48,15 @@ seen as (
         metrics.value,
         metrics.obs_end,
         metrics.known,
-        case when metrics.value is not null then dates.as_of_date end as seen_on,
+        case when metrics.value is not null then dates.as_of_date end as valued_on,
         case
             when metrics.value is null then null
             when claims.period_from is null or metrics.obs_end between claims.period_from and claims.period_to
                 then dates.as_of_date
-        end as meant_on
+        end as in_period_on
     from claims
     inner join {{ ref('int_as_of_dates') }} as dates on claims.metal = dates.metal
-    left join {{ ref('int_metrics') }} as metrics
+    left join {{ ref('metrics') }} as metrics
         on
             claims.metal = metrics.metal
             and claims.metric_id = metrics.metric_id
@@ -64,19 +64,19 @@ seen as (
             and dates.as_of_date = metrics.as_of_date
 ),
 
--- The last sight of it until then; where there is none yet, the last sight of the metric.
-last_seen as (
+-- The last such value until then; before the first one, the last value of the metric.
+last_values as (
     select
         claim_id,
         as_of_date,
         as_of_ts,
-        seen_on is not null as is_current,
-        max(meant_on) over so_far is not null as is_meant,
+        valued_on is not null as is_current,
+        max(in_period_on) over so_far is not null as is_in_period,
         {% for x in ['value', 'obs_end', 'known'] -%}
-        coalesce(max_by({{ x }}, meant_on) over so_far, max_by({{ x }}, seen_on) over so_far) as {{ x }}
+        coalesce(max_by({{ x }}, in_period_on) over so_far, max_by({{ x }}, valued_on) over so_far) as {{ x }}
         {%- if not loop.last %},{% endif %}
         {% endfor %}
-    from seen
+    from metric_values
     window so_far as (
         partition by claim_id order by as_of_date asc nulls last rows between unbounded preceding and current row
     )
@@ -84,20 +84,21 @@ last_seen as (
 
 evidence as (
     select
-        last_seen.claim_id,
-        last_seen.as_of_date,
-        last_seen.as_of_ts,
-        last_seen.is_current,
-        meant.claim_id is not null or last_seen.is_meant as is_meant,
+        last_values.claim_id,
+        last_values.as_of_date,
+        last_values.as_of_ts,
+        last_values.is_current,
+        period_values.claim_id is not null or last_values.is_in_period as is_in_period,
         {% for x in ['value', 'obs_end', 'known'] -%}
-        case when meant.claim_id is not null then meant.{{ x }} else last_seen.{{ x }} end as {{ x }}
+        case when period_values.claim_id is not null then period_values.{{ x }} else last_values.{{ x }} end as {{ x }}
         {%- if not loop.last %},{% endif %}
         {% endfor %}
-    from last_seen
-    left join meant on last_seen.claim_id = meant.claim_id and last_seen.as_of_date = meant.as_of_date
+    from last_values
+    left join period_values
+        on last_values.claim_id = period_values.claim_id and last_values.as_of_date = period_values.as_of_date
 ),
 
-held as (
+verdicts as (
     select
         claims.*,
         units.unit,
@@ -109,7 +110,7 @@ held as (
         case
             when claims.metric_id = '' or evidence.value is null then 'NOT_TESTABLE'
             when claims.period_from is null and not evidence.is_current then 'NOT_TESTABLE'
-            when not evidence.is_meant then 'DATA_NOT_YET_PUBLIC'
+            when not evidence.is_in_period then 'DATA_NOT_YET_PUBLIC'
             else {{ verdict('evidence.value', 'claims') }}
         end as status,
         case
@@ -117,7 +118,7 @@ held as (
             when evidence.value is null then 'no data: nothing of this metric and series is known'
             when claims.period_from is null and not evidence.is_current
                 then 'the metric has no value now; shown is the last one that it had'
-            when not evidence.is_meant
+            when not evidence.is_in_period
                 then 'the period that the claim speaks of is not public yet; shown is the latest one'
         end as remark
     from claims
@@ -150,4 +151,4 @@ select
     evidence_knowledge_ts,
     coalesce(remark, {{ explain_verdict() }}) as explanation,
     horizon_end
-from held
+from verdicts

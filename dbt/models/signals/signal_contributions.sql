@@ -1,9 +1,9 @@
--- What each signal's value is made of: the parts add up to it. The index and its regime by component, supply stress by
--- its two ranks, the broken thesis by its two conditions; every other signal is its one metric.
+-- The parts of each signal's value, which add up to it. The index and its regime by component, supply stress by its two
+-- scores, thesis_broken by its two conditions; every other signal has one part, its metric.
 with signals as (
     select
         signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id, entity, value, score, unit
-    from {{ ref('int_signal_candidates') }}
+    from {{ ref('signal_candidates') }}
     where value is not null
 ),
 

@@ -1,4 +1,4 @@
--- What each published signal means: its formula, states and parameters, version by version.
+-- Formula, states and parameters of each published signal, by version.
 with formulas as (
     {% for metric_id, metric in metric_registry().items() -%}
     select
@@ -32,7 +32,7 @@ select
     definitions.source
 from {{ reference('signal_definitions') }} as definitions
 inner join formulas on definitions.metric_id = formulas.metric_id
--- The parameters that hold now, or those that held last.
+-- The parameters valid now, or the last valid ones of a version that has ended.
 inner join {{ ref('int_signal_parameters') }} as parameters
     on definitions.signal_id = parameters.signal_id and definitions.valid_from = parameters.defined_from
 where parameters.valid_from <= cast({{ as_of() }} as date)

@@ -1,6 +1,5 @@
--- Every change of a state that was ever published, once, with a key that stays the same whatever is run again: what an
--- alert has to be sent for. A revision that takes a change back does not unsay it. Claims change their verdict here,
--- too.
+-- Append-only: every published change of a state, once, even if later reversed. The key does not depend on the run, so
+-- that an alert is sent once. Changes of a claim's verdict are included.
 with signal_changes as (
     select
         signal_id,
@@ -45,7 +44,7 @@ claim_changes as (
         1 as revision_no,
         evidence_knowledge_ts as knowledge_ts_max
     from verdicts
-    -- Before the claim was made its verdict is nobody's news.
+    -- From the day after the claim on.
     where prev_status <> status and as_of_date > claim_date
 ),
 

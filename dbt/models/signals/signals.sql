@@ -1,5 +1,5 @@
--- The log of published signals. Rows are only ever added: a run that changes nothing adds nothing, one that changes a
--- published row adds its next revision and says why.
+-- The append-only log of published signals: a run that changes nothing adds nothing; one that changes a published row
+-- adds its next revision, with the reason.
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', full_refresh=false) }}
 
 {% set content = [
@@ -8,7 +8,7 @@
     'licence_class', 'params_hash',
 ] %}
 with candidates as (
-    select * from {{ ref('int_signal_candidates') }}
+    select * from {{ ref('signal_candidates') }}
 )
 {% if is_incremental() %}
 ,

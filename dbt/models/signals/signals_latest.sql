@@ -1,8 +1,8 @@
 -- The newest row of each signal as it is defined now, in its last revision.
 select signals.*
 from {{ ref('signals') }} as signals
--- A version that was withdrawn stays in the log alone.
-inner join {{ ref('int_signal_candidates') }} as candidates
+-- Withdrawn versions are in the log only.
+inner join {{ ref('signal_candidates') }} as candidates
     on
         signals.signal_id = candidates.signal_id
         and signals.signal_version = candidates.signal_version

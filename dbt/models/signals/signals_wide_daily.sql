@@ -2,7 +2,7 @@
 with latest_revisions as (
     select signals.*
     from {{ ref('signals') }} as signals
-    inner join {{ ref('int_signal_candidates') }} as candidates
+    inner join {{ ref('signal_candidates') }} as candidates
         on
             signals.signal_id = candidates.signal_id
             and signals.signal_version = candidates.signal_version

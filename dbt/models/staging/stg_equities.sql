@@ -1,2 +1,1 @@
--- The equities of the lake as known now: every vintage with the interval in which it was the latest.
 {{ vintages('equities') }}

@@ -1,21 +1,21 @@
-{# The columns identify a row. #}
-{% test unique_key(model, columns) %}
-select {{ columns | join(', ') }}, count(*) as n
+{# The columns together identify a row. #}
+{% test unique_combination_of_columns(model, combination_of_columns) %}
+select {{ combination_of_columns | join(', ') }}, count(*) as n
 from {{ model }}
-group by {{ columns | join(', ') }}
+group by {{ combination_of_columns | join(', ') }}
 having count(*) > 1
 {% endtest %}
 
-{# Nothing in the row was known after its decision time. #}
-{% test known_by(model, decision, columns) %}
+{# The expression is true for every row, or unknown because a value is missing. #}
+{% test expression_is_true(model, expression) %}
 select *
 from {{ model }}
-where {% for c in columns %}{{ c }} > {{ decision }}{% if not loop.last %} or {% endif %}{% endfor %}
+where not ({{ expression }})
 {% endtest %}
 
-{# Expressions that hold for every row where they are known; a missing value breaks none. #}
-{% test holds(model, expressions) %}
+{# No row uses what was known only after its decision time. #}
+{% test not_known_after(model, knowledge_time, decision_time) %}
 select *
 from {{ model }}
-where {% for e in expressions %}not ({{ e }}){% if not loop.last %} or {% endif %}{% endfor %}
+where {{ knowledge_time }} > {{ decision_time }}
 {% endtest %}

@@ -1,4 +1,4 @@
-"""What the UI says of every asset, in the same words for all: columns with units, tags, owner."""
+"""Descriptions of assets in the UI, in the same words for all: columns with units, tags, owner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.fields import LICENCES
 from schemas.generate.dbt import data_type
 
 OWNER: Final = "team:data-engineering"
-DERIVED: Final = "derived"  # the source of what no source gives: it is computed
+DERIVED: Final = "derived"  # the source of computed data
 DROPPED: Final = "BYO"  # the licence class of a user's own files
 COLUMNS: Final = "dagster/column_schema"
 LINEAGE: Final = "dagster/column_lineage"
@@ -25,7 +25,7 @@ KNOWN: Final = "knowledge to"
 
 
 def table_schema(*models: type[pa.DataFrameModel]) -> dg.TableSchema:
-    """The columns of these models one after the other, each with its unit."""
+    """The columns of these models in order, each with its unit."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -41,41 +41,41 @@ def table_schema(*models: type[pa.DataFrameModel]) -> dg.TableSchema:
 
 
 def tags(source: str, licence: str, frequency: str) -> dict[str, str]:
-    """Where the numbers come from, the worst licence class that they may have, and how often they come."""
+    """Tags of an asset: the source of its data, their most restrictive licence class, their frequency."""
     return {"source": source, "licence": licence, "frequency": frequency}
 
 
 def worst(licences: Iterable[str]) -> str:
-    """The least free of these classes; the freest where there is none."""
+    """The most restrictive of these classes; the least restrictive one when there are none."""
     return max(licences, key=LICENCES.index, default=LICENCES[0])
 
 
 def frequency(cadences: Iterable[str]) -> str:
-    """How often something comes that hangs on these: as often as the most frequent of them."""
+    """The frequency of an asset downstream of these: that of the most frequent one."""
     found = set(cadences)
     return next((cadence for cadence in ("daily", "monthly") if cadence in found), "on-change")
 
 
 def feed_tags(feed: Feed) -> dict[str, str]:
-    """Tags of a dataset: every source that may give it."""
+    """Tags of a dataset, with all its sources."""
     names = [*feed.sources, *(["drop"] if feed.droppable else [])]
     licences = [*(SOURCES[name].LICENCE for name in feed.sources), *([DROPPED] if feed.droppable else [])]
     return tags(".".join(names), worst(licences), feed.spec.cadence)
 
 
 def source_tags(name: str) -> dict[str, str]:
-    """Tags of a source: how often its most frequent dataset comes."""
+    """Tags of a source, with the frequency of its most frequent dataset."""
     source = SOURCES[name]
     return tags(name, source.LICENCE, frequency(FEEDS[dataset].spec.cadence for dataset in source.DATASETS))
 
 
 def reference_tags(table: str) -> dict[str, str]:
-    """Tags of a reference table: committed files, but for the calendar."""
+    """Tags of a reference table: a committed file, except the calendar, which is computed daily."""
     return tags("reference", "OPEN", "daily" if table == "trading_calendar" else "on-change")
 
 
 def model_tags(manifest: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Tags of every dbt source and model by its unique id; licence and frequency follow from what a model hangs on."""
+    """Tags of every dbt source and model by unique id; licence and frequency follow from the upstream models."""
     found: dict[str, dict[str, str]] = {
         unique_id: feed_tags(FEEDS[about["name"]]) if about["source_name"] == "lake" else reference_tags(about["name"])
         for unique_id, about in manifest["sources"].items()
@@ -100,5 +100,5 @@ def model_tags(manifest: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def moment(known: datetime | None) -> str:
-    """A moment as the UI shows it."""
+    """A moment as text for the UI."""
     return known.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if known else "nothing yet"

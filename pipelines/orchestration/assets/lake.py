@@ -1,4 +1,4 @@
-"""Extraction: one raw asset a source (ask, archive), one lake asset a dataset (parse, validate, append)."""
+"""Extraction: one raw asset a source (fetch, archive), one lake asset a dataset (parse, validate, append)."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -27,15 +27,15 @@ from pipelines.orchestration.assets.describe import (
     tags,
 )
 from pipelines.orchestration.partitions import months
-from pipelines.orchestration.resources import WorkspaceResource
+from pipelines.orchestration.resources import StepProgress, WorkspaceResource
 from pipelines.sources import SOURCES
 from schemas.base import Bitemporal
 
 RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
 SAMPLE = 5
 SHOWN = 500  # characters of a check's description
-LOG_EVERY_S = 2.0  # each line of the log is a transaction
-CHANGED, REVISIONS = "changed in this run", "revised observations, before and after"
+LOG_EVERY_S = 2.0  # each line of the run's log is a database transaction
+CHANGED, REVISIONS = "changes in this run", "revised observations, before and after"
 
 
 def raw_key(source: str) -> dg.AssetKey:
@@ -49,7 +49,7 @@ def lake_key(dataset: str) -> dg.AssetKey:
 
 
 def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    """The raw asset of a source: its payloads of the months asked for, archived by hash."""
+    """The raw asset of a source: its payloads of these months, archived by hash."""
     source = SOURCES[name]
 
     @dg.asset(
@@ -60,25 +60,31 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"python", "file"},
         tags=source_tags(name),
-        description=f"{source.TITLE}: answers as they came, archived by hash before they are parsed.",
+        description=f"{source.TITLE}: responses as received, archived by hash before they are parsed.",
         check_specs=[
             dg.AssetCheckSpec(
-                "answered", asset=raw_key(name), description="Every request had an answer that could be taken."
+                "requests_succeeded",
+                asset=raw_key(name),
+                description="No request failed, and no response was refused.",
             ),
             dg.AssetCheckSpec(
-                "as_usual", asset=raw_key(name), description="No new answer differs from what its source usually sends."
+                "responses_within_contract",
+                asset=raw_key(name),
+                description="No accepted response is unusual for its source (a new column, for example).",
             ),
         ],
     )
-    def raw(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
-        open_workspace, asked = workspace.open(), months(context)
+    def raw(
+        context: dg.AssetExecutionContext, workspace: WorkspaceResource, progress: dg.ResourceParam[StepProgress]
+    ) -> dg.MaterializeResult:
+        open_workspace, wanted = workspace.open(), months(context)
         open_workspace.build_clock.check()
         transport = open_workspace.transport()
         report = FetchReport()
         if transport is not None and open_workspace.fetches(name):
             report = fetch(
                 name,
-                asked,
+                wanted,
                 open_workspace.scope,
                 transport,
                 open_workspace.archive,
@@ -86,7 +92,7 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 quarantine=open_workspace.quarantine,
                 accepted=open_workspace.settings.accepted,
                 skip_if=open_workspace.is_complete if workspace.skip_answered else lambda request: False,
-                watch=_logged(context),
+                watch=_reporter(context, progress),
             )
         return dg.MaterializeResult(
             metadata={
@@ -95,12 +101,12 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
                 "payloads": report.payloads,
                 "bytes": report.bytes,
                 "without data": report.no_data,
-                "unusual": len(report.warnings),
+                "warnings": len(report.warnings),
                 "profile": open_workspace.settings.profile,
             },
             check_results=[
-                _check("answered", report.failures),
-                _check("as_usual", report.warnings, dg.AssetCheckSeverity.WARN),
+                _check("requests_succeeded", report.failures),
+                _check("responses_within_contract", report.warnings, dg.AssetCheckSeverity.WARN),
             ],
         )
 
@@ -108,8 +114,11 @@ def source_asset(name: str, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
 
 
 def drop_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    """The raw asset of the drop folder. Partitioned like the others, though a file may hold any months: an
-    unpartitioned parent would cut every backfill of the datasets into several runs."""
+    """The raw asset of the drop folder.
+
+    Partitioned like the others, although a file may hold any months: an unpartitioned parent would split every backfill
+    of the datasets into several runs.
+    """
 
     @dg.asset(
         key=raw_key(DROP),
@@ -119,8 +128,8 @@ def drop_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
         owners=[OWNER],
         kinds={"csv", "parquet"},
         tags=tags(DROP, "BYO", "daily"),
-        description="The user's own files in the drop folder, archived by hash. They stand before every other source.",
-        check_specs=[dg.AssetCheckSpec("usable", asset=raw_key(DROP), description="Every file can be taken.")],
+        description="The user's own files in the drop folder, archived by hash. They override every other source.",
+        check_specs=[dg.AssetCheckSpec("files_accepted", asset=raw_key(DROP), description="Every file was accepted.")],
     )
     def raw_drop(workspace: WorkspaceResource) -> dg.MaterializeResult:
         open_workspace = workspace.open()
@@ -130,14 +139,14 @@ def drop_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
         open_workspace.failures.record("raw_drop", [], failures)
         return dg.MaterializeResult(
             metadata={"files": len(payloads), "bytes": sum(len(payload.body) for payload in payloads)},
-            check_results=[_check("usable", failures)],
+            check_results=[_check("files_accepted", failures)],
         )
 
     return raw_drop
 
 
 def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    """The lake asset of a dataset: its months brought up to what the archive and the drop folder say."""
+    """The lake asset of a dataset: its months, updated from the archive and the drop folder."""
     key = lake_key(feed.name)
     spec = feed.spec
 
@@ -156,25 +165,29 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             dg.AssetCheckSpec(
                 "rows_valid",
                 asset=key,
-                description="No row of the payloads that these months rest on broke a rule of the schema.",
+                description="Every row in the payloads of these months is valid by the schema.",
             ),
-            dg.AssetCheckSpec("months_complete", asset=key, description="Every payload of these months could be read."),
+            dg.AssetCheckSpec(
+                "months_complete", asset=key, description="Every payload of these months could be parsed."
+            ),
         ],
     )
-    def lake(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
-        open_workspace, asked = workspace.open(), months(context)
+    def lake(
+        context: dg.AssetExecutionContext, workspace: WorkspaceResource, progress: dg.ResourceParam[StepProgress]
+    ) -> dg.MaterializeResult:
+        open_workspace, wanted = workspace.open(), months(context)
         dropped, unusable = open_workspace.dropped(feed.name) if feed.droppable else ([], [])
-        report = open_workspace.ingestion().run(feed.name, asked, dropped, _logged(context))
-        news = changes(open_workspace.lake, feed.name, report.written)
+        report = open_workspace.ingestion().run(feed.name, wanted, dropped, _reporter(context, progress))
+        changed = changes(open_workspace.lake, feed.name, report.written)
         failures = [*report.failures, *unusable]
-        open_workspace.failures.record(feed.name, [str(month) for month in asked], failures)
+        open_workspace.failures.record(feed.name, [str(month) for month in wanted], failures)
         if failures and not _health_follows(context):
-            # Alone, the asset shows its own failure; in a run that ends with run_health every other dataset and the
-            # publication come first, and that step fails the run.
+            # Run alone, the asset fails itself. In a run that ends with run_health, that step fails the run, after
+            # every other dataset and the release.
             named = "; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE])
-            raise dg.Failure(named, metadata=_changed(news))
+            raise dg.Failure(named, metadata=_changed(changed))
         return dg.MaterializeResult(
-            metadata={**_metadata(report, *open_workspace.lake.extent(feed.name)), **_changed(news)},
+            metadata={**_metadata(report, *open_workspace.lake.extent(feed.name)), **_changed(changed)},
             check_results=[_rows_check(report), _check("months_complete", failures)],
         )
 
@@ -203,31 +216,33 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
     }
 
 
-def _logged(context: dg.AssetExecutionContext) -> ProgressCallback:
-    """Writes how far the asset is into the run's log: at the end, and before that only now and then."""
+def _reporter(context: dg.AssetExecutionContext, progress: StepProgress) -> ProgressCallback:
+    """Pass progress on to the command that started the run, and every few seconds to the log of the run."""
+    step = context.asset_key.to_python_identifier()
     last = time.monotonic()
 
-    def tell(progress: Progress) -> None:
+    def report(current: Progress) -> None:
         nonlocal last
-        if progress.done == progress.total or time.monotonic() - last >= LOG_EVERY_S:
+        progress(step, current)
+        if current.done == current.total or time.monotonic() - last >= LOG_EVERY_S:
             last = time.monotonic()
-            context.log.info(str(progress))
+            context.log.info(str(current))
 
-    return tell
+    return report
 
 
-def _changed(news: Changes) -> dict[str, dg.MetadataValue[Any]]:
-    """What a dataset's run changed, as metadata; `changes_of` reads it back."""
-    counts = {"dataset": news.dataset, "months": news.months, "new": news.new, "revised": news.revised}
-    if not news.first:
+def _changed(found: Changes) -> dict[str, dg.MetadataValue[Any]]:
+    """The changes of a dataset as metadata; `changes_of` reads them back."""
+    counts = {"dataset": found.dataset, "months": found.months, "new": found.new, "revised": found.revised}
+    if not found.first:
         return {CHANGED: dg.MetadataValue.json(counts)}
-    schema = dg.TableSchema([dg.TableColumn(name) for name in asdict(news.first[0])])
-    records = [dg.TableRecord(asdict(revision)) for revision in news.first]
+    schema = dg.TableSchema([dg.TableColumn(name) for name in asdict(found.first[0])])
+    records = [dg.TableRecord(asdict(revision)) for revision in found.first]
     return {CHANGED: dg.MetadataValue.json(counts), REVISIONS: dg.MetadataValue.table(records, schema)}
 
 
 def changes_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> Changes | None:
-    """What a materialisation says that it changed; None when it is none of a dataset."""
+    """The changes in the metadata of a materialization; None when it is not of a dataset."""
     counts, table = metadata.get(CHANGED), metadata.get(REVISIONS)
     if not isinstance(counts, dg.JsonMetadataValue) or not isinstance(counts.data, dict):
         return None

@@ -1,4 +1,4 @@
-"""The dbt models as Dagster assets, built by one dbt call a run in this process."""
+"""The dbt models as Dagster assets, built by one dbt call a run, in this process."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -24,17 +24,11 @@ from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
 POOL = "duckdb_writer"
-
-
-GENERIC_TESTS = {
-    "unique_key": "The key identifies one row.",
-    "known_by": "Nothing in a row was known after its decision time.",
-    "holds": "Every value keeps to the rules of its schema.",
-}
+UNDESCRIBED = {"intermediate", "metrics"}  # database schemas whose columns no pandera model describes
 
 
 class Translator(DagsterDbtTranslator):
-    """Names as readers write them: marts/tightness_daily; lake datasets are the assets that write them."""
+    """Asset keys as in SQL (marts/tightness_daily); a dbt source is the asset that writes it."""
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:
         super().__init__()
@@ -59,19 +53,10 @@ class Translator(DagsterDbtTranslator):
         self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetCheckSpec | None:
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        properties = manifest["nodes"][unique_id]
-        generic = (properties.get("test_metadata") or {}).get("name", "")
-        said = GENERIC_TESTS.get(generic) or _comment(properties)
-        return spec._replace(description=said) if spec else None
+        return spec._replace(description=manifest["nodes"][unique_id]["description"]) if spec else None
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        return str(dbt_resource_props.get("description") or _comment(dbt_resource_props) or dbt_resource_props["name"])
-
-
-def _comment(dbt_resource_props: Mapping[str, Any]) -> str:
-    """What the comment at the head of a model or test says."""
-    lines = str(dbt_resource_props.get("raw_code", "")).splitlines()
-    return " ".join(line.removeprefix("--").strip() for line in lines if line.startswith("--"))
+        return str(dbt_resource_props["description"])
 
 
 def model_assets() -> dg.AssetsDefinition:
@@ -94,20 +79,20 @@ def model_assets() -> dg.AssetsDefinition:
         select = [] if chosen == every else ["--select", *sorted(names)]
         if not any(open_workspace.paths.lake.rglob("month=*/*.parquet")):
             raise dg.Failure(
-                f"no data at all: profile {open_workspace.settings.profile} has brought nothing into the lake, so "
-                "there is nothing to build or publish. Drop files, or choose another TIGHTNESS_PROFILE",
+                f"the lake is empty: profile {open_workspace.settings.profile} has loaded no data, so there is nothing "
+                "to build or publish. Drop files, or choose another TIGHTNESS_PROFILE",
                 allow_retries=False,
             )
         with open_workspace.writing():
             result = build(open_workspace, context.run.run_id, select)
-            tables = described(open_workspace, manifest)
-            for name, pictures in drawn(open_workspace, context.log).items():
-                tables[name] |= pictures
+            tables = table_metadata(open_workspace, manifest)
+            for name, charts in draw_plots(open_workspace, context.log).items():
+                tables[name] |= charts
         yield from _results(context, manifest, result, tables)
         if result.failed:
             raise dg.Failure(
                 "; ".join(f"{node.unique_id}: {node.message}" for node in result.failed[:5])
-                + " -- nothing is published, the last release stays",
+                + ". Nothing is published, the last release stays",
                 allow_retries=False,
             )
 
@@ -117,24 +102,24 @@ def model_assets() -> dg.AssetsDefinition:
 def build(
     workspace: Workspace, run_id: str, select: list[str], first_day: date = dbt.CALENDAR_START
 ) -> dbt.BuildResult:
-    """Builds the models as of the workspace's clock, or keeps them where they would come out the same.
+    """Build the models as of the workspace's clock, or keep them where their inputs are unchanged.
 
-    The caller holds the writer's lock. `select`: dbt's selection arguments; none for everything. `first_day`: of the
+    The caller holds the writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the
     trading calendar.
     """
     now = workspace.build_clock.advance()
-    lake = workspace.lake.root  # with a schema to read for every dataset
+    lake = workspace.lake.root  # every dataset has a schema file there
     record = workspace.paths.build_record
     inputs = build_cache.fingerprint(
         build_cache.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
     )
     current = workspace.paths.database
-    if signal_log.forget_unpublished(workspace.paths.warehouse, current, now):
+    if signal_log.delete_unpublished(workspace.paths.warehouse, current, now):
         build_cache.invalidate(record)
     if not select and workspace.paths.warehouse.is_file():
-        kept = build_cache.load(record, inputs, now)
-        if kept is not None:
-            return kept
+        cached = build_cache.load(record, inputs, now)
+        if cached is not None:
+            return cached
     build_cache.invalidate(record)
     signal_log.restore(workspace.paths.warehouse, current)
     dbt.write_reference(workspace.reference, workspace.paths.reference_copies, calendar_end(now).date(), first_day)
@@ -155,9 +140,11 @@ def build(
     return result
 
 
-def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Metadata of every table in the private warehouse, by schema.table: rows, knowledge, lineage, and the columns of
-    those that no schema describes."""
+def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Metadata of every table in the private warehouse, by schema.table.
+
+    Rows, knowledge time and lineage; columns of intermediate tables, which have no schema of their own.
+    """
     with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         columns: dict[str, dict[str, str]] = {}
@@ -166,37 +153,37 @@ def described(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, di
             "where not internal order by schema_name, table_name, column_index"
         ).fetchall():
             columns.setdefault(f"{schema}.{table}", {})[column] = data_type
-        facts = connection.execute(" union all ".join(map(_facts, columns, columns.values()))).fetchall()
-    above = lineage.of_warehouse(manifest, workspace.paths.warehouse, columns)
+        facts = connection.execute(" union all ".join(map(_facts_query, columns, columns.values()))).fetchall()
+    upstream = lineage.warehouse_lineage(manifest, workspace.paths.warehouse, columns)
     return {
         name: {
             ROWS: rows,
             **({KNOWN: moment(known)} if known else {}),
-            **({COLUMNS: _table_schema(columns[name])} if name.startswith("intermediate.") else {}),
-            **(_column_lineage(above[name]) if above.get(name) else {}),
+            **({COLUMNS: _table_schema(columns[name])} if name.split(".")[0] in UNDESCRIBED else {}),
+            **(_column_lineage(upstream[name]) if upstream.get(name) else {}),
         }
         for name, rows, known in facts
     }
 
 
-def drawn(workspace: Workspace, told: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
-    """The plots of each table that has some; drawn where its rows are others than before."""
+def draw_plots(workspace: Workspace, log: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
+    """The plots by table; one is drawn again only when its rows have changed."""
     found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
     folder = workspace.paths.plots
     with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
         for plot in plots.PLOTS:
             try:
                 for metal, rows in plots.read(connection, plot).items():
-                    picture = plots.kept(folder, plot, rows, metal, synthetic=workspace.settings.synthetic)
-                    shown = dg.MetadataValue.md(plots.markdown(picture, f"{metal}: {plot.title}"))
+                    chart = plots.cached_png(folder, plot, rows, metal, synthetic=workspace.settings.synthetic)
+                    shown = dg.MetadataValue.md(plots.markdown(chart, f"{metal}: {plot.title}"))
                     found.setdefault(plot.table, {})[f"plot {metal}"] = shown
-            except Exception as error:  # whatever a picture dies of, the numbers are good
-                told.warning(f"no plot of {plot.table}: {error}")
+            except Exception as error:  # of any type: a plot must not fail the build
+                log.warning(f"no plot of {plot.table}: {error}")
     return found
 
 
-def _facts(name: str, columns: Mapping[str, str]) -> str:
-    """The query for a table's rows and the latest moment at which one of them became known."""
+def _facts_query(name: str, columns: Mapping[str, str]) -> str:
+    """Query for the number of rows of a table and the latest knowledge time among them."""
     known = next((column for column in ("knowledge_ts_max", "knowledge_ts", "known_from") if column in columns), None)
     table = ".".join(f'"{part}"' for part in name.split("."))
     return f"select '{name}', count(*), {f'max({known})' if known else 'null::timestamptz'} from {table}"
@@ -204,30 +191,31 @@ def _facts(name: str, columns: Mapping[str, str]) -> str:
 
 @cache
 def _known_columns() -> dict[str, str]:
-    """One name is one quantity everywhere: what a published column says holds for an intermediate one of its name."""
+    """Descriptions of published columns; a column with the same name is the same quantity in every table."""
     return {name: text for table in comments(MARTS | SIGNALS).values() for name, text in table.items() if name}
 
 
 def _table_schema(columns: Mapping[str, str]) -> dg.TableSchema:
-    said = _known_columns()
+    descriptions = _known_columns()
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, data_type.lower(), description=said.get(name)) for name, data_type in columns.items()
+            dg.TableColumn(name, data_type.lower(), description=descriptions.get(name))
+            for name, data_type in columns.items()
         ]
     )
 
 
-def _column_lineage(above: Mapping[str, list[list[str]]]) -> dict[str, Any]:
-    """For programs, and for people: the open-source UI stores column lineage and shows none of it."""
-    rows = [f"| `{to}` | {', '.join(f'`{table}.{source}`' for table, source in above[to])} |" for to in above]
+def _column_lineage(upstream: Mapping[str, list[list[str]]]) -> dict[str, Any]:
+    """Column lineage as metadata, and as a table: the open-source UI does not show the former."""
+    rows = [f"| `{to}` | {', '.join(f'`{table}.{source}`' for table, source in upstream[to])} |" for to in upstream]
     return {
         LINEAGE: dg.TableColumnLineage(
             {
                 column: [dg.TableColumnDep(dg.AssetKey(table.split(".")), source) for table, source in sources]
-                for column, sources in above.items()
+                for column, sources in upstream.items()
             }
         ),
-        "columns come from": dg.MetadataValue.md("\n".join(["| column | comes from |", "|---|---|", *rows])),
+        "upstream columns": dg.MetadataValue.md("\n".join(["| column | computed from |", "|---|---|", *rows])),
     }
 
 

@@ -1,4 +1,4 @@
-"""The way out: the publication, and the step that fails a run whose sources failed, after everything else landed."""
+"""Release, report and health check: the last step fails a run whose sources failed, after everything else."""
 
 from pathlib import Path
 
@@ -25,9 +25,9 @@ from schemas.signals import SIGNALS
 RELEASE = dg.AssetKey(["publish", "release"])
 REPORT = dg.AssetKey(["publish", "report"])
 MODELS = MARTS | SIGNALS
-# What is published holds rows of every source that a user may ask.
+# A release holds rows of every source that a user may switch on.
 TAGS = tags(DERIVED, "RESTRICTED", "daily")
-SHOWN = 10  # failures that the message names
+SHOWN = 10  # failures in the message
 
 
 @dg.asset(
@@ -38,10 +38,10 @@ SHOWN = 10  # failures that the message names
     tags=TAGS,
     pool=POOL,
     deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
-    description="What readers open: marts.duckdb, Parquet copies and the manifest; written aside, verified, moved.",
+    description="The files that readers open: marts.duckdb, Parquet copies, manifest. Written aside, verified, moved.",
 )
 def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
-    """Publishes the marts and signals."""
+    """Publish the marts and signals."""
     open_workspace = workspace.open()
     with open_workspace.writing():
         done = publish_release(open_workspace)
@@ -59,7 +59,7 @@ def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
 
 
 def publish_release(workspace: Workspace) -> Release:
-    """Publishes what the private warehouse holds. The caller holds the writer's lock."""
+    """Publish the private warehouse. The caller holds the writer lock."""
     return publish(
         workspace.paths.warehouse,
         workspace.paths.published,
@@ -88,10 +88,10 @@ def publish_release(workspace: Workspace) -> Release:
     tags=TAGS,
     pool=POOL,
     deps=[RELEASE],
-    description="One page for people, report.html: index, signals, claims, plots and assumptions of the release.",
+    description="One page for people, report.html: index, charts, signals, claims and assumptions of the release.",
 )
 def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
-    """Renders the current release."""
+    """Render the report of the current release."""
     open_workspace = workspace.open()
     with open_workspace.writing():
         page, release_id = write_report(open_workspace)
@@ -101,30 +101,22 @@ def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
 
 
 def write_report(workspace: Workspace) -> tuple[Path, str]:
-    """Renders the current release and puts the page beside it: the page and the release's id. The caller holds the
-    writer's lock."""
+    """Write report.html for the current release: its path and the release's id. The caller holds the writer lock."""
     manifest = read_manifest(workspace.paths.manifest)
     if manifest is None:
-        raise dg.Failure("nothing is published yet, so there is nothing to report", allow_retries=False)
+        raise dg.Failure("nothing is published yet: materialize publish/release first", allow_retries=False)
     database = workspace.paths.published / "releases" / manifest["release_id"] / "marts.duckdb"
-    pictures: dict[str, bytes] = {}
+    charts: dict[str, bytes] = {}
     with duckdb.connect(str(database), read_only=True) as connection:
         for plot in plots.PLOTS:
             for metal, rows in plots.read(connection, plot).items():
                 folder, synthetic = workspace.paths.plots, bool(manifest["synthetic"])
-                pictures[f"{metal}: {plot.title}"] = plots.kept(folder, plot, rows, metal, synthetic=synthetic)
+                charts[f"{metal}: {plot.title}"] = plots.cached_png(folder, plot, rows, metal, synthetic=synthetic)
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
-    page = render(
-        Content(
-            manifest,
-            read(database),
-            [dict(row) for _, row in assumed.iterrows()],
-            pictures,
-        )
-    )
+    page = render(Content(manifest, read(database), [dict(row) for _, row in assumed.iterrows()], charts))
     path = workspace.paths.published / "report.html"
     write_aside(path, lambda aside: aside.write_text(page, encoding="utf-8"))
     path.chmod(0o644)
@@ -138,10 +130,10 @@ def write_report(workspace: Workspace) -> tuple[Path, str]:
     kinds={"python"},
     tags=TAGS,
     deps=[RELEASE],
-    description="Fails when a source or file failed, naming each: after the publication, so that what is good landed.",
+    description="Fails when a source or file failed, and names each. Runs after the release, which has all good data.",
 )
 def run_health(workspace: WorkspaceResource) -> dg.MaterializeResult:
-    """Fails with the list of what is wrong."""
+    """Fail with the list of known failures."""
     open_workspace = workspace.open()
     failures = list(dict.fromkeys(open_workspace.failures.read()))
     if failures:

@@ -1,5 +1,7 @@
-"""Cross-checks: what two publishers say of one number, as checks of the datasets. They warn or fail, and block nothing:
-a release rests on what the sources said, and a person looks which of them is wrong."""
+"""Reconciliation checks of the datasets: one number from two publishers.
+
+They warn or fail and block nothing: a release uses the preferred source, and a person finds out which one is wrong.
+"""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -17,12 +19,12 @@ Pair = Callable[[pd.DataFrame, pd.DataFrame], Comparison]
 
 
 def cross_checks() -> list[dg.AssetChecksDefinition]:
-    """All of them. Two sources of one dataset are compared by their answers: the lake keeps the first believed only."""
+    """All checks. Sources of one dataset are compared by their responses: the lake keeps the preferred one only."""
     return [
         _monthly_means(),
-        *_pairs("rates", reconciliation.sofr, "SOFR of the same day is the same, to half a basis point."),
-        *_pairs("power", reconciliation.power, "The mean of a zone's day is the same, to 5 cents."),
-        *_pairs("stocks", reconciliation.stock, "Registered stock of the same day is the same, to a lot or 0.1 %."),
+        *_pairs("rates", reconciliation.sofr, "SOFR of each day is equal within half a basis point."),
+        *_pairs("power", reconciliation.power, "The daily mean of each zone is equal within 0.05 EUR/MWh."),
+        *_pairs("stocks", reconciliation.stock, "Registered stock of each day is equal within one lot or 0.1 %."),
     ]
 
 
@@ -31,12 +33,12 @@ def _monthly_means() -> dg.AssetChecksDefinition:
         asset=lake_key("benchmark_prices"),
         additional_deps=[lake_key("prices")],
         name="daily_prices_agree",
-        description="The mean of a month's daily cash prices is within 1 % of what others publish for it.",
+        description="The monthly mean of the daily cash prices is within 1 % of the mean that others publish.",
     )
     def check(workspace: WorkspaceResource) -> dg.AssetCheckResult:
         opened = workspace.open()
-        prices, theirs = (opened.lake.read(name, as_of=opened.now) for name in ("prices", "benchmark_prices"))
-        return _result(reconciliation.monthly_means(prices, theirs))
+        prices, means = (opened.lake.read(name, as_of=opened.now) for name in ("prices", "benchmark_prices"))
+        return _result(reconciliation.monthly_means(prices, means))
 
     return check
 
@@ -49,7 +51,7 @@ def _pair(dataset: str, one: str, other: str, pair: Pair, description: str) -> d
     @dg.asset_check(
         asset=lake_key(dataset),
         name=f"{one}_agrees_with_{other}",
-        description=f"{description} From the responses of the last {reconciliation.MONTHS} months.",
+        description=f"{description} Responses of the last {reconciliation.MONTHS} months.",
     )
     def check(workspace: WorkspaceResource) -> dg.AssetCheckResult:
         opened = workspace.open()

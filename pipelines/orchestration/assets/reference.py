@@ -1,4 +1,4 @@
-"""Reference tables as assets: facts and assumptions, validated before anything is asked or built with them."""
+"""Reference tables as assets: facts and assumptions, validated before anything is fetched or built."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ def reference_key(table: str) -> dg.AssetKey:
     ],
 )
 def reference_tables(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-    """Validates the reference folder. The models' run takes its own copy under the writer's lock."""
+    """Validate the reference folder. The models copy it under the writer lock."""
     reference = workspace.open().reference
     for name in REFERENCE_TABLES:
         rows = {ROWS: len(reference[name])} if name in reference.tables else {}

@@ -1,1 +1,1 @@
-"""Jobs, schedules and sensors, and what they need to decide and to notify. Nothing here computes an indicator."""
+"""Jobs, schedules and sensors, the release schedule and notifications. Nothing here computes an indicator."""

@@ -1,7 +1,8 @@
-"""Which files in the drop folder are new: by what they hold, and only when nobody writes them any more.
+"""New contents in the drop folder, found by their hash once a file is no longer being written.
 
-A file is looked at when two ticks in a row find it alike. Each content has a key that hangs on the one before, so that
-a file that gets its old content back is a change, and one that is only touched is not.
+A file is read when two ticks in a row find it with the same size and time. Each content has a key that depends on the
+previous content of the file, so that a file that returns to an old content has changed, and one that is only touched
+has not.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-Stat = tuple[int, int]  # size, time of the last change in ns
+Stat = tuple[int, int]  # size in bytes, time of the last change in ns
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds: its hash, and the months that it speaks of (none where it cannot be read)."""
+    """Content of a file: its hash, and the months of its rows (none where it cannot be parsed)."""
 
     sha256: str
     months: tuple[str, ...]
@@ -25,7 +26,7 @@ class Content:
 
 @dataclass(frozen=True)
 class File:
-    """A file in the drop folder as a tick finds it. `read` gives None when the file changes while it is read."""
+    """A file in the drop folder at a tick. `read` returns None when the file changes while it is read."""
 
     relative: str
     dataset: str
@@ -34,8 +35,8 @@ class File:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is remembered of a file; `stat` is None while it is not there."""
+class FileState:
+    """The state of a file in the cursor; `stat` is None while the file is absent."""
 
     stat: Stat | None
     settled: bool = False
@@ -46,7 +47,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Change:
-    """A content that was not there before. `months`: those of it, and of what it takes the place of."""
+    """A new content. `months`: its own, and those of the content that it replaces."""
 
     relative: str
     dataset: str
@@ -55,58 +56,62 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a tick finds: changes to run for, files that are still being written, and the next cursor."""
+class ScanResult:
+    """Result of a tick: changes to run for, files that are still being written, and the next cursor."""
 
     changes: list[Change]
     waiting: list[str]
     cursor: str
 
 
-def look(cursor: str | None, files: Iterable[File]) -> Look:
-    """Compares the folder with what is remembered."""
+def find_changes(cursor: str | None, files: Iterable[File]) -> ScanResult:
+    """Compare the folder with the cursor of the previous tick."""
     known = _load(cursor)
-    changes, waiting, now = [], [], {}
+    changes, waiting, current = [], [], {}
     for file in files:
-        before = known.get(file.relative, Known(None))
+        before = known.get(file.relative, FileState(None))
         if before.settled and before.stat == file.stat:
-            now[file.relative] = before
+            current[file.relative] = before
             continue
         content = file.read() if before.stat == file.stat else None
         if content is None:
             waiting.append(file.relative)
-            now[file.relative] = replace(before, stat=file.stat, settled=False)
+            current[file.relative] = replace(before, stat=file.stat, settled=False)
             continue
-        after = Known(file.stat, True, content.sha256, before.key, content.months)
+        after = FileState(file.stat, True, content.sha256, before.key, content.months)
         if content.sha256 != before.sha256:
             text = "\0".join((before.key, file.relative, content.sha256))
             after = replace(after, key=hashlib.sha256(text.encode()).hexdigest())
             both = tuple(sorted({*before.months, *content.months}))
             changes.append(Change(file.relative, file.dataset, after.key, both))
-        now[file.relative] = after
-    # A file that comes back is a change even when it holds the same: meanwhile the sources have spoken for it.
-    gone = {name: replace(held, stat=None, settled=False, sha256="") for name, held in known.items() if name not in now}
-    return Look(changes, waiting, _dump(now | gone))
+        current[file.relative] = after
+    # A file that returns has changed even with the same content: meanwhile its months were taken from the sources.
+    absent = {
+        name: replace(state, stat=None, settled=False, sha256="")
+        for name, state in known.items()
+        if name not in current
+    }
+    return ScanResult(changes, waiting, _dump(current | absent))
 
 
 def run_key(changes: Iterable[Change]) -> str:
-    """Of a run for these contents: the same whoever asks for it."""
+    """Key of the run for these changes; the same for every process that requests it."""
     return "drop " + hashlib.sha256("\0".join(sorted(change.key for change in changes)).encode()).hexdigest()[:32]
 
 
-def _load(cursor: str | None) -> dict[str, Known]:
-    held: dict[str, Any] = json.loads(cursor) if cursor else {}
+def _load(cursor: str | None) -> dict[str, FileState]:
+    entries: dict[str, Any] = json.loads(cursor) if cursor else {}
     return {
-        name: Known(
+        name: FileState(
             tuple(entry["stat"]) if entry["stat"] else None,
             entry["settled"],
             entry["sha256"],
             entry["key"],
             tuple(entry["months"]),
         )
-        for name, entry in held.items()
+        for name, entry in entries.items()
     }
 
 
-def _dump(known: dict[str, Known]) -> str:
-    return json.dumps({name: held.__dict__ for name, held in sorted(known.items())})
+def _dump(states: dict[str, FileState]) -> str:
+    return json.dumps({name: state.__dict__ for name, state in sorted(states.items())})

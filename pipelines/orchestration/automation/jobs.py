@@ -1,4 +1,4 @@
-"""The jobs: everything for a range of months, what each publisher puts out, and the build that makes marts of it."""
+"""Jobs: everything for a range of months, one fetch a publication, and the build of marts and release."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DROPPED_FILES: Final = "dropped_files"
 
 
 def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
-    """Those with monthly partitions take a range of them; unpartitioned assets run once, after those they hang on."""
+    """All jobs. Partitioned assets run for a range of months, unpartitioned ones once, after their upstream assets."""
     everything = dg.AssetSelection.all()
     return [
         dg.define_asset_job(
@@ -30,48 +30,47 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             DAILY_REFRESH,
             everything,
             description=(
-                "Everything, for the current month and the months before it of which something is still due. Its "
-                "schedule knows these months: test a tick of it and launch that. Launched from here, choose them."
+                "Everything, for the current month and earlier months with figures that are still due. The schedule "
+                "computes these months: to launch it by hand, test a tick of the schedule, or choose the months here."
             ),
         ),
         dg.define_asset_job(
             DAILY_BUILD,
             built(),
-            description="Models, publication and health of what the lake holds. Asks nobody and takes no months.",
+            description="Models, release, report and health check from the data in the lake. No requests, no months.",
         ),
         dg.define_asset_job(
             DROPPED_FILES,
             dg.AssetSelection.assets(raw_key(DROP), *(lake_key(feed.name) for feed in FEEDS.values() if feed.droppable))
             | built(),
-            description="Files in the drop folder and what hangs on them. Its sensor asks for their datasets only.",
+            description="Files in the drop folder, their datasets and the build. The sensor selects the datasets.",
         ),
         *(
             dg.define_asset_job(
-                ask_job(publication),
+                fetch_job(publication),
                 dg.AssetSelection.assets(
                     *(raw_key(source) for source in publication.sources or (DROP,)),
                     *(lake_key(dataset) for dataset in publication.datasets),
                 ),
-                description=f"{publication.title}: asked, validated and put into the lake.",
+                description=f"{publication.title}: fetched, validated and loaded into the lake.",
             )
             for publication in PUBLICATIONS.values()
         ),
     ]
 
 
-def ask_job(publication: Publication) -> str:
+def fetch_job(publication: Publication) -> str:
     """Name of a publication's job."""
-    return f"ask_{publication.name}"
+    return f"fetch_{publication.name}"
 
 
 def built() -> dg.AssetSelection:
-    """All models, the publication and the health of the run.
+    """All models, the release, the report and the health check.
 
-    Never a part of the models: a release is as of one moment, and a part would carry another one than the rest. That is
-    also why they have no automation conditions, which ask for the models that hang on a changed dataset and no others;
-    and as-of rows are those of 18:00 London, so that a build after each of a dozen publications a day would publish
-    nothing that the daily one does not.
+    Always all models: a release is as of one moment, and models built separately would differ in it. For the same
+    reason they have no automation conditions, which would build only the models downstream of a changed dataset. As-of
+    rows are those of 18:00 London, so that a build after each of a dozen publications a day would add nothing.
     """
-    groups = dg.AssetSelection.groups("staging", "intermediate", "marts", "signals")
+    groups = dg.AssetSelection.groups("staging", "intermediate", "marts", "metrics", "signals")
     references = [reference_key(name) for name in REFERENCE_TABLES]
     return groups | dg.AssetSelection.assets(*references, RELEASE, REPORT, RUN_HEALTH)

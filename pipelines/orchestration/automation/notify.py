@@ -1,7 +1,7 @@
-"""What is told, and to whom: messages about signals and failed runs, and the sinks that take them.
+"""Notifications: messages about signal transitions and failed runs, and the sinks that send them.
 
-Building a message is pure. A sink is anything with a name that takes one; it raises `DeliveryError` when it could not,
-and may be given the same message again: the key stays, so that a receiver can tell.
+To build a message is pure. A sink raises `DeliveryError` when it could not send one. It may get the same message again,
+with the same key, by which a receiver recognizes a repetition.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Message:
-    """One thing to tell. `key` is the same however often it is told; `at` orders messages (ISO, UTC)."""
+    """A notification. `key` is the same at every attempt; `at` (ISO, UTC) gives the order of delivery."""
 
     key: str
     at: str
@@ -29,11 +29,11 @@ class Message:
 
 
 class DeliveryError(Exception):
-    """A sink did not take a message. Says why without saying where: an address may hold a key."""
+    """A sink did not accept a message: the reason, without the address, which may contain a key."""
 
 
 class Sink(Protocol):
-    """Somebody who is told."""
+    """A receiver of messages."""
 
     name: str
 
@@ -41,8 +41,8 @@ class Sink(Protocol):
 
 
 def transition_message(row: Mapping[str, Any], synthetic: bool) -> Message:
-    """A row of `signals.signal_transitions`."""
-    facts = {name: _plain(value) for name, value in row.items()}
+    """The message for a row of `signals.signal_transitions`."""
+    facts = {name: _json_value(value) for name, value in row.items()}
     value = "no value" if facts["value"] is None else f"{facts['value']:,.4g} {facts['unit']}"
     text = (
         f"{SYNTHETIC if synthetic else ''}{facts['signal_id']}: {facts['prev_state']} to {facts['state']} as of "
@@ -53,7 +53,7 @@ def transition_message(row: Mapping[str, Any], synthetic: bool) -> Message:
 
 
 def failure_message(run_id: str, job: str, steps: Sequence[tuple[str, str]], at: datetime, synthetic: bool) -> Message:
-    """A run that failed: its steps, each with its reason."""
+    """The message for a failed run: its failed steps, each with the reason."""
     first = f": {steps[0][0]}: {steps[0][1]}" if steps else ""
     more = f" (and {len(steps) - 1} more)" if len(steps) > 1 else ""
     payload = {
@@ -62,13 +62,13 @@ def failure_message(run_id: str, job: str, steps: Sequence[tuple[str, str]], at:
         "text": f"{SYNTHETIC if synthetic else ''}{job} failed{first}{more}; run {run_id}",
         "run_id": run_id,
         "job": job,
-        "steps": [{"step": step, "reason": said} for step, said in steps],
+        "steps": [{"step": step, "reason": reason} for step, reason in steps],
     }
-    return Message(f"run-failed-{run_id}", str(_plain(at)), payload)
+    return Message(f"run-failed-{run_id}", str(_json_value(at)), payload)
 
 
-def _plain(value: object) -> Any:
-    """As JSON has it: moments in ISO and UTC, days in ISO, a number that is none as null."""
+def _json_value(value: object) -> Any:
+    """A value for JSON: moments as ISO in UTC, days as ISO, NaN as null."""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, date):
@@ -80,7 +80,7 @@ def _plain(value: object) -> Any:
 
 @dataclass
 class LogSink:
-    """Writes the message's sentence to a log."""
+    """Writes the text of a message to a log."""
 
     logger: logging.Logger
     name: str = "log"
@@ -89,22 +89,22 @@ class LogSink:
         self.logger.info(message.payload["text"])
 
 
-class _BusyError(Exception):
-    """The receiver may take the same message a little later."""
+class _RetryableStatusError(Exception):
+    """The receiver may accept the same message a little later."""
 
 
 @dataclass
 class WebhookSink:
-    """Posts the message as JSON with its key in the header `Idempotency-Key`. Follows no redirects."""
+    """Posts a message as JSON with its key in the header `Idempotency-Key`. Follows no redirects."""
 
     url: str = field(repr=False)
     token: str = field(default="", repr=False)
     name: str = "webhook"
     first_wait_s: float = 0.5
-    timeout_s: float = 5.0  # of each of the four waits that a request has
+    timeout_s: float = 5.0  # each: to connect, to get a connection, to write, to read
 
     def send(self, message: Message) -> None:
-        """Tries three times where waiting may help (408, 429, 5xx, broken connections), waiting longer each time.
+        """Send a message; three attempts with growing waits for 408, 429, 5xx and broken connections.
 
         Raises `DeliveryError`.
         """
@@ -112,10 +112,10 @@ class WebhookSink:
 
         from pipelines.common.retry import retrying
 
-        # At INFO httpx logs every address.
+        # At INFO httpx logs every address, which may contain a key.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         retries = retrying(
-            on=(_BusyError, httpx.TransportError),
+            on=(_RetryableStatusError, httpx.TransportError),
             attempts=ATTEMPTS,
             wait_initial=self.first_wait_s,
             wait_max=MAX_WAIT_S,
@@ -125,25 +125,25 @@ class WebhookSink:
             for attempt in retries:
                 with attempt:
                     return self._post(message)
-        except (_BusyError, httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DeliveryError(self._unsaid(f"{type(error).__name__.strip('_')}: {error}")) from None
+        except (_RetryableStatusError, httpx.HTTPError, httpx.InvalidURL) as error:
+            raise DeliveryError(self._redact(f"{type(error).__name__.strip('_')}: {error}")) from None
 
     def _post(self, message: Message) -> None:
         import httpx
 
         headers = {IDEMPOTENCY_KEY: message.key} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
-        # The body of the answer is not read: whatever it says, the status decides.
+        # Only the status counts: the body of the response is not read.
         with (
             httpx.Client(timeout=self.timeout_s, follow_redirects=False) as client,
             client.stream("POST", self.url, json={"key": message.key, **message.payload}, headers=headers) as response,
         ):
             status = response.status_code
         if status in (408, 429) or status >= 500:
-            raise _BusyError(f"status {status}, {ATTEMPTS} times")
+            raise _RetryableStatusError(f"status {status}, {ATTEMPTS} times")
         if not 200 <= status < 300:
             raise DeliveryError(f"status {status}")
 
-    def _unsaid(self, text: str) -> str:
+    def _redact(self, text: str) -> str:
         for secret in filter(None, (self.url, self.token)):
             text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return text

@@ -1,7 +1,7 @@
-"""Messages on their way: kept on disk until every sink has taken them, so that none is lost and none holds up others.
+"""Outbox of messages: each one stays on disk until every sink has accepted it, at least once.
 
-A message is put here before its event counts as seen, and removed after it was taken: it may be told twice, with the
-same key, but never not at all.
+A message is stored before its event counts as seen, and removed after its delivery: it may be delivered twice, with the
+same key, but it is never lost, and a message that fails does not delay the others.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from filelock import FileLock, Timeout
 from pipelines.common.files import write_json
 from pipelines.orchestration.automation.notify import DeliveryError, Message, Sink
 
-BUDGET_S: Final = 30.0  # a sensor's tick has a minute
+BUDGET_S: Final = 30.0  # of a sensor's tick, which may take a minute
 
 
 @dataclass
-class Delivered:
-    """What became of the messages of one round."""
+class Delivery:
+    """Result of one round of deliveries."""
 
     sent: int = 0
     waiting: int = 0
@@ -37,38 +37,37 @@ class Outbox:
     folder: Path
 
     def put(self, message: Message, sinks: Sequence[str]) -> None:
-        """Keeps a message for these sinks; one that is on its way already stays as it is."""
+        """Store a message for these sinks; one that is already waiting stays unchanged."""
         path = self.folder / f"{message.key}.json"
         if not path.exists():
             write_json(path, {"at": message.at, "payload": message.payload, "owed": list(sinks), "tries": 0})
 
     def waiting(self) -> list[tuple[Path, dict[str, Any]]]:
-        """What is on its way: what was tried least first, so that one bad message does not hold up the others."""
+        """Messages by number of tries, then age, so that one that always fails does not delay the others."""
         found = [(path, json.loads(path.read_text())) for path in self.folder.glob("*.json")]
         return sorted(found, key=lambda entry: (entry[1]["tries"], entry[1]["at"], entry[0].name))
 
-    def deliver(self, sinks: Sequence[Sink], clock: Callable[[], float] = time.monotonic) -> Delivered:
-        """Hands every message to the sinks that it is owed to, as far as the time of a tick goes.
+    def deliver(self, sinks: Sequence[Sink], clock: Callable[[], float] = time.monotonic) -> Delivery:
+        """Send every message to its sinks, within the time budget of a tick.
 
-        A message for a sink that is not there waits for it to come back. When another process delivers, nothing is
-        done here.
+        A message for a sink that is switched off waits for it. Does nothing while another process delivers.
         """
-        done = Delivered()
+        result = Delivery()
         if not self.folder.is_dir():
-            return done
+            return result
         try:
             with FileLock(self.folder / ".lock", timeout=0):
                 until = clock() + BUDGET_S
                 for path, entry in self.waiting():
                     if clock() >= until:
                         break
-                    self._hand_over(path, entry, sinks, done)
+                    self._send(path, entry, sinks, result)
         except Timeout:
             pass
-        done.waiting = len(self.waiting())
-        return done
+        result.waiting = len(self.waiting())
+        return result
 
-    def _hand_over(self, path: Path, entry: dict[str, Any], sinks: Sequence[Sink], done: Delivered) -> None:
+    def _send(self, path: Path, entry: dict[str, Any], sinks: Sequence[Sink], result: Delivery) -> None:
         message = Message(path.stem, entry["at"], entry["payload"])
         owed = list(entry["owed"])
         for sink in sinks:
@@ -78,10 +77,10 @@ class Outbox:
                 sink.send(message)
             except DeliveryError as error:
                 entry["tries"] += 1
-                done.problems.append(f"{sink.name} has not taken {message.key}: {error}")
+                result.problems.append(f"{sink.name} did not accept {message.key}: {error}")
             else:
                 owed.remove(sink.name)
-                done.sent += 1
+                result.sent += 1
         if owed:
             write_json(path, entry | {"owed": owed})
         else:

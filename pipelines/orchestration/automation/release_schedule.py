@@ -1,7 +1,7 @@
-"""Who publishes what, and what there is to ask for at a moment: the release calendar read forwards.
+"""Release schedule of the publishers: the months that are due at a moment, by the release calendar.
 
-Pure: a moment and the rules of `release_calendar.csv` in, months or the reason for none out. Times and days stand in
-that table alone; here is only which datasets come out together, and how long a figure may be early or late.
+Pure: from a moment and the rules of `release_calendar.csv` to months, or the reason why none is due. That table has all
+times and days; here are only the datasets that are released together, and how early or late a figure may be.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from pipelines.datasets import DROP, FEEDS
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Scope
 
-# Publishers' clocks and ours are not one: asked a little later, an answer has the new figure.
-ASK_AFTER: Final = timedelta(minutes=5)
-# The build waits for what is asked for at the decision time itself.
+# The clocks of publishers differ from ours: a little later the response has the new figure.
+FETCH_AFTER: Final = timedelta(minutes=5)
+# The build waits for fetches that start at the decision time.
 BUILD_AFTER: Final = timedelta(minutes=15)
-# A release day that is an ASSUMPTION is the latest one: what comes out earlier is known when it is seen.
+# A release day with the status ASSUMPTION is the latest possible: an earlier release is known when it is fetched.
 EARLY_DAYS: Final = 7
-# How long a figure that was due is still asked for: a publisher that is late, a tick that was missed.
+# Days for which a due figure is still fetched: a publisher may be late, a tick may be missed.
 LATE_DAYS: Final = 7
 PLACES: Final = {"LONDON": " in London", "NEW_YORK": " in New York", "TARGET": " at the ECB", "WEEKDAYS": ""}
-# Years over which the days of a schedule are read off the calendar. Fixed, so that definitions need no clock.
+# Years from which the days of a schedule are computed. Fixed, so that definitions do not depend on the clock.
 SAMPLE: Final = (pd.Timestamp("2020-01-01"), pd.Timestamp("2031-12-31"))
 
 
 @dataclass(frozen=True)
 class Publication:
-    """Datasets that one publisher puts out together. Without `sources` the user's own files are read again."""
+    """Datasets that a publisher releases together. Without `sources` they come from the user's own files."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ class Publication:
 
     @property
     def tiers(self) -> list[tuple[str, str]]:
-        """The release calendar's names for it: dataset and source."""
+        """Its keys in the release calendar: dataset and source."""
         return [(d, s) for d in self.datasets for s in self.sources or (DROP,) if s == DROP or s in FEEDS[d].sources]
 
 
@@ -69,7 +69,7 @@ PUBLICATIONS: Final = {
         _publication("sofr", "New York Fed: SOFR", "rates"),
         _publication("ecb", "ECB reference rates", "fx"),
         _publication("power_auction", "Day-ahead power auction", "power"),
-        # Two publishers of one dataset, each on days of its own.
+        # Two publishers of one dataset, each with its own days.
         _publication("china_customs", "China customs: exports", "exports", sources=("customs",)),
         _publication("un_comtrade", "UN Comtrade: exports", "exports", sources=("comtrade",)),
         _publication("production", "Primary production", "production"),
@@ -86,7 +86,7 @@ PUBLICATIONS: Final = {
 
 @dataclass(frozen=True)
 class Due:
-    """The months to ask for; none, and the reason why."""
+    """The months to fetch, or none and the reason."""
 
     months: tuple[str, ...]
     reason: str = ""
@@ -98,10 +98,10 @@ class Due:
 
 
 def due(dataset: str, source: str, moment: datetime, rules: pd.DataFrame) -> Due:
-    """What a source's dataset can have news of at this moment.
+    """Months of a source's dataset that may have new figures at this moment.
 
-    Daily figures: on a day on which one came out, the months of those that came out within the last LATE_DAYS. Monthly
-    ones: the months whose release window is open, on the calendar's working days.
+    Daily figures: on a release day, the months of the figures released within the last LATE_DAYS. Monthly figures: the
+    months whose release window is open, on the working days of the calendar.
     """
     now = pd.Timestamp(moment)
     own = release_rules(dataset, source, rules)
@@ -124,41 +124,39 @@ def due(dataset: str, source: str, moment: datetime, rules: pd.DataFrame) -> Due
         return Due((), f"the figures of {today:%Y-%m-%d} come out at {rule.local_time} {rule.timezone}")
     months = sorted(set(recent["period"].dt.strftime("%Y-%m")))
     kept = tuple(month for month in months if FIRST_MONTH <= month <= month_of(moment))
-    return (
-        Due(kept) if kept else Due((), f"{months[0]} has not begun in London: its figures are asked for from then on")
-    )
+    return Due(kept) if kept else Due((), f"{months[0]} has not begun in London: its figures are fetched from then on")
 
 
 def publication_due(publication: Publication, moment: datetime, rules: pd.DataFrame, scope: Scope) -> Due:
-    """What a publication can have news of; months for which its sources have nothing to ask are left out."""
+    """Months of a publication that are due; without those for which its sources have no request."""
     found = [due(dataset, source, moment, rules) for dataset, source in publication.tiers]
     months = sorted({month for one in found for month in one.months})
-    asked = tuple(month for month in months if _asks(publication.sources, month, scope))
-    if asked:
-        return Due(asked)
-    said = [f"{', '.join(months)} has no release of its own"] if months else [one.reason for one in found]
-    return Due((), f"{publication.title}: {'; '.join(dict.fromkeys(said))}")
+    requested = tuple(month for month in months if _has_requests(publication.sources, month, scope))
+    if requested:
+        return Due(requested)
+    reasons = [f"{', '.join(months)} has no release of its own"] if months else [one.reason for one in found]
+    return Due((), f"{publication.title}: {'; '.join(dict.fromkeys(reasons))}")
 
 
 def everything_due(moment: datetime, rules: pd.DataFrame, scope: Scope) -> Due:
-    """The current month, and the months before it of which something is still due."""
+    """The current month, and earlier months with figures that are still due."""
     found = [publication_due(one, moment, rules, scope) for one in PUBLICATIONS.values()]
     return Due(tuple(sorted({month_of(moment), *(month for one in found for month in one.months)})))
 
 
-def build_due(moment: datetime) -> str:
-    """Why nothing is built at this moment; empty on the days that have an as-of row."""
+def no_build_reason(moment: datetime) -> str:
+    """The reason why nothing is built at this moment; empty on days that have an as-of row."""
     today = pd.Timestamp(moment).tz_convert(DECISION_ZONE).tz_localize(None).normalize()
     if is_london_business_day(np.array([today.to_numpy()], dtype="datetime64[D]"))[0]:
         return ""
     return f"{_closed(today, 'LONDON')} and has no as-of row"
 
 
-def tick(publication: Publication, rules: pd.DataFrame) -> tuple[str, str]:
-    """When to look whether something came out: a cron line and its time zone, read off the release calendar."""
+def publication_cron(publication: Publication, rules: pd.DataFrame) -> tuple[str, str]:
+    """Cron line and time zone of a publication's schedule, from the release calendar."""
     newest = [release_rules(dataset, source, rules).iloc[-1] for dataset, source in publication.tiers]
     last = max(newest, key=lambda rule: str(rule.local_time))
-    time = _later(str(last.local_time), ASK_AFTER)
+    time = _later(str(last.local_time), FETCH_AFTER)
     windows = pd.concat([_sampled(dataset, source, rules) for dataset, source in publication.tiers])
     if any(_cadence(dataset) == "monthly" for dataset in publication.datasets):
         longest = (windows["closes"] - windows["opens"]).max().days
@@ -168,8 +166,8 @@ def tick(publication: Publication, rules: pd.DataFrame) -> tuple[str, str]:
     return f"{time} * * {'*' if len(weekdays) == 7 else _ranges(weekdays)}", str(last.timezone)
 
 
-def build_tick() -> tuple[str, str]:
-    """When to build: the decision time's cron line and zone."""
+def build_cron() -> tuple[str, str]:
+    """Cron line and time zone of the daily build, after the decision time."""
     return f"{_later(DECISION_TIME, BUILD_AFTER)} * * 1-5", DECISION_ZONE
 
 
@@ -180,12 +178,12 @@ def releases(dataset: str, source: str, rules: pd.DataFrame) -> pd.Series:
 
 
 def _windows(dataset: str, source: str, rule: pd.Series, periods: pd.Series, rules: pd.DataFrame) -> pd.DataFrame:
-    """When each of these periods is known, and the days from and to which it is asked for, in the rule's time zone."""
+    """Knowledge time of each period, and the days between which it is fetched, in the rule's time zone."""
     known = release_times(periods, dataset, source, rules)["knowledge_ts"]
     day = known.dt.tz_convert(rule.timezone).dt.tz_localize(None).dt.normalize()
     opens = day
     if _cadence(dataset) == "monthly" and rule.status == "ASSUMPTION":
-        # No month is known before it is over.
+        # No month is known before it has ended.
         opens = (day - pd.Timedelta(days=EARLY_DAYS)).clip(lower=periods + pd.Timedelta(days=1))
     closes = day + pd.Timedelta(days=LATE_DAYS if _cadence(dataset) == "monthly" else LATE_DAYS - 1)
     columns = {"period": periods, "known": known, "day": day, "opens": opens, "closes": closes, "early": opens < day}
@@ -197,7 +195,7 @@ def _cadence(dataset: str) -> str:
 
 
 def _periods(dataset: str, rule: pd.Series, today: pd.Timestamp) -> pd.Series:
-    """The periods that may be news today, and some around them."""
+    """Periods that may be released today, with a margin."""
     if _cadence(dataset) == "monthly":
         first = today - pd.DateOffset(months=int(rule.months_after) + 2)
         return pd.Series(pd.date_range(first, today + pd.DateOffset(months=2), freq="ME").normalize())
@@ -212,7 +210,7 @@ def _sampled(dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:
 
 
 def _observed(periods: pd.Series, rule: pd.Series) -> pd.Series:
-    """Only business days have figures that come out business days later."""
+    """Figures that are released some business days later exist for business days only."""
     if rule.rule != "BUSINESS_DAYS_AFTER":
         return periods
     open_days = np.is_busday(periods.to_numpy().astype("datetime64[D]"), busdaycal=business_days(rule.calendar))
@@ -220,7 +218,7 @@ def _observed(periods: pd.Series, rule: pd.Series) -> pd.Series:
 
 
 def _within(windows: pd.DataFrame, n: int) -> set[int]:
-    """The days of the month that lie n days into a window."""
+    """Days of the month that are n days into a window."""
     days = windows["opens"] + pd.Timedelta(days=n)
     return {int(day) for day in days[days <= windows["closes"]].dt.day}
 
@@ -229,12 +227,12 @@ def _closed(today: pd.Timestamp, calendar: str) -> str:
     return f"{today:%A %Y-%m-%d} is no working day{PLACES[calendar]}"
 
 
-def _asks(sources: Sequence[str], month: str, scope: Scope) -> bool:
+def _has_requests(sources: Sequence[str], month: str, scope: Scope) -> bool:
     return not sources or any(SOURCES[name].requests(pd.Period(month, "M"), scope) for name in sources)
 
 
 def _later(local_time: str, wait: timedelta) -> str:
-    """Minute and hour of a cron line; at the end of the day there is no later."""
+    """Minute and hour of a cron line, the wait later, at most 23:59."""
     hours, minutes = map(int, local_time.split(":"))
     total = min(hours * 60 + minutes + int(wait.total_seconds() // 60), 24 * 60 - 1)
     return f"{total % 60} {total // 60}"

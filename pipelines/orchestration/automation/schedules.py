@@ -1,6 +1,6 @@
-"""When runs start by themselves: after each publication, and at the decision time. All are stopped until switched on.
+"""Schedules: a fetch after each publication, a build after the decision time, or one refresh for everything.
 
-Stopped by default, so that somebody who looks at the demo starts nothing by opening the UI.
+All are stopped until switched on, so that opening the UI starts nothing.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from datetime import datetime
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from pipelines.common.calendar import month_of
-from pipelines.orchestration.automation.jobs import DAILY_BUILD, DAILY_REFRESH, ask_job
+from pipelines.orchestration.automation.jobs import DAILY_BUILD, DAILY_REFRESH, fetch_job
 from pipelines.orchestration.automation.release_schedule import (
     PUBLICATIONS,
     Due,
     Publication,
-    build_due,
-    build_tick,
+    build_cron,
     everything_due,
+    no_build_reason,
+    publication_cron,
     publication_due,
-    tick,
 )
+from pipelines.orchestration.partitions import range_tags
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.workspace import Workspace
 
@@ -30,39 +30,34 @@ Outcome = dg.RunRequest | dg.SkipReason
 
 
 def schedules(rules: pd.DataFrame) -> list[dg.ScheduleDefinition]:
-    """One schedule a publication, the build, and the one that does everything for people who want only one.
+    """One schedule a publication, the daily build, and the daily refresh that replaces them all.
 
-    `rules`: the release calendar, which gives the times. What is due at a tick is asked of the calendar as it is then.
+    `rules`: the release calendar, for the times. The months of a tick follow from the calendar at that tick.
     """
-    return [*(_asking(publication, rules) for publication in PUBLICATIONS.values()), _build(), _refresh()]
+    return [*(_fetch(publication, rules) for publication in PUBLICATIONS.values()), _build(), _refresh()]
 
 
-def run_range(first: str, last: str) -> dict[str, str]:
-    """Tags of a run over a range of months, one run for all of them."""
-    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-
-
-def _asking(publication: Publication, rules: pd.DataFrame) -> dg.ScheduleDefinition:
-    cron, zone = tick(publication, rules)
+def _fetch(publication: Publication, rules: pd.DataFrame) -> dg.ScheduleDefinition:
+    cron, zone = publication_cron(publication, rules)
 
     @dg.schedule(
-        name=f"{ask_job(publication)}_schedule",
-        job_name=ask_job(publication),
+        name=f"{fetch_job(publication)}_schedule",
+        job_name=fetch_job(publication),
         cron_schedule=cron,
         execution_timezone=zone,
-        description=f"{publication.title}: shortly after the time in release_calendar.csv, on the publisher's days.",
+        description=f"{publication.title}: shortly after the release time, on the publisher's working days.",
     )
-    def ask(context: dg.ScheduleEvaluationContext, workspace: WorkspaceResource) -> Outcome:
+    def fetch(context: dg.ScheduleEvaluationContext, workspace: WorkspaceResource) -> Outcome:
         moment, opened = context.scheduled_execution_time, workspace.open()
         reference = opened.reference
         found = publication_due(publication, moment, reference["release_calendar"], opened.scope)
-        return _outcome(ask_job(publication), moment, opened, found)
+        return _outcome(fetch_job(publication), moment, opened, found)
 
-    return ask
+    return fetch
 
 
 def _build() -> dg.ScheduleDefinition:
-    cron, zone = build_tick()
+    cron, zone = build_cron()
 
     @dg.schedule(
         name=f"{DAILY_BUILD}_schedule",
@@ -73,25 +68,25 @@ def _build() -> dg.ScheduleDefinition:
     )
     def build(context: dg.ScheduleEvaluationContext, workspace: WorkspaceResource) -> Outcome:
         moment = context.scheduled_execution_time
-        reason = build_due(moment) or _stands_still(workspace.open(), moment)
+        reason = no_build_reason(moment) or _fixed_clock_reason(workspace.open(), moment)
         return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=_run_key(DAILY_BUILD, moment))
 
     return build
 
 
 def _refresh() -> dg.ScheduleDefinition:
-    cron, zone = build_tick()
+    cron, zone = build_cron()
 
     @dg.schedule(
         name=f"{DAILY_REFRESH}_schedule",
         job_name=DAILY_REFRESH,
         cron_schedule=cron,
         execution_timezone=zone,
-        description="Everything once a day, instead of all the other schedules.",
+        description="Everything once a day, as an alternative to all other schedules.",
     )
     def refresh(context: dg.ScheduleEvaluationContext, workspace: WorkspaceResource) -> Outcome:
         moment, opened = context.scheduled_execution_time, workspace.open()
-        if reason := build_due(moment):
+        if reason := no_build_reason(moment):
             return dg.SkipReason(reason)
         found = everything_due(moment, opened.reference["release_calendar"], opened.scope)
         return _outcome(DAILY_REFRESH, moment, opened, found)
@@ -100,20 +95,20 @@ def _refresh() -> dg.ScheduleDefinition:
 
 
 def _outcome(job: str, moment: datetime, workspace: Workspace, found: Due) -> Outcome:
-    reason = found.reason or _stands_still(workspace, moment)
+    reason = found.reason or _fixed_clock_reason(workspace, moment)
     if reason:
         return dg.SkipReason(reason)
-    return dg.RunRequest(run_key=_run_key(job, moment), tags=run_range(*found.span))
+    return dg.RunRequest(run_key=_run_key(job, moment), tags=range_tags(*found.span))
 
 
-def _stands_still(workspace: Workspace, moment: datetime) -> str:
-    """With a fixed clock there are no months after it, and nothing new to know."""
+def _fixed_clock_reason(workspace: Workspace, moment: datetime) -> str:
+    """The reason to skip a tick in a month after the fixed clock; empty for other ticks."""
     fixed = workspace.settings.now
     if fixed is None or month_of(moment) <= month_of(fixed):
         return ""
-    return f"TIGHTNESS_NOW holds the clock at {fixed:%Y-%m-%d %H:%M} UTC: nothing is published after it"
+    return f"TIGHTNESS_NOW fixes the clock at {fixed:%Y-%m-%d %H:%M} UTC: there are no data after it"
 
 
 def _run_key(job: str, moment: datetime) -> str:
-    """One for each tick: a second scheduler, or one that starts again, finds the run of the first."""
+    """Key of a tick's run: a second or restarted scheduler finds the run of the first."""
     return f"{job} {pd.Timestamp(moment).tz_convert('UTC'):%Y-%m-%dT%H:%MZ}"

@@ -1,8 +1,8 @@
-"""Which changes of a signal are news: those published since a first look, whatever they are called back by later.
+"""Signal transitions that are new since the last tick: each published change of state is notified once.
 
-The published table says every change that ever was. At its first look the sensor takes note of what is there and tells
-nothing of it; afterwards it tells each change as of that day or later once. A history that is filled in afterwards is
-no news.
+The published table is append-only and holds the whole history. The first tick only notes what is published; later
+ticks return each change as of that day or later once, even if it is later reversed. History that is filled in
+afterwards is not notified.
 """
 
 from __future__ import annotations
@@ -12,70 +12,59 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import duckdb
+from pipelines.warehouse.sql import Row, read_rows
 
-KEPT: Final = timedelta(days=400)  # a change that is older is no news, and its key is forgotten
-Row = dict[str, Any]
+RETENTION: Final = timedelta(days=400)  # older changes are not notified, and their keys are dropped from the cursor
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The sensor's memory: changes as of `since` or later count, and these were told already."""
+class TransitionCursor:
+    """The sensor's state: changes as of `since` or later count; those of `keys` were notified."""
 
     since: datetime
     release: str = ""
     keys: frozenset[str] = frozenset()
 
     def dump(self) -> str:
-        """As the cursor has it."""
+        """The state as the sensor's cursor."""
         return json.dumps({"since": self.since.isoformat(), "release": self.release, "keys": sorted(self.keys)})
 
     @classmethod
-    def load(cls, cursor: str) -> Seen:
-        """From the cursor."""
-        held = json.loads(cursor)
-        return cls(datetime.fromisoformat(held["since"]), held["release"], frozenset(held["keys"]))
+    def load(cls, cursor: str) -> TransitionCursor:
+        """The state from the sensor's cursor."""
+        state = json.loads(cursor)
+        return cls(datetime.fromisoformat(state["since"]), state["release"], frozenset(state["keys"]))
 
 
 def read_transitions(database: Path, since: datetime) -> list[Row]:
-    """Published changes as of this moment or later, oldest first, moments in UTC."""
-    with duckdb.connect(str(database), read_only=True) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        cursor = connection.execute(
-            "select * from signals.signal_transitions where as_of_ts >= ? order by as_of_ts, signal_id, transition_id",
-            [since],
-        )
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    """Published transitions as of this moment or later, oldest first, moments in UTC."""
+    return read_rows(
+        database,
+        "select * from signals.signal_transitions where as_of_ts >= ? order by as_of_ts, signal_id, transition_id",
+        since,
+    )
 
 
-def last_as_of(database: Path) -> datetime | None:
-    """The moment up to which signals are published; None where there are none."""
-    with duckdb.connect(str(database), read_only=True) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        [(moment,)] = connection.execute("select max(as_of_ts) from signals.signals_latest").fetchall()
-        return moment  # type: ignore[no-any-return]
+def initial_cursor(database: Path, now: datetime, since: datetime | None) -> TransitionCursor:
+    """The state of the first tick: changes count from the given moment, by default from the last published one.
 
-
-def first_look(database: Path, now: datetime, since: datetime | None) -> Seen:
-    """What counts from now on: changes as of the given moment or later, else of the last published one.
-
-    Of the last published moment only those that are not there yet: they may come with a revision. A user who fills in
-    17 years after the first look is not told of them.
+    Of the last published moment only those changes count that are not published yet: a revision may add some. After a
+    backfill of 17 years nothing of them is notified.
     """
     if since is not None:
-        return Seen(since)
-    last = last_as_of(database) or now
-    return Seen(last, keys=frozenset(row["transition_id"] for row in read_transitions(database, last)))
+        return TransitionCursor(since)
+    [newest] = read_rows(database, "select max(as_of_ts) as as_of_ts from signals.signals_latest")
+    last = newest["as_of_ts"] or now
+    return TransitionCursor(last, keys=frozenset(row["transition_id"] for row in read_transitions(database, last)))
 
 
-def news(seen: Seen, rows: Sequence[Row], release: str) -> tuple[list[Row], Seen]:
-    """The changes to tell, oldest first, and what is seen afterwards. `rows`: those as of `seen.since` or later."""
-    told = [row for row in rows if row["as_of_ts"] >= seen.since and row["transition_id"] not in seen.keys]
-    newest = max((row["as_of_ts"] for row in rows), default=seen.since)
-    since = max(seen.since, newest - KEPT)
-    # The table never takes a change back: what is not in it any more belongs to another data folder.
+def new_transitions(cursor: TransitionCursor, rows: Sequence[Row], release: str) -> tuple[list[Row], TransitionCursor]:
+    """Transitions to notify, oldest first, and the next state. `rows`: those as of `cursor.since` or later."""
+    new = [row for row in rows if row["as_of_ts"] >= cursor.since and row["transition_id"] not in cursor.keys]
+    newest = max((row["as_of_ts"] for row in rows), default=cursor.since)
+    since = max(cursor.since, newest - RETENTION)
+    # The table is append-only: a key that it lacks belongs to another data folder.
     keys = frozenset(row["transition_id"] for row in rows if row["as_of_ts"] >= since)
-    return told, Seen(since, release, keys)
+    return new, TransitionCursor(since, release, keys)

@@ -1,0 +1,14 @@
+with valid_parameters as (
+    {{ valid_on(ref('int_days'), 'parameters', by=['name'], columns=['value', 'status']) }}
+)
+
+select
+    metal,
+    calendar_date,
+    {% for name in parameter_names() -%}
+    max(value) filter (where name = '{{ name }}') as {{ name }},
+    {% endfor -%}
+    -- An assumption, which is shown as one wherever it is used.
+    max(status) filter (where name = 'other_cash_usd_t') as other_cash_status
+from valid_parameters
+group by metal, calendar_date

@@ -1,0 +1,53 @@
+with ranked as (
+    select
+        component.metal,
+        component.as_of_date,
+        component.family,
+        component.indicator,
+        component.region,
+        component.is_monthly,
+        component.sign,
+        component.weight,
+        component.value,
+        case
+            when component.is_monthly then component.native_percentile
+            else {{ mid_rank(
+                'component.value', 'component.metal, component.indicator', 'component.as_of_date asc nulls last',
+                'p.rank_window'
+            ) }}
+        end as percentile,
+        case
+            when component.is_monthly then component.n_ranked
+            else count(component.value) over (
+                partition by component.metal, component.indicator order by component.as_of_date asc nulls last
+                {{ last_rows('p.rank_window') }}
+            )
+        end as n_hist,
+        case
+            when component.is_monthly then component.ranked_from
+            else min(case when component.value is not null then component.as_of_date end) over (
+                partition by component.metal, component.indicator order by component.as_of_date asc nulls last
+                {{ last_rows('p.rank_window') }}
+            )
+        end as ranked_from,
+        case when component.is_monthly then p.rank_min_periods_monthly else p.rank_min_periods end as min_periods
+    from {{ ref('int_component_values') }} as component
+    inner join {{ ref('int_parameters') }} as p
+        on component.metal = p.metal and component.as_of_date = p.calendar_date
+)
+
+select
+    metal,
+    as_of_date,
+    family,
+    indicator,
+    region,
+    is_monthly,
+    sign,
+    weight,
+    value,
+    cast(n_hist as integer) as n_hist,
+    ranked_from,
+    case when n_hist >= min_periods then percentile end as percentile,
+    case when n_hist >= min_periods then case when sign > 0 then percentile else 1 - percentile end end as score
+from ranked

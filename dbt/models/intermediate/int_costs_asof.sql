@@ -1,8 +1,0 @@
--- Alumina and premium as known at each decision time; not carried longer than 45 days.
-select * from (
-    {{ known_at(
-        ref('int_as_of_dates'), ref('stg_costs'), 'obs_date', 45, by=['metal'],
-        columns=['alumina_usd_t', 'premium_usd_t'],
-    ) }}
-) as known
-where recency = 1

@@ -1,0 +1,166 @@
+with latest_prices as (
+    select recent.*, p.yoy_max_staleness_days
+    from {{ ref('int_price_recent') }} as recent
+    inner join {{ ref('int_parameters') }} as p
+        on recent.metal = p.metal and recent.as_of_date = p.calendar_date
+    where recent.series = 'm3' and recent.recency = 1
+),
+
+-- Levels that the latest prices are sustained beyond: k of the last m, the latest included.
+crossings as (
+    select
+        recent.metal,
+        recent.as_of_date,
+        max(recent.known_from) filter (where recent.recency <= greatest(p.level_m, p.level_alt_m)) as known_from,
+        {% for variant, k, m in level_variants() -%}
+        {% for crossing, test in level_crossings('recent.value') -%}
+        count(*) filter (where recent.recency <= p.{{ m }}) >= max(p.{{ m }})
+        and count(*) filter (where recent.recency <= p.{{ m }} and {{ test }}) >= max(p.{{ k }})
+        and count(*) filter (where recent.recency = 1 and {{ test }}) = 1 as {{ crossing }}_{{ variant }}
+        {%- if not loop.last %},{% endif %}
+        {% endfor -%}{%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from {{ ref('int_price_recent') }} as recent
+    inner join {{ ref('int_parameters') }} as p
+        on recent.metal = p.metal and recent.as_of_date = p.calendar_date
+    where recent.series = 'm3'
+    group by recent.metal, recent.as_of_date
+),
+
+backwardation as (
+    select
+        recent.metal,
+        recent.as_of_date,
+        count(*) filter (where recent.recency <= p.bw_m) >= max(p.bw_m)
+        and count(*) filter (where recent.recency <= p.bw_m and recent.value > 0) >= max(p.bw_k)
+        and count(*) filter (where recent.recency = 1 and recent.value > 0) = 1 as is_sustained,
+        count(*) filter (where recent.recency <= p.bw_m) >= max(p.bw_m)
+        and count(*) filter (where recent.recency <= p.bw_m and recent.value <= 0) >= max(p.bw_k)
+        and count(*) filter (where recent.recency = 1 and recent.value <= 0) = 1 as is_left,
+        max(recent.value) filter (where recent.recency = 1) as spread_usd_t,
+        max(recent.obs_date) filter (where recent.recency = 1) as spread_obs_date,
+        max(recent.known_from) filter (where recent.recency = 1) as spread_known_from,
+        max(recent.known_from) filter (where recent.recency <= p.bw_m) as known_from
+    from {{ ref('int_price_recent') }} as recent
+    inner join {{ ref('int_parameters') }} as p
+        on recent.metal = p.metal and recent.as_of_date = p.calendar_date
+    where recent.series = 'spread'
+    group by recent.metal, recent.as_of_date
+),
+
+-- Runs of decision times with a price known: a market without one (none in 45 days) starts its level machine again.
+runs as (
+    select
+        spine.metal,
+        spine.as_of_date,
+        row_number() over (partition by spine.metal order by spine.as_of_date asc nulls last) as n,
+        sum(case when crossings.metal is null then 1 else 0 end)
+            over (partition by spine.metal order by spine.as_of_date asc nulls last) as run
+    from {{ ref('int_as_of_dates') }} as spine
+    left join crossings on spine.metal = crossings.metal and spine.as_of_date = crossings.as_of_date
+),
+
+-- The last price on or before the same day a year earlier, at most yoy_max_staleness_days older, as known then.
+year_ago as (
+    select
+        candidates.metal,
+        candidates.as_of_date,
+        prices.obs_date as base_date,
+        prices.m3_usd_t as base_usd_t,
+        prices.known_from,
+        prices.knowledge_basis,
+        prices.licence_class
+    from (
+        select latest_prices.*, {{ numbers_to('yoy_max_staleness_days') }} as days_back
+        from latest_prices
+    ) as candidates
+    inner join {{ ref('stg_prices') }} as prices
+        on
+            candidates.metal = prices.metal
+            and {{ days_before(months_before('candidates.obs_date', 12), 'candidates.days_back') }} = prices.obs_date
+            and candidates.as_of_ts >= prices.known_from
+            and candidates.as_of_ts < prices.known_to
+    where prices.m3_usd_t is not null
+    qualify row_number() over (
+        partition by candidates.metal, candidates.as_of_date order by prices.obs_date desc nulls last
+    ) = 1
+),
+
+joined as (
+    select
+        runs.metal,
+        runs.as_of_date,
+        runs.n,
+        runs.run,
+        latest_prices.obs_date as m3_obs_date,
+        latest_prices.value as m3_usd_t,
+        latest_prices.known_from as m3_known_from,
+        {{ yoy('latest_prices.value', 'year_ago.base_usd_t') }} as m3_yoy,
+        year_ago.base_date as m3_yoy_base_date,
+        {% for variant, k, m in level_variants() -%}
+        {% for crossing, test in level_crossings('') -%}
+        crossings.{{ crossing }}_{{ variant }},
+        {% endfor -%}
+        {% endfor -%}
+        backwardation.is_sustained,
+        backwardation.is_left,
+        backwardation.spread_usd_t,
+        backwardation.spread_obs_date,
+        backwardation.spread_known_from,
+        {{ latest(['latest_prices.known_from', 'year_ago.known_from']) }} as yoy_known_from,
+        {{ latest(['crossings.known_from', 'backwardation.known_from']) }} as recent_known_from,
+        {{ worst_basis(['latest_prices.knowledge_basis', 'year_ago.knowledge_basis']) }} as knowledge_basis,
+        {{ worst_licence(['latest_prices.licence_class', 'year_ago.licence_class']) }} as licence_class
+    from runs
+    left join latest_prices on runs.metal = latest_prices.metal and runs.as_of_date = latest_prices.as_of_date
+    left join crossings on runs.metal = crossings.metal and runs.as_of_date = crossings.as_of_date
+    left join year_ago on runs.metal = year_ago.metal and runs.as_of_date = year_ago.as_of_date
+    left join backwardation on runs.metal = backwardation.metal and runs.as_of_date = backwardation.as_of_date
+),
+
+states as (
+    select
+        *,
+        {% for variant, k, m in level_variants() -%}
+        case when m3_usd_t is not null then {{ level_state(
+            'above_up_' ~ variant, 'below_up_' ~ variant, 'above_down_' ~ variant, 'below_down_' ~ variant, 'n',
+            'so_far'
+        ) }} end as level_state_{{ variant }},
+        {% endfor -%}
+        max(case when is_sustained then n end) over so_far as n_sustained,
+        max(case when is_left then n end) over so_far as n_left,
+        -- A state depends on all crossings of its run, so the latest of their knowledge times counts.
+        max(recent_known_from) over so_far as states_known_from
+    from joined
+    window so_far as (
+        partition by metal, run order by as_of_date asc nulls last rows between unbounded preceding and current row
+    )
+)
+
+select
+    metal,
+    as_of_date,
+    m3_obs_date,
+    m3_usd_t,
+    m3_yoy,
+    m3_yoy_base_date,
+    level_state_5of5,
+    level_state_3of5,
+    spread_obs_date,
+    spread_usd_t,
+    spread_known_from,
+    m3_known_from,
+    is_sustained as backwardation_sustained,
+    case
+        when spread_usd_t is null then null
+        when n_sustained > coalesce(n_left, 0) then 'BACKWARDATION'
+        when n_sustained is not null then 'UNWOUND'
+        else 'CONTANGO'
+    end as spread_state,
+    case when level_state_5of5 = 'BELOW' then 1 else 0 end as is_below,
+    case when spread_usd_t <= 0 then 1 when spread_usd_t > 0 then 0 end as is_not_backwardated,
+    yoy_known_from,
+    states_known_from,
+    knowledge_basis,
+    licence_class
+from states

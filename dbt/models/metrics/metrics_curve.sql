@@ -1,0 +1,10 @@
+{% set known = {
+    'obs_end': 'price_obs_date', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
+} %}
+with curve as (
+    select * from {{ ref('curve_daily') }}
+)
+
+{{ metric_rows('curve', [
+    dict(known, metric='carry_tightness', value='carry_tightness'),
+]) }}

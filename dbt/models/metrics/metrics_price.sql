@@ -1,0 +1,18 @@
+{% set known = {'obs_end': 'm3_obs_date', 'basis': 'knowledge_basis', 'licence': 'licence_class'} %}
+{% set of_spread = dict(known, obs_end='spread_obs_date', known='states_known_from', value='spread_usd_t') %}
+with states as (
+    select * from {{ ref('int_price_states_asof') }}
+)
+
+{{ metric_rows('states', [
+    dict(known, metric='m3_usd_t', value='m3_usd_t', known='m3_known_from'),
+    dict(known, metric='px_yoy', value='m3_yoy', window_start='m3_yoy_base_date', known='yoy_known_from'),
+    dict(known, metric='level_state_5of5', value='m3_usd_t', state='level_state_5of5', known='states_known_from'),
+    dict(known, metric='level_state_3of5', value='m3_usd_t', state='level_state_3of5', known='states_known_from'),
+    dict(of_spread, metric='cash_3m_spread', known='spread_known_from'),
+    dict(of_spread, metric='backwardation_sustained', state="case
+        when backwardation_sustained then 'ON' when not backwardation_sustained then 'OFF' end"),
+    dict(of_spread, metric='spread_unwind', state='spread_state'),
+    dict(of_spread, metric='thesis_broken', value='is_below + is_not_backwardated', state="case
+        when is_below + is_not_backwardated = 2 then 'ON' when is_below + is_not_backwardated < 2 then 'OFF' end"),
+]) }}

@@ -1,0 +1,13 @@
+{% set known = {
+    'entity': "'CN'", 'obs_end': 'least(arb_obs_date, price_obs_date)', 'known': 'knowledge_ts_max',
+    'basis': 'knowledge_basis', 'licence': 'licence_class',
+} %}
+with arbitrage as (
+    select * from {{ ref('arbitrage_daily') }}
+)
+
+{{ metric_rows('arbitrage', [
+    dict(known, metric='import_arb', value='import_arb_cny_t'),
+    dict(known, metric='semis_export_arb', value='semis_export_arb_usd_t'),
+    dict(known, metric='export_window', value='semis_export_arb_usd_t', state='export_window'),
+]) }}

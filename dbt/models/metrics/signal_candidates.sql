@@ -1,0 +1,153 @@
+with defined as (
+    select
+        definitions.signal_id,
+        definitions.signal_version,
+        definitions.metal,
+        definitions.region,
+        definitions.kind,
+        definitions.metric_id,
+        definitions.entity,
+        definitions.unit,
+        definitions.sign,
+        definitions.tight_states,
+        definitions.loose_states,
+        definitions.max_age_days,
+        dates.as_of_date,
+        dates.as_of_ts,
+        parameters.params_hash
+    from {{ reference('signal_definitions') }} as definitions
+    inner join {{ ref('int_as_of_dates') }} as dates on definitions.metal = dates.metal
+    -- The version of a signal and its parameters that are valid on the day.
+    inner join {{ ref('int_signal_parameters') }} as parameters
+        on
+            definitions.signal_id = parameters.signal_id
+            and definitions.valid_from = parameters.defined_from
+            and dates.as_of_date >= parameters.valid_from
+            and dates.as_of_date < coalesce(parameters.valid_to, cast('9999-12-31' as date))
+),
+
+valued as (
+    select
+        defined.*,
+        metrics.value,
+        metrics.score,
+        metrics.state,
+        metrics.obs_end,
+        metrics.known as knowledge_ts_max,
+        metrics.basis as knowledge_basis,
+        metrics.licence as licence_class,
+        metrics.coverage,
+        metrics.n_components,
+        metrics.status,
+        coalesce(metrics.is_suspect, false) as is_suspect,
+        breaks.is_break is not null as is_break,
+        cast({{ days_between('defined.as_of_date', 'metrics.obs_end') }} as integer) as staleness_days,
+        coalesce(metrics.n_hist, cast(count(metrics.value) over (
+            partition by defined.signal_id order by defined.as_of_date asc nulls last
+        ) as integer)) as n_hist
+    from defined
+    left join {{ ref('metrics') }} as metrics
+        on
+            defined.metal = metrics.metal
+            and defined.as_of_date = metrics.as_of_date
+            and defined.metric_id = metrics.metric_id
+            and defined.entity = metrics.entity
+    -- Values that are compared across a break of their series.
+    left join (
+        select distinct compared.metal, compared.as_of_date, compared.metric_id, compared.entity, true as is_break
+        from {{ ref('metrics') }} as compared
+        inner join {{ reference('series_breaks') }} as days
+            on
+                days.metal in (compared.metal, '*')
+                and compared.metric_id = days.metric_id
+                and compared.as_of_date >= days.valid_from
+                and compared.window_start < days.break_date
+                and compared.obs_end >= days.break_date
+    ) as breaks
+        on
+            defined.metal = breaks.metal
+            and defined.as_of_date = breaks.as_of_date
+            and defined.metric_id = breaks.metric_id
+            and defined.entity = breaks.entity
+),
+
+-- The previous state, and the first day of the present one. A missing state does not end a state; a new version starts
+-- again.
+known_states as (
+    select
+        *,
+        lag(state) over (
+            partition by signal_id, signal_version order by as_of_date asc nulls last
+        ) as prev_state
+    from valued
+    where state is not null
+),
+
+state_runs as (
+    select
+        signal_id,
+        as_of_date,
+        prev_state,
+        prev_state is not null and prev_state <> state as is_transition,
+        max(case when prev_state is null or prev_state <> state then as_of_date end)
+            over (partition by signal_id, signal_version order by as_of_date asc nulls last) as state_since
+    from known_states
+)
+
+select
+    valued.signal_id,
+    valued.signal_version,
+    valued.metal,
+    valued.region,
+    valued.as_of_ts,
+    valued.as_of_date,
+    valued.kind,
+    valued.metric_id,
+    valued.entity,
+    valued.value,
+    valued.unit,
+    valued.score,
+    valued.state,
+    -- Tighter than the middle of its history (1), looser (-1), or neither (0).
+    cast(case
+        when valued.score is not null then sign(valued.score - 0.5)
+        when {{ is_listed('valued.state', 'valued.tight_states') }} then 1
+        when {{ is_listed('valued.state', 'valued.loose_states') }} then -1
+        when valued.state is not null then 0
+        when valued.kind = 'LEVEL' and valued.unit = 'index points' then coalesce(sign(valued.value - 50), 0)
+        -- A change or a spread is neutral at 0; a level in tonnes has no neutral point.
+        when valued.kind = 'LEVEL' and valued.unit in ('ratio', 'ln', 'USD/t', 'CNY/t')
+            then coalesce(sign(valued.value), 0) * valued.sign
+        else 0
+    end as integer) as direction,
+    state_runs.prev_state,
+    state_runs.state_since,
+    coalesce(state_runs.is_transition, false) as is_transition,
+    valued.coverage,
+    valued.n_hist,
+    coalesce(valued.n_components, case when valued.value is null then 0 else 1 end) as n_components,
+    valued.obs_end as obs_end_max,
+    valued.knowledge_ts_max,
+    valued.staleness_days,
+    case
+        when valued.value is null and valued.status in ('WARMUP', 'STALE') then valued.status
+        when valued.value is null and valued.coverage is not null and valued.n_hist = 0 then 'WARMUP'
+        when valued.value is null then 'MISSING'
+        when valued.staleness_days > valued.max_age_days then 'STALE'
+        when valued.kind = 'SCORE' and valued.score is null then 'WARMUP'
+        when valued.kind in ('STATE', 'EVENT') and valued.state is null then 'WARMUP'
+        when valued.is_suspect then 'SUSPECT'
+        when valued.is_break then 'BREAK'
+        when valued.coverage < 1 then 'PARTIAL'
+        else 'OK'
+    end as quality,
+    valued.knowledge_basis,
+    valued.licence_class,
+    valued.params_hash,
+    md5(concat_ws(
+        '|', cast(valued.obs_end as {{ type_text() }}), cast(valued.knowledge_ts_max as {{ type_text() }}),
+        cast(valued.n_hist as {{ type_text() }}), cast(valued.value as {{ type_text() }}), valued.state
+    )) as inputs_hash
+from valued
+left join state_runs
+    on valued.signal_id = state_runs.signal_id and valued.as_of_date = state_runs.as_of_date

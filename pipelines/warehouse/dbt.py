@@ -106,14 +106,15 @@ def parse() -> Path:
 
 
 def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult:
-    """`dbt build` without unit tests (the test suite runs those), with these variables.
+    """`dbt build` with these variables, without unit tests (run by the test suite) and exposures.
 
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
     # Compiled SQL is written beside the warehouse, so that runs in different data folders do not interfere. The JSON
     # artifacts of a build have no reader, and a killed process would leave half of one.
     target = ["--target-path", str(_target(Path(variables["warehouse"]))), "--no-write-json"]
-    result = _invoke(["build", "--exclude-resource-type", "unit_test", *target, *args], variables, manifest())
+    excluded = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
+    result = _invoke(["build", *excluded, *target, *args], variables, manifest())
     if result.exception is not None:
         raise DbtError(str(result.exception))
     return BuildResult(

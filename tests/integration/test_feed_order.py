@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from sandbox import Sandbox
 
 from pipelines.common.calendar import months_between
@@ -69,6 +70,7 @@ def test_smard_gives_the_months_that_energy_charts_does_not(tmp_path: Path) -> N
     assert len(rows) == (30 + 31) * 24, "a week that lies in both months is no second value"
 
 
+@pytest.mark.slow
 def test_two_benchmarks_stand_side_by_side(tmp_path: Path, real: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", NOW)
     for name in ("worldbank/CMO-Historical-Data-Monthly.xlsx", "fred/PALUMUSDM.csv"):
@@ -80,6 +82,7 @@ def test_two_benchmarks_stand_side_by_side(tmp_path: Path, real: Path) -> None:
     assert (means["FRED"] / means["WORLD_BANK"] - 1).abs().max() < 0.01
 
 
+@pytest.mark.slow
 def test_ember_and_shanghai_land_in_datasets_of_their_own(tmp_path: Path) -> None:
     demo = Sandbox(tmp_path, "demo", "2026-01-20T20:00:00Z")
     done = demo.ingest(("2025-12", "2026-01"), ["benchmark_power", "exchange_stocks"])

@@ -21,6 +21,7 @@ def printed(code: str, cwd: Path = PROJECT, **environment: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_sources_import_no_heavy_library() -> None:
     heavy = ["lxml", "openpyxl", "entsoe", "defusedxml", "dagster", "duckdb"]
     assert printed(f"import sys, pipelines.sources; print(*[m for m in {heavy} if m in sys.modules])") == ""

@@ -26,6 +26,7 @@ open_instance()
 """
 
 
+@pytest.mark.slow
 def test_processes_that_come_first_at_once_share_one_log_of_runs(tmp_path: Path) -> None:
     environment = os.environ | {"DAGSTER_HOME": str(tmp_path / "dagster")}
     pipe = subprocess.PIPE

@@ -267,6 +267,7 @@ def test_a_stall_that_passes_ends_in_the_good_answer(sandbox: SourceSandbox) -> 
     assert (done.fetched.failures, sandbox.lake()) == ([], before)
 
 
+@pytest.mark.slow
 @every_source
 def test_an_empty_lake_gets_the_same_rows_after_faults_as_without(sandbox: SourceSandbox, tmp_path: Path) -> None:
     """The smoke test of each source."""

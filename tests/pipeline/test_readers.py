@@ -90,6 +90,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_release_that_is_not_whole_is_noticed(published: Path, damage: str) -> None:
     with duckdb.connect(str(published / "marts.duckdb")) as con:

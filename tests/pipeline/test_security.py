@@ -280,7 +280,7 @@ def test_a_server_that_nobody_vouches_for_is_not_believed(tmp_path: Path) -> Non
     context.load_cert_chain(certificate, key)
     server = HTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         request = Request("entsoe", "x", f"https://localhost:{server.server_port}/", secret=ASKED.secret)
         with pytest.raises(SourceError, match="CERTIFICATE_VERIFY_FAILED"):

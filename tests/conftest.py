@@ -17,25 +17,20 @@ from sandbox import Sandbox
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SHARED: Final = ROOT.parent / "shared"
-# Files with slow tests of more than about 20 s, the longest first: a long one at the end leaves the other worker idle.
+# Files that take longest, the longest first: a long one at the end leaves the other worker idle.
 LONGEST: Final = (
     "test_no_look_ahead", "test_crash", "test_idempotency", "test_interrupted_runs", "test_backfill_runs", "test_disks",
     "test_faults", "test_any_market", "test_replayed_run", "test_claims", "test_automation", "test_postgres",
-    "test_real_history",
+    "test_real_history", "test_misbehaving_publishers", "test_publish", "test_lake_store", "test_demo_market",
+    "test_bad_input", "test_fuzz", "test_releases", "test_inspection", "test_demo_through_parsers",
 )  # fmt: skip
 
 Make = Callable[[Path], Sandbox]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files that take long first, fast tests last."""
-    items.sort(key=_place)
-
-
-def _place(item: pytest.Item) -> tuple[int, bool]:
-    is_slow = any(item.get_closest_marker(name) for name in ("slow", "exhaustive"))
-    name = item.path.stem
-    return LONGEST.index(name) if is_slow and name in LONGEST else len(LONGEST), not is_slow
+    """Put files that take long first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 # --- data beside the project

@@ -128,7 +128,7 @@ IDS = ["20260101T000000Z-a", "20260101T000001Z-b"]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda seen: seen[0].mixed.append("two releases"), "two releases"),
         (lambda seen: seen[1].errors.append("IOException: gone"), "IOException: gone"),

@@ -17,6 +17,6 @@ def claim_data_kind(lake: Path, settings: Settings) -> None:
     held = mark.read_text().strip()
     if held != kind:
         raise SettingsError(
-            f"TIGHTNESS_PROFILE={settings.profile!r} brings {kind} data, but TIGHTNESS_DATA_DIR holds {held} data: "
+            f"TIGHTNESS_PROFILE={settings.profile!r} provides {kind} data, but TIGHTNESS_DATA_DIR holds {held} data: "
             "set another TIGHTNESS_DATA_DIR, or empty this one (make clean)"
         )

@@ -69,7 +69,7 @@ class Lake:
         are set here; further columns are ignored. `ingest_ts`: capture time of the rows (with time zone).
 
         - A new observation is vintage 1. When it was due by `absent_at` (optional column: when the publisher was
-          fetched before without having it), it came late: known since `ingest_ts` (basis OBSERVED).
+          fetched before without having it), it is late: known since `ingest_ts` (basis OBSERVED).
         - Values other than those last known are the next vintage. Unless their knowledge time is later than that of
           the last vintage, the publisher changed its history: known since `ingest_ts` (basis OBSERVED).
         - A drop row with true `explicit_knowledge` (optional column) keeps its knowledge_ts, even before stored ones.

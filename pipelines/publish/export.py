@@ -44,10 +44,10 @@ class ExportError(Exception):
 def export(release: KeptRelease, target: Path, kind: Format, wanted: Sequence[str] = ()) -> dict[str, int]:
     """Copy the tables of a release into the folder `target`. Returns the number of rows by file name.
 
-    The files are written aside and moved in one step. An earlier export at `target` is removed just before: for an
-    instant the folder is missing, but it never holds parts of both. `wanted`: table names with or without schema; all
-    when empty. Raises `UnknownNameError`, `TargetError` (`target` holds something else, or is in the published folder)
-    and `ExportError`.
+    The files are written to a temporary folder and moved in one step. An earlier export at `target` is removed just
+    before: for an instant the folder is missing, but it never holds parts of both. `wanted`: table names with or
+    without schema; all when empty. Raises `UnknownNameError`, `TargetError` (`target` holds something else, or is
+    in the published folder) and `ExportError`.
     """
     tables = select_tables(release.manifest["tables"], wanted)
     target = target.absolute()

@@ -1,4 +1,4 @@
-"""Publication of a release: written aside, verified, and only then made current.
+"""Publication of a release: written to a temporary folder, verified, and only then made current.
 
     published/
       releases/<release_id>/   a whole release: marts.duckdb, parquet/<schema>/<table>.parquet, manifest.json
@@ -297,7 +297,7 @@ def _table_comment(described: Mapping[str, str], synthetic: bool) -> str:
 
 
 def _move_into_place(staged: Path, release: Path) -> None:
-    """Give the finished release its name, after all its files are flushed to disk."""
+    """Rename the finished release to its id, after all its files are flushed to disk."""
     for path in staged.rglob("*"):
         if path.is_dir():
             _sync_folder(path)

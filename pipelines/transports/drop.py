@@ -152,7 +152,7 @@ def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
         if name in table.column_names
     }
     if VINTAGE not in columns_of(DATASETS[dataset].model):
-        columns.pop(VINTAGE, None)  # accepted in any file, though knowledge_ts already gives the order
+        columns.pop(VINTAGE, None)  # accepted in every file, stored only where the dataset has it
     columns.setdefault(KNOWLEDGE_TS, pa.nulls(table.num_rows, types[KNOWLEDGE_TS]))
     frame: pd.DataFrame = pa.table(columns).to_pandas(date_as_object=False)
     days = {name: "datetime64[us]" for name in columns if pa.types.is_date32(types[name])}

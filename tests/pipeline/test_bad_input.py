@@ -67,12 +67,12 @@ def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
     )
 
 
-def test_generated_and_real_data_never_meet_in_one_folder(sandbox: Sandbox) -> None:
+def test_generated_and_real_data_are_not_mixed_in_one_folder(sandbox: Sandbox) -> None:
     Sandbox(sandbox.root, "demo", NOW).ingest(MONTHS, ["prices"])
     before = sandbox.stored()
     exit_code, _, [line] = sandbox.call("run", "--from", MONTHS[0])
     assert exit_code == 2
-    assert "TIGHTNESS_PROFILE='drop' brings real data, but TIGHTNESS_DATA_DIR holds synthetic data" in line
+    assert "TIGHTNESS_PROFILE='drop' provides real data, but TIGHTNESS_DATA_DIR holds synthetic data" in line
     assert sandbox.stored() == before
 
 
@@ -233,7 +233,7 @@ BAD_ANSWERS = {
 }
 
 
-def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(recorded: Sandbox) -> None:
+def test_a_bad_response_names_source_request_and_expectation_and_stores_nothing(recorded: Sandbox) -> None:
     done = recorded.ingest(MONTHS)
     by_dataset = {name: report.failures for name, report in done.read.items()}
     for dataset, (source, request, expected) in BAD_ANSWERS.items():
@@ -261,7 +261,7 @@ def test_a_corrected_file_is_stored(sandbox: Sandbox) -> None:
     assert sandbox.open().lake.read("fx")["rate"].tolist() == [1.16]
 
 
-def test_a_good_answer_after_a_bad_one_ends_the_failure(recorded: Sandbox) -> None:
+def test_a_good_response_after_a_bad_one_ends_the_failure(recorded: Sandbox) -> None:
     assert len(recorded.ingest(MONTHS, ["rates"]).read["rates"].failures) == 1
     good = '{"refRates": [{"effectiveDate": "2026-01-12", "type": "SOFR", "percentRate": 3.65}]}'
     recorded.record("nyfed/sofr_2026.json", good)
@@ -302,7 +302,7 @@ def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Sandbo
 
 
 @pytest.mark.slow
-def test_no_data_at_all_is_a_failure_that_says_so(tmp_path: Path) -> None:
+def test_a_run_without_any_data_fails_with_a_message(tmp_path: Path) -> None:
     code, _, lines = Sandbox(tmp_path, "drop", NOW).call("run", "--from", MONTHS[0])
     errors = "\n".join(lines)
     assert code == 1, errors

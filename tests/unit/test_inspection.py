@@ -1,4 +1,4 @@
-"""Inspection of answers: rejected ones are quarantined and change nothing, known ones pass
+"""Inspection of responses: rejected ones are quarantined and change nothing, known ones pass
 without inspection."""
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def in_thousands(body: bytes) -> bytes:
 
 
 def restated(body: bytes) -> bytes:
-    """A page with four times the cash price, which a restated history may have and no change of unit gives."""
+    """A page with four times the cash price: possible in a restated history, not by a change of unit."""
     return re.sub(
         rb"<td >([\d,.]+)</td>\n<td >",
         lambda m: b"<td >%.2f</td>\n<td >" % (float(m[1].replace(b",", b"")) * 4),
@@ -64,7 +64,7 @@ def fetched(sandbox: Sandbox) -> FetchReport:
     return sandbox.ingest(MONTHS, ["prices", "spreads"]).fetched["westmetall"]
 
 
-def test_a_rejected_answer_is_quarantined_and_the_lake_keeps_the_last_good_one(sandbox: Sandbox) -> None:
+def test_a_refused_response_is_quarantined_and_the_lake_keeps_the_last_good_one(sandbox: Sandbox) -> None:
     stored = sandbox.open().lake.read("prices")
     later = sandbox.at(LATER)
     corrupted = in_thousands(page(later))
@@ -98,7 +98,7 @@ def test_a_rejected_answer_is_quarantined_and_the_lake_keeps_the_last_good_one(s
     assert len(last.open().lake.read("prices")) == len(stored) + 2
 
 
-def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
+def test_a_refused_response_accepted_by_its_hash_lands_as_revisions(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = sandbox.open().lake.read("prices")
@@ -130,10 +130,10 @@ def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
     assert "has the unit changed?" in fetched(last).failures[0].message
 
 
-def test_an_answer_whose_bytes_always_change_is_accepted_from_quarantine(
+def test_a_response_whose_bytes_always_change_is_accepted_from_quarantine(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some publishers write the current time into each answer."""
+    """Some publishers write the current time into each response."""
     later, last = sandbox.at(LATER), sandbox.at(LAST)
     right = restated(page(later)) + b"<!-- at 20:00 -->"
     later.record(f"westmetall/{PAGE.name}", right)
@@ -150,7 +150,7 @@ def test_an_answer_whose_bytes_always_change_is_accepted_from_quarantine(
     assert "has the unit changed?" in failure.message, "it was accepted once, which does not extend to later answers"
 
 
-def test_an_unreadable_answer_is_not_accepted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_response_is_not_accepted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     wall = b"<html><body>Checking your browser</body></html>"
     monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(wall))
     later = sandbox.at(LATER)
@@ -174,7 +174,7 @@ def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
     assert fetched(last).failures == []
 
 
-def test_doctor_lists_rejected_answers(sandbox: Sandbox) -> None:
+def test_doctor_lists_refused_responses(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", page(later).replace(b"Cash-Settlement", b"Kasse"))
     report = later.ingest(MONTHS, ["prices"]).read["prices"]
@@ -182,7 +182,7 @@ def test_doctor_lists_rejected_answers(sandbox: Sandbox) -> None:
     code, lines, _ = later.call("doctor", "--json")
     findings = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
     assert code == 1
-    assert "is gone (there are: date, LME Aluminium Kasse" in findings[f"westmetall {PAGE.name}"]["detail"]
+    assert "is missing (found: date, LME Aluminium Kasse" in findings[f"westmetall {PAGE.name}"]["detail"]
     assert findings["refused responses of westmetall"]["state"] == "warn"
 
 
@@ -196,7 +196,7 @@ def test_the_stored_line_of_a_hostile_row_is_bounded(sandbox: Sandbox) -> None:
         assert len(row[name]) <= 2000 and row[name].isprintable()
 
 
-def test_an_unusual_answer_is_stored_with_a_warning(sandbox: Sandbox) -> None:
+def test_an_unusual_response_is_stored_with_a_warning(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     wider = page(later).replace(b"stock</th>", b"stock</th><th>remark</th>")
     later.record(f"westmetall/{PAGE.name}", wider)
@@ -206,7 +206,7 @@ def test_an_unusual_answer_is_stored_with_a_warning(sandbox: Sandbox) -> None:
     assert warning.message == "column 'remark' is new"
     assert (warning.source, warning.request) == ("westmetall", PAGE.name)
     assert len(later.open().archive.load(PAGE)) == 2
-    assert fetched(later.at(LAST)).warnings == [], "the warning comes once, when it is new"
+    assert fetched(later.at(LAST)).warnings == [], "a warning is reported once"
 
 
 def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: 
 
 
 def test_a_part_of_a_recording_that_comes_later_removes_nothing(real: Path, tmp_path: Path) -> None:
-    """Two recorded days of one month are two parts of its answer, whichever comes first."""
+    """Two recorded days of one month are two parts of its response, whichever comes first."""
     sandbox = Sandbox(tmp_path, "replay", "2025-01-10T00:00:00Z")
     months = ("2024-12", "2024-12")
     [recorded] = (real / "payloads" / "energy_charts").glob("price_DE-LU_20241208*.json")

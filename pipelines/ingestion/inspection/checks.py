@@ -1,6 +1,6 @@
 """Checks of a response. Pure: a response and the previous one in, findings out.
 
-Checks never judge the market: they find a changed unit, a lost column, a truncated or older page.
+They find a changed unit, a lost column, a truncated or older page. Unusual market moves are no findings.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ ROW_TOLERANCE: Final = 2  # days that may be missing, too many or lost in any re
 LOST_SHARE: Final = 0.02  # of the days of the previous response
 MONTHS_APART: Final = 3  # most months between two monthly figures
 MAX_REVISION: Final = 3.0  # highest ratio of new to old values of the same days
-MIN_EXPECTED: Final = 20  # expected days from which on too few are an error: early in January two rows are a page
-MIN_DAYS: Final = 5  # days from which on a level can be too low: at night and on a windy Sunday power costs nothing
+MIN_EXPECTED: Final = 20  # expected days from which on too few are an error: a page of early January has few rows
+MIN_DAYS: Final = 5  # days from which on a level can be too low: power prices of a few days may be near 0
 SHOWN: Final = 12  # columns that a finding names
 
 
@@ -78,7 +78,7 @@ def _check_columns(response: ParsedResponse, previous: ParsedResponse | None) ->
         required.update(names)
         if not names:
             there = ", ".join(list(shape)[:SHOWN]) + (", …" if len(shape) > SHOWN else "")
-            yield Finding("error", f"column {pattern!r} is gone (there are: {there})")
+            yield Finding("error", f"column {pattern!r} is missing (found: {there})")
         for name in names:
             if shape[name] not in ("", expected):
                 yield Finding("error", f"column {name!r} changed from {expected} to {shape[name]}")
@@ -88,7 +88,7 @@ def _check_columns(response: ParsedResponse, previous: ParsedResponse | None) ->
         if name not in previous.shape:
             yield Finding("warning", f"column {name!r} is new")
         elif name not in shape and not any(fnmatch(name.lower(), pattern.lower()) for pattern in fields):
-            yield Finding("warning", f"column {name!r} is gone")
+            yield Finding("warning", f"column {name!r} is missing")
 
 
 # --- rows

@@ -38,7 +38,7 @@ SHOWN = 10  # failures in the message
     tags=TAGS,
     pool=POOL,
     deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
-    description="The files that readers open: marts.duckdb, Parquet copies, manifest. Written aside, verified, moved.",
+    description="The files for readers: marts.duckdb, Parquet copies, manifest. Verified before they are replaced.",
 )
 def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Publish the marts and signals."""

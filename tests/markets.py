@@ -1,4 +1,4 @@
-"""Small synthetic markets with everything that real ones have and a fixture lacks, the same for the same seed.
+"""Small synthetic markets with the gaps, delays and revisions of real ones, deterministic by seed.
 
 Walks with ties, gaps, blank values, late and revised figures, rows known in another order than observed, and times of
 knowledge on both sides of the decision time and exactly on it. Nothing in them is real.
@@ -138,7 +138,7 @@ def _released(rng: Random, day: date, usual: datetime) -> datetime:
 def _vintages(
     rng: Random, row: Row, first: datetime, revise: Callable[[Row], Row], chance: float = 0.07, days: int = 40
 ) -> Iterator[Row]:
-    """A row as first known and its later vintages; one in six only says the same again."""
+    """A row as first known and its later vintages; one in six repeats the values."""
     yield row | {"knowledge_ts": first}
     moment = first
     while rng.random() < chance:
@@ -158,7 +158,7 @@ def _position(days: list[date], share: float) -> int:
 
 
 def _gap(days: list[date], share: float, calendar_days: int) -> set[date]:
-    """The days that a source is silent for."""
+    """The days without data of a source."""
     start = days[_position(days, share)]
     return {day for day in days if 0 <= (day - start).days < calendar_days}
 
@@ -209,7 +209,7 @@ def _prices(rng: Random, days: list[date], is_late_start: bool) -> Iterator[Row]
 
 
 def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:
-    """Around 500,000 t; weeks without cancelled warrants, a month without a report, a few days of nothing in store."""
+    """Around 500,000 t; weeks without cancelled warrants, a month without a report, a few days with a stock of 0."""
     silent, untold = _gap(days, 0.36, 33) | _gap(days, 0.5, 18), _gap(days, 0.6, 12)
     empty = {days[_position(days, share)] for share in (0.75, 0.76, 0.9)}
     total, share = 500_000.0, 0.15
@@ -240,7 +240,7 @@ def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:
 
 
 def _rates(rng: Random, days: list[date]) -> Iterator[Row]:
-    """SOFR on US business days, known on the next of them; once silent for two weeks."""
+    """SOFR on US business days, known on the next one; with one gap of two weeks."""
     every = [days[0] + timedelta(i - 10) for i in range((days[-1] - days[0]).days + 11)]
     silent, rate = _gap(every, 0.7, 14), 4.3
     for day in filter(is_us_business_day, every):
@@ -255,7 +255,7 @@ def _rates(rng: Random, days: list[date]) -> Iterator[Row]:
 
 
 def _fx(rng: Random, days: list[date], pair: str, rate: float) -> Iterator[Row]:
-    """Fixings on weekdays; once silent for longer than one is used."""
+    """Fixings on weekdays; with one gap that is longer than the carry limit."""
     every = [days[0] + timedelta(i - 20) for i in range((days[-1] - days[0]).days + 21)]
     silent = _gap(every, 0.8, 16)
     for day in every:
@@ -308,7 +308,7 @@ def _power(rng: Random, zone: str, last: date, count: int) -> Iterator[Row]:
 
 
 def _arbitrage(rng: Random, days: list[date]) -> Iterator[Row]:
-    """Shanghai prices and freight; once silent for longer than a row is carried."""
+    """Shanghai prices and freight; with one gap that is longer than the carry limit."""
     silent, shfe, fx = _gap(days, 0.5, 60), 20_700.0, 7.2
 
     def revise(row: Row) -> Row:
@@ -332,7 +332,7 @@ def _arbitrage(rng: Random, days: list[date]) -> Iterator[Row]:
 
 
 def _costs(rng: Random, days: list[date]) -> Iterator[Row]:
-    """Alumina and premium once a week, now and then one of them alone; once silent for two months."""
+    """Alumina and premium once a week, sometimes one of them alone; with one gap of two months."""
     silent, alumina = _gap(days, 0.62, 62), 380.0
 
     def revise(row: Row) -> Row:

@@ -159,7 +159,7 @@ class _Rerouted(httpx.BaseTransport):
 class Publisher:
     """Serves `good` bodies by address (without keys). Request n of an address gets fault n, later ones the good body.
 
-    With `forever` the last fault repeats and the good body never comes. `pages` are always served without faults.
+    With `forever` the last fault repeats and the good body is never sent. `pages` are always served without faults.
     """
 
     def __init__(

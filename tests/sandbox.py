@@ -1,4 +1,4 @@
-"""Whole runs in folders of their own: the parts called in this process, or the command line as a user calls it."""
+"""Sandboxes: whole runs in separate folders, by function calls in this process or by the command line."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ class Ingested:
 
 
 def _only(environment: Mapping[str, str]) -> dict[str, str | None]:
-    """An environment as CliRunner takes it: variables of the project that are not named are unset."""
+    """An environment for CliRunner: variables of the project that are not named are unset."""
     return dict.fromkeys((name for name in os.environ if name.startswith(OURS)), None) | dict(environment)
 
 

@@ -1,4 +1,4 @@
-"""Names and references that must not come back. Patterns are written so that this file does not match them."""
+"""Retired names and references do not return. Patterns are written so that this file does not match them."""
 
 from __future__ import annotations
 

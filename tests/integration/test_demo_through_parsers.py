@@ -1,7 +1,7 @@
-"""The demo market through the project's own parsers: what the market says is what is read, but for its known mistakes.
+"""The demo market through the project's own parsers: the parsed rows equal the market, except for its listed defects.
 
-The months asked hold daylight saving in both directions, quarter hours, a revised and a malformed customs table, and
-years whose pages have each kind of defect.
+The requested months contain both changes of daylight saving, quarter hours, a revised and a malformed customs table,
+and years whose pages have each kind of defect.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SCOPE = Scope(
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 MONTHS = ("2019-03", "2019-10", "2024-05", "2025-10", "2026-03")
-GAP = "2019-10"  # Energy-Charts does not answer, SMARD stands in
+GAP = "2019-10"  # Energy-Charts has no response, SMARD replaces it
 YEARS = (2019, 2024, 2025, 2026)
 
 Read = dict[str, dict[Request, list[Parsed]]]
@@ -54,7 +54,7 @@ Read = dict[str, dict[Request, list[Parsed]]]
 
 @pytest.fixture(scope="module")
 def read() -> Read:
-    """Every source's answers to the months, parsed: by source and request, captures oldest first."""
+    """Every source's responses to the months, parsed: by source and request, captures oldest first."""
     transport = DemoTransport(NOW, SCOPE)
     return {
         name: {
@@ -68,7 +68,7 @@ def read() -> Read:
 
 
 def answered(transport: DemoTransport, request: Request) -> list[Payload]:
-    """The captures of an answer; none where there is none."""
+    """The captures of a response; none where there is none."""
     try:
         return transport.fetch(request)
     except NoData:
@@ -76,7 +76,7 @@ def answered(transport: DemoTransport, request: Request) -> list[Payload]:
 
 
 def newest(read: Read, source: str, dataset: str) -> pd.DataFrame:
-    """What the last capture of each answer says, one frame."""
+    """Rows of the last capture of each response, as one frame."""
     frames = [captures[-1].frames for captures in read[source].values()]
     return pd.concat([frame[dataset] for frame in frames if dataset in frame], ignore_index=True)
 
@@ -86,7 +86,7 @@ def by_day(days: Iterable[np.datetime64], values: Iterable[float]) -> dict[pd.Ti
 
 
 def exchange(column: str) -> dict[pd.Timestamp, float]:
-    """The market's figures of the pages asked, as far as they are out, without the rows that the pages leave out."""
+    """The market's figures for the requested pages: those released by then, without the rows that the pages omit."""
     years = [market.lme_year("AL", year, 0) for year in YEARS]
     figures = {day: v for lme in years for day, v in by_day(lme.days, getattr(lme, column)).items()}
     gone = {
@@ -187,7 +187,7 @@ def test_power_points_are_the_markets(read: Read, source: str, zone: Zone) -> No
     for month in MONTHS:
         if (source, month) == ("energy_charts", GAP):
             assert month not in set(points["delivery_date"].dt.strftime("%Y-%m"))
-            points = pd.concat([points, newest(read, "smard", "power")])  # it gives this month, and whole weeks
+            points = pd.concat([points, newest(read, "smard", "power")])  # it has this month, in whole weeks
         power = market.power_month(zone.zone, month, zone.timezone, 0)
         here = points[points["delivery_date"].dt.strftime("%Y-%m") == month]
         assert set(here["resolution"]) == {f"PT{power.minutes}M"}
@@ -287,7 +287,7 @@ def test_dropped_files_fit_their_schemas_and_the_release_calendar(now: datetime)
         assert rows.notna().all().all()
         read_as_dropped = parse_drop(dataset, name, body).frames[dataset]
         assert read_as_dropped[list(rows)].to_dict("list") == rows.to_dict("list")
-        # All that the calendar lets be known is there, and nothing else.
+        # The files have every figure that is released by the calendar, and nothing else.
         known = release_times(rows[spec.period], dataset, "drop", rules)["knowledge_ts"]
         assert (known <= pd.Timestamp(now)).all()
         year_of, first = {

@@ -1,4 +1,4 @@
-"""The batched event log tells Dagster the same as Dagster's own, in far fewer transactions."""
+"""The batched event log stores the same events as Dagster's own storage, in far fewer transactions."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def months() -> dg.MaterializeResult:
 
 
 def events(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], int]:
-    """What the instance knows after a run over all months, and how many events were stored one by one."""
+    """The state of the instance after a run over all months, and the number of events that were stored one by one."""
     home.mkdir()
     (home / "dagster.yaml").write_text(settings)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
@@ -68,7 +68,7 @@ def events(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[
     return known, len(singly)
 
 
-def test_a_backfill_is_told_as_dagster_tells_it_in_fewer_transactions(
+def test_a_backfill_is_stored_as_by_dagster_in_fewer_transactions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
@@ -77,7 +77,7 @@ def test_a_backfill_is_told_as_dagster_tells_it_in_fewer_transactions(
     known, batched = events(tmp_path / "ours", ours, monkeypatch)
     assert len(expected["partitions"]) == len(expected["planned"]) == expected["materialized"] == 24
     assert known == expected
-    # 24 planned and 24 materialised partitions no longer stand alone; the check among the planned ones does.
+    # 24 planned and 24 materialised partitions are stored in batches; the check between the planned ones is not.
     assert batched == one_by_one - 48
 
 

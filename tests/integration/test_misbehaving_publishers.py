@@ -1,7 +1,7 @@
-"""Every source against a publisher that misbehaves over a real socket: the run ends in the good answer or in an error
+"""Every source against a publisher that misbehaves over a real socket: the run ends in the good response or in an error
 that names source and request, and the lake keeps what it had.
 
-The good answers are the demo market's, which has every source's wire format. No test waits for a retry.
+The good responses are the demo market's, which has every source's wire format. No test waits for a retry.
 
 Four sources have every fault: one for each way in which the HTTP client is used. Of the others, which use it as the
 first of the four does, `make test` has a smoke test and the changes that depend on the source's format;
@@ -103,7 +103,7 @@ def scope() -> Scope:
 
 @functools.cache
 def good_answers(name: str, now: datetime, month: pd.Period) -> dict[str, bytes]:
-    """The demo market's answers by address; none for what it does not have yet."""
+    """The demo market's responses by address; none for what it does not have yet."""
     market, found = DemoTransport(now, scope()), {}
     for request in SOURCES[name].requests(month, scope()):
         try:
@@ -136,7 +136,7 @@ class SourceSandbox:
         return good_answers(self.name, self.now - timedelta(days=days_ago), self.month)
 
     def pages(self) -> dict[str, bytes]:
-        """The pages that link to the answers, where the source needs them."""
+        """The pages that link to the responses, where the source needs them."""
         source = SOURCES[self.name]
         if not isinstance(source, IndexedSource):
             return {}
@@ -149,7 +149,7 @@ class SourceSandbox:
         return Publisher(good, faults, forever, self.pages())
 
     def run(self, publisher: Publisher, days: int = 1, timeout: float = 10.0) -> RunResult:
-        """Fetch and load, as a run that comes so many days later does."""
+        """Fetch and load, as a run so many days later."""
         now = self.now + timedelta(days=days)
         workspace, clock = self.sandbox.at(now.isoformat()).open(), Clock(self.now.timestamp())
         pace = RateLimiter(self.sandbox.root / "pace", lambda: clock.now, clock.sleep)
@@ -244,7 +244,7 @@ TRANSIENT: dict[str, Fault] = {
 
 @every_client_shape
 @each(TRANSIENT, {"429 for 7 seconds", "reset in the body", "cut gzip"})
-def test_a_transient_fault_ends_in_the_good_answer(sandbox: SourceSandbox, fault: str) -> None:
+def test_a_transient_fault_ends_in_the_good_response(sandbox: SourceSandbox, fault: str) -> None:
     before = sandbox.lake()
     done = sandbox.run(sandbox.publisher(TRANSIENT[fault], TRANSIENT[fault]))
     assert done.fetched.failures == []
@@ -259,9 +259,9 @@ def test_a_transient_fault_ends_in_the_good_answer(sandbox: SourceSandbox, fault
 
 @pytest.mark.slow
 @every_client_shape
-def test_a_stall_that_passes_ends_in_the_good_answer(sandbox: SourceSandbox) -> None:
+def test_a_stall_that_passes_ends_in_the_good_response(sandbox: SourceSandbox) -> None:
     before = sandbox.lake()
-    # The good answer has 0.4 s as well, which a busy machine may need: allow as many attempts as the product does.
+    # The good response has 0.4 s as well, which a busy machine may need: allow as many attempts as the product does.
     with stamina.set_testing(True, attempts=http.ATTEMPTS):
         done = sandbox.run(sandbox.publisher(server.stall, server.stall_in_the_body), timeout=0.4)
     assert (done.fetched.failures, sandbox.lake()) == ([], before)
@@ -385,8 +385,8 @@ def test_the_next_run_requests_only_what_is_new(sandbox: SourceSandbox) -> None:
 
 
 @pytest.mark.parametrize("name", [source("ecb")])
-def test_after_a_rejected_answer_the_last_good_version_is_revalidated(sandbox: SourceSandbox) -> None:
-    """The rejected one's validator would be answered by 304, and then taken for an answer."""
+def test_after_a_refused_response_the_last_good_version_is_revalidated(sandbox: SourceSandbox) -> None:
+    """With the validator of the refused response the publisher would return 304, which would accept that response."""
 
     def versioned(version: str, body: Callable[[bytes], bytes] = lambda good: good) -> Fault:
         def answer(handler: server.Handler, good: bytes) -> None:
@@ -408,7 +408,7 @@ def test_after_a_rejected_answer_the_last_good_version_is_revalidated(sandbox: S
     assert sandbox.lake() == before
 
 
-# --- answers with status 200 whose content has changed
+# --- responses with status 200 whose content has changed
 
 Change = Callable[[bytes], bytes]
 
@@ -452,7 +452,7 @@ def in_tables(pattern: str, arrange: Callable[[list[str]], list[str]]) -> Change
 
 
 def data(change_it: Callable[[Any], None]) -> Change:
-    """Change a JSON answer in place."""
+    """Change a JSON response in place."""
 
     def change(body: bytes) -> bytes:
         answer = json.loads(body)
@@ -475,7 +475,7 @@ def sheet(change_it: Callable[[Any], None]) -> Change:
 
 
 def lists(*paths: str) -> Callable[[Callable[[list[Any]], list[Any]]], Change]:
-    """Arrange the parallel lists of a JSON answer under these names, `a.b` inside another."""
+    """Arrange the parallel lists of a JSON response under these names, `a.b` inside another."""
 
     def arranged(arrange: Callable[[list[Any]], list[Any]]) -> Change:
         def change(answer: Any) -> None:
@@ -580,7 +580,7 @@ CHANGES: dict[str, Callable[[str], Change]] = {
     "rows twice": lambda name: ROWS[name](lambda them: [row for row in them for _ in range(2)]),
     "rows reordered": lambda name: ROWS[name](lambda them: them[::-1]),
 }
-BY_FORMAT = ("renamed column", "another unit")  # changes that only this source's contract can notice
+BY_FORMAT = ("renamed column", "another unit")  # changes that only the source's contract can detect
 FAST = ("bot wall", "no rows", "renamed column", "another unit")
 
 
@@ -607,7 +607,7 @@ def cases(*changes: str) -> Any:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run with a changed answer: the lake before and after, failures, and new quarantined rows."""
+    """The result of a run with a changed response: the lake before and after, failures, and new quarantined rows."""
 
     before: dict[str, str]
     after: dict[str, str]
@@ -635,7 +635,7 @@ def outcomes(
 
 
 @cases(*CHANGES)
-def test_a_changed_answer_changes_no_stored_row(
+def test_a_changed_response_changes_no_stored_row(
     name: str, change: str, outcomes: Callable[[str, str], Outcome]
 ) -> None:
     outcome = outcomes(name, change)
@@ -643,7 +643,7 @@ def test_a_changed_answer_changes_no_stored_row(
 
 
 @cases("bot wall", "empty", "no rows", "renamed column", "another unit")
-def test_a_changed_answer_is_reported(name: str, change: str, outcomes: Callable[[str, str], Outcome]) -> None:
+def test_a_changed_response_is_reported(name: str, change: str, outcomes: Callable[[str, str], Outcome]) -> None:
     outcome = outcomes(name, change)
     assert outcome.failures or outcome.quarantine_rows
     for failure in outcome.failures:
@@ -651,8 +651,8 @@ def test_a_changed_answer_is_reported(name: str, change: str, outcomes: Callable
 
 
 @every_client_shape
-def test_an_old_answer_removes_nothing(sandbox: SourceSandbox) -> None:
-    """A cache between publisher and client may serve what was true a month ago."""
+def test_an_old_response_removes_nothing(sandbox: SourceSandbox) -> None:
+    """A cache between publisher and client may serve a response of a month ago."""
     before = sandbox.lake()
     month_ago = {body: sandbox.good(days_ago=31).get(url, body) for url, body in sandbox.good().items()}
     sandbox.run(sandbox.publisher(respond(lambda good: month_ago[good])))

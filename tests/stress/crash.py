@@ -316,7 +316,7 @@ def _torn_stores(data: Path) -> Iterator[str]:
 
 
 def state(data: Path) -> dict[str, str]:
-    """What a run has left, each part as a hash of its content: lake, archive, quarantine, published tables."""
+    """The result of a run, each part as a hash of its content: lake, archive, quarantine, published tables."""
     from pipelines.lake.quarantine import Quarantine
     from pipelines.lake.store import Lake
     from pipelines.publish.manifest import table_facts

@@ -1,7 +1,7 @@
-"""The generated market: its figures against public ones, its answers against the clock, its defects against the list.
+"""The generated market: its figures against public ones, its responses against the clock, its defects against the list.
 
-Answers are parsed here by code of the test's own (regular expressions, json, csv, openpyxl, entsoe-py), never with the
-project's parsers.
+Responses are parsed here by separate code (regular expressions, json, csv, openpyxl, entsoe-py), never by the project's
+parsers.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def full_run() -> dict[Request, list[Payload]]:
 
 
 def clear_caches() -> None:
-    """Clear the caches, so that the next answer is generated alone."""
+    """Clear the caches, so that the next response is generated alone."""
     for function in (
         market.lme_year, market.sofr_year, market.fx_year, market.exports_year, market.power_month,
         market.cancelled_year, market.off_warrant_year, market.costs_year, market._power_level, market._bridge,
@@ -128,7 +128,7 @@ def clear_caches() -> None:
         function.cache_clear()
 
 
-# Reading answers ------------------------------------------------------------------------------------------------------
+# Reading responses ----------------------------------------------------------------------------------------------------
 
 
 def westmetall_rows(body: bytes) -> dict[str, dict[str, str]]:
@@ -431,7 +431,7 @@ def test_any_period_alone_equals_that_of_the_full_run(full_run: dict[Request, li
         assert [(p.body, p.captured_at) for p in alone] == [(p.body, p.captured_at) for p in full_run[request]]
 
 
-def test_the_past_is_the_same_bytes_at_every_later_moment(full_run: dict[Request, list[Payload]]) -> None:
+def test_a_past_response_has_the_same_bytes_at_every_later_time(full_run: dict[Request, list[Payload]]) -> None:
     later = DemoTransport(NOW + timedelta(days=500), SCOPE)
     past = [r for r in full_run if r.period and r.period[:7] < ("2026" if len(r.period) == 4 else "2026-09")]
     assert len(past) > 400
@@ -440,7 +440,7 @@ def test_the_past_is_the_same_bytes_at_every_later_moment(full_run: dict[Request
         assert [p.body for p in payloads] == [p.body for p in full_run[request]], request.name
 
 
-def test_files_that_hold_everything_keep_their_past() -> None:
+def test_whole_history_files_keep_their_earlier_rows() -> None:
     earlier, later = (DemoTransport(now, SCOPE) for now in (NOW, NOW + timedelta(days=500)))
     before, after = (warrants(t.fetch(request_of("jin10"))[-1].body) for t in (earlier, later))
     assert len(after) > len(before)
@@ -468,7 +468,7 @@ def test_years_beyond_the_given_levels_continue() -> None:
     assert len({row["m3"] for row in rows.values()}) > 100
 
 
-def test_every_answer_says_that_it_is_synthetic(full_run: dict[Request, list[Payload]]) -> None:
+def test_every_response_is_marked_synthetic(full_run: dict[Request, list[Payload]]) -> None:
     for request, payloads in full_run.items():
         for payload in payloads:
             body = payload.body
@@ -538,7 +538,7 @@ def test_no_drop_file_has_a_figure_before_its_release(name: str, day: str, relea
     assert keyed_in(name, moment).index.max() == pd.Timestamp(day)
 
 
-def test_a_figure_before_its_release_has_no_file() -> None:
+def test_a_figure_has_no_file_before_its_release() -> None:
     assert DemoTransport(datetime(2014, 12, 31, tzinfo=UTC), SCOPE).dropped() == {}
     assert list(DemoTransport(datetime(2018, 3, 9, tzinfo=UTC), SCOPE).dropped()) == [
         f"{name}/synthetic_demo_{name}.csv" for name in ("costs", "production", "arbitrage")
@@ -768,7 +768,7 @@ def test_the_shanghai_report_comes_after_the_close() -> None:
 
 
 def defect_in(defect: Defect, body: bytes) -> str | None:
-    """The content of an answer at the place of the defect; None where it has no such row."""
+    """The content of a response at the place of the defect; None where it has no such row."""
     if defect.source == "westmetall":
         row = westmetall_rows(body).get(defect.where)
         return None if row is None else row.get(defect.column, "present")
@@ -802,12 +802,12 @@ def period_of(defect: Defect) -> str:
     return {"worldbank": "", "jin10": "", "ember": "", "entsoe": defect.where[:7]}.get(defect.source, defect.where[:4])
 
 
-# An answer that does not exist has no defect.
+# A response that does not exist has no defect.
 STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None and defect.column != "month"]
 
 
 @pytest.mark.parametrize("defect", STANDING, ids=lambda d: f"{d.source}-{d.where}")
-def test_a_standing_defect_is_in_the_answer(defect: Defect) -> None:
+def test_a_permanent_defect_is_in_the_response(defect: Defect) -> None:
     assert defect_in(defect, newest(defect.source, period_of(defect))) == (
         None if defect.column == "row" else defect.text
     )

@@ -1,4 +1,4 @@
-"""The knowledge time of an answer's rows: by the calendar, by the publisher's timestamp, or since the capture."""
+"""The knowledge time of a response's rows: by the calendar, by the publisher's timestamp, or since the capture."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def sofr(*days: str) -> bytes:
 
 
 def known(sandbox: Sandbox, answers: Iterable[tuple[bytes, str]]) -> pd.DataFrame:
-    """The rates that these answers of the New York Fed give, each with the moment of its capture, after all of them."""
+    """The stored rates after these responses of the New York Fed, each captured at its moment."""
     workspace = sandbox.open()
-    request = asked(sandbox)
+    request = requested(sandbox)
     for body, moment in answers:
         workspace.archive.record(request, [Payload(request, body, at(moment))])
         workspace.ingestion().run("rates", months_between(*MONTH))
     return workspace.lake.read("rates").set_index("obs_date")
 
 
-def asked(sandbox: Sandbox) -> Request:
+def requested(sandbox: Sandbox) -> Request:
     [request] = plan_requests("nyfed", months_between(*MONTH), sandbox.open().scope)
     return request
 
@@ -65,7 +65,7 @@ BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-
         ([(b"<html>Just a moment</html>", AFTER), (sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),
     ],
 )
-def test_the_knowledge_time_is_the_due_time_unless_an_answer_contradicts_it(
+def test_the_knowledge_time_is_the_due_time_unless_a_response_contradicts_it(
     sandbox: Sandbox, answers: list[tuple[bytes, str]], when: datetime, basis: str
 ) -> None:
     rates = known(sandbox, answers)
@@ -77,7 +77,7 @@ def test_the_archive_alone_gives_the_same_knowledge_times(sandbox: Sandbox, tmp_
     answers = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
     first = known(sandbox, answers)
     other = Sandbox(tmp_path / "other", "live", sandbox.now)
-    archive, request = other.open().archive, asked(other)
+    archive, request = other.open().archive, requested(other)
     for body, moment in answers:
         archive.record(request, [Payload(request, body, at(moment))])
     other.open().ingestion().run("rates", months_between(*MONTH))
@@ -85,7 +85,7 @@ def test_the_archive_alone_gives_the_same_knowledge_times(sandbox: Sandbox, tmp_
 
 
 def power_known(sandbox: Sandbox, written: str, captured: str) -> pd.DataFrame:
-    """The knowledge of 5 October 2024 in Belgium, due on the 4th at 10:45Z, by an answer written and captured then."""
+    """The knowledge of 5 October 2024 in Belgium, due on the 4th at 10:45Z, by a response written and captured then."""
     source, workspace = Entsoe(), sandbox.open()
     [request] = [
         r for r in source.requests(pd.Period("2024-10", "M"), workspace.scope) if r.entity == "FR"
@@ -107,7 +107,7 @@ def power_known(sandbox: Sandbox, written: str, captured: str) -> pd.DataFrame:
     ("written", "when", "basis"),
     [
         ("2024-10-04T10:20:00Z", "2024-10-04T10:20:00Z", "OBSERVED"),  # the auction was early
-        ("2024-10-07T14:36:40Z", "2024-10-04T10:45:00Z", "CALENDAR"),  # the answer was written later
+        ("2024-10-07T14:36:40Z", "2024-10-04T10:45:00Z", "CALENDAR"),  # the response was written later
         ("1970-01-01T00:00:00Z", "2024-10-04T10:45:00Z", "CALENDAR"),  # a broken clock
         ("soon", "2024-10-04T10:45:00Z", "CALENDAR"),
         ("2024-10-04T10:20:00", "2024-10-04T10:45:00Z", "CALENDAR"),  # of no zone
@@ -126,7 +126,7 @@ def test_a_timestamp_after_the_capture_is_ignored(sandbox: Sandbox) -> None:
     assert set(rows["knowledge_ts"]) == {pd.Timestamp("2024-10-04T10:30:00Z")}
 
 
-def test_recorded_answers_have_their_own_timestamp(real: Path) -> None:
+def test_recorded_responses_have_their_own_timestamp(real: Path) -> None:
     from sourcing import SCOPE, parse, payload
 
     answer = payload("entsoe", real / "payloads" / "entsoe" / "BE_60M.xml", "2024-10", "BE")

@@ -86,7 +86,7 @@ def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
         ("prices", "westmetall", at("2026-02-03 09:05", "Europe/London"), ("2026-01", "2026-02")),
         ("prices", "westmetall", at("2026-02-06 09:05", "Europe/London"), ("2026-01", "2026-02")),
         ("prices", "westmetall", at("2026-02-09 09:05", "Europe/London"), ("2026-02",)),
-        # After Easter: Thursday's figures come out on Tuesday, in another month.
+        # After Easter: Thursday's figures are released on Tuesday, in another month.
         ("prices", "westmetall", at("2024-04-02 09:05", "Europe/London"), ("2024-03",)),
         # The same wall time on both sides of the change of the clock.
         ("prices", "westmetall", at("2026-03-30 09:05", "Europe/London"), ("2026-03",)),
@@ -170,10 +170,10 @@ def test_every_release_is_requested_by_the_tick_that_follows_it(rules: pd.DataFr
                 sample, release_times(sample, dataset, source, rules)["knowledge_ts"], strict=True
             ):
                 moment = known.tz_convert(zone) + timedelta(minutes=5)
-                asked = due(dataset, source, moment.to_pydatetime(), rules)
+                found = due(dataset, source, moment.to_pydatetime(), rules)
                 month = f"{period:%Y-%m}"
                 # An auction for the first of a month is held before the month has begun.
-                assert month in asked.months or month > f"{moment.tz_convert('Europe/London'):%Y-%m}", (dataset, period)
+                assert month in found.months or month > f"{moment.tz_convert('Europe/London'):%Y-%m}", (dataset, period)
 
 
 def test_everything_due_is_the_current_month_and_late_months(reference: ReferenceTables, rules: pd.DataFrame) -> None:

@@ -43,14 +43,14 @@ def rows(answer: Parsed) -> list[tuple[str, str, str, int, float]]:
 def test_one_request_for_each_exporter_of_this_source_and_metal() -> None:
     copper = replace(COPPER, hs_codes="7403")
     scope = Scope((ALUMINIUM, copper), (), (CHINA, CANADA, IRELAND))
-    asked = SOURCES["comtrade"].requests(month("2024-05"), scope)
-    assert [(r.entity, r.name, r.period) for r in asked] == [
+    requested = SOURCES["comtrade"].requests(month("2024-05"), scope)
+    assert [(r.entity, r.name, r.period) for r in requested] == [
         ("CA/AL", "canada_x_7601-7604_202405.json", "2024-05"),
         ("CA/CU", "canada_x_7403_202405.json", "2024-05"),
         ("IE/AL", "republic_of_ireland_x_7601-7604_202405.json", "2024-05"),
         ("IE/CU", "republic_of_ireland_x_7403_202405.json", "2024-05"),
     ]
-    assert asked[0].url == (
+    assert requested[0].url == (
         "https://comtradeapi.un.org/public/v1/preview/C/M/HS?reporterCode=124&period=202405&cmdCode=7601,7604"
         "&flowCode=X&partnerCode=0&partner2Code=0&motCode=0&customsCode=C00"
     )
@@ -144,9 +144,9 @@ def test_an_error_message_with_status_200_is_an_error(body: object, message: str
         ({"count": 0, "data": [], "error": "Rate limit is exceeded"}, "Rate limit is exceeded"),
     ],
 )
-def test_throttling_inside_an_answer_is_a_transient_error(body: object, message: str) -> None:
-    """The client retries on the same words; an exhausted quota is not retried."""
-    with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{message}"):
+def test_throttling_inside_a_response_is_a_transient_error(body: object, message: str) -> None:
+    """The HTTP client recognises the same text and retries; an exhausted quota is not retried."""
+    with pytest.raises(SourceError, match=f"^comtrade request: the publisher throttles: .*{message}"):
         read(body)
     throttled = SOURCES["comtrade"].ACCESS.throttled
     assert re.search(throttled, json.dumps(body), re.IGNORECASE)
@@ -168,8 +168,8 @@ def test_throttling_inside_an_answer_is_a_transient_error(body: object, message:
         ([BOTH[0]] * 500, "the response has 500 rows and may be truncated"),
     ],
 )
-def test_an_unexpected_answer_is_an_error(body: object, message: str) -> None:
-    with pytest.raises(SourceError, match=f"^comtrade asked: {message}"):
+def test_an_unexpected_response_is_an_error(body: object, message: str) -> None:
+    with pytest.raises(SourceError, match=f"^comtrade request: {message}"):
         read(body)
 
 

@@ -1,4 +1,4 @@
-"""The LME stock report with cancelled warrants, as Jin10 mirrors it. Figures here are invented."""
+"""Jin10's copy of the LME stock report with cancelled warrants. Figures here are invented."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_an_invalid_day_is_rejected_alone(day: str, metals: object, reason: str)
 
 
 @pytest.mark.parametrize("values", [None, {}, [], "2024-05-10"])
-def test_an_answer_without_days_is_an_error(values: object) -> None:
+def test_a_response_without_days_is_an_error(values: object) -> None:
     with pytest.raises(
         SourceError, match=r"^jin10 lme_stock\.json: no days under values in the response; expected JSON"
     ):

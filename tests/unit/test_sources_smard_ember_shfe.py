@@ -1,4 +1,4 @@
-"""SMARD, Ember and the Shanghai exchange. Only Ember is recorded: the other answers here are written by hand."""
+"""SMARD, Ember and the Shanghai exchange. Only Ember is recorded: the other responses here are written by hand."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def points(answer: Parsed) -> dict[str, tuple[str, int, float]]:
 
 @pytest.mark.parametrize("text", ["2024-03", "2024-04", "2024-10", "2024-11", "2025-12", "2026-01"])
 def test_the_weeks_of_a_month_begin_on_local_mondays_on_both_sides_of_the_change_of_the_clock(text: str) -> None:
-    asked = SOURCES["smard"].requests(month(text), SCOPE)
-    starts = [int(request.name.rpartition("_")[2].removesuffix(".json")) for request in asked]
+    requested = SOURCES["smard"].requests(month(text), SCOPE)
+    starts = [int(request.name.rpartition("_")[2].removesuffix(".json")) for request in requested]
     mondays = [dt.datetime.fromtimestamp(start / 1000, BERLIN) for start in starts]
     assert all((day.weekday(), day.hour, day.minute) == (0, 0, 0) for day in mondays)
     assert all(later.date() - day.date() == dt.timedelta(days=7) for day, later in pairwise(mondays))
@@ -65,12 +65,12 @@ def test_the_weeks_of_a_month_begin_on_local_mondays_on_both_sides_of_the_change
 def test_smard_requests() -> None:
     source = SOURCES["smard"]
     assert source.requests(month("2018-09"), SCOPE) == []
-    asked = source.requests(month("2024-03"), SCOPE)
-    assert [request.entity for request in asked] == ["DE-LU"] * 5
-    assert asked[0].url == (
+    requested = source.requests(month("2024-03"), SCOPE)
+    assert [request.entity for request in requested] == ["DE-LU"] * 5
+    assert requested[0].url == (
         "https://www.smard.de/app/chart_data/4169/DE-LU/4169_DE-LU_hour_1708902000000.json"  # 26 February
     )
-    assert (asked[0].name, asked[0].period) == (asked[0].url.rpartition("/")[2], "2024-03")
+    assert (requested[0].name, requested[0].period) == (requested[0].url.rpartition("/")[2], "2024-03")
     elsewhere = replace(GERMANY, source="entsoe"), replace(GERMANY, zone="SE1")
     assert source.requests(month("2024-03"), replace(SCOPE, zones=elsewhere)) == []
 
@@ -160,7 +160,7 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
         (None, "series is no list of pairs"),
     ],
 )
-def test_smard_answers_that_cannot_be_used(series: object, message: str) -> None:
+def test_smard_responses_that_cannot_be_used(series: object, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         smard(series, "2024-05-06")
 
@@ -342,7 +342,7 @@ def test_a_page_of_another_report_is_an_error(body: bytes, message: str) -> None
     assert str(caught.value).startswith(f"shfe weeklystock_20260116.html: {message}")
 
 
-def test_a_metal_without_a_chinese_name_is_not_looked_for() -> None:
+def test_a_metal_without_a_chinese_name_is_not_searched() -> None:
     cobalt = Metal("CO", "Cobalt", "", "", "", "")
     assert totals(report(page(*METALS), Scope((cobalt,), ()))) == []
 
@@ -359,8 +359,8 @@ def test_a_metal_without_a_chinese_name_is_not_looked_for() -> None:
     ],
 )
 def test_one_report_a_week_on_its_last_trading_day(text: str, days: list[str]) -> None:
-    asked = SOURCES["shfe"].requests(month(text), SCOPE)
-    assert [request.name for request in asked] == [f"weeklystock_{text.replace('-', '')}{day}.html" for day in days]
-    for request in asked:
+    requested = SOURCES["shfe"].requests(month(text), SCOPE)
+    assert [request.name for request in requested] == [f"weeklystock_{text.replace('-', '')}{day}.html" for day in days]
+    for request in requested:
         stem = request.name.removesuffix(".html")
         assert request.url == f"https://www.shfe.com.cn/data/tradedata/future/stockdata/{stem}/ZH/all.html"

@@ -77,7 +77,7 @@ def workbook(rows: list[list[object]], title: str = "Monthly Prices") -> bytes:
 
 
 def prices(*rows: list[object], unit: str = "($/mt)") -> bytes:
-    """A synthetic sheet whose header stands elsewhere than in the real one."""
+    """A synthetic sheet whose header is in another row than in the real one."""
     return workbook([["Pink Sheet"], [None], [None, "Copper", "Aluminum **"], [None, "($/mt)", unit], *rows])
 
 
@@ -158,7 +158,7 @@ def test_a_workbook_that_is_not_the_expected_one(body, problem):
     assert str(caught.value).startswith("worldbank CMO.xlsx: ")
 
 
-def test_a_metal_without_a_column_is_not_looked_for():
+def test_a_metal_without_a_column_is_not_searched():
     cobalt = Metal("CO", "Cobalt", "", "", "", "")
     assert (
         len(parse(payload("worldbank", prices(["2024M01", 1, 2])), Scope((cobalt,), ())).frames["benchmark_prices"])

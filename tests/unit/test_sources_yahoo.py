@@ -1,4 +1,4 @@
-"""Yahoo's chart answer: closes by the exchange's own day, and what is no close. Figures here are invented."""
+"""Yahoo's chart response: closes by the exchange's local day, and days without one. Figures here are invented."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = 86_400
 
 
 def chart(closes: list[object], start: dt.datetime = OPEN, **meta: object) -> dict[str, Any]:
-    """An answer with a bar a day from `start`."""
+    """A response with a bar a day from `start`."""
     times = [int(start.timestamp()) + DAY * i for i in range(len(closes))]
     about = {
         "currency": "USD", "symbol": "AA", "gmtoffset": -14_400, "exchangeTimezoneName": "America/New_York",
@@ -41,12 +41,12 @@ def rows(answer: Parsed) -> list[tuple[str, str, float]]:
 
 def test_one_request_a_ticker_and_year() -> None:
     scope = replace(SCOPE, tickers=("AA", "RIO"))
-    asked = SOURCES["yahoo"].requests(month("2024-05"), scope)
-    assert [(r.entity, r.name, r.period) for r in asked] == [
+    requested = SOURCES["yahoo"].requests(month("2024-05"), scope)
+    assert [(r.entity, r.name, r.period) for r in requested] == [
         ("AA", "v8_chart_AA_1d_2024.json", "2024"),
         ("RIO", "v8_chart_RIO_1d_2024.json", "2024"),
     ]
-    assert asked[0].url == (
+    assert requested[0].url == (
         "https://query2.finance.yahoo.com/v8/finance/chart/AA?period1=1704067200&period2=1735689600&interval=1d"
     )
     assert SOURCES["yahoo"].requests(month("2007-12"), scope) == []
@@ -133,7 +133,7 @@ def test_another_share_currency_or_interval_is_an_error(change: dict[str, object
         ({"chart": {"result": [{"meta": {}}], "error": None}}, "the chart is incomplete"),
     ],
 )
-def test_an_answer_without_a_chart_is_an_error(body: object, message: str) -> None:
+def test_a_response_without_a_chart_is_an_error(body: object, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         read(body)
 

@@ -39,7 +39,7 @@ class _Override(NamedTuple):
 
 
 def field(description: str | None = None, unit: str | None = None, **options: Any) -> Any:
-    """What differs from the registry's entry in one model: arguments of `pandera.Field`, `dtype` or `required`.
+    """Differences of one model from the registry's entry: arguments of `pandera.Field`, `dtype` or `required`.
 
     A check that is None is removed. Columns that `__columns__` does not name follow those that it names.
     """

@@ -89,7 +89,7 @@ class Parameters(Reference):
 
 
 class DailyIndicator(NamedTuple):
-    """Where an indicator with a value each day is computed: table without its layer's prefix, column of its age."""
+    """Place of a daily indicator: its table without the layer's prefix, and the column of its age."""
 
     table: str
     age_days: str

@@ -50,7 +50,7 @@ class Model:
 
     @property
     def table(self) -> str:
-        """As readers write it: marts.tightness_daily."""
+        """Name as readers write it: marts.tightness_daily."""
         return f"{self.schema}.{self.name}"
 
     @property
@@ -223,7 +223,7 @@ def content(
 
 
 def apart(expected: pa.Table, found: pa.Table, key: Sequence[str] = (), limit: int = 3) -> list[str]:
-    """What differs between two tables, to the last bit; a missing value is only equal to a missing one.
+    """Differences between two tables, to the last bit; a missing value is only equal to a missing one.
 
     Lists the first rows that are in one of them only; for rows with the same `key` in both, the columns that differ.
     """

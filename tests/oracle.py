@@ -139,7 +139,7 @@ class Known:
         self._moments = {at: [row["knowledge_ts"] for row in rows] for at, rows in self.vintages.items()}
 
     def number(self, at: Any, moment: datetime) -> int:
-        """How many vintages of an observation were known."""
+        """Number of known vintages of an observation."""
         return bisect_right(self._moments.get(at, []), moment)
 
     def row(self, at: Any, moment: datetime) -> Row | None:
@@ -159,7 +159,7 @@ class Known:
 
 
 def last_known(*rows: Row | None) -> datetime | None:
-    """When the last of the rows could be known."""
+    """Latest knowledge time of the rows."""
     return max((row["knowledge_ts"] for row in rows if row), default=None)
 
 

@@ -116,7 +116,7 @@ def _link_problem(path: Path, drop_dir: Path) -> str | None:
 
 
 def _file_problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
-    """Why a file is not used, or None. The type is checked before opening: opening a pipe would block."""
+    """Reason not to use a file, or None. The type is checked before opening: opening a pipe would block."""
     if problem := _link_problem(path, drop_dir):
         return problem
     info = path.stat()

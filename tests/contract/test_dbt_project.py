@@ -114,7 +114,7 @@ def test_every_macro_and_generic_test_is_used() -> None:
 
 
 def test_no_model_lists_the_families_of_the_index() -> None:
-    """They come from index_components.csv; the columns that are published, from schemas/marts.py."""
+    """Families are rows of index_components.csv; the published columns are those of schemas/marts.py."""
     families = re.compile(r"'(curve|inventory|flow)'", re.IGNORECASE)
     listed = {
         path.stem: families.findall(path.read_text(encoding="utf-8"))

@@ -95,7 +95,7 @@ def exchange(column: str) -> dict[pd.Timestamp, float]:
     return {day: value for day, value in figures.items() if day not in gone and day < pd.Timestamp(NOW.date())}
 
 
-def test_every_source_answers_every_dataset_it_names(read: Read) -> None:
+def test_every_source_has_rows_for_each_of_its_datasets(read: Read) -> None:
     assert set(read) == set(SOURCES)
     for name, answers in read.items():
         held = {dataset for captures in answers.values() for p in captures for dataset, f in p.frames.items() if len(f)}
@@ -128,7 +128,7 @@ def test_the_intended_rows_are_rejected_and_no_others(read: Read) -> None:
     assert count == len(rejected)
 
 
-def test_exchange_prices_and_stock_are_the_markets(read: Read) -> None:
+def test_exchange_prices_and_stock_equal_the_market(read: Read) -> None:
     malformed = pd.Timestamp("2024-08-14")
     prices = newest(read, "westmetall", "prices").set_index("obs_date")
     for column, name in (("cash", "cash_usd_t"), ("m3", "m3_usd_t")):
@@ -151,7 +151,7 @@ def test_an_earlier_capture_holds_the_typing_error(read: Read) -> None:
     assert set(later) == {by_day(lme.days, lme.m3)[day]}
 
 
-def test_cancelled_warrants_are_the_markets(read: Read) -> None:
+def test_cancelled_warrants_equal_the_market(read: Read) -> None:
     stocks = newest(read, "jin10", "stocks").set_index("obs_date")
     (defect,) = (d for d in KNOWN_DEFECTS if d.source == "jin10")
     assert pd.Timestamp(defect.where) not in stocks.index
@@ -167,7 +167,7 @@ def test_cancelled_warrants_are_the_markets(read: Read) -> None:
     assert [str(month) for month in absent] == ["2021-10", "2021-11", "2021-12", "2022-01", "2022-02"]
 
 
-def test_rates_and_exchange_rates_are_the_markets(read: Read) -> None:
+def test_rates_and_exchange_rates_equal_the_market(read: Read) -> None:
     sofr = {day: v for year in YEARS for day, v in by_day(*market.sofr_year(year, 0)).items()}
     rates = newest(read, "nyfed", "rates").set_index("obs_date")["sofr_pct"]
     assert rates.to_dict() == {day: sofr[day] for day in sofr if day <= rates.index.max()}
@@ -181,7 +181,7 @@ def test_rates_and_exchange_rates_are_the_markets(read: Read) -> None:
 
 
 @pytest.mark.parametrize(("source", "zone"), [("energy_charts", SCOPE.zones[0]), ("entsoe", SCOPE.zones[1])])
-def test_power_points_are_the_markets(read: Read, source: str, zone: Zone) -> None:
+def test_power_points_equal_the_market(read: Read, source: str, zone: Zone) -> None:
     points = newest(read, source, "power")
     assert set(points["zone"]) == {zone.zone}
     for month in MONTHS:
@@ -199,7 +199,7 @@ def test_power_points_are_the_markets(read: Read, source: str, zone: Zone) -> No
         assert np.array_equal(prices.reindex(range(len(power.prices))).ffill(), power.prices)
 
 
-def test_exports_are_the_markets_and_first_prints_differ_by_what_was_revised(read: Read) -> None:
+def test_exports_equal_the_market_and_first_figures_differ_by_the_revision(read: Read) -> None:
     revised = {d.where: float(d.text) for d in KNOWN_DEFECTS if (d.source, d.kind) == ("customs", "REVISED")}
     seen = set()
     for request, captures in read["customs"].items():
@@ -215,7 +215,7 @@ def test_exports_are_the_markets_and_first_prints_differ_by_what_was_revised(rea
     assert seen == set(MONTHS) - {"2019-10"}
 
 
-def test_exports_by_code_are_the_markets(read: Read) -> None:
+def test_exports_by_code_equal_the_market(read: Read) -> None:
     found = newest(read, "comtrade", "exports").set_index("period_end")
     assert set(found["country"]) == {"CA"}
     assert set(found["period_months"]) == {1}
@@ -225,7 +225,7 @@ def test_exports_by_code_are_the_markets(read: Read) -> None:
         assert kilotonnes == pytest.approx(sum(months[day.month - 1] for months in codes.values()) / 1e6)
 
 
-def test_closes_are_the_markets(read: Read) -> None:
+def test_closes_equal_the_market(read: Read) -> None:
     closes = newest(read, "yahoo", "equities")
     (defect,) = (d for d in KNOWN_DEFECTS if d.source == "yahoo")
     for ticker in SCOPE.tickers:
@@ -265,7 +265,7 @@ def test_daily_means_of_countries_are_those_of_the_points(read: Read) -> None:
         assert found.tolist() == pytest.approx([day.mean() for day in days], abs=0.006)
 
 
-def test_stock_in_shanghai_is_a_share_of_the_markets(read: Read) -> None:
+def test_stock_in_shanghai_is_a_share_of_the_lme_stock(read: Read) -> None:
     stocks = newest(read, "shfe", "exchange_stocks")
     assert stocks["obs_date"].dt.strftime("%m-%d").tolist() == ["03-06", "03-13", "03-20", "03-27"]
     lme = market.lme_year("AL", 2026, 0)

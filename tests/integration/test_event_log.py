@@ -82,7 +82,7 @@ def test_a_backfill_is_stored_as_by_dagster_in_fewer_transactions(
 
 
 def test_the_tags_of_a_range_of_months_are_those_of_dagster() -> None:
-    """Their constants are private: the project writes them itself."""
+    """Dagster's constants are private, so the project has copies of these names."""
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
     assert range_tags("2020-01", "2020-03") == {

@@ -152,10 +152,10 @@ class SourceSandbox:
         """Fetch and load, as a run so many days later."""
         now = self.now + timedelta(days=days)
         workspace, clock = self.sandbox.at(now.isoformat()).open(), Clock(self.now.timestamp())
-        pace = RateLimiter(self.sandbox.root / "pace", lambda: clock.now, clock.sleep)
+        limiter = RateLimiter(self.sandbox.root / "pace", lambda: clock.now, clock.sleep)
         with publisher, publisher.client(timeout) as client:
             transport = HttpTransport(
-                lambda: now, {"ENTSOE_API_TOKEN": TOKEN}, client, archive=workspace.archive, rate_limiter=pace
+                lambda: now, {"ENTSOE_API_TOKEN": TOKEN}, client, archive=workspace.archive, rate_limiter=limiter
             )
             fetched = fetch(
                 self.name,

@@ -153,7 +153,7 @@ def test_revised_history_adds_vintages_and_is_shown_before_and_after(tmp_path: P
 
 
 def metadata_of(sandbox: Sandbox, asset: str) -> list[int]:
-    """How many revised observations each materialisation of 2026-01 names, newest first."""
+    """Number of revised observations in each materialisation of 2026-01, newest first."""
     import dagster as dg
 
     from pipelines.orchestration.assets.lake import changes_of

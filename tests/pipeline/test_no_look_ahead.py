@@ -112,7 +112,7 @@ def snapshot(request: pytest.FixtureRequest) -> Snapshot:
 def in_parallel(
     moments: Iterable[pd.Timestamp], check: Callable[[pd.Timestamp], dict[str, list[str]]]
 ) -> dict[str, dict[str, list[str]]]:
-    """What a check finds at each moment, without those at which it finds nothing."""
+    """Findings of a check by moment, without moments that have none."""
     moments = list(moments)
     with ThreadPoolExecutor(WORKERS) as pool:
         found = zip(moments, pool.map(check, moments), strict=True)
@@ -120,7 +120,7 @@ def in_parallel(
 
 
 def described(found: dict[str, dict[str, list[str]]]) -> str:
-    """What was found, a line each."""
+    """Findings as text, one per line."""
     lines = [
         f"{moment} {table}: {row}" for moment, tables in found.items() for table, rows in tables.items() for row in rows
     ]
@@ -239,7 +239,7 @@ def scored() -> set[str]:
 def test_mutants_are_caught_on_their_dates(
     fixture: Snapshot, acceptance: Path, mutant: Mutation | None, changes: Callable[[], set[str]]
 ) -> None:
-    """And the product itself on none."""
+    """The unchanged product fails on no date."""
     known = json.loads((acceptance / "expected" / "expected.json").read_text())["truncation_invariance"]
     wanted = known["mutants_failing_dates"][mutant.__name__] if mutant else known["correct_pipeline_failing_dates"]
     changed = {model.name for model in models() if mutant and mutant(model.name, model.sql) != model.sql}

@@ -95,7 +95,7 @@ def test_a_blank_three_month_price_is_never_filled(sandbox: Sandbox, daily: pd.D
     assert pd.notna(daily.loc["2008-06-17", "m3_usd_t"])
 
 
-def test_a_typo_of_the_source_stays_visible(sandbox: Sandbox, daily: pd.DataFrame) -> None:
+def test_a_typing_error_of_the_source_is_published_unchanged(sandbox: Sandbox, daily: pd.DataFrame) -> None:
     """Cash 2,631 against three months 2,339 (2008-01-30): published unchanged."""
     row = row_of(sandbox, "price_daily", "2008-01-30")
     assert (row["cash_usd_t"], row["m3_usd_t"], row["cash_3m_spread_usd_t"]) == (2631, 2339, 292)
@@ -140,7 +140,7 @@ def test_real_jumps_pass(sandbox: Sandbox, daily: pd.DataFrame) -> None:
 # --- known events
 
 
-def test_the_queues_of_2014_and_2015(daily: pd.DataFrame) -> None:
+def test_cancelled_warrants_are_high_in_the_queues_of_2014_and_2015(daily: pd.DataFrame) -> None:
     """More than half of the registered metal was booked to leave."""
     ratios = daily.loc["2014-09-01":"2015-02-27", "cancelled_ratio"]
     assert ratios.notna().all(), "a month-end is carried to the next one"
@@ -203,7 +203,7 @@ def test_a_missing_input_is_missing_and_never_zero(daily: pd.DataFrame) -> None:
 # --- the article's claims, held against data that end half a year before it
 
 
-def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(sandbox: Sandbox) -> None:
+def test_claims_on_real_data_are_explained_by_a_number_or_a_missing_one(sandbox: Sandbox) -> None:
     code, out, errors = sandbox.call("claims", "--json")
     assert code == 0, errors
     claims = {claim["claim_id"]: claim for claim in json.loads("\n".join(out))["claims"]}

@@ -63,7 +63,7 @@ def test_every_price_and_stock_of_the_pages_is_in_the_lake(sandbox: Sandbox, wri
 
 
 def test_prices_of_a_free_page_are_known_the_next_business_day(sandbox: Sandbox) -> None:
-    """On no day does a mart see the price of that very day."""
+    """No as-of row uses the price of its own day."""
     [found] = sandbox.query(
         """
         select

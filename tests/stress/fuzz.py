@@ -303,7 +303,7 @@ def fuzz(source: str, good: Sequence[Payload], payloads: int, seed: int) -> Resu
 
 
 def wrong(source: str, parsed: Parsed) -> Iterator[str]:
-    """How the rows of a response differ from the schemas."""
+    """Differences of the rows of a response from the schemas."""
     for dataset, rows in parsed.frames.items():
         if dataset not in SOURCES[source].DATASETS:
             yield f"rows of {dataset}, which the source does not serve"

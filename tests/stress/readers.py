@@ -43,7 +43,7 @@ class MixedError(Exception):
 
 @dataclass
 class Seen:
-    """What one reader read. `overtaken`: at the end of the read another release was current than the open one."""
+    """Results of one reader. `overtaken`: reads during which another release became current."""
 
     reads: int = 0
     overtaken: int = 0

@@ -54,7 +54,7 @@ def test_days_on_which_london_is_closed(day: str) -> None:
 
 @pytest.mark.parametrize("day", ["2020-05-04", "2022-05-30", "2026-01-02", "2026-01-19", "2026-11-30"])
 def test_days_on_which_london_is_open(day: str) -> None:
-    """Also on the usual days of moved holidays, on a US holiday and on a Scottish one."""
+    """Among them the usual days of moved holidays, a US holiday and a Scottish one."""
     assert is_london_business_day(np.array([day], dtype="datetime64[D]"))[0]
 
 

@@ -851,7 +851,7 @@ REVISED = [defect for defect in KNOWN_DEFECTS if (defect.source, defect.kind) ==
 
 
 @pytest.mark.parametrize("defect", REVISED, ids=lambda d: d.where)
-def test_a_revised_customs_month_has_two_prints(defect: Defect) -> None:
+def test_a_revised_customs_month_has_two_figures(defect: Defect) -> None:
     assert defect.captured is not None
     assert defect.until is not None
     request = request_of("customs", defect.where)

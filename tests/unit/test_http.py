@@ -95,10 +95,10 @@ def test_a_throttling_message_is_no_response(tmp_path: Path) -> None:
     request = Request("comtrade", "canada.json", "https://publisher.example/C/M/HS")
     throttled = b'{"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}'
     slept: list[float] = []
-    pace = RateLimiter(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
+    limiter = RateLimiter(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
     answers = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
     client = httpx.Client(transport=httpx.MockTransport(answers))
-    [payload] = HttpTransport(lambda: NOW, {}, client, rate_limiter=pace).fetch(request)
+    [payload] = HttpTransport(lambda: NOW, {}, client, rate_limiter=limiter).fetch(request)
     assert payload.body == b'{"data": []}'
     assert sum(slept) >= 5 + 10, "the pause of the source, doubled"
     # The same text of another publisher is a response.
@@ -124,7 +124,7 @@ class Clock:
         self.slept.append(seconds)
         self.now += seconds
 
-    def pace(self, folder: Path) -> RateLimiter:
+    def limiter(self, folder: Path) -> RateLimiter:
         return RateLimiter(folder, lambda: self.now, self.sleep)
 
 
@@ -142,7 +142,7 @@ class Clock:
 def test_retry_after_is_respected(tmp_path: Path, headers: dict[str, str], wait: float) -> None:
     clock = Clock()
     http_transport = transport(Publisher(status(429, **headers), httpx.Response(200, content=b"x")))
-    http_transport.rate_limiter = clock.pace(tmp_path)
+    http_transport.rate_limiter = clock.limiter(tmp_path)
     assert http_transport.fetch(PLAIN)[0].body == b"x"
     # FRED's two requests a second have their interval too.
     assert sum(clock.slept) == pytest.approx(max(wait, 0.5))
@@ -151,7 +151,7 @@ def test_retry_after_is_respected(tmp_path: Path, headers: dict[str, str], wait:
 def test_each_429_without_a_time_doubles_the_pause_up_to_the_limit(tmp_path: Path) -> None:
     clock, publisher = Clock(), Publisher(status(429))
     http_transport = transport(publisher)
-    http_transport.rate_limiter = clock.pace(tmp_path)
+    http_transport.rate_limiter = clock.limiter(tmp_path)
     message = r"the publisher accepts no requests until 2026-02-01T12:07:00Z; expected a run after that time"
     with pytest.raises(SourceError, match=rf"^fred SOFR\.csv: {message}$"):
         http_transport.fetch(PLAIN)
@@ -163,9 +163,9 @@ def test_each_429_without_a_time_doubles_the_pause_up_to_the_limit(tmp_path: Pat
 def test_after_a_long_retry_after_the_run_makes_no_request(tmp_path: Path, shares_files: bool) -> None:
     clock, publisher = Clock(), Publisher(status(503, **{"retry-after": "3600"}), httpx.Response(200, content=b"x"))
     http_transport, other = transport(publisher), transport(publisher)
-    http_transport.rate_limiter = clock.pace(tmp_path)
+    http_transport.rate_limiter = clock.limiter(tmp_path)
     if shares_files:
-        other.rate_limiter = clock.pace(tmp_path)
+        other.rate_limiter = clock.limiter(tmp_path)
     texts = []
     for who, name in ((http_transport, "SOFR.csv"), (http_transport, "other.csv"), (other, "third.csv")):
         try:
@@ -246,7 +246,7 @@ def test_redirects_may_go_to_other_hosts_of_the_publisher(location: str, followe
 
 
 def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even to another host of the same publisher."""
+    """This includes other hosts of the same publisher."""
     monkeypatch.setattr(SOURCES["entsoe"], "ACCESS", Access(("publisher.example", "cdn.example")), raising=False)
     publisher = Publisher(status(302, location=f"https://cdn.example/?securityToken={quote(KEY)}"))
     with pytest.raises(
@@ -311,7 +311,7 @@ def test_a_missing_key_is_reported_and_no_request_is_made() -> None:
 
 
 def test_a_404_of_a_weekly_file_is_no_data() -> None:
-    """Only of a publisher of weekly files: elsewhere the address has gone."""
+    """Only for a publisher of weekly files; for others a 404 is an error."""
     week = Request("smard", "4169_DE-LU_hour_1708902000000.json", "https://publisher.example/week.json")
     publisher = Publisher(status(404))
     with pytest.raises(NoData, match=r"smard 4169_DE-LU_hour_1708902000000\.json: status 404"):

@@ -160,7 +160,7 @@ def test_an_unreadable_response_is_not_accepted(sandbox: Sandbox, monkeypatch: p
 
 
 def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
-    """A cache between publisher and client: its bytes are known, and they are not the newest."""
+    """A cache between publisher and client returns archived bytes that are not the newest."""
     first, later, last = page(sandbox), sandbox.at(LATER), sandbox.at(LAST)
     later.record(f"westmetall/{PAGE.name}", page(later))
     assert fetched(later).failures == []

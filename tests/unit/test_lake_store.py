@@ -474,7 +474,7 @@ def test_an_instant_without_zone_is_rejected(lake: Lake) -> None:
 
 
 def test_a_concurrent_write_is_compared_again_under_the_lock(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the comparison without a lock and the lock another writer stores the same rows."""
+    """Another writer stores the same rows after the first comparison and before the lock."""
     lock, overtaken = Lake._lock, []
 
     def overtake(self: Lake, name: str, month: str):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""What is due at a moment: the release calendar around holidays, month ends and daylight saving."""
+"""Months that are due at a moment: the release calendar around holidays, month ends and daylight saving."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_dataset_and_source_belongs_to_one_publication() -> None:
 
 
 def test_the_sources_of_a_publication_share_a_time_zone(rules: pd.DataFrame) -> None:
-    """Its tick is the latest of their times, which needs one time zone."""
+    """The schedule of a publication ticks at the latest of its sources' times, in one time zone."""
     for publication in PUBLICATIONS.values():
         zones = {release_rules(dataset, source, rules).iloc[-1].timezone for dataset, source in publication.tiers}
         assert len(zones) == 1, f"{publication.name}: {', '.join(sorted(zones))} need a line of PUBLICATIONS each"

@@ -108,7 +108,7 @@ def test_holidays_are_skipped_with_their_reason(
 def test_the_build_follows_london_time(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance, day: str
 ) -> None:
-    """Around both changes of daylight saving the build comes after 18:00 London, with the data requested before it."""
+    """On the days around both clock changes the build is after 18:00 London and after the fetches of the day."""
     schedule = all_schedules["daily_build_schedule"]
     [moment] = [
         time for time, _ in zip(schedule_times(schedule, pd.Timestamp(day, tz="Europe/London")), range(1), strict=False)

@@ -36,7 +36,7 @@ def test_sofr():
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_revised_rate_replaces_the_first_one(order):
-    """Both may be in one response; the revised one is used, in any order, and is no contradiction."""
+    """One response may have both rates: the revised one is used in any order, and neither is rejected."""
     first, revised = rate("2024-05-02", 5.31), rate("2024-05-02", 5.34) | {"revisionIndicator": "r"}
     other = rate("2024-05-02", 4.9, "TGCR") | {"revisionIndicator": "r"}
     result = sofr(other, *[first, revised][::order], rate("2024-05-03", 5.32))

@@ -42,7 +42,7 @@ def smard(series: object, monday: str, resolution: str = "hour", entity: str = "
 
 
 def points(answer: Parsed) -> dict[str, tuple[str, int, float]]:
-    """By day its resolution, how many points it has, and the first of them."""
+    """Resolution, number of points and first point of each day."""
     frame = answer.frames["power"]
     if len(frame):
         DATASETS["power"].model.validate(frame)
@@ -99,7 +99,7 @@ def test_the_resolution_changes_with_the_market_in_the_middle_of_a_week() -> Non
 
 
 def test_quarter_hours_that_repeat_the_hour_are_not_read() -> None:
-    """Before the quarter-hourly market such a file has four points of equal price for each hour."""
+    """Quarter-hourly files from before the quarter-hourly market repeat the price of each hour four times."""
     assert points(smard(week("2024-05-06", "quarterhour"), "2024-05-06", "quarterhour")) == {}
 
 

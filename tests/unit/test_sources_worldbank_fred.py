@@ -104,7 +104,7 @@ def test_unreadable_cells_of_the_workbook():
 
 
 def test_a_cell_at_the_far_corner_needs_no_memory():
-    """Some libraries allocate memory for all cells before it, which may end the process."""
+    """Some libraries allocate memory for all cells up to the last one, which may end the process."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(prices(["2024M01", 1, 2400.5]))) as good, zipfile.ZipFile(file, "w") as packed:
         for name in good.namelist():

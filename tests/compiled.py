@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.warehouse import dbt
 from schemas.datasets import DATASETS
 from schemas.generate.arrow import arrow_schema
@@ -92,7 +92,7 @@ def _compiled_project() -> dict[str, Any]:
         if kept.is_file() and (found := json.loads(kept.read_text()))["fingerprint"] == fingerprint:
             return dict(found)
         made = {"fingerprint": fingerprint, **_compile()}
-        write_aside(kept, lambda aside: aside.write_text(json.dumps(made)))
+        write_atomically(kept, lambda temporary: temporary.write_text(json.dumps(made)))
         return made
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.common.files import sweep, write_aside
+from pipelines.common.files import sweep, write_atomically
 from pipelines.datasets import DROP
 from pipelines.lake.parquet import write_parquet
 from pipelines.lake.vintages import SUSPECT, compared_columns, new_vintages
@@ -59,7 +59,7 @@ class Lake:
         for name in names:
             path, schema = self.root / name / EMPTY, arrow_schema(name)
             if not path.is_file() or not pq.read_schema(path).equals(schema):
-                write_aside(path, partial(pq.write_table, schema.empty_table()))
+                write_atomically(path, partial(pq.write_table, schema.empty_table()))
             sweep(self.root / name)
 
     def append(self, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:

@@ -160,15 +160,15 @@ def _revision_time(before: list[_Vintage], vintage: _Vintage, is_last: bool, is_
         return None
     if vintage.knowledge > last.knowledge:
         return vintage.knowledge
-    noticed = max(vintage.captured, last.knowledge)
-    already_known = any(_already_known(before, vintage.values, moment) for moment in (vintage.knowledge, noticed))
+    revised_at = max(vintage.captured, last.knowledge)
+    already_known = any(_already_known(before, vintage.values, moment) for moment in (vintage.knowledge, revised_at))
     if already_known and not is_last:
         return None
     # A drop file states the current values. A source's payload may be an archived one that is read again: later
     # captures stay valid. The same values captured again after others are a change back, which is a revision.
     if not is_drop and (vintage.captured < last.captured or (already_known and vintage.captured == last.captured)):
         return None
-    return noticed
+    return revised_at
 
 
 def _declared_time(before: list[_Vintage], vintage: _Vintage, is_last: bool) -> int | None:

@@ -128,12 +128,12 @@ def replace_file(published: Path, name: str, source: Path) -> None:
 
     A copy, not a link: a tool that opens the current file for writing must not change the release itself.
     """
-    aside, target = published / f".tmp-{Path(name).name}", published / name
-    shutil.copyfile(source, aside)
-    aside.chmod(0o644)
-    _sync_file(aside)
+    temporary, target = published / f".tmp-{Path(name).name}", published / name
+    shutil.copyfile(source, temporary)
+    temporary.chmod(0o644)
+    _sync_file(temporary)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside.replace(target)
+    temporary.replace(target)
     _sync_folder(target.parent)
 
 

@@ -184,9 +184,9 @@ def test_a_bad_row_is_quarantined_with_its_reason(
     sandbox.drop("stocks/more.csv", f"metal,obs_date,total_t,cancelled_t\nAL,2026-01-08,498000,61000\n{row}\n")
     done = sandbox.ingest(("2008-01", "2026-01"), ["stocks"])
     assert done.failures == []
-    [aside] = sandbox.open().quarantine.read("stocks").itertuples()
-    assert (aside.source, aside.period, aside.where) == ("drop", "stocks/more.csv", where)
-    assert reason in aside.reason
+    [quarantined] = sandbox.open().quarantine.read("stocks").itertuples()
+    assert (quarantined.source, quarantined.period, quarantined.where) == ("drop", "stocks/more.csv", where)
+    assert reason in quarantined.reason
     assert len(sandbox.open().lake.read("stocks")) == kept
 
 
@@ -195,9 +195,9 @@ def test_two_rows_of_one_key_that_differ_are_both_quarantined(sandbox: Sandbox) 
         "stocks/more.csv", "metal,obs_date,total_t\nAL,2026-01-08,498000\nAL,2026-01-08,499000\nAL,2026-01-09,500000\n"
     )
     assert sandbox.ingest(MONTHS, ["stocks"]).failures == []
-    aside = sandbox.open().quarantine.read("stocks")
-    assert sorted(aside["where"]) == ["line 2", "line 3"]
-    assert aside["reason"].str.contains("unique key: rows with the same key have different values").all()
+    quarantined = sandbox.open().quarantine.read("stocks")
+    assert sorted(quarantined["where"]) == ["line 2", "line 3"]
+    assert quarantined["reason"].str.contains("unique key: rows with the same key have different values").all()
     stored = sandbox.open().lake.read("stocks")
     assert len(stored) == 6 and "2026-01-08" not in stored["obs_date"].astype(str).tolist()
 

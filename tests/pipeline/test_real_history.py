@@ -70,10 +70,10 @@ def test_every_row_of_the_tables_is_stored_or_quarantined(sandbox: Sandbox, real
     stored = lake.read("prices").assign(obs_date=lambda rows: rows["obs_date"].dt.strftime("%Y-%m-%d"))
     pd.testing.assert_frame_equal(stored[list(prices)], prices, check_dtype=False)
     stocks = pd.read_csv(real / "tables" / "lme_stocks_daily.csv")
-    aside = sandbox.open().quarantine.read("stocks")
+    quarantined = sandbox.open().quarantine.read("stocks")
     assert len(lake.read("stocks")) == stocks["total_t"].count()
-    assert len(aside) == stocks["total_t"].isna().sum() == 2
-    assert aside["reason"].str.contains("total_t=null breaks not null").all()
+    assert len(quarantined) == stocks["total_t"].isna().sum() == 2
+    assert quarantined["reason"].str.contains("total_t=null breaks not null").all()
     assert sandbox.open().quarantine.counts() == {"stocks": 2}
 
 

@@ -222,7 +222,7 @@ def test_the_page_of_yesterday_is_rejected_and_an_old_one_is_a_warning() -> None
     today = good("westmetall", "2026-11")
     yesterday = replace(good("westmetall", "2026-11", NOW - timedelta(days=1)), captured_at=NOW)
     assert found(today, yesterday) == []
-    assert "prices AL: an older page, newest day 2026-11-18; 2026-11-19 was there before" in texts(
+    assert "prices AL: an older page, newest day 2026-11-18; the previous response ends on 2026-11-19" in texts(
         found(yesterday, today)
     )
     old = replace(good("westmetall", "2026-11", NOW - timedelta(days=21)), captured_at=NOW)
@@ -234,7 +234,7 @@ def test_lost_rows_are_counted() -> None:
     page = good("westmetall", "2026-11")
     fewer = keep(page, slice(0, -30))
     assert any(
-        re.match(r"prices AL: 30 of \d+ days that were there are gone, first 2026-01-02", t)
+        re.match(r"prices AL: 30 of \d+ days of the previous response are missing, first 2026-01-02", t)
         for t in texts(found(fewer, page))
     )
     assert texts(found(keep(page, slice(1, None)), page))[0].startswith("prices AL: an older page")
@@ -250,7 +250,7 @@ def test_a_response_that_became_empty_is_rejected() -> None:
     [error] = found(empty, full)
     assert (error.severity, error.text) == (
         "error",
-        f"the response is empty; {len(answer(full).frames['rates'])} rows were there before",
+        f"the response is empty; the previous one has {len(answer(full).frames['rates'])} rows",
     )
     assert found(empty) == []
     assert found(empty, full, same=False) == [], "the next year has not begun"

@@ -97,16 +97,18 @@ def exchange(column: str) -> dict[pd.Timestamp, float]:
 
 def test_every_source_has_rows_for_each_of_its_datasets(read: Read) -> None:
     assert set(read) == set(SOURCES)
-    for name, answers in read.items():
-        held = {dataset for captures in answers.values() for p in captures for dataset, f in p.frames.items() if len(f)}
+    for name, responses in read.items():
+        held = {
+            dataset for captures in responses.values() for p in captures for dataset, f in p.frames.items() if len(f)
+        }
         assert held == set(SOURCES[name].DATASETS), name
 
 
 def test_the_intended_rows_are_rejected_and_no_others(read: Read) -> None:
     rejected = {
         (name, request.period, bad.dataset, bad.reason)
-        for name, answers in read.items()
-        for request, captures in answers.items()
+        for name, responses in read.items()
+        for request, captures in responses.items()
         for parsed in captures
         for bad in parsed.rejected
     }
@@ -124,7 +126,7 @@ def test_the_intended_rows_are_rejected_and_no_others(read: Read) -> None:
             "contradicts an earlier row of country FRA and delivery_date 2018-10-28, which is kept",
         ),
     }
-    count = sum(len(captures[-1].rejected) for answers in read.values() for captures in answers.values())
+    count = sum(len(captures[-1].rejected) for responses in read.values() for captures in responses.values())
     assert count == len(rejected)
 
 

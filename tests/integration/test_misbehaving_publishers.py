@@ -102,7 +102,7 @@ def scope() -> Scope:
 
 
 @functools.cache
-def good_answers(name: str, now: datetime, month: pd.Period) -> dict[str, bytes]:
+def good_responses(name: str, now: datetime, month: pd.Period) -> dict[str, bytes]:
     """The demo market's responses by address; none for what it does not have yet."""
     market, found = DemoTransport(now, scope()), {}
     for request in SOURCES[name].requests(month, scope()):
@@ -133,7 +133,7 @@ class SourceSandbox:
         return list(SOURCES[self.name].requests(self.month, scope()))
 
     def good(self, days_ago: int = 0) -> dict[str, bytes]:
-        return good_answers(self.name, self.now - timedelta(days=days_ago), self.month)
+        return good_responses(self.name, self.now - timedelta(days=days_ago), self.month)
 
     def pages(self) -> dict[str, bytes]:
         """The pages that link to the responses, where the source needs them."""
@@ -248,7 +248,7 @@ def test_a_transient_fault_ends_in_the_good_response(sandbox: SourceSandbox, fau
     before = sandbox.lake()
     done = sandbox.run(sandbox.publisher(TRANSIENT[fault], TRANSIENT[fault]))
     assert done.fetched.failures == []
-    assert sandbox.lake() == before, "the same answer, so the same rows and vintages"
+    assert sandbox.lake() == before, "the same response, so the same rows and vintages"
     for request in sandbox.requests:
         receipt = sandbox.sandbox.open().archive.receipt(sandbox.name, request.name)
         assert receipt and receipt.error is None and len(receipt.captures) == 1
@@ -337,7 +337,7 @@ def test_a_permanent_fault_is_an_error_that_names_source_and_request(
         assert "expected" in failure.message and TOKEN not in failure.message and len(failure.message) < 400
     assert sandbox.lake() == before
     assert not any(report.written for report in done.read)
-    assert all(report.failures for report in done.read), "the months without the answer are reported"
+    assert all(report.failures for report in done.read), "the months without the response are reported"
 
 
 @every_client_shape
@@ -389,13 +389,13 @@ def test_after_a_refused_response_the_last_good_version_is_revalidated(sandbox: 
     """With the validator of the refused response the publisher would return 304, which would accept that response."""
 
     def versioned(version: str, body: Callable[[bytes], bytes] = lambda good: good) -> Fault:
-        def answer(handler: server.Handler, good: bytes) -> None:
+        def response(handler: server.Handler, good: bytes) -> None:
             if handler.headers["if-none-match"] == version:
                 handler.start(304, etag=version)
             else:
                 handler.send(200, body(good), etag=version)
 
-        return answer
+        return response
 
     assert sandbox.run(sandbox.publisher(versioned('"good"'), forever=True)).fetched.failures == []
     before = sandbox.lake()
@@ -418,7 +418,7 @@ def text(pattern: str, by: str) -> Change:
 
     def change(body: bytes) -> bytes:
         changed, n = re.subn(pattern, by, body.decode())
-        assert n, f"{pattern!r} is not in the good answer"
+        assert n, f"{pattern!r} is not in the good response"
         return changed.encode()
 
     return change
@@ -430,7 +430,7 @@ def rows(pattern: str, arrange: Callable[[list[str]], list[str]]) -> Change:
     def change(body: bytes) -> bytes:
         whole = body.decode()
         found = list(re.finditer(pattern, whole))
-        assert len(found) > 1, f"{pattern!r} is not in the good answer"
+        assert len(found) > 1, f"{pattern!r} is not in the good response"
         between = whole[found[0].end() : found[1].start()]
         return (
             whole[: found[0].start()] + between.join(arrange([m[0] for m in found])) + whole[found[-1].end() :]
@@ -455,9 +455,9 @@ def data(change_it: Callable[[Any], None]) -> Change:
     """Change a JSON response in place."""
 
     def change(body: bytes) -> bytes:
-        answer = json.loads(body)
-        change_it(answer)
-        return json.dumps(answer).encode()
+        response = json.loads(body)
+        change_it(response)
+        return json.dumps(response).encode()
 
     return change
 
@@ -478,10 +478,10 @@ def lists(*paths: str) -> Callable[[Callable[[list[Any]], list[Any]]], Change]:
     """Arrange the parallel lists of a JSON response under these names, `a.b` inside another."""
 
     def arranged(arrange: Callable[[list[Any]], list[Any]]) -> Change:
-        def change(answer: Any) -> None:
+        def change(response: Any) -> None:
             for path in paths:
                 *parents, last = path.split(".")
-                at = functools.reduce(lambda held, step: held[int(step) if step.isdigit() else step], parents, answer)
+                at = functools.reduce(lambda held, step: held[int(step) if step.isdigit() else step], parents, response)
                 at[last] = arrange(at[last])
 
         return data(change)
@@ -513,8 +513,8 @@ def scaled(pattern: str, factor: float) -> Change:
 
 
 def whole_stock(factor: float) -> Change:
-    def change(answer: Any) -> None:
-        for metals in answer["values"].values():
+    def change(response: Any) -> None:
+        for metals in response["values"].values():
             for name, cells in metals.items():
                 metals[name] = [cell * factor if isinstance(cell, int | float) else cell for cell in cells]
 

@@ -242,7 +242,7 @@ def test_a_bad_response_names_source_request_and_expectation_and_stores_nothing(
         assert failure.message.startswith(f"{source} {request}: ")
         for text in expected:
             assert text in failure.message, failure.message
-        assert len(failure.message) < 500, "an answer's body does not belong into an error"
+        assert len(failure.message) < 500, "a response's body does not belong into an error"
         assert recorded.open().lake.read(dataset).empty
     assert recorded.open().lake.read("fx")["rate"].tolist() == [1.16, 1.17]
     refused = {name: [f.request for f in report.failures] for name, report in done.fetched.items() if report.failures}

@@ -81,9 +81,9 @@ def test_a_change_of_verdict_is_a_transition(demo: Sandbox) -> None:
 def test_the_command_prints_claim_definition_evidence_and_when(demo: Sandbox) -> None:
     code, out, _ = demo.call("claims", "--as-of", "2026-02-10T18:00:00Z", "--json")
     assert code == 0
-    answer = json.loads("\n".join(out))
-    assert answer["synthetic"] is True
-    [claim] = [claim for claim in answer["claims"] if claim["claim_id"] == "VISIBLE_STOCK"]
+    response = json.loads("\n".join(out))
+    assert response["synthetic"] is True
+    [claim] = [claim for claim in response["claims"] if claim["claim_id"] == "VISIBLE_STOCK"]
     assert claim["explanation"] == "669140.0 t against about 669140.0 (tolerance 6691.4)"
     code, out, _ = demo.call("claims")
     text = "\n".join(out)

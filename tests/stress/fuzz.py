@@ -1,7 +1,7 @@
 """Corrupted responses: `python -m tests.stress.fuzz --payloads 10000 --seed 1`.
 
-Takes good responses of every source, from the generated market and from a folder of recordings, and corrupts each by
-a random seed: bytes, lines, numbers, names, JSON values, pieces of other responses, members of workbooks. A parser
+Takes good responses of every source, from the generated market and from a folder of recordings, and corrupts each at
+random, by seed: bytes, lines, numbers, names, JSON values, pieces of other responses, members of workbooks. A parser
 must return rows or raise `SourceError` or `NoData`; each row must pass the schema or be rejected by it; no parse may
 take longer than ten seconds. Exit code 1 when one does otherwise; `--keep` stores the payloads that caused it.
 """
@@ -96,14 +96,14 @@ def seeds(recordings: Path | None = None) -> dict[str, list[Payload]]:
     for name, source in SOURCES.items():
         months = [*MONTHS, *(pd.Period(f"{year}-01", "M") for year in range(2020, 2025))]
         requests = dict.fromkeys(request for month in months for request in source.requests(month, scope))
-        answers: dict[bytes, Payload] = {}
+        responses: dict[bytes, Payload] = {}
         for request in requests:
             for transport in transports:
                 try:
-                    answers |= {p.body: _short(p) for p in transport.fetch(request)}
+                    responses |= {p.body: _short(p) for p in transport.fetch(request)}
                 except (NoData, SourceError):
                     continue
-        found[name] = list({p.body: p for p in answers.values()}.values())
+        found[name] = list({p.body: p for p in responses.values()}.values())
     return found
 
 
@@ -378,7 +378,7 @@ def main() -> int:
     parser.add_argument("--payloads", type=int, default=10_000, help="for each source")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--source", action="append", help="all unless given")
-    parser.add_argument("--recordings", type=Path, help="good answers, in the replay layout")
+    parser.add_argument("--recordings", type=Path, help="good responses, in the replay layout")
     parser.add_argument("--keep", type=Path, help="a folder for payloads that caused a fault")
     args = parser.parse_args()
     faults = 0
@@ -390,7 +390,7 @@ def main() -> int:
         faults += len(result.faults)
         outcomes = ", ".join(f"{name} {count}" for name, count in result.outcomes.most_common())
         took = f"slowest {result.slowest_s:.2f} s, {time.monotonic() - begun:.0f} s in all"
-        sys.stdout.write(f"{source}: {len(good)} good answers, {args.payloads} corrupted ones: {outcomes}; {took}\n")
+        sys.stdout.write(f"{source}: {len(good)} good responses, {args.payloads} corrupted ones: {outcomes}; {took}\n")
         for corrupted, problem in result.faults[:10]:
             sys.stdout.write(f"  {corrupted.number} ({', '.join(corrupted.steps)}): {problem}\n")
             if args.keep:

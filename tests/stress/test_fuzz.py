@@ -38,11 +38,11 @@ def test_corrupted_responses_end_in_rows_of_the_schema_or_in_a_declared_error(
 
 @pytest.mark.slow
 def test_a_seed_and_a_number_always_give_the_same_payload(good: dict[str, list[Payload]]) -> None:
-    for source, answers in good.items():
-        bodies = {n: fuzz.case(source, answers, 1, n).payload.body for n in range(20)}
-        assert bodies == {n: fuzz.case(source, answers, 1, n).payload.body for n in range(20)}
+    for source, responses in good.items():
+        bodies = {n: fuzz.case(source, responses, 1, n).payload.body for n in range(20)}
+        assert bodies == {n: fuzz.case(source, responses, 1, n).payload.body for n in range(20)}
         assert len(set(bodies.values())) > 15
-        assert sum(body not in {answer.body for answer in answers} for body in bodies.values()) > 15
+        assert sum(body not in {response.body for response in responses} for body in bodies.values()) > 15
 
 
 def raising(error: Exception) -> Callable[[], Parsed]:

@@ -31,9 +31,9 @@ def payload(source: str, body: bytes | Path, period: str = "", entity: str = "",
     )
 
 
-def parse(answer: Payload, scope: Scope = SCOPE) -> Parsed:
+def parse(response: Payload, scope: Scope = SCOPE) -> Parsed:
     """Parse a response and check that columns and types are those of the schema, as for every source."""
-    result = SOURCES[answer.request.source].parse(answer, scope)
+    result = SOURCES[response.request.source].parse(response, scope)
     for dataset, frame in result.frames.items():
         assert list(frame.columns) == list(columns_of(DATASETS[dataset].model))
         assert not frame.duplicated(list(DATASETS[dataset].key)).any()

@@ -1,4 +1,4 @@
-"""Parts of a backfill: its progress, which answers are complete, and the continuation of a stopped ingestion."""
+"""Parts of a backfill: its progress, which responses are complete, and the continuation of a stopped ingestion."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_terminal_gets_a_bar_from_the_start_and_a_line_for_what_has_failed() -
     assert "3 steps" not in file.getvalue()
 
 
-# --- which answers are complete
+# --- which responses are complete
 
 
 def moment(text: str) -> datetime:
@@ -131,22 +131,22 @@ def test_no_response_is_complete_after_a_failure_no_data_another_request_or_dama
 ) -> None:
     archive, then = Archive(tmp_path), moment("2026-01-10")
 
-    def answer() -> None:
+    def response() -> None:
         archive.record(PAGE, [Payload(PAGE, b"page", then)], answered_at=then)
         assert is_complete(PAGE, archive, due)
 
-    answer()
+    response()
     archive.record_error(PAGE, "status 500", then)
     assert not is_complete(PAGE, archive, due)
-    answer()
+    response()
     archive.record_no_data(PAGE, then)
     assert not is_complete(PAGE, archive, due)
-    answer()
+    response()
     other = Request(PAGE.source, PAGE.name, PAGE.url + "&field=other", PAGE.entity, PAGE.period)
     assert not is_complete(other, archive, due)
     everything = Request("jin10", "lme_stock.json", "https://example.org/all")
     archive.record(everything, [Payload(everything, b"all", then)], answered_at=then)
-    assert not is_complete(everything, archive, None), "an answer without a period is never complete"
+    assert not is_complete(everything, archive, None), "a response without a period is never complete"
     [page] = tmp_path.glob("westmetall/*/*.html")
     page.write_bytes(b"damaged")
     assert not is_complete(PAGE, archive, due)

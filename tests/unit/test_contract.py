@@ -29,12 +29,12 @@ ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 
 @functools.cache
-def answer(*payloads: Payload) -> ParsedResponse:
+def response(*payloads: Payload) -> ParsedResponse:
     return ParsedResponse(payloads, EVERYTHING)
 
 
 def found(new: Payload, before: Payload | None = None, *, same: bool = True) -> list[Finding]:
-    return inspect(answer(new), answer(before) if before else None, same_request=same)
+    return inspect(response(new), response(before) if before else None, same_request=same)
 
 
 def texts(findings: list[Finding], severity: str = "error") -> list[str]:
@@ -49,7 +49,7 @@ def good(source: str, month: str = "", now: datetime = NOW) -> Payload:
             return DemoTransport(now, MARKET).fetch(request)[-1]
         except NoData:
             continue
-    raise AssertionError(f"{source} has no answer")
+    raise AssertionError(f"{source} has no response")
 
 
 def corrupted(good: Payload, change: Callable[[str], str]) -> Payload:
@@ -156,7 +156,7 @@ def test_a_new_or_optional_column_is_only_a_warning() -> None:
     wider = corrupted(page, lambda text: text.replace("SYNTHETIC DEMO DATA", "SYNTHETIC DEMO DATA,SOFR30DAYAVG"))
     assert found(wider, page) == [Finding("warning", "column 'SOFR30DAYAVG' is new")]
     assert found(page, wider) == [Finding("warning", "column 'SOFR30DAYAVG' is missing")]
-    assert found(wider) == [], "without a previous answer nothing is new"
+    assert found(wider) == [], "without a previous response nothing is new"
 
 
 def test_a_changed_type_is_reported() -> None:
@@ -250,7 +250,7 @@ def test_a_response_that_became_empty_is_rejected() -> None:
     [error] = found(empty, full)
     assert (error.severity, error.text) == (
         "error",
-        f"the response is empty; the previous one has {len(answer(full).frames['rates'])} rows",
+        f"the response is empty; the previous one has {len(response(full).frames['rates'])} rows",
     )
     assert found(empty) == []
     assert found(empty, full, same=False) == [], "the next year has not begun"
@@ -269,8 +269,8 @@ def test_repeated_and_reordered_rows_are_the_same_response() -> None:
     turned = corrupted(page, lambda text: text.replace("\n".join(rows[:2]), "\n".join(reversed(rows[:2]))))
     for one in (twice, turned):
         assert found(one, page) == []
-        for name, frame in answer(page).frames.items():
-            pd.testing.assert_frame_equal(answer(one).frames[name], frame)
+        for name, frame in response(page).frames.items():
+            pd.testing.assert_frame_equal(response(one).frames[name], frame)
 
 
 # --- units

@@ -101,7 +101,7 @@ def every_request() -> list[Request]:
     ]
 
 
-def answers(transport: DemoTransport, request: Request) -> list[Payload]:
+def responses(transport: DemoTransport, request: Request) -> list[Payload]:
     try:
         return transport.fetch(request)
     except NoData:
@@ -115,7 +115,7 @@ def newest(source: str, period: str = "", now: datetime = NOW) -> bytes:
 @pytest.fixture(scope="module")
 def full_run() -> dict[Request, list[Payload]]:
     transport = DemoTransport(NOW, SCOPE)
-    return {request: answers(transport, request) for request in every_request()}
+    return {request: responses(transport, request) for request in every_request()}
 
 
 def clear_caches() -> None:
@@ -172,8 +172,8 @@ def pink_sheet(body: bytes) -> dict[str, dict[str, object]]:
 
 
 def power_points(body: bytes) -> pd.Series:
-    answer = json.loads(body)
-    return pd.Series(answer["price"], index=pd.to_datetime(answer["unix_seconds"], unit="s", utc=True))
+    response = json.loads(body)
+    return pd.Series(response["price"], index=pd.to_datetime(response["unix_seconds"], unit="s", utc=True))
 
 
 def keyed_in(name: str, now: datetime = NOW, seed: int = 0) -> pd.DataFrame:
@@ -427,7 +427,7 @@ def test_canada_exports_by_code(full_run: dict[Request, list[Payload]]) -> None:
 def test_any_period_alone_equals_that_of_the_full_run(full_run: dict[Request, list[Payload]]) -> None:
     for request in random.Random(7).sample(list(full_run), 40):
         clear_caches()
-        alone = answers(DemoTransport(NOW, SCOPE), request)
+        alone = responses(DemoTransport(NOW, SCOPE), request)
         assert [(p.body, p.captured_at) for p in alone] == [(p.body, p.captured_at) for p in full_run[request]]
 
 
@@ -436,7 +436,7 @@ def test_a_past_response_has_the_same_bytes_at_every_later_time(full_run: dict[R
     past = [r for r in full_run if r.period and r.period[:7] < ("2026" if len(r.period) == 4 else "2026-09")]
     assert len(past) > 400
     for request in past:
-        payloads = answers(later, request)
+        payloads = responses(later, request)
         assert [p.body for p in payloads] == [p.body for p in full_run[request]], request.name
 
 
@@ -511,7 +511,7 @@ def test_nothing_is_served_before_its_release(source: str, period: str, mark: by
     moment = datetime.fromisoformat(released)
 
     def shown(at: datetime) -> bool:
-        return any(mark in payload.body for payload in answers(DemoTransport(at, SCOPE), request_of(source, period)))
+        return any(mark in payload.body for payload in responses(DemoTransport(at, SCOPE), request_of(source, period)))
 
     assert not shown(moment - timedelta(seconds=1))
     assert shown(moment)

@@ -39,16 +39,16 @@ def no_waiting() -> Iterator[None]:
 class Publisher:
     """Responses in turn; the last response is repeated."""
 
-    def __init__(self, *answers: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
-        self.answers = answers
+    def __init__(self, *responses: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
+        self.responses = responses
         self.requested: list[httpx.URL] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        answer = self.answers[min(len(self.requested), len(self.answers) - 1)]
+        response = self.responses[min(len(self.requested), len(self.responses) - 1)]
         self.requested.append(request.url)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer if isinstance(answer, httpx.Response) else answer()
+        if isinstance(response, Exception):
+            raise response
+        return response if isinstance(response, httpx.Response) else response()
 
 
 def transport(publisher: Publisher, **secrets: str) -> HttpTransport:
@@ -96,8 +96,8 @@ def test_a_throttling_message_is_no_response(tmp_path: Path) -> None:
     throttled = b'{"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}'
     slept: list[float] = []
     limiter = RateLimiter(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
-    answers = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
-    client = httpx.Client(transport=httpx.MockTransport(answers))
+    responses = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
+    client = httpx.Client(transport=httpx.MockTransport(responses))
     [payload] = HttpTransport(lambda: NOW, {}, client, rate_limiter=limiter).fetch(request)
     assert payload.body == b'{"data": []}'
     assert sum(slept) >= 5 + 10, "the pause of the source, doubled"
@@ -326,11 +326,11 @@ def test_a_404_of_a_weekly_file_is_no_data() -> None:
 def test_the_user_agent_names_the_program_and_a_contact() -> None:
     agents = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         agents.append(request.headers["user-agent"])
         return httpx.Response(200)
 
-    client = httpx.Client(transport=httpx.MockTransport(answer))
+    client = httpx.Client(transport=httpx.MockTransport(response))
     HttpTransport(lambda: NOW, {}, client).fetch(PLAIN)
     HttpTransport(lambda: NOW, {}, client, contact="desk@example.org").fetch(PLAIN)
     assert agents[0].startswith("metal-tightness/0.")
@@ -340,14 +340,14 @@ def test_the_user_agent_names_the_program_and_a_contact() -> None:
 def test_a_long_download_logs_its_progress_and_a_short_one_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def answer() -> httpx.Response:
+    def response() -> httpx.Response:
         return httpx.Response(200, headers={"content-length": "3000000"}, content=iter([b"x" * 1_000_000] * 3))
 
     with caplog.at_level(logging.INFO, http.__name__):
-        transport(Publisher(answer)).fetch(PLAIN)
+        transport(Publisher(response)).fetch(PLAIN)
         assert caplog.messages == []
         monkeypatch.setattr(http, "PROGRESS_S", 0.0)
-        transport(Publisher(answer), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
+        transport(Publisher(response), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
     assert caplog.messages == [f"entsoe A44.xml: {n}.0 of 3.0 MB" for n in (1, 2, 3)]
 
 
@@ -381,10 +381,10 @@ def test_an_unchanged_response_is_not_sent_again(tmp_path: Path) -> None:
 
     assert fetch().captured_at == NOW
     again = fetch(later=1)
-    assert (again.body, again.captured_at) == (b"one", NOW), "the archived answer, with its first time"
+    assert (again.body, again.captured_at) == (b"one", NOW), "the archived response, with its first time"
     receipt = archive.receipt("fred", PLAIN.name)
     assert receipt and len(receipt.captures) == 1
-    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run continues as after an answer"
+    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run continues as after a response"
     publisher.body, publisher.etag = b"two", '"v2"'
     assert fetch(later=2).body == b"two"
     assert fetch(PLAIN.url + "&other", later=3).body == b"two"
@@ -406,8 +406,8 @@ def test_a_304_to_an_unconditional_request_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_validator_is_no_part_of_a_response_and_invalid_ones_are_not_stored(tmp_path: Path) -> None:
-    answer = httpx.Response(200, content=b"x", headers=[(b"etag", b'"\xe9"'), (b"last-modified", b"x" * 300)])
-    [payload] = transport(Publisher(answer)).fetch(PLAIN)
+    response = httpx.Response(200, content=b"x", headers=[(b"etag", b'"\xe9"'), (b"last-modified", b"x" * 300)])
+    [payload] = transport(Publisher(response)).fetch(PLAIN)
     assert (payload.etag, payload.last_modified) == ("", "")
     named = Payload(PLAIN, b"x", NOW, '"v1"', "now", "https://publisher.example/")
     assert (payload, hash(payload)) == (named, hash(named))
@@ -476,7 +476,7 @@ def test_without_a_usable_link_the_last_good_address_is_requested(
 ) -> None:
     pages = {CURRENT: b"last year's", SHEET.url: b"the module's"} | ({LANDING: landing} if landing else {})
     archive = Archive(tmp_path)
-    assert Site(pages).http_transport(archive).fetch(SHEET)[0].body == b"the module's", "there was no answer before"
+    assert Site(pages).http_transport(archive).fetch(SHEET)[0].body == b"the module's", "there was no response before"
     assert "trying the last known URL" in caplog.text
     archive.record(SHEET, [Payload(SHEET, b"last year's", NOW, address=CURRENT)])
     site = Site(pages)
@@ -492,11 +492,11 @@ def test_a_validator_belongs_to_one_address(tmp_path: Path) -> None:
     archive.record(SHEET, [Payload(SHEET, b"old", NOW, etag='"v1"', address="https://thedocs.worldbank.org/old")])
     requested: list[tuple[str, str | None]] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         requested.append((str(request.url), request.headers.get("if-none-match")))
         return httpx.Response(200, content=f'<a href="{CURRENT}">'.encode())
 
-    client = httpx.Client(transport=httpx.MockTransport(answer))
+    client = httpx.Client(transport=httpx.MockTransport(response))
     HttpTransport(lambda: NOW, {}, client, archive).fetch(SHEET)
     archive.record(SHEET, [Payload(SHEET, b"new", NOW + timedelta(1), etag='"v2"', address=CURRENT)])
     HttpTransport(lambda: NOW, {}, client, archive).fetch(SHEET)
@@ -523,6 +523,6 @@ def test_a_month_that_is_not_linked_has_no_data_and_another_page_is_an_error() -
     site = Site({f"{REPORTS}2024.html": b"<html>Just a moment...</html>", f"{REPORTS}.html": b"<p></p>"})
     with pytest.raises(SourceError, match=r"customs table13_2024-05\.html: no table \(13\) on"):
         site.http_transport().fetch(TABLE)
-    assert f"{REPORTS}2024.html#table13-05" not in site.requested, "the index is no answer"
+    assert f"{REPORTS}2024.html#table13-05" not in site.requested, "the index is no response"
     with pytest.raises(SourceError, match=r"monthly\.html: status 404"):
         Site({}).http_transport().fetch(TABLE)

@@ -85,10 +85,10 @@ def test_a_refused_response_is_quarantined_and_the_lake_keeps_the_last_good_one(
     assert (about["request"], about["captured_at"]) == (PAGE.name, "2026-11-19T20:00:00+00:00")
     assert any(text in failure.message for text in about["findings"])
     assert later.open().quarantine.payloads() == {"westmetall": 1}
-    assert later.open().quarantine.counts() == {}, "an answer has no rows in quarantine"
+    assert later.open().quarantine.counts() == {}, "a response has no rows in quarantine"
 
     before = later.stored()
-    assert fetched(later).failures == [failure], "the same answer is rejected again"
+    assert fetched(later).failures == [failure], "the same response is rejected again"
     assert later.stored() == before, "and stored once"
 
     last = later.at(LAST)
@@ -105,15 +105,15 @@ def test_a_refused_response_accepted_by_its_hash_lands_as_revisions(
     later = sandbox.at(LATER)
     right = restated(page(later))
     later.record(f"westmetall/{PAGE.name}", right)
-    monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(b"another answer")[:12])
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(b"another response")[:12])
     [failure] = fetched(later).failures
     assert "has the unit changed?" in failure.message
     assert failure.message.endswith(f"; if it is right: TIGHTNESS_ACCEPT={digest(right)[:12]})")
     [about] = (later.data / "quarantine" / "payloads" / "westmetall").glob("*.about.json")
     assert json.loads(about.read_text())["accept"] == f"TIGHTNESS_ACCEPT={digest(right)[:12]}"
-    assert later.open().lake.read("prices").equals(stored), "the hash of another answer accepts nothing"
+    assert later.open().lake.read("prices").equals(stored), "the hash of another response accepts nothing"
 
-    monkeypatch.setenv("TIGHTNESS_ACCEPT", f"{digest(b'another answer')},{digest(right)[:12]}")
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", f"{digest(b'another response')},{digest(right)[:12]}")
     done = later.ingest(MONTHS, ["prices", "spreads"])
     assert done.failures == []
     [warning] = done.fetched["westmetall"].warnings
@@ -125,7 +125,7 @@ def test_a_refused_response_accepted_by_its_hash_lands_as_revisions(
     monkeypatch.delenv("TIGHTNESS_ACCEPT")
     last = later.at(LAST)
     last.record(f"westmetall/{PAGE.name}", restated(page(last)))
-    assert fetched(last).failures == [], "the next answer is compared with the accepted one"
+    assert fetched(last).failures == [], "the next response is compared with the accepted one"
     last.record(f"westmetall/{PAGE.name}", page(last))
     assert "has the unit changed?" in fetched(last).failures[0].message
 
@@ -147,7 +147,7 @@ def test_a_response_whose_bytes_always_change_is_accepted_from_quarantine(
 
     last.record(f"westmetall/{PAGE.name}", page(last))
     [failure] = fetched(last).failures
-    assert "has the unit changed?" in failure.message, "it was accepted once, which does not extend to later answers"
+    assert "has the unit changed?" in failure.message, "it was accepted once, which does not extend to later responses"
 
 
 def test_an_unreadable_response_is_not_accepted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,11 +31,11 @@ def sofr(*days: str) -> bytes:
     return json.dumps({"refRates": rates}).encode()
 
 
-def known(sandbox: Sandbox, answers: Iterable[tuple[bytes, str]]) -> pd.DataFrame:
+def known(sandbox: Sandbox, responses: Iterable[tuple[bytes, str]]) -> pd.DataFrame:
     """The stored rates after these responses of the New York Fed, each captured at its moment."""
     workspace = sandbox.open()
     request = requested(sandbox)
-    for body, moment in answers:
+    for body, moment in responses:
         workspace.archive.record(request, [Payload(request, body, at(moment))])
         workspace.ingestion().run("rates", months_between(*MONTH))
     return workspace.lake.read("rates").set_index("obs_date")
@@ -55,7 +55,7 @@ BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-
 
 
 @pytest.mark.parametrize(
-    ("answers", "when", "basis"),
+    ("responses", "when", "basis"),
     [
         ([(sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),  # no request before
         ([(sofr("2026-01-09", MONDAY), BEFORE)], at(BEFORE), "OBSERVED"),  # out before it was due
@@ -66,19 +66,19 @@ BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-
     ],
 )
 def test_the_knowledge_time_is_the_due_time_unless_a_response_contradicts_it(
-    sandbox: Sandbox, answers: list[tuple[bytes, str]], when: datetime, basis: str
+    sandbox: Sandbox, responses: list[tuple[bytes, str]], when: datetime, basis: str
 ) -> None:
-    rates = known(sandbox, answers)
+    rates = known(sandbox, responses)
     assert (rates.at[MONDAY, "knowledge_ts"], rates.at[MONDAY, "knowledge_basis"]) == (pd.Timestamp(when), basis)
 
 
 def test_the_archive_alone_gives_the_same_knowledge_times(sandbox: Sandbox, tmp_path: Path) -> None:
     """A lost lake is loaded again from the archive."""
-    answers = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
-    first = known(sandbox, answers)
+    responses = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
+    first = known(sandbox, responses)
     other = Sandbox(tmp_path / "other", "live", sandbox.now)
     archive, request = other.open().archive, requested(other)
-    for body, moment in answers:
+    for body, moment in responses:
         archive.record(request, [Payload(request, body, at(moment))])
     other.open().ingestion().run("rates", months_between(*MONTH))
     pd.testing.assert_frame_equal(other.open().lake.read("rates").set_index("obs_date"), first)
@@ -129,8 +129,8 @@ def test_a_timestamp_after_the_capture_is_ignored(sandbox: Sandbox) -> None:
 def test_recorded_responses_have_their_own_timestamp(real: Path) -> None:
     from sourcing import SCOPE, parse, payload
 
-    answer = payload("entsoe", real / "payloads" / "entsoe" / "BE_60M.xml", "2024-10", "BE")
-    assert Entsoe().parse(answer, SCOPE).written_at == datetime(2024, 10, 7, 14, 34, 54, tzinfo=UTC)
+    response = payload("entsoe", real / "payloads" / "entsoe" / "BE_60M.xml", "2024-10", "BE")
+    assert Entsoe().parse(response, SCOPE).written_at == datetime(2024, 10, 7, 14, 34, 54, tzinfo=UTC)
     sheet = payload("worldbank", real / "payloads" / "worldbank" / "CMO-Historical-Data-Monthly.xlsx")
     written = WorldBank().parse(sheet, SCOPE).written_at
     assert written == datetime(2026, 6, 3, 3, 59, 59, tzinfo=UTC), "the end of 2 June in Washington"

@@ -38,10 +38,10 @@ class Broken:
         self.requested.append(request)
         if request.source == self.down:
             raise SourceError(request, "status 503, 4 times", "a response with status 200")
-        answers = self.market.fetch(request)
+        responses = self.market.fetch(request)
         if request.source == self.corrupted:
-            return [replace(p, body=p.body.replace(b"Cash-Settlement", b"Kasse")) for p in answers]
-        return answers
+            return [replace(p, body=p.body.replace(b"Cash-Settlement", b"Kasse")) for p in responses]
+        return responses
 
 
 @pytest.mark.parametrize(

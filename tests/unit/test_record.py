@@ -26,16 +26,16 @@ REQUEST = Request("fred", "SOFR.csv", "https://publisher.example/SOFR.csv")
 class Publisher:
     """Gives the responses in turn, each captured an hour after the one before; exceptions are raised."""
 
-    def __init__(self, *answers: bytes | Exception) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: bytes | Exception) -> None:
+        self.responses = list(responses)
         self.now = NOW
 
     def fetch(self, request: Request) -> list[Payload]:
-        answer = self.answers.pop(0)
+        response = self.responses.pop(0)
         self.now += timedelta(hours=1)
-        if isinstance(answer, Exception):
-            raise answer
-        return [Payload(request, answer, self.now)]
+        if isinstance(response, Exception):
+            raise response
+        return [Payload(request, response, self.now)]
 
 
 def test_each_response_is_kept_with_the_time_of_its_capture(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: P
 
 
 def test_a_response_that_cannot_be_recorded_is_an_error(tmp_path: Path) -> None:
-    """Other requests continue: a lake with that answer would differ from the replay's."""
+    """Other requests continue: a lake with that response would differ from the replay's."""
     (tmp_path / "fred").write_text("a file where a folder should be")
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
     with pytest.raises(SourceError, match=r"the response cannot be recorded in .*expected a writable folder"):

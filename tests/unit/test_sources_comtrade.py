@@ -33,10 +33,10 @@ def read(body: object, scope: Scope = SCOPE, period: str = "2024-05") -> Parsed:
     return parse(payload("comtrade", json.dumps(body).encode(), period, "CA/AL"), scope)
 
 
-def rows(answer: Parsed) -> list[tuple[str, str, str, int, float]]:
+def rows(response: Parsed) -> list[tuple[str, str, str, int, float]]:
     return [
         (row.metal, row.country, f"{row.period_end:%Y-%m-%d}", row.period_months, row.exports_kt)
-        for row in answer.frames["exports"].itertuples()
+        for row in response.frames["exports"].itertuples()
     ]
 
 
@@ -74,9 +74,9 @@ def test_an_exporter_comes_from_one_source() -> None:
     "body", [BOTH, {"data": BOTH}, {"elapsedTime": "0.1 secs", "count": 2, "data": BOTH, "error": ""}]
 )
 def test_weights_are_summed_over_the_codes(body: object) -> None:
-    answer = read(body)
-    assert rows(answer) == [("AL", "CA", "2024-05-31", 1, 212.5000005)]
-    assert answer.rejected == []
+    response = read(body)
+    assert rows(response) == [("AL", "CA", "2024-05-31", 1, 212.5000005)]
+    assert response.rejected == []
 
 
 def test_parts_of_the_whole_do_not_count() -> None:
@@ -112,9 +112,9 @@ def test_numbers_written_as_text_name_the_same_rows() -> None:
     ],
 )
 def test_a_code_without_its_weight_rejects_the_month(entries: list[dict[str, Any]], reason: str) -> None:
-    answer = read(entries)
-    assert rows(answer) == []
-    (bad,) = answer.rejected
+    response = read(entries)
+    assert rows(response) == []
+    (bad,) = response.rejected
     assert (bad.dataset, bad.where, bad.reason) == ("exports", "Canada 2024-05", f"{reason}; the month is left out")
     assert "7601" in bad.raw
 
@@ -188,8 +188,8 @@ def test_the_recording(real: Path) -> None:
     scope = replace(SCOPE, metals=(replace(ALUMINIUM, hs_codes="7601"),))
     (request,) = SOURCES["comtrade"].requests(month("2024-01"), scope)
     assert request.name == path.name.replace(".rows", "")
-    answer = parse(payload("comtrade", path, "2024-01", "CA/AL"), scope)
-    assert rows(answer) == [("AL", "CA", "2024-01-31", 1, 235.359811)]
+    response = parse(payload("comtrade", path, "2024-01", "CA/AL"), scope)
+    assert rows(response) == [("AL", "CA", "2024-01-31", 1, 235.359811)]
     # The partners that the total is made of are in the recording too.
     partners = pd.read_json(path)
     assert partners.loc[partners["partnerCode"] != 0, "netWgt"].sum() / 1e6 == pytest.approx(235.36, abs=0.01)

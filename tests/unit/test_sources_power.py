@@ -66,7 +66,7 @@ def test_gaps_of_a_recorded_curve_are_kept(real):
     first_series = text[: text.index("</TimeSeries>")]
     frame = recorded(real, "DE_60M_15M_overlap").frames["power"]
     assert len(frame) == first_series.count("<Point>") == 47
-    assert "knowledge_ts" not in frame, "createdDateTime is after delivery here: it is when the answer was written"
+    assert "knowledge_ts" not in frame, "createdDateTime is after delivery here: it is when the response was written"
 
 
 @pytest.mark.parametrize("name", ["BE_15M_avg", "BE_15M_exact4"])
@@ -276,8 +276,8 @@ def test_entsoe_requests():
 def test_a_month_has_all_its_points(resolution, n):
     days = [f"2025-01-{day:02d}" for day in range(1, 32)] + ["2025-02-01"]
     body = document(series(*(period(a, b, flat(n), resolution) for a, b in pairwise(days))))
-    answer = payload("entsoe", body, "2025-01", "BE")
-    assert len(SOURCES["entsoe"].parse(answer, SCOPE).frames["power"]) == 31 * n
+    response = payload("entsoe", body, "2025-01", "BE")
+    assert len(SOURCES["entsoe"].parse(response, SCOPE).frames["power"]) == 31 * n
 
 
 # --- Energy-Charts ---

@@ -52,8 +52,8 @@ def test_the_requests_of_a_year_are_distinct(name):
     year = pd.period_range("2024-01", "2024-12", freq="M")
     requested = [request for m in year for request in SOURCES[name].requests(m, SCOPE)]
     # SMARD has one response a week, and a year needs 53 of them; the others have one for each period of a request.
-    answers = 53 if name == "smard" else len({(request.entity, request.period) for request in requested})
-    assert len(set(requested)) == answers
+    responses = 53 if name == "smard" else len({(request.entity, request.period) for request in requested})
+    assert len(set(requested)) == responses
     for request in requested:
         assert request.source == name
         assert request.url.startswith("http")
@@ -84,9 +84,9 @@ def test_an_empty_scope_is_no_error(name):
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("body", [BOT_WALL, b"", b"\xff\xfe\x00", b"{", b"[]", b"<html></html>"], ids=range(6))
 def test_an_unexpected_response_is_one_precise_error(name, body):
-    answer = payload(name, body, period="2024", entity=ENTITY.get(name, ""), name="the_request")
+    response = payload(name, body, period="2024", entity=ENTITY.get(name, ""), name="the_request")
     with pytest.raises(SourceError) as caught:
-        SOURCES[name].parse(answer, SCOPE)
+        SOURCES[name].parse(response, SCOPE)
     assert str(caught.value).startswith(f"{name} the_request: ")
     assert caught.value.problem
     assert len(caught.value.expected) > 10

@@ -41,9 +41,9 @@ def smard(series: object, monday: str, resolution: str = "hour", entity: str = "
     return parse(payload("smard", body, "", entity, f"4169_DE-LU_{resolution}_{instant(monday)}.json"))
 
 
-def points(answer: Parsed) -> dict[str, tuple[str, int, float]]:
+def points(response: Parsed) -> dict[str, tuple[str, int, float]]:
     """Resolution, number of points and first point of each day."""
-    frame = answer.frames["power"]
+    frame = response.frames["power"]
     if len(frame):
         DATASETS["power"].model.validate(frame)
     days = frame.groupby(frame["delivery_date"].dt.strftime("%Y-%m-%d"))
@@ -113,11 +113,11 @@ def test_quarter_hours_that_repeat_the_hour_are_not_read() -> None:
     ],
 )
 def test_smard_days_of_23_and_25_hours(monday: str, resolution: str, day: str, n: int) -> None:
-    answer = smard(week(monday, resolution), monday, resolution)
-    found = points(answer)
+    response = smard(week(monday, resolution), monday, resolution)
+    found = points(response)
     assert found[day][1] == n
     assert len(found) == 7
-    assert answer.rejected == []
+    assert response.rejected == []
 
 
 def test_a_price_that_is_not_published_yet_is_left_out() -> None:
@@ -126,9 +126,9 @@ def test_a_price_that_is_not_published_yet_is_left_out() -> None:
     for end in (48, 60):
         nulls = [[start, price if n < end else None] for n, (start, price) in enumerate(series)]
         for given in (nulls, series[:end]):
-            answer = smard(given, "2024-05-06")
-            assert list(points(answer)) == ["2024-05-06", "2024-05-07"]
-            assert answer.rejected == []
+            response = smard(given, "2024-05-06")
+            assert list(points(response)) == ["2024-05-06", "2024-05-07"]
+            assert response.rejected == []
     assert points(smard([[start, None] for start, _ in series], "2024-05-06")) == {}
 
 
@@ -137,15 +137,15 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
     series[30][1] = None
     series[31][1] = "n/a"
     del series[33]
-    answer = smard(series, "2024-05-06")
-    assert len(points(answer)) == 6
-    assert "2024-05-07" not in points(answer)
-    assert [(bad.where, bad.raw) for bad in answer.rejected] == [
+    response = smard(series, "2024-05-06")
+    assert len(points(response)) == 6
+    assert "2024-05-07" not in points(response)
+    assert [(bad.where, bad.raw) for bad in response.rejected] == [
         ("2024-05-07T04:00Z of DE-LU", "null"),
         ("2024-05-07T05:00Z of DE-LU", '"n/a"'),
         ("2024-05-07T07:00Z of DE-LU", "null"),
     ]
-    assert answer.rejected[0].reason.startswith("price_eur_mwh: null is not a number; it would read as a repeat")
+    assert response.rejected[0].reason.startswith("price_eur_mwh: null is not a number; it would read as a repeat")
 
 
 @pytest.mark.parametrize(
@@ -294,8 +294,8 @@ def report(body: bytes, scope: Scope = SCOPE) -> Parsed:
     return parse(payload("shfe", body, "2026-01", name="weeklystock_20260116.html"), scope)
 
 
-def totals(answer: Parsed) -> list[tuple[str, str, str, float]]:
-    frame = answer.frames["exchange_stocks"]
+def totals(response: Parsed) -> list[tuple[str, str, str, float]]:
+    frame = response.frames["exchange_stocks"]
     return [(row.metal, row.exchange, f"{row.obs_date:%Y-%m-%d}", row.total_t) for row in frame.itertuples()]
 
 
@@ -306,10 +306,10 @@ METALS = (block("铜", "120,500"), block("铝", "204,967"), block("铸造铝合�
 @pytest.mark.parametrize("one_table", [False, True])
 def test_the_total_of_this_week_by_metal(one_table: bool) -> None:
     """Neither last week's, nor a region's, nor that of the alloy whose name contains the metal's."""
-    answer = report(page(*METALS, one_table=one_table))
-    assert totals(answer) == [("AL", "SHFE", "2026-01-16", 204_967)]
+    response = report(page(*METALS, one_table=one_table))
+    assert totals(response) == [("AL", "SHFE", "2026-01-16", 204_967)]
     assert totals(report(page(*METALS, one_table=one_table), BOTH))[1] == ("CU", "SHFE", "2026-01-16", 120_500)
-    assert answer.rejected == []
+    assert response.rejected == []
 
 
 @pytest.mark.parametrize(
@@ -321,10 +321,12 @@ def test_the_total_of_this_week_by_metal(one_table: bool) -> None:
     ],
 )
 def test_a_total_that_cannot_be_read_is_rejected_and_the_other_stays(bad: str, reason: str) -> None:
-    answer = report(page(bad, block("铜", "120500")), BOTH)
-    assert [row[0] for row in totals(answer)] == ["CU"]
-    assert [(row.dataset, row.where, row.reason) for row in answer.rejected] == [("exchange_stocks", "铝 总计", reason)]
-    assert answer.rejected[0].raw.startswith("总计")
+    response = report(page(bad, block("铜", "120500")), BOTH)
+    assert [row[0] for row in totals(response)] == ["CU"]
+    assert [(row.dataset, row.where, row.reason) for row in response.rejected] == [
+        ("exchange_stocks", "铝 总计", reason)
+    ]
+    assert response.rejected[0].raw.startswith("总计")
 
 
 @pytest.mark.parametrize(

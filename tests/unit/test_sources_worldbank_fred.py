@@ -231,8 +231,8 @@ def test_the_landing_page_has_the_address_of_the_workbook(page, slash):
     (request,) = SOURCES["worldbank"].requests(month("2024-05"), SCOPE)
     (listing,) = SOURCES["worldbank"].listings(request)
     link = "https://thedocs.worldbank.org/en/doc/5d90-0350012026/related/CMO-Historical-Data-Monthly.xlsx"
-    answer = Payload(listing, page.format(link.replace("/", slash)).encode(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-    assert SOURCES["worldbank"].resolve_url(answer, request) == link
+    response = Payload(listing, page.format(link.replace("/", slash)).encode(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    assert SOURCES["worldbank"].resolve_url(response, request) == link
 
 
 def test_a_landing_page_without_the_workbook():

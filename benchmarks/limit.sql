@@ -293,7 +293,7 @@ create temp table regimes as
             n - max(case when x is not null then n end) over (order by n) as gap
         from numbered
     ),
-    starts as (  -- the first value, and the first after a long gap, meets no state
+    starts as (  -- the first value, and the first after a long gap, have no previous state
         select *, coalesce(lag(gap) over (order by n) > regime_max_gap, true) as is_start from gaps, p
     ),
     days as (

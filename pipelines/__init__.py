@@ -1,1 +1,1 @@
-"""The product: from a publisher's answer to a published release. Each package is one room; imports point one way."""
+"""The product: from publishers' responses to a published release. Each package is one layer; imports point one way."""

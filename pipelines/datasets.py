@@ -1,6 +1,6 @@
 """Registry of datasets and their sources, in order of priority.
 
-The first source with rows for a series and month provides them; a file of the user in the drop folder comes before all
+The first source with rows for a series and month provides them; a file of the user in the drop folder overrides all
 sources. A new dataset is a line here, a new source is its name.
 """
 

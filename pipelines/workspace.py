@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.common.paths import DataPaths
 from pipelines.common.settings import Settings, SettingsError, load_settings
 from pipelines.datasets import OPTIONAL_SOURCES
@@ -49,7 +49,7 @@ class Workspace:
             )
         if record is not None:
             try:
-                write_aside(record / ".written", lambda aside: aside.write_text(""))
+                write_atomically(record / ".written", lambda temporary: temporary.write_text(""))
                 (record / ".written").unlink(missing_ok=True)
             except OSError as error:
                 problem = f"--record {str(record)!r} cannot be written: {error.strerror or error}"

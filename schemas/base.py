@@ -39,9 +39,9 @@ class _Override(NamedTuple):
 
 
 def field(description: str | None = None, unit: str | None = None, **options: Any) -> Any:
-    """What differs from the registry's entry in one model: arguments of `pandera.Field`, `dtype` or `required`.
+    """Differences of one model from the registry's entry: arguments of `pandera.Field`, `dtype` or `required`.
 
-    A check that is None does not hold there. A column that `__columns__` does not name comes after those that it names.
+    A check that is None is removed. Columns that `__columns__` does not name follow those that it names.
     """
     return _Override(description, unit, options)
 
@@ -124,12 +124,12 @@ class Spec:
 
     @property
     def title(self) -> str:
-        """What the dataset holds, in one line."""
+        """Title of the dataset, in one line."""
         return title(self.model)
 
     @property
     def series(self) -> tuple[str, ...]:
-        """Columns that name a series: one source, or one file of the user, gives each month of it."""
+        """Columns that name a series: each month of it is from one source, or from one file of the user."""
         return (*([self.entity] if self.entity else []), *self.within)
 
 
@@ -144,7 +144,7 @@ class Mart:
 
     @property
     def title(self) -> str:
-        """What the table holds, in one line."""
+        """Title of the table, in one line."""
         return title(self.model)
 
 

@@ -53,7 +53,7 @@ class OffWarrant(Dataset):
 
     @pa.dataframe_check(name="ends_a_month", error="period_end is not one of the last four days of a month")
     def ends_a_month(cls, df: pd.DataFrame) -> pd.Series:
-        # The last business day lies at most three days before the last day: a long weekend.
+        # The last business day is at most three days before the last day of the month: a long weekend.
         return pd.Series((df["period_end"] + pd.Timedelta(days=4)).dt.month != df["period_end"].dt.month)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 BASES: Final = ("OBSERVED", "CALENDAR", "ASSUMED")  # best first: a computed row carries the worst of its inputs
 LICENCES: Final = ("OPEN", "BYO", "RESTRICTED")  # freest first
 
-OWN_UNIT: Final = "see unit"  # the row's column `unit` gives it
+OWN_UNIT: Final = "see unit"  # in the row's column `unit`
 
 
 class Plausible(NamedTuple):
@@ -93,7 +93,7 @@ FIELDS: Final[dict[str, Field]] = {
         "the worst of the inputs where there are several", isin=list(BASES),
     ),
     "known_from": Field(datetime, "Time from which this vintage was the latest known", "UTC"),
-    "known_to": Field(datetime, "Time until which it was; far in the future for the current vintage", "UTC"),
+    "known_to": Field(datetime, "Time until which this vintage was the latest known; far future if it still is", "UTC"),
     "ingest_ts": Field(datetime, "Time at which this project captured the value", "UTC"),
     # Vintages and origin
     "vintage": Field(
@@ -103,7 +103,7 @@ FIELDS: Final[dict[str, Field]] = {
         int, "Number of the vintage: 1 for the first known value of the observation, then counted up", "count", ge=1,
     ),
     "is_suspect": Field(
-        bool, "Whether the publisher gave two different values under one release number: one of them is an error",
+        bool, "Whether the publisher stated two different values under one release number: one of them is an error",
     ),
     "source": Field(str, "Source module that provided the value, or drop for a file of the user"),
     "payload_sha256": Field(str, "SHA-256 hash of the archived payload with the value", str_matches="^[0-9a-f]{64}$"),
@@ -233,7 +233,7 @@ FIELDS: Final[dict[str, Field]] = {
     # Power
     "resolution": Field(str, "Length of a market time unit", isin=["PT15M", "PT30M", "PT60M"]),
     "resolution_min": Field(int, "Length of a market time unit", "min"),
-    "n_positions": Field(int, "Market time units in the delivery day, which has 23 to 25 hours", "count", ge=1, le=100),
+    "n_positions": Field(int, "Market time units in the delivery day (23 to 25 hours)", "count", ge=1, le=100),
     "position": Field(int, "Number of the market time unit in the day, from 1", "count", ge=1, le=100),
     "price_eur_mwh": Field(
         float, "Auction price; may be negative", "EUR/MWh", accepts={"ge": -1_000, "le": 10_000},
@@ -435,7 +435,7 @@ FIELDS: Final[dict[str, Field]] = {
     "code_version": Field(str, "Version of the code that computed the row"),
     "run_id": Field(str, "Run that added the row"),
     "computed_ts": Field(datetime, "Clock time of that run", "UTC"),
-    "transition_id": Field(str, "Key of the change, the same in every run: an alert goes out once"),
+    "transition_id": Field(str, "Key of the change, the same in every run, so that an alert is sent once"),
     "component": Field(str, "Metric that contributes"),
     "contribution": Field(float, "Contribution to the signal's value", OWN_UNIT),
     "metric_id": Field(str, "Metric that the signal publishes"),

@@ -89,7 +89,7 @@ class Parameters(Reference):
 
 
 class DailyIndicator(NamedTuple):
-    """Where an indicator with a value each day is computed: table without its layer's prefix, column of its age."""
+    """Place of a daily indicator: its table without the layer's prefix, and the column of its age."""
 
     table: str
     age_days: str
@@ -136,7 +136,7 @@ class IndexComponents(Reference):
 
 
 class ReleaseCalendar(Reference):
-    """Release times by source tier. Status FACT gives the knowledge basis CALENDAR, ASSUMPTION gives ASSUMED."""
+    """Release times by source tier. Knowledge basis: CALENDAR for status FACT, ASSUMED for ASSUMPTION."""
 
     __columns__ = "dataset data_source rule n months_after calendar timezone local_time"
     data_source = field("Source module, drop for files of the user, or * for all others")

@@ -1,4 +1,4 @@
-"""The product's own SQL without dbt's overhead: compiled by dbt once, then run in DuckDB as often as a test needs.
+"""The product's SQL without dbt's overhead: compiled by dbt once, then run in DuckDB by each test.
 
 It builds what dbt builds in an empty warehouse; tests/pipeline/test_compiled.py compares the two.
 """
@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.warehouse import dbt
 from schemas.datasets import DATASETS
 from schemas.generate.arrow import arrow_schema
@@ -50,12 +50,12 @@ class Model:
 
     @property
     def table(self) -> str:
-        """As readers write it: marts.tightness_daily."""
+        """Name as readers write it: marts.tightness_daily."""
         return f"{self.schema}.{self.name}"
 
     @property
     def reads_lake(self) -> bool:
-        """Whether rows of the lake come in here; every other model reads models and reference tables only."""
+        """Whether it reads the lake; every other model reads models and reference tables only."""
         return LAKE_READ.search(self.sql) is not None
 
 
@@ -69,7 +69,7 @@ class DataTest:
 
 @cache
 def models() -> tuple[Model, ...]:
-    """Every model that has a table, inputs before those that read them, as dbt compiles it for a first build."""
+    """Every model that has a table, upstream models first, as dbt compiles it for a first build."""
     return tuple(
         Model(**{**model, "inputs": frozenset(model["inputs"])})  # JSON has no sets
         for model in _compiled_project()["models"]
@@ -92,7 +92,7 @@ def _compiled_project() -> dict[str, Any]:
         if kept.is_file() and (found := json.loads(kept.read_text()))["fingerprint"] == fingerprint:
             return dict(found)
         made = {"fingerprint": fingerprint, **_compile()}
-        write_aside(kept, lambda aside: aside.write_text(json.dumps(made)))
+        write_atomically(kept, lambda temporary: temporary.write_text(json.dumps(made)))
         return made
 
 
@@ -128,7 +128,7 @@ def _compile() -> dict[str, Any]:
 
 
 def needed_for(name: str) -> tuple[Model, ...]:
-    """A model and all that it rests on, in the order in which they are built."""
+    """A model and its upstream models, in build order."""
     needed = {name}
     for model in reversed(models()):
         needed |= model.inputs if model.name in needed else set()
@@ -176,7 +176,7 @@ def failing_tests(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _reader(
     connection: duckdb.DuckDBPyConnection, room: str, given: Path | Rows, otherwise: Mapping[str, pa.Table]
 ) -> Callable[[re.Match[str]], str]:
-    """What stands in the SQL for a read of the lake or of the reference tables: the run's files, or a table."""
+    """SQL for a read of the lake or of the reference tables: the files of the run, or a table."""
     if isinstance(given, Path):
         return lambda read: read[0].replace(f"@{room}@", str(given))
     connection.execute(f'create schema "{room}"')
@@ -223,9 +223,9 @@ def content(
 
 
 def apart(expected: pa.Table, found: pa.Table, key: Sequence[str] = (), limit: int = 3) -> list[str]:
-    """What differs between two tables, to the last bit; a missing value is only equal to a missing one.
+    """Differences between two tables, to the last bit; a missing value is only equal to a missing one.
 
-    Tells of the first rows that stand in one of them only; of those with the same `key` in both, which columns differ.
+    Lists the first rows that are in one of them only; for rows with the same `key` in both, the columns that differ.
     """
     return _apart(expected, found, key, limit, both=True)
 

@@ -1,4 +1,4 @@
-"""Copper by configuration: the reference rows that a user would add, made of aluminium's, and nothing else."""
+"""Copper by configuration: the reference rows that a user would add, derived from aluminium's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-# What is copper's own; everything else holds for every metal or has no meaning without smelters of that kind.
+# Parameters with a value for copper; all others apply to every metal, or only to metals with power-intensive smelters.
 PARAMETERS = {
     "rent_usd_t_day": 0.6,
     "consumption_t_per_year": 27_000_000,

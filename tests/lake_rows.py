@@ -1,4 +1,4 @@
-"""Rows of stocks as they come to the lake."""
+"""Rows of the dataset stocks, as input of the lake."""
 
 from __future__ import annotations
 

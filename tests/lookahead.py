@@ -1,4 +1,4 @@
-"""When two builds agree about the past: what each published table must not know of what came later."""
+"""Comparison of two builds for look-ahead: which rows a later build may add or change in each published table."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from compiled import PUBLISHED, again, apart, content, lacking, models
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
-# What a run writes about itself into a row; it says nothing about the market.
+# Columns that describe the run, not the market.
 RUN_COLUMNS: Final = ("computed_ts", "run_id", "code_version")
 
 
 class Rule(Enum):
-    """What a later build must have left as it was."""
+    """Rows that must be the same in a later build."""
 
-    DECIDED = "a row for each decision time (as_of_ts): those up to then stay, none comes, none goes"
-    KNOWN = "rows as known now: what was known by then (knowledge_ts_max, else knowledge_ts) already stood there"
-    NEWEST = "only what is newest: nothing of it has to stay, but it must not know what is later than its build"
+    DECIDED = "a row for each decision time (as_of_ts): the rows up to the earlier build are identical in both"
+    KNOWN = "rows as known now: the later build's rows known by then (knowledge_ts_max, else knowledge_ts) are in both"
+    NEWEST = "the newest rows only: rows may be replaced, but use no input that is later than the build"
     FIXED = "reference data only: the same in every build"
 
 
-# Tables whose columns do not say which rule is theirs.
+# Tables whose rule does not follow from their columns.
 STATED: Final = {"signals.signals_latest": Rule.NEWEST, "signals.signal_dictionary": Rule.FIXED}
 
 
@@ -42,7 +42,7 @@ def key_of(table: str) -> tuple[str, ...]:
 
 
 def rule_of(table: str, columns: Iterable[str]) -> Rule | None:
-    """The rule of a table; None where neither `STATED` nor its columns say one."""
+    """The rule of a table, from `STATED` or its columns; None without either."""
     columns = set(columns)
     if table in STATED:
         return STATED[table]
@@ -52,7 +52,7 @@ def rule_of(table: str, columns: Iterable[str]) -> Rule | None:
 
 
 def until(table: str, columns: Iterable[str], moment: pd.Timestamp) -> str:
-    """The SQL condition of the rows that speak of a moment or earlier."""
+    """The SQL condition of the rows of a moment or earlier."""
     time = next(name for name in ("as_of_ts", "knowledge_ts_max", "knowledge_ts") if name in set(columns))
     return f"{time} <= timestamptz '{moment.isoformat()}'"
 
@@ -60,8 +60,10 @@ def until(table: str, columns: Iterable[str], moment: pd.Timestamp) -> str:
 def leaks(
     later: duckdb.DuckDBPyConnection, earlier: duckdb.DuckDBPyConnection, moment: pd.Timestamp
 ) -> dict[str, list[str]]:
-    """Each published table in which a later build says something else about the time up to `moment` than one that was
-    made then, and how they differ. Several threads may ask about the same later build."""
+    """Differences, by published table, between a later build and one made at `moment`, in the rows up to `moment`.
+
+    Several threads may compare the same later build.
+    """
     differences, later = {}, again(later)
     for table in published_tables():
         columns = later.table(table).columns

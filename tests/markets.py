@@ -1,4 +1,4 @@
-"""Small synthetic markets with everything that real ones have and a fixture lacks, the same for the same seed.
+"""Small synthetic markets with the gaps, delays and revisions of real ones, deterministic by seed.
 
 Walks with ties, gaps, blank values, late and revised figures, rows known in another order than observed, and times of
 knowledge on both sides of the decision time and exactly on it. Nothing in them is real.
@@ -126,7 +126,7 @@ def _some_time(rng: Random, day: date) -> datetime:
 
 
 def _released(rng: Random, day: date, usual: datetime) -> datetime:
-    """Mostly the usual moment; else at some time of its day, or late and perhaps after the day's successors."""
+    """Release moment of a day: mostly the usual one; else another time of the day, or late, even after later days."""
     kind = rng.choices(["usual", "that day", "late"], [70, 22, 8])[0]
     if kind == "usual":
         return usual
@@ -138,7 +138,7 @@ def _released(rng: Random, day: date, usual: datetime) -> datetime:
 def _vintages(
     rng: Random, row: Row, first: datetime, revise: Callable[[Row], Row], chance: float = 0.07, days: int = 40
 ) -> Iterator[Row]:
-    """A row as first known and its later vintages; one in six only says the same again."""
+    """A row as first known and its later vintages; one in six repeats the values."""
     yield row | {"knowledge_ts": first}
     moment = first
     while rng.random() < chance:
@@ -158,7 +158,7 @@ def _position(days: list[date], share: float) -> int:
 
 
 def _gap(days: list[date], share: float, calendar_days: int) -> set[date]:
-    """The days that a source is silent for."""
+    """The days without data of a source."""
     start = days[_position(days, share)]
     return {day for day in days if 0 <= (day - start).days < calendar_days}
 
@@ -167,8 +167,8 @@ def _gap(days: list[date], share: float, calendar_days: int) -> set[date]:
 
 
 def _prices(rng: Random, days: list[date], is_late_start: bool) -> Iterator[Row]:
-    """Around 3,100 USD/t, so that both levels are crossed; a gap of 50 days, one of two weeks, a late start."""
-    silent = _gap(days, 0.3, 50) | _gap(days, 0.06, 14)
+    """Prices around 3,100 USD/t, so that both levels are crossed; a gap of 50 days, one of two weeks, a late start."""
+    missing = _gap(days, 0.3, 50) | _gap(days, 0.06, 14)
     m3, spread = 3100.0, -5.0
     year_ago = {days[_position(days, share)] for share in (0.02, 0.03)}
 
@@ -186,7 +186,7 @@ def _prices(rng: Random, days: list[date], is_late_start: bool) -> Iterator[Row]
     for i, day in enumerate(days):
         m3 += 5 * round((0.04 * (3100 - m3) + rng.gauss(0, 30)) / 5)
         spread += rng.choice([-6, -4, -2, 0, 0, 0, 1, 3, 5]) - round(0.08 * spread)
-        if i >= 3 and (day in silent or rng.random() < 0.03):
+        if i >= 3 and (day in missing or rng.random() < 0.03):
             continue
         blank = rng.choices([(), ("cash_usd_t",), ("m3_usd_t",)], [92, 4, 4])[0]
         row: Row = {
@@ -209,8 +209,8 @@ def _prices(rng: Random, days: list[date], is_late_start: bool) -> Iterator[Row]
 
 
 def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:
-    """Around 500,000 t; weeks without cancelled warrants, a month without a report, a few days of nothing in store."""
-    silent, untold = _gap(days, 0.36, 33) | _gap(days, 0.5, 18), _gap(days, 0.6, 12)
+    """Stocks around 500,000 t; weeks without cancelled warrants, a month without a report, a few days with no stock."""
+    missing, without_cancelled = _gap(days, 0.36, 33) | _gap(days, 0.5, 18), _gap(days, 0.6, 12)
     empty = {days[_position(days, share)] for share in (0.75, 0.76, 0.9)}
     total, share = 500_000.0, 0.15
 
@@ -223,7 +223,7 @@ def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:
     for day in days:
         total = max(100_000.0, total + rng.choice([-4_000, -2_500, -2_500, -500, 0, 0, 25, 1_500, 3_000, 6_000]))
         share = min(0.9, max(0.0, share + rng.choice([-0.02, -0.01, 0, 0, 0.01, 0.02])))
-        if day in silent or rng.random() < 0.04:
+        if day in missing or rng.random() < 0.04:
             continue
         row: Row = {
             "metal": "AL",
@@ -231,7 +231,7 @@ def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:
             "total_t": 0.0 if day in empty else total,
             "cancelled_t": 0.0 if day in empty else round(total * share / 25) * 25.0,
         }
-        if day in untold or rng.random() < 0.1:
+        if day in without_cancelled or rng.random() < 0.1:
             row["cancelled_t"] = None
         first = _released(rng, day, _at(_next(day), time(9)))
         if rng.random() < 0.1:
@@ -240,12 +240,12 @@ def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:
 
 
 def _rates(rng: Random, days: list[date]) -> Iterator[Row]:
-    """SOFR on US business days, known on the next of them; once silent for two weeks."""
+    """SOFR on US business days, known on the next one; with one gap of two weeks."""
     every = [days[0] + timedelta(i - 10) for i in range((days[-1] - days[0]).days + 11)]
-    silent, rate = _gap(every, 0.7, 14), 4.3
+    missing, rate = _gap(every, 0.7, 14), 4.3
     for day in filter(is_us_business_day, every):
         rate = round(rate + rng.choice([-0.02, -0.01, 0, 0, 0, 0.01, 0.02]), 2)
-        if day in silent:
+        if day in missing:
             continue
         first = _released(rng, day, _at(_next(day, is_us_business_day), time(8), NEW_YORK))
         row: Row = {"obs_date": day, "sofr_pct": rate}
@@ -255,12 +255,12 @@ def _rates(rng: Random, days: list[date]) -> Iterator[Row]:
 
 
 def _fx(rng: Random, days: list[date], pair: str, rate: float) -> Iterator[Row]:
-    """Fixings on weekdays; once silent for longer than one is used."""
+    """Fixings on weekdays; with one gap that is longer than the carry limit."""
     every = [days[0] + timedelta(i - 20) for i in range((days[-1] - days[0]).days + 21)]
-    silent = _gap(every, 0.8, 16)
+    missing = _gap(every, 0.8, 16)
     for day in every:
         rate = round(rate + rng.gauss(0, 0.004), 4)
-        if day.weekday() > 4 or day in silent or rng.random() < 0.04:
+        if day.weekday() > 4 or day in missing or rng.random() < 0.04:
             continue
         first = _released(rng, day, _at(day, time(16), BERLIN))
         row: Row = {"pair": pair, "obs_date": day, "rate": rate}
@@ -272,10 +272,10 @@ def _fx(rng: Random, days: list[date], pair: str, rate: float) -> Iterator[Row]:
 def _power(rng: Random, zone: str, last: date, count: int) -> Iterator[Row]:
     """Delivery days of 23 to 25 hours, hours and then quarters; points that repeat are left out (curve type A03)."""
     days = [last + timedelta(2 - count + i) for i in range(count)]
-    silent = _gap(days, 0.8, 11) if zone == "FR" else set()
+    missing = _gap(days, 0.8, 11) if zone == "FR" else set()
     price = 80.0
     for day in days:
-        if day in silent or rng.random() < 0.03:
+        if day in missing or rng.random() < 0.03:
             continue
         is_quarters = day >= QUARTER_HOURS_SINCE
         span = _at(day + timedelta(1), time(0), BERLIN) - _at(day, time(0), BERLIN)
@@ -308,8 +308,8 @@ def _power(rng: Random, zone: str, last: date, count: int) -> Iterator[Row]:
 
 
 def _arbitrage(rng: Random, days: list[date]) -> Iterator[Row]:
-    """Shanghai prices and freight; once silent for longer than a row is carried."""
-    silent, shfe, fx = _gap(days, 0.5, 60), 20_700.0, 7.2
+    """Shanghai prices and freight; with one gap that is longer than the carry limit."""
+    missing, shfe, fx = _gap(days, 0.5, 60), 20_700.0, 7.2
 
     def revise(row: Row) -> Row:
         return row | {"shfe_cny_t": row["shfe_cny_t"] + rng.choice([-35.0, 20.0])}
@@ -317,7 +317,7 @@ def _arbitrage(rng: Random, days: list[date]) -> Iterator[Row]:
     for day in days:
         shfe += rng.choice([-150, -55, -5, 0, 0, 40, 65, 140])
         fx = round(fx + rng.gauss(0, 0.01), 4)
-        if day in silent or rng.random() < 0.05:
+        if day in missing or rng.random() < 0.05:
             continue
         row: Row = {
             "metal": "AL",
@@ -332,8 +332,8 @@ def _arbitrage(rng: Random, days: list[date]) -> Iterator[Row]:
 
 
 def _costs(rng: Random, days: list[date]) -> Iterator[Row]:
-    """Alumina and premium once a week, now and then one of them alone; once silent for two months."""
-    silent, alumina = _gap(days, 0.62, 62), 380.0
+    """Alumina and premium once a week, sometimes one of them alone; with one gap of two months."""
+    missing, alumina = _gap(days, 0.62, 62), 380.0
 
     def revise(row: Row) -> Row:
         return row | {"alumina_usd_t": (row["alumina_usd_t"] or 380.0) + rng.choice([-4.0, 6.5])}
@@ -342,7 +342,7 @@ def _costs(rng: Random, days: list[date]) -> Iterator[Row]:
         if day.weekday() != 2:
             continue
         alumina += rng.choice([-15.0, -5.0, 0.0, 0.0, 5.0, 12.5])
-        if day in silent:
+        if day in missing:
             continue
         row: Row = {
             "metal": "AL",

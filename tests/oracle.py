@@ -1,4 +1,4 @@
-"""The domain in plain Python, a second time: what the published marts must hold for a given market.
+"""Reference implementation of the domain in plain Python: the expected rows of the published marts for a given market.
 
 Written from the methodology alone. It shares no code with the models and is slow on purpose: one readable loop over the
 decision times, which looks at what was known at each. A `Market` is a dict of dataset -> rows; the rows are dicts with
@@ -124,9 +124,9 @@ def valid_on(day: date, steps: Sequence[tuple[date, float]]) -> float:
 
 
 class Known:
-    """The vintages of a dataset's observations; asked for a moment, the last one known of each observation.
+    """The vintages of a dataset's observations; for a moment, the last known vintage of each observation.
 
-    A later row that says the same again is no vintage.
+    A later row with the same values is no vintage.
     """
 
     def __init__(self, rows: Iterable[Row], *key: str) -> None:
@@ -139,7 +139,7 @@ class Known:
         self._moments = {at: [row["knowledge_ts"] for row in rows] for at, rows in self.vintages.items()}
 
     def number(self, at: Any, moment: datetime) -> int:
-        """How many vintages of an observation were known."""
+        """Number of known vintages of an observation."""
         return bisect_right(self._moments.get(at, []), moment)
 
     def row(self, at: Any, moment: datetime) -> Row | None:
@@ -159,7 +159,7 @@ class Known:
 
 
 def last_known(*rows: Row | None) -> datetime | None:
-    """When the last of the rows could be known."""
+    """Latest knowledge time of the rows."""
     return max((row["knowledge_ts"] for row in rows if row), default=None)
 
 
@@ -494,13 +494,13 @@ def tightness(scores: Mapping[str, Value], components: Sequence[Row], min_covera
 
 
 def regimes(indices: Sequence[Value], p: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Regime and status after each index value: hysteresis, confirmation, and what becomes of it without an index."""
+    """Regime and status after each index value: hysteresis, confirmation, and the rule for a missing index."""
     found: list[tuple[str, str]] = []
     state, status, gap = "UNKNOWN", "WARMUP", 0
-    waiting: list[str] = []  # the state that the last values ask for, once for each of them
+    waiting: list[str] = []  # the new states that the last consecutive values lead to
     for x in indices:
         if x is None:
-            gap += 1  # neither confirms nor denies what the last value asked for
+            gap += 1  # a missing value neither confirms nor cancels a pending change
             if state != "UNKNOWN":
                 status = "STALE"
                 if gap > p["regime_max_gap"]:
@@ -517,7 +517,7 @@ def regimes(indices: Sequence[Value], p: Mapping[str, float]) -> list[tuple[str,
 
 
 def _regime_of(state: str, x: float, p: Mapping[str, float]) -> str:
-    """Where a value belongs, seen from a state: each is left at another threshold than it is entered."""
+    """State of a value, given the present state: the thresholds to enter and to leave a state differ."""
     if x >= (p["exit_squeeze"] if state == "SQUEEZE" else p["enter_squeeze"]):
         return "SQUEEZE"
     if x >= (p["exit_tight"] if state in ("TIGHT", "SQUEEZE") else p["enter_tight"]):
@@ -841,7 +841,7 @@ class Oracle:
         return found
 
     def _ranks(self, history: Sequence[Value], kind: str, windows: Mapping[str, int], sign: int) -> Row:
-        """What the last value is among those before it; `kind` says which of the window parameters hold."""
+        """Rank of the last value among those before it; `kind` selects the window parameters."""
         least = self.p[f"rank_min_periods{kind}"]
         window = history[-int(self.p[f"rank_window{kind}"]) :]
         longer = {column: mid_rank(history[-rows:], least) for column, rows in windows.items()}
@@ -901,7 +901,7 @@ class Oracle:
         return self._power_days[zone, day, number]
 
     def smelter_margin_daily(self) -> list[Row]:
-        """What a smelter of each zone would have earned with the power of the latest delivery day."""
+        """Cost and margin of a smelter in each zone, with the power of the latest delivery day."""
         p, found = self.p, []
         for zone in sorted({zone for zone, _ in self._points}):
             for day in self.as_of_dates():
@@ -950,7 +950,7 @@ class Oracle:
     # --- China, equities
 
     def arbitrage_daily(self) -> list[Row]:
-        """What importing metal into China and exporting semis out of it would have paid."""
+        """Result of importing metal into China and of exporting semis from it."""
         found: list[Row] = []
         for day in self.as_of_dates():
             moment = decision_time(day)
@@ -978,7 +978,7 @@ class Oracle:
         return found
 
     def supply_monthly(self) -> list[Row]:
-        """Output by period as known now, and how much of the cap it fills."""
+        """Output by period as known now, and its share of the cap."""
         found: list[Row] = []
         for country in self._countries("production"):
             for day, row in self._of_country("production", country).rows(self.now).items():

@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         try:
-            self.server.publisher.answer(self)  # type: ignore[attr-defined]
+            self.server.publisher.response(self)  # type: ignore[attr-defined]
         except OSError:  # the client closed the connection
             self.close_connection = True
 
@@ -159,7 +159,7 @@ class _Rerouted(httpx.BaseTransport):
 class Publisher:
     """Serves `good` bodies by address (without keys). Request n of an address gets fault n, later ones the good body.
 
-    With `forever` the last fault repeats and the good body never comes. `pages` are always served without faults.
+    With `forever` the last fault repeats and the good body is never sent. `pages` are always served without faults.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class Publisher:
         """A client that reaches this publisher under every address. `timeout`: seconds without a byte."""
         return httpx.Client(transport=_Rerouted(self._server.server_address[1]), timeout=timeout, trust_env=False)
 
-    def answer(self, handler: Handler) -> None:
+    def response(self, handler: Handler) -> None:
         path = KEY.sub("", handler.path)
         with self._lock:
             number = self.requests[path]

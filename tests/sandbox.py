@@ -1,4 +1,4 @@
-"""Whole runs in folders of their own: the parts called in this process, or the command line as a user calls it."""
+"""Sandboxes: whole runs in separate folders, by function calls in this process or by the command line."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class Sandbox:
         return self.publish()
 
     def run_compiled(self, months: Months | None = None, datasets: Iterable[str] = FEEDS) -> Release:
-        """As `run`, once and without dbt: for tests of what the SQL computes."""
+        """`run` without dbt: for tests of the SQL."""
         self.ingest(months, datasets)
         self.build_compiled()
         return self.publish()
@@ -292,7 +292,7 @@ class Ingested:
 
 
 def _only(environment: Mapping[str, str]) -> dict[str, str | None]:
-    """An environment as CliRunner takes it: variables of the project that are not named are unset."""
+    """An environment for CliRunner: variables of the project that are not named are unset."""
     return dict.fromkeys((name for name in os.environ if name.startswith(OURS)), None) | dict(environment)
 
 
@@ -327,16 +327,16 @@ def differences(expected: pd.DataFrame, actual: pd.DataFrame, key: list[str], to
     return found
 
 
-def _same(want: Any, have: Any, tolerance: float) -> bool:
-    if pd.isna(want) or pd.isna(have):
-        return bool(pd.isna(want) and pd.isna(have))
-    if isinstance(want, Real) and not isinstance(have, str):
-        return abs(float(want) - float(have)) <= tolerance
-    return _text(want) == _text(have)
+def _same(expected: Any, actual: Any, tolerance: float) -> bool:
+    if pd.isna(expected) or pd.isna(actual):
+        return bool(pd.isna(expected) and pd.isna(actual))
+    if isinstance(expected, Real) and not isinstance(actual, str):
+        return abs(float(expected) - float(actual)) <= tolerance
+    return _text(expected) == _text(actual)
 
 
 def _text(value: Any) -> str:
-    """As the expected files write it: days without a time, moments as ISO in UTC."""
+    """A value as text in the form of the expected files: days without a time, moments as ISO in UTC."""
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ") if value.tzinfo else value.strftime("%Y-%m-%d")
     return str(value)

@@ -29,7 +29,7 @@ TWO_DAYS = {"2026-01-13": 3200.0, "2026-01-12": 3150.5}
 
 
 def warehouse(path: Path, prices: Mapping[str, float], *more: str, signals: str = SIGNALS_SQL) -> Path:
-    """A warehouse with these cash prices by day, and whatever more SQL says."""
+    """A warehouse with these cash prices by day, changed by further SQL."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with duckdb.connect(path) as con:

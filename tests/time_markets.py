@@ -1,4 +1,4 @@
-"""Small generated markets with all that makes time difficult: revisions, gaps, ties, late data and users' own files.
+"""Small generated markets with the difficult cases of time: revisions, gaps, ties, late data and users' files.
 
 A market is made of choices of whole numbers, where 0 is the plain one; a seeded `random.Random` or hypothesis makes
 them. Values are coarse, so that ties are common, and lie around the levels of the level machine.
@@ -67,7 +67,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Market:
-    """All that was said, in the order in which it was captured."""
+    """All values, in the order of their capture."""
 
     values: list[Value] = field(default_factory=list)
 
@@ -199,7 +199,7 @@ def _power(day: pd.Timestamp, choose: Choose) -> Iterator[dict[str, Any]]:
 def _history(
     name: str, spec: Spec, period: pd.Timestamp, row: dict[str, Any], choose: Choose, has_drops: bool
 ) -> Iterator[Value]:
-    """Everything that is ever said of one observation: nothing, its value, a revision of it, a user's own value."""
+    """All values of one observation: none, a value, a revision of it, or a user's value."""
     what = choose(0, 9)
     if what == 9:
         return

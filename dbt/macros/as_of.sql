@@ -1,6 +1,6 @@
 {# The vintages of a dataset, each with the interval in which it was the latest known.
 
-   Duplicates are dropped. A month in the drop folder overrides every other source of that series and month from the time
+   Duplicate rows are removed. A month in the drop folder overrides every other source of that series and month from the time
    on at which its first row was known; until then the source counts, because that is what was known.
    Columns: the dataset's, known_from, known_to, vintage_no, is_suspect, source, knowledge_basis, licence_class. #}
 {% macro vintages(name) -%}

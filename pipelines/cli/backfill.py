@@ -57,7 +57,7 @@ def select(defs: Definitions, patterns: Sequence[str]) -> list[Asset]:
     keys = {key.to_user_string(): key for key in graph.toposorted_asset_keys}
     names = [name.strip() for text in patterns for name in text.split(",") if name.strip()]
     if patterns and not names:
-        raise SettingsError("--assets names nothing: write for example --assets prices or --assets raw/westmetall")
+        raise SettingsError("--assets is empty: write for example --assets prices or --assets raw/westmetall")
     chosen = {name for pattern in names for name in _matches(pattern, list(keys))} if names else set(keys)
     # A step that makes several assets makes all of them or none.
     whole = {key.to_user_string() for name in chosen for key in graph.get(keys[name]).execution_set_asset_keys} | chosen

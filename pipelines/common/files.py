@@ -14,28 +14,28 @@ TEMPORARY: Final = ".tmp-"  # without a suffix, so that no `*.parquet` pattern m
 ABANDONED_AFTER_S: Final = 3600.0
 
 
-def write_aside(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file atomically: `write` fills a temporary file beside `path`, which then replaces `path`.
 
     Creates the folder. When `write` raises, nothing remains; after a killed process `sweep` removes the temporary file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+    temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
-        write(aside)
-        with aside.open("rb") as written:
+        write(temporary)
+        with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        aside.replace(path)
+        temporary.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:
     """Remove temporary files of killed processes under a folder; those under an hour old may still be in use."""
-    for aside in folder.rglob(f"{TEMPORARY}*"):
+    for temporary in folder.rglob(f"{TEMPORARY}*"):
         try:
-            if time.time() - aside.stat().st_mtime > ABANDONED_AFTER_S:
-                aside.unlink()
+            if time.time() - temporary.stat().st_mtime > ABANDONED_AFTER_S:
+                temporary.unlink()
         except FileNotFoundError:  # its writer has just renamed it
             pass
 
@@ -47,4 +47,6 @@ def read_json(path: Path) -> dict[str, str]:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON atomically."""
-    write_aside(path, lambda aside: aside.write_text(json.dumps(content, indent=1, sort_keys=True, default=str)))
+    write_atomically(
+        path, lambda temporary: temporary.write_text(json.dumps(content, indent=1, sort_keys=True, default=str))
+    )

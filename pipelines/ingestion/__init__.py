@@ -1,4 +1,4 @@
-"""The one way in: plan and fetch requests, inspect responses, load archived payloads into the lake.
+"""Ingestion: plan and fetch requests, inspect responses, load archived payloads into the lake.
 
 Calls sources, transports and the lake; never Dagster, and never a DuckDB file.
 """

@@ -341,7 +341,7 @@ def _batches(archived: list[_Archived], source: str, chunk: set[str]) -> list[li
 
 
 def _preferred(feed: Feed, rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each series and month, the rows of the source with the lowest `priority` that has any."""
+    """Rows of the source with the lowest `priority` that has any, by series and month."""
     month = rows[feed.spec.period].dt.to_period("M")
     by = [month, *(rows[column] for column in feed.spec.series)]
     best = rows.groupby(by)["priority"].transform("min")

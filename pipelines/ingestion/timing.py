@@ -11,7 +11,7 @@ from pipelines.common.calendar import release_times
 from pipelines.datasets import Feed
 from schemas.base import Spec
 
-# A time of publication that a publisher gives is wrong when it is more than this before the scheduled release.
+# A publisher's timestamp that is earlier than the scheduled release by more than this is treated as an error.
 MAX_EARLY: Final = pd.Timedelta(days=1)
 OBSERVED: Final = "OBSERVED"
 UTC_US: Final = "datetime64[us, UTC]"
@@ -28,8 +28,8 @@ def knowledge_times(
     """knowledge_ts (UTC), knowledge_basis and explicit_knowledge of each row of one source.
 
     The time is the row's own `knowledge_ts` where it has one, else the release calendar's (`rules`), but no later than
-    the response was out: when its publisher says so (`published_by`) or when it was captured. `published_by` is None
-    for drop files: their capture time is not a time of publication. Both are by row, UTC.
+    the publisher's timestamp of the response (`published_by`) or its capture. `published_by` is None for drop files:
+    their capture time is not a time of publication. Both are by row, UTC.
     """
     known = release_times(rows[feed.spec.period], feed.name, source, rules)
     if published_by is not None:

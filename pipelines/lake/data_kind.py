@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.common.settings import Settings, SettingsError
 
 
@@ -13,10 +13,10 @@ def claim_data_kind(lake: Path, settings: Settings) -> None:
     mark = lake / "KIND"
     kind = "synthetic" if settings.synthetic else "real"
     if not mark.is_file():
-        write_aside(mark, lambda aside: aside.write_text(kind + "\n"))
+        write_atomically(mark, lambda temporary: temporary.write_text(kind + "\n"))
     held = mark.read_text().strip()
     if held != kind:
         raise SettingsError(
-            f"TIGHTNESS_PROFILE={settings.profile!r} brings {kind} data, but TIGHTNESS_DATA_DIR holds {held} data: "
+            f"TIGHTNESS_PROFILE={settings.profile!r} provides {kind} data, but TIGHTNESS_DATA_DIR holds {held} data: "
             "set another TIGHTNESS_DATA_DIR, or empty this one (make clean)"
         )

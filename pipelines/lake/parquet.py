@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 
 
 def write_parquet(folder: Path, table: pa.Table, captured: datetime) -> Path:
@@ -18,5 +18,5 @@ def write_parquet(folder: Path, table: pa.Table, captured: datetime) -> Path:
     pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
     body = sink.getvalue()
     name = f"{captured.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(body).hexdigest()[:8]}.parquet"
-    write_aside(folder / name, lambda aside: aside.write_bytes(body))
+    write_atomically(folder / name, lambda temporary: temporary.write_bytes(body))
     return folder / name

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.lake.parquet import write_parquet
 from pipelines.sources.base import Payload, Request, plain
 
@@ -81,8 +81,8 @@ class Quarantine:
         }
         body = json.dumps(about, indent=1, ensure_ascii=False).encode()
         if not path.is_file():
-            write_aside(path.with_name(f"{sha256}.about.json"), lambda aside: aside.write_bytes(body))
-            write_aside(path, lambda aside: aside.write_bytes(payload.body))
+            write_atomically(path.with_name(f"{sha256}.about.json"), lambda temporary: temporary.write_bytes(body))
+            write_atomically(path, lambda temporary: temporary.write_bytes(payload.body))
             for _, old in self._refused(request)[:-KEPT]:
                 old.unlink(missing_ok=True)
                 self._body(old, request).unlink(missing_ok=True)

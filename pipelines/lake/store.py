@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.common.files import sweep, write_aside
+from pipelines.common.files import sweep, write_atomically
 from pipelines.datasets import DROP
 from pipelines.lake.parquet import write_parquet
 from pipelines.lake.vintages import SUSPECT, compared_columns, new_vintages
@@ -59,7 +59,7 @@ class Lake:
         for name in names:
             path, schema = self.root / name / EMPTY, arrow_schema(name)
             if not path.is_file() or not pq.read_schema(path).equals(schema):
-                write_aside(path, partial(pq.write_table, schema.empty_table()))
+                write_atomically(path, partial(pq.write_table, schema.empty_table()))
             sweep(self.root / name)
 
     def append(self, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:
@@ -69,7 +69,7 @@ class Lake:
         are set here; further columns are ignored. `ingest_ts`: capture time of the rows (with time zone).
 
         - A new observation is vintage 1. When it was due by `absent_at` (optional column: when the publisher was
-          fetched before without having it), it came late: known since `ingest_ts` (basis OBSERVED).
+          fetched before without having it), it is late: known since `ingest_ts` (basis OBSERVED).
         - Values other than those last known are the next vintage. Unless their knowledge time is later than that of
           the last vintage, the publisher changed its history: known since `ingest_ts` (basis OBSERVED).
         - A drop row with true `explicit_knowledge` (optional column) keeps its knowledge_ts, even before stored ones.

@@ -213,7 +213,7 @@ def _check_rules(spec: Spec, typed: pd.DataFrame, readable: Mask, faults: _Fault
 
 
 def _check_knowledge_time(spec: Spec, typed: pd.DataFrame, faults: _Faults) -> None:
-    """A knowledge time before the period could be known is an error: a backtest would see the future."""
+    """Reject a knowledge time before the period could be known: with it a backtest would look ahead."""
     if KNOWN not in typed:
         return
     earliest = typed[spec.period].dt.tz_localize("UTC") + pd.Timedelta(hours=spec.known_from_hours)

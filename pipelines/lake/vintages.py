@@ -1,6 +1,6 @@
 """Vintage rules: which rows are new vintages of an observation, and since when their values are known.
 
-Pure: rows and stored vintages in, new vintages out. An observation is a key and whether a user's drop file holds it:
+Pure: rows and stored vintages in, new vintages out. An observation is a key, separately for drop files and sources:
 the vintages of drop rows and of source rows do not depend on each other.
 """
 
@@ -43,7 +43,7 @@ def new_vintages(spec: Spec, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.Dat
     late = ~is_known & rows["is_late"]
     rows.loc[late, "knowledge_ts"] = rows.loc[late, "ingest_ts"]
     rows.loc[late, "knowledge_basis"] = OBSERVED
-    # Nearly all rows are new observations or unchanged ones: whole columns decide those, the rest goes row by row.
+    # Nearly all rows are new or unchanged observations: these are found by column, the rest is processed row by row.
     is_single = ~rows.duplicated("observation", keep=False)
     last = last.reindex(rows["observation"]).set_axis(rows.index)
     is_unchanged = is_known & _equal(rows, last, _value_columns(spec))
@@ -160,15 +160,15 @@ def _revision_time(before: list[_Vintage], vintage: _Vintage, is_last: bool, is_
         return None
     if vintage.knowledge > last.knowledge:
         return vintage.knowledge
-    noticed = max(vintage.captured, last.knowledge)
-    already_known = any(_already_known(before, vintage.values, moment) for moment in (vintage.knowledge, noticed))
+    revised_at = max(vintage.captured, last.knowledge)
+    already_known = any(_already_known(before, vintage.values, moment) for moment in (vintage.knowledge, revised_at))
     if already_known and not is_last:
         return None
     # A drop file states the current values. A source's payload may be an archived one that is read again: later
-    # captures stand. The same values captured anew after others are a change back, which is a revision.
+    # captures stay valid. The same values captured again after others are a change back, which is a revision.
     if not is_drop and (vintage.captured < last.captured or (already_known and vintage.captured == last.captured)):
         return None
-    return noticed
+    return revised_at
 
 
 def _declared_time(before: list[_Vintage], vintage: _Vintage, is_last: bool) -> int | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.common.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def prepare_home() -> None:
     text = path.read_text(encoding="utf-8") if path.exists() else EventLog.__name__
     if EventLog.__name__ in text and EventLog.__module__ not in text:
         # In one step: half a file, left by a killed process, would configure another instance.
-        write_aside(path, partial(shutil.copyfile, PROJECT / "dagster.yaml"))
+        write_atomically(path, partial(shutil.copyfile, PROJECT / "dagster.yaml"))
 
 
 def open_instance() -> dg.DagsterInstance:

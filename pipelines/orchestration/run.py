@@ -57,7 +57,7 @@ def month_range(workspace: Workspace, first: str | None, last: str | None) -> tu
         if month is None or str(month) != value:
             raise SettingsError(f"{option} {value!r} is not a month: write YYYY-MM, for example 2024-05")
         if not pd.Period(FIRST_MONTH, "M") <= month <= pd.Period(end, "M"):
-            raise SettingsError(f"{option} {value} lies outside {FIRST_MONTH} to {end}, the months there are")
+            raise SettingsError(f"{option} {value} lies outside {FIRST_MONTH} to {end}, the available months")
     if given["--from"] > given["--to"]:
         raise SettingsError(f"--from {given['--from']} lies after --to {given['--to']}")
     return given["--from"], given["--to"]

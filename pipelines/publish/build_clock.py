@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.common.paths import DataPaths
 from pipelines.publish.manifest import read_manifest
 
@@ -50,5 +50,5 @@ class BuildClock:
         """
         self.check()
         moment = max(self.now, self.last_built or self.now)
-        write_aside(self.paths.last_build, lambda aside: aside.write_text(moment.isoformat() + "\n"))
+        write_atomically(self.paths.last_build, lambda temporary: temporary.write_text(moment.isoformat() + "\n"))
         return moment

@@ -44,31 +44,31 @@ class ExportError(Exception):
 def export(release: KeptRelease, target: Path, kind: Format, wanted: Sequence[str] = ()) -> dict[str, int]:
     """Copy the tables of a release into the folder `target`. Returns the number of rows by file name.
 
-    The files are written aside and moved in one step. An earlier export at `target` is removed just before: for an
-    instant the folder is missing, but it never holds parts of both. `wanted`: table names with or without schema; all
-    when empty. Raises `UnknownNameError`, `TargetError` (`target` holds something else, or is in the published folder)
-    and `ExportError`.
+    The files are written to a temporary folder and moved in one step. An earlier export at `target` is removed just
+    before: for an instant the folder is missing, but it never holds parts of both. `wanted`: table names with or
+    without schema; all when empty. Raises `UnknownNameError`, `TargetError` (`target` holds something else, or is
+    in the published folder) and `ExportError`.
     """
     tables = select_tables(release.manifest["tables"], wanted)
     target = target.absolute()
     _check(target, release.path.parents[1])
-    aside = None
+    temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        staged = aside / "new"
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        staged = temporary / "new"
         staged.mkdir()
         rows = _copy(release, staged, kind, tables)
         _describe(release, staged, kind, tables, rows)
-        _move(staged, target, aside / "old")
+        _move(staged, target, temporary / "old")
     except (OSError, duckdb.Error) as error:
         raise ExportError(
             f"release {release.release_id} could not be exported to {target}: {str(error).splitlines()[0]}"
             + ("" if release.path.is_dir() else "; a newer release has replaced it in the meantime: export again")
         ) from error
     finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
     return rows
 
 

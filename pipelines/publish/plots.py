@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 
 if TYPE_CHECKING:
     import duckdb
@@ -100,7 +100,7 @@ def cached_png(folder: Path, plot: Plot, frame: pd.DataFrame, metal: str, *, syn
         content = png(plot, frame, metal, synthetic=synthetic)
         for old in folder.glob(f"{name}.*.png"):
             old.unlink(missing_ok=True)
-        write_aside(path, lambda aside: aside.write_bytes(content))
+        write_atomically(path, lambda temporary: temporary.write_bytes(content))
     return path.read_bytes()
 
 

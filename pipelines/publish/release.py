@@ -1,4 +1,4 @@
-"""Publication of a release: written aside, verified, and only then made current.
+"""Publication of a release: written to a temporary folder, verified, and only then made current.
 
     published/
       releases/<release_id>/   a whole release: marts.duckdb, parquet/<schema>/<table>.parquet, manifest.json
@@ -128,12 +128,12 @@ def replace_file(published: Path, name: str, source: Path) -> None:
 
     A copy, not a link: a tool that opens the current file for writing must not change the release itself.
     """
-    aside, target = published / f".tmp-{Path(name).name}", published / name
-    shutil.copyfile(source, aside)
-    aside.chmod(0o644)
-    _sync_file(aside)
+    temporary, target = published / f".tmp-{Path(name).name}", published / name
+    shutil.copyfile(source, temporary)
+    temporary.chmod(0o644)
+    _sync_file(temporary)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside.replace(target)
+    temporary.replace(target)
     _sync_folder(target.parent)
 
 
@@ -297,7 +297,7 @@ def _table_comment(described: Mapping[str, str], synthetic: bool) -> str:
 
 
 def _move_into_place(staged: Path, release: Path) -> None:
-    """Give the finished release its name, after all its files are flushed to disk."""
+    """Rename the finished release to its id, after all its files are flushed to disk."""
     for path in staged.rglob("*"):
         if path.is_dir():
             _sync_folder(path)

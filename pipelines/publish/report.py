@@ -1,7 +1,7 @@
 """The report of a release: one self-contained page, rendered by `report.html.j2`.
 
 Pure except `read`: the page depends only on the published database, its manifest, the assumptions and the plots. All
-text is escaped, and the page's own policy lets it load nothing.
+text is escaped, and the page's content security policy forbids it to load anything.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _weight(code: str, entries: list[dict[str, Any]]) -> float:
             weight = json_number(entry.get("netWgt"))
         except ValueError as error:
             raise ValueError(f"netWgt of {code}: {error}") from None
-        # Zero for goods with a value means that the reporter gave no weight.
+        # Zero for goods with a value means that the reporter stated no weight.
         if weight < 0 or (weight == 0 and entry.get("primaryValue") not in (0, None)):
             raise ValueError(f"netWgt of {code}: {weight:g} kg for a value of {entry.get('primaryValue')} USD")
         weights.add(weight)

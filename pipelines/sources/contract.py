@@ -1,4 +1,4 @@
-"""What a source promises about its responses. `pipelines.ingestion.inspection` checks responses against it."""
+"""Response contract of a source: expected shape and calendar, checked by `pipelines.ingestion.inspection`."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from filelock import FileLock
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.sources.base import Payload, Request, SourceError
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]|^\.")
@@ -65,7 +65,7 @@ class Archive:
         path = self._path(payload.request, sha256)
         # A file whose content differs from its name is damaged and replaced.
         if not path.is_file() or path.read_bytes() != payload.body:
-            write_aside(path, lambda aside: aside.write_bytes(payload.body))
+            write_atomically(path, lambda temporary: temporary.write_bytes(payload.body))
         return sha256
 
     def record(self, request: Request, payloads: Sequence[Payload], *, answered_at: datetime | None = None) -> Receipt:
@@ -160,7 +160,7 @@ class Archive:
         content["captures"] = [{name: value for name, value in c.items() if value != ""} for c in content["captures"]]
         body = json.dumps(content, indent=1, ensure_ascii=False).encode()
         if not path.is_file() or path.read_bytes() != body:
-            write_aside(path, lambda aside: aside.write_bytes(body))
+            write_atomically(path, lambda temporary: temporary.write_bytes(body))
         return receipt
 
 

@@ -116,7 +116,7 @@ def _link_problem(path: Path, drop_dir: Path) -> str | None:
 
 
 def _file_problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
-    """Why a file is not used, or None. The type is checked before opening: opening a pipe would block."""
+    """Reason not to use a file, or None. The type is checked before opening: opening a pipe would block."""
     if problem := _link_problem(path, drop_dir):
         return problem
     info = path.stat()
@@ -152,7 +152,7 @@ def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
         if name in table.column_names
     }
     if VINTAGE not in columns_of(DATASETS[dataset].model):
-        columns.pop(VINTAGE, None)  # accepted in any file, though knowledge_ts already gives the order
+        columns.pop(VINTAGE, None)  # accepted in every file, stored only where the dataset has it
     columns.setdefault(KNOWLEDGE_TS, pa.nulls(table.num_rows, types[KNOWLEDGE_TS]))
     frame: pd.DataFrame = pa.table(columns).to_pandas(date_as_object=False)
     days = {name: "datetime64[us]" for name in columns if pa.types.is_date32(types[name])}

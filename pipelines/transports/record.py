@@ -15,7 +15,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.sources.base import Payload, Request, SourceError
 from pipelines.transports.base import Transport
 
@@ -51,11 +51,11 @@ class RecordingTransport:
         with FileLock(index.parent / ".lock"):
             known = _captures(path)
             if not known or known[-1]["sha256"] != sha256:
-                write_aside(index.parent / sha256, lambda aside: aside.write_bytes(payload.body))
+                write_atomically(index.parent / sha256, lambda temporary: temporary.write_bytes(payload.body))
                 known.append({"sha256": sha256, "captured_at": payload.captured_at.astimezone(UTC).isoformat()})
-                write_aside(index, lambda aside: aside.write_text(json.dumps(known, indent=1)))
+                write_atomically(index, lambda temporary: temporary.write_text(json.dumps(known, indent=1)))
             if not path.is_file() or path.read_bytes() != payload.body:  # new, or a killed process left it undone
-                write_aside(path, lambda aside: aside.write_bytes(payload.body))
+                write_atomically(path, lambda temporary: temporary.write_bytes(payload.body))
 
 
 def recorded_path(root: Path, request: Request) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.warehouse.dbt import BuildResult, NodeResult
 
 
@@ -61,7 +61,7 @@ def _first(files: Path, column: str, after: datetime, condition: str = "") -> da
 def save(path: Path, inputs: str, as_of: datetime, until: datetime, result: BuildResult) -> None:
     """Store the record of a whole build that succeeded."""
     record = Record(inputs, as_of.isoformat(), until.isoformat(), [asdict(node) for node in result.nodes])
-    write_aside(path, lambda aside: aside.write_text(json.dumps(asdict(record))))
+    write_atomically(path, lambda temporary: temporary.write_text(json.dumps(asdict(record))))
 
 
 def invalidate(path: Path) -> None:

@@ -66,9 +66,9 @@ def write_reference(reference: ReferenceTables, folder: Path, last_day: date, fi
     folder.mkdir(parents=True, exist_ok=True)
     calendar = trading_calendar(first_day, last_day)
     for name, table in {**reference.tables, "trading_calendar": calendar}.items():
-        aside = folder / f".{name}.tmp"
-        _with_dates(table).to_parquet(aside, index=False)
-        aside.replace(folder / f"{name}.parquet")
+        temporary = folder / f".{name}.tmp"
+        _with_dates(table).to_parquet(temporary, index=False)
+        temporary.replace(folder / f"{name}.parquet")
 
 
 def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
@@ -97,11 +97,11 @@ def parse() -> Path:
     The manifest is replaced in one step: another process reads the old or the new one.
     """
     MANIFEST.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".parse", dir=MANIFEST.parent) as aside:
-        result = _invoke(["parse", "--target-path", aside], {"warehouse": WAREHOUSE}, None)
+    with tempfile.TemporaryDirectory(prefix=".parse", dir=MANIFEST.parent) as temporary:
+        result = _invoke(["parse", "--target-path", temporary], {"warehouse": WAREHOUSE}, None)
         if not result.success:
             raise DbtError(f"dbt cannot parse the project: {result.exception}")
-        (Path(aside) / MANIFEST.name).replace(MANIFEST)
+        (Path(temporary) / MANIFEST.name).replace(MANIFEST)
     return MANIFEST
 
 

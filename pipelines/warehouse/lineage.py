@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.warehouse import dbt
 from schemas.base import Bitemporal, columns_of
 from schemas.datasets import DATASETS
@@ -38,7 +38,7 @@ def warehouse_lineage(manifest: Mapping[str, Any], warehouse: Path, columns: Col
     for name, node in models.items():
         if name in columns and (sql := dbt.compiled(warehouse, node)) is not None:
             found[name] = _column_lineage(name, sql, known, schema)
-    write_aside(path, lambda aside: aside.write_text(json.dumps({"project": project, "lineage": found})))
+    write_atomically(path, lambda temporary: temporary.write_text(json.dumps({"project": project, "lineage": found})))
     return found
 
 

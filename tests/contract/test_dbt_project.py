@@ -18,7 +18,7 @@ from schemas.marts import MARTS
 from schemas.reference import DAILY_INDICATORS
 from schemas.signals import SIGNALS
 
-# A model reads models of the layers before its own; these layers have models that read others of the same layer.
+# A model reads models of earlier layers; in these layers also models of the same layer.
 LAYERS = ("staging", "intermediate", "marts", "metrics", "signals")
 MAY_READ_THEIR_OWN = {"intermediate", "metrics", "signals"}
 DOMAINS = {"calendar", "prices", "inventory", "trade", "power", "index", "signals"}
@@ -40,7 +40,7 @@ def layer(node: Mapping[str, Any]) -> str:
 
 
 def upward_refs(manifest: Mapping[str, Any]) -> list[str]:
-    """Refs that a layer may not have, as `model -> model`."""
+    """Refs to a later layer, as `model -> model`."""
     found = []
     nodes = models(manifest)
     for node in nodes.values():
@@ -95,7 +95,7 @@ def test_every_model_and_test_has_a_description(manifest: dict[str, Any]) -> Non
     assert [node["name"] for node in described if not node["description"].strip()] == []
 
 
-def test_a_models_description_says_what_a_row_is(manifest: dict[str, Any]) -> None:
+def test_a_models_description_defines_a_row(manifest: dict[str, Any]) -> None:
     missing = [
         node["name"] for node in models(manifest).values() if "one row for each" not in node["description"].lower()
     ]
@@ -114,7 +114,7 @@ def test_every_macro_and_generic_test_is_used() -> None:
 
 
 def test_no_model_lists_the_families_of_the_index() -> None:
-    """They come from index_components.csv; the columns that are published, from schemas/marts.py."""
+    """Families are rows of index_components.csv; the published columns are those of schemas/marts.py."""
     families = re.compile(r"'(curve|inventory|flow)'", re.IGNORECASE)
     listed = {
         path.stem: families.findall(path.read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ def test_a_formula_is_written_once_and_used(name: str) -> None:
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_no_model_computes_beside_the_formulas(path: object) -> None:
-    """A year's days, a logarithm, a relative change or a rate in a model would be a second formula."""
+    """Models contain no days of a year, logarithms, relative changes or rates: these belong in formulas.sql."""
     text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))  # type: ignore[attr-defined]
     found = re.findall(r"365\b|\bln\(|\) - 1 as \w*yoy|\* ?1000\b|\(1 \+ \w*vat\)", text)
     assert found == []

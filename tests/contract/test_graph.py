@@ -82,9 +82,9 @@ def test_dependencies_run_from_raw_to_publish(graph: AssetGraph) -> None:
             before = graph.get(parent).group_name
             if before == "lake":
                 assert group == "staging", f"{key} reads the lake beside its staging model"
-            # Indicators go to and fro between intermediate models and marts; nothing else turns back.
+            # The direction between intermediate models and marts is checked in test_dbt_project.py.
             if {group, before} != {"intermediate", "marts"}:
-                assert order.index(str(before)) <= order.index(str(group)), f"{key} hangs on {parent}"
+                assert order.index(str(before)) <= order.index(str(group)), f"{key} depends on {parent}"
     assert names(graph.get(RELEASE).parent_keys) == groups(graph)["marts"] | groups(graph)["signals"]
     assert RELEASE in graph.get(HEALTH).parent_keys
 
@@ -176,7 +176,7 @@ def test_lake_assets_carry_their_columns_and_units(graph: AssetGraph) -> None:
 
 
 def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:
-    """Whatever opens the warehouse for writing shares one pool."""
+    """Every step that opens the warehouse for writing is in one pool."""
     pools = {
         key.to_user_string(): definition.op.pool
         for definition in defs.assets or []
@@ -226,7 +226,7 @@ def test_every_dataset_and_the_publication_have_a_freshness_policy(graph: AssetG
     assert names(with_policy) == {*(f"lake/{name}" for name in FEEDS), "publish/release"}
 
 
-def test_a_release_calendar_that_cannot_be_read_does_not_take_the_ui_away(tmp_path: Path) -> None:
+def test_the_ui_starts_with_an_invalid_release_calendar(tmp_path: Path) -> None:
     (tmp_path / "release_calendar.csv").write_text("nonsense")
     broken = build_defs(load_settings(profile="demo", reference_dir=tmp_path))
     assert broken.schedules

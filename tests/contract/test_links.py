@@ -40,7 +40,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def problem(target: str, page: Path) -> str:
-    """Why a link of a page leads nowhere, or an empty text."""
+    """Reason why a link of a page is broken, or an empty text."""
     name, _, section = unquote(target).partition("#")
     file = (page.parent / name).resolve() if name else page
     if not file.exists():

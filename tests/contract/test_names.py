@@ -1,4 +1,4 @@
-"""Names and references that must not come back. Patterns are written so that this file does not match them."""
+"""Retired names and references do not return. Patterns are written so that this file does not match them."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ MODULES = {
 
 
 def advice(name: str, retired: dict[str, str]) -> str | None:
-    """What to write instead of a retired name, or None for any other name."""
+    """Replacement of a retired name, or None for any other name."""
     return next((instead for pattern, instead in retired.items() if re.fullmatch(pattern, name)), None)
 
 

@@ -1,4 +1,4 @@
-"""dbt is called by whoever needs it, whenever: threads and processes do not take the project from each other."""
+"""Concurrent dbt calls from threads and processes do not interfere with each other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_threads_that_call_dbt_at_once_each_get_their_answer(project: Path, tmp_path: Path) -> None:
+def test_concurrent_threads_each_get_the_result_of_their_dbt_call(project: Path, tmp_path: Path) -> None:
     def build(number: int) -> list[str]:
         names = ("lake", "reference", "as_of", "run_id", "code_version")
         variables = dict.fromkeys(names, "none") | {"warehouse": str(tmp_path / str(number) / "warehouse.duckdb")}
@@ -45,8 +45,8 @@ def test_threads_that_call_dbt_at_once_each_get_their_answer(project: Path, tmp_
         assert list(pool.map(build, range(CALLS))) == [["success"]] * CALLS
 
 
-def test_a_reader_of_the_manifest_never_sees_half_of_it(project: Path) -> None:
-    """While another parses: whole at every look, and nothing is left beside it."""
+def test_a_reader_of_the_manifest_never_reads_a_partial_file(project: Path) -> None:
+    """The manifest is whole at every read while another thread parses, and no temporary file is left."""
     dbt.parse()
     with ThreadPoolExecutor(1) as pool:
         parsing = pool.submit(lambda: [dbt.parse() for _ in range(CALLS)])
@@ -68,7 +68,7 @@ def test_a_project_that_cannot_be_parsed_leaves_the_last_manifest(project: Path)
     assert dbt.MANIFEST.read_bytes() == was
 
 
-def test_a_stale_manifest_is_noticed(project: Path) -> None:
+def test_a_stale_manifest_is_parsed_again(project: Path) -> None:
     def code() -> str:
         return str(dbt.manifest()["nodes"]["model.metal_tightness.one"]["raw_code"])
 

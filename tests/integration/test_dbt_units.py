@@ -48,8 +48,8 @@ def test_every_unit_test_passes(built: Sandbox, definitions: dict[str, dict[str,
 
 
 @pytest.mark.slow
-def test_a_build_leaves_unit_tests_out(built: Sandbox, definitions: dict[str, dict[str, Any]]) -> None:
-    """They would slow every run down and need no data of it."""
+def test_a_build_runs_no_unit_tests(built: Sandbox, definitions: dict[str, dict[str, Any]]) -> None:
+    """Unit tests use fixed rows: in a run they would cost time and prove nothing new."""
     names = {node.unique_id.split(".")[-1] for node in built.build().nodes}
     assert "int_regime_daily" in names
     assert names.isdisjoint(definitions)
@@ -67,7 +67,7 @@ def fixture(path: Path, columns: list[str]) -> pd.DataFrame:
     return pd.read_csv(path).rename(columns={"index": "x"})[columns]
 
 
-def test_the_mid_ranks_are_the_fixtures(acceptance: Path, definitions: dict[str, dict[str, Any]]) -> None:
+def test_the_mid_ranks_equal_the_fixture(acceptance: Path, definitions: dict[str, dict[str, Any]]) -> None:
     test, wanted = definitions["mid_rank_of_the_fixture"], acceptance / "expected" / "H_normalisation.csv"
     given = vector(test, ["i", "x"], "given").astype({"x": float})
     pd.testing.assert_frame_equal(given, fixture(wanted, ["i", "x"]), check_dtype=False)
@@ -78,7 +78,7 @@ def test_the_mid_ranks_are_the_fixtures(acceptance: Path, definitions: dict[str,
     )
 
 
-def test_the_regimes_are_the_fixtures(acceptance: Path, definitions: dict[str, dict[str, Any]]) -> None:
+def test_the_regimes_equal_the_fixture(acceptance: Path, definitions: dict[str, dict[str, Any]]) -> None:
     test, wanted = definitions["every_transition_of_the_regime"], acceptance / "expected" / "I_regime.csv"
     given = vector(test, ["i", "x"], "given").astype({"x": float})
     walk = vector(test, ["i", "regime", "status"]).merge(given, on="i")
@@ -90,7 +90,7 @@ def test_the_regimes_are_the_fixtures(acceptance: Path, definitions: dict[str, d
     )
 
 
-def test_the_exports_are_the_fixtures(acceptance: Path, definitions: dict[str, dict[str, Any]]) -> None:
+def test_the_exports_equal_the_fixture(acceptance: Path, definitions: dict[str, dict[str, Any]]) -> None:
     columns = ["country", "m", "months", "kt", "base_kt", "kt_3m", "base_kt_3m", "ytd_kt", "ytd_base_kt"]
     rows = vector(definitions["january_and_february_are_one_pool"], columns)
     rows = rows[rows["country"] == "CN"].astype({"kt_3m": float, "base_kt": float})

@@ -1,7 +1,7 @@
-"""The demo market through the project's own parsers: what the market says is what is read, but for its known mistakes.
+"""The demo market through the project's own parsers: the parsed rows equal the market, except for its listed defects.
 
-The months asked hold daylight saving in both directions, quarter hours, a revised and a malformed customs table, and
-years whose pages have each kind of defect.
+The requested months contain both changes of daylight saving, quarter hours, a revised and a malformed customs table,
+and years whose pages have each kind of defect.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SCOPE = Scope(
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 MONTHS = ("2019-03", "2019-10", "2024-05", "2025-10", "2026-03")
-GAP = "2019-10"  # Energy-Charts does not answer, SMARD stands in
+GAP = "2019-10"  # Energy-Charts has no response, SMARD replaces it
 YEARS = (2019, 2024, 2025, 2026)
 
 Read = dict[str, dict[Request, list[Parsed]]]
@@ -54,7 +54,7 @@ Read = dict[str, dict[Request, list[Parsed]]]
 
 @pytest.fixture(scope="module")
 def read() -> Read:
-    """Every source's answers to the months, parsed: by source and request, captures oldest first."""
+    """Every source's responses to the months, parsed: by source and request, captures oldest first."""
     transport = DemoTransport(NOW, SCOPE)
     return {
         name: {
@@ -68,7 +68,7 @@ def read() -> Read:
 
 
 def answered(transport: DemoTransport, request: Request) -> list[Payload]:
-    """The captures of an answer; none where there is none."""
+    """The captures of a response; none where there is none."""
     try:
         return transport.fetch(request)
     except NoData:
@@ -76,7 +76,7 @@ def answered(transport: DemoTransport, request: Request) -> list[Payload]:
 
 
 def newest(read: Read, source: str, dataset: str) -> pd.DataFrame:
-    """What the last capture of each answer says, one frame."""
+    """Rows of the last capture of each response, as one frame."""
     frames = [captures[-1].frames for captures in read[source].values()]
     return pd.concat([frame[dataset] for frame in frames if dataset in frame], ignore_index=True)
 
@@ -86,7 +86,7 @@ def by_day(days: Iterable[np.datetime64], values: Iterable[float]) -> dict[pd.Ti
 
 
 def exchange(column: str) -> dict[pd.Timestamp, float]:
-    """The market's figures of the pages asked, as far as they are out, without the rows that the pages leave out."""
+    """The market's figures for the requested pages: those released by then, without the rows that the pages omit."""
     years = [market.lme_year("AL", year, 0) for year in YEARS]
     figures = {day: v for lme in years for day, v in by_day(lme.days, getattr(lme, column)).items()}
     gone = {
@@ -95,18 +95,20 @@ def exchange(column: str) -> dict[pd.Timestamp, float]:
     return {day: value for day, value in figures.items() if day not in gone and day < pd.Timestamp(NOW.date())}
 
 
-def test_every_source_answers_every_dataset_it_names(read: Read) -> None:
+def test_every_source_has_rows_for_each_of_its_datasets(read: Read) -> None:
     assert set(read) == set(SOURCES)
-    for name, answers in read.items():
-        held = {dataset for captures in answers.values() for p in captures for dataset, f in p.frames.items() if len(f)}
+    for name, responses in read.items():
+        held = {
+            dataset for captures in responses.values() for p in captures for dataset, f in p.frames.items() if len(f)
+        }
         assert held == set(SOURCES[name].DATASETS), name
 
 
 def test_the_intended_rows_are_rejected_and_no_others(read: Read) -> None:
     rejected = {
         (name, request.period, bad.dataset, bad.reason)
-        for name, answers in read.items()
-        for request, captures in answers.items()
+        for name, responses in read.items()
+        for request, captures in responses.items()
         for parsed in captures
         for bad in parsed.rejected
     }
@@ -124,11 +126,11 @@ def test_the_intended_rows_are_rejected_and_no_others(read: Read) -> None:
             "contradicts an earlier row of country FRA and delivery_date 2018-10-28, which is kept",
         ),
     }
-    count = sum(len(captures[-1].rejected) for answers in read.values() for captures in answers.values())
+    count = sum(len(captures[-1].rejected) for responses in read.values() for captures in responses.values())
     assert count == len(rejected)
 
 
-def test_exchange_prices_and_stock_are_the_markets(read: Read) -> None:
+def test_exchange_prices_and_stock_equal_the_market(read: Read) -> None:
     malformed = pd.Timestamp("2024-08-14")
     prices = newest(read, "westmetall", "prices").set_index("obs_date")
     for column, name in (("cash", "cash_usd_t"), ("m3", "m3_usd_t")):
@@ -151,7 +153,7 @@ def test_an_earlier_capture_holds_the_typing_error(read: Read) -> None:
     assert set(later) == {by_day(lme.days, lme.m3)[day]}
 
 
-def test_cancelled_warrants_are_the_markets(read: Read) -> None:
+def test_cancelled_warrants_equal_the_market(read: Read) -> None:
     stocks = newest(read, "jin10", "stocks").set_index("obs_date")
     (defect,) = (d for d in KNOWN_DEFECTS if d.source == "jin10")
     assert pd.Timestamp(defect.where) not in stocks.index
@@ -167,7 +169,7 @@ def test_cancelled_warrants_are_the_markets(read: Read) -> None:
     assert [str(month) for month in absent] == ["2021-10", "2021-11", "2021-12", "2022-01", "2022-02"]
 
 
-def test_rates_and_exchange_rates_are_the_markets(read: Read) -> None:
+def test_rates_and_exchange_rates_equal_the_market(read: Read) -> None:
     sofr = {day: v for year in YEARS for day, v in by_day(*market.sofr_year(year, 0)).items()}
     rates = newest(read, "nyfed", "rates").set_index("obs_date")["sofr_pct"]
     assert rates.to_dict() == {day: sofr[day] for day in sofr if day <= rates.index.max()}
@@ -181,13 +183,13 @@ def test_rates_and_exchange_rates_are_the_markets(read: Read) -> None:
 
 
 @pytest.mark.parametrize(("source", "zone"), [("energy_charts", SCOPE.zones[0]), ("entsoe", SCOPE.zones[1])])
-def test_power_points_are_the_markets(read: Read, source: str, zone: Zone) -> None:
+def test_power_points_equal_the_market(read: Read, source: str, zone: Zone) -> None:
     points = newest(read, source, "power")
     assert set(points["zone"]) == {zone.zone}
     for month in MONTHS:
         if (source, month) == ("energy_charts", GAP):
             assert month not in set(points["delivery_date"].dt.strftime("%Y-%m"))
-            points = pd.concat([points, newest(read, "smard", "power")])  # it gives this month, and whole weeks
+            points = pd.concat([points, newest(read, "smard", "power")])  # it has this month, in whole weeks
         power = market.power_month(zone.zone, month, zone.timezone, 0)
         here = points[points["delivery_date"].dt.strftime("%Y-%m") == month]
         assert set(here["resolution"]) == {f"PT{power.minutes}M"}
@@ -199,7 +201,7 @@ def test_power_points_are_the_markets(read: Read, source: str, zone: Zone) -> No
         assert np.array_equal(prices.reindex(range(len(power.prices))).ffill(), power.prices)
 
 
-def test_exports_are_the_markets_and_first_prints_differ_by_what_was_revised(read: Read) -> None:
+def test_exports_equal_the_market_and_first_figures_differ_by_the_revision(read: Read) -> None:
     revised = {d.where: float(d.text) for d in KNOWN_DEFECTS if (d.source, d.kind) == ("customs", "REVISED")}
     seen = set()
     for request, captures in read["customs"].items():
@@ -215,7 +217,7 @@ def test_exports_are_the_markets_and_first_prints_differ_by_what_was_revised(rea
     assert seen == set(MONTHS) - {"2019-10"}
 
 
-def test_exports_by_code_are_the_markets(read: Read) -> None:
+def test_exports_by_code_equal_the_market(read: Read) -> None:
     found = newest(read, "comtrade", "exports").set_index("period_end")
     assert set(found["country"]) == {"CA"}
     assert set(found["period_months"]) == {1}
@@ -225,7 +227,7 @@ def test_exports_by_code_are_the_markets(read: Read) -> None:
         assert kilotonnes == pytest.approx(sum(months[day.month - 1] for months in codes.values()) / 1e6)
 
 
-def test_closes_are_the_markets(read: Read) -> None:
+def test_closes_equal_the_market(read: Read) -> None:
     closes = newest(read, "yahoo", "equities")
     (defect,) = (d for d in KNOWN_DEFECTS if d.source == "yahoo")
     for ticker in SCOPE.tickers:
@@ -265,7 +267,7 @@ def test_daily_means_of_countries_are_those_of_the_points(read: Read) -> None:
         assert found.tolist() == pytest.approx([day.mean() for day in days], abs=0.006)
 
 
-def test_stock_in_shanghai_is_a_share_of_the_markets(read: Read) -> None:
+def test_stock_in_shanghai_is_a_share_of_the_lme_stock(read: Read) -> None:
     stocks = newest(read, "shfe", "exchange_stocks")
     assert stocks["obs_date"].dt.strftime("%m-%d").tolist() == ["03-06", "03-13", "03-20", "03-27"]
     lme = market.lme_year("AL", 2026, 0)
@@ -287,7 +289,7 @@ def test_dropped_files_fit_their_schemas_and_the_release_calendar(now: datetime)
         assert rows.notna().all().all()
         read_as_dropped = parse_drop(dataset, name, body).frames[dataset]
         assert read_as_dropped[list(rows)].to_dict("list") == rows.to_dict("list")
-        # All that the calendar lets be known is there, and nothing else.
+        # The files have every figure that is released by the calendar, and nothing else.
         known = release_times(rows[spec.period], dataset, "drop", rules)["knowledge_ts"]
         assert (known <= pd.Timestamp(now)).all()
         year_of, first = {

@@ -1,4 +1,4 @@
-"""The batched event log tells Dagster the same as Dagster's own, in far fewer transactions."""
+"""The batched event log stores the same events as Dagster's own storage, in far fewer transactions."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def months() -> dg.MaterializeResult:
 
 
 def events(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], int]:
-    """What the instance knows after a run over all months, and how many events were stored one by one."""
+    """The state of the instance after a run over all months, and the number of events that were stored one by one."""
     home.mkdir()
     (home / "dagster.yaml").write_text(settings)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
@@ -69,7 +69,7 @@ def events(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> tuple[
 
 
 @pytest.mark.slow
-def test_a_backfill_is_logged_as_by_dagster_in_fewer_transactions(
+def test_a_backfill_is_stored_as_by_dagster_in_fewer_transactions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
@@ -78,12 +78,12 @@ def test_a_backfill_is_logged_as_by_dagster_in_fewer_transactions(
     known, batched = events(tmp_path / "ours", ours, monkeypatch)
     assert len(expected["partitions"]) == len(expected["planned"]) == expected["materialized"] == 24
     assert known == expected
-    # 24 planned and 24 materialised partitions no longer stand alone; the check among the planned ones does.
+    # 24 planned and 24 materialised partitions are stored in batches; the check between the planned ones is not.
     assert batched == one_by_one - 48
 
 
 def test_the_tags_of_a_range_of_months_are_those_of_dagster() -> None:
-    """Their constants are private: the project writes them itself."""
+    """Dagster's constants are private, so the project has copies of these names."""
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
     assert range_tags("2020-01", "2020-03") == {

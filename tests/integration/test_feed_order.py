@@ -1,4 +1,4 @@
-"""Of several sources the first with rows for a series and month gives them, and each row says which one that was."""
+"""Priority of sources: the first source with rows for a series and month provides them, and each row names it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MONTHS = ("2024-04", "2024-05")
 
 
 def stored(sandbox: Sandbox, dataset: str) -> pd.DataFrame:
-    """What a run over the recordings leaves in the lake."""
+    """Rows in the lake after a run over the recordings."""
     done = sandbox.ingest(MONTHS, [dataset])
     assert done.failures == []
     return sandbox.open().lake.read(dataset)
@@ -29,7 +29,7 @@ def by_month(rows: pd.DataFrame, period: str) -> dict[str, set[str]]:
     return {month: set(own["source"]) for month, own in rows.groupby(rows[period].dt.strftime("%Y-%m"))}
 
 
-def test_fred_gives_the_months_that_the_new_york_fed_does_not(tmp_path: Path) -> None:
+def test_fred_provides_the_months_that_the_new_york_fed_lacks(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", NOW)
     sandbox.record(
         "fred/SOFR.csv", "observation_date,SOFR\n2024-04-30,5.34\n2024-05-01,5.99\n2024-05-27,.\n2024-05-28,\n"
@@ -53,7 +53,7 @@ def test_a_revised_rate_is_a_new_vintage(tmp_path: Path) -> None:
     assert sandbox.open().quarantine.counts() == {}
 
 
-def test_smard_gives_the_months_that_energy_charts_does_not(tmp_path: Path) -> None:
+def test_smard_provides_the_months_that_energy_charts_lacks(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", NOW)
     workspace = Sandbox(tmp_path, "demo", NOW).open()
     transport = DemoTransport(workspace.now, workspace.scope)
@@ -67,11 +67,11 @@ def test_smard_gives_the_months_that_energy_charts_does_not(tmp_path: Path) -> N
             sandbox.record(f"smard/{request.name}", json.dumps({"series": series}))
     rows = stored(sandbox, "power")
     assert by_month(rows, "delivery_date") == {"2024-04": {"smard"}, "2024-05": {"energy_charts"}}
-    assert len(rows) == (30 + 31) * 24, "a week that lies in both months is no second value"
+    assert len(rows) == (30 + 31) * 24, "a week that belongs to both months is stored once"
 
 
 @pytest.mark.slow
-def test_two_benchmarks_stand_side_by_side(tmp_path: Path, real: Path) -> None:
+def test_rows_of_two_benchmark_publishers_are_both_stored(tmp_path: Path, real: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", NOW)
     for name in ("worldbank/CMO-Historical-Data-Monthly.xlsx", "fred/PALUMUSDM.csv"):
         sandbox.record(name, real / "payloads" / name)
@@ -83,7 +83,7 @@ def test_two_benchmarks_stand_side_by_side(tmp_path: Path, real: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ember_and_shanghai_land_in_datasets_of_their_own(tmp_path: Path) -> None:
+def test_ember_and_shanghai_are_stored_in_separate_datasets(tmp_path: Path) -> None:
     demo = Sandbox(tmp_path, "demo", "2026-01-20T20:00:00Z")
     done = demo.ingest(("2025-12", "2026-01"), ["benchmark_power", "exchange_stocks"])
     assert done.failures == []

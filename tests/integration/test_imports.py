@@ -1,4 +1,4 @@
-"""What an import of the package loads and reads, each in a process of its own."""
+"""Libraries and files that an import of the package loads, each import in a separate process."""
 
 from __future__ import annotations
 

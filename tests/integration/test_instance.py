@@ -15,7 +15,7 @@ from pipelines.orchestration.instance import open_instance, prepare_home
 
 OURS = (PROJECT / "dagster.yaml").read_text()
 
-# Each says when everything is imported, and opens the instance when it is told to.
+# Prints "ready" after its imports, then waits for a line of input and opens the instance.
 OPENS = """
 import sys
 import dagster
@@ -27,7 +27,7 @@ open_instance()
 
 
 @pytest.mark.slow
-def test_processes_that_come_first_at_once_share_one_log_of_runs(tmp_path: Path) -> None:
+def test_processes_that_start_at_the_same_time_share_one_run_log(tmp_path: Path) -> None:
     environment = os.environ | {"DAGSTER_HOME": str(tmp_path / "dagster")}
     pipe = subprocess.PIPE
     processes = [

@@ -1,7 +1,7 @@
-"""Every source against a publisher that misbehaves over a real socket: the run ends in the good answer or in an error
+"""Every source against a publisher that misbehaves over a real socket: the run ends in the good response or in an error
 that names source and request, and the lake keeps what it had.
 
-The good answers are the demo market's, which has every source's wire format. No test waits for a retry.
+The good responses are the demo market's, which has every source's wire format. No test waits for a retry.
 
 Four sources have every fault: one for each way in which the HTTP client is used. Of the others, which use it as the
 first of the four does, `make test` has a smoke test and the changes that depend on the source's format;
@@ -102,8 +102,8 @@ def scope() -> Scope:
 
 
 @functools.cache
-def good_answers(name: str, now: datetime, month: pd.Period) -> dict[str, bytes]:
-    """The demo market's answers by address; none for what it does not have yet."""
+def good_responses(name: str, now: datetime, month: pd.Period) -> dict[str, bytes]:
+    """The demo market's responses by address; none for what it does not have yet."""
     market, found = DemoTransport(now, scope()), {}
     for request in SOURCES[name].requests(month, scope()):
         try:
@@ -133,10 +133,10 @@ class SourceSandbox:
         return list(SOURCES[self.name].requests(self.month, scope()))
 
     def good(self, days_ago: int = 0) -> dict[str, bytes]:
-        return good_answers(self.name, self.now - timedelta(days=days_ago), self.month)
+        return good_responses(self.name, self.now - timedelta(days=days_ago), self.month)
 
     def pages(self) -> dict[str, bytes]:
-        """The pages that link to the answers, where the source needs them."""
+        """The pages that link to the responses, where the source needs them."""
         source = SOURCES[self.name]
         if not isinstance(source, IndexedSource):
             return {}
@@ -149,13 +149,13 @@ class SourceSandbox:
         return Publisher(good, faults, forever, self.pages())
 
     def run(self, publisher: Publisher, days: int = 1, timeout: float = 10.0) -> RunResult:
-        """Fetch and load, as a run that comes so many days later does."""
+        """Fetch and load, as a run so many days later."""
         now = self.now + timedelta(days=days)
         workspace, clock = self.sandbox.at(now.isoformat()).open(), Clock(self.now.timestamp())
-        pace = RateLimiter(self.sandbox.root / "pace", lambda: clock.now, clock.sleep)
+        limiter = RateLimiter(self.sandbox.root / "pace", lambda: clock.now, clock.sleep)
         with publisher, publisher.client(timeout) as client:
             transport = HttpTransport(
-                lambda: now, {"ENTSOE_API_TOKEN": TOKEN}, client, archive=workspace.archive, rate_limiter=pace
+                lambda: now, {"ENTSOE_API_TOKEN": TOKEN}, client, archive=workspace.archive, rate_limiter=limiter
             )
             fetched = fetch(
                 self.name,
@@ -244,11 +244,11 @@ TRANSIENT: dict[str, Fault] = {
 
 @every_client_shape
 @each(TRANSIENT, {"429 for 7 seconds", "reset in the body", "cut gzip"})
-def test_a_transient_fault_ends_in_the_good_answer(sandbox: SourceSandbox, fault: str) -> None:
+def test_a_transient_fault_ends_in_the_good_response(sandbox: SourceSandbox, fault: str) -> None:
     before = sandbox.lake()
     done = sandbox.run(sandbox.publisher(TRANSIENT[fault], TRANSIENT[fault]))
     assert done.fetched.failures == []
-    assert sandbox.lake() == before, "the same answer, so the same rows and vintages"
+    assert sandbox.lake() == before, "the same response, so the same rows and vintages"
     for request in sandbox.requests:
         receipt = sandbox.sandbox.open().archive.receipt(sandbox.name, request.name)
         assert receipt and receipt.error is None and len(receipt.captures) == 1
@@ -259,9 +259,9 @@ def test_a_transient_fault_ends_in_the_good_answer(sandbox: SourceSandbox, fault
 
 @pytest.mark.slow
 @every_client_shape
-def test_a_stall_that_passes_ends_in_the_good_answer(sandbox: SourceSandbox) -> None:
+def test_a_stall_that_passes_ends_in_the_good_response(sandbox: SourceSandbox) -> None:
     before = sandbox.lake()
-    # The good answer has 0.4 s as well, which a busy machine may need: allow as many attempts as the product does.
+    # The good response has 0.4 s as well, which a busy machine may need: allow as many attempts as the product does.
     with stamina.set_testing(True, attempts=http.ATTEMPTS):
         done = sandbox.run(sandbox.publisher(server.stall, server.stall_in_the_body), timeout=0.4)
     assert (done.fetched.failures, sandbox.lake()) == ([], before)
@@ -338,7 +338,7 @@ def test_a_permanent_fault_is_an_error_that_names_source_and_request(
         assert "expected" in failure.message and TOKEN not in failure.message and len(failure.message) < 400
     assert sandbox.lake() == before
     assert not any(report.written for report in done.read)
-    assert all(report.failures for report in done.read), "the months without the answer are reported"
+    assert all(report.failures for report in done.read), "the months without the response are reported"
 
 
 @every_client_shape
@@ -386,17 +386,17 @@ def test_the_next_run_requests_only_what_is_new(sandbox: SourceSandbox) -> None:
 
 
 @pytest.mark.parametrize("name", [source("ecb")])
-def test_after_a_rejected_answer_the_last_good_version_is_revalidated(sandbox: SourceSandbox) -> None:
-    """The rejected one's validator would be answered by 304, and then taken for an answer."""
+def test_after_a_refused_response_the_last_good_version_is_revalidated(sandbox: SourceSandbox) -> None:
+    """With the validator of the refused response the publisher would return 304, which would accept that response."""
 
     def versioned(version: str, body: Callable[[bytes], bytes] = lambda good: good) -> Fault:
-        def answer(handler: server.Handler, good: bytes) -> None:
+        def response(handler: server.Handler, good: bytes) -> None:
             if handler.headers["if-none-match"] == version:
                 handler.start(304, etag=version)
             else:
                 handler.send(200, body(good), etag=version)
 
-        return answer
+        return response
 
     assert sandbox.run(sandbox.publisher(versioned('"good"'), forever=True)).fetched.failures == []
     before = sandbox.lake()
@@ -409,7 +409,7 @@ def test_after_a_rejected_answer_the_last_good_version_is_revalidated(sandbox: S
     assert sandbox.lake() == before
 
 
-# --- answers with status 200 whose content has changed
+# --- responses with status 200 whose content has changed
 
 Change = Callable[[bytes], bytes]
 
@@ -419,7 +419,7 @@ def text(pattern: str, by: str) -> Change:
 
     def change(body: bytes) -> bytes:
         changed, n = re.subn(pattern, by, body.decode())
-        assert n, f"{pattern!r} is not in the good answer"
+        assert n, f"{pattern!r} is not in the good response"
         return changed.encode()
 
     return change
@@ -431,7 +431,7 @@ def rows(pattern: str, arrange: Callable[[list[str]], list[str]]) -> Change:
     def change(body: bytes) -> bytes:
         whole = body.decode()
         found = list(re.finditer(pattern, whole))
-        assert len(found) > 1, f"{pattern!r} is not in the good answer"
+        assert len(found) > 1, f"{pattern!r} is not in the good response"
         between = whole[found[0].end() : found[1].start()]
         return (
             whole[: found[0].start()] + between.join(arrange([m[0] for m in found])) + whole[found[-1].end() :]
@@ -453,12 +453,12 @@ def in_tables(pattern: str, arrange: Callable[[list[str]], list[str]]) -> Change
 
 
 def data(change_it: Callable[[Any], None]) -> Change:
-    """Change a JSON answer in place."""
+    """Change a JSON response in place."""
 
     def change(body: bytes) -> bytes:
-        answer = json.loads(body)
-        change_it(answer)
-        return json.dumps(answer).encode()
+        response = json.loads(body)
+        change_it(response)
+        return json.dumps(response).encode()
 
     return change
 
@@ -476,13 +476,13 @@ def sheet(change_it: Callable[[Any], None]) -> Change:
 
 
 def lists(*paths: str) -> Callable[[Callable[[list[Any]], list[Any]]], Change]:
-    """Arrange the parallel lists of a JSON answer under these names, `a.b` inside another."""
+    """Arrange the parallel lists of a JSON response under these names, `a.b` inside another."""
 
     def arranged(arrange: Callable[[list[Any]], list[Any]]) -> Change:
-        def change(answer: Any) -> None:
+        def change(response: Any) -> None:
             for path in paths:
                 *parents, last = path.split(".")
-                at = functools.reduce(lambda held, step: held[int(step) if step.isdigit() else step], parents, answer)
+                at = functools.reduce(lambda held, step: held[int(step) if step.isdigit() else step], parents, response)
                 at[last] = arrange(at[last])
 
         return data(change)
@@ -514,8 +514,8 @@ def scaled(pattern: str, factor: float) -> Change:
 
 
 def whole_stock(factor: float) -> Change:
-    def change(answer: Any) -> None:
-        for metals in answer["values"].values():
+    def change(response: Any) -> None:
+        for metals in response["values"].values():
             for name, cells in metals.items():
                 metals[name] = [cell * factor if isinstance(cell, int | float) else cell for cell in cells]
 
@@ -581,7 +581,7 @@ CHANGES: dict[str, Callable[[str], Change]] = {
     "rows twice": lambda name: ROWS[name](lambda them: [row for row in them for _ in range(2)]),
     "rows reordered": lambda name: ROWS[name](lambda them: them[::-1]),
 }
-BY_FORMAT = ("renamed column", "another unit")  # changes that only this source's contract can notice
+BY_FORMAT = ("renamed column", "another unit")  # changes that only the source's contract can detect
 FAST = ("bot wall", "no rows", "renamed column", "another unit")
 
 
@@ -608,7 +608,7 @@ def cases(*changes: str) -> Any:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run with a changed answer: the lake before and after, failures, and new quarantined rows."""
+    """The result of a run with a changed response: the lake before and after, failures, and new quarantined rows."""
 
     before: dict[str, str]
     after: dict[str, str]
@@ -636,7 +636,7 @@ def outcomes(
 
 
 @cases(*CHANGES)
-def test_a_changed_answer_changes_no_stored_row(
+def test_a_changed_response_changes_no_stored_row(
     name: str, change: str, outcomes: Callable[[str, str], Outcome]
 ) -> None:
     outcome = outcomes(name, change)
@@ -644,7 +644,7 @@ def test_a_changed_answer_changes_no_stored_row(
 
 
 @cases("bot wall", "empty", "no rows", "renamed column", "another unit")
-def test_a_changed_answer_is_reported(name: str, change: str, outcomes: Callable[[str, str], Outcome]) -> None:
+def test_a_changed_response_is_reported(name: str, change: str, outcomes: Callable[[str, str], Outcome]) -> None:
     outcome = outcomes(name, change)
     assert outcome.failures or outcome.quarantine_rows
     for failure in outcome.failures:
@@ -652,8 +652,8 @@ def test_a_changed_answer_is_reported(name: str, change: str, outcomes: Callable
 
 
 @every_client_shape
-def test_an_old_answer_removes_nothing(sandbox: SourceSandbox) -> None:
-    """A cache between publisher and client may serve what was true a month ago."""
+def test_an_old_response_removes_nothing(sandbox: SourceSandbox) -> None:
+    """A cache between publisher and client may serve a response of a month ago."""
     before = sandbox.lake()
     month_ago = {body: sandbox.good(days_ago=31).get(url, body) for url, body in sandbox.good().items()}
     sandbox.run(sandbox.publisher(respond(lambda good: month_ago[good])))

@@ -133,7 +133,7 @@ def next_value(before: list[float], below: int) -> float:
     return (ordered[below] + ordered[below + 1]) / 2
 
 
-def test_i_the_regime_walks_every_transition(acceptance: Path, tmp_path: Path) -> None:
+def test_i_every_transition_of_the_regime(acceptance: Path, tmp_path: Path) -> None:
     """Two components, one tighter when higher and one when lower, whose mean rank is the index of the vector.
 
     On the missing day there is no stock, and after a weekend the last one is too old. From then on the window is a row

@@ -76,8 +76,8 @@ def test_what_does_not_apply_to_copper_is_empty(copper: Sandbox) -> None:
 
 
 @pytest.mark.slow
-def test_aluminium_beside_it_is_what_it_is_alone(copper: Sandbox, tmp_path: Path) -> None:
-    """Two metals in one lake do not touch each other."""
+def test_aluminium_is_the_same_with_and_without_copper(copper: Sandbox, tmp_path: Path) -> None:
+    """Two metals in one lake do not affect each other."""
     both = Sandbox(tmp_path / "both", "drop", NOW)
     alone = Sandbox(tmp_path / "alone", "drop", NOW)
     for sandbox in (both, alone):
@@ -92,8 +92,7 @@ def test_aluminium_beside_it_is_what_it_is_alone(copper: Sandbox, tmp_path: Path
 
 
 def test_no_code_or_sql_names_a_metal() -> None:
-    """Had copper needed a change of code, a metal would be named there. Publishers' own words and the generated market
-    may name them."""
+    """Metals are named in reference tables only; exceptions are texts of publishers and the generated market."""
     own_words = {"pipelines/sources/jin10.py", *(f"pipelines/transports/demo/{n}.py" for n in ("levels", "defects"))}
     quoted = re.compile(r"""['"](AL|CU)['"]|['"](AL|CU)\.""")
     rooms = [*PROJECT.glob("pipelines/**/*.py"), *PROJECT.glob("dbt/m*/**/*.sql"), *PROJECT.glob("schemas/*.py")]

@@ -1,4 +1,4 @@
-"""Whatever a market brings, and whenever: a later build never says something else about an earlier time."""
+"""Property-based test on generated markets: a later build repeats every row of an earlier one."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
     return reference(tmp_path_factory.mktemp("markets"))
 
 
-def test_a_later_build_never_says_otherwise(tables: dict[str, pa.Table]) -> None:
+def test_a_later_build_repeats_every_earlier_row(tables: dict[str, pa.Table]) -> None:
     failing: list[tuple[Market, pd.Timestamp]] = []
 
-    # Hypothesis makes smaller numbers of a failing market; fewer rows say more, and take less time to find.
+    # Hypothesis would shrink the numbers of a failing market; a market with fewer rows is more useful and found sooner.
     @settings(
         max_examples=EXAMPLES,
         phases=[Phase.generate],
@@ -76,7 +76,7 @@ def test_a_later_build_never_says_otherwise(tables: dict[str, pa.Table]) -> None
 def said_otherwise(
     tables: dict[str, pa.Table], made: Market, moments: list[pd.Timestamp]
 ) -> list[dict[str, list[str]]]:
-    """For each moment, what the build at the end says otherwise about the time up to then."""
+    """For each moment, the differences of the build at the end in the rows up to that moment."""
     rows = {name: arrow_rows(name, frame) for name, frame in made.lake().items()}
     with ThreadPoolExecutor(2) as pool:
         later = pool.submit(build, rows, tables, made.end)
@@ -89,7 +89,7 @@ def said_otherwise(
 
 
 def smallest(made: Market, fails: Callable[[Market], bool], trials: int = 150) -> Market:
-    """The market without rows that a failure does not need: ever smaller pieces are left out while it stays."""
+    """The market without the rows that the failure does not need: smaller and smaller blocks of rows are removed."""
     values, piece = list(made.values), max(1, len(made.values) // 2)
     while trials > 0:
         start, before = 0, len(values)
@@ -106,7 +106,7 @@ def smallest(made: Market, fails: Callable[[Market], bool], trials: int = 150) -
     return Market(values)
 
 
-def test_a_failing_market_is_made_small() -> None:
+def test_a_failing_market_is_reduced_to_few_rows() -> None:
     made = market(random.Random(1).randint)
     needed = [made.values[3], made.values[-2]]
     assert smallest(made, lambda less: all(one in less.values for one in needed)).values == needed

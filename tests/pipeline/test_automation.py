@@ -65,13 +65,13 @@ def run(
     )
 
 
-def test_ticks_of_a_day_bring_its_figures_into_the_publication(
+def test_ticks_of_a_day_publish_its_figures(
     sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     before = sandbox.query("select max(obs_date) as day from price_daily").day[0]
-    asked = run(defs, instance, "fetch_lme", scheduled(defs, instance, "fetch_lme", "2026-01-14T09:05Z"))
-    assert asked.success
-    events = asked.get_asset_materialization_events()
+    requested = run(defs, instance, "fetch_lme", scheduled(defs, instance, "fetch_lme", "2026-01-14T09:05Z"))
+    assert requested.success
+    events = requested.get_asset_materialization_events()
     assert {event.asset_key.to_user_string() for event in events if event.asset_key} == {
         *("raw/westmetall", "raw/jin10", "lake/prices", "lake/stocks", "lake/spreads")
     }
@@ -82,7 +82,7 @@ def test_ticks_of_a_day_bring_its_figures_into_the_publication(
     assert before < pd.Timestamp("2026-01-01") < after
 
 
-def test_a_tick_of_the_drop_folder_brings_a_file_into_the_publication(
+def test_a_tick_of_the_drop_folder_publishes_a_file(
     sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     sensor, cursor = defs.resolve_sensor_def("drop_folder"), None

@@ -39,7 +39,7 @@ def backfill(sandbox: Sandbox, *args: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def prices(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sandbox, dict[str, Any]]:
-    """Three months of one dataset, and what the command said of it."""
+    """Three months of one dataset, and the output of the command."""
     sandbox = Sandbox(tmp_path_factory.mktemp("prices"), "demo", NOW)
     return sandbox, backfill(sandbox, *MONTHS, "--assets", "prices")
 
@@ -51,9 +51,9 @@ def test_a_plan_on_an_empty_folder_writes_nothing(tmp_path: Path) -> None:
     work = backfill(sandbox, *MONTHS, "--plan")
     assert snapshot(tmp_path) == before
     assert work["months"] == ["2025-01", "2025-02", "2025-03"]
-    asked = {line["source"]: (line["pending"], line["archived"]) for line in work["requests"]}
-    assert asked["westmetall"] == (1, 0), "one page holds the year"
-    assert asked["customs"] == (2, 0), "January is pooled with February"
+    requested = {line["source"]: (line["pending"], line["archived"]) for line in work["requests"]}
+    assert requested["westmetall"] == (1, 0), "one page holds the year"
+    assert requested["customs"] == (2, 0), "January is pooled with February"
     assert work["partitions"] == 3 * sum(1 for part in work["parts"] if part["partitions"])
     assert work["basis"] == "from default rates: no earlier run" and work["seconds"] > 0
 
@@ -102,7 +102,7 @@ def test_the_same_again_adds_no_vintage(prices: tuple[Sandbox, dict[str, Any]]) 
     [
         ((*MONTHS, "--assets", "prise"), "--assets 'prise' matches no asset: write a dataset (prices, stocks,"),
         ((*MONTHS, "--assets", "lake/nothing*"), "matches no asset"),
-        ((*MONTHS, "--assets", " , "), "--assets names nothing"),
+        ((*MONTHS, "--assets", " , "), "--assets is empty"),
         (("--from", "2025-13", "--to", "2025-03"), "--from '2025-13' is not a month: write YYYY-MM"),
         (("--from", "2025-03", "--to", "2025-01"), "--from 2025-03 lies after --to 2025-01"),
         (("--from", "1999-01", "--to", "2025-01"), "--from 1999-01 lies outside 2008-01 to 2026-01"),
@@ -147,13 +147,13 @@ def test_revised_history_adds_vintages_and_is_shown_before_and_after(tmp_path: P
     assert [(n["months"], n["new"], n["revised"]) for n in again["changes"]] == [(0, 0, 0)]
     assert len(later.open().lake.read("stocks")) == len(days) + 3
 
-    # What Dagster shows of it says the same.
+    # Dagster's metadata has the same changes.
     stored = metadata_of(later, "lake/stocks")
     assert [tables for tables in stored if tables] == [3], "one of the three runs revised anything"
 
 
 def metadata_of(sandbox: Sandbox, asset: str) -> list[int]:
-    """How many revised observations each materialisation of 2026-01 names, newest first."""
+    """Number of revised observations in each materialisation of 2026-01, newest first."""
     import dagster as dg
 
     from pipelines.orchestration.assets.lake import changes_of
@@ -214,7 +214,7 @@ def kill(sandbox: Sandbox, when: Any, *args: str) -> None:
 
 
 def contents(sandbox: Sandbox) -> dict[str, str]:
-    """The content hash of every published table; of the signals without the columns that say which run wrote a row."""
+    """The content hash of every published table; for the signals without the columns of the run that wrote a row."""
     manifest = json.loads((sandbox.data / "published" / "manifest.json").read_text())
     found = {name: about["content_sha256"] for name, about in manifest["tables"].items()}
     for name in ("signals.signals", "signals.signals_latest"):
@@ -224,7 +224,7 @@ def contents(sandbox: Sandbox) -> dict[str, str]:
 
 
 def test_a_living_run_is_not_ended(tmp_path: Path) -> None:
-    """Only the runs whose process is gone are ended, with a sentence that says what to do."""
+    """Only runs whose process has ended are marked as ended, with a message that names the next step."""
     import dagster as dg
     from filelock import FileLock
 

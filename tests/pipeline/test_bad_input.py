@@ -67,12 +67,12 @@ def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
     )
 
 
-def test_generated_and_real_data_never_meet_in_one_folder(sandbox: Sandbox) -> None:
+def test_generated_and_real_data_are_not_mixed_in_one_folder(sandbox: Sandbox) -> None:
     Sandbox(sandbox.root, "demo", NOW).ingest(MONTHS, ["prices"])
     before = sandbox.stored()
     exit_code, _, [line] = sandbox.call("run", "--from", MONTHS[0])
     assert exit_code == 2
-    assert "TIGHTNESS_PROFILE='drop' brings real data, but TIGHTNESS_DATA_DIR holds synthetic data" in line
+    assert "TIGHTNESS_PROFILE='drop' provides real data, but TIGHTNESS_DATA_DIR holds synthetic data" in line
     assert sandbox.stored() == before
 
 
@@ -184,9 +184,9 @@ def test_a_bad_row_is_quarantined_with_its_reason(
     sandbox.drop("stocks/more.csv", f"metal,obs_date,total_t,cancelled_t\nAL,2026-01-08,498000,61000\n{row}\n")
     done = sandbox.ingest(("2008-01", "2026-01"), ["stocks"])
     assert done.failures == []
-    [aside] = sandbox.open().quarantine.read("stocks").itertuples()
-    assert (aside.source, aside.period, aside.where) == ("drop", "stocks/more.csv", where)
-    assert reason in aside.reason
+    [quarantined] = sandbox.open().quarantine.read("stocks").itertuples()
+    assert (quarantined.source, quarantined.period, quarantined.where) == ("drop", "stocks/more.csv", where)
+    assert reason in quarantined.reason
     assert len(sandbox.open().lake.read("stocks")) == kept
 
 
@@ -195,9 +195,9 @@ def test_two_rows_of_one_key_that_differ_are_both_quarantined(sandbox: Sandbox) 
         "stocks/more.csv", "metal,obs_date,total_t\nAL,2026-01-08,498000\nAL,2026-01-08,499000\nAL,2026-01-09,500000\n"
     )
     assert sandbox.ingest(MONTHS, ["stocks"]).failures == []
-    aside = sandbox.open().quarantine.read("stocks")
-    assert sorted(aside["where"]) == ["line 2", "line 3"]
-    assert aside["reason"].str.contains("unique key: rows with the same key have different values").all()
+    quarantined = sandbox.open().quarantine.read("stocks")
+    assert sorted(quarantined["where"]) == ["line 2", "line 3"]
+    assert quarantined["reason"].str.contains("unique key: rows with the same key have different values").all()
     stored = sandbox.open().lake.read("stocks")
     assert len(stored) == 6 and "2026-01-08" not in stored["obs_date"].astype(str).tolist()
 
@@ -233,7 +233,7 @@ BAD_ANSWERS = {
 }
 
 
-def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(recorded: Sandbox) -> None:
+def test_a_bad_response_names_source_request_and_expectation_and_stores_nothing(recorded: Sandbox) -> None:
     done = recorded.ingest(MONTHS)
     by_dataset = {name: report.failures for name, report in done.read.items()}
     for dataset, (source, request, expected) in BAD_ANSWERS.items():
@@ -242,7 +242,7 @@ def test_a_bad_answer_names_source_request_and_expectation_and_stores_nothing(re
         assert failure.message.startswith(f"{source} {request}: ")
         for text in expected:
             assert text in failure.message, failure.message
-        assert len(failure.message) < 500, "an answer's body does not belong into an error"
+        assert len(failure.message) < 500, "a response's body does not belong into an error"
         assert recorded.open().lake.read(dataset).empty
     assert recorded.open().lake.read("fx")["rate"].tolist() == [1.16, 1.17]
     refused = {name: [f.request for f in report.failures] for name, report in done.fetched.items() if report.failures}
@@ -261,7 +261,7 @@ def test_a_corrected_file_is_stored(sandbox: Sandbox) -> None:
     assert sandbox.open().lake.read("fx")["rate"].tolist() == [1.16]
 
 
-def test_a_good_answer_after_a_bad_one_ends_the_failure(recorded: Sandbox) -> None:
+def test_a_good_response_after_a_bad_one_ends_the_failure(recorded: Sandbox) -> None:
     assert len(recorded.ingest(MONTHS, ["rates"]).read["rates"].failures) == 1
     good = '{"refRates": [{"effectiveDate": "2026-01-12", "type": "SOFR", "percentRate": 3.65}]}'
     recorded.record("nyfed/sofr_2026.json", good)
@@ -302,7 +302,7 @@ def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Sandbo
 
 
 @pytest.mark.slow
-def test_no_data_at_all_is_a_failure_that_says_so(tmp_path: Path) -> None:
+def test_a_run_without_any_data_fails_with_a_message(tmp_path: Path) -> None:
     code, _, lines = Sandbox(tmp_path, "drop", NOW).call("run", "--from", MONTHS[0])
     errors = "\n".join(lines)
     assert code == 1, errors

@@ -23,8 +23,8 @@ def verdicts(sandbox: Sandbox, day: str) -> dict[str, str]:
     return dict(rows.itertuples(index=False))
 
 
-def test_on_the_day_of_the_article(demo: Sandbox) -> None:
-    """What is said of the end of December could not be known on 2026-01-13: it is published on 2026-02-10."""
+def test_verdicts_on_the_day_of_the_article(demo: Sandbox) -> None:
+    """The stocks at the end of December are published on 2026-02-10, so they are not known on 2026-01-13."""
     found = verdicts(demo, "2026-01-13")
     unpublished = {"VISIBLE_STOCK", "VISIBLE_LOWEST_SINCE_2022", "OFF_WARRANT_DRAIN"}
     assert {name for name, status in found.items() if status == "DATA_NOT_YET_PUBLIC"} == unpublished
@@ -34,7 +34,7 @@ def test_on_the_day_of_the_article(demo: Sandbox) -> None:
 
 
 def test_a_month_later_the_stocks_are_public(demo: Sandbox) -> None:
-    """The market's levels are the article's: 669,140 t and -56 %."""
+    """The demo market has the figures of the article: 669,140 t and -56 %."""
     assert verdicts(demo, "2026-02-09")["VISIBLE_STOCK"] == "DATA_NOT_YET_PUBLIC"
     found = demo.query("select * from signals.claim_audit where as_of_date = '2026-02-10'").set_index("claim_id")
     for name, value in (("VISIBLE_STOCK", 669_140), ("OFF_WARRANT_DRAIN", -0.56)):
@@ -51,7 +51,7 @@ def test_the_price_of_the_day_is_known_on_the_next(demo: Sandbox) -> None:
     assert rows.loc["2026-01-13", "evidence_obs_date"] == pd.Timestamp("2026-01-12")
     assert rows.loc["2026-01-14", "evidence_obs_date"] == pd.Timestamp("2026-01-13")
     assert rows.loc["2026-01-14", "evidence_value"] == pytest.approx(0.226, abs=0.001)
-    # The claim speaks of that day: later prices do not change the verdict.
+    # The claim is about that day: later prices do not change the verdict.
     assert set(rows.loc["2026-01-14":, "evidence_obs_date"]) == {pd.Timestamp("2026-01-13")}
     assert set(rows.loc["2026-01-14":, "status"]) == {"SUPPORTED"}
 
@@ -81,9 +81,9 @@ def test_a_change_of_verdict_is_a_transition(demo: Sandbox) -> None:
 def test_the_command_prints_claim_definition_evidence_and_when(demo: Sandbox) -> None:
     code, out, _ = demo.call("claims", "--as-of", "2026-02-10T18:00:00Z", "--json")
     assert code == 0
-    answer = json.loads("\n".join(out))
-    assert answer["synthetic"] is True
-    [claim] = [claim for claim in answer["claims"] if claim["claim_id"] == "VISIBLE_STOCK"]
+    response = json.loads("\n".join(out))
+    assert response["synthetic"] is True
+    [claim] = [claim for claim in response["claims"] if claim["claim_id"] == "VISIBLE_STOCK"]
     assert claim["explanation"] == "669140.0 t against about 669140.0 (tolerance 6691.4)"
     code, out, _ = demo.call("claims")
     text = "\n".join(out)
@@ -120,7 +120,7 @@ def test_a_second_build_by_dbt_changes_nothing_that_is_published(demo: Sandbox, 
     assert sandbox.published() == before
 
 
-# --- claims of our own: every operator, periods that are revised, a low without a precedent
+# --- synthetic claims: every operator, periods that are revised, a low without a precedent
 
 
 def claim(
@@ -185,7 +185,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 
 
 def test_a_revision_of_the_period_reaches_the_claim(own: Sandbox) -> None:
-    """September is long over when it is revised, and later months are public: the claim still speaks of September."""
+    """September is revised when later months are already public: the claim is still tested against September."""
     rows = own.query("select * from signals.claim_audit where claim_id = 'VISIBLE_OF_SEPTEMBER'").set_index(
         "as_of_date"
     )
@@ -207,8 +207,7 @@ def test_a_revised_base_reaches_the_claim(own: Sandbox) -> None:
 
 
 def test_a_low_without_a_precedent_is_not_testable(own: Sandbox) -> None:
-    """In January November is public and lower than every month before it, so that there is no month as low; then
-    September is revised, and is."""
+    """The latest public month, November, is lower than every earlier one; then the revised September is as low."""
     rows = own.query("select * from signals.claim_audit where claim_id = 'LOWEST'").set_index("as_of_date")
     assert rows.loc["2026-01-15", "status"] == "NOT_TESTABLE"
     assert "has no value now" in rows.loc["2026-01-15", "explanation"]

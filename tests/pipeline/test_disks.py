@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class FullAfter:
-    """Lets `room` moves into place pass; every later one fails as on a full disk."""
+    """Replacement of `Path.replace`: the first `room` calls succeed, later ones fail as on a full disk."""
 
     move: Callable[[Path, Any], Path]
     room: int
@@ -43,7 +43,7 @@ class FullAfter:
 
 @contextmanager
 def full_after(room: int) -> Iterator[FullAfter]:
-    """Everything that is kept gets its place by a move: files are written aside first."""
+    """Fail after `room` file renames; every stored file is written to a temporary name and then renamed."""
     disk = FullAfter(Path.replace, room)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "replace", lambda path, target: disk(path, target))
@@ -96,7 +96,7 @@ def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(drop_ma
             one.publish()
         assert disk.refused == 1
         assert torn(one.data, had_release=True) == []
-        if room < 2:  # the mark of the build, and the release's own place
+        if room < 2:  # the record of the build, and the folder of the release
             assert one.published() == had
         release = one.publish()
         assert {n: t["content_sha256"] for n, t in release.manifest["tables"].items()} == {
@@ -126,8 +126,8 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", ["400k", "6m"])
-def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> None:
-    """So small that the lake does not fit, and so that the warehouse does not: DuckDB has words of its own for it."""
+def test_a_run_on_a_full_disk_fails_with_one_line(tmp_path: Path, size: str) -> None:
+    """One size is too small for the lake, one for the warehouse, where DuckDB has another error message."""
     sandbox = Sandbox(tmp_path, "drop", NOW)
     sandbox.drop_month()
     with small_disk(sandbox.data, size):
@@ -149,7 +149,7 @@ def test_a_run_on_a_full_disk_says_so_in_one_line(tmp_path: Path, size: str) -> 
 # --- the data folder cannot be written
 
 
-def test_a_read_only_data_folder_is_one_line_and_what_is_published_can_be_read(
+def test_a_read_only_data_folder_is_reported_in_one_line_and_published_data_can_be_read(
     drop_market: Sandbox, tmp_path: Path
 ) -> None:
     sandbox = drop_market.copy(tmp_path)

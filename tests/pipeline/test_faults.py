@@ -32,7 +32,7 @@ slow = pytest.mark.slow
 
 
 @slow
-def test_a_clock_set_back_is_refused_and_nothing_is_touched(drop_market: Sandbox, tmp_path: Path) -> None:
+def test_a_clock_set_back_is_refused_and_changes_nothing(drop_market: Sandbox, tmp_path: Path) -> None:
     sandbox = drop_market.copy(tmp_path)
     before, released = sandbox.stored(), sandbox.published()
     sandbox.drop_month(stock=1.0)
@@ -44,14 +44,14 @@ def test_a_clock_set_back_is_refused_and_nothing_is_touched(drop_market: Sandbox
     code, printed, _ = sandbox.at("2026-01-19T20:00:00Z").call("doctor", "--json")
     assert code == 1 and any("before the last build at" in line for line in printed)
     assert (sandbox.stored(), sandbox.published()) == (before, released)
-    # A lost warehouse does not make it forget: the release knows its time.
+    # The time is also stored in the release, so that it survives the loss of the warehouse.
     shutil.rmtree(sandbox.data / "warehouse")
     with pytest.raises(ClockError):
         sandbox.at("2026-01-19T20:00:00Z").open().build_clock.check()
 
 
 @slow
-def test_a_run_that_began_first_and_builds_last_takes_nothing_back(drop_market: Sandbox, tmp_path: Path) -> None:
+def test_a_run_that_began_first_and_builds_last_removes_no_published_row(drop_market: Sandbox, tmp_path: Path) -> None:
     """Runs overlap: the decision time of 18:00 London passes between their beginnings."""
     sandbox = drop_market.copy(tmp_path)
     first, second = sandbox.at("2026-01-21T17:59:00Z"), sandbox.at("2026-01-21T18:01:00Z")
@@ -69,7 +69,7 @@ STOCK_DAYS = """
 
 
 @slow
-def test_what_was_built_and_never_published_is_not_in_the_log_of_signals(drop_market: Sandbox, tmp_path: Path) -> None:
+def test_a_build_that_was_never_published_is_not_in_the_log_of_signals(drop_market: Sandbox, tmp_path: Path) -> None:
     """A run builds a revision and is killed before it publishes; the next one comes a day later."""
     sandbox = drop_market.copy(tmp_path)
     own = sandbox.root / "drop" / "stocks" / "own.csv"
@@ -96,7 +96,7 @@ def test_what_was_built_and_never_published_is_not_in_the_log_of_signals(drop_ma
 
 @contextmanager
 def waits() -> Iterator[list[float]]:
-    """How long each retry waits; no test does."""
+    """Waits of the retries in seconds, recorded without sleeping."""
     found: list[float] = []
 
     def hook(details: RetryDetails) -> None:
@@ -123,21 +123,21 @@ def test_a_publisher_that_does_not_answer_is_retried_after_growing_uneven_waits(
     assert len(first) == len(second) == len(third) == 8
     assert all(0 < wait <= 30 for wait in found)
     assert sum(third) > sum(second) > sum(first)
-    assert len(set(found)) > 8, "without jitter all would come back at the same moment"
+    assert len(set(found)) > 8, "the waits have jitter"
 
 
 def test_a_response_that_cannot_be_parsed_is_requested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Garbage:
         def fetch(self, request: Request) -> list[Payload]:
-            asked.append(request.name)
+            requested.append(request.name)
             return [Payload(request, b"no rates at all", datetime(2026, 1, 20, 20, tzinfo=UTC))]
 
     monkeypatch.setattr(Workspace, "transport", lambda workspace: Garbage())
     done = Sandbox(tmp_path, "live", NOW).ingest(MONTHS, ["rates"])
     assert done.failures
-    assert len(asked) == len(set(asked))
+    assert len(requested) == len(set(requested))
 
 
 class Silent(DemoTransport):

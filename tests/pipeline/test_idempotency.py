@@ -42,7 +42,7 @@ def test_the_same_run_again_writes_no_file_and_publishes_nothing(demo: Sandbox, 
 
 
 def test_models_built_anew_on_the_same_input_are_the_same(demo: Sandbox, tmp_path: Path) -> None:
-    """Not because the build was kept: it is forgotten here, and every model runs again."""
+    """The build cache is cleared, so that every model runs again."""
     sandbox = demo.copy(tmp_path)
     before = sandbox.publish()
     assert before.unchanged
@@ -56,7 +56,7 @@ def test_models_built_anew_on_the_same_input_are_the_same(demo: Sandbox, tmp_pat
 
 
 def test_a_warehouse_made_anew_publishes_the_same_rows(demo: Sandbox, tmp_path: Path) -> None:
-    """From the lake alone; the log of signals starts again too, and says the same."""
+    """The warehouse is rebuilt from the lake alone; the log of signals, also rebuilt, has the same rows."""
     sandbox = demo.copy(tmp_path)
     before = hashes(sandbox.publish().manifest)
     shutil.rmtree(sandbox.data / "warehouse")
@@ -98,11 +98,11 @@ def test_a_later_clock_adds_what_became_known_and_changes_nothing(demo: Sandbox,
     for name in DATASETS:
         rows = lake.read(name)
         news = rows[rows["ingest_ts"] > pd.Timestamp(NOW)]
-        assert (news["knowledge_ts"] > pd.Timestamp(NOW)).all(), f"{name}: what is new was not known before"
+        assert (news["knowledge_ts"] > pd.Timestamp(NOW)).all(), f"{name}: a new row was known before"
 
 
 def test_an_hour_later_nothing_is_different(demo: Sandbox, tmp_path: Path) -> None:
-    """Between two decision times the clock alone adds nothing, whether the build is kept or made."""
+    """Between two decision times a later clock adds nothing, with a cached or a new build."""
     sandbox = demo.copy(tmp_path).at("2026-01-14T20:30:00Z")
     sandbox.forget_build()
     assert sandbox.build().failed == []
@@ -169,7 +169,7 @@ def test_a_parameter_that_changed_is_the_reason(own: Sandbox) -> None:
 
 
 def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(own: Sandbox) -> None:
-    """And only what rests on it: no other signal gets a revision, nor another hash."""
+    """Only signals that use the parameter change: no other signal gets a revision or another hash."""
     everything = "select signal_id, as_of_date, revision_no, value, params_hash from signals.signals order by all"
     before = own.query(everything)
     path = own.reference() / "parameters.csv"
@@ -229,7 +229,7 @@ def test_signals_asof_an_old_moment_is_what_was_published_then(drop_market: Sand
     assert asof(drop_market, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
     later = revised
     assert asof(later, "2026-01-20T21:30:00Z") == ("2026-01-20", pytest.approx(450_000 / days))
-    # Between the two publications the first one stood, and it still does.
+    # A moment between the two publications: the result is the row of the first one, also later.
     assert asof(later, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
     # Before the first publication: what it contains for that day.
     assert asof(later, "2026-01-20T18:00:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
@@ -287,7 +287,7 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
 
 def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> None:
     released = own.published()
-    # A row that stands twice in the log, as a bug or a hand on the warehouse would leave it.
+    # A duplicate row in the log, as a bug or a manual edit of the warehouse could cause.
     with duckdb.connect(str(own.open().paths.warehouse)) as connection:
         connection.execute("insert into signals.signals select * from signals.signals order by as_of_ts limit 1")
     stocks = own.root / "drop" / "stocks" / "own.csv"

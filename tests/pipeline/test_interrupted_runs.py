@@ -1,4 +1,4 @@
-"""Runs that meet another run or a signal: nothing is lost, and the next run goes on."""
+"""Runs that overlap with another run or get a signal: nothing is lost, and the next run continues."""
 
 from __future__ import annotations
 

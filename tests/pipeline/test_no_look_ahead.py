@@ -112,7 +112,7 @@ def snapshot(request: pytest.FixtureRequest) -> Snapshot:
 def in_parallel(
     moments: Iterable[pd.Timestamp], check: Callable[[pd.Timestamp], dict[str, list[str]]]
 ) -> dict[str, dict[str, list[str]]]:
-    """What a check finds at each moment, without those at which it finds nothing."""
+    """Findings of a check by moment, without moments that have none."""
     moments = list(moments)
     with ThreadPoolExecutor(WORKERS) as pool:
         found = zip(moments, pool.map(check, moments), strict=True)
@@ -120,7 +120,7 @@ def in_parallel(
 
 
 def described(found: dict[str, dict[str, list[str]]]) -> str:
-    """What was found, a line each."""
+    """Findings as text, one per line."""
     lines = [
         f"{moment} {table}: {row}" for moment, tables in found.items() for table, rows in tables.items() for row in rows
     ]
@@ -144,17 +144,17 @@ def releases_of_january(snapshot: Snapshot) -> list[pd.Timestamp]:
 
 
 def test_every_table_has_a_rule(fixture: Snapshot) -> None:
-    """A new table must say what a later build may change in it: see `lookahead.Rule`."""
+    """A new table needs a rule for what a later build may change in it: see `lookahead.Rule`."""
     rules = {table: rule_of(table, fixture.whole.table(table).columns) for table in published_tables()}
     assert [table for table, rule in rules.items() if rule is None] == []
 
 
 def test_no_release_second_sees_what_is_known_later(fixture: Snapshot) -> None:
-    """Not one second too early, and nothing that was said by then is ever said otherwise.
+    """No value is used a second before its release, and no published row changes later.
 
-    As of each release and a second before it, what comes later is in no model that reads the lake, and every other
-    model reads the lake through these. What was said until a release is all there a second before the next one: those
-    are the moments at which the whole product is built.
+    As of each release and a second before it, the models that read the lake contain nothing released later; all other
+    models read the lake through these. The whole product is built a second before each release: that build has every
+    row published since the release before it.
     """
     doors = tuple(model for model in models() if model.reads_lake)
     tables = [model.table for model in doors]
@@ -175,7 +175,7 @@ def test_no_release_second_sees_what_is_known_later(fixture: Snapshot) -> None:
 
 @pytest.mark.parametrize(("name", "n"), [("fixture", 20), ("generated", 10)])
 def test_no_random_moment_sees_what_is_known_later(request: pytest.FixtureRequest, name: str, n: int) -> None:
-    """Every table, published or not, is the one that could be built then; and nothing is ever said otherwise."""
+    """Every table, published or not, equals a build made at that moment, and no published row changes later."""
     snapshot: Snapshot = request.getfixturevalue(name)
     every = [model.table for model in models()]
 
@@ -239,7 +239,7 @@ def scored() -> set[str]:
 def test_mutants_are_caught_on_their_dates(
     fixture: Snapshot, acceptance: Path, mutant: Mutation | None, changes: Callable[[], set[str]]
 ) -> None:
-    """And the product itself on none."""
+    """The unchanged product fails on no date."""
     known = json.loads((acceptance / "expected" / "expected.json").read_text())["truncation_invariance"]
     wanted = known["mutants_failing_dates"][mutant.__name__] if mutant else known["correct_pipeline_failing_dates"]
     changed = {model.name for model in models() if mutant and mutant(model.name, model.sql) != model.sql}
@@ -264,7 +264,7 @@ def test_mutants_are_caught_on_their_dates(
 # --- 3. poison
 
 POISONED_AT: Final = ["2025-10-25T00:00:00Z", "2026-01-09T18:00:00Z", "2026-01-14T02:59:59Z", "2026-01-17T12:00:00Z"]
-# Tables without a number of the lake: whatever its rows say, only their dates are in there.
+# Tables without a number of the lake: only dates of its rows are in them.
 NO_NUMBERS: Final = {"marts.event_calendar"}
 
 
@@ -289,7 +289,7 @@ def absurd(name: str, column: str) -> int:
 
 @dataclass(frozen=True)
 class Poisoning:
-    """A moment, and what the builds at the end and at the moment say when everything later is absurd."""
+    """A moment, and the builds at the end and at the moment, with and without absurd values after the moment."""
 
     clean: Snapshot
     moment: pd.Timestamp
@@ -366,7 +366,7 @@ def test_order_and_duplicates_of_rows_change_nothing(
 
 
 def test_a_release_is_seen_at_its_second(fixture: Snapshot, acceptance: Path) -> None:
-    """Were the decision taken at any of these seconds, the row would say what was known then and no more."""
+    """With the decision time moved to the second of a release, the row uses exactly what was known at that second."""
     wanted = pd.read_csv(acceptance / "expected" / "D_exports_asof.csv")
     wanted = wanted.rename(columns={"latest_period": "exports_period_end", "score_3m": "score_exports_yoy_3m"})
     rows = []
@@ -375,7 +375,7 @@ def test_a_release_is_seen_at_its_second(fixture: Snapshot, acceptance: Path) ->
         day = calendar["calendar_date"] == moment.tz_localize(None).normalize()
         assert day.sum() == 1
         calendar.loc[day, "as_of_ts"] = moment
-        calendar.loc[day, "is_business_day"] = True  # a revision comes on a Sunday
+        calendar.loc[day, "is_business_day"] = True  # one revision is released on a Sunday
         deciding = replace(fixture, reference=fixture.reference | {"trading_calendar": with_dates(calendar)})
         with deciding.at(moment) as built:
             last = "as_of_ts = (select max(as_of_ts) from marts.tightness_daily)"

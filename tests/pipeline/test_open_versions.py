@@ -129,8 +129,8 @@ def test_a_published_file_opens_in(version: str, database: Path, tmp_path: Path)
 
 
 @pytest.mark.exhaustive
-def test_an_old_driver_cannot_read_the_default_storage(tmp_path: Path) -> None:
-    """The default storage of the locked version is closed to 1.0.0: the test above would notice if it were used."""
+def test_an_old_driver_cannot_open_the_default_storage(tmp_path: Path) -> None:
+    """DuckDB 1.0.0 cannot open the default storage of the locked version, so the test above detects its use."""
     with duckdb.connect(tmp_path / "default.duckdb") as con:
         con.execute("create schema marts; create table marts.price_daily as select 1 as x")
     environment = os.environ | {"PYTHONPATH": str(driver("1.0.0", tmp_path))}

@@ -94,7 +94,7 @@ def test_the_basis_and_licence_are_those_of_dropped_rows_with_a_time(published: 
         assert found.to_dict("records") == [{"knowledge_basis": "OBSERVED", "licence_class": "BYO"}], table
 
 
-def test_the_market_reaches_what_it_is_for(published: Sandbox) -> None:
+def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> None:
     """Every state, every kind of missing value: else the comparison would prove little."""
     rows = reference(published).tightness_daily()
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}

@@ -49,7 +49,7 @@ def _programs() -> Path:
 
 
 def _unprivileged() -> tuple[list[str], int | None]:
-    """How the server is started: PostgreSQL refuses root, so another user's name stands before the command."""
+    """Command prefix to start the server: PostgreSQL refuses root, so it runs as another user."""
     if os.geteuid() != 0:
         return [], None
     import pwd
@@ -139,11 +139,11 @@ def test_a_run_is_logged_on_the_server_and_in_no_file(server: Server, sandbox: S
     assert steps > 20
     checks = server.rows("select distinct execution_status from asset_check_executions")
     assert checks == [("SUCCEEDED",)]
-    # The pool of the one writer stands there too, and nobody is in it.
+    # The writer's pool is also stored on the server, and no run occupies it.
     assert server.rows("select concurrency_key, run_id from concurrency_slots") == [("duckdb_writer", None)]
 
 
-def test_a_server_that_is_gone_is_one_line(sandbox: Sandbox) -> None:
+def test_an_unreachable_server_is_reported_in_one_line(sandbox: Sandbox) -> None:
     if find_spec("dagster_postgres") is None:
         pytest.skip("dagster-postgres is not installed (the extra `postgres`)")
     url = "postgresql://tightness:s3cret@127.0.0.1:1/none"

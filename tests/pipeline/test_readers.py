@@ -1,4 +1,4 @@
-"""Readers beside publications: the program that watches them finds nothing, and would find what it is there for."""
+"""Readers during publications: the stress program finds no fault in the product, and detects each injected one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_python_block_of_the_page_runs_unchanged(demo_of_months: Sandbox, 
 
 @pytest.mark.slow
 def test_a_second_connection_sees_the_old_file_until_all_are_closed(tmp_path: Path) -> None:
-    """What the page tells readers to reckon with: a fact of DuckDB, which another version may change."""
+    """The limitation that docs/readers.md describes; it is DuckDB's behaviour and may change with its version."""
     warehouses = [prepare(tmp_path, content) for content in (0, 1)]
     first = publish_content(warehouses, tmp_path / "published", 0, keep=5)
     database = str(tmp_path / "published" / "marts.duckdb")
@@ -63,7 +63,7 @@ def test_a_second_connection_sees_the_old_file_until_all_are_closed(tmp_path: Pa
         assert after.execute("select release_id()").fetchone() == (second.release_id,)
 
 
-# --- that it would find something
+# --- injected faults that the program detects
 
 
 @pytest.fixture
@@ -92,14 +92,14 @@ DAMAGES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_release_that_is_not_whole_is_noticed(published: Path, damage: str) -> None:
+def test_a_partial_or_mixed_release_is_detected(published: Path, damage: str) -> None:
     with duckdb.connect(str(published / "marts.duckdb")) as con:
         con.execute(DAMAGES[damage])
     with pytest.raises(MixedError):
         read(published, pause=0)
 
 
-def test_a_manifest_that_does_not_fit_its_database_is_noticed(published: Path) -> None:
+def test_a_manifest_that_does_not_match_its_database_is_detected(published: Path) -> None:
     release_id, _, _ = read(published, pause=0)
     path = published / "releases" / release_id / "manifest.json"
     path.write_text(path.read_text().replace(f'"rows": {readers.ROWS[readers.TABLES[0]][1]}', '"rows": 1'))
@@ -139,7 +139,7 @@ IDS = ["20260101T000000Z-a", "20260101T000001Z-b"]
         (lambda seen: seen[0].releases.append("20260101T000002Z-c"), "never published: .*-c"),
     ],
 )
-def test_everything_that_is_wrong_is_a_problem(change: Callable[[list[Seen]], object], message: str) -> None:
+def test_each_fault_of_a_reader_is_reported(change: Callable[[list[Seen]], object], message: str) -> None:
     seen = [Seen(reads=3, releases=list(IDS)) for _ in range(2)]
     assert sum_up(seen, IDS, [])["problems"] == []
     change(seen)

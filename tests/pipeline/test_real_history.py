@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def stocks_with_cancelled(tables: Path) -> pd.DataFrame:
-    """Cancelled warrants, known by month only, stand on the month's last row if it has that very total."""
+    """Cancelled warrants, known by month only, are on the month's last row if its total is the same."""
     stocks = pd.read_csv(tables / "lme_stocks_daily.csv")
     cancelled = pd.read_csv(tables / "lme_cancelled_monthend.csv")
     last = stocks.dropna(subset="total_t").groupby(stocks["obs_date"].str[:7])["obs_date"].last().rename("obs_date")
@@ -31,7 +31,7 @@ def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox.set_max_age(cancelled_ratio=45)
     sandbox.drop("prices/lme.csv", real / "tables" / "lme_prices_daily.csv")
     stocks = stocks_with_cancelled(real / "tables")
-    assert stocks["cancelled_t"].count() > 100, "the month-ends must match to say anything"
+    assert stocks["cancelled_t"].count() > 100, "most month-ends match"
     sandbox.drop("stocks/lme.csv", stocks)
     sandbox.drop("rates/sofr.csv", real / "tables" / "sofr_daily.csv")
     closes = pd.read_csv(real / "tables" / "equity_aa_daily.csv").rename(columns={"adj_close_usd": "close_usd"})
@@ -70,10 +70,10 @@ def test_every_row_of_the_tables_is_stored_or_quarantined(sandbox: Sandbox, real
     stored = lake.read("prices").assign(obs_date=lambda rows: rows["obs_date"].dt.strftime("%Y-%m-%d"))
     pd.testing.assert_frame_equal(stored[list(prices)], prices, check_dtype=False)
     stocks = pd.read_csv(real / "tables" / "lme_stocks_daily.csv")
-    aside = sandbox.open().quarantine.read("stocks")
+    quarantined = sandbox.open().quarantine.read("stocks")
     assert len(lake.read("stocks")) == stocks["total_t"].count()
-    assert len(aside) == stocks["total_t"].isna().sum() == 2
-    assert aside["reason"].str.contains("total_t=null breaks not null").all()
+    assert len(quarantined) == stocks["total_t"].isna().sum() == 2
+    assert quarantined["reason"].str.contains("total_t=null breaks not null").all()
     assert sandbox.open().quarantine.counts() == {"stocks": 2}
 
 
@@ -95,8 +95,8 @@ def test_a_blank_three_month_price_is_never_filled(sandbox: Sandbox, daily: pd.D
     assert pd.notna(daily.loc["2008-06-17", "m3_usd_t"])
 
 
-def test_a_typo_of_the_source_stays_visible(sandbox: Sandbox, daily: pd.DataFrame) -> None:
-    """Cash 2,631 against three months 2,339 (2008-01-30): published as it is."""
+def test_a_typing_error_of_the_source_is_published_unchanged(sandbox: Sandbox, daily: pd.DataFrame) -> None:
+    """Cash 2,631 against three months 2,339 (2008-01-30): published unchanged."""
     row = row_of(sandbox, "price_daily", "2008-01-30")
     assert (row["cash_usd_t"], row["m3_usd_t"], row["cash_3m_spread_usd_t"]) == (2631, 2339, 292)
     spreads = daily.loc["2008-01-02":"2008-02-19", "cash_3m_spread_usd_t"]
@@ -140,7 +140,7 @@ def test_real_jumps_pass(sandbox: Sandbox, daily: pd.DataFrame) -> None:
 # --- known events
 
 
-def test_the_queues_of_2014_and_2015(daily: pd.DataFrame) -> None:
+def test_cancelled_warrants_are_high_in_the_queues_of_2014_and_2015(daily: pd.DataFrame) -> None:
     """More than half of the registered metal was booked to leave."""
     ratios = daily.loc["2014-09-01":"2015-02-27", "cancelled_ratio"]
     assert ratios.notna().all(), "a month-end is carried to the next one"
@@ -179,7 +179,7 @@ def test_the_contango_of_2020_is_loose(daily: pd.DataFrame) -> None:
     assert covid["score_carry_tightness"].median() < 0.1
 
 
-def test_the_index_waits_for_what_it_needs(daily: pd.DataFrame) -> None:
+def test_the_index_begins_when_enough_history_is_known(daily: pd.DataFrame) -> None:
     """SOFR begins in April 2018; a carry needs it, and a score a year of carries. Weights renormalise, below 0.60 there
     is no index. Without exports CURVE and INVENTORY make 0.80."""
     assert daily.loc[:"2018-04-03", "carry_tightness"].isna().all()
@@ -203,7 +203,7 @@ def test_a_missing_input_is_missing_and_never_zero(daily: pd.DataFrame) -> None:
 # --- the article's claims, held against data that end half a year before it
 
 
-def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(sandbox: Sandbox) -> None:
+def test_claims_on_real_data_are_explained_by_a_number_or_a_missing_one(sandbox: Sandbox) -> None:
     code, out, errors = sandbox.call("claims", "--json")
     assert code == 0, errors
     claims = {claim["claim_id"]: claim for claim in json.loads("\n".join(out))["claims"]}
@@ -213,7 +213,7 @@ def test_claims_on_real_data_are_explained_by_a_number_or_by_its_absence(sandbox
         "VISIBLE_STOCK", "VISIBLE_LOWEST_SINCE_2022", "OFF_WARRANT_DRAIN", "CN_EXPORTS_YTD", "CN_CAP", "POWER_BIDS",
     }  # fmt: skip
     assert {claims[name]["status"] for name in absent} == {"NOT_TESTABLE"}
-    # The day that these speak of lies ahead; what is known is shown: the price of 2025-06-30 and its yearly change.
+    # These claims are about a later day; the latest known value is shown: the price of 2025-06-30, its yearly change.
     prices = sandbox.query("select * from marts.price_daily").set_index("obs_date")
     for name, column in (("PRICE_YOY", "m3_yoy"), ("PRICE_NEAR_3200", "m3_usd_t")):
         assert claims[name]["status"] == "DATA_NOT_YET_PUBLIC"

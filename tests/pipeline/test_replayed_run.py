@@ -58,12 +58,12 @@ def test_every_price_and_stock_of_the_pages_is_in_the_lake(sandbox: Sandbox, wri
     assert stocks["total_t"].tolist() == given["stock"].tolist()
     assert set(prices["source"]) | set(stocks["source"]) == {"westmetall"}
     assert set(prices["licence_class"]) == {"BYO"}
-    # Ember gives 36 country-days twice, with two means.
+    # Ember has 36 country-days twice, with two means.
     assert sandbox.open().quarantine.counts() == {"benchmark_power": 36}
 
 
 def test_prices_of_a_free_page_are_known_the_next_business_day(sandbox: Sandbox) -> None:
-    """On no day does a mart see the price of that very day."""
+    """No as-of row uses the price of its own day."""
     [found] = sandbox.query(
         """
         select
@@ -110,12 +110,12 @@ def test_one_recorded_day_of_power_is_a_day(sandbox: Sandbox) -> None:
     assert power["position"].tolist() == list(range(1, 25))
 
 
-def test_what_is_not_recorded_is_no_data(sandbox: Sandbox) -> None:
+def test_a_request_without_a_recording_is_no_data(sandbox: Sandbox) -> None:
     lake, failures = sandbox.open().lake, sandbox.open().failures.read()
     assert failures == []
     assert {name for name in ("rates", "exports", "fx", "off_warrant") if len(lake.read(name))} == set()
     receipts = {path.parent.parent.name for path in (sandbox.data / "raw").glob("*/receipts/*.json")}
-    assert receipts == set(SOURCES) - {"shfe"}, "every source was asked; the Shanghai reports begin in November 2025"
+    assert receipts == set(SOURCES) - {"shfe"}, "all but Shanghai, whose reports begin in November 2025"
 
 
 def test_the_same_run_again_writes_no_file(sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""Keys stay where they were put, published files tell nothing of the machine, and nothing reaches out of its folder."""
+"""Security: keys are in no output, published files contain nothing of the machine, and no path leaves its folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ from pipelines.workspace import Workspace
 NOW = "2026-01-20T20:00:00Z"
 CANARY = "c4nary/+key=8f21&b7"
 WEBHOOK = "hook-c4nary-55e1"
-ASKED = Request("entsoe", "A44.xml", "https://publisher.example/api?a=1", secret=("securityToken", "ENTSOE_API_TOKEN"))
+REQUEST = Request(
+    "entsoe", "A44.xml", "https://publisher.example/api?a=1", secret=("securityToken", "ENTSOE_API_TOKEN")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def no_waiting() -> Iterator[None]:
 
 
 def spellings(secret: str) -> list[bytes]:
-    """A secret as it stands, in an address, and in base64 wherever it may begin there."""
+    """A secret as text, URL-encoded, and in base64 at each of the three alignments."""
     raw = secret.encode()
     shifted = [base64.b64encode(b"x" * n + raw)[4 if n else 0 : -4] for n in range(3)]
     encoded = [quote(secret, safe="").encode(), quote(secret).encode(), quote_plus(secret).encode()]
@@ -56,7 +58,7 @@ def spellings(secret: str) -> list[bytes]:
 
 
 def contents(path: Path) -> bytes:
-    """All that a file says: its bytes, and the values that compression hides."""
+    """Content of a file: its bytes and, for Parquet and DuckDB, the decompressed values."""
     texts = path.read_bytes()
     if path.suffix == ".parquet":
         table = pq.read_table(path)
@@ -72,7 +74,7 @@ def contents(path: Path) -> bytes:
 
 
 def holding(root: Path, words: list[bytes]) -> list[str]:
-    """The files under a folder that say any of these words, in content or name."""
+    """The files under a folder with any of these words in content or name."""
     found = []
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         texts = contents(path) + path.relative_to(root).as_posix().encode()
@@ -81,7 +83,7 @@ def holding(root: Path, words: list[bytes]) -> list[str]:
 
 
 class Telltale:
-    """A publisher that says the key again wherever it can, and fails in every way in turn."""
+    """A publisher that repeats the key in its responses and errors, and fails in each way in turn."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -111,7 +113,7 @@ class Telltale:
 def test_a_key_is_in_nothing_that_a_run_writes_prints_or_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And what is published says nothing of the machine. One run that asks live, and publishes a user's files."""
+    """One run with live requests and a user's files. Published files also contain nothing of the machine."""
     publisher = Telltale()
     client = httpx.Client(transport=httpx.MockTransport(publisher))
     monkeypatch.setattr(
@@ -130,7 +132,7 @@ def test_a_key_is_in_nothing_that_a_run_writes_prints_or_raises(
         code, printed, texts = sandbox.call("run", "--from", "2025-03", **planted)
         _, doctor, _ = sandbox.call("doctor", "--json", **planted)
     assert code == 1, "the publishers have failed"
-    assert set(publisher.keys) == {CANARY}, "the key was asked with"
+    assert set(publisher.keys) == {CANARY}, "every request has the key"
     assert len(publisher.keys) > 6
     assert sandbox.database.is_file()
 
@@ -147,13 +149,13 @@ def test_a_key_is_in_nothing_that_a_run_writes_prints_or_raises(
         socket.gethostname(),
         getpass.getuser(),
     ]
-    # "root" and the like are words of their own; "/root" is a path.
+    # Short names such as "root" also occur as ordinary words; "/root" is a path.
     names = [name.encode() for name in dict.fromkeys(machine) if len(name) > 5 or name.startswith("/")]
     assert holding(sandbox.data / "published", [*names, *words]) == []
 
 
 def test_a_key_is_in_no_exception_and_no_log_record(caplog: pytest.LogCaptureFixture) -> None:
-    """Also not in what the retries tell of their cause, nor in the archived body of an answer that repeats it."""
+    """The causes of retries, and the archived body of a response that repeats the key, are included."""
     publisher = Telltale()
     transport = HttpTransport(
         lambda: datetime(2026, 2, 1, tzinfo=UTC),
@@ -164,7 +166,7 @@ def test_a_key_is_in_no_exception_and_no_log_record(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.DEBUG):
         for _ in range(12):
             try:
-                texts += [payload.body.decode() for payload in transport.fetch(ASKED)]
+                texts += [payload.body.decode() for payload in transport.fetch(REQUEST)]
             except SourceError as error:
                 texts += [repr(error), str(error)]
                 assert error.__cause__ is None and error.__suppress_context__
@@ -184,7 +186,7 @@ def test_settings_do_not_show_their_keys(monkeypatch: pytest.MonkeyPatch) -> Non
 # --- the drop folder
 
 
-def test_nothing_in_the_drop_folder_reaches_out_of_it(tmp_path: Path) -> None:
+def test_links_out_of_the_drop_folder_are_refused(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.csv").write_text("obs_date,sofr_pct\n2026-01-12,3.65\n")
@@ -205,7 +207,7 @@ def test_nothing_in_the_drop_folder_reaches_out_of_it(tmp_path: Path) -> None:
     (drop / "stocks" / "own.csv").write_text("metal,obs_date,total_t\nAL,2026-01-12,1\n")
     found = scan(drop, ["rates", "fx", "stocks", "prices", "power"])
     taken = {item.relative for item in found if not isinstance(item, DropProblem)}
-    assert taken == {"fx/inside.csv", "stocks/own.csv"}, "a link within the folder is as good as a file"
+    assert taken == {"fx/inside.csv", "stocks/own.csv"}, "a link within the folder is followed"
     refused = {item.relative: item.message for item in found if isinstance(item, DropProblem)}
     assert len(refused) == 10
     for name in ("rates/absolute.csv", "rates/dots.csv", "rates/chain.csv", "prices", "power"):
@@ -214,7 +216,7 @@ def test_nothing_in_the_drop_folder_reaches_out_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../up", "/etc/passwd", "..", ".hidden", "a/../../b", "nul\0l"])
-def test_no_request_names_a_file_outside_the_archive(tmp_path: Path, name: str) -> None:
+def test_no_request_name_leads_out_of_the_archive(tmp_path: Path, name: str) -> None:
     from pipelines.sources.base import Payload
     from pipelines.transports.archive import Archive
 
@@ -228,8 +230,8 @@ def test_no_request_names_a_file_outside_the_archive(tmp_path: Path, name: str) 
 # --- publishers
 
 
-def test_every_publisher_is_asked_over_https() -> None:
-    """But one, which is only known to answer over http; it is asked without a key."""
+def test_every_publisher_is_requested_over_https() -> None:
+    """Except China customs, which has no https and needs no key."""
     for name, source in SOURCES.items():
         for request in source.requests(pd.Period("2025-12", "M"), load_scope()):
             scheme = httpx.URL(request.url).scheme
@@ -240,7 +242,7 @@ def test_every_publisher_is_asked_over_https() -> None:
 def test_a_key_goes_over_https_only() -> None:
     publisher = Telltale()
     client = httpx.Client(transport=httpx.MockTransport(publisher))
-    request = Request("entsoe", "A44.xml", "http://publisher.example/api", secret=ASKED.secret)
+    request = Request("entsoe", "A44.xml", "http://publisher.example/api", secret=REQUEST.secret)
     with pytest.raises(SourceError, match="a key is sent over https only"):
         HttpTransport(lambda: datetime.now(UTC), {"ENTSOE_API_TOKEN": CANARY}, client).fetch(request)
     assert publisher.keys == []
@@ -250,7 +252,7 @@ def load_scope() -> Any:
     return Workspace(load_settings()).scope
 
 
-def test_the_client_checks_certificates_and_follows_nothing_by_itself() -> None:
+def test_the_client_checks_certificates_and_follows_no_redirect_by_itself() -> None:
     client = HttpTransport(lambda: datetime.now(UTC), {})._client
     assert client.follow_redirects is False
     context = client._transport._pool._ssl_context  # type: ignore[attr-defined]
@@ -259,17 +261,17 @@ def test_the_client_checks_certificates_and_follows_nothing_by_itself() -> None:
     assert client.timeout.connect and client.timeout.read
 
 
-def test_a_server_that_nobody_vouches_for_is_not_believed(tmp_path: Path) -> None:
+def test_a_server_without_a_trusted_certificate_is_refused(tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl makes the certificate and is not installed")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     made = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     subprocess.run(["openssl", *made.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_response(200)
             self.end_headers()
 
@@ -282,16 +284,16 @@ def test_a_server_that_nobody_vouches_for_is_not_believed(tmp_path: Path) -> Non
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
-        request = Request("entsoe", "x", f"https://localhost:{server.server_port}/", secret=ASKED.secret)
+        request = Request("entsoe", "x", f"https://localhost:{server.server_port}/", secret=REQUEST.secret)
         with pytest.raises(SourceError, match="CERTIFICATE_VERIFY_FAILED"):
             HttpTransport(lambda: datetime.now(UTC), {"ENTSOE_API_TOKEN": CANARY}).fetch(request)
-        assert asked == [], "the key was not sent"
+        assert requested == [], "the key was not sent"
     finally:
         server.shutdown()
         server.server_close()
 
 
-def test_an_answer_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_takes_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_SECONDS", -1.0)
     client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200, content=b"x")))
     with pytest.raises(SourceError, match="the response takes longer than"):
@@ -302,7 +304,7 @@ def test_an_answer_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_ui_listens_to_this_machine_only() -> None:
-    """It has no users and no passwords of its own: docs/operations.md puts a proxy before it."""
+    """It has no authentication: docs/operations.md describes a reverse proxy."""
     commands = [
         line
         for path in (PROJECT / "Makefile", PROJECT / "README.md", PROJECT / "docs" / "operations.md")

@@ -1,4 +1,4 @@
-"""What a user's file says about when a month was published, from the file to the lake."""
+"""Publication times and release numbers that a drop file states, from the file to the lake."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ingest(sandbox: Sandbox) -> tuple[int, int, list[str]]:
     return report.new, report.revised, report.rejected["reason"].tolist()
 
 
-def test_two_prints_under_one_number_in_one_file(sandbox: Sandbox) -> None:
+def test_of_two_figures_under_one_release_number_in_one_file_the_later_is_suspect(sandbox: Sandbox) -> None:
     later = NOVEMBER.format(586).replace("12-09", "12-18")
     sandbox.drop("exports/mine.csv", HEADER + later + NOVEMBER.format(571))
     assert ingest(sandbox) == (1, 1, [])
@@ -49,7 +49,7 @@ def test_two_prints_under_one_number_in_one_file(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("known", ["2025-12-09T03:00:00Z", "2025-12-08T03:00:00Z", ""], ids=["same", "earlier", "none"])
-def test_a_later_file_that_says_something_else_under_the_number(sandbox: Sandbox, known: str) -> None:
+def test_another_figure_under_a_stored_number_in_a_later_file_is_suspect(sandbox: Sandbox, known: str) -> None:
     sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571))
     assert ingest(sandbox) == (1, 0, [])
     before = stored(sandbox)
@@ -58,11 +58,11 @@ def test_a_later_file_that_says_something_else_under_the_number(sandbox: Sandbox
     assert ingest(later) == (0, 1, [])
     assert stored(later) == [*before, (586.0, SECOND, "OBSERVED", True)]
     assert stored(later, "2026-01-27T19:59:59Z") == before
-    # The time without a difference in the files adds nothing.
+    # A later run on unchanged files adds nothing.
     assert ingest(sandbox.at("2026-02-03T20:00:00Z")) == (0, 0, [])
 
 
-def test_a_contradiction_at_one_moment_is_put_aside(sandbox: Sandbox) -> None:
+def test_two_figures_known_at_one_moment_are_both_quarantined(sandbox: Sandbox) -> None:
     sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571) + NOVEMBER.format(586))
     new, revised, reasons = ingest(sandbox)
     assert (new, revised) == (0, 0)
@@ -70,7 +70,7 @@ def test_a_contradiction_at_one_moment_is_put_aside(sandbox: Sandbox) -> None:
     assert all("rows with the same key have different values" in reason for reason in reasons)
 
 
-def test_a_second_number_is_a_revision_and_no_suspect(sandbox: Sandbox) -> None:
+def test_a_figure_with_a_new_release_number_is_a_revision_and_not_suspect(sandbox: Sandbox) -> None:
     later = NOVEMBER.format(586).replace("12-09", "12-18").replace(",1,586", ",2,586")
     sandbox.drop("exports/mine.csv", HEADER + NOVEMBER.format(571) + later)
     assert ingest(sandbox) == (1, 1, [])
@@ -82,7 +82,7 @@ def test_a_second_number_is_a_revision_and_no_suspect(sandbox: Sandbox) -> None:
     [
         ("2025-11-30T07:59:59Z", False),
         ("2025-11-30T08:00:00Z", True),
-        ("2024-12-09T03:00:00Z", False),  # the year is a slip of the pen
+        ("2024-12-09T03:00:00Z", False),  # a typing error in the year
     ],
 )
 def test_a_month_cannot_be_known_before_it_is_over(sandbox: Sandbox, known: str, lands: bool) -> None:
@@ -99,11 +99,11 @@ def test_a_month_cannot_be_known_before_it_is_over(sandbox: Sandbox, known: str,
 @pytest.mark.parametrize(
     ("known", "lands"), [("2026-01-12T23:59:59Z", False), ("2026-01-13T00:00:00Z", True)], ids=["before", "from"]
 )
-def test_a_source_that_states_its_times_is_held_to_the_clock_as_well(
+def test_a_knowledge_time_stated_by_a_source_is_not_before_its_period(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, known: str, lands: bool
 ) -> None:
     sandbox = Sandbox(sandbox.root, "replay", FIRST)
-    sandbox.record("nyfed/sofr_2026.json", known)  # what it says is put in its place below
+    sandbox.record("nyfed/sofr_2026.json", known)  # the content does not matter: the parser is replaced below
     rates = pd.DataFrame({"obs_date": pd.to_datetime(["2026-01-13"]), "sofr_pct": 3.65})
     parsed = Parsed({"rates": rates.assign(knowledge_ts=pd.Timestamp(known))})
     monkeypatch.setattr(NyFed, "parse", lambda self, payload, scope: parsed)

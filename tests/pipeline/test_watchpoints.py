@@ -199,7 +199,7 @@ def test_the_event_is_active_from_30_days_before_to_10_days_after(sandbox: Sandb
     assert changes["as_of_date"].tolist() == [pd.Timestamp("2026-06-01"), pd.Timestamp("2026-07-13")]
 
 
-def test_values_stand_beside_the_states(sandbox: Sandbox) -> None:
+def test_state_signals_have_values(sandbox: Sandbox) -> None:
     [row] = sandbox.query(
         "select * from signals.signals where signal_id = 'AL.INVENTORY.STOCK_UNWIND' and as_of_date = ?::date", DAYS[7]
     ).itertuples()

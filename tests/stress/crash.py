@@ -302,7 +302,7 @@ def _torn_stores(data: Path) -> Iterator[str]:
     for path in [*data.glob("lake/**/*.parquet"), *data.glob("quarantine/**/*.parquet")]:
         try:
             pq.read_table(path)
-        except Exception as error:  # a reader would meet any of them
+        except Exception as error:  # of any type: a reader would get it too
             yield f"{path.relative_to(data)} does not open: {error}"
     for path in data.glob("raw/*/??/*"):
         if not path.name.startswith(".") and path.stem != sha256(path):
@@ -316,7 +316,7 @@ def _torn_stores(data: Path) -> Iterator[str]:
 
 
 def state(data: Path) -> dict[str, str]:
-    """What a run has left, each part as a hash of its content: lake, archive, quarantine, published tables."""
+    """The result of a run, each part as a hash of its content: lake, archive, quarantine, published tables."""
     from pipelines.lake.quarantine import Quarantine
     from pipelines.lake.store import Lake
     from pipelines.publish.manifest import table_facts
@@ -436,7 +436,7 @@ def run_case(root: Path, folder: Path, seed: int, number: int, lengths: dict[str
 
 
 def differences(root: Path, run: Sandbox, scenario: Scenario, code: int) -> list[str]:
-    """How a run after a kill differs from a clean one. `code`: its exit code."""
+    """Differences of a run after a kill from a clean one. `code`: its exit code."""
     if code:
         log = (run.root / "run.log").read_text().splitlines()
         return [f"the run after the kill ended with {code}: {' | '.join(log[-3:])}"]

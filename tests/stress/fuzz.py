@@ -1,7 +1,7 @@
-"""Corrupted answers: `python -m tests.stress.fuzz --payloads 10000 --seed 1`.
+"""Corrupted responses: `python -m tests.stress.fuzz --payloads 10000 --seed 1`.
 
-Takes good answers of every source, from the generated market and from a folder of recordings, and corrupts each in ways
-that a seed draws: bytes, lines, numbers, names, JSON values, pieces of other answers, members of workbooks. A parser
+Takes good responses of every source, from the generated market and from a folder of recordings, and corrupts each at
+random, by seed: bytes, lines, numbers, names, JSON values, pieces of other responses, members of workbooks. A parser
 must return rows or raise `SourceError` or `NoData`; each row must pass the schema or be rejected by it; no parse may
 take longer than ten seconds. Exit code 1 when one does otherwise; `--keep` stores the payloads that caused it.
 """
@@ -42,7 +42,7 @@ from schemas.datasets import DATASETS
 NOW: Final = datetime(2026, 1, 14, 18, tzinfo=UTC)
 MONTHS: Final = tuple(pd.Period(month, "M") for month in ("2019-10", "2024-12", "2025-10", "2026-01"))
 MAX_PARSE_S: Final = 10.0
-MAX_BYTES: Final = 10_000  # of a good answer: a longer one is cut to whole lines, so that many can be tried
+MAX_BYTES: Final = 10_000  # of a good response: a longer one is cut to whole lines, so that many can be tried
 BATCH: Final = 500  # frames that are validated at once
 ZIP: Final = b"PK\x03\x04"
 
@@ -62,7 +62,7 @@ JSON_ODD: Final[tuple[Any, ...]] = (
 
 @dataclass(frozen=True)
 class Case:
-    """One corrupted answer: the source, its number under the seed, and the steps that corrupted it."""
+    """One corrupted response: the source, its number under the seed, and the steps that corrupted it."""
 
     source: str
     number: int
@@ -72,7 +72,7 @@ class Case:
 
 @dataclass
 class Result:
-    """The outcomes of a source's corrupted answers."""
+    """The outcomes of a source's corrupted responses."""
 
     source: str
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -80,11 +80,11 @@ class Result:
     faults: list[tuple[Case, str]] = field(default_factory=list)
 
 
-# --- good answers
+# --- good responses
 
 
 def seeds(recordings: Path | None = None) -> dict[str, list[Payload]]:
-    """Good answers by source: the generated market's, and those of a folder in the replay layout."""
+    """Good responses by source: the generated market's, and those of a folder in the replay layout."""
     from pipelines.transports.demo import DemoTransport
     from pipelines.transports.replay import ReplayTransport
 
@@ -96,14 +96,14 @@ def seeds(recordings: Path | None = None) -> dict[str, list[Payload]]:
     for name, source in SOURCES.items():
         months = [*MONTHS, *(pd.Period(f"{year}-01", "M") for year in range(2020, 2025))]
         requests = dict.fromkeys(request for month in months for request in source.requests(month, scope))
-        answers: dict[bytes, Payload] = {}
+        responses: dict[bytes, Payload] = {}
         for request in requests:
             for transport in transports:
                 try:
-                    answers |= {p.body: _short(p) for p in transport.fetch(request)}
+                    responses |= {p.body: _short(p) for p in transport.fetch(request)}
                 except (NoData, SourceError):
                     continue
-        found[name] = list({p.body: p for p in answers.values()}.values())
+        found[name] = list({p.body: p for p in responses.values()}.values())
     return found
 
 
@@ -113,7 +113,7 @@ def everything() -> Scope:
 
 
 def _short(payload: Payload) -> Payload:
-    """A long answer of lines without its middle; others as they are."""
+    """A long response of lines without its middle; others as they are."""
     if len(payload.body) <= MAX_BYTES or payload.body.startswith(ZIP) or payload.body[:1] in b"{[":
         return payload
     lines = payload.body.split(b"\n")
@@ -121,7 +121,7 @@ def _short(payload: Payload) -> Payload:
     return replace(payload, body=b"\n".join([*lines[:keep], *lines[-keep:]]))
 
 
-# --- ways to corrupt an answer, each a pure function of the bytes and a source of chance
+# --- ways to corrupt a response, each a pure function of the bytes and a source of chance
 
 Corruption = Callable[[bytes, random.Random, bytes], bytes]
 
@@ -154,7 +154,7 @@ def repeat(body: bytes, chance: random.Random, _: bytes) -> bytes:
 
 
 def splice(body: bytes, chance: random.Random, other: bytes) -> bytes:
-    """Replace a piece by one of another answer."""
+    """Replace a piece by one of another response."""
     start, end = _piece(body, chance)
     first, last = _piece(other, chance)
     return body[:start] + other[first:last] + body[end:]
@@ -231,7 +231,7 @@ def _piece(body: bytes, chance: random.Random, longest: int = 2000) -> tuple[int
 
 
 def _place(root: Any, chance: random.Random) -> tuple[Any, Any]:
-    """A random place in a JSON document: what holds it, and by which key; None for the document itself."""
+    """A random place in a JSON document: its container and key; None for the document itself."""
     holder, key, here = None, None, root
     while isinstance(here, dict | list) and here and (holder is None or chance.random() < 0.8):
         holder = here
@@ -241,7 +241,7 @@ def _place(root: Any, chance: random.Random) -> tuple[Any, Any]:
 
 
 def case(source: str, good: Sequence[Payload], seed: int, number: int) -> Case:
-    """The corrupted answer of a number: one to three steps away from a good one."""
+    """The corrupted response of a number: one to three steps away from a good one."""
     chance = random.Random(f"{seed}/{source}/{number}")
     payload, other = chance.choice(good), chance.choice(good).body
     body, steps = payload.body, []
@@ -272,7 +272,7 @@ def case(source: str, good: Sequence[Payload], seed: int, number: int) -> Case:
 
 
 def fuzz(source: str, good: Sequence[Payload], payloads: int, seed: int) -> Result:
-    """Parse so many corrupted answers of a source and count the outcomes."""
+    """Parse so many corrupted responses of a source and count the outcomes."""
     result, scope = Result(source), everything()
     batch: list[tuple[Case, str, pd.DataFrame]] = []
     for number in range(payloads):
@@ -303,7 +303,7 @@ def fuzz(source: str, good: Sequence[Payload], payloads: int, seed: int) -> Resu
 
 
 def wrong(source: str, parsed: Parsed) -> Iterator[str]:
-    """How the rows of an answer differ from the schemas."""
+    """Differences of the rows of a response from the schemas."""
     for dataset, rows in parsed.frames.items():
         if dataset not in SOURCES[source].DATASETS:
             yield f"rows of {dataset}, which the source does not serve"
@@ -331,8 +331,8 @@ def unknown(dataset: str, rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _unknown(batch: list[tuple[Case, str, pd.DataFrame]]) -> Iterator[tuple[Case, str]]:
-    """The same for many answers. Validation takes as long for one row as for a thousand: rows are validated in one
-    frame, each observation once a round, and answer by answer only after a round with an error."""
+    """The same for many responses. Validation takes as long for one row as for a thousand: rows are validated in one
+    frame, each observation once a round, and response by response only after a round with an error."""
     for dataset in dict.fromkeys(name for _, name, _ in batch):
         own = [(corrupted, rows) for corrupted, name, rows in batch if name == dataset]
         left = pd.concat([rows for _, rows in own], ignore_index=True).drop_duplicates(ignore_index=True)
@@ -340,7 +340,7 @@ def _unknown(batch: list[tuple[Case, str, pd.DataFrame]]) -> Iterator[tuple[Case
             again = left.duplicated(list(DATASETS[dataset].key))
             try:
                 is_wrong = any(unknown(dataset, left[~again].reset_index(drop=True)))
-            except Exception:  # reported below, with its answer
+            except Exception:  # reported below, with its response
                 is_wrong = True
             if is_wrong:
                 for corrupted, rows in own:
@@ -378,7 +378,7 @@ def main() -> int:
     parser.add_argument("--payloads", type=int, default=10_000, help="for each source")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--source", action="append", help="all unless given")
-    parser.add_argument("--recordings", type=Path, help="good answers, in the replay layout")
+    parser.add_argument("--recordings", type=Path, help="good responses, in the replay layout")
     parser.add_argument("--keep", type=Path, help="a folder for payloads that caused a fault")
     args = parser.parse_args()
     faults = 0
@@ -390,7 +390,7 @@ def main() -> int:
         faults += len(result.faults)
         outcomes = ", ".join(f"{name} {count}" for name, count in result.outcomes.most_common())
         took = f"slowest {result.slowest_s:.2f} s, {time.monotonic() - begun:.0f} s in all"
-        sys.stdout.write(f"{source}: {len(good)} good answers, {args.payloads} corrupted ones: {outcomes}; {took}\n")
+        sys.stdout.write(f"{source}: {len(good)} good responses, {args.payloads} corrupted ones: {outcomes}; {took}\n")
         for corrupted, problem in result.faults[:10]:
             sys.stdout.write(f"  {corrupted.number} ({', '.join(corrupted.steps)}): {problem}\n")
             if args.keep:

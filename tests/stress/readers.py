@@ -43,7 +43,7 @@ class MixedError(Exception):
 
 @dataclass
 class Seen:
-    """What one reader read. `overtaken`: at the end of the read another release was current than the open one."""
+    """Results of one reader. `overtaken`: reads during which another release became current."""
 
     reads: int = 0
     overtaken: int = 0
@@ -54,7 +54,7 @@ class Seen:
 
 
 def content_of(release_id: str) -> int:
-    """Which of the two contents a release has: from the time in its id."""
+    """Number of the content of a release (0 or 1), from the time in its id."""
     moment = datetime.strptime(release_id.split("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return int((moment - START).total_seconds()) % 2
 
@@ -178,7 +178,7 @@ def run(root: Path, readers: int, seconds: float, keep: int) -> dict[str, Any]:
 
 
 def sum_up(seen: Sequence[Seen], published: Sequence[str], problems: list[str]) -> dict[str, Any]:
-    """The counts of all readers and every problem, also that no publication fell between reads."""
+    """The counts of all readers, and every problem; a run without a publication during a read is one."""
     mixed = [text for one in seen for text in one.mixed]
     errors = [text for one in seen for text in one.errors]
     releases = {release for one in seen for release in one.releases}

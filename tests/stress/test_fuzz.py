@@ -17,7 +17,7 @@ from tests.stress import fuzz
 
 @pytest.fixture(scope="module")
 def good() -> dict[str, list[Payload]]:
-    """Good answers of every source; the recorded ones among them where they are beside the project."""
+    """Good responses of every source; the recorded ones among them where they are beside the project."""
     recordings = PROJECT.parent / "shared" / "real" / "payloads"
     return fuzz.seeds(recordings if recordings.is_dir() else None)
 
@@ -26,23 +26,23 @@ def good() -> dict[str, list[Payload]]:
     "payloads", [10, pytest.param(100, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.exhaustive)]
 )
 @pytest.mark.parametrize("source", SOURCES)
-def test_corrupted_answers_end_in_rows_of_the_schema_or_in_a_declared_error(
+def test_corrupted_responses_end_in_rows_of_the_schema_or_in_a_declared_error(
     good: dict[str, list[Payload]], source: str, payloads: int
 ) -> None:
     result = fuzz.fuzz(source, good[source], payloads, seed=payloads)
     assert [f"{case.number}: {problem}" for case, problem in result.faults] == []
     assert sum(result.outcomes.values()) == payloads
-    # Not every answer is broken: some still have rows, some end in an error.
+    # Not every response is broken: some still have rows, some end in an error.
     assert payloads == 10 or {"rows", "SourceError"} <= set(result.outcomes)
 
 
 @pytest.mark.slow
 def test_a_seed_and_a_number_always_give_the_same_payload(good: dict[str, list[Payload]]) -> None:
-    for source, answers in good.items():
-        bodies = {n: fuzz.case(source, answers, 1, n).payload.body for n in range(20)}
-        assert bodies == {n: fuzz.case(source, answers, 1, n).payload.body for n in range(20)}
+    for source, responses in good.items():
+        bodies = {n: fuzz.case(source, responses, 1, n).payload.body for n in range(20)}
+        assert bodies == {n: fuzz.case(source, responses, 1, n).payload.body for n in range(20)}
         assert len(set(bodies.values())) > 15
-        assert sum(body not in {answer.body for answer in answers} for body in bodies.values()) > 15
+        assert sum(body not in {response.body for response in responses} for body in bodies.values()) > 15
 
 
 def raising(error: Exception) -> Callable[[], Parsed]:

@@ -1,4 +1,4 @@
-"""Processes that meet or are killed (SIGKILL) while they publish, write the lake, hold a lock or make requests."""
+"""Concurrent and killed processes (SIGKILL): publications, writes to the lake, locks and requests."""
 
 from __future__ import annotations
 

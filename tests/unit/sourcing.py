@@ -23,17 +23,17 @@ SCOPE = Scope((ALUMINIUM,), (GERMANY, BELGIUM), (CHINA, CANADA), ("AA",))
 BOT_WALL = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
 
 
-def payload(source: str, body: bytes | Path, period: str = "", entity: str = "", name: str = "asked") -> Payload:
-    """An answer to a request of this source."""
+def payload(source: str, body: bytes | Path, period: str = "", entity: str = "", name: str = "request") -> Payload:
+    """A response to a request of this source."""
     request = Request(source, name, "https://example.org", entity, period)
     return Payload(
         request, body if isinstance(body, bytes) else body.read_bytes(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     )
 
 
-def parse(answer: Payload, scope: Scope = SCOPE) -> Parsed:
-    """Parse an answer and check that columns and types are those of the schema, as for every source."""
-    result = SOURCES[answer.request.source].parse(answer, scope)
+def parse(response: Payload, scope: Scope = SCOPE) -> Parsed:
+    """Parse a response and check that columns and types are those of the schema, as for every source."""
+    result = SOURCES[response.request.source].parse(response, scope)
     for dataset, frame in result.frames.items():
         assert list(frame.columns) == list(columns_of(DATASETS[dataset].model))
         assert not frame.duplicated(list(DATASETS[dataset].key)).any()

@@ -91,7 +91,7 @@ def test_a_receipt_records_the_request_and_its_outcome(archive: Archive) -> None
     assert [p.body for p in archive.load(REQUEST)] == [b"one"], "captures stay when a later attempt fails"
 
 
-def test_a_request_without_an_answer_has_no_payloads(archive: Archive) -> None:
+def test_a_request_without_a_response_has_no_payloads(archive: Archive) -> None:
     assert archive.load(REQUEST) == []
 
 

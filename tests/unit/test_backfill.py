@@ -1,4 +1,4 @@
-"""Parts of a backfill: its progress, which answers are complete, and the continuation of a stopped ingestion."""
+"""Parts of a backfill: its progress, which responses are complete, and the continuation of a stopped ingestion."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_terminal_gets_a_bar_from_the_start_and_a_line_for_what_has_failed() -
     assert "3 steps" not in file.getvalue()
 
 
-# --- which answers are complete
+# --- which responses are complete
 
 
 def moment(text: str) -> datetime:
@@ -115,38 +115,38 @@ def moment(text: str) -> datetime:
     # The last day of 2024 shows on 2 January; a week later no more is expected but revisions.
     [("2024-06-01", False), ("2025-01-01", False), ("2025-01-08", False), ("2025-01-10", True)],
 )
-def test_an_answer_is_complete_a_week_after_the_release_of_its_last_value(
+def test_a_response_is_complete_a_week_after_the_release_of_its_last_value(
     tmp_path: Path, due: pd.Timestamp, answered_at: str, whole: bool
 ) -> None:
     archive = Archive(tmp_path)
     assert not is_complete(PAGE, archive, due)
-    # The bytes may stay the same for long: the time of the last answer counts.
+    # The bytes may stay the same for long: the time of the last response counts.
     archive.record(PAGE, [Payload(PAGE, b"page", moment("2024-05-01"))], answered_at=moment("2024-05-01"))
     archive.record(PAGE, [Payload(PAGE, b"page", moment(answered_at))], answered_at=moment(answered_at))
     assert is_complete(PAGE, archive, due) is whole
 
 
-def test_no_answer_is_complete_after_a_failure_no_data_another_request_or_damage(
+def test_no_response_is_complete_after_a_failure_no_data_another_request_or_damage(
     tmp_path: Path, due: pd.Timestamp
 ) -> None:
     archive, then = Archive(tmp_path), moment("2026-01-10")
 
-    def answer() -> None:
+    def response() -> None:
         archive.record(PAGE, [Payload(PAGE, b"page", then)], answered_at=then)
         assert is_complete(PAGE, archive, due)
 
-    answer()
+    response()
     archive.record_error(PAGE, "status 500", then)
     assert not is_complete(PAGE, archive, due)
-    answer()
+    response()
     archive.record_no_data(PAGE, then)
     assert not is_complete(PAGE, archive, due)
-    answer()
+    response()
     other = Request(PAGE.source, PAGE.name, PAGE.url + "&field=other", PAGE.entity, PAGE.period)
     assert not is_complete(other, archive, due)
     everything = Request("jin10", "lme_stock.json", "https://example.org/all")
     archive.record(everything, [Payload(everything, b"all", then)], answered_at=then)
-    assert not is_complete(everything, archive, None), "an answer without a period is never complete"
+    assert not is_complete(everything, archive, None), "a response without a period is never complete"
     [page] = tmp_path.glob("westmetall/*/*.html")
     page.write_bytes(b"damaged")
     assert not is_complete(PAGE, archive, due)
@@ -156,19 +156,19 @@ class Killed(BaseException):
     """An exception that no handler of failures may catch."""
 
 
-def test_answers_before_a_crash_are_kept_and_not_requested_again(tmp_path: Path) -> None:
+def test_responses_before_a_crash_are_kept_and_not_requested_again(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "demo", NOW)
     workspace, months = sandbox.open(), months_between("2024-01", "2024-12")
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Breaking:
         def __init__(self, after: int) -> None:
             self.after, self.inner = after, workspace.transport()
 
         def fetch(self, request: Request) -> list[Payload]:
-            if len(asked) == self.after:
+            if len(requested) == self.after:
                 raise Killed
-            asked.append(request.name)
+            requested.append(request.name)
             assert self.inner is not None
             return self.inner.fetch(request)
 
@@ -180,10 +180,10 @@ def test_answers_before_a_crash_are_kept_and_not_requested_again(tmp_path: Path)
 
     with pytest.raises(Killed):
         run(after=5)
-    first = list(asked)
+    first = list(requested)
     report = run(after=10_000)
     assert report.skipped == 5
-    assert len(asked) == 5 + report.requests and set(first).isdisjoint(asked[5:])
+    assert len(requested) == 5 + report.requests and set(first).isdisjoint(requested[5:])
     assert run(after=10_000).requests == 0
 
 

@@ -54,14 +54,14 @@ def test_days_on_which_london_is_closed(day: str) -> None:
 
 @pytest.mark.parametrize("day", ["2020-05-04", "2022-05-30", "2026-01-02", "2026-01-19", "2026-11-30"])
 def test_days_on_which_london_is_open(day: str) -> None:
-    """Also on the usual days of moved holidays, on a US holiday and on a Scottish one."""
+    """Among them the usual days of moved holidays, a US holiday and a Scottish one."""
     assert is_london_business_day(np.array([day], dtype="datetime64[D]"))[0]
 
 
 @pytest.mark.parametrize(
     ("calendar", "table", "more"),
     [
-        # The exchange was open on the day of the funeral, and has one Saturday of its own.
+        # The recorded series also has the day of the state funeral and one Saturday.
         ("LONDON", "lme_prices_daily", {"2008-11-08", "2022-09-19"}),
         ("NEW_YORK", "sofr_daily", set()),
     ],
@@ -169,7 +169,7 @@ def test_off_warrant_is_known_on_the_day_of_the_fixture_at_nine_in_london(accept
 
 
 def test_the_knowledge_time_of_exports_is_never_too_early(acceptance: Path) -> None:
-    """Customs publish by a calendar of their own, on the 7th at the earliest: the assumed day is the latest."""
+    """Customs publish on the 7th at the earliest; the assumed day is the latest of their calendar."""
     rows = pd.read_csv(acceptance / "inputs" / "cn_exports_monthly.csv").query("vintage == 1")
     stated = pd.to_datetime(rows["knowledge_ts"], utc=True).reset_index(drop=True)
     assumed = pd.to_datetime(pd.Series(known("exports", "customs", *rows["period_end"])), utc=True)

@@ -1,4 +1,4 @@
-"""Answers against the contract of their source: good ones pass, and each kind of corruption is found and reported."""
+"""Responses against the contract of their source: good ones pass, and each kind of corruption is found and reported."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ANSWERED = {"smard": "2019-10", "shfe": "2026-03"}
 
 
 @functools.cache
-def answer(*payloads: Payload) -> ParsedResponse:
+def response(*payloads: Payload) -> ParsedResponse:
     return ParsedResponse(payloads, EVERYTHING)
 
 
 def found(new: Payload, before: Payload | None = None, *, same: bool = True) -> list[Finding]:
-    return inspect(answer(new), answer(before) if before else None, same_request=same)
+    return inspect(response(new), response(before) if before else None, same_request=same)
 
 
 def texts(findings: list[Finding], severity: str = "error") -> list[str]:
@@ -43,13 +43,13 @@ def texts(findings: list[Finding], severity: str = "error") -> list[str]:
 
 @functools.cache
 def good(source: str, month: str = "", now: datetime = NOW) -> Payload:
-    """The demo market's first answer to what a month needs."""
+    """The demo market's first response to what a month needs."""
     for request in SOURCES[source].requests(pd.Period(month or ANSWERED.get(source, "2024-05"), "M"), MARKET):
         try:
             return DemoTransport(now, MARKET).fetch(request)[-1]
         except NoData:
             continue
-    raise AssertionError(f"{source} has no answer")
+    raise AssertionError(f"{source} has no response")
 
 
 def corrupted(good: Payload, change: Callable[[str], str]) -> Payload:
@@ -62,16 +62,16 @@ def corrupted(good: Payload, change: Callable[[str], str]) -> Payload:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_good_answer_and_its_repetition_have_no_findings(name: str) -> None:
+def test_a_good_response_and_its_repetition_have_no_findings(name: str) -> None:
     one = good(name)
     assert found(one) == []
     assert found(one, one) == []
 
 
 @pytest.mark.slow
-def test_every_recorded_answer_passes(real: Path) -> None:
+def test_every_recorded_response_passes(real: Path) -> None:
     folder = real / "payloads"
-    asked = [
+    requested = [
         *(payload("westmetall", p, p.stem[-4:], "AL", p.name) for p in sorted((folder / "westmetall").iterdir())),
         payload("worldbank", folder / "worldbank" / "CMO-Historical-Data-Monthly.xlsx"),
         payload("ember", next((folder / "ember").iterdir())),
@@ -80,9 +80,9 @@ def test_every_recorded_answer_passes(real: Path) -> None:
         payload("energy_charts", next((folder / "energy_charts").iterdir()), "2024-12", "DE-LU"),
         *(payload("entsoe", p, "2024-10", name=p.name) for p in sorted((folder / "entsoe").iterdir())),
     ]
-    assert len(asked) >= 14
+    assert len(requested) >= 14
     before: dict[str, Payload] = {}
-    for one in asked:
+    for one in requested:
         same_series = before.get(one.request.source) if one.request.source == "westmetall" else None
         assert texts(found(one, same_series, same=False)) == [], one.request.name
         before[one.request.source] = one
@@ -140,23 +140,23 @@ def test_copper_passes_with_the_same_limits() -> None:
 
 def test_a_missing_column_is_reported_with_the_columns_found() -> None:
     findings = found(corrupted(good("westmetall"), lambda page: page.replace("Cash-Settlement", "Kasse")))
-    assert "column '*Cash-Settlement' is gone (there are: date, LME Aluminium Kasse, LME Aluminium 3-month" in " ".join(
+    assert "column '*Cash-Settlement' is missing (found: date, LME Aluminium Kasse, LME Aluminium 3-month" in " ".join(
         texts(findings)
     )
     nyfed = found(corrupted(good("nyfed"), lambda text: text.replace("percentRate", "rate")))
-    assert any(text.startswith("column 'refRates.percentRate' is gone") for text in texts(nyfed))
+    assert any(text.startswith("column 'refRates.percentRate' is missing") for text in texts(nyfed))
     ecb = found(corrupted(good("ecb"), lambda text: text.replace("OBS_VALUE", "VALUE")))
-    assert any(text.startswith("column 'OBS_VALUE' is gone") for text in texts(ecb))
+    assert any(text.startswith("column 'OBS_VALUE' is missing") for text in texts(ecb))
     energy = found(corrupted(good("energy_charts"), lambda text: text.replace('"price"', '"prices"')))
-    assert any(text.startswith("column 'price' is gone (there are: license_info") for text in texts(energy))
+    assert any(text.startswith("column 'price' is missing (found: license_info") for text in texts(energy))
 
 
 def test_a_new_or_optional_column_is_only_a_warning() -> None:
     page = good("fred")
     wider = corrupted(page, lambda text: text.replace("SYNTHETIC DEMO DATA", "SYNTHETIC DEMO DATA,SOFR30DAYAVG"))
     assert found(wider, page) == [Finding("warning", "column 'SOFR30DAYAVG' is new")]
-    assert found(page, wider) == [Finding("warning", "column 'SOFR30DAYAVG' is gone")]
-    assert found(wider) == [], "without a previous answer nothing is new"
+    assert found(page, wider) == [Finding("warning", "column 'SOFR30DAYAVG' is missing")]
+    assert found(wider) == [], "without a previous response nothing is new"
 
 
 def test_a_changed_type_is_reported() -> None:
@@ -222,7 +222,7 @@ def test_the_page_of_yesterday_is_rejected_and_an_old_one_is_a_warning() -> None
     today = good("westmetall", "2026-11")
     yesterday = replace(good("westmetall", "2026-11", NOW - timedelta(days=1)), captured_at=NOW)
     assert found(today, yesterday) == []
-    assert "prices AL: an older page, newest day 2026-11-18; 2026-11-19 was there before" in texts(
+    assert "prices AL: an older page, newest day 2026-11-18; the previous response ends on 2026-11-19" in texts(
         found(yesterday, today)
     )
     old = replace(good("westmetall", "2026-11", NOW - timedelta(days=21)), captured_at=NOW)
@@ -234,7 +234,7 @@ def test_lost_rows_are_counted() -> None:
     page = good("westmetall", "2026-11")
     fewer = keep(page, slice(0, -30))
     assert any(
-        re.match(r"prices AL: 30 of \d+ days that were there are gone, first 2026-01-02", t)
+        re.match(r"prices AL: 30 of \d+ days of the previous response are missing, first 2026-01-02", t)
         for t in texts(found(fewer, page))
     )
     assert texts(found(keep(page, slice(1, None)), page))[0].startswith("prices AL: an older page")
@@ -244,33 +244,33 @@ def test_lost_rows_are_counted() -> None:
     )
 
 
-def test_an_answer_that_became_empty_is_rejected() -> None:
+def test_a_response_that_became_empty_is_rejected() -> None:
     full = good("nyfed", "2026-11")
     empty = replace(full, body=b'{"refRates": []}')
     [error] = found(empty, full)
     assert (error.severity, error.text) == (
         "error",
-        f"the response is empty; {len(answer(full).frames['rates'])} rows were there before",
+        f"the response is empty; the previous one has {len(response(full).frames['rates'])} rows",
     )
     assert found(empty) == []
     assert found(empty, full, same=False) == [], "the next year has not begun"
 
 
-def test_a_whole_history_is_never_empty_even_as_the_first_answer() -> None:
+def test_a_whole_history_is_never_empty_even_as_the_first_response() -> None:
     for name in ("ember", "fred"):
         header = replace(good(name), body=good(name).body.splitlines(keepends=True)[0])
         assert texts(found(header)) == ["the response is empty; expected the whole history"]
 
 
-def test_repeated_and_reordered_rows_are_the_same_answer() -> None:
+def test_repeated_and_reordered_rows_are_the_same_response() -> None:
     page = good("westmetall")
     rows = re.findall(r"<tr>\n<td >.*?</tr>", page.body.decode(), flags=re.DOTALL)
     twice = corrupted(page, lambda text: text.replace(rows[3], rows[3] + rows[3]))
     turned = corrupted(page, lambda text: text.replace("\n".join(rows[:2]), "\n".join(reversed(rows[:2]))))
     for one in (twice, turned):
         assert found(one, page) == []
-        for name, frame in answer(page).frames.items():
-            pd.testing.assert_frame_equal(answer(one).frames[name], frame)
+        for name, frame in response(page).frames.items():
+            pd.testing.assert_frame_equal(response(one).frames[name], frame)
 
 
 # --- units
@@ -297,7 +297,7 @@ def test_prices_in_another_unit_need_no_history(factor: float) -> None:
     )
 
 
-def test_stock_in_another_unit_is_found_by_the_previous_answer() -> None:
+def test_stock_in_another_unit_is_found_by_the_previous_response() -> None:
     page, last_year = good("westmetall", "2026-11"), good("westmetall", "2025-05")
     kilotonnes = scaled(page, 2, 0.001)
     assert texts(found(kilotonnes)) == [], "another metal has so few tonnes"
@@ -380,8 +380,8 @@ def test_exports_in_tonnes() -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_each_field_of_a_contract_is_in_the_answer(name: str) -> None:
-    """A pattern without a match would reject every answer, a shape without columns would reject none."""
+def test_each_field_of_a_contract_is_in_the_response(name: str) -> None:
+    """A pattern without a match would reject every response, a shape without columns would reject none."""
     contract, shape = SOURCES[name].CONTRACT, SOURCES[name].CONTRACT.shape(good(name))
     assert shape or name == "shfe", "one block for each metal, not columns"
     for pattern, kind in contract.fields.items():
@@ -395,7 +395,7 @@ def test_an_unknown_metal_is_reported() -> None:
     assert any("metal 'XX' is not known" in text for text in texts(found(other)))
 
 
-# --- hostile answers
+# --- hostile responses
 
 SLOW = dict.fromkeys(("ten megabytes", "a name of megabytes", "control characters"), pytest.mark.slow)
 HOSTILE = {
@@ -412,7 +412,7 @@ HOSTILE = {
     "what",
     [pytest.param(name, marks=[pytest.mark.slow] if len(body) > 2**20 else []) for name, body in HOSTILE.items()],
 )
-def test_hostile_answers_give_short_messages_of_one_line(what: str) -> None:
+def test_hostile_responses_give_short_messages_of_one_line(what: str) -> None:
     for name in SOURCES:
         corrupted = replace(good(name), body=HOSTILE[what])
         findings = found(corrupted, good(name))
@@ -420,8 +420,8 @@ def test_hostile_answers_give_short_messages_of_one_line(what: str) -> None:
         assert all(len(one.text) <= 500 and one.text.isprintable() for one in findings), name
 
 
-def test_an_exception_of_a_parser_rejects_the_answer_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of this program, which must not end the run of the other answers."""
+def test_an_exception_of_a_parser_rejects_the_response_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of this program, which must not end the run of the other responses."""
 
     def broken(_: Payload, scope: Scope) -> Parsed:
         raise ZeroDivisionError("division by zero")

@@ -1,7 +1,7 @@
-"""The generated market: its figures against public ones, its answers against the clock, its defects against the list.
+"""The generated market: its figures against public ones, its responses against the clock, its defects against the list.
 
-Answers are parsed here by code of the test's own (regular expressions, json, csv, openpyxl, entsoe-py), never with the
-project's parsers.
+Responses are parsed here by separate code (regular expressions, json, csv, openpyxl, entsoe-py), never by the project's
+parsers.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def every_request() -> list[Request]:
     ]
 
 
-def answers(transport: DemoTransport, request: Request) -> list[Payload]:
+def responses(transport: DemoTransport, request: Request) -> list[Payload]:
     try:
         return transport.fetch(request)
     except NoData:
@@ -115,11 +115,11 @@ def newest(source: str, period: str = "", now: datetime = NOW) -> bytes:
 @pytest.fixture(scope="module")
 def full_run() -> dict[Request, list[Payload]]:
     transport = DemoTransport(NOW, SCOPE)
-    return {request: answers(transport, request) for request in every_request()}
+    return {request: responses(transport, request) for request in every_request()}
 
 
 def clear_caches() -> None:
-    """Clear the caches, so that the next answer is generated alone."""
+    """Clear the caches, so that the next response is generated alone."""
     for function in (
         market.lme_year, market.sofr_year, market.fx_year, market.exports_year, market.power_month,
         market.cancelled_year, market.off_warrant_year, market.costs_year, market._power_level, market._bridge,
@@ -128,7 +128,7 @@ def clear_caches() -> None:
         function.cache_clear()
 
 
-# Reading answers ------------------------------------------------------------------------------------------------------
+# Reading responses ----------------------------------------------------------------------------------------------------
 
 
 def westmetall_rows(body: bytes) -> dict[str, dict[str, str]]:
@@ -172,8 +172,8 @@ def pink_sheet(body: bytes) -> dict[str, dict[str, object]]:
 
 
 def power_points(body: bytes) -> pd.Series:
-    answer = json.loads(body)
-    return pd.Series(answer["price"], index=pd.to_datetime(answer["unix_seconds"], unit="s", utc=True))
+    response = json.loads(body)
+    return pd.Series(response["price"], index=pd.to_datetime(response["unix_seconds"], unit="s", utc=True))
 
 
 def keyed_in(name: str, now: datetime = NOW, seed: int = 0) -> pd.DataFrame:
@@ -427,20 +427,20 @@ def test_canada_exports_by_code(full_run: dict[Request, list[Payload]]) -> None:
 def test_any_period_alone_equals_that_of_the_full_run(full_run: dict[Request, list[Payload]]) -> None:
     for request in random.Random(7).sample(list(full_run), 40):
         clear_caches()
-        alone = answers(DemoTransport(NOW, SCOPE), request)
+        alone = responses(DemoTransport(NOW, SCOPE), request)
         assert [(p.body, p.captured_at) for p in alone] == [(p.body, p.captured_at) for p in full_run[request]]
 
 
-def test_the_past_is_the_same_bytes_at_every_later_moment(full_run: dict[Request, list[Payload]]) -> None:
+def test_a_past_response_has_the_same_bytes_at_every_later_time(full_run: dict[Request, list[Payload]]) -> None:
     later = DemoTransport(NOW + timedelta(days=500), SCOPE)
     past = [r for r in full_run if r.period and r.period[:7] < ("2026" if len(r.period) == 4 else "2026-09")]
     assert len(past) > 400
     for request in past:
-        payloads = answers(later, request)
+        payloads = responses(later, request)
         assert [p.body for p in payloads] == [p.body for p in full_run[request]], request.name
 
 
-def test_files_that_hold_everything_keep_their_past() -> None:
+def test_whole_history_files_keep_their_earlier_rows() -> None:
     earlier, later = (DemoTransport(now, SCOPE) for now in (NOW, NOW + timedelta(days=500)))
     before, after = (warrants(t.fetch(request_of("jin10"))[-1].body) for t in (earlier, later))
     assert len(after) > len(before)
@@ -468,7 +468,7 @@ def test_years_beyond_the_given_levels_continue() -> None:
     assert len({row["m3"] for row in rows.values()}) > 100
 
 
-def test_every_answer_says_that_it_is_synthetic(full_run: dict[Request, list[Payload]]) -> None:
+def test_every_response_is_marked_synthetic(full_run: dict[Request, list[Payload]]) -> None:
     for request, payloads in full_run.items():
         for payload in payloads:
             body = payload.body
@@ -511,7 +511,7 @@ def test_nothing_is_served_before_its_release(source: str, period: str, mark: by
     moment = datetime.fromisoformat(released)
 
     def shown(at: datetime) -> bool:
-        return any(mark in payload.body for payload in answers(DemoTransport(at, SCOPE), request_of(source, period)))
+        return any(mark in payload.body for payload in responses(DemoTransport(at, SCOPE), request_of(source, period)))
 
     assert not shown(moment - timedelta(seconds=1))
     assert shown(moment)
@@ -538,7 +538,7 @@ def test_no_drop_file_has_a_figure_before_its_release(name: str, day: str, relea
     assert keyed_in(name, moment).index.max() == pd.Timestamp(day)
 
 
-def test_a_figure_before_its_release_has_no_file() -> None:
+def test_a_figure_has_no_file_before_its_release() -> None:
     assert DemoTransport(datetime(2014, 12, 31, tzinfo=UTC), SCOPE).dropped() == {}
     assert list(DemoTransport(datetime(2018, 3, 9, tzinfo=UTC), SCOPE).dropped()) == [
         f"{name}/synthetic_demo_{name}.csv" for name in ("costs", "production", "arbitrage")
@@ -768,7 +768,7 @@ def test_the_shanghai_report_comes_after_the_close() -> None:
 
 
 def defect_in(defect: Defect, body: bytes) -> str | None:
-    """The content of an answer at the place of the defect; None where it has no such row."""
+    """The content of a response at the place of the defect; None where it has no such row."""
     if defect.source == "westmetall":
         row = westmetall_rows(body).get(defect.where)
         return None if row is None else row.get(defect.column, "present")
@@ -802,12 +802,12 @@ def period_of(defect: Defect) -> str:
     return {"worldbank": "", "jin10": "", "ember": "", "entsoe": defect.where[:7]}.get(defect.source, defect.where[:4])
 
 
-# An answer that does not exist has no defect.
+# A response that does not exist has no defect.
 STANDING = [defect for defect in KNOWN_DEFECTS if defect.until is None and defect.column != "month"]
 
 
 @pytest.mark.parametrize("defect", STANDING, ids=lambda d: f"{d.source}-{d.where}")
-def test_a_standing_defect_is_in_the_answer(defect: Defect) -> None:
+def test_a_permanent_defect_is_in_the_response(defect: Defect) -> None:
     assert defect_in(defect, newest(defect.source, period_of(defect))) == (
         None if defect.column == "row" else defect.text
     )
@@ -851,7 +851,7 @@ REVISED = [defect for defect in KNOWN_DEFECTS if (defect.source, defect.kind) ==
 
 
 @pytest.mark.parametrize("defect", REVISED, ids=lambda d: d.where)
-def test_a_revised_customs_month_has_two_prints(defect: Defect) -> None:
+def test_a_revised_customs_month_has_two_figures(defect: Defect) -> None:
     assert defect.captured is not None
     assert defect.until is not None
     request = request_of("customs", defect.where)

@@ -215,7 +215,7 @@ def test_utf_16_is_rejected() -> None:
 # --- values are left to validation
 
 
-def test_rows_that_break_a_value_rule_are_left_to_validation() -> None:
+def test_rows_that_break_a_value_rule_are_rejected_by_validation() -> None:
     body = (
         HEADER + GOOD + "AL,2026-01-06,,-5,\nAL,2026-01-07,,1,\nAL,2026-01-07,,2,\nAL,2026-01-08,,1,\n,2026-01-09,,1,\n"
     )

@@ -23,7 +23,7 @@ def test_concurrent_records_of_other_months_lose_none(tmp_path: Path, monkeypatc
     months = [f"2025-{month:02d}" for month in range(1, 7)]
     with ThreadPoolExecutor(len(months)) as pool:
         for noted in [
-            pool.submit(log.record, "prices", [month], [Failure("fred", month, (month,), "no answer")])
+            pool.submit(log.record, "prices", [month], [Failure("fred", month, (month,), "no response")])
             for month in months
         ]:
             noted.result()

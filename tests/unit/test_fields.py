@@ -89,14 +89,14 @@ def test_a_model_takes_a_column_from_the_registry_and_overrides_what_differs() -
             Own.validate(pd.DataFrame(row))
 
 
-def test_limits_of_what_is_accepted_hold_on_the_way_in_alone() -> None:
+def test_limits_of_accepted_values_apply_to_datasets_only() -> None:
     class In(Dataset):
-        """On the way in."""
+        """A dataset."""
 
         __columns__ = "cash_usd_t"
 
     class Out(Table):
-        """Published."""
+        """A published table."""
 
         __columns__ = "cash_usd_t"
 

@@ -37,18 +37,18 @@ def no_waiting() -> Iterator[None]:
 
 
 class Publisher:
-    """Answers in turn; the last answer is repeated."""
+    """Responses in turn; the last response is repeated."""
 
-    def __init__(self, *answers: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
-        self.answers = answers
-        self.asked: list[httpx.URL] = []
+    def __init__(self, *responses: httpx.Response | Exception | Callable[[], httpx.Response]) -> None:
+        self.responses = responses
+        self.requested: list[httpx.URL] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        answer = self.answers[min(len(self.asked), len(self.answers) - 1)]
-        self.asked.append(request.url)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer if isinstance(answer, httpx.Response) else answer()
+        response = self.responses[min(len(self.requested), len(self.responses) - 1)]
+        self.requested.append(request.url)
+        if isinstance(response, Exception):
+            raise response
+        return response if isinstance(response, httpx.Response) else response()
 
 
 def transport(publisher: Publisher, **secrets: str) -> HttpTransport:
@@ -71,11 +71,11 @@ def status(code: int, **headers: str) -> Callable[[], httpx.Response]:
     return lambda: httpx.Response(code, headers=headers)
 
 
-def test_an_answer_is_an_unchanged_payload() -> None:
+def test_a_response_is_an_unchanged_payload() -> None:
     publisher = Publisher(httpx.Response(200, content=b"a\r\n\xff"))
     [payload] = transport(publisher).fetch(PLAIN)
     assert (payload.request, payload.body, payload.captured_at) == (PLAIN, b"a\r\n\xff", NOW)
-    assert publisher.asked == [httpx.URL(PLAIN.url)]
+    assert publisher.requested == [httpx.URL(PLAIN.url)]
 
 
 @pytest.mark.parametrize(
@@ -87,21 +87,21 @@ def test_transient_faults_are_tried_three_times(trouble: Callable[[], httpx.Resp
     publisher = Publisher(trouble)
     with pytest.raises(SourceError, match=r"fred SOFR\.csv: .*expected a response with status 200"):
         transport(publisher).fetch(PLAIN)
-    assert len(publisher.asked) == 3
+    assert len(publisher.requested) == 3
 
 
-def test_a_throttling_message_is_no_answer(tmp_path: Path) -> None:
+def test_a_throttling_message_is_no_response(tmp_path: Path) -> None:
     """Comtrade sends it with status 200; every process respects the pause."""
     request = Request("comtrade", "canada.json", "https://publisher.example/C/M/HS")
     throttled = b'{"statusCode": 429, "message": "Rate limit is exceeded. Try again in 1 seconds."}'
     slept: list[float] = []
-    pace = RateLimiter(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
-    answers = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
-    client = httpx.Client(transport=httpx.MockTransport(answers))
-    [payload] = HttpTransport(lambda: NOW, {}, client, rate_limiter=pace).fetch(request)
+    limiter = RateLimiter(tmp_path, lambda: 1_000.0 + sum(slept), slept.append)
+    responses = Publisher(*[httpx.Response(200, content=throttled)] * 2, httpx.Response(200, content=b'{"data": []}'))
+    client = httpx.Client(transport=httpx.MockTransport(responses))
+    [payload] = HttpTransport(lambda: NOW, {}, client, rate_limiter=limiter).fetch(request)
     assert payload.body == b'{"data": []}'
     assert sum(slept) >= 5 + 10, "the pause of the source, doubled"
-    # The same text of another publisher is an answer.
+    # The same text of another publisher is a response.
     assert transport(Publisher(httpx.Response(200, content=throttled))).fetch(PLAIN)[0].body == throttled
 
 
@@ -110,7 +110,7 @@ def test_permanent_faults_are_requested_once(code: int) -> None:
     publisher = Publisher(status(code))
     with pytest.raises(SourceError, match=f"status {code}"):
         transport(publisher).fetch(PLAIN)
-    assert len(publisher.asked) == 1
+    assert len(publisher.requested) == 1
 
 
 class Clock:
@@ -124,7 +124,7 @@ class Clock:
         self.slept.append(seconds)
         self.now += seconds
 
-    def pace(self, folder: Path) -> RateLimiter:
+    def limiter(self, folder: Path) -> RateLimiter:
         return RateLimiter(folder, lambda: self.now, self.sleep)
 
 
@@ -141,43 +141,43 @@ class Clock:
 )
 def test_retry_after_is_respected(tmp_path: Path, headers: dict[str, str], wait: float) -> None:
     clock = Clock()
-    asker = transport(Publisher(status(429, **headers), httpx.Response(200, content=b"x")))
-    asker.rate_limiter = clock.pace(tmp_path)
-    assert asker.fetch(PLAIN)[0].body == b"x"
+    http_transport = transport(Publisher(status(429, **headers), httpx.Response(200, content=b"x")))
+    http_transport.rate_limiter = clock.limiter(tmp_path)
+    assert http_transport.fetch(PLAIN)[0].body == b"x"
     # FRED's two requests a second have their interval too.
     assert sum(clock.slept) == pytest.approx(max(wait, 0.5))
 
 
 def test_each_429_without_a_time_doubles_the_pause_up_to_the_limit(tmp_path: Path) -> None:
     clock, publisher = Clock(), Publisher(status(429))
-    asker = transport(publisher)
-    asker.rate_limiter = clock.pace(tmp_path)
+    http_transport = transport(publisher)
+    http_transport.rate_limiter = clock.limiter(tmp_path)
     message = r"the publisher accepts no requests until 2026-02-01T12:07:00Z; expected a run after that time"
     with pytest.raises(SourceError, match=rf"^fred SOFR\.csv: {message}$"):
-        asker.fetch(PLAIN)
+        http_transport.fetch(PLAIN)
     assert clock.slept == pytest.approx([60, 120])
-    assert len(publisher.asked) == 3
+    assert len(publisher.requested) == 3
 
 
 @pytest.mark.parametrize("shares_files", [False, True])
 def test_after_a_long_retry_after_the_run_makes_no_request(tmp_path: Path, shares_files: bool) -> None:
     clock, publisher = Clock(), Publisher(status(503, **{"retry-after": "3600"}), httpx.Response(200, content=b"x"))
-    asker, other = transport(publisher), transport(publisher)
-    asker.rate_limiter = clock.pace(tmp_path)
+    http_transport, other = transport(publisher), transport(publisher)
+    http_transport.rate_limiter = clock.limiter(tmp_path)
     if shares_files:
-        other.rate_limiter = clock.pace(tmp_path)
+        other.rate_limiter = clock.limiter(tmp_path)
     texts = []
-    for who, name in ((asker, "SOFR.csv"), (asker, "other.csv"), (other, "third.csv")):
+    for who, name in ((http_transport, "SOFR.csv"), (http_transport, "other.csv"), (other, "third.csv")):
         try:
             who.fetch(Request("fred", name, PLAIN.url))
         except SourceError as error:
             texts.append(error.problem)
     assert texts == ["the publisher accepts no requests until 2026-02-01T13:00:00Z"] * (3 if shares_files else 2)
-    assert len(publisher.asked) == (1 if shares_files else 2)
+    assert len(publisher.requested) == (1 if shares_files else 2)
     assert clock.slept == []
-    assert asker.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is requested"
+    assert http_transport.fetch(Request("nyfed", "x", PLAIN.url)), "another publisher is requested"
     clock.now += 3601
-    assert asker.fetch(PLAIN), "and this one after its pause"
+    assert http_transport.fetch(PLAIN), "and this one after its pause"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_faults_that_a_retry_would_repeat_are_requested_once(trouble: Callable[[
     publisher = Publisher(trouble)
     with pytest.raises(SourceError, match=r"^fred SOFR\.csv: "):
         transport(publisher).fetch(PLAIN)
-    assert len(publisher.asked) == 1
+    assert len(publisher.requested) == 1
 
 
 def test_a_truncated_gzip_is_requested_again_and_a_whole_one_is_unpacked() -> None:
@@ -203,18 +203,18 @@ def test_a_truncated_gzip_is_requested_again_and_a_whole_one_is_unpacked() -> No
     pieces = httpx.Response(200, headers=headers, content=iter([packed[:7], packed[7:30], packed[30:]]))
     publisher = Publisher(cut, pieces)
     assert transport(publisher).fetch(PLAIN)[0].body == b"0123456789" * 1000
-    assert len(publisher.asked) == 2
+    assert len(publisher.requested) == 2
 
 
 def test_redirects_stay_on_the_host_and_on_https() -> None:
     publisher = Publisher(status(302, location="/moved?x=1"), httpx.Response(200, content=b"x"))
     assert transport(publisher).fetch(PLAIN)[0].body == b"x"
-    assert publisher.asked[1] == httpx.URL("https://publisher.example/moved?x=1")
+    assert publisher.requested[1] == httpx.URL("https://publisher.example/moved?x=1")
     for elsewhere in ("https://other.example/", "http://publisher.example/", "file:///etc/passwd"):
         publisher = Publisher(status(302, location=elsewhere))
         with pytest.raises(SourceError, match=r"redirected to .*expected the same host"):
             transport(publisher).fetch(PLAIN)
-        assert len(publisher.asked) == 1
+        assert len(publisher.requested) == 1
     with pytest.raises(SourceError, match="more than 5 redirects"):
         transport(Publisher(status(302, location="/again"))).fetch(PLAIN)
 
@@ -233,20 +233,20 @@ def test_redirects_stay_on_the_host_and_on_https() -> None:
 def test_redirects_may_go_to_other_hosts_of_the_publisher(location: str, followed: bool) -> None:
     page = Request("worldbank", "sheet.xlsx", "https://thedocs.worldbank.org/sheet.xlsx#it")
     publisher = Publisher(status(302, location=location), httpx.Response(200, content=b"x"))
-    asker = transport(publisher)
+    http_transport = transport(publisher)
     if followed:
-        assert asker._fetch_url(page, page.url, None).body == b"x"
+        assert http_transport._fetch_url(page, page.url, None).body == b"x"
     else:
         with pytest.raises(
             SourceError, match=r"redirected to .*expected the same host or www\.worldbank\.org"
         ) as error:
-            asker._fetch_url(page, page.url, None)
+            http_transport._fetch_url(page, page.url, None)
         assert "word" not in str(error.value).replace("worldbank", "")
-    assert len(publisher.asked) == (2 if followed else 1)
+    assert len(publisher.requested) == (2 if followed else 1)
 
 
 def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even to another host of the same publisher."""
+    """This includes other hosts of the same publisher."""
     monkeypatch.setattr(SOURCES["entsoe"], "ACCESS", Access(("publisher.example", "cdn.example")), raising=False)
     publisher = Publisher(status(302, location=f"https://cdn.example/?securityToken={quote(KEY)}"))
     with pytest.raises(
@@ -254,24 +254,24 @@ def test_a_redirect_takes_no_key_to_another_host(monkeypatch: pytest.MonkeyPatch
     ) as error:
         transport(publisher, ENTSOE_API_TOKEN=KEY).fetch(KEYED)
     assert "s3cret" not in str(error.value)
-    assert len(publisher.asked) == 1
+    assert len(publisher.requested) == 1
 
 
 def test_plain_http_is_only_for_a_publisher_without_https() -> None:
     publisher = Publisher(httpx.Response(200, content=b"x"))
     with pytest.raises(SourceError, match="the URL uses http"):
         transport(publisher).fetch(Request("fred", "x", "http://fred.stlouisfed.org/"))
-    assert publisher.asked == []
-    page, asker = Request("customs", "x", "http://english.customs.gov.cn/x"), transport(publisher)
-    assert asker._fetch_url(page, page.url, None).body == b"x"
+    assert publisher.requested == []
+    page, http_transport = Request("customs", "x", "http://english.customs.gov.cn/x"), transport(publisher)
+    assert http_transport._fetch_url(page, page.url, None).body == b"x"
     publisher = Publisher(status(302, location="https://english.customs.gov.cn/x"), status(302, location=page.url))
     with pytest.raises(SourceError, match="redirected to http://english"):
         transport(publisher)._fetch_url(page, page.url, None)
-    assert [url.scheme for url in publisher.asked] == ["http", "https"], "up to HTTPS, and not down again"
+    assert [url.scheme for url in publisher.requested] == ["http", "https"], "up to HTTPS, and not down again"
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-encoding": "gzip"}])
-def test_the_size_of_an_answer_is_limited_after_unpacking_too(
+def test_the_size_of_a_response_is_limited_after_unpacking_too(
     monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
     monkeypatch.setattr(http, "MAX_BODY", 1024**2)
@@ -287,15 +287,15 @@ def test_a_key_goes_into_the_query_and_nowhere_else(caplog: pytest.LogCaptureFix
     publisher = Publisher(httpx.Response(200, content=b"x"))
     with caplog.at_level(logging.DEBUG):
         [payload] = transport(publisher, ENTSOE_API_TOKEN=KEY).fetch(KEYED)
-    assert dict(publisher.asked[0].params) == {"a": "1", "securityToken": KEY}
+    assert dict(publisher.requested[0].params) == {"a": "1", "securityToken": KEY}
     for text in (repr(payload), str(payload.request.url), caplog.text):
         assert "s3cret" not in text
 
 
 @pytest.mark.parametrize("key", [KEY, "plain"])
 def test_a_key_in_an_error_is_masked(key: str, caplog: pytest.LogCaptureFixture) -> None:
-    asked = httpx.URL(KEYED.url).copy_merge_params({"securityToken": key})
-    publisher = Publisher(httpx.ConnectError(f"cannot reach {asked} with {key}"))
+    requested = httpx.URL(KEYED.url).copy_merge_params({"securityToken": key})
+    publisher = Publisher(httpx.ConnectError(f"cannot reach {requested} with {key}"))
     with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as error:
         transport(publisher, ENTSOE_API_TOKEN=key).fetch(KEYED)
     assert "cannot reach https://publisher.example/api?a=1&securityToken=*** with ***" in str(error.value)
@@ -307,16 +307,16 @@ def test_a_missing_key_is_reported_and_no_request_is_made() -> None:
     publisher = Publisher(httpx.Response(200))
     with pytest.raises(NoData, match=r"entsoe A44\.xml: needs ENTSOE_API_TOKEN"):
         transport(publisher).fetch(KEYED)
-    assert publisher.asked == []
+    assert publisher.requested == []
 
 
 def test_a_404_of_a_weekly_file_is_no_data() -> None:
-    """Only of a publisher of weekly files: elsewhere the address has gone."""
+    """Only for a publisher of weekly files; for others a 404 is an error."""
     week = Request("smard", "4169_DE-LU_hour_1708902000000.json", "https://publisher.example/week.json")
     publisher = Publisher(status(404))
     with pytest.raises(NoData, match=r"smard 4169_DE-LU_hour_1708902000000\.json: status 404"):
         transport(publisher).fetch(week)
-    assert len(publisher.asked) == 1
+    assert len(publisher.requested) == 1
     with pytest.raises(SourceError, match="status 404"):
         transport(publisher).fetch(PLAIN)
     with pytest.raises(SourceError, match="status 403"):
@@ -326,11 +326,11 @@ def test_a_404_of_a_weekly_file_is_no_data() -> None:
 def test_the_user_agent_names_the_program_and_a_contact() -> None:
     agents = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def response(request: httpx.Request) -> httpx.Response:
         agents.append(request.headers["user-agent"])
         return httpx.Response(200)
 
-    client = httpx.Client(transport=httpx.MockTransport(answer))
+    client = httpx.Client(transport=httpx.MockTransport(response))
     HttpTransport(lambda: NOW, {}, client).fetch(PLAIN)
     HttpTransport(lambda: NOW, {}, client, contact="desk@example.org").fetch(PLAIN)
     assert agents[0].startswith("metal-tightness/0.")
@@ -340,14 +340,14 @@ def test_the_user_agent_names_the_program_and_a_contact() -> None:
 def test_a_long_download_logs_its_progress_and_a_short_one_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def answer() -> httpx.Response:
+    def response() -> httpx.Response:
         return httpx.Response(200, headers={"content-length": "3000000"}, content=iter([b"x" * 1_000_000] * 3))
 
     with caplog.at_level(logging.INFO, http.__name__):
-        transport(Publisher(answer)).fetch(PLAIN)
+        transport(Publisher(response)).fetch(PLAIN)
         assert caplog.messages == []
         monkeypatch.setattr(http, "PROGRESS_S", 0.0)
-        transport(Publisher(answer), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
+        transport(Publisher(response), ENTSOE_API_TOKEN=KEY).fetch(KEYED)
     assert caplog.messages == [f"entsoe A44.xml: {n}.0 of 3.0 MB" for n in (1, 2, 3)]
 
 
@@ -368,7 +368,7 @@ class Versioned:
         return httpx.Response(200, content=self.body, headers={"etag": self.etag, "last-modified": "yesterday"})
 
 
-def test_an_unchanged_answer_is_not_sent_again(tmp_path: Path) -> None:
+def test_an_unchanged_response_is_not_sent_again(tmp_path: Path) -> None:
     archive, publisher = Archive(tmp_path), Versioned(b"one", '"v1"')
 
     def fetch(url: str = PLAIN.url, later: int = 0) -> Payload:
@@ -381,10 +381,10 @@ def test_an_unchanged_answer_is_not_sent_again(tmp_path: Path) -> None:
 
     assert fetch().captured_at == NOW
     again = fetch(later=1)
-    assert (again.body, again.captured_at) == (b"one", NOW), "the archived answer, with its first time"
+    assert (again.body, again.captured_at) == (b"one", NOW), "the archived response, with its first time"
     receipt = archive.receipt("fred", PLAIN.name)
     assert receipt and len(receipt.captures) == 1
-    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run continues as after an answer"
+    assert receipt.answered_at == "2026-02-02T12:00:00.000000+00:00", "the run continues as after a response"
     publisher.body, publisher.etag = b"two", '"v2"'
     assert fetch(later=2).body == b"two"
     assert fetch(PLAIN.url + "&other", later=3).body == b"two"
@@ -399,15 +399,15 @@ def test_an_unchanged_answer_is_not_sent_again(tmp_path: Path) -> None:
 def test_a_304_to_an_unconditional_request_is_an_error(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     archive.record(PLAIN, [Payload(PLAIN, b"one", NOW)])
-    asker = transport(Publisher(status(304)))
-    asker.archive = archive
+    http_transport = transport(Publisher(status(304)))
+    http_transport.archive = archive
     with pytest.raises(SourceError, match="status 304"):
-        asker.fetch(PLAIN)
+        http_transport.fetch(PLAIN)
 
 
-def test_a_validator_is_no_part_of_an_answer_and_invalid_ones_are_not_stored(tmp_path: Path) -> None:
-    answer = httpx.Response(200, content=b"x", headers=[(b"etag", b'"\xe9"'), (b"last-modified", b"x" * 300)])
-    [payload] = transport(Publisher(answer)).fetch(PLAIN)
+def test_a_validator_is_no_part_of_a_response_and_invalid_ones_are_not_stored(tmp_path: Path) -> None:
+    response = httpx.Response(200, content=b"x", headers=[(b"etag", b'"\xe9"'), (b"last-modified", b"x" * 300)])
+    [payload] = transport(Publisher(response)).fetch(PLAIN)
     assert (payload.etag, payload.last_modified) == ("", "")
     named = Payload(PLAIN, b"x", NOW, '"v1"', "now", "https://publisher.example/")
     assert (payload, hash(payload)) == (named, hash(named))
@@ -419,7 +419,7 @@ def test_a_validator_is_no_part_of_an_answer_and_invalid_ones_are_not_stored(tmp
     assert held.etag == ""
 
 
-# --- answers that a page links to
+# --- responses that a page links to
 
 SCOPE = load_reference(PROJECT / "data" / "reference").scope(())
 [SHEET] = SOURCES["worldbank"].requests(pd.Period("2024-05", "M"), SCOPE)
@@ -432,14 +432,14 @@ class Site:
 
     def __init__(self, pages: dict[str, bytes]) -> None:
         self.pages = pages
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(str(request.url))
+        self.requested.append(str(request.url))
         body = self.pages.get(str(request.url).split("#")[0])
         return httpx.Response(404) if body is None else httpx.Response(200, content=body)
 
-    def asker(self, archive: Archive | None = None) -> HttpTransport:
+    def http_transport(self, archive: Archive | None = None) -> HttpTransport:
         return HttpTransport(lambda: NOW, {}, httpx.Client(transport=httpx.MockTransport(self)), archive)
 
 
@@ -448,11 +448,11 @@ LANDING = "https://www.worldbank.org/en/research/commodity-markets"
 
 def test_the_workbook_is_requested_at_the_address_on_the_page(tmp_path: Path) -> None:
     site, archive = Site({LANDING: f'<a href="{CURRENT}">monthly</a>'.encode(), CURRENT: b"new"}), Archive(tmp_path)
-    asker = site.asker(archive)
-    [payload] = asker.fetch(SHEET)
+    http_transport = site.http_transport(archive)
+    [payload] = http_transport.fetch(SHEET)
     assert (payload.body, payload.address, payload.request.url) == (b"new", CURRENT, SHEET.url)
-    asker.fetch(SHEET)
-    assert site.asked.count(LANDING) == 1, "a listing is requested once a run"
+    http_transport.fetch(SHEET)
+    assert site.requested.count(LANDING) == 1, "a listing is requested once a run"
     archive.record(SHEET, [payload], answered_at=NOW)
     receipt = archive.receipt("worldbank", SHEET.name)
     assert receipt and receipt.request["url"] == SHEET.url
@@ -476,31 +476,31 @@ def test_without_a_usable_link_the_last_good_address_is_requested(
 ) -> None:
     pages = {CURRENT: b"last year's", SHEET.url: b"the module's"} | ({LANDING: landing} if landing else {})
     archive = Archive(tmp_path)
-    assert Site(pages).asker(archive).fetch(SHEET)[0].body == b"the module's", "there was no answer before"
+    assert Site(pages).http_transport(archive).fetch(SHEET)[0].body == b"the module's", "there was no response before"
     assert "trying the last known URL" in caplog.text
     archive.record(SHEET, [Payload(SHEET, b"last year's", NOW, address=CURRENT)])
     site = Site(pages)
-    assert site.asker(archive).fetch(SHEET)[0].body == b"last year's"
-    assert all("elsewhere" not in url and "@" not in url and url.startswith("https") for url in site.asked)
+    assert site.http_transport(archive).fetch(SHEET)[0].body == b"last year's"
+    assert all("elsewhere" not in url and "@" not in url and url.startswith("https") for url in site.requested)
     with pytest.raises(SourceError, match=r"worldbank CMO-Historical-Data-Monthly\.xlsx: status 404"):
-        Site({}).asker(archive).fetch(SHEET)
+        Site({}).http_transport(archive).fetch(SHEET)
 
 
 def test_a_validator_belongs_to_one_address(tmp_path: Path) -> None:
     """The version of the old address is not that of the new one."""
     archive = Archive(tmp_path)
     archive.record(SHEET, [Payload(SHEET, b"old", NOW, etag='"v1"', address="https://thedocs.worldbank.org/old")])
-    asked: list[tuple[str, str | None]] = []
+    requested: list[tuple[str, str | None]] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append((str(request.url), request.headers.get("if-none-match")))
+    def response(request: httpx.Request) -> httpx.Response:
+        requested.append((str(request.url), request.headers.get("if-none-match")))
         return httpx.Response(200, content=f'<a href="{CURRENT}">'.encode())
 
-    client = httpx.Client(transport=httpx.MockTransport(answer))
+    client = httpx.Client(transport=httpx.MockTransport(response))
     HttpTransport(lambda: NOW, {}, client, archive).fetch(SHEET)
     archive.record(SHEET, [Payload(SHEET, b"new", NOW + timedelta(1), etag='"v2"', address=CURRENT)])
     HttpTransport(lambda: NOW, {}, client, archive).fetch(SHEET)
-    assert asked == [(LANDING, None), (CURRENT, None), (LANDING, None), (CURRENT, '"v2"')]
+    assert requested == [(LANDING, None), (CURRENT, None), (LANDING, None), (CURRENT, '"v2"')]
 
 
 REPORTS = "http://english.customs.gov.cn/statics/report/monthly"
@@ -513,16 +513,16 @@ def test_the_table_of_a_month_is_requested_at_the_address_on_the_index(year: str
     """The current year's index may not have its number yet."""
     link = "http://english.customs.gov.cn/Statics/abc.html"
     site = Site({f"{REPORTS}{year}.html": ROW.format(id="abc").encode(), link: b"table"})
-    [payload] = site.asker().fetch(TABLE)
+    [payload] = site.http_transport().fetch(TABLE)
     assert (payload.body, payload.address) == (b"table", link)
 
 
 def test_a_month_that_is_not_linked_has_no_data_and_another_page_is_an_error() -> None:
     with pytest.raises(NoData, match=r"customs table13_2024-05\.html: not linked yet on .*monthly2024\.html"):
-        Site({f"{REPORTS}2024.html": ROW.replace("May", "April").encode()}).asker().fetch(TABLE)
+        Site({f"{REPORTS}2024.html": ROW.replace("May", "April").encode()}).http_transport().fetch(TABLE)
     site = Site({f"{REPORTS}2024.html": b"<html>Just a moment...</html>", f"{REPORTS}.html": b"<p></p>"})
     with pytest.raises(SourceError, match=r"customs table13_2024-05\.html: no table \(13\) on"):
-        site.asker().fetch(TABLE)
-    assert f"{REPORTS}2024.html#table13-05" not in site.asked, "the index is no answer"
+        site.http_transport().fetch(TABLE)
+    assert f"{REPORTS}2024.html#table13-05" not in site.requested, "the index is no response"
     with pytest.raises(SourceError, match=r"monthly\.html: status 404"):
-        Site({}).asker().fetch(TABLE)
+        Site({}).http_transport().fetch(TABLE)

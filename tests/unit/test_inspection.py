@@ -1,4 +1,4 @@
-"""Inspection of answers: rejected ones are quarantined and change nothing, known ones pass
+"""Inspection of responses: rejected ones are quarantined and change nothing, known ones pass
 without inspection."""
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def in_thousands(body: bytes) -> bytes:
 
 
 def restated(body: bytes) -> bytes:
-    """A page with four times the cash price, which a restated history may have and no change of unit gives."""
+    """A page with four times the cash price: possible in a restated history, not by a change of unit."""
     return re.sub(
         rb"<td >([\d,.]+)</td>\n<td >",
         lambda m: b"<td >%.2f</td>\n<td >" % (float(m[1].replace(b",", b"")) * 4),
@@ -64,7 +64,7 @@ def fetched(sandbox: Sandbox) -> FetchReport:
     return sandbox.ingest(MONTHS, ["prices", "spreads"]).fetched["westmetall"]
 
 
-def test_a_rejected_answer_is_quarantined_and_the_lake_keeps_the_last_good_one(sandbox: Sandbox) -> None:
+def test_a_refused_response_is_quarantined_and_the_lake_keeps_the_last_good_one(sandbox: Sandbox) -> None:
     stored = sandbox.open().lake.read("prices")
     later = sandbox.at(LATER)
     corrupted = in_thousands(page(later))
@@ -85,10 +85,10 @@ def test_a_rejected_answer_is_quarantined_and_the_lake_keeps_the_last_good_one(s
     assert (about["request"], about["captured_at"]) == (PAGE.name, "2026-11-19T20:00:00+00:00")
     assert any(text in failure.message for text in about["findings"])
     assert later.open().quarantine.payloads() == {"westmetall": 1}
-    assert later.open().quarantine.counts() == {}, "an answer has no rows in quarantine"
+    assert later.open().quarantine.counts() == {}, "a response has no rows in quarantine"
 
     before = later.stored()
-    assert fetched(later).failures == [failure], "the same answer is rejected again"
+    assert fetched(later).failures == [failure], "the same response is rejected again"
     assert later.stored() == before, "and stored once"
 
     last = later.at(LAST)
@@ -98,22 +98,22 @@ def test_a_rejected_answer_is_quarantined_and_the_lake_keeps_the_last_good_one(s
     assert len(last.open().lake.read("prices")) == len(stored) + 2
 
 
-def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
+def test_a_refused_response_accepted_by_its_hash_lands_as_revisions(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = sandbox.open().lake.read("prices")
     later = sandbox.at(LATER)
     right = restated(page(later))
     later.record(f"westmetall/{PAGE.name}", right)
-    monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(b"another answer")[:12])
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(b"another response")[:12])
     [failure] = fetched(later).failures
     assert "has the unit changed?" in failure.message
     assert failure.message.endswith(f"; if it is right: TIGHTNESS_ACCEPT={digest(right)[:12]})")
     [about] = (later.data / "quarantine" / "payloads" / "westmetall").glob("*.about.json")
     assert json.loads(about.read_text())["accept"] == f"TIGHTNESS_ACCEPT={digest(right)[:12]}"
-    assert later.open().lake.read("prices").equals(stored), "the hash of another answer accepts nothing"
+    assert later.open().lake.read("prices").equals(stored), "the hash of another response accepts nothing"
 
-    monkeypatch.setenv("TIGHTNESS_ACCEPT", f"{digest(b'another answer')},{digest(right)[:12]}")
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", f"{digest(b'another response')},{digest(right)[:12]}")
     done = later.ingest(MONTHS, ["prices", "spreads"])
     assert done.failures == []
     [warning] = done.fetched["westmetall"].warnings
@@ -125,15 +125,15 @@ def test_a_rejected_answer_accepted_by_its_hash_lands_as_revisions(
     monkeypatch.delenv("TIGHTNESS_ACCEPT")
     last = later.at(LAST)
     last.record(f"westmetall/{PAGE.name}", restated(page(last)))
-    assert fetched(last).failures == [], "the next answer is compared with the accepted one"
+    assert fetched(last).failures == [], "the next response is compared with the accepted one"
     last.record(f"westmetall/{PAGE.name}", page(last))
     assert "has the unit changed?" in fetched(last).failures[0].message
 
 
-def test_an_answer_whose_bytes_always_change_is_accepted_from_quarantine(
+def test_a_response_whose_bytes_always_change_is_accepted_from_quarantine(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some publishers write the current time into each answer."""
+    """Some publishers write the current time into each response."""
     later, last = sandbox.at(LATER), sandbox.at(LAST)
     right = restated(page(later)) + b"<!-- at 20:00 -->"
     later.record(f"westmetall/{PAGE.name}", right)
@@ -147,10 +147,10 @@ def test_an_answer_whose_bytes_always_change_is_accepted_from_quarantine(
 
     last.record(f"westmetall/{PAGE.name}", page(last))
     [failure] = fetched(last).failures
-    assert "has the unit changed?" in failure.message, "it was accepted once, which does not extend to later answers"
+    assert "has the unit changed?" in failure.message, "it was accepted once, which does not extend to later responses"
 
 
-def test_an_unreadable_answer_is_not_accepted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_response_is_not_accepted(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     wall = b"<html><body>Checking your browser</body></html>"
     monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(wall))
     later = sandbox.at(LATER)
@@ -160,7 +160,7 @@ def test_an_unreadable_answer_is_not_accepted(sandbox: Sandbox, monkeypatch: pyt
 
 
 def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
-    """A cache between publisher and client: its bytes are known, and they are not the newest."""
+    """A cache between publisher and client returns archived bytes that are not the newest."""
     first, later, last = page(sandbox), sandbox.at(LATER), sandbox.at(LAST)
     later.record(f"westmetall/{PAGE.name}", page(later))
     assert fetched(later).failures == []
@@ -174,7 +174,7 @@ def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
     assert fetched(last).failures == []
 
 
-def test_doctor_lists_rejected_answers(sandbox: Sandbox) -> None:
+def test_doctor_lists_refused_responses(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", page(later).replace(b"Cash-Settlement", b"Kasse"))
     report = later.ingest(MONTHS, ["prices"]).read["prices"]
@@ -182,7 +182,7 @@ def test_doctor_lists_rejected_answers(sandbox: Sandbox) -> None:
     code, lines, _ = later.call("doctor", "--json")
     findings = {finding["what"]: finding for finding in json.loads("\n".join(lines))}
     assert code == 1
-    assert "is gone (there are: date, LME Aluminium Kasse" in findings[f"westmetall {PAGE.name}"]["detail"]
+    assert "is missing (found: date, LME Aluminium Kasse" in findings[f"westmetall {PAGE.name}"]["detail"]
     assert findings["refused responses of westmetall"]["state"] == "warn"
 
 
@@ -196,7 +196,7 @@ def test_the_stored_line_of_a_hostile_row_is_bounded(sandbox: Sandbox) -> None:
         assert len(row[name]) <= 2000 and row[name].isprintable()
 
 
-def test_an_unusual_answer_is_stored_with_a_warning(sandbox: Sandbox) -> None:
+def test_an_unusual_response_is_stored_with_a_warning(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     wider = page(later).replace(b"stock</th>", b"stock</th><th>remark</th>")
     later.record(f"westmetall/{PAGE.name}", wider)
@@ -206,7 +206,7 @@ def test_an_unusual_answer_is_stored_with_a_warning(sandbox: Sandbox) -> None:
     assert warning.message == "column 'remark' is new"
     assert (warning.source, warning.request) == ("westmetall", PAGE.name)
     assert len(later.open().archive.load(PAGE)) == 2
-    assert fetched(later.at(LAST)).warnings == [], "the warning comes once, when it is new"
+    assert fetched(later.at(LAST)).warnings == [], "a warning is reported once"
 
 
 def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: 
 
 
 def test_a_part_of_a_recording_that_comes_later_removes_nothing(real: Path, tmp_path: Path) -> None:
-    """Two recorded days of one month are two parts of its answer, whichever comes first."""
+    """Two recorded days of one month are two parts of its response, whichever comes first."""
     sandbox = Sandbox(tmp_path, "replay", "2025-01-10T00:00:00Z")
     months = ("2024-12", "2024-12")
     [recorded] = (real / "payloads" / "energy_charts").glob("price_DE-LU_20241208*.json")

@@ -1,4 +1,4 @@
-"""The knowledge time of an answer's rows: by the calendar, by the publisher's timestamp, or since the capture."""
+"""The knowledge time of a response's rows: by the calendar, by the publisher's timestamp, or since the capture."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def sofr(*days: str) -> bytes:
     return json.dumps({"refRates": rates}).encode()
 
 
-def known(sandbox: Sandbox, answers: Iterable[tuple[bytes, str]]) -> pd.DataFrame:
-    """The rates that these answers of the New York Fed give, each with the moment of its capture, after all of them."""
+def known(sandbox: Sandbox, responses: Iterable[tuple[bytes, str]]) -> pd.DataFrame:
+    """The stored rates after these responses of the New York Fed, each captured at its moment."""
     workspace = sandbox.open()
-    request = asked(sandbox)
-    for body, moment in answers:
+    request = requested(sandbox)
+    for body, moment in responses:
         workspace.archive.record(request, [Payload(request, body, at(moment))])
         workspace.ingestion().run("rates", months_between(*MONTH))
     return workspace.lake.read("rates").set_index("obs_date")
 
 
-def asked(sandbox: Sandbox) -> Request:
+def requested(sandbox: Sandbox) -> Request:
     [request] = plan_requests("nyfed", months_between(*MONTH), sandbox.open().scope)
     return request
 
@@ -55,7 +55,7 @@ BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-
 
 
 @pytest.mark.parametrize(
-    ("answers", "when", "basis"),
+    ("responses", "when", "basis"),
     [
         ([(sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),  # no request before
         ([(sofr("2026-01-09", MONDAY), BEFORE)], at(BEFORE), "OBSERVED"),  # out before it was due
@@ -65,27 +65,27 @@ BEFORE, AFTER, LATER = "2026-01-13T12:00:00Z", "2026-01-13T14:00:00Z", "2026-01-
         ([(b"<html>Just a moment</html>", AFTER), (sofr("2026-01-09", MONDAY), LATER)], DUE, "CALENDAR"),
     ],
 )
-def test_the_knowledge_time_is_the_due_time_unless_an_answer_contradicts_it(
-    sandbox: Sandbox, answers: list[tuple[bytes, str]], when: datetime, basis: str
+def test_the_knowledge_time_is_the_due_time_unless_a_response_contradicts_it(
+    sandbox: Sandbox, responses: list[tuple[bytes, str]], when: datetime, basis: str
 ) -> None:
-    rates = known(sandbox, answers)
+    rates = known(sandbox, responses)
     assert (rates.at[MONDAY, "knowledge_ts"], rates.at[MONDAY, "knowledge_basis"]) == (pd.Timestamp(when), basis)
 
 
 def test_the_archive_alone_gives_the_same_knowledge_times(sandbox: Sandbox, tmp_path: Path) -> None:
     """A lost lake is loaded again from the archive."""
-    answers = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
-    first = known(sandbox, answers)
+    responses = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]
+    first = known(sandbox, responses)
     other = Sandbox(tmp_path / "other", "live", sandbox.now)
-    archive, request = other.open().archive, asked(other)
-    for body, moment in answers:
+    archive, request = other.open().archive, requested(other)
+    for body, moment in responses:
         archive.record(request, [Payload(request, body, at(moment))])
     other.open().ingestion().run("rates", months_between(*MONTH))
     pd.testing.assert_frame_equal(other.open().lake.read("rates").set_index("obs_date"), first)
 
 
 def power_known(sandbox: Sandbox, written: str, captured: str) -> pd.DataFrame:
-    """The knowledge of 5 October 2024 in Belgium, due on the 4th at 10:45Z, by an answer written and captured then."""
+    """The knowledge of 5 October 2024 in Belgium, due on the 4th at 10:45Z, by a response written and captured then."""
     source, workspace = Entsoe(), sandbox.open()
     [request] = [
         r for r in source.requests(pd.Period("2024-10", "M"), workspace.scope) if r.entity == "FR"
@@ -107,7 +107,7 @@ def power_known(sandbox: Sandbox, written: str, captured: str) -> pd.DataFrame:
     ("written", "when", "basis"),
     [
         ("2024-10-04T10:20:00Z", "2024-10-04T10:20:00Z", "OBSERVED"),  # the auction was early
-        ("2024-10-07T14:36:40Z", "2024-10-04T10:45:00Z", "CALENDAR"),  # the answer was written later
+        ("2024-10-07T14:36:40Z", "2024-10-04T10:45:00Z", "CALENDAR"),  # the response was written later
         ("1970-01-01T00:00:00Z", "2024-10-04T10:45:00Z", "CALENDAR"),  # a broken clock
         ("soon", "2024-10-04T10:45:00Z", "CALENDAR"),
         ("2024-10-04T10:20:00", "2024-10-04T10:45:00Z", "CALENDAR"),  # of no zone
@@ -126,11 +126,11 @@ def test_a_timestamp_after_the_capture_is_ignored(sandbox: Sandbox) -> None:
     assert set(rows["knowledge_ts"]) == {pd.Timestamp("2024-10-04T10:30:00Z")}
 
 
-def test_recorded_answers_have_their_own_timestamp(real: Path) -> None:
+def test_recorded_responses_have_their_own_timestamp(real: Path) -> None:
     from sourcing import SCOPE, parse, payload
 
-    answer = payload("entsoe", real / "payloads" / "entsoe" / "BE_60M.xml", "2024-10", "BE")
-    assert Entsoe().parse(answer, SCOPE).written_at == datetime(2024, 10, 7, 14, 34, 54, tzinfo=UTC)
+    response = payload("entsoe", real / "payloads" / "entsoe" / "BE_60M.xml", "2024-10", "BE")
+    assert Entsoe().parse(response, SCOPE).written_at == datetime(2024, 10, 7, 14, 34, 54, tzinfo=UTC)
     sheet = payload("worldbank", real / "payloads" / "worldbank" / "CMO-Historical-Data-Monthly.xlsx")
     written = WorldBank().parse(sheet, SCOPE).written_at
     assert written == datetime(2026, 6, 3, 3, 59, 59, tzinfo=UTC), "the end of 2 June in Washington"

@@ -73,8 +73,8 @@ def refused(body: bytes, day: int, name: str = "page.html") -> Payload:
     return Payload(Request("westmetall", name, "https://example.org"), body, NOW + timedelta(days=day))
 
 
-def test_only_the_newest_rejected_answers_of_a_request_are_kept(tmp_path: Path) -> None:
-    """A bot wall numbers its pages: one a day must not fill the disk."""
+def test_only_the_newest_refused_responses_of_a_request_are_kept(tmp_path: Path) -> None:
+    """The error page of a bot protection differs each time: one a day must not fill the disk."""
     quarantine = Quarantine(tmp_path)
     other = quarantine.put_payload(refused(b"another request", 0, "other.html"), ["why"])
     for day in range(KEPT + 3):
@@ -90,7 +90,7 @@ def test_only_the_newest_rejected_answers_of_a_request_are_kept(tmp_path: Path) 
 
 
 def test_a_file_that_another_process_has_just_deleted_is_no_error(tmp_path: Path) -> None:
-    """A broken link stands for a file that was listed and is deleted before it is read."""
+    """A broken link simulates a file that is deleted between listing and reading."""
     quarantine = Quarantine(tmp_path)
     kept = tmp_path / quarantine.put_payload(refused(b"one", 0), ["why"])
     gone = tmp_path / quarantine.put_payload(refused(b"two", 1), ["why"])

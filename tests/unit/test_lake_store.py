@@ -129,7 +129,7 @@ def test_a_value_that_was_missing_when_due_is_known_since_its_capture(
     late = observed([FIRST], absent_at=pd.to_datetime([absent_at], utc=True))
     lake.append("stocks", late, ingest_ts=T1)
     assert vintages(lake) == [(500_000, known, basis, 1)]
-    # Once stored, it is no change in a later answer, whatever the previous answer had.
+    # Once stored, it is no change in a later response, whatever the previous response had.
     lake.append("stocks", observed([FIRST], absent_at=pd.Timestamp(T1)), ingest_ts=T2)
     assert vintages(lake) == [(500_000, known, basis, 1)]
 
@@ -169,7 +169,7 @@ def test_a_change_is_never_known_before_the_value_it_changes(lake: Lake) -> None
     assert lake.read("stocks", as_of=T1 + timedelta(days=30))["total_t"].tolist() == [2.0]
 
 
-def test_contradicting_answers_of_one_instant_converge(lake: Lake) -> None:
+def test_contradicting_responses_of_one_instant_converge(lake: Lake) -> None:
     for _ in range(2):
         for value in (1, 2):
             lake.append("stocks", observed([("2026-01-05", value, None)]), ingest_ts=T1)
@@ -474,7 +474,7 @@ def test_an_instant_without_zone_is_rejected(lake: Lake) -> None:
 
 
 def test_a_concurrent_write_is_compared_again_under_the_lock(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the comparison without a lock and the lock another writer stores the same rows."""
+    """Another writer stores the same rows after the first comparison and before the lock."""
     lock, overtaken = Lake._lock, []
 
     def overtake(self: Lake, name: str, month: str):  # type: ignore[no-untyped-def]

@@ -15,31 +15,10 @@ from zoneinfo import ZoneInfo
 
 import oracle
 import pytest
+from acceptance import NAMES, TOLERANCE
 from oracle import Market, Oracle, Row
 
-TOLERANCE = 1.1e-6
 DAYS = ("obs_date", "period_end", "delivery_date", "as_of_date")
-# Column names of the fixture and of this project, where they differ.
-NAMES = {
-    "price_obs": "price_obs_date",
-    "stock_obs": "stock_obs_date",
-    "sofr_obs": "rate_obs_date",
-    "exports_period": "exports_period_end",
-    "offwarrant_period": "offwarrant_period_end",
-    "cash_3m_spread": "cash_3m_spread_usd_t",
-    "spread": "cash_3m_spread_usd_t",
-    "sofr": "rate",
-    "full_carry": "full_carry_usd_t",
-    "contango_pct_full": "contango_share_of_full_carry",
-    "stock_chg_5": "stock_log_chg",
-    "score_stock_chg_5": "score_stock_log_chg",
-    **{f"fam_{family}": f"family_{family.lower()}" for family in ("CURVE", "INVENTORY", "FLOW")},
-    **{f"contrib_{family}": f"contrib_{family.lower()}" for family in ("CURVE", "INVENTORY", "FLOW")},
-    "yoy": "m3_yoy",
-    "yoy_base_date": "m3_yoy_base_date",
-    "n_positions": "n_mtu",
-    "naive_mean_of_points": "naive_mean_of_points_eur_mwh",
-}
 
 
 def read(path: Path) -> list[dict[str, str]]:

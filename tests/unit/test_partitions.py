@@ -12,7 +12,7 @@ from pipelines.orchestration.partitions import monthly
 
 
 @pytest.mark.parametrize("months_from_now", [None, -130, -1, 0, 1, 40])
-def test_months_run_from_2008_to_the_month_of_the_clock(
+def test_partitions_are_the_months_from_2008_to_that_of_the_clock(
     monkeypatch: pytest.MonkeyPatch, months_from_now: int | None
 ) -> None:
     monkeypatch.delenv("TIGHTNESS_NOW", raising=False)

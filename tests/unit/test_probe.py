@@ -28,20 +28,20 @@ RULES = load_reference(PROJECT / "data" / "reference")["release_calendar"]
 
 
 class Broken:
-    """A publisher that is down for some sources, and corrupts the answers of others."""
+    """A publisher that is down for some sources, and corrupts the responses of others."""
 
     def __init__(self, down: str = "", corrupted: str = "") -> None:
-        self.down, self.corrupted, self.asked = down, corrupted, list[Request]()
+        self.down, self.corrupted, self.requested = down, corrupted, list[Request]()
         self.market = DemoTransport(NOW, MARKET)
 
     def fetch(self, request: Request) -> list[Payload]:
-        self.asked.append(request)
+        self.requested.append(request)
         if request.source == self.down:
             raise SourceError(request, "status 503, 4 times", "a response with status 200")
-        answers = self.market.fetch(request)
+        responses = self.market.fetch(request)
         if request.source == self.corrupted:
-            return [replace(p, body=p.body.replace(b"Cash-Settlement", b"Kasse")) for p in answers]
-        return answers
+            return [replace(p, body=p.body.replace(b"Cash-Settlement", b"Kasse")) for p in responses]
+        return responses
 
 
 @pytest.mark.parametrize(
@@ -66,20 +66,20 @@ def test_the_newest_due_figure_is_requested(source: str, period: str, newest: da
 
 def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has_not() -> None:
     broken = Broken("ecb", "westmetall")
-    asked = {name: newest_request(name, MARKET, NOW, RULES) for name in SOURCES}
-    found = {name: probe(request, MARKET, broken) for name, request in asked.items() if request}
+    requested = {name: newest_request(name, MARKET, NOW, RULES) for name in SOURCES}
+    found = {name: probe(request, MARKET, broken) for name, request in requested.items() if request}
     assert (found["ecb"].status, found["ecb"].bytes) == ("failed", 0)
     assert "status 503" in found["ecb"].detail
     assert found["westmetall"].status == "failed" and "Kasse" in found["westmetall"].detail
     assert found.pop("smard").status == "no data", "it replaces another source, which answered"
     assert {probed.status for name, probed in found.items() if name not in {"ecb", "westmetall"}} == {"ok"}
-    assert len(broken.asked) == len(found) + 1, "one request each"
+    assert len(broken.requested) == len(found) + 1, "one request each"
 
     class Nothing:
         def fetch(self, request: Request) -> list[Payload]:
             raise NoData("nothing yet")
 
-    request = asked["ecb"]
+    request = requested["ecb"]
     assert request is not None
     assert probe(request, MARKET, Nothing()).status == "no data"
 

@@ -324,9 +324,7 @@ def test_an_open_reader_keeps_the_old_release(released: Path, tmp_path: Path) ->
     assert prices_in(released / "marts.duckdb") == [("2026-01-14", 1.0)]
 
 
-def test_a_write_into_the_visible_file_changes_neither_its_release_nor_the_next(
-    source: Path, published: Path, tmp_path: Path
-) -> None:
+def test_a_write_to_the_visible_file_changes_no_release(source: Path, published: Path, tmp_path: Path) -> None:
     first = release(source, published)
     with duckdb.connect(published / "marts.duckdb") as con:
         con.execute("delete from marts.price_daily")
@@ -404,7 +402,7 @@ def test_added_and_removed_columns_are_listed_and_change_no_row(differences: dic
     assert (found["columns_added"], found["columns_removed"]) == (["fresh"], ["gone"])
 
 
-def test_tables_of_one_side_only_and_tables_without_common_columns(differences: dict[str, TableDiff]) -> None:
+def test_tables_of_one_release_only_and_tables_without_common_columns(differences: dict[str, TableDiff]) -> None:
     names = ["marts.nothing_in_common", "signals.fresh", "signals.gone"]
     assert [counts(differences[name])[:2] for name in names] == [(1, 2), (2, 0), (0, 3)]
 

@@ -37,28 +37,28 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def pace(tmp_path: Path, clock: Clock) -> RateLimiter:
+def limiter(tmp_path: Path, clock: Clock) -> RateLimiter:
     return RateLimiter(tmp_path / "pace", clock.read, clock.sleep)
 
 
-def take(pace: RateLimiter, source: str = "fred", access: Access = SLOW) -> None:
-    with pace.acquire(source, access):
+def take(limiter: RateLimiter, source: str = "fred", access: Access = SLOW) -> None:
+    with limiter.acquire(source, access):
         pass
 
 
-def test_requests_are_an_interval_apart_and_the_first_is_immediate(pace: RateLimiter, clock: Clock) -> None:
+def test_requests_are_an_interval_apart_and_the_first_is_immediate(limiter: RateLimiter, clock: Clock) -> None:
     for _ in range(3):
-        take(pace)
-    take(pace, "nyfed")
+        take(limiter)
+    take(limiter, "nyfed")
     assert clock.slept == pytest.approx([0.25, 0.25]), "another publisher has its own limit"
     clock.now += 60
-    take(pace)
+    take(limiter)
     assert len(clock.slept) == 2
 
 
-def test_a_pause_of_one_process_holds_for_all(pace: RateLimiter, clock: Clock, tmp_path: Path) -> None:
-    pace.pause("fred", 30)
-    pace.pause("fred", 10)  # shorter than the stored one, which stays
+def test_a_pause_of_one_process_holds_for_all(limiter: RateLimiter, clock: Clock, tmp_path: Path) -> None:
+    limiter.pause("fred", 30)
+    limiter.pause("fred", 10)  # shorter than the stored one, which stays
     other = RateLimiter(tmp_path / "pace", clock.read, clock.sleep)
     take(other)
     assert clock.slept == pytest.approx([30])
@@ -72,32 +72,32 @@ def test_a_pause_set_during_a_wait_is_respected(tmp_path: Path, clock: Clock) ->
         if len(clock.slept) == 1:
             other.pause("fred", 20)
 
-    pace = RateLimiter(tmp_path, clock.read, sleep)
-    take(pace)
-    take(pace)
+    limiter = RateLimiter(tmp_path, clock.read, sleep)
+    take(limiter)
+    take(limiter)
     assert clock.slept == pytest.approx([0.25, 20])
 
 
-def test_a_pause_beyond_the_limit_is_an_immediate_error(pace: RateLimiter, clock: Clock) -> None:
-    pace.pause("fred", MAX_PAUSE_S + 1)
+def test_a_pause_beyond_the_limit_is_an_immediate_error(limiter: RateLimiter, clock: Clock) -> None:
+    limiter.pause("fred", MAX_PAUSE_S + 1)
     with pytest.raises(PausedError) as error:
-        take(pace)
+        take(limiter)
     assert error.value.until == clock.now + MAX_PAUSE_S + 1
     assert clock.slept == []
     clock.now += 1
-    take(pace)
+    take(limiter)
     assert clock.slept == pytest.approx([MAX_PAUSE_S])
 
 
-def test_a_clock_set_back_or_a_torn_file_causes_no_wait(pace: RateLimiter, clock: Clock) -> None:
-    take(pace)
+def test_a_clock_set_back_or_a_torn_file_causes_no_wait(limiter: RateLimiter, clock: Clock) -> None:
+    take(limiter)
     clock.now -= 86_400
-    take(pace)
+    take(limiter)
     assert clock.slept == []
     clock.now += 60
     for torn in ("", "{", "[]", '{"next": null}'):
-        (pace.folder / "fred.json").write_text(torn)
-        take(pace)
+        (limiter.folder / "fred.json").write_text(torn)
+        take(limiter)
     assert clock.slept == []
 
 
@@ -124,15 +124,15 @@ def test_no_more_requests_run_at_once_than_allowed(tmp_path: Path, places: int) 
     assert most == places
 
 
-def test_a_pause_is_limited(pace: RateLimiter, clock: Clock) -> None:
+def test_a_pause_is_limited(limiter: RateLimiter, clock: Clock) -> None:
     """`Retry-After: 999999999`, or a pause that was written while the clock was days ahead."""
-    pace.pause("fred", 1e9)
+    limiter.pause("fred", 1e9)
     with pytest.raises(PausedError) as paused:
-        take(pace)
+        take(limiter)
     assert paused.value.until == clock.now + MAX_RETRY_AFTER_S
     clock.now -= 5 * 86_400
-    take(pace)
-    pace.pause("fred", MAX_PAUSE_S + 1)
+    take(limiter)
+    limiter.pause("fred", MAX_PAUSE_S + 1)
     with pytest.raises(PausedError) as paused:
-        take(pace)
+        take(limiter)
     assert paused.value.until == clock.now + MAX_PAUSE_S + 1, "the impossible pause is replaced"

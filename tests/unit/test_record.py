@@ -1,4 +1,4 @@
-"""`--record`: answers of publishers in the replay layout; their replay gives the same lake, byte for byte."""
+"""`--record`: responses of publishers in the replay layout; their replay gives the same lake, byte for byte."""
 
 from __future__ import annotations
 
@@ -20,85 +20,85 @@ from pipelines.transports.record import RecordingTransport, recorded
 from pipelines.transports.replay import ReplayTransport
 
 NOW = datetime(2026, 1, 14, 12, tzinfo=UTC)
-ASKED = Request("fred", "SOFR.csv", "https://publisher.example/SOFR.csv")
+REQUEST = Request("fred", "SOFR.csv", "https://publisher.example/SOFR.csv")
 
 
 class Publisher:
-    """Gives the answers in turn, each captured an hour after the one before; exceptions are raised."""
+    """Gives the responses in turn, each captured an hour after the one before; exceptions are raised."""
 
-    def __init__(self, *answers: bytes | Exception) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: bytes | Exception) -> None:
+        self.responses = list(responses)
         self.now = NOW
 
     def fetch(self, request: Request) -> list[Payload]:
-        answer = self.answers.pop(0)
+        response = self.responses.pop(0)
         self.now += timedelta(hours=1)
-        if isinstance(answer, Exception):
-            raise answer
-        return [Payload(request, answer, self.now)]
+        if isinstance(response, Exception):
+            raise response
+        return [Payload(request, response, self.now)]
 
 
-def test_each_answer_is_kept_with_the_time_of_its_capture(tmp_path: Path) -> None:
+def test_each_response_is_kept_with_the_time_of_its_capture(tmp_path: Path) -> None:
     transport = RecordingTransport(Publisher(b"one", b"one", b"two", b"one"), tmp_path)
-    given = [transport.fetch(ASKED)[0] for _ in range(4)]
+    given = [transport.fetch(REQUEST)[0] for _ in range(4)]
     assert (tmp_path / "fred" / "SOFR.csv").read_bytes() == b"one"
-    # A repetition is no capture; a return to the first answer is one.
+    # A repetition is no capture; a return to the first response is one.
     expected = [given[0], given[2], given[3]]
-    assert ReplayTransport(tmp_path, NOW).fetch(ASKED) == expected == recorded(tmp_path, ASKED)
-    assert [payload.captured_at for payload in recorded(tmp_path, ASKED)] == [p.captured_at for p in expected]
+    assert ReplayTransport(tmp_path, NOW).fetch(REQUEST) == expected == recorded(tmp_path, REQUEST)
+    assert [payload.captured_at for payload in recorded(tmp_path, REQUEST)] == [p.captured_at for p in expected]
 
 
 def test_errors_are_passed_on_and_not_recorded(tmp_path: Path) -> None:
-    failures = (NoData("nothing"), SourceError(ASKED, "status 503", "status 200"))
+    failures = (NoData("nothing"), SourceError(REQUEST, "status 503", "status 200"))
     transport = RecordingTransport(Publisher(*failures), tmp_path)
     for failure in failures:
         with pytest.raises(type(failure)):
-            transport.fetch(ASKED)
+            transport.fetch(REQUEST)
     assert list(tmp_path.rglob("*")) == []
     with pytest.raises(NoData):
-        ReplayTransport(tmp_path, NOW).fetch(ASKED)
+        ReplayTransport(tmp_path, NOW).fetch(REQUEST)
 
 
 @pytest.mark.parametrize("corrupted", ["newest", "earlier"])
 def test_a_changed_recording_is_rejected(tmp_path: Path, corrupted: str) -> None:
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
-    first = transport.fetch(ASKED)[0]
-    transport.fetch(ASKED)
+    first = transport.fetch(REQUEST)[0]
+    transport.fetch(REQUEST)
     held = [path for path in (tmp_path / "fred" / ".captures").iterdir() if path.read_bytes() == first.body]
     (tmp_path / "fred" / "SOFR.csv" if corrupted == "newest" else held[0]).write_bytes(b"thr")
     with pytest.raises(
         SourceError, match=r"does not hold what was captured at 2026-01-14T1[34]:00:00\+00:00.*record ag"
     ):
-        ReplayTransport(tmp_path, NOW).fetch(ASKED)
+        ReplayTransport(tmp_path, NOW).fetch(REQUEST)
 
 
-def test_a_kill_between_two_writes_is_repaired_by_the_next_answer(tmp_path: Path) -> None:
+def test_a_kill_between_two_writes_is_repaired_by_the_next_response(tmp_path: Path) -> None:
     transport = RecordingTransport(Publisher(b"one", b"one"), tmp_path)
-    transport.fetch(ASKED)
+    transport.fetch(REQUEST)
     (tmp_path / "fred" / "SOFR.csv").unlink()
-    transport.fetch(ASKED)
-    assert [payload.body for payload in recorded(tmp_path, ASKED)] == [b"one"]
+    transport.fetch(REQUEST)
+    assert [payload.body for payload in recorded(tmp_path, REQUEST)] == [b"one"]
 
 
 @pytest.mark.parametrize("name", ["../SOFR.csv", "a/b.csv", ".."])
 def test_a_recording_stays_in_its_folder(tmp_path: Path, name: str) -> None:
     transport = RecordingTransport(Publisher(b"one"), tmp_path / "recording")
     with pytest.raises(SourceError, match="would lie outside the replay folder"):
-        transport.fetch(replace(ASKED, name=name))
+        transport.fetch(replace(REQUEST, name=name))
 
 
 class Staggered:
-    """Publishers whose answers arrive one after the other, as live ones do; the market is generated."""
+    """Publishers whose responses arrive one after the other, as live ones do; the market is generated."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.now = sandbox.open().now
         self.demo = DemoTransport(self.now, sandbox.open().scope)
-        self.asked = 0
+        self.requested = 0
 
     def fetch(self, request: Request) -> list[Payload]:
-        self.asked += 1
+        self.requested += 1
         return [
-            replace(payload, captured_at=self.now + timedelta(seconds=self.asked))
+            replace(payload, captured_at=self.now + timedelta(seconds=self.requested))
             for payload in self.demo.fetch(request)[-1:]
         ]
 
@@ -131,13 +131,13 @@ def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: P
     assert set(live.open().lake.read("rates")["ingest_ts"].dt.day) == {13, 20}
 
 
-def test_an_answer_that_cannot_be_recorded_is_an_error(tmp_path: Path) -> None:
-    """Other requests continue: a lake with that answer would differ from the replay's."""
+def test_a_response_that_cannot_be_recorded_is_an_error(tmp_path: Path) -> None:
+    """Other requests continue: a lake with that response would differ from the replay's."""
     (tmp_path / "fred").write_text("a file where a folder should be")
     transport = RecordingTransport(Publisher(b"one", b"two"), tmp_path)
     with pytest.raises(SourceError, match=r"the response cannot be recorded in .*expected a writable folder"):
-        transport.fetch(ASKED)
-    assert transport.fetch(replace(ASKED, source="nyfed"))[0].body == b"two"
+        transport.fetch(REQUEST)
+    assert transport.fetch(replace(REQUEST, source="nyfed"))[0].body == b"two"
 
 
 def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_recording_folder_that_cannot_be_written_is_bad_usage(tmp_path: Path) 
     assert "cannot be written" in result.output.replace("\n", " ")
 
 
-def test_only_answers_of_publishers_are_recorded(tmp_path: Path) -> None:
+def test_only_responses_of_publishers_are_recorded(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["run", "--profile", "demo", "--record", str(tmp_path / "recording")])
     assert result.exit_code == 2
     assert "--record needs the live profile: the profile is demo" in result.output

@@ -262,7 +262,7 @@ def test_an_optional_column_may_be_missing(folder: Path) -> None:
 
 
 def test_another_metal_needs_only_rows(folder: Path) -> None:
-    """Its parameters may be those for all metals; a missing one is an error that names it."""
+    """The metal may use the parameters for all metals; a missing parameter is an error that names it."""
     edit(folder, "metals", lambda rows: pd.concat([rows, rows.assign(metal="CU", name="Copper", westmetall_code="Cu")]))
     with pytest.raises(ReferenceDataError, match=r"parameters\.csv: rent_usd_t_day \(USD/t/day\) has no row for CU"):
         load_reference(folder)

@@ -1,4 +1,4 @@
-"""What is due at a moment: the release calendar around holidays, month ends and daylight saving."""
+"""Months that are due at a moment: the release calendar around holidays, month ends and daylight saving."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_dataset_and_source_belongs_to_one_publication() -> None:
 
 
 def test_the_sources_of_a_publication_share_a_time_zone(rules: pd.DataFrame) -> None:
-    """Its tick is the latest of their times, which needs one time zone."""
+    """The schedule of a publication ticks at the latest of its sources' times, in one time zone."""
     for publication in PUBLICATIONS.values():
         zones = {release_rules(dataset, source, rules).iloc[-1].timezone for dataset, source in publication.tiers}
         assert len(zones) == 1, f"{publication.name}: {', '.join(sorted(zones))} need a line of PUBLICATIONS each"
@@ -86,7 +86,7 @@ def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
         ("prices", "westmetall", at("2026-02-03 09:05", "Europe/London"), ("2026-01", "2026-02")),
         ("prices", "westmetall", at("2026-02-06 09:05", "Europe/London"), ("2026-01", "2026-02")),
         ("prices", "westmetall", at("2026-02-09 09:05", "Europe/London"), ("2026-02",)),
-        # After Easter: Thursday's figures come out on Tuesday, in another month.
+        # After Easter: Thursday's figures are released on Tuesday, in another month.
         ("prices", "westmetall", at("2024-04-02 09:05", "Europe/London"), ("2024-03",)),
         # The same wall time on both sides of the change of the clock.
         ("prices", "westmetall", at("2026-03-30 09:05", "Europe/London"), ("2026-03",)),
@@ -170,10 +170,10 @@ def test_every_release_is_requested_by_the_tick_that_follows_it(rules: pd.DataFr
                 sample, release_times(sample, dataset, source, rules)["knowledge_ts"], strict=True
             ):
                 moment = known.tz_convert(zone) + timedelta(minutes=5)
-                asked = due(dataset, source, moment.to_pydatetime(), rules)
+                found = due(dataset, source, moment.to_pydatetime(), rules)
                 month = f"{period:%Y-%m}"
                 # An auction for the first of a month is held before the month has begun.
-                assert month in asked.months or month > f"{moment.tz_convert('Europe/London'):%Y-%m}", (dataset, period)
+                assert month in found.months or month > f"{moment.tz_convert('Europe/London'):%Y-%m}", (dataset, period)
 
 
 def test_everything_due_is_the_current_month_and_late_months(reference: ReferenceTables, rules: pd.DataFrame) -> None:

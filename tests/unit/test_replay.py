@@ -18,7 +18,7 @@ BE = Zone("BE", "10YBE----------2", "Europe/Brussels", "entsoe")
 SCOPE = Scope((Metal("AL", "Aluminium", "Al", "Aluminum", "PALUMUSDM", "Aluminum"),), (DE, BE))
 
 
-def asked(source: str, month: str) -> Request:
+def requested(source: str, month: str) -> Request:
     """The first request of a month."""
     return SOURCES[source].requests(pd.Period(month, "M"), SCOPE)[0]
 
@@ -34,17 +34,17 @@ def document(start: str, end: str, area: str = BE.eic) -> bytes:
     return f'<doc>{interval}<in_Domain.mRID codingScheme="A01">{area}</in_Domain.mRID></doc>'.encode()
 
 
-def test_a_file_with_the_name_of_the_request_is_its_answer_captured_now(tmp_path: Path) -> None:
+def test_a_file_with_the_name_of_the_request_is_its_response_captured_now(tmp_path: Path) -> None:
     write(tmp_path / "fred" / "SOFR.csv", b"observation_date,SOFR\n")
-    [payload] = ReplayTransport(tmp_path, NOW).fetch(asked("fred", "2026-01"))
+    [payload] = ReplayTransport(tmp_path, NOW).fetch(requested("fred", "2026-01"))
     assert (payload.body, payload.captured_at) == (b"observation_date,SOFR\n", NOW)
 
 
 @pytest.mark.parametrize("source", ["fred", "westmetall", "energy_charts", "entsoe", "customs", "ecb"])
 def test_a_request_without_a_recording_is_no_data(tmp_path: Path, source: str) -> None:
-    write(tmp_path / "other" / asked(source, "2025-12").name, b"x")
+    write(tmp_path / "other" / requested(source, "2025-12").name, b"x")
     with pytest.raises(NoData, match=f"nothing is recorded for {source}/"):
-        ReplayTransport(tmp_path, NOW).fetch(asked(source, "2025-12"))
+        ReplayTransport(tmp_path, NOW).fetch(requested(source, "2025-12"))
 
 
 def test_a_year_of_yahoo_may_be_recorded_by_month_and_comtrade_by_rows(tmp_path: Path) -> None:
@@ -60,18 +60,18 @@ def test_a_year_of_yahoo_may_be_recorded_by_month_and_comtrade_by_rows(tmp_path:
         assert [p.body for p in transport.fetch(request)] == [b"whole"]
 
 
-def test_days_of_energy_charts_answer_their_month_unless_the_month_is_there(tmp_path: Path) -> None:
+def test_energy_charts_days_are_used_unless_the_whole_month_is_recorded(tmp_path: Path) -> None:
     folder = tmp_path / "energy_charts"
     for name in ("20241208_note", "20241201", "20241131x", "20250101", "20241"):
         write(folder / f"price_DE-LU_{name}.json", name.encode())
     write(folder / "price_FR_20241208.json", b"another zone")
     transport = ReplayTransport(tmp_path, NOW)
-    assert [p.body for p in transport.fetch(asked("energy_charts", "2024-12"))] == [b"20241201", b"20241208_note"]
+    assert [p.body for p in transport.fetch(requested("energy_charts", "2024-12"))] == [b"20241201", b"20241208_note"]
     write(folder / "price_DE-LU_2024-12.json", b"month")
-    assert [p.body for p in transport.fetch(asked("energy_charts", "2024-12"))] == [b"month"]
+    assert [p.body for p in transport.fetch(requested("energy_charts", "2024-12"))] == [b"month"]
 
 
-def test_entsoe_documents_answer_by_area_and_interval(tmp_path: Path) -> None:
+def test_entsoe_documents_are_found_by_area_and_interval(tmp_path: Path) -> None:
     folder = tmp_path / "entsoe"
     # Brussels leaves summer time on 27 October 2024: its October runs from 30 September 22:00Z to 31 October 23:00Z.
     write(folder / "a_before.xml", document("2024-09-29T22:00Z", "2024-09-30T22:00Z"))
@@ -87,14 +87,14 @@ def test_entsoe_documents_answer_by_area_and_interval(tmp_path: Path) -> None:
         ("2023-12-31T23:00Z", "2024-12-31T23:00Z"),
     ))  # fmt: skip
     transport = ReplayTransport(tmp_path, NOW)
-    assert [p.body for p in transport.fetch(asked("entsoe", "2024-10"))] == [first, last, year]
-    assert [p.body for p in transport.fetch(asked("entsoe", "2024-02"))] == [year]
+    assert [p.body for p in transport.fetch(requested("entsoe", "2024-10"))] == [first, last, year]
+    assert [p.body for p in transport.fetch(requested("entsoe", "2024-02"))] == [year]
 
 
 def test_an_unreadable_interval_is_an_error_that_names_it(tmp_path: Path) -> None:
     write(tmp_path / "entsoe" / "odd.xml", document("last week", "2024-10-01T22:00Z"))
     with pytest.raises(SourceError, match=r"odd\.xml: the interval .*last week.* cannot be read"):
-        ReplayTransport(tmp_path, NOW).fetch(asked("entsoe", "2024-10"))
+        ReplayTransport(tmp_path, NOW).fetch(requested("entsoe", "2024-10"))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path, source: str, n
     link.parent.mkdir(parents=True)
     link.symlink_to(secret)
     with pytest.raises(SourceError, match="link to a file outside the replay folder and is not followed") as error:
-        ReplayTransport(tmp_path / "replay", NOW).fetch(asked(source, "2024-12"))
+        ReplayTransport(tmp_path / "replay", NOW).fetch(requested(source, "2024-12"))
     assert "secret" not in str(error.value)
     assert str(tmp_path) not in str(error.value)
 
@@ -115,7 +115,7 @@ def test_links_inside_the_folder_and_a_linked_folder_are_followed(tmp_path: Path
     write(tmp_path / "replay" / "fred" / "2026.csv", b"x")
     (tmp_path / "replay" / "fred" / "SOFR.csv").symlink_to("2026.csv")
     (tmp_path / "here").symlink_to(tmp_path / "replay")
-    assert [p.body for p in ReplayTransport(tmp_path / "here", NOW).fetch(asked("fred", "2026-01"))] == [b"x"]
+    assert [p.body for p in ReplayTransport(tmp_path / "here", NOW).fetch(requested("fred", "2026-01"))] == [b"x"]
 
 
 @pytest.mark.parametrize("target", ["nowhere.csv", "SOFR.csv"])
@@ -123,7 +123,7 @@ def test_a_broken_link_is_a_failure(tmp_path: Path, target: str) -> None:
     (tmp_path / "fred").mkdir()
     (tmp_path / "fred" / "SOFR.csv").symlink_to(target)
     with pytest.raises(SourceError, match=r"fred/SOFR\.csv cannot be read"):
-        ReplayTransport(tmp_path, NOW).fetch(asked("fred", "2026-01"))
+        ReplayTransport(tmp_path, NOW).fetch(requested("fred", "2026-01"))
 
 
 def test_a_name_cannot_leave_the_replay_folder(tmp_path: Path) -> None:
@@ -152,14 +152,14 @@ def test_a_name_cannot_leave_the_replay_folder(tmp_path: Path) -> None:
 def test_the_recorded_real_payloads_are_found(real: Path, source: str, month: str, count: int) -> None:
     transport = ReplayTransport(real / "payloads", NOW)
     if count:
-        assert len(transport.fetch(asked(source, month))) == count
+        assert len(transport.fetch(requested(source, month))) == count
     else:
         with pytest.raises(NoData):
-            transport.fetch(asked(source, month))
+            transport.fetch(requested(source, month))
 
 
 def test_a_real_day_of_power_reads_as_a_day_of_its_month(real: Path) -> None:
-    [payload] = ReplayTransport(real / "payloads", NOW).fetch(asked("energy_charts", "2024-12"))
+    [payload] = ReplayTransport(real / "payloads", NOW).fetch(requested("energy_charts", "2024-12"))
     power = SOURCES["energy_charts"].parse(payload, SCOPE).frames["power"]
     assert len(power) == 24
     assert power["price_eur_mwh"].iloc[0] == 93.91

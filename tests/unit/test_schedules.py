@@ -105,10 +105,10 @@ def test_holidays_are_skipped_with_their_reason(
 
 
 @pytest.mark.parametrize("day", ["2026-03-27", "2026-03-30", "2026-10-23", "2026-10-26"])
-def test_the_build_keeps_to_london_time(
+def test_the_build_follows_london_time(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance, day: str
 ) -> None:
-    """Around both changes of daylight saving the build comes after 18:00 London, with the data requested before it."""
+    """On the days around both clock changes the build is after 18:00 London and after the fetches of the day."""
     schedule = all_schedules["daily_build_schedule"]
     [moment] = [
         time for time, _ in zip(schedule_times(schedule, pd.Timestamp(day, tz="Europe/London")), range(1), strict=False)

@@ -33,24 +33,24 @@ def read(body: object, scope: Scope = SCOPE, period: str = "2024-05") -> Parsed:
     return parse(payload("comtrade", json.dumps(body).encode(), period, "CA/AL"), scope)
 
 
-def rows(answer: Parsed) -> list[tuple[str, str, str, int, float]]:
+def rows(response: Parsed) -> list[tuple[str, str, str, int, float]]:
     return [
         (row.metal, row.country, f"{row.period_end:%Y-%m-%d}", row.period_months, row.exports_kt)
-        for row in answer.frames["exports"].itertuples()
+        for row in response.frames["exports"].itertuples()
     ]
 
 
 def test_one_request_for_each_exporter_of_this_source_and_metal() -> None:
     copper = replace(COPPER, hs_codes="7403")
     scope = Scope((ALUMINIUM, copper), (), (CHINA, CANADA, IRELAND))
-    asked = SOURCES["comtrade"].requests(month("2024-05"), scope)
-    assert [(r.entity, r.name, r.period) for r in asked] == [
+    requested = SOURCES["comtrade"].requests(month("2024-05"), scope)
+    assert [(r.entity, r.name, r.period) for r in requested] == [
         ("CA/AL", "canada_x_7601-7604_202405.json", "2024-05"),
         ("CA/CU", "canada_x_7403_202405.json", "2024-05"),
         ("IE/AL", "republic_of_ireland_x_7601-7604_202405.json", "2024-05"),
         ("IE/CU", "republic_of_ireland_x_7403_202405.json", "2024-05"),
     ]
-    assert asked[0].url == (
+    assert requested[0].url == (
         "https://comtradeapi.un.org/public/v1/preview/C/M/HS?reporterCode=124&period=202405&cmdCode=7601,7604"
         "&flowCode=X&partnerCode=0&partner2Code=0&motCode=0&customsCode=C00"
     )
@@ -74,9 +74,9 @@ def test_an_exporter_comes_from_one_source() -> None:
     "body", [BOTH, {"data": BOTH}, {"elapsedTime": "0.1 secs", "count": 2, "data": BOTH, "error": ""}]
 )
 def test_weights_are_summed_over_the_codes(body: object) -> None:
-    answer = read(body)
-    assert rows(answer) == [("AL", "CA", "2024-05-31", 1, 212.5000005)]
-    assert answer.rejected == []
+    response = read(body)
+    assert rows(response) == [("AL", "CA", "2024-05-31", 1, 212.5000005)]
+    assert response.rejected == []
 
 
 def test_parts_of_the_whole_do_not_count() -> None:
@@ -112,9 +112,9 @@ def test_numbers_written_as_text_name_the_same_rows() -> None:
     ],
 )
 def test_a_code_without_its_weight_rejects_the_month(entries: list[dict[str, Any]], reason: str) -> None:
-    answer = read(entries)
-    assert rows(answer) == []
-    (bad,) = answer.rejected
+    response = read(entries)
+    assert rows(response) == []
+    (bad,) = response.rejected
     assert (bad.dataset, bad.where, bad.reason) == ("exports", "Canada 2024-05", f"{reason}; the month is left out")
     assert "7601" in bad.raw
 
@@ -144,9 +144,9 @@ def test_an_error_message_with_status_200_is_an_error(body: object, message: str
         ({"count": 0, "data": [], "error": "Rate limit is exceeded"}, "Rate limit is exceeded"),
     ],
 )
-def test_throttling_inside_an_answer_is_a_transient_error(body: object, message: str) -> None:
-    """The client retries on the same words; an exhausted quota is not retried."""
-    with pytest.raises(SourceError, match=f"^comtrade asked: the publisher throttles: .*{message}"):
+def test_throttling_inside_a_response_is_a_transient_error(body: object, message: str) -> None:
+    """The HTTP client recognises the same text and retries; an exhausted quota is not retried."""
+    with pytest.raises(SourceError, match=f"^comtrade request: the publisher throttles: .*{message}"):
         read(body)
     throttled = SOURCES["comtrade"].ACCESS.throttled
     assert re.search(throttled, json.dumps(body), re.IGNORECASE)
@@ -168,8 +168,8 @@ def test_throttling_inside_an_answer_is_a_transient_error(body: object, message:
         ([BOTH[0]] * 500, "the response has 500 rows and may be truncated"),
     ],
 )
-def test_an_unexpected_answer_is_an_error(body: object, message: str) -> None:
-    with pytest.raises(SourceError, match=f"^comtrade asked: {message}"):
+def test_an_unexpected_response_is_an_error(body: object, message: str) -> None:
+    with pytest.raises(SourceError, match=f"^comtrade request: {message}"):
         read(body)
 
 
@@ -188,8 +188,8 @@ def test_the_recording(real: Path) -> None:
     scope = replace(SCOPE, metals=(replace(ALUMINIUM, hs_codes="7601"),))
     (request,) = SOURCES["comtrade"].requests(month("2024-01"), scope)
     assert request.name == path.name.replace(".rows", "")
-    answer = parse(payload("comtrade", path, "2024-01", "CA/AL"), scope)
-    assert rows(answer) == [("AL", "CA", "2024-01-31", 1, 235.359811)]
+    response = parse(payload("comtrade", path, "2024-01", "CA/AL"), scope)
+    assert rows(response) == [("AL", "CA", "2024-01-31", 1, 235.359811)]
     # The partners that the total is made of are in the recording too.
     partners = pd.read_json(path)
     assert partners.loc[partners["partnerCode"] != 0, "netWgt"].sum() / 1e6 == pytest.approx(235.36, abs=0.01)

@@ -1,4 +1,4 @@
-"""The LME stock report with cancelled warrants, as Jin10 mirrors it. Figures here are invented."""
+"""Jin10's copy of the LME stock report with cancelled warrants. Figures here are invented."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def read(values: object, scope: Scope = SCOPE) -> Parsed:
     return parse(payload("jin10", file(values), name="lme_stock.json"), scope)
 
 
-def rows(answer: Parsed) -> list[tuple[str, str, float, float]]:
+def rows(response: Parsed) -> list[tuple[str, str, float, float]]:
     return [
         (row.metal, f"{row.obs_date:%Y-%m-%d}", row.total_t, row.cancelled_t)
-        for row in answer.frames["stocks"].itertuples()
+        for row in response.frames["stocks"].itertuples()
     ]
 
 
@@ -41,25 +41,25 @@ def test_months_before_the_file_request_nothing() -> None:
 
 
 def test_stock_and_cancelled_by_day_and_metal() -> None:
-    answer = read(
+    response = read(
         {
             "2024-05-10": {"铜": [103_450, 90_450, 13_000], "铝": [903_850, 480_000, 423_850], "锌": [1, 1, 0]},
             "2024-05-09": {"铝": [480_000, 200_000, 280_000]},
         },
         BOTH,
     )
-    assert rows(answer) == [
+    assert rows(response) == [
         ("AL", "2024-05-09", 480_000, 280_000),
         ("AL", "2024-05-10", 903_850, 423_850),
         ("CU", "2024-05-10", 103_450, 13_000),
     ]
-    assert answer.rejected == []
+    assert response.rejected == []
 
 
 def test_metals_out_of_scope_are_ignored() -> None:
-    answer = read({"2024-05-10": {"铝": [300, 200, 100], "铜": ["?"], "镍": None}})
-    assert rows(answer) == [("AL", "2024-05-10", 300, 100)]
-    assert answer.rejected == []
+    response = read({"2024-05-10": {"铝": [300, 200, 100], "铜": ["?"], "镍": None}})
+    assert rows(response) == [("AL", "2024-05-10", 300, 100)]
+    assert response.rejected == []
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_parts_may_differ_from_the_whole_by_a_tonne(registered: int) -> None:
     ],
 )
 def test_a_row_that_is_unreadable_or_does_not_add_up_is_rejected_alone(cells: object, reason: str) -> None:
-    answer = read({"2024-05-09": {"铝": [300, 200, 100]}, "2024-05-10": {"铝": cells}})
-    assert rows(answer) == [("AL", "2024-05-09", 300, 100)]
-    (bad,) = answer.rejected
+    response = read({"2024-05-09": {"铝": [300, 200, 100]}, "2024-05-10": {"铝": cells}})
+    assert rows(response) == [("AL", "2024-05-09", 300, 100)]
+    (bad,) = response.rejected
     assert (bad.dataset, bad.where, bad.raw, bad.reason) == ("stocks", "2024-05-10 铝", json.dumps(cells), reason)
 
 
@@ -112,13 +112,13 @@ def test_a_row_that_is_unreadable_or_does_not_add_up_is_rejected_alone(cells: ob
     ],
 )
 def test_an_invalid_day_is_rejected_alone(day: str, metals: object, reason: str) -> None:
-    answer = read({"2024-05-09": {"铝": [300, 200, 100]}, day: metals})
-    assert rows(answer) == [("AL", "2024-05-09", 300, 100)]
-    assert [(bad.where, bad.reason) for bad in answer.rejected] == [(day, reason)]
+    response = read({"2024-05-09": {"铝": [300, 200, 100]}, day: metals})
+    assert rows(response) == [("AL", "2024-05-09", 300, 100)]
+    assert [(bad.where, bad.reason) for bad in response.rejected] == [(day, reason)]
 
 
 @pytest.mark.parametrize("values", [None, {}, [], "2024-05-10"])
-def test_an_answer_without_days_is_an_error(values: object) -> None:
+def test_a_response_without_days_is_an_error(values: object) -> None:
     with pytest.raises(
         SourceError, match=r"^jin10 lme_stock\.json: no days under values in the response; expected JSON"
     ):

@@ -1,4 +1,4 @@
-"""New York Fed, ECB and China customs. No answer of theirs is recorded: every fixture here is synthetic."""
+"""New York Fed, ECB and China customs. No response of theirs is recorded: every fixture here is synthetic."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_sofr():
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_revised_rate_replaces_the_first_one(order):
-    """Both may be in one answer; the revised one is used, in any order, and is no contradiction."""
+    """One response may have both rates: the revised one is used in any order, and neither is rejected."""
     first, revised = rate("2024-05-02", 5.31), rate("2024-05-02", 5.34) | {"revisionIndicator": "r"}
     other = rate("2024-05-02", 4.9, "TGCR") | {"revisionIndicator": "r"}
     result = sofr(other, *[first, revised][::order], rate("2024-05-03", 5.32))
@@ -68,7 +68,7 @@ def test_sofr_entries_that_cannot_be_read(entry, reason):
     assert result.frames["rates"]["sofr_pct"].tolist() == [5.31, 5.3]
 
 
-def test_sofr_answers_that_cannot_be_used():
+def test_sofr_responses_that_cannot_be_used():
     with pytest.raises(
         SourceError, match=r"nyfed sofr_2024.json: the response is for 2023, not 2024; expected JSON with"
     ):
@@ -133,7 +133,7 @@ def test_reference_rates_that_cannot_be_read(bad_line, reason):
     assert len(result.frames["fx"]) == 2
 
 
-def test_reference_rate_answers_that_cannot_be_used():
+def test_reference_rate_responses_that_cannot_be_used():
     with pytest.raises(SourceError, match=r"ecb EXR_2024.csv: the response is for 2023, not 2024"):
         fx(line("USD", "2023-05-03", "1.08"))
     with pytest.raises(SourceError, match="no column TIME_PERIOD, OBS_VALUE in the first line: 'KEY,FREQ,CURRENCY,"):
@@ -164,8 +164,8 @@ def table13(title: str, groups: str, *rows: str, sub: int = 3, pad: str = "") ->
     </td></tr></table></body></html>""".encode()
 
 
-def exports(body: bytes, asked: str, scope: Scope = SCOPE):
-    return parse(payload("customs", body, asked, name=f"table13_{asked}.html"), scope)
+def exports(body: bytes, requested: str, scope: Scope = SCOPE):
+    return parse(payload("customs", body, requested, name=f"table13_{requested}.html"), scope)
 
 
 OTHERS = (
@@ -311,7 +311,7 @@ GOOD = UNWROUGHT.format("10000T", "57.6", "260")
         ),
     ],
 )
-def test_a_page_of_another_release_is_an_error(body, problem):
+def test_a_page_of_another_month_is_an_error(body, problem):
     with pytest.raises(SourceError) as caught:
         exports(body, "2024-05")
     assert str(caught.value).startswith(f"customs table13_2024-05.html: {problem}")

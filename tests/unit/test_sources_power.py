@@ -1,4 +1,4 @@
-"""Day-ahead power: ENTSO-E against entsoe-py as an independent oracle, Energy-Charts, and rejected answers."""
+"""Day-ahead power: ENTSO-E against entsoe-py as an independent oracle, Energy-Charts, and refused responses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def oracle(real, name: str, resolution: str) -> pd.Series:
     ("name", "zone", "days"),
     [("BE_60M", "BE", ["2024-10-08"]), ("DE_60M_15M_overlap", "DE-LU", ["2024-10-06", "2024-10-07"])],
 )
-def test_a_recorded_answer_equals_the_oracle_and_has_one_auction_only(real, name, zone, days):
+def test_a_recorded_response_equals_the_oracle_and_has_one_auction_only(real, name, zone, days):
     result = recorded(real, name)
     frame = result.frames["power"]
     assert result.rejected == []
@@ -66,7 +66,7 @@ def test_gaps_of_a_recorded_curve_are_kept(real):
     first_series = text[: text.index("</TimeSeries>")]
     frame = recorded(real, "DE_60M_15M_overlap").frames["power"]
     assert len(frame) == first_series.count("<Point>") == 47
-    assert "knowledge_ts" not in frame, "createdDateTime is after delivery here: it is when the answer was written"
+    assert "knowledge_ts" not in frame, "createdDateTime is after delivery here: it is when the response was written"
 
 
 @pytest.mark.parametrize("name", ["BE_15M_avg", "BE_15M_exact4"])
@@ -116,8 +116,8 @@ def document(*parts: str, kind: str = "Publication_MarketDocument", head: str = 
     return f'<?xml version="1.0"?>{head}<{kind} xmlns="urn:x:7:3">{"".join(parts)}</{kind}>'.encode()
 
 
-def read(*parts: str, asked: str = "2025-03", scope: Scope = SCOPE, entity: str = "BE"):
-    return parse(payload("entsoe", document(*parts), asked, entity, f"A44_BE_{asked}.xml"), scope)
+def read(*parts: str, requested: str = "2025-03", scope: Scope = SCOPE, entity: str = "BE"):
+    return parse(payload("entsoe", document(*parts), requested, entity, f"A44_BE_{requested}.xml"), scope)
 
 
 def flat(n: int) -> dict[int, object]:
@@ -130,7 +130,7 @@ def flat(n: int) -> dict[int, object]:
 @pytest.mark.parametrize(("resolution", "per_hour"), [("PT60M", 1), ("PT15M", 4)])
 def test_days_of_23_and_25_hours(day, next_day, hours, resolution, per_hour):
     n = hours * per_hour
-    frame = read(series(period(day, next_day, flat(n), resolution)), asked=day[:7]).frames["power"]
+    frame = read(series(period(day, next_day, flat(n), resolution)), requested=day[:7]).frames["power"]
     assert set(frame["n_positions"]) == {n}
     assert frame["position"].tolist() == list(range(1, n + 1))
     assert set(frame["delivery_date"]) == {pd.Timestamp(day)}
@@ -225,7 +225,7 @@ REFUSAL = "<Reason><code>999</code><text>Unauthorized. Invalid token</text></Rea
         (document(series(ONE.replace("2025-03-03T", "3rd of March "))), "a Period runs from"),
     ],
 )
-def test_a_document_that_cannot_be_used(body, problem):
+def test_an_unusable_document_is_an_error(body, problem):
     with pytest.raises(SourceError, match=problem) as caught:
         parse(payload("entsoe", body, "2025-03", "BE", "A44_BE_2025-03.xml"))
     assert str(caught.value).startswith("entsoe A44_BE_2025-03.xml: ")
@@ -276,8 +276,8 @@ def test_entsoe_requests():
 def test_a_month_has_all_its_points(resolution, n):
     days = [f"2025-01-{day:02d}" for day in range(1, 32)] + ["2025-02-01"]
     body = document(series(*(period(a, b, flat(n), resolution) for a, b in pairwise(days))))
-    answer = payload("entsoe", body, "2025-01", "BE")
-    assert len(SOURCES["entsoe"].parse(answer, SCOPE).frames["power"]) == 31 * n
+    response = payload("entsoe", body, "2025-01", "BE")
+    assert len(SOURCES["entsoe"].parse(response, SCOPE).frames["power"]) == 31 * n
 
 
 # --- Energy-Charts ---
@@ -289,9 +289,9 @@ def curve(start: str, end: str, step: int = 3600, zone: Zone = GERMANY) -> tuple
     return seconds, [float(i) for i in range(1, len(seconds) + 1)]
 
 
-def charts(seconds: object, prices: object, asked: str = "2025-03", entity: str = "DE-LU", **fields: object):
+def charts(seconds: object, prices: object, requested: str = "2025-03", entity: str = "DE-LU", **fields: object):
     body = json.dumps({"unix_seconds": seconds, "price": prices, "unit": "EUR / MWh"} | fields).encode()
-    return parse(payload("energy_charts", body, asked, entity, f"price_DE-LU_{asked}.json"))
+    return parse(payload("energy_charts", body, requested, entity, f"price_DE-LU_{requested}.json"))
 
 
 def test_recorded_day(real):
@@ -307,7 +307,7 @@ def test_recorded_day(real):
 
 
 def test_recorded_day_does_not_reconcile_with_ember(real):
-    """They are separate series: 91.32 there is the mean of another day's convention, not of these 24 points."""
+    """Separate series: Ember's 91.32 is the mean of a day that is delimited differently, not of these 24 points."""
     path = real / "payloads/energy_charts/price_DE-LU_20241208_from_issue179.json"
     frame = parse(payload("energy_charts", path, "2024-12", "DE-LU")).frames["power"]
     ember = pd.read_csv(real / "payloads/ember/european_wholesale_electricity_price_data_daily.csv")
@@ -321,7 +321,7 @@ def test_recorded_day_does_not_reconcile_with_ember(real):
 )
 @pytest.mark.parametrize(("step", "resolution"), [(3600, "PT60M"), (900, "PT15M")])
 def test_charts_days_of_23_and_25_hours(day, next_day, hours, step, resolution):
-    frame = charts(*curve(day, next_day, step), asked=day[:7]).frames["power"]
+    frame = charts(*curve(day, next_day, step), requested=day[:7]).frames["power"]
     n = hours * 3600 // step
     assert set(frame["n_positions"]) == {n}
     assert set(frame["resolution"]) == {resolution}
@@ -330,9 +330,9 @@ def test_charts_days_of_23_and_25_hours(day, next_day, hours, step, resolution):
 
 def test_the_resolution_may_change_from_day_to_day_and_order_does_not_matter():
     hourly, quarters = curve("2025-09-30", "2025-10-01"), curve("2025-10-01", "2025-10-02", 900)
-    result = charts(quarters[0] + hourly[0], quarters[1] + hourly[1], asked="2025-10")
+    result = charts(quarters[0] + hourly[0], quarters[1] + hourly[1], requested="2025-10")
     assert result.frames["power"]["resolution"].unique().tolist() == ["PT15M"]
-    result = charts(quarters[0] + hourly[0], quarters[1] + hourly[1], asked="")
+    result = charts(quarters[0] + hourly[0], quarters[1] + hourly[1], requested="")
     assert result.frames["power"].groupby("delivery_date")["resolution"].first().tolist() == ["PT60M", "PT15M"]
     assert result.frames["power"]["position"].tolist() == [*range(1, 25), *range(1, 97)]
 
@@ -385,7 +385,7 @@ def test_the_unit_has_several_spellings(unit):
     assert len(charts(*curve("2025-03-03", "2025-03-04"), unit=unit).frames["power"]) == 24
 
 
-def test_negative_prices_and_an_empty_answer_are_fine():
+def test_negative_prices_and_an_empty_response_are_fine():
     seconds, prices = curve("2025-03-03", "2025-03-04")
     assert charts(seconds, [-price for price in prices]).frames["power"]["price_eur_mwh"].max() == -1.0
     assert len(charts([], []).frames["power"]) == 0
@@ -399,11 +399,11 @@ def test_negative_prices_and_an_empty_answer_are_fine():
         ({"price": [1.0]}, "not two lists of one length"),
         ({"price": None}, "not two lists of one length"),
         ({"unix_seconds": ["2025-03-03"] * 24}, "something else than whole seconds"),
-        ({"asked": "2025-02"}, "the response is for 2025-03, not 2025-02"),
+        ({"requested": "2025-02"}, "the response is for 2025-03, not 2025-02"),
         ({"entity": "XX"}, "zone 'XX' is not known; expected one of DE-LU, BE"),
     ],
 )
-def test_charts_answers_that_cannot_be_used(fields, problem):
+def test_charts_responses_that_cannot_be_used(fields, problem):
     seconds, prices = curve("2025-03-03", "2025-03-04")
     with pytest.raises(SourceError, match=problem):
         charts(**({"seconds": seconds, "prices": prices} | fields))
@@ -411,7 +411,7 @@ def test_charts_answers_that_cannot_be_used(fields, problem):
 
 def test_charts_json_that_is_cut():
     body = json.dumps(dict(zip(("unix_seconds", "price"), curve("2025-03-03", "2025-03-04"), strict=True))).encode()
-    with pytest.raises(SourceError, match="energy_charts asked: the response is not JSON"):
+    with pytest.raises(SourceError, match="energy_charts request: the response is not JSON"):
         parse(payload("energy_charts", body[:200], "2025-03", "DE-LU"))
 
 

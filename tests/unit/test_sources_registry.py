@@ -50,26 +50,26 @@ def test_names_and_licences():
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_requests_of_a_year_are_distinct(name):
     year = pd.period_range("2024-01", "2024-12", freq="M")
-    asked = [request for m in year for request in SOURCES[name].requests(m, SCOPE)]
-    # SMARD answers by week, and a year lies in 53 of them; the others answer by the period that they say.
-    answers = 53 if name == "smard" else len({(request.entity, request.period) for request in asked})
-    assert len(set(asked)) == answers
-    for request in asked:
+    requested = [request for m in year for request in SOURCES[name].requests(m, SCOPE)]
+    # SMARD has one response a week, and a year needs 53 of them; the others have one for each period of a request.
+    responses = 53 if name == "smard" else len({(request.entity, request.period) for request in requested})
+    assert len(set(requested)) == responses
+    for request in requested:
         assert request.source == name
         assert request.url.startswith("http")
         assert "token" not in request.url.lower()
-    assert len({request.url for request in asked}) == len(set(asked)), "no address is requested twice"
-    assert len({request.name for request in asked}) == len(set(asked)), "a name is a file name: unique"
+    assert len({request.url for request in requested}) == len(set(requested)), "no address is requested twice"
+    assert len({request.name for request in requested}) == len(set(requested)), "a name is a file name: unique"
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_address_is_on_a_host_of_the_source(name):
     access = SOURCES[name].ACCESS
-    asked = list(SOURCES[name].requests(month("2026-05"), SCOPE))
+    requested = list(SOURCES[name].requests(month("2026-05"), SCOPE))
     if isinstance(SOURCES[name], IndexedSource):
-        asked += [page for request in asked for page in SOURCES[name].listings(request)]
-    assert asked
-    for request in asked:
+        requested += [page for request in requested for page in SOURCES[name].listings(request)]
+    assert requested
+    for request in requested:
         address = urlsplit(request.url)
         assert address.hostname in access.hosts
         assert address.scheme == "https" or (access.plain_http and address.scheme == "http")
@@ -83,17 +83,17 @@ def test_an_empty_scope_is_no_error(name):
 
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("body", [BOT_WALL, b"", b"\xff\xfe\x00", b"{", b"[]", b"<html></html>"], ids=range(6))
-def test_an_unexpected_answer_is_one_precise_error(name, body):
-    answer = payload(name, body, period="2024", entity=ENTITY.get(name, ""), name="the_request")
+def test_an_unexpected_response_is_one_precise_error(name, body):
+    response = payload(name, body, period="2024", entity=ENTITY.get(name, ""), name="the_request")
     with pytest.raises(SourceError) as caught:
-        SOURCES[name].parse(answer, SCOPE)
+        SOURCES[name].parse(response, SCOPE)
     assert str(caught.value).startswith(f"{name} the_request: ")
     assert caught.value.problem
     assert len(caught.value.expected) > 10
     assert len(str(caught.value)) < 500
 
 
-def test_the_bot_wall_is_quoted():
+def test_the_page_of_a_bot_protection_is_quoted():
     with pytest.raises(SourceError, match="Just a moment"):
         SOURCES["nyfed"].parse(payload("nyfed", BOT_WALL), SCOPE)
 
@@ -134,7 +134,7 @@ def test_text_that_is_no_date_is_an_error(text):
     assert iso_date("2024-02-29") == dt.date(2024, 2, 29)
 
 
-def test_grid_puts_spanning_cells_in_every_place_they_cover():
+def test_a_spanning_cell_is_repeated_in_every_place_that_it_covers():
     html = b"""<table><tr><th rowspan=2>Commodity</th><th rowspan="2">Unit</th><th colspan=2>May</th></tr>
     <tr><th>Quantity</th><th>Value<table><tr><td>inner</td></tr></table></th></tr>
     <tr><td>Coke &nbsp;x</td><td>T</td><td>1<!-- note --></td><td>2</td></tr></table>"""

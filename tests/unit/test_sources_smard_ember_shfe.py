@@ -1,4 +1,4 @@
-"""SMARD, Ember and the Shanghai exchange. Only Ember is recorded: the other answers here are written by hand."""
+"""SMARD, Ember and the Shanghai exchange. Only Ember is recorded: the other responses here are written by hand."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def smard(series: object, monday: str, resolution: str = "hour", entity: str = "
     return parse(payload("smard", body, "", entity, f"4169_DE-LU_{resolution}_{instant(monday)}.json"))
 
 
-def points(answer: Parsed) -> dict[str, tuple[str, int, float]]:
-    """By day its resolution, how many points it has, and the first of them."""
-    frame = answer.frames["power"]
+def points(response: Parsed) -> dict[str, tuple[str, int, float]]:
+    """Resolution, number of points and first point of each day."""
+    frame = response.frames["power"]
     if len(frame):
         DATASETS["power"].model.validate(frame)
     days = frame.groupby(frame["delivery_date"].dt.strftime("%Y-%m-%d"))
@@ -52,8 +52,8 @@ def points(answer: Parsed) -> dict[str, tuple[str, int, float]]:
 
 @pytest.mark.parametrize("text", ["2024-03", "2024-04", "2024-10", "2024-11", "2025-12", "2026-01"])
 def test_the_weeks_of_a_month_begin_on_local_mondays_on_both_sides_of_the_change_of_the_clock(text: str) -> None:
-    asked = SOURCES["smard"].requests(month(text), SCOPE)
-    starts = [int(request.name.rpartition("_")[2].removesuffix(".json")) for request in asked]
+    requested = SOURCES["smard"].requests(month(text), SCOPE)
+    starts = [int(request.name.rpartition("_")[2].removesuffix(".json")) for request in requested]
     mondays = [dt.datetime.fromtimestamp(start / 1000, BERLIN) for start in starts]
     assert all((day.weekday(), day.hour, day.minute) == (0, 0, 0) for day in mondays)
     assert all(later.date() - day.date() == dt.timedelta(days=7) for day, later in pairwise(mondays))
@@ -65,12 +65,12 @@ def test_the_weeks_of_a_month_begin_on_local_mondays_on_both_sides_of_the_change
 def test_smard_requests() -> None:
     source = SOURCES["smard"]
     assert source.requests(month("2018-09"), SCOPE) == []
-    asked = source.requests(month("2024-03"), SCOPE)
-    assert [request.entity for request in asked] == ["DE-LU"] * 5
-    assert asked[0].url == (
+    requested = source.requests(month("2024-03"), SCOPE)
+    assert [request.entity for request in requested] == ["DE-LU"] * 5
+    assert requested[0].url == (
         "https://www.smard.de/app/chart_data/4169/DE-LU/4169_DE-LU_hour_1708902000000.json"  # 26 February
     )
-    assert (asked[0].name, asked[0].period) == (asked[0].url.rpartition("/")[2], "2024-03")
+    assert (requested[0].name, requested[0].period) == (requested[0].url.rpartition("/")[2], "2024-03")
     elsewhere = replace(GERMANY, source="entsoe"), replace(GERMANY, zone="SE1")
     assert source.requests(month("2024-03"), replace(SCOPE, zones=elsewhere)) == []
 
@@ -99,7 +99,7 @@ def test_the_resolution_changes_with_the_market_in_the_middle_of_a_week() -> Non
 
 
 def test_quarter_hours_that_repeat_the_hour_are_not_read() -> None:
-    """Before the quarter-hourly market such a file has four points of equal price for each hour."""
+    """Quarter-hourly files from before the quarter-hourly market repeat the price of each hour four times."""
     assert points(smard(week("2024-05-06", "quarterhour"), "2024-05-06", "quarterhour")) == {}
 
 
@@ -113,11 +113,11 @@ def test_quarter_hours_that_repeat_the_hour_are_not_read() -> None:
     ],
 )
 def test_smard_days_of_23_and_25_hours(monday: str, resolution: str, day: str, n: int) -> None:
-    answer = smard(week(monday, resolution), monday, resolution)
-    found = points(answer)
+    response = smard(week(monday, resolution), monday, resolution)
+    found = points(response)
     assert found[day][1] == n
     assert len(found) == 7
-    assert answer.rejected == []
+    assert response.rejected == []
 
 
 def test_a_price_that_is_not_published_yet_is_left_out() -> None:
@@ -126,9 +126,9 @@ def test_a_price_that_is_not_published_yet_is_left_out() -> None:
     for end in (48, 60):
         nulls = [[start, price if n < end else None] for n, (start, price) in enumerate(series)]
         for given in (nulls, series[:end]):
-            answer = smard(given, "2024-05-06")
-            assert list(points(answer)) == ["2024-05-06", "2024-05-07"]
-            assert answer.rejected == []
+            response = smard(given, "2024-05-06")
+            assert list(points(response)) == ["2024-05-06", "2024-05-07"]
+            assert response.rejected == []
     assert points(smard([[start, None] for start, _ in series], "2024-05-06")) == {}
 
 
@@ -137,15 +137,15 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
     series[30][1] = None
     series[31][1] = "n/a"
     del series[33]
-    answer = smard(series, "2024-05-06")
-    assert len(points(answer)) == 6
-    assert "2024-05-07" not in points(answer)
-    assert [(bad.where, bad.raw) for bad in answer.rejected] == [
+    response = smard(series, "2024-05-06")
+    assert len(points(response)) == 6
+    assert "2024-05-07" not in points(response)
+    assert [(bad.where, bad.raw) for bad in response.rejected] == [
         ("2024-05-07T04:00Z of DE-LU", "null"),
         ("2024-05-07T05:00Z of DE-LU", '"n/a"'),
         ("2024-05-07T07:00Z of DE-LU", "null"),
     ]
-    assert answer.rejected[0].reason.startswith("price_eur_mwh: null is not a number; it would read as a repeat")
+    assert response.rejected[0].reason.startswith("price_eur_mwh: null is not a number; it would read as a repeat")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
         (None, "series is no list of pairs"),
     ],
 )
-def test_smard_answers_that_cannot_be_used(series: object, message: str) -> None:
+def test_smard_responses_that_cannot_be_used(series: object, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         smard(series, "2024-05-06")
 
@@ -294,8 +294,8 @@ def report(body: bytes, scope: Scope = SCOPE) -> Parsed:
     return parse(payload("shfe", body, "2026-01", name="weeklystock_20260116.html"), scope)
 
 
-def totals(answer: Parsed) -> list[tuple[str, str, str, float]]:
-    frame = answer.frames["exchange_stocks"]
+def totals(response: Parsed) -> list[tuple[str, str, str, float]]:
+    frame = response.frames["exchange_stocks"]
     return [(row.metal, row.exchange, f"{row.obs_date:%Y-%m-%d}", row.total_t) for row in frame.itertuples()]
 
 
@@ -306,10 +306,10 @@ METALS = (block("铜", "120,500"), block("铝", "204,967"), block("铸造铝合�
 @pytest.mark.parametrize("one_table", [False, True])
 def test_the_total_of_this_week_by_metal(one_table: bool) -> None:
     """Neither last week's, nor a region's, nor that of the alloy whose name contains the metal's."""
-    answer = report(page(*METALS, one_table=one_table))
-    assert totals(answer) == [("AL", "SHFE", "2026-01-16", 204_967)]
+    response = report(page(*METALS, one_table=one_table))
+    assert totals(response) == [("AL", "SHFE", "2026-01-16", 204_967)]
     assert totals(report(page(*METALS, one_table=one_table), BOTH))[1] == ("CU", "SHFE", "2026-01-16", 120_500)
-    assert answer.rejected == []
+    assert response.rejected == []
 
 
 @pytest.mark.parametrize(
@@ -321,10 +321,12 @@ def test_the_total_of_this_week_by_metal(one_table: bool) -> None:
     ],
 )
 def test_a_total_that_cannot_be_read_is_rejected_and_the_other_stays(bad: str, reason: str) -> None:
-    answer = report(page(bad, block("铜", "120500")), BOTH)
-    assert [row[0] for row in totals(answer)] == ["CU"]
-    assert [(row.dataset, row.where, row.reason) for row in answer.rejected] == [("exchange_stocks", "铝 总计", reason)]
-    assert answer.rejected[0].raw.startswith("总计")
+    response = report(page(bad, block("铜", "120500")), BOTH)
+    assert [row[0] for row in totals(response)] == ["CU"]
+    assert [(row.dataset, row.where, row.reason) for row in response.rejected] == [
+        ("exchange_stocks", "铝 总计", reason)
+    ]
+    assert response.rejected[0].raw.startswith("总计")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +344,7 @@ def test_a_page_of_another_report_is_an_error(body: bytes, message: str) -> None
     assert str(caught.value).startswith(f"shfe weeklystock_20260116.html: {message}")
 
 
-def test_a_metal_without_a_chinese_name_is_not_looked_for() -> None:
+def test_a_metal_without_a_chinese_name_is_not_searched() -> None:
     cobalt = Metal("CO", "Cobalt", "", "", "", "")
     assert totals(report(page(*METALS), Scope((cobalt,), ()))) == []
 
@@ -359,8 +361,8 @@ def test_a_metal_without_a_chinese_name_is_not_looked_for() -> None:
     ],
 )
 def test_one_report_a_week_on_its_last_trading_day(text: str, days: list[str]) -> None:
-    asked = SOURCES["shfe"].requests(month(text), SCOPE)
-    assert [request.name for request in asked] == [f"weeklystock_{text.replace('-', '')}{day}.html" for day in days]
-    for request in asked:
+    requested = SOURCES["shfe"].requests(month(text), SCOPE)
+    assert [request.name for request in requested] == [f"weeklystock_{text.replace('-', '')}{day}.html" for day in days]
+    for request in requested:
         stem = request.name.removesuffix(".html")
         assert request.url == f"https://www.shfe.com.cn/data/tradedata/future/stockdata/{stem}/ZH/all.html"

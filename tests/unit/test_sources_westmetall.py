@@ -150,8 +150,8 @@ def test_repeats_and_contradictions():
     ]
 
 
-def test_december_of_the_previous_year_is_left_to_its_own_page():
-    """None of the recorded pages shows it; a page of early January may."""
+def test_december_of_the_previous_year_is_read_from_its_own_page_only():
+    """A page of early January may have such rows; the recorded pages have none."""
     january, december = "02. January 2008 | 2,350 | 2,380 | 930,000", "31. December 2007 | 2,340 | 2,370 | 929,000"
     result = read(january, december, december)
     assert result.frames["prices"]["obs_date"].tolist() == [pd.Timestamp("2008-01-02")]

@@ -77,7 +77,7 @@ def workbook(rows: list[list[object]], title: str = "Monthly Prices") -> bytes:
 
 
 def prices(*rows: list[object], unit: str = "($/mt)") -> bytes:
-    """A synthetic sheet whose header stands elsewhere than in the real one."""
+    """A synthetic sheet whose header is in another row than in the real one."""
     return workbook([["Pink Sheet"], [None], [None, "Copper", "Aluminum **"], [None, "($/mt)", unit], *rows])
 
 
@@ -104,7 +104,7 @@ def test_unreadable_cells_of_the_workbook():
 
 
 def test_a_cell_at_the_far_corner_needs_no_memory():
-    """Some libraries allocate memory for all cells before it, which may end the process."""
+    """Some libraries allocate memory for all cells up to the last one, which may end the process."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(prices(["2024M01", 1, 2400.5]))) as good, zipfile.ZipFile(file, "w") as packed:
         for name in good.namelist():
@@ -158,7 +158,7 @@ def test_a_workbook_that_is_not_the_expected_one(body, problem):
     assert str(caught.value).startswith("worldbank CMO.xlsx: ")
 
 
-def test_a_metal_without_a_column_is_not_looked_for():
+def test_a_metal_without_a_column_is_not_searched():
     cobalt = Metal("CO", "Cobalt", "", "", "", "")
     assert (
         len(parse(payload("worldbank", prices(["2024M01", 1, 2])), Scope((cobalt,), ())).frames["benchmark_prices"])
@@ -231,8 +231,8 @@ def test_the_landing_page_has_the_address_of_the_workbook(page, slash):
     (request,) = SOURCES["worldbank"].requests(month("2024-05"), SCOPE)
     (listing,) = SOURCES["worldbank"].listings(request)
     link = "https://thedocs.worldbank.org/en/doc/5d90-0350012026/related/CMO-Historical-Data-Monthly.xlsx"
-    answer = Payload(listing, page.format(link.replace("/", slash)).encode(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-    assert SOURCES["worldbank"].resolve_url(answer, request) == link
+    response = Payload(listing, page.format(link.replace("/", slash)).encode(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    assert SOURCES["worldbank"].resolve_url(response, request) == link
 
 
 def test_a_landing_page_without_the_workbook():

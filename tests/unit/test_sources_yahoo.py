@@ -1,4 +1,4 @@
-"""Yahoo's chart answer: closes by the exchange's own day, and what is no close. Figures here are invented."""
+"""Yahoo's chart response: closes by the exchange's local day, and days without one. Figures here are invented."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = 86_400
 
 
 def chart(closes: list[object], start: dt.datetime = OPEN, **meta: object) -> dict[str, Any]:
-    """An answer with a bar a day from `start`."""
+    """A response with a bar a day from `start`."""
     times = [int(start.timestamp()) + DAY * i for i in range(len(closes))]
     about = {
         "currency": "USD", "symbol": "AA", "gmtoffset": -14_400, "exchangeTimezoneName": "America/New_York",
@@ -35,27 +35,27 @@ def read(body: object, period: str = "2024", entity: str = "AA") -> Parsed:
     return parse(payload("yahoo", json.dumps(body).encode(), period, entity))
 
 
-def rows(answer: Parsed) -> list[tuple[str, str, float]]:
-    return [(row.ticker, f"{row.obs_date:%Y-%m-%d}", row.close_usd) for row in answer.frames["equities"].itertuples()]
+def rows(response: Parsed) -> list[tuple[str, str, float]]:
+    return [(row.ticker, f"{row.obs_date:%Y-%m-%d}", row.close_usd) for row in response.frames["equities"].itertuples()]
 
 
 def test_one_request_a_ticker_and_year() -> None:
     scope = replace(SCOPE, tickers=("AA", "RIO"))
-    asked = SOURCES["yahoo"].requests(month("2024-05"), scope)
-    assert [(r.entity, r.name, r.period) for r in asked] == [
+    requested = SOURCES["yahoo"].requests(month("2024-05"), scope)
+    assert [(r.entity, r.name, r.period) for r in requested] == [
         ("AA", "v8_chart_AA_1d_2024.json", "2024"),
         ("RIO", "v8_chart_RIO_1d_2024.json", "2024"),
     ]
-    assert asked[0].url == (
+    assert requested[0].url == (
         "https://query2.finance.yahoo.com/v8/finance/chart/AA?period1=1704067200&period2=1735689600&interval=1d"
     )
     assert SOURCES["yahoo"].requests(month("2007-12"), scope) == []
 
 
 def test_closes_by_day_and_not_the_adjusted_ones() -> None:
-    answer = read(chart([38.5, 306.1199951171875]))
-    assert rows(answer) == [("AA", "2024-05-02", 38.5), ("AA", "2024-05-03", 306.12)]
-    assert answer.rejected == []
+    response = read(chart([38.5, 306.1199951171875]))
+    assert rows(response) == [("AA", "2024-05-02", 38.5), ("AA", "2024-05-03", 306.12)]
+    assert response.rejected == []
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_a_day_is_one_of_the_exchange(meta: dict[str, object], day: str) -> None
 
 
 def test_a_day_without_a_close_is_rejected_alone() -> None:
-    answer = read(chart([38.5, None, "x", 0.1]))
-    assert [row[1] for row in rows(answer)] == ["2024-05-02", "2024-05-05"]
-    assert [(bad.where, bad.raw, bad.reason) for bad in answer.rejected] == [
+    response = read(chart([38.5, None, "x", 0.1]))
+    assert [row[1] for row in rows(response)] == ["2024-05-02", "2024-05-05"]
+    assert [(bad.where, bad.raw, bad.reason) for bad in response.rejected] == [
         ("close[1] of 2024-05-03", "null", "close_usd: null is not a number"),
         ("close[2] of 2024-05-04", '"x"', 'close_usd: "x" is not a number'),
     ]
@@ -84,20 +84,20 @@ def test_a_running_session_has_no_close_yet() -> None:
     body = chart([38.5, 39.0])
     start = int(OPEN.timestamp()) + DAY
     body["chart"]["result"][0]["meta"]["currentTradingPeriod"] = {"regular": {"start": start, "end": start + 23_400}}
-    answer = payload("yahoo", json.dumps(body).encode(), "2024", "AA")
+    response = payload("yahoo", json.dumps(body).encode(), "2024", "AA")
 
     def days(after: int) -> list[str]:
         moment = dt.datetime.fromtimestamp(start + after, dt.UTC)
-        return [row[1] for row in rows(parse(replace(answer, captured_at=moment)))]
+        return [row[1] for row in rows(parse(replace(response, captured_at=moment)))]
 
     assert days(23_399) == ["2024-05-02"]
     assert days(23_400) == ["2024-05-02", "2024-05-03"]
 
 
 def test_days_of_another_year_are_rejected_and_another_year_is_an_error() -> None:
-    answer = read(chart([1.0, 2.0, 3.0], dt.datetime(2024, 12, 30, 14, 30, tzinfo=dt.UTC)))
-    assert [row[1] for row in rows(answer)] == ["2024-12-30", "2024-12-31"]
-    assert [bad.reason for bad in answer.rejected] == ["obs_date: 2025-01-01 is not in 2024"]
+    response = read(chart([1.0, 2.0, 3.0], dt.datetime(2024, 12, 30, 14, 30, tzinfo=dt.UTC)))
+    assert [row[1] for row in rows(response)] == ["2024-12-30", "2024-12-31"]
+    assert [bad.reason for bad in response.rejected] == ["obs_date: 2025-01-01 is not in 2024"]
     with pytest.raises(SourceError, match="the response is for 2024, not 2023"):
         read(chart([1.0]), period="2023")
 
@@ -133,7 +133,7 @@ def test_another_share_currency_or_interval_is_an_error(change: dict[str, object
         ({"chart": {"result": [{"meta": {}}], "error": None}}, "the chart is incomplete"),
     ],
 )
-def test_an_answer_without_a_chart_is_an_error(body: object, message: str) -> None:
+def test_a_response_without_a_chart_is_an_error(body: object, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         read(body)
 
@@ -165,9 +165,9 @@ def test_a_ticker_that_is_not_in_scope_is_an_error() -> None:
 
 def test_the_recording(real: Path) -> None:
     path = real / "payloads" / "yahoo" / "v8_chart_GS_1d_2023-10.json"
-    answer = parse(payload("yahoo", path, "2023", "GS"), replace(SCOPE, tickers=("GS",)))
-    assert answer.rejected == []
-    assert [(day, close) for _, day, close in rows(answer)] == [
+    response = parse(payload("yahoo", path, "2023", "GS"), replace(SCOPE, tickers=("GS",)))
+    assert response.rejected == []
+    assert [(day, close) for _, day, close in rows(response)] == [
         ("2023-10-02", 318.5),
         ("2023-10-03", 306.12),
         ("2023-10-04", 308.6),

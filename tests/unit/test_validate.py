@@ -148,7 +148,7 @@ SHARE = {"ticker": "AA", "obs_date": "2026-01-13", "close_usd": 63.0}
         ("equities", SHARE, {"close_usd": 0.0}, "close_usd=0.0 breaks > 0"),
     ],
 )
-def test_rules_of_the_datasets_that_a_desk_delivers(
+def test_rules_of_the_datasets_from_drop_files_only(
     dataset: str, row: dict[str, object], change: dict[str, object], reason: str | None
 ) -> None:
     good = pd.DataFrame([row | {DATASETS[dataset].period: "2026-01-31"}])

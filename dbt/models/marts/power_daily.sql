@@ -18,4 +18,5 @@ select
     knowledge_basis,
     licence_class
 from {{ ref('int_power_known') }}
+-- The latest vintage of each day.
 where known_to = {{ far_future() }}

@@ -1,6 +1,6 @@
 """Checks of a response. Pure: a response and the previous one in, findings out.
 
-Checks never judge the market: they find a changed unit, a lost column, a truncated or older page.
+They find a changed unit, a lost column, a truncated or older page. Unusual market moves are no findings.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ ROW_TOLERANCE: Final = 2  # days that may be missing, too many or lost in any re
 LOST_SHARE: Final = 0.02  # of the days of the previous response
 MONTHS_APART: Final = 3  # most months between two monthly figures
 MAX_REVISION: Final = 3.0  # highest ratio of new to old values of the same days
-MIN_EXPECTED: Final = 20  # expected days from which on too few are an error: early in January two rows are a page
-MIN_DAYS: Final = 5  # days from which on a level can be too low: at night and on a windy Sunday power costs nothing
+MIN_EXPECTED: Final = 20  # expected days from which on too few are an error: a page of early January has few rows
+MIN_DAYS: Final = 5  # days from which on a level can be too low: power prices of a few days may be near 0
 SHOWN: Final = 12  # columns that a finding names
 
 
@@ -78,7 +78,7 @@ def _check_columns(response: ParsedResponse, previous: ParsedResponse | None) ->
         required.update(names)
         if not names:
             there = ", ".join(list(shape)[:SHOWN]) + (", …" if len(shape) > SHOWN else "")
-            yield Finding("error", f"column {pattern!r} is gone (there are: {there})")
+            yield Finding("error", f"column {pattern!r} is missing (found: {there})")
         for name in names:
             if shape[name] not in ("", expected):
                 yield Finding("error", f"column {name!r} changed from {expected} to {shape[name]}")
@@ -88,7 +88,7 @@ def _check_columns(response: ParsedResponse, previous: ParsedResponse | None) ->
         if name not in previous.shape:
             yield Finding("warning", f"column {name!r} is new")
         elif name not in shape and not any(fnmatch(name.lower(), pattern.lower()) for pattern in fields):
-            yield Finding("warning", f"column {name!r} is gone")
+            yield Finding("warning", f"column {name!r} is missing")
 
 
 # --- rows
@@ -96,7 +96,7 @@ def _check_columns(response: ParsedResponse, previous: ParsedResponse | None) ->
 
 def _check_empty(response: ParsedResponse, previous: ParsedResponse | None) -> list[Finding]:
     if previous and previous.row_count:
-        return [Finding("error", f"the response is empty; {previous.row_count} rows were there before")]
+        return [Finding("error", f"the response is empty; the previous one has {previous.row_count} rows")]
     if not response.request.period:
         return [Finding("error", "the response is empty; expected the whole history")]
     return []
@@ -119,7 +119,7 @@ def _check_calendar(response: ParsedResponse) -> Iterable[Finding]:
             yield from _check_days(response, days, " ".join(series), monthly=monthly)
 
 
-def _check_days(response: ParsedResponse, days: Days, who: str, *, monthly: bool) -> Iterable[Finding]:
+def _check_days(response: ParsedResponse, days: Days, label: str, *, monthly: bool) -> Iterable[Finding]:
     contract = response.contract
     unit = "months" if monthly else "days" if contract.calendar == "DAYS" else "business days"
 
@@ -132,10 +132,10 @@ def _check_days(response: ParsedResponse, days: Days, who: str, *, monthly: bool
         assert contract.calendar is not None
         return np.busday_count(np.datetime64("1990-01-01"), day, busdaycal=business_days(contract.calendar))
 
-    who = f"{who}: " if who else ""
+    label = f"{label}: " if label else ""
     period, first, newest = response.request.period, days[0], days[-1]
     if monthly and period:
-        return  # the one requested month is there
+        return  # one month was requested and returned
     captured = np.datetime64(response.payloads[0].captured_at.date(), "D")
     start, end = first, captured
     if period:
@@ -148,32 +148,37 @@ def _check_days(response: ParsedResponse, days: Days, who: str, *, monthly: bool
     high = math.ceil(MAX_ROW_SHARE * expected) + ROW_TOLERANCE
     if not low <= len(days) <= high and (expected > MIN_EXPECTED or len(days) > high):
         severity: Literal["error", "warning"] = "warning" if contract.in_parts and len(days) < low else "error"
-        yield Finding(severity, f"{who}{len(days)} {unit}, {max(low, 1)} to {high} are usual from {start} to {newest}")
+        yield Finding(
+            severity, f"{label}{len(days)} {unit}, {max(low, 1)} to {high} are usual from {start} to {newest}"
+        )
     widest = int(np.argmax(np.diff(positions))) if len(days) > 1 else None
     limit = MONTHS_APART if monthly else contract.gap
     if widest is not None and (apart := int(positions[widest + 1] - positions[widest])) > limit:
         between = f"{days[widest]} and {days[widest + 1]}"
-        yield Finding("error", f"{who}nothing between {between}: {apart} {unit} apart, {limit} are usual at most")
+        yield Finding("error", f"{label}nothing between {between}: {apart} {unit} apart, {limit} are usual at most")
     age, limit = int(number(end) - number(newest)), MONTHS_APART if monthly else contract.age
     if age > limit:
         until = "old" if end == captured else f"before the end of {period}"
-        yield Finding("warning", f"{who}newest day {newest} is {age} {unit} {until}")
+        yield Finding("warning", f"{label}newest day {newest} is {age} {unit} {until}")
 
 
 def _check_lost(response: ParsedResponse, previous: ParsedResponse) -> Iterable[Finding]:
-    """Days of the previous response that are gone. Disjoint parts of a recording do not replace each other."""
+    """Days of the previous response that are missing. Disjoint parts of a recording do not replace each other."""
     for (name, series), before in previous.days.items():
         now = response.days.get((name, series), np.array([], dtype="datetime64[D]"))
         lost = np.setdiff1d(before, now, assume_unique=True)
         if response.contract.in_parts and len(lost) == len(before) and response.days:
             continue
-        who = " ".join((name, *series))
+        label = " ".join((name, *series))
         if len(lost) > max(ROW_TOLERANCE, LOST_SHARE * len(before)):
             yield Finding(
-                "error", f"{who}: {len(lost)} of {len(before)} days that were there are gone, first {lost[0]}"
+                "error",
+                f"{label}: {len(lost)} of {len(before)} days of the previous response are missing, first {lost[0]}",
             )
         elif len(now) and now[-1] < before[-1]:
-            yield Finding("error", f"{who}: an older page, newest day {now[-1]}; {before[-1]} was there before")
+            yield Finding(
+                "error", f"{label}: an older page, newest day {now[-1]}; the previous response ends on {before[-1]}"
+            )
 
 
 # --- values
@@ -193,16 +198,16 @@ def _check_plausible(response: ParsedResponse) -> Iterable[Finding]:
 
 
 def _check_moved(response: ParsedResponse, previous: ParsedResponse) -> Iterable[Finding]:
-    """Levels that cannot change so much from one period to the next. A day or two have no level: on New Year's Day
-    power costs next to nothing."""
+    """Levels that cannot change so much from one period to the next. A few days are not compared: power prices
+    near 0 on a holiday would look like a change of unit."""
     for (name, column, series), now in response.levels.items():
         if DATASETS[name].cadence != "monthly" and len(response.days[name, series]) < MIN_DAYS:
             continue
         before = previous.levels.get((name, column, series), math.nan)
         most = PLAUSIBLE[column].moves
         if before > 0 and now > 0 and not 1 / most <= now / before <= most:
-            who = " ".join((column, *series))
-            change = f"{who} is about {now:,.6g}, {before:,.6g} in the previous response"
+            label = " ".join((column, *series))
+            change = f"{label} is about {now:,.6g}, {before:,.6g} in the previous response"
             yield Finding("error", f"{change}: has the unit changed?")
 
 

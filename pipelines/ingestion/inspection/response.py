@@ -82,7 +82,7 @@ class ParsedResponse:
 
     @property
     def error(self) -> SourceError | None:
-        """Why a part cannot be parsed; None when all can."""
+        """The error of the first part that cannot be parsed; None when all can."""
         return self._parsed[1]
 
     @cached_property

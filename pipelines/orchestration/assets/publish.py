@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from pipelines.common.files import write_aside
+from pipelines.common.files import write_atomically
 from pipelines.common.version import git_commit
 from pipelines.orchestration.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.orchestration.assets.lake import RUN_HEALTH
@@ -38,7 +38,7 @@ SHOWN = 10  # failures in the message
     tags=TAGS,
     pool=POOL,
     deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
-    description="The files that readers open: marts.duckdb, Parquet copies, manifest. Written aside, verified, moved.",
+    description="The files for readers: marts.duckdb, Parquet copies, manifest. Verified before they are replaced.",
 )
 def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Publish the marts and signals."""
@@ -118,7 +118,7 @@ def write_report(workspace: Workspace) -> tuple[Path, str]:
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
     page = render(Content(manifest, read(database), [dict(row) for _, row in assumed.iterrows()], charts))
     path = workspace.paths.published / "report.html"
-    write_aside(path, lambda aside: aside.write_text(page, encoding="utf-8"))
+    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     path.chmod(0o644)
     return path, str(manifest["release_id"])
 

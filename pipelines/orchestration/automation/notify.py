@@ -21,7 +21,7 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Message:
-    """A notification. `key` is the same at every attempt; `at` (ISO, UTC) gives the order of delivery."""
+    """A notification. `key` is the same at every attempt; messages are delivered in the order of `at` (ISO, UTC)."""
 
     key: str
     at: str

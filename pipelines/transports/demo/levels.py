@@ -230,7 +230,7 @@ POWER: Final[dict[str, dict[int, float]]] = {
     },
 }  # fmt: skip
 
-COUNTRIES: Final = {"DE-LU": "DEU", "FR": "FRA"}  # country whose mean price the zone gives
+COUNTRIES: Final = {"DE-LU": "DEU", "FR": "FRA"}  # country whose mean price is that of the zone
 
 # Monthly factors of the year's average; the two years of the gas crisis have their own.
 POWER_SEASON: Final = (1.18, 1.10, 1.00, 0.90, 0.84, 0.86, 0.92, 0.95, 1.00, 1.04, 1.12, 1.10)

@@ -42,7 +42,7 @@ COST_NOISE: Final = 0.004
 FX_NOISE: Final = 0.004
 GAP_NOISE: Final = 10.0  # CNY/t
 SHARE_NOISE: Final = 0.015
-LOT: Final = 25.0  # t: registered stock comes in whole warrants
+LOT: Final = 25.0  # t: registered stock is a number of whole warrants
 
 
 class Lme(NamedTuple):

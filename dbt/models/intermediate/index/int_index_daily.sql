@@ -1,6 +1,7 @@
 select
     metal,
     as_of_date,
+    -- The same in every row of a day.
     max(coverage) as coverage,
     cast(sum(n_scores) as integer) as n_components,
     -- Families contribute only where there is enough coverage.

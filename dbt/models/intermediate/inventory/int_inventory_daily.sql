@@ -44,7 +44,7 @@ left join {{ ref('int_stocks_recent') }} as latest
         spine.metal = latest.metal
         and spine.as_of_date = latest.as_of_date
         and latest.recency = 1
-        -- Carried no longer than the change looks back.
+        -- Carry limit in days: the change below looks back no further.
         and {{ days_between('spine.as_of_date', 'latest.obs_date') }} <= 15 + 2 * spine.stock_chg_obs
 left join {{ ref('int_stocks_recent') }} as earlier
     on

@@ -1,3 +1,4 @@
+{# Days that a price is carried. #}
 {% set back = 45 %}
 with quotes as (
     select metal, obs_date, 'm3' as series, m3_usd_t as value, known_from, known_to, knowledge_basis, licence_class

@@ -1,4 +1,4 @@
-"""The metadata of tables that a run gives to the UI, and its report."""
+"""Metadata of tables in the UI after a run, plots, and the report."""
 
 from __future__ import annotations
 

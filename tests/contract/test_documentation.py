@@ -1,4 +1,4 @@
-"""The files that a newcomer opens first agree with the code: settings, README, licence, changelog, decision records."""
+"""Documentation agrees with the code: settings, README, licence, changelog, decision records, methodology."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_readme_is_short_and_shows_the_result() -> None:
     assert (PROJECT / picture).stat().st_size < 150_000
 
 
-def test_the_licence_is_the_one_that_the_package_names() -> None:
+def test_the_licence_file_is_that_of_the_package_metadata() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     lines = [line.strip() for line in (PROJECT / "LICENSE").read_text().splitlines() if line.strip()]
     assert project["license"] == "Apache-2.0"

@@ -82,9 +82,7 @@ def test_dependencies_run_from_raw_to_publish(graph: AssetGraph) -> None:
             before = graph.get(parent).group_name
             if before == "lake":
                 assert group == "staging", f"{key} reads the lake beside its staging model"
-            # The direction between intermediate models and marts is checked in test_dbt_project.py.
-            if {group, before} != {"intermediate", "marts"}:
-                assert order.index(str(before)) <= order.index(str(group)), f"{key} depends on {parent}"
+            assert order.index(str(before)) <= order.index(str(group)), f"{key} depends on {parent}"
     assert names(graph.get(RELEASE).parent_keys) == groups(graph)["marts"] | groups(graph)["signals"]
     assert RELEASE in graph.get(HEALTH).parent_keys
 

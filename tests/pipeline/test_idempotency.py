@@ -297,7 +297,7 @@ def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> 
     errors = "\n".join(lines)
     assert code == 1, errors
     assert "unique_combination_of_columns_signals" in errors
-    assert "nothing is published, the last release stays" in errors
+    assert "Nothing is published, the last release stays" in errors
     assert "Traceback" not in errors
     assert own.published() == released
     assert 400_000 not in own.query("select total_t from marts.inventory_daily")["total_t"].tolist()

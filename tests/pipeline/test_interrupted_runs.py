@@ -56,7 +56,7 @@ def test_two_runs_at_once_both_succeed_and_one_that_may_not_wait_names_the_write
     assert_same_rows(sandbox.rows(DATASETS), clean.rows(DATASETS))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)])
 def test_a_signal_ends_a_run_in_one_line_and_the_next_run_goes_on(
     drop_market: Sandbox, tmp_path: Path, number: signal.Signals
 ) -> None:

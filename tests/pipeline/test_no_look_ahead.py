@@ -173,7 +173,15 @@ def test_no_release_second_sees_what_is_known_later(fixture: Snapshot) -> None:
     assert not found, described(found)
 
 
-@pytest.mark.parametrize(("name", "n"), [("fixture", 20), ("generated", 10)])
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [
+        ("fixture", 8),
+        ("generated", 6),
+        pytest.param("fixture", 20, marks=pytest.mark.exhaustive),
+        pytest.param("generated", 10, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_no_random_moment_sees_what_is_known_later(request: pytest.FixtureRequest, name: str, n: int) -> None:
     """Every table, published or not, equals a build made at that moment, and no published row changes later."""
     snapshot: Snapshot = request.getfixturevalue(name)

@@ -23,7 +23,7 @@ def good() -> dict[str, list[Payload]]:
 
 
 @pytest.mark.parametrize(
-    "payloads", [10, pytest.param(100, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.exhaustive)]
+    "payloads", [10, pytest.param(40, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.exhaustive)]
 )
 @pytest.mark.parametrize("source", SOURCES)
 def test_corrupted_responses_end_in_rows_of_the_schema_or_in_a_declared_error(

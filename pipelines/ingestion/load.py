@@ -73,6 +73,7 @@ class IngestReport:
     written: list[Written] = field(default_factory=list)
     rejected: pd.DataFrame = field(default_factory=pd.DataFrame)
     failures: list[Failure] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)  # by drop file: empty rows and columns
 
     @property
     def new(self) -> int:
@@ -178,10 +179,13 @@ class Ingestion:
         last = month_of(self.now)
         for payload in dropped:
             try:
-                rows = parse_drop(feed.name, payload.request.name, payload.body).frames[feed.name]
+                parsed = parse_drop(feed.name, payload.request.name, payload.body)
             except DropError as error:
                 report.failures.append(Failure(DROP, payload.request.name, (), str(error)))
                 continue
+            rows = parsed.frames[feed.name]
+            if parsed.left_out:
+                report.left_out[payload.request.name] = parsed.left_out
             months = rows[feed.spec.period].dt.strftime("%Y-%m")
             outside = rows[(months < FIRST_MONTH) | (months > last)]
             quarantined.append(_outside(feed, payload, outside, f"{FIRST_MONTH} to {last}"))

@@ -213,6 +213,7 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
         "rows in quarantine": len(report.rejected),
         "months unchanged": report.months_unchanged,
         "files written in this run": sum(1 for part in report.written if part.path),
+        **({"left out of drop files": dg.MetadataValue.json(report.left_out)} if report.left_out else {}),
     }
 
 

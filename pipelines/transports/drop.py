@@ -122,6 +122,7 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
 
 
 def _entries(folder: Path) -> list[Path]:
+    """Entries of a folder, sorted by name; none where there is no folder."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not SYSTEM_FILE.fullmatch(path.name))
@@ -155,6 +156,27 @@ def _file_problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None
+
+
+def read_file(file: DropFile) -> bytes | DropProblem | None:
+    """Content of a file; a problem when it cannot be read or changes meanwhile, None when it is gone."""
+    try:
+        before = _stamp(file.path)
+        body = file.path.read_bytes()
+        changed = before != _stamp(file.path) or len(body) != before[0]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return DropProblem(file.relative, file.dataset, f"{file.relative} cannot be read: {error.strerror}")
+    if changed:
+        problem = f"{file.relative} changed while it was read; run again when it is complete"
+        return DropProblem(file.relative, file.dataset, problem)
+    return body
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    info = path.stat()
+    return info.st_size, info.st_mtime_ns, info.st_ino
 
 
 def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
@@ -373,9 +395,9 @@ def _read_parquet(dataset: str, file: str, body: bytes) -> _Cells:
         if parquet.metadata.num_rows > MAX_ROWS:
             raise DropError(file, f"has {parquet.metadata.num_rows:,} rows, more than {MAX_ROWS:,}; split it")
         table = parquet.read()
+        columns = [_plain(column.combine_chunks()) for column in table.columns]
     except (pa.ArrowException, OSError) as error:
         raise DropError(file, f"cannot be read as Parquet: {error}") from None
-    columns = [_plain(column.combine_chunks()) for column in table.columns]
     return _Cells(names, columns, pd.RangeIndex(1, table.num_rows + 1))
 
 

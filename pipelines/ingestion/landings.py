@@ -62,9 +62,6 @@ class Landings:
         return any((self.folder / f"month={month}").glob("*.parquet"))
 
     def update(self, landings: Mapping[str, Landing]) -> None:
-        """Record these files, where they differ from the record. Other files stay."""
+        """Record these files. Other files stay."""
         with FileLock(self.path.with_suffix(".lock")):
-            before = self.read()
-            after = {**before, **landings}
-            if after != before:
-                write_json(self.path, {name: asdict(landing) for name, landing in after.items()})
+            write_json(self.path, {name: asdict(landing) for name, landing in {**self.read(), **landings}.items()})

@@ -101,7 +101,7 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
     """
     accepted = f"accepted are the folders {', '.join(sorted(datasets))} with files *{' and *'.join(TYPES)}"
     found: list[DropFile | DropProblem] = []
-    for entry in _entries(drop_dir):
+    for entry in _entries(drop_dir, found):
         if entry.name not in datasets:
             what = "an unknown dataset folder" if entry.is_dir() else "a file outside the dataset folders"
             found.append(DropProblem(entry.name, None, f"{entry.name} is {what}; {accepted}"))
@@ -110,7 +110,7 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
         elif not entry.is_dir():
             found.append(DropProblem(entry.name, entry.name, f"{entry.name} is not a folder; {accepted}"))
         else:
-            for path in _entries(entry):
+            for path in _entries(entry, found, entry.name):
                 relative = f"{entry.name}/{path.name}"
                 problem = _file_problem(path, drop_dir, max_mb)
                 found.append(
@@ -121,11 +121,15 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
     return found
 
 
-def _entries(folder: Path) -> list[Path]:
-    """Entries of a folder, sorted by name; none where there is no folder."""
-    if not folder.is_dir():
+def _entries(folder: Path, found: list[DropFile | DropProblem], dataset: str | None = None) -> list[Path]:
+    """Entries of a folder, sorted by name; none where there is no folder. One that cannot be read is a problem."""
+    try:
+        entries = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        name = dataset or "the drop folder"
+        found.append(DropProblem(dataset or ".", dataset, f"{name} cannot be read: {error.strerror}"))
         return []
-    return sorted(path for path in folder.iterdir() if not SYSTEM_FILE.fullmatch(path.name))
+    return sorted(path for path in entries if not SYSTEM_FILE.fullmatch(path.name))
 
 
 def _link_problem(path: Path, drop_dir: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -585,6 +585,24 @@ def test_unusual_names_are_read(drop: Path, name: str) -> None:
 
 def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert scan(tmp_path / "nowhere", ["stocks"]) == []
+
+
+@pytest.mark.parametrize(("where", "name"), [("", "the drop folder"), ("stocks", "stocks")])
+def test_a_folder_without_read_permission_is_a_problem(
+    drop: Path, monkeypatch: pytest.MonkeyPatch, where: str, name: str
+) -> None:
+    (drop / "prices" / "a.csv").write_text("x")
+    listed = Path.iterdir
+
+    def forbidden(self: Path) -> Iterator[Path]:
+        if self == drop / where:
+            raise PermissionError(13, "Permission denied")
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    found = scan(drop, ["stocks", "prices"])
+    assert DropProblem(where or ".", where or None, f"{name} cannot be read: Permission denied") in found
+    assert len(found) == (2 if where else 1)
 
 
 def big(path: Path) -> None:

@@ -185,6 +185,7 @@ def test_a_run_that_was_killed_after_it_loaded_the_file_is_repeated_to_publish_i
     repeated = watched.run()
     assert repeated.asset_selection == BUILT
     assert repeated.run_key != request.run_key
+    assert repeated.tags["dropped"] == "prices/a.csv"
     ended(watched, repeated, SUCCESS)
     assert watched.skip() == NOTHING
 

@@ -35,7 +35,8 @@ from pipelines.publish.manifest import read_manifest
 from pipelines.transports.drop import DropFile, DropProblem, read_file, scan
 from pipelines.workspace import Workspace
 
-CONTENTS: Final = "tightness/dropped"  # tag of a run: the files and contents that it was requested for
+FILES: Final = "dropped"  # tag of a run: the files that it was requested for
+CONTENTS: Final = "tightness/dropped"  # tag of a run: hash of their names and contents
 GOING_ON: Final = [
     *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED),
     *(dg.DagsterRunStatus.MANAGED, dg.DagsterRunStatus.CANCELING),
@@ -72,7 +73,7 @@ def _drop_folder(built: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
             request = _run_of(pending, opened, built)
         elif latest and not found.waiting and _was_killed(instance, latest[0].dagster_run):
             # Its files have landed, but it may not have published them.
-            tags = {CONTENTS: latest[0].dagster_run.tags.get(CONTENTS, "")}
+            tags = {tag: latest[0].dagster_run.tags.get(tag, "") for tag in (FILES, CONTENTS)}
             request = dg.RunRequest(tags=tags, asset_selection=built)
         else:
             waiting = (
@@ -91,7 +92,7 @@ def _run_of(pending: Sequence[Settled], workspace: Workspace, built: Sequence[dg
     months = [month for file in pending for month in file.content.months] or [now]
     datasets = sorted({file.dataset for file in pending})
     names = ", ".join(file.relative for file in pending)
-    tags = {"dropped": names[:200], CONTENTS: hashlib.sha256(contents.encode()).hexdigest()[:32]}
+    tags = {FILES: names[:200], CONTENTS: hashlib.sha256(contents.encode()).hexdigest()[:32]}
     return dg.RunRequest(
         tags=range_tags(min(months), max(months)) | tags,
         asset_selection=[raw_key(DROP), *(lake_key(name) for name in datasets), *built],

@@ -8,7 +8,7 @@ HOME_DIR := $(CURDIR)/.dagster
 export DAGSTER_HOME ?= $(HOME_DIR)
 export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 
-.PHONY: run test test-fast test-all ui lint bench docs dbt-docs setup lock clean
+.PHONY: run test test-fast test-all ui lint lint-types lint-rest bench docs dbt-docs setup lock clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -41,12 +41,17 @@ test-all: lint
 	$(PYTEST)
 
 lint: setup
+	$(MAKE) -j 2 --no-print-directory lint-types lint-rest
+
+lint-types:
+	$(BIN)/mypy
+
+lint-rest:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas --check
-	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt/models dbt/tests
+	$(BIN)/sqlfluff lint --processes 1 --disable-progress-bar dbt/models dbt/tests
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -111,6 +111,7 @@ class Access:
     throttled: str = ""  # regular expression for a body with status 200 that means 429
     plain_http: bool = False  # the publisher has no https
     absent: tuple[int, ...] = ()  # statuses that mean no data (yet), not a failure
+    no_data: str = ""  # regular expression for the reason in an error response, of any status, that means no data
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ class Entsoe:
         max_concurrent=4,
         backoff_s=600,
         throttled="Acknowledgement_MarketDocument.*too many requests",
+        no_data="no matching data found",
     )
     CONTRACT = ResponseContract(
         xml_shape,

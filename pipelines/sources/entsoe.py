@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Entsoe:
         max_concurrent=4,
         backoff_s=600,
         throttled="Acknowledgement_MarketDocument.*too many requests",
-        no_data="no matching data found",
+        no_data="no matching data",
     )
     CONTRACT = ResponseContract(
         xml_shape,
@@ -87,26 +88,27 @@ class Entsoe:
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request per zone of this source, from local midnight to local midnight; none before 2015."""
+        """One request per zone of this source, from local midnight to local midnight; none before 2015 or the zone's
+        first day.
+        """
         if month < FIRST_MONTH:
             return []
         first, last = month_days(str(month))
         requests = []
-        for zone in scope.zones:
-            if zone.source == self.NAME:
-                limits = (bounds(zone.timezone, first)[0], bounds(zone.timezone, last)[1])
-                start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y%m%d%H%M") for seconds in limits)
-                requests.append(
-                    Request(
-                        source=self.NAME,
-                        name=f"A44_{zone.zone}_{month}.xml",
-                        url="https://web-api.tp.entsoe.eu/api?documentType=A44"
-                        f"&in_Domain={zone.eic}&out_Domain={zone.eic}&periodStart={start}&periodEnd={end}",
-                        entity=zone.zone,
-                        period=str(month),
-                        secret=("securityToken", "ENTSOE_API_TOKEN"),
-                    )
+        for zone in scope.zones_in(month, self.NAME):
+            limits = (bounds(zone.timezone, first)[0], bounds(zone.timezone, last)[1])
+            start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y%m%d%H%M") for seconds in limits)
+            requests.append(
+                Request(
+                    source=self.NAME,
+                    name=f"A44_{zone.zone}_{month}.xml",
+                    url="https://web-api.tp.entsoe.eu/api?documentType=A44"
+                    f"&in_Domain={zone.eic}&out_Domain={zone.eic}&periodStart={start}&periodEnd={end}",
+                    entity=zone.zone,
+                    period=str(month),
+                    secret=("securityToken", "ENTSOE_API_TOKEN"),
                 )
+            )
         return requests
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
@@ -182,7 +184,7 @@ def _root(payload: Payload) -> tuple[Element, str]:
     if name == "Acknowledgement_MarketDocument":
         text = " ".join(" ".join(reason.itertext()).strip() for reason in root.iter(f"{ns}Reason"))
         text = " ".join(text.split())
-        if "no matching data" in text.lower():
+        if re.search(Entsoe.ACCESS.no_data, text, re.IGNORECASE):
             raise NoData(f"{request.source} {request.name}: {text}")
         if "too many requests" in text.lower():
             raise SourceError(request, f"the platform throttles: {excerpt(text, 300)}", EXPECTED)

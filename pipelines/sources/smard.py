@@ -67,8 +67,8 @@ class Smard:
                 entity=zone.zone,
                 period=f"{file.days[-1]:%Y-%m}",
             )
-            for zone in scope.zones
-            if zone.source == "energy_charts" and (series := SERIES.get(zone.zone))
+            for zone in scope.zones_in(month, "energy_charts")
+            if (series := SERIES.get(zone.zone))
             for file in _files(first, last)
         ]
 

@@ -58,7 +58,7 @@ class Yahoo:
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request per ticker for the month's calendar year; none before 2008."""
+        """One request per ticker for the month's calendar year; none before 2008 or the ticker's first day."""
         if month.year < FIRST_YEAR:
             return []
         first, end = (int(dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp()) for year in (month.year, month.year + 1))
@@ -71,7 +71,7 @@ class Yahoo:
                 entity=ticker,
                 period=str(month.year),
             )
-            for ticker in scope.tickers
+            for ticker in scope.tickers_in(month)
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:

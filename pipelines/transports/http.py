@@ -23,7 +23,7 @@ import httpx
 
 from pipelines.common.retry import retrying
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Access, NoData, Payload, Request, SourceError, plain
+from pipelines.sources.base import Access, NoData, NotRequested, Payload, Request, SourceError, plain
 from pipelines.sources.protocol import IndexedSource
 from pipelines.sources.reason import reason_of
 from pipelines.transports.archive import Archive
@@ -113,12 +113,12 @@ class HttpTransport:
     def fetch(self, request: Request) -> list[Payload]:
         """The publisher's response, retried after temporary failures (429, 5xx, timeouts, truncated bodies).
 
-        Raises `NoData` when the required key is not set, or when the publisher does not list the response yet or
-        states that it has none (`absent` and `no_data` of its `Access`); `SourceError` for every other status than 200,
-        with the publisher's reason.
+        Raises `NotRequested` when the required key is not set; `NoData` when the publisher does not list the response
+        yet or states that it has none (`absent` and `no_data` of its `Access`); `SourceError` for every other status
+        than 200, with the publisher's reason.
         """
         if request.secret and not self.secrets.get(request.secret[1]):
-            raise NoData(f"{request.source} {request.name}: needs {request.secret[1]}")
+            raise NotRequested(f"{request.source} {request.name}: needs {request.secret[1]}")
         archived = self.archive.newest(request) if self.archive else None
         *others, last = self._candidate_urls(request, archived)
         for url in others:

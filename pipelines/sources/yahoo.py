@@ -53,7 +53,7 @@ class Yahoo:
     CONTRACT = ResponseContract(
         json_shape,
         {"chart.result.timestamp*": "number", "chart.result.indicators.quote.close*": "number"},
-        "NEW_YORK",
+        "NYSE",
         in_parts=True,
     )
 

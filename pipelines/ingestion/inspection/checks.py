@@ -99,7 +99,7 @@ def _check_columns(response: ParsedResponse, previous: ParsedResponse | None) ->
 def check_absence(request: Request, previous: ParsedResponse | None, now: datetime) -> list[Finding]:
     """Problems of the statement that a publisher has no data: it had some before, or the period is over."""
     if previous and previous.row_count:
-        return [Finding("error", f"the previous response has {previous.row_count} rows")]
+        return [Finding("error", f"expected the {previous.row_count} rows of the previous response")]
     contract, unit = SOURCES[request.source].CONTRACT, "business days"
     if contract.calendar is None or not request.period:
         return []

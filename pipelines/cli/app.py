@@ -108,7 +108,8 @@ def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan,
         workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
         workspace.build_clock.check()
         progress.begin(work)
-        return run_job(FULL_RUN, work.months[0], work.months[-1], defs, assets=assets, on_step=progress.step)
+        home, months = workspace.settings.instance, work.months
+        return run_job(FULL_RUN, months[0], months[-1], defs, home=home, assets=assets, on_step=progress.step)
     except SettingsError as error:
         _fail(str(error), 2)
     except (ClockError, RunStoppedError, OSError) as error:

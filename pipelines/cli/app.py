@@ -301,10 +301,14 @@ def doctor(
     workspace = _workspace()
     if live:
         from pipelines.cli.probe import planned_requests, probe_all
+        from pipelines.common.settings import SettingsError
 
         requests = planned_requests(workspace)
-        with err.status(f"{len(requests)} publishers"):
-            probes = probe_all(workspace, requests)
+        try:
+            with err.status(f"{len(requests)} publishers"):
+                probes = probe_all(workspace, requests)
+        except SettingsError as error:
+            _fail(str(error), 2)
         print_probes(probes, as_json)
         failed = any(probe.status == "failed" for probe in probes)
     else:

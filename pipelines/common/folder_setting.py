@@ -55,7 +55,10 @@ def check_openable(folder: Path, forbidden: str, longest: int) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `FolderError` unless this is a folder or can be created. What this user may not look at passes."""
+    """Raise `FolderError` unless this is a folder or nothing yet. What this user may not look at passes.
+
+    Whether it may be written is not checked: commands that only read need no such right.
+    """
     for path in (folder, *folder.parents):
         try:
             mode = path.stat().st_mode
@@ -69,6 +72,4 @@ def check_folder(folder: Path) -> None:
             raise FolderError(f"cannot be a folder ({error.strerror}): name another one") from None
         if not stat.S_ISDIR(mode):
             raise FolderError(f"leads to {path}, which is a file: name a folder")
-        if path != folder and not os.access(path, os.W_OK | os.X_OK):
-            raise FolderError(f"does not exist and {path} may not be written: create it for this user")
         return

@@ -36,7 +36,9 @@ def check_proxies() -> None:
         httpx.Client(verify=False).close()
     except (ValueError, httpx.InvalidURL):
         hosts = getproxies().get("no", "")
-        raise SettingsError(f"{_variable('no')}={hosts!r} is not accepted: give hosts, with commas, without brackets") from None
+        raise SettingsError(
+            f"{_variable('no')}={hosts!r} is not accepted: give hosts, with commas, without brackets"
+        ) from None
 
 
 def _variable(scheme: str) -> str:

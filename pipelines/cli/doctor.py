@@ -42,7 +42,6 @@ def diagnose(workspace: Workspace) -> list[Finding]:
         "folders": _folders,
         "drop folder": _drop_folder,
         "clock": _clock,
-        "drop files": _drop_files,
         "lake": _lake,
         "sources": _failures,
         "quarantine": _quarantine,
@@ -123,20 +122,6 @@ def _clock(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("clock", "ok", moment + (" (fixed by TIGHTNESS_NOW)" if workspace.settings.now else ""))
 
 
-def _drop_files(workspace: Workspace) -> Iterator[Finding]:
-    settings = workspace.settings
-    if not _readable(settings.drop):
-        return
-    states = drop_states(workspace.paths, settings.drop, workspace.now, max_mb=settings.drop_max_mb)
-    counts = Counter(str(state.state) for state in states)
-    summary = ", ".join(f"{counts[state]} {state}" for state in ("landed", "pending", "refused") if counts[state])
-    yield Finding("drop files", "ok", summary or "none")
-    levels: dict[str, Literal["ok", "warn", "bad"]] = {"landed": "ok", "pending": "warn", "refused": "bad"}
-    for state in states:
-        if state.detail:
-            yield Finding(f"drop {state.relative}", levels[state.state], f"{state.state}{state.detail}")
-
-
 def _lake(workspace: Workspace) -> Iterator[Finding]:
     lake = workspace.paths.lake
     if not _readable(lake):
@@ -151,8 +136,6 @@ def _lake(workspace: Workspace) -> Iterator[Finding]:
 
 def _failures(workspace: Workspace) -> Iterator[Finding]:
     failures = list(dict.fromkeys(workspace.failures.read())) if _readable(workspace.paths.failures) else []
-    # That of a refused drop file has no months and stays until the next run: `_drop_files` looks at the file itself.
-    failures = [failure for failure in failures if failure.source != DROP or failure.months]
     # That of a refused drop file has no months and stays until the next run: `_drop_folder` looks at the file itself.
     failures = [failure for failure in failures if failure.source != DROP or failure.months]
     if not failures:

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Literal
 
 from pipelines.common.settings import ENV_FILE
 from pipelines.common.version import code_version
-from pipelines.datasets import FEEDS
+from pipelines.datasets import DROP, FEEDS
+from pipelines.ingestion.drop_folder import drop_states
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
 from pipelines.publish.manifest import packages, read_manifest
@@ -38,6 +40,7 @@ def diagnose(workspace: Workspace) -> list[Finding]:
     checks: dict[str, Callable[[Workspace], Iterable[Finding]]] = {
         "settings": _settings,
         "folders": _folders,
+        "drop folder": _drop_folder,
         "clock": _clock,
         "lake": _lake,
         "sources": _failures,
@@ -82,16 +85,31 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
 
 def _folders(workspace: Workspace) -> Iterator[Finding]:
     settings = workspace.settings
-    replay = {"replay folder": settings.replay} if settings.replay else {}
-    folders = {"data folder": settings.data, "drop folder": settings.drop, **replay, "Dagster home": settings.instance}
+    replay = {"replay": settings.replay} if settings.replay else {}
+    folders = {"data": settings.data, "drop": settings.drop, **replay, "DAGSTER_HOME": settings.instance}
     for what, folder in folders.items():
         try:
-            yield Finding(what, "ok", f"{folder}{'' if _readable(folder) else ' does not exist'}")
+            yield Finding(f"folder {what}", "ok", f"{folder}{'' if _readable(folder) else ' does not exist'}")
         except PermissionError:
-            yield Finding(what, "warn", f"{folder} cannot be looked at: this user may not read it")
+            yield Finding(f"folder {what}", "warn", f"{folder} cannot be looked at: this user may not read it")
     existing = next(path for path in (settings.data, *settings.data.parents) if os.path.exists(path))  # noqa: PTH110
     free = shutil.disk_usage(existing).free
     yield Finding("free disk", "ok" if free > NEEDED_BYTES else "bad", f"{free / 1e9:.1f} GB free, 1 GB needed")
+
+
+def _drop_folder(workspace: Workspace) -> Iterator[Finding]:
+    settings = workspace.settings
+    if not _readable(settings.drop):
+        yield Finding("drop folder", "ok", "does not exist")
+        return
+    states = drop_states(workspace.paths, settings.drop, workspace.now, max_mb=settings.drop_max_mb)
+    counts = Counter(str(state.state) for state in states)
+    summary = ", ".join(f"{counts[state]} {state}" for state in ("landed", "pending", "refused") if counts[state])
+    yield Finding("drop folder", "ok", f"exists, {summary or 'no files'}")
+    levels: dict[str, Literal["ok", "warn", "bad"]] = {"landed": "ok", "pending": "warn", "refused": "bad"}
+    for state in states:
+        if state.detail:
+            yield Finding(f"drop {state.relative}", levels[state.state], f"{state.state}{state.detail}")
 
 
 def _clock(workspace: Workspace) -> Iterator[Finding]:
@@ -118,6 +136,8 @@ def _lake(workspace: Workspace) -> Iterator[Finding]:
 
 def _failures(workspace: Workspace) -> Iterator[Finding]:
     failures = list(dict.fromkeys(workspace.failures.read())) if _readable(workspace.paths.failures) else []
+    # That of a refused drop file has no months and stays until the next run: `_drop_folder` looks at the file itself.
+    failures = [failure for failure in failures if failure.source != DROP or failure.months]
     if not failures:
         yield Finding("sources", "ok", "no known failure")
     for failure in failures[:20]:

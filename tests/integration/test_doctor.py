@@ -38,9 +38,9 @@ def test_doctor_shows_what_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyP
     before = files(tmp_path)
     found = details(sandbox)
     assert found["settings file"][1].endswith("does not exist: environment and defaults")
-    assert found["data folder"] == ("ok", f"{sandbox.data} does not exist")
-    assert found["drop folder"] == ("ok", f"{sandbox.root}/drop")
-    assert found["Dagster home"] == ("ok", f"{sandbox.root}/dagster does not exist")
+    assert found["folder data"] == ("ok", f"{sandbox.data} does not exist")
+    assert found["folder drop"] == ("ok", f"{sandbox.root}/drop")
+    assert found["folder DAGSTER_HOME"] == ("ok", f"{sandbox.root}/dagster does not exist")
     assert found["reference tables"][1].endswith(f", in {sandbox.root}/reference")
     assert files(tmp_path) == before
     (tmp_path / "project.env").write_text("TIGHTNESS_PROFILE=drop\n")

@@ -101,7 +101,8 @@ def long(name: str) -> object:
 def test_folders_of_any_name_give_the_same_release(plain: Sandbox, tmp_path: Path, name: str) -> None:
     odd = tmp_path / NAMES[name]
     odd.mkdir()
-    folders = {setting: odd / f"{setting} {NAMES[name]}"[:200] for setting in in_one(odd)}
+    # Each folder also has the name itself, but for 200 characters: SQLite opens no path over 512 bytes.
+    folders = {setting: odd / f"{'' if name == '200 characters' else NAMES[name]}{setting}" for setting in in_one(odd)}
     unopenable = {"backslash": ["data"], "question mark": ["data", "dagster"]}.get(name, [])
     for setting in unopenable:
         folders[setting] = tmp_path / setting

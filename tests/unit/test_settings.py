@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import importlib.util
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,6 +66,14 @@ def test_the_environment_is_read_at_the_call_and_overrides_take_precedence(monke
     assert load_settings(profile=None).profile == "live", "an omitted option overrides nothing"
 
 
+def test_the_env_file_is_the_projects() -> None:
+    found = importlib.util.find_spec("pipelines.common.settings")
+    assert found is not None and found.loader is not None
+    fresh = importlib.util.module_from_spec(found)
+    found.loader.exec_module(fresh)  # conftest.py replaces the constant of the module that is imported
+    assert fresh.ENV_FILE == PROJECT / ".env"
+
+
 def write_env(path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes) -> Path:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     monkeypatch.setattr(settings_module, "ENV_FILE", path)
@@ -89,8 +98,8 @@ def test_the_projects_env_file_is_read_from_any_folder_and_the_environment_takes
 
 
 LINES = """\
-# Einstellungen f\u00fcr B\u00fcro
 export TIGHTNESS_PROFILE='drop'  # quoted
+# Einstellungen f\u00fcr B\u00fcro
 TIGHTNESS_DATA_DIR="/srv/M\u00e4rkte a#b"
 """
 

@@ -54,7 +54,7 @@ def _code_fingerprint() -> str:
     import schemas
 
     pipelines = Path(__file__).parents[1]
-    files = [pipelines / "ingestion" / "load.py", pipelines / "ingestion" / "timing.py"]
+    files = [pipelines / "ingestion" / name for name in ("load.py", "rewrites.py", "timing.py")]
     files += [pipelines / "common" / "calendar.py", pipelines / "transports" / "drop.py"]
     files += [*(pipelines / "sources").glob("*.py"), *(pipelines / "lake").glob("*.py")]
     files += Path(schemas.__file__).parent.rglob("*.py")

@@ -9,9 +9,12 @@ from typing import Final
 
 from pipelines.ingestion.inspection.checks import Finding, inspect
 from pipelines.ingestion.inspection.response import ParsedResponse, group_by_capture, newest_response
+from pipelines.ingestion.rewrites import compare
 from pipelines.lake.quarantine import Quarantine
 from pipelines.sources.base import Payload, Request, Scope
 from pipelines.transports.archive import Archive, Receipt
+from schemas.datasets import DATASETS
+from schemas.fields import RESTATED
 
 ACCEPT: Final = "TIGHTNESS_ACCEPT"  # setting that accepts refused responses by their SHA-256
 PREFIX: Final = 12  # hex digits by which it names a response
@@ -25,6 +28,9 @@ class Verdict:
     accepted: list[Payload] = field(default_factory=list)
     warning: str = ""  # problems of the newest accepted response
     refusal: str = ""  # why the newest response is refused; empty when it is accepted
+    # Whether earlier periods of the series may be rewritten too: the first days of the previous response are, or, for
+    # values that are restated as a rule, there is no previous response to compare with.
+    reaches_back: bool = False
 
 
 @dataclass
@@ -63,6 +69,7 @@ class ResponseValidator:
                         continue
                 if found:
                     verdict.warning = f"{'accepted although ' if _errors(found) else ''}{_summary(found)}"
+                verdict.reaches_back |= _reaches_back(response, previous)
             verdict.accepted += parts
             previous = self._previous_period[request.entity] = response
         return verdict
@@ -103,6 +110,17 @@ def _is_archived(parts: Sequence[Payload], receipt: Receipt | None) -> bool:
     newest = {capture.sha256 for capture in captures if capture.captured_at == captures[-1].captured_at}
     known = {(capture.sha256, datetime.fromisoformat(capture.captured_at)) for capture in captures}
     return all(one.sha256 in newest or (one.sha256, one.captured_at) in known for one in parts)
+
+
+def _reaches_back(response: ParsedResponse, previous: ParsedResponse | None) -> bool:
+    if previous is None:
+        return any(not RESTATED.isdisjoint(rows.columns) for rows in response.frames.values())
+    both = [
+        compare(DATASETS[name], rows, previous.frames[name])
+        for name, rows in response.frames.items()
+        if name in previous.frames
+    ]
+    return any((rows["differs"] & rows["is_first"]).any() for rows in both)
 
 
 def _errors(found: Sequence[Finding]) -> list[Finding]:

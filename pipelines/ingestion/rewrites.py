@@ -130,10 +130,9 @@ def _changed(spec: Spec, stored: pd.DataFrame, revised: Sequence[Written]) -> pd
     observation = [*spec.key, "is_drop"]
     rows = stored.assign(is_drop=stored["source"] == DROP)
     rows = rows.sort_values([*observation, "knowledge_ts", "vintage_no"], kind="stable")
-    shifted = [*value_columns(spec), "ingest_ts"]
-    before = rows.groupby(observation, sort=False)[shifted].shift().add_suffix("_known")
+    before = rows.groupby(observation, sort=False)[value_columns(spec)].shift().add_suffix("_known")
     rows = rows.join(before).merge(added, on=identity)
-    rows = rows[(rows["knowledge_ts"] == rows["ingest_ts"]) & (rows["ingest_ts_known"] < rows["ingest_ts"])]
+    rows = rows[(rows["vintage_no"] > 1) & (rows["knowledge_ts"] == rows["ingest_ts"])]
     # Of several captures in one run: the value before the first one, and after the last one.
     oldest = rows.drop_duplicates(observation).set_index(observation)
     newest = rows.drop_duplicates(observation, keep="last").set_index(observation)

@@ -44,7 +44,8 @@ def month_digests(
     inputs: dict[str, list[str]] = {month: [rules.hexdigest()] for month in months}
     for payload, needed in payloads:
         for month in needed:
-            inputs[month].append(f"{payload.request.name} {payload.sha256}")
+            refused = f" without {payload.refused}" if payload.refused else ""
+            inputs[month].append(f"{payload.request.name} {payload.sha256}{refused}")
     return {month: hashlib.sha256("\n".join(lines).encode()).hexdigest() for month, lines in inputs.items()}
 
 

@@ -76,17 +76,17 @@ class Smard:
         """Complete local days of the requested week, EUR/MWh by position, at the resolution of their market.
 
         A null or missing value after the last price is not published yet, and its day is left out; one before it
-        rejects its day. Raises SourceError when the response is no such JSON, or for another week, resolution or an
-        unknown zone.
+        rejects its day, as do two prices of one time. A time that is not of the week is rejected. Raises SourceError
+        when the response is no such JSON, or for another week, resolution or an unknown zone.
         """
         zone = requested(payload.request, "zone", scope.zones, lambda zone: zone.zone)
         file = _requested_file(payload.request, zone)
         step = STEPS[file.resolution]
         starts = {day: range(*bounds(zone.timezone, day), step) for day in file.days}
-        points = _points(payload, file, starts)
+        rejected: list[Rejected] = []
+        points = _points(payload, file, starts, rejected)
         published = max((seconds for seconds, price in points.items() if price is not None), default=0)
         days: list[DeliveryDay] = []
-        rejected: list[Rejected] = []
         for day in file.read:
             if starts[day][-1] > published:
                 continue
@@ -103,19 +103,24 @@ class Smard:
         return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected)
 
 
-def _points(payload: Payload, file: _File, starts: dict[dt.date, range]) -> dict[int, object]:
-    """Prices by unix seconds, which must be starts of the week's market time units."""
+def _points(payload: Payload, file: _File, starts: dict[dt.date, range], rejected: list[Rejected]) -> dict[int, object]:
+    """Prices by unix seconds, which must be starts of the week's market time units; of two prices at one time, both as
+    text, which is no price."""
     request, series = payload.request, json_object(payload, EXPECTED).get("series")
     if not isinstance(series, list) or not all(map(_is_point, series)):
         raise SourceError(request, "series is no list of pairs [milliseconds, price]", EXPECTED)
     points: dict[int, object] = {}
+    others: list[Rejected] = []
     for milliseconds, price in series:
         seconds = milliseconds // 1000
         if milliseconds % 1000 or not any(seconds in times for times in starts.values()):
             problem = f"{stamp(seconds)} is no {file.resolution} of the week of {file.days[0]}"
-            raise SourceError(request, problem, EXPECTED)
-        if points.setdefault(seconds, price) != price:
-            raise SourceError(request, f"{stamp(seconds)} has both {points[seconds]} and {price}", EXPECTED)
+            others.append(Rejected("power", stamp(seconds), json.dumps(price), f"delivery_date: {problem}"))
+        elif points.setdefault(seconds, price) != price:
+            points[seconds] = f"both {points[seconds]} and {price}"
+    if len(others) > len(points):
+        raise SourceError(request, others[0].reason.removeprefix("delivery_date: "), EXPECTED)
+    rejected += others
     return points
 
 

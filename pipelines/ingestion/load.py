@@ -20,6 +20,7 @@ from pipelines.datasets import DROP, FEEDS, Feed
 from pipelines.ingestion.extract import plan_requests, preceding_requests
 from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.inspection import parse
+from pipelines.ingestion.landings import Landing, Landings
 from pipelines.ingestion.ledger import Ledger, month_digests
 from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
 from pipelines.ingestion.rewrites import Rewrite, compare, find_rewrites, is_rebased
@@ -50,6 +51,7 @@ class _DropRows(NamedTuple):
     payload: Payload
     rows: pd.DataFrame
     months: pd.Series  # YYYY-MM of each row
+    left_out: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class IngestReport:
     failures: list[Failure] = field(default_factory=list)
     rewrites: list[Rewrite] = field(default_factory=list)
     further_months: list[str] = field(default_factory=list)  # YYYY-MM, loaded because stored rows were contradicted
+    left_out: dict[str, str] = field(default_factory=dict)  # by drop file: empty rows and columns
 
     @property
     def new(self) -> int:
@@ -110,11 +113,14 @@ class Ingestion:
         months: Sequence[pd.Period],
         dropped: Sequence[Payload] = (),
         watch: ProgressCallback = no_progress,
+        *,
+        whole_files: bool = False,
     ) -> IngestReport:
         """Load these months of a dataset from the archive and the drop files.
 
         Months without changed inputs are skipped before anything is parsed. The others are loaded and recorded in
-        chunks, so that a rerun after a crash skips finished chunks. `watch` is called after each chunk.
+        chunks, so that a rerun after a crash skips finished chunks. `watch` is called after each chunk. `whole_files`:
+        also load the other months of drop files that have not landed.
 
         Other months with stored rows that these inputs contradict are loaded too. Then nothing is recorded until all
         is loaded, so that a rerun after a crash finds the contradictions that are left.
@@ -127,13 +133,16 @@ class Ingestion:
         pending = ledger.changed(digests)
         report.months_unchanged = len(wanted) - len(pending)
         watch(Progress(report.months_unchanged, len(wanted), "months"))
-        if pending:
+        landings = Landings(self.lake.root / name)
+        records = [landings.of(payload.request.name, payload.sha256) for payload in dropped]
+        if pending or any(record is None or (whole_files and record.missing) for record in records):
             files = self._open_dropped(feed, dropped, report)
+            self._record_landings(landings, files, wanted - pending)
             others = self._contradicted_months(feed, archived, files, pending) - wanted
             for chunk in _chunks(pending):
                 self._load(feed, archived, files, chunk, report)
                 if not others:
-                    self._record(ledger, digests, chunk, report)
+                    self._record(ledger, landings, files, digests, chunk, report)
                 pending = pending - chunk
                 watch(Progress(len(wanted) - len(pending), len(wanted), "months", report.rows_read))
             report.further_months = sorted(others)
@@ -142,18 +151,31 @@ class Ingestion:
             for chunk in _chunks(ledger.changed(other_digests)):
                 self._load(feed, of_others, files, chunk, report)
             if others:
-                self._record(ledger, digests | other_digests, {*digests, *others}, report)
+                self._record(ledger, landings, files, digests | other_digests, {*digests, *others}, report)
             archived = [*archived, *of_others]
+            if whole_files and (missing := self._missing(landings, files) - wanted - others):
+                self._load(feed, [], files, missing, report)
+                self._record_landings(landings, files, missing)
             self._report_rewrites(feed, archived, files, wanted, report)
         # Rows that an earlier run rejected are still missing, as long as their payload is the newest of its request.
         newest = {payload.request: payload for payload, _ in archived}
         report.rejected = self._rejected(feed, [*newest.values(), *dropped])
         return report
 
-    def _record(self, ledger: Ledger, digests: dict[str, str], months: set[str], report: IngestReport) -> None:
-        """Record the months without a failure as ingested."""
+    def _record(
+        self,
+        ledger: Ledger,
+        landings: Landings,
+        files: list[_DropRows],
+        digests: dict[str, str],
+        months: set[str],
+        report: IngestReport,
+    ) -> None:
+        """Record the months without a failure as ingested, and their rows of drop files as landed."""
         # A failure without months, as of a refused drop file, concerns every month.
         failed = {month for failure in report.failures for month in failure.months or digests}
+        refused = {month for failure in report.failures if failure.source == DROP for month in failure.months}
+        self._record_landings(landings, files, months - refused)  # before the ledger, which skips its months
         ledger.save({month: digests[month] for month in months if month not in failed})
 
     def _load(
@@ -169,7 +191,7 @@ class Ingestion:
                 by_priority.extend([rows.assign(priority=priority)] if len(rows) else [])
         loaded = [_preferred(feed, pd.concat(by_priority, ignore_index=True))] if by_priority else []
         # Rows of all drop files are validated together: two files may not contradict each other.
-        in_chunk = [(payload, rows[months.isin(chunk)]) for payload, rows, months in files]
+        in_chunk = [(file.payload, file.rows[file.months.isin(chunk)]) for file in files]
         drop_rows = self._admit_dropped(feed, in_chunk, report, quarantined)
         loaded.extend([drop_rows] if len(drop_rows) else [])
         if loaded:
@@ -285,21 +307,50 @@ class Ingestion:
         last = month_of(self.now)
         for payload in dropped:
             try:
-                rows = parse_drop(feed.name, payload.request.name, payload.body).frames[feed.name]
+                parsed = parse_drop(feed.name, payload.request.name, payload.body)
             except DropError as error:
                 report.failures.append(Failure(DROP, payload.request.name, (), str(error)))
                 continue
+            rows = parsed.frames[feed.name]
+            if parsed.left_out:
+                report.left_out[payload.request.name] = parsed.left_out
             months = rows[feed.spec.period].dt.strftime("%Y-%m")
             outside = rows[(months < FIRST_MONTH) | (months > last)]
             quarantined.append(_outside(feed, payload, outside, f"{FIRST_MONTH} to {last}"))
-            files.append(_DropRows(payload, rows, months))
+            files.append(_DropRows(payload, rows, months, parsed.left_out))
         self._quarantine(feed, quarantined)
         # A row without a date belongs to no chunk: it is validated here, to be rejected with its reason.
-        undated = [(payload, rows[months.isna()]) for payload, rows, months in files if months.isna().any()]
+        undated = [(file.payload, file.rows[file.months.isna()]) for file in files if file.months.isna().any()]
         rejected: list[pd.DataFrame] = []
         self._admit_dropped(feed, undated, report, rejected)
         self._quarantine(feed, rejected)
         return files
+
+    @staticmethod
+    def _missing(landings: Landings, files: list[_DropRows]) -> set[str]:
+        """Months (YYYY-MM) of these files that were not loaded."""
+        records = [landings.of(file.payload.request.name, file.payload.sha256) for file in files]
+        return {month for record in records if record is not None for month in record.missing}
+
+    def _record_landings(self, landings: Landings, files: list[_DropRows], loaded: set[str]) -> None:
+        """Record that these months of the drop files were loaded. Those outside the covered months count as loaded."""
+        last, landed = month_of(self.now), {}
+        for payload, rows, months, left_out in files:
+            before = landings.of(payload.request.name, payload.sha256)
+            own = {month for month in months.dropna().unique() if FIRST_MONTH <= month <= last}
+            missing = (set(before.missing) if before else own) - loaded
+            if before is None or missing != set(before.missing):
+                stored = filter(landings.has_files, sorted(own - missing))
+                landed[payload.request.name] = Landing(
+                    payload.sha256,
+                    f"{self.now:%Y-%m-%dT%H:%M:%SZ}",
+                    len(rows),
+                    left_out,
+                    tuple(sorted(missing)),
+                    tuple(stored),
+                )
+        if landed:
+            landings.update(landed)
 
     def _read(
         self,

@@ -148,13 +148,13 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
     assert response.rejected[0].reason.startswith("price_eur_mwh: null is not a number; it would read as a repeat")
 
 
-def test_two_prices_of_one_hour_reject_its_day_and_a_time_of_another_week_itself() -> None:
-    series = [*week("2024-05-06"), [instant("2024-05-07"), 7777.0], [instant("2024-05-13"), 1.0]]
-    response = smard(series, "2024-05-06")
-    days = sorted(response.frames["power"]["delivery_date"].dt.strftime("%Y-%m-%d").unique())
-    assert days == ["2024-05-06", *(f"2024-05-{day:02d}" for day in range(8, 13))]
-    assert [bad.where for bad in response.rejected] == ["2024-05-12T22:00Z", "2024-05-06T22:00Z of DE-LU"]
-    assert "and 7777.0" in response.rejected[1].reason
+def test_two_values_for_one_time_reject_their_day_only() -> None:
+    series = week("2024-10-21")  # 27 October has 25 hours
+    last = series[-1]
+    response = smard([*series, list(last), [last[0], 7.0]], "2024-10-21")
+    assert list(points(response)) == [f"2024-10-{day}" for day in range(21, 27)]
+    [bad] = response.rejected
+    assert bad.reason == "price_eur_mwh: 2024-10-27T22:00Z has both 169.0 and 7.0; the day is left out"
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,7 @@ def test_two_prices_of_one_hour_reject_its_day_and_a_time_of_another_week_itself
         (week("2024-05-13"), "2024-05-12T22:00Z is no hour of the week of 2024-05-06"),
         (week("2024-05-06", "quarterhour"), "2024-05-05T22:15Z is no hour of the week"),
         ([[instant("2024-05-06") + 1, 5.0]], "is no hour of the week"),
+        ([[instant("2024-05-06"), 5.0], [instant("2024-05-06"), 6.0]], "2024-05-05T22:00Z has both 5.0 and 6.0"),
         ([[1]], "series is no list of pairs"),
         ([["2024-05-06", 5.0]], "series is no list of pairs"),
         (None, "series is no list of pairs"),

@@ -32,6 +32,7 @@ from pipelines.sources import SOURCES
 from schemas.base import Bitemporal
 
 RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
+SCHEDULED = "dagster/schedule_name"  # tag of a run that a schedule requested
 SAMPLE = 5
 SHOWN = 500  # characters of a check's description
 LOG_EVERY_S = 2.0  # each line of the run's log is a database transaction
@@ -182,7 +183,10 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
     ) -> dg.MaterializeResult:
         open_workspace, wanted = workspace.open(), months(context)
         dropped, unusable = open_workspace.dropped(feed.name) if feed.droppable else ([], [])
-        report = open_workspace.ingestion().run(feed.name, wanted, dropped, _reporter(context, progress))
+        # The months of a schedule are those of its sources: pending drop files have their own. The demo's have all.
+        whole_files = SCHEDULED in context.run.tags and not open_workspace.settings.synthetic
+        watch = _reporter(context, progress)
+        report = open_workspace.ingestion().run(feed.name, wanted, dropped, watch, whole_files=whole_files)
         changed = changes(open_workspace.lake, feed.name, report.written)
         changed.rewritten.extend(map(str, report.rewrites))
         failures = [*report.failures, *unusable]
@@ -224,6 +228,7 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
         "rows in quarantine": len(report.rejected),
         "months unchanged": report.months_unchanged,
         "files written in this run": sum(1 for part in report.written if part.path),
+        **({"left out of drop files": dg.MetadataValue.json(report.left_out)} if report.left_out else {}),
     }
 
 

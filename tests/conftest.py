@@ -15,6 +15,10 @@ import pytest
 from filelock import FileLock
 from sandbox import Sandbox
 
+from pipelines.common import settings
+
+settings.ENV_FILE = Path("/nonexistent/.env")  # nothing of a developer's settings
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 SHARED: Final = ROOT.parent / "shared"
 # Files that take longest, the longest first: a long one at the end leaves the other worker idle.

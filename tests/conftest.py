@@ -53,6 +53,12 @@ def real() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder with cases from public reports."""
+    return _folder(SHARED / "cases")
+
+
+@pytest.fixture(scope="session")
 def acceptance() -> Path:
     """The folder with the acceptance fixture."""
     return _folder(SHARED / "fixtures" / "acceptance")

@@ -27,6 +27,7 @@ from pipelines.cli.console import (
     print_plan,
     print_probes,
     print_release,
+    print_rewritten,
     print_signals,
     robust,
 )
@@ -134,6 +135,7 @@ def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan,
 
 
 def _exit(outcome: RunOutcome) -> None:
+    print_rewritten(outcome)
     if not outcome.success:
         _fail("\n".join(outcome.problems) or "the run failed: open the UI (make ui) to see its events", 1)
 

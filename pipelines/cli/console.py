@@ -158,6 +158,13 @@ def print_backfill(workspace: Workspace, plan: Plan, progress: RunProgress, outc
     )
 
 
+def print_rewritten(outcome: RunOutcome) -> None:
+    """Series whose stored history a publisher rewrote, on standard error."""
+    for one in outcome.changes:
+        for line in one.rewritten:
+            err.print(f"rewritten history: {one.dataset}: {line}", style="yellow", markup=False, soft_wrap=True)
+
+
 def print_claims(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     """Each claim with its verdict and evidence."""
     synthetic = bool(_manifest(workspace).get("synthetic"))

@@ -171,6 +171,11 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             dg.AssetCheckSpec(
                 "months_complete", asset=key, description="Every payload of these months could be parsed."
             ),
+            dg.AssetCheckSpec(
+                "history_unchanged",
+                asset=key,
+                description="No response rewrote stored history outside these months, or all of it by one factor.",
+            ),
         ],
     )
     def lake(
@@ -183,8 +188,10 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         watch = _reporter(context, progress)
         report = open_workspace.ingestion().run(feed.name, wanted, dropped, watch, whole_files=whole_files)
         changed = changes(open_workspace.lake, feed.name, report.written)
+        changed.rewritten.extend(map(str, report.rewrites))
         failures = [*report.failures, *unusable]
-        open_workspace.failures.record(feed.name, [str(month) for month in wanted], failures)
+        loaded = [*(str(month) for month in wanted), *report.further_months]
+        open_workspace.failures.record(feed.name, loaded, failures)
         if failures and not _health_follows(context):
             # Run alone, the asset fails itself. In a run that ends with run_health, that step fails the run, after
             # every other dataset and the release.
@@ -192,7 +199,11 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             raise dg.Failure(named, metadata=_changed(changed))
         return dg.MaterializeResult(
             metadata={**_metadata(report, *open_workspace.lake.extent(feed.name)), **_changed(changed)},
-            check_results=[_rows_check(report), _check("months_complete", failures)],
+            check_results=[
+                _rows_check(report),
+                _check("months_complete", failures),
+                _history_check(changed.rewritten),
+            ],
         )
 
     return lake
@@ -238,7 +249,13 @@ def _reporter(context: dg.AssetExecutionContext, progress: StepProgress) -> Prog
 
 def _changed(found: Changes) -> dict[str, dg.MetadataValue[Any]]:
     """The changes of a dataset as metadata; `changes_of` reads them back."""
-    counts = {"dataset": found.dataset, "months": found.months, "new": found.new, "revised": found.revised}
+    counts = {
+        "dataset": found.dataset,
+        "months": found.months,
+        "new": found.new,
+        "revised": found.revised,
+        "rewritten": found.rewritten,
+    }
     if not found.first:
         return {CHANGED: dg.MetadataValue.json(counts)}
     schema = dg.TableSchema([dg.TableColumn(name) for name in asdict(found.first[0])])
@@ -265,6 +282,16 @@ def _rows_check(report: IngestReport) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{report.rows_read:,} rows read, {len(report.rejected):,} in quarantine",
         metadata=metadata,
+    )
+
+
+def _history_check(rewritten: Sequence[str]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name="history_unchanged",
+        passed=not rewritten,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(rewritten)[:SHOWN] or "No stored history was rewritten",
+        metadata={"series": len(rewritten), "all": dg.MetadataValue.md("\n\n".join(rewritten))},
     )
 
 

@@ -9,9 +9,10 @@ from typing import Literal
 
 from pipelines.common.version import code_version
 from pipelines.datasets import FEEDS
+from pipelines.ingestion.repair import SHOWN
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
-from pipelines.publish.manifest import packages, read_manifest
+from pipelines.publish.manifest import packages, read_manifest, released_lake_files
 from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
 from pipelines.workspace import Workspace
@@ -79,13 +80,27 @@ def _stores(workspace: Workspace) -> list[Finding]:
         Finding("free disk", "ok" if free > NEEDED_BYTES else "bad", f"{free / 1e9:.1f} GB free, 1 GB needed"),
         Finding("drop folder", "ok", "exists" if workspace.settings.drop.is_dir() else "does not exist"),
     ]
-    if (data / "lake").is_dir():
-        for name in FEEDS:
-            months = sorted(
-                {path.parent.name.removeprefix("month=") for path in (data / "lake" / name).rglob("month=*/*.parquet")}
-            )
-            detail = f"{len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
-            found.append(Finding(f"lake {name}", "ok" if months else "warn", detail))
+    return [*found, *_lake(workspace)]
+
+
+def _lake(workspace: Workspace) -> list[Finding]:
+    """Months of each dataset, and files that are lost or damaged: every byte is read, nothing is written or locked."""
+    lake, released = workspace.stored_lake, released_lake_files(workspace.paths.published)
+    found = []
+    for name in FEEDS:
+        try:
+            damaged = lake.damage(name, released.get(name, ()))
+            months = lake.months(name)
+        except OSError as error:
+            found.append(Finding(f"lake {name}", "warn", f"cannot be read: {error.strerror or error}"))
+            continue
+        detail = f"{len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
+        if damaged:
+            files = "; ".join(f"{one.file} {one.problem}" for one in damaged[:SHOWN])
+            more = f" and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else ""
+            detail += f". {files}{more}: run `tightness repair --dry-run`"
+        if damaged or months or workspace.paths.lake.is_dir():
+            found.append(Finding(f"lake {name}", "bad" if damaged else "ok" if months else "warn", detail))
     return found
 
 

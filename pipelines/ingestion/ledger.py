@@ -22,13 +22,25 @@ class Ledger:
 
     def changed(self, digests: Mapping[str, str]) -> set[str]:
         """Months whose digest differs from that of their last ingestion."""
-        known = read_json(self.path)
+        known = self._read()
         return {month for month, digest in digests.items() if known.get(month) != digest}
 
     def save(self, digests: Mapping[str, str]) -> None:
         """Record months as ingested. Other months stay."""
         with FileLock(self.path.with_suffix(".lock")):
-            write_json(self.path, {**read_json(self.path), **digests})
+            write_json(self.path, {**self._read(), **digests})
+
+    def invalidate(self, months: Iterable[str]) -> None:
+        """Remove months, so that they are read again."""
+        with FileLock(self.path.with_suffix(".lock")):
+            removed = set(months)
+            write_json(self.path, {month: digest for month, digest in self._read().items() if month not in removed})
+
+    def _read(self) -> dict[str, str]:
+        try:
+            return read_json(self.path)
+        except (OSError, ValueError):  # damaged: every month is read again
+            return {}
 
 
 def month_digests(

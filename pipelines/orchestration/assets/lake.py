@@ -178,6 +178,8 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         open_workspace, wanted = workspace.open(), months(context)
         dropped, unusable = open_workspace.dropped(feed.name) if feed.droppable else ([], [])
         report = open_workspace.ingestion().run(feed.name, wanted, dropped, _reporter(context, progress))
+        for one in report.repaired:
+            context.log.warning(f"{'lost' if one.reason else 'repaired from the archive'}: {one}")
         changed = changes(open_workspace.lake, feed.name, report.written)
         failures = [*report.failures, *unusable]
         open_workspace.failures.record(feed.name, [str(month) for month in wanted], failures)
@@ -186,8 +188,9 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             # every other dataset and the release.
             named = "; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE])
             raise dg.Failure(named, metadata=_changed(changed))
+        extent = (0, None) if report.is_damaged else open_workspace.lake.extent(feed.name)
         return dg.MaterializeResult(
-            metadata={**_metadata(report, *open_workspace.lake.extent(feed.name)), **_changed(changed)},
+            metadata={**_metadata(report, *extent), **_changed(changed)},
             check_results=[_rows_check(report), _check("months_complete", failures)],
         )
 
@@ -213,6 +216,7 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
         "rows in quarantine": len(report.rejected),
         "months unchanged": report.months_unchanged,
         "files written in this run": sum(1 for part in report.written if part.path),
+        "files repaired in this run": sum(1 for one in report.repaired if not one.reason),
     }
 
 

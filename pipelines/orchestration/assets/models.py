@@ -19,6 +19,7 @@ from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
 from pipelines.warehouse import build_cache, dbt, lineage, signal_log
 from pipelines.workspace import Workspace
+from schemas.datasets import DATASETS
 from schemas.generate.dbt import comments
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
@@ -77,13 +78,15 @@ def model_assets() -> dg.AssetsDefinition:
         tests = {key.name for key in context.selected_asset_check_keys}
         names = {key.path[-1] for key in chosen} or tests  # a check may be executed without its asset
         select = [] if chosen == every else ["--select", *sorted(names)]
-        if not any(open_workspace.paths.lake.rglob("month=*/*.parquet")):
+        if not any(open_workspace.lake.has_files(name) for name in DATASETS):
             raise dg.Failure(
                 f"the lake is empty: profile {open_workspace.settings.profile} has loaded no data, so there is nothing "
                 "to build or publish. Drop files, or choose another TIGHTNESS_PROFILE",
                 allow_retries=False,
             )
         with open_workspace.writing():
+            for one in open_workspace.check_lake():
+                context.log.warning(f"repaired from the archive: {one}")
             result = build(open_workspace, context.run.run_id, select)
             tables = table_metadata(open_workspace, manifest)
             for name, charts in draw_plots(open_workspace, context.log).items():
@@ -105,8 +108,9 @@ def build(
     """Build the models as of the workspace's clock, or keep them where their inputs are unchanged.
 
     The caller holds the writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the
-    trading calendar.
+    trading calendar. Raises `LakeDamageError`.
     """
+    workspace.check_lake()
     now = workspace.build_clock.advance()
     lake = workspace.lake.root  # every dataset has a schema file there
     record = workspace.paths.build_record

@@ -74,9 +74,10 @@ def repair(ingestion: Ingestion, name: str, *, dry_run: bool = False) -> list[Re
             results.append(Repaired(damage, reason))
     for result in results:
         # A copy is removed last: another copy or the file itself has the rows now.
-        original = next((one for one in results if one.damage.file == result.damage.copy_of), None)
-        if result.damage.copy_of and not dry_run and not (original and original.reason):
-            (lake.root / name / result.damage.file).unlink()
+        damage = result.damage
+        original = next((one for one in results if one.damage.file == damage.copy_of), None)
+        if damage.entry is None and damage.copy_of and not dry_run and not (original and original.reason):
+            (lake.root / name / damage.file).unlink()
     return results
 
 
@@ -118,9 +119,10 @@ class _Replay:
         folder = self.ingestion.lake.root / self.name
         lost = {damage.file: damage.entry for damage in self.damaged if damage.entry is not None}
         self.good = {f: folder / f for f, entry in self.entries.items() if f not in lost and not entry.lost_at}
-        self.reasons = {d.file: d.problem for d in self.damaged if d.entry is None and not d.copy_of}
-        copies = {damage.copy_of: folder / damage.file for damage in self.damaged if damage.copy_of}
-        self.good |= {file: path for file, path in copies.items() if file in lost}
+        self.reasons = {d.file: "the lake has no such file" for d in self.damaged if d.entry is None and not d.copy_of}
+        copies = {damage.copy_of: folder / damage.file for damage in self.damaged if damage.copy_of in lost}
+        for number, (file, path) in enumerate(copies.items()):  # two files may have been exchanged
+            self.good[file] = Path(shutil.copyfile(path, self.scratch / f"copy{number}"))
         loads: list[tuple[Load, list[Entry]]] = []
         for entry in self.entries.values():
             if entry.file not in lost or entry.file in copies:
@@ -146,8 +148,9 @@ class _Replay:
             if same is not None:
                 self.good[entry.file] = same
             else:
-                other = "the archive gives other rows: it, the reference tables or the code have changed since"
-                self.reasons[entry.file] = "; ".join(failures[:1]) or other
+                other = "the archive gives other rows: the reference tables or the code have changed since"
+                missing = "the archive has no response of that time"
+                self.reasons[entry.file] = "; ".join(failures[:1]) or (other if made else missing)
 
     def _seed(self, lake: Lake, wanted: list[Entry]) -> set[Path]:
         """Put the files that were there before into the scratch lake: a load compares its rows with them."""

@@ -55,7 +55,7 @@ class Entry:
         """Its load; where that is not known, one at the capture time in its name."""
         if self.load is not None:
             return self.load
-        captured = datetime.strptime(self.file.partition("/")[2][:22], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+        captured = datetime.strptime(self.file.partition("/")[2][:21], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
         return Load(captured.isoformat())
 
     def matches(self, sha256: str) -> bool:
@@ -102,7 +102,7 @@ class FileRecord:
 def named_after(file: str, sha256: str) -> bool:
     """Whether a lake file (`month=YYYY-MM/<captured>-<hash>.parquet`) has the name of bytes with this SHA-256."""
     name = FILE_NAME.fullmatch(file)
-    return name is not None and sha256.startswith(name[3])
+    return name is not None and sha256[:8] == name[3]
 
 
 def file_sha256(path: Path) -> str:

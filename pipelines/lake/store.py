@@ -83,7 +83,6 @@ class Lake:
         for name in names:
             path, schema = self.root / name / EMPTY, arrow_schema(name)
             if not _has_schema(path, schema):
-                _make_room(path)
                 write_atomically(path, partial(pq.write_table, schema.empty_table()))
             (self.root / name / FORMER_EMPTY).unlink(missing_ok=True)
             sweep(self.root / name)
@@ -198,15 +197,20 @@ class Lake:
         bytes have the hash in its name.
         """
         entries = self.entries(name, released)  # before the files: a writer adds its file first, then the line
-        found, hashes = [], {entry.sha256: file for file, entry in entries.items()}
+        found, files = [], {entry.sha256: file for file, entry in entries.items() if entry.sha256}
         for file, entry in entries.items():
-            problem = "" if entry.lost_at else _problem(self.root / name / file, entry)
-            found += [Damage(name, file, problem, entry)] if problem else []
+            if entry.lost_at:
+                continue
+            sha256, problem = _read_hash(self.root / name / file)
+            if not problem and not entry.matches(sha256):
+                problem = "is damaged: its bytes have another hash"
+            if problem:
+                found.append(Damage(name, file, problem, entry, files.get(sha256, "")))
         for file in self.unrecorded(name, entries):
-            sha256 = _sha256(self.root / name / file)
-            if sha256 and hashes.get(sha256):
-                found.append(Damage(name, file, f"is a copy of {hashes[sha256]}", copy_of=hashes[sha256]))
-            elif not sha256 or not named_after(file, sha256):
+            sha256, _ = _read_hash(self.root / name / file)
+            if sha256 in files:
+                found.append(Damage(name, file, f"is a copy of {files[sha256]}", copy_of=files[sha256]))
+            elif not named_after(file, sha256):
                 found.append(Damage(name, file, "is not as the lake wrote it: move it out of the lake"))
         return found
 
@@ -224,7 +228,7 @@ class Lake:
             record.append([])
         by_month: dict[str, list[str]] = {}
         for file in self.unrecorded(name, record.read()):
-            if named_after(file, _sha256(self.root / name / file)):
+            if named_after(file, _read_hash(self.root / name / file)[0]):
                 by_month.setdefault(Entry(file).month, []).append(file)
         for month, files in by_month.items():
             with self._lock(name, month):  # a writer adds file and line under it
@@ -238,7 +242,6 @@ class Lake:
         if entry is None:
             raise ValueError(f"{damage} and has no entry in the record")
         with self._lock(damage.dataset, entry.month):
-            _make_room(path)
             write_atomically(path, lambda temporary: temporary.write_bytes(body))
             renewed = replace(entry, sha256=file_sha256(path))
             if renewed != self.record(damage.dataset).read().get(entry.file):
@@ -272,28 +275,14 @@ def _has_schema(path: Path, schema: pa.Schema) -> bool:
         return False
 
 
-def _make_room(path: Path) -> None:
-    """Remove an empty folder that stands where a file belongs."""
-    if path.is_dir() and not path.is_symlink():
-        path.rmdir()
-
-
-def _sha256(path: Path) -> str:
-    """SHA-256 of a file; empty when it cannot be read."""
+def _read_hash(path: Path) -> tuple[str, str]:
+    """SHA-256 of a file, or an empty text and why it cannot be read."""
     try:
-        return file_sha256(path)
-    except OSError:
-        return ""
-
-
-def _problem(path: Path, entry: Entry) -> str:
-    try:
-        sha256 = file_sha256(path)
+        return file_sha256(path), ""
     except (FileNotFoundError, NotADirectoryError):
-        return "is gone"
+        return "", "is gone"
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return "" if entry.matches(sha256) else "is damaged: its bytes have another hash"
+        return "", f"cannot be read ({error.strerror})"
 
 
 def _load(name: str, paths: Sequence[Path], columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -81,7 +81,7 @@ class Workspace:
     @cached_property
     def lake(self) -> Lake:
         """The lake, with a schema file for every dataset. Raises `SettingsError` for a lake of the other data kind."""
-        claim_data_kind(self.paths.lake, self.settings)
+        claim_data_kind(self.paths.lake, self.paths.lake_record, self.settings)
         lake = self.stored_lake
         lake.ensure(DATASETS)
         return lake

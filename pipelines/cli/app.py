@@ -117,6 +117,10 @@ def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan,
 
 
 def _exit(outcome: RunOutcome) -> None:
+    if outcome.repaired:
+        more = f" and {len(outcome.repaired) - 3} more" if len(outcome.repaired) > 3 else ""
+        named = "; ".join(outcome.repaired[:3]) + more
+        err.print(f"the lake was damaged and is repaired from the archive: {named}", markup=False, soft_wrap=True)
     if not outcome.success:
         _fail("\n".join(outcome.problems) or "the run failed: open the UI (make ui) to see its events", 1)
 

@@ -17,7 +17,8 @@ ABANDONED_AFTER_S: Final = 3600.0
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file atomically: `write` fills a temporary file beside `path`, which then replaces `path`.
 
-    Creates the folder, and removes an empty one that stands in the place of the file. When `write` raises, nothing remains; after a killed process `sweep` removes the temporary file.
+    Creates the folder, and removes an empty one that stands in the place of the file. When `write` raises, nothing
+    remains; after a killed process `sweep` removes the temporary file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"

@@ -169,9 +169,14 @@ class Ingestion:
         drop_rows = self._admit_dropped(feed, in_chunk, report, quarantined)
         loaded.extend([drop_rows] if len(drop_rows) else [])
         if loaded:
-            metals = tuple(metal.metal for metal in self.scope.metals)
-            origin = {payload.request.name: payload.sha256 for payload, rows in in_chunk if len(rows)}
-            self._append(feed, pd.concat(loaded, ignore_index=True), report, Load(self.now.isoformat(), origin, metals))
+            latest = max(newest.values(), default=self.now)
+            load = Load(
+                at=self.now.isoformat(),
+                until=latest.isoformat() if latest > self.now else "",
+                dropped={payload.request.name: payload.sha256 for payload, rows in in_chunk if len(rows)},
+                metals=tuple(metal.metal for metal in self.scope.metals),
+            )
+            self._append(feed, pd.concat(loaded, ignore_index=True), report, load)
         self._quarantine(feed, quarantined)
 
     # --- inputs

@@ -176,7 +176,7 @@ class _Replay:
         repeated = replace(
             self.ingestion,
             lake=lake,
-            archive=ArchiveAt(archive.root, at),
+            archive=ArchiveAt(archive.root, datetime.fromisoformat(load.until or load.at)),
             quarantine=Quarantine(scratch / "quarantine"),
             scope=self.ingestion.reference.scope(tuple(load.metals)),
             now=at,

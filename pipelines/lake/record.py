@@ -26,11 +26,12 @@ FILE_NAME: Final = re.compile(r"month=(\d{4}-\d{2})/(\d{8}T\d{12}Z)-([0-9a-f]{8}
 class Load:
     """What a file was loaded from: all that the archive held at a moment, and these drop files.
 
-    `at`: clock of the load (ISO, UTC). `dropped`: SHA-256 of each drop file with rows of these months, by its name.
-    `metals`: those of the run; all when empty.
+    `at`: clock of the load (ISO, UTC). `until`: its latest capture, where that is later (another run was fetching).
+    `dropped`: SHA-256 of each drop file with rows of these months, by its name. `metals`: of the run; all when empty.
     """
 
     at: str
+    until: str = ""
     dropped: Mapping[str, str] = field(default_factory=dict)
     metals: Sequence[str] = ()
 
@@ -84,7 +85,7 @@ class FileRecord:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add lines, in one write."""
-        lines = "".join(json.dumps(_plain(entry), sort_keys=True) + "\n" for entry in entries).encode()
+        lines = "".join(json.dumps(_without_empty(asdict(entry))) + "\n" for entry in entries).encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_suffix(".lock")), self.path.open("ab+") as file:
             if file.tell():
@@ -111,16 +112,18 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
-    about = {name: value for name, value in asdict(entry).items() if value}
-    return about
+def _without_empty(about: dict[str, Any]) -> dict[str, Any]:
+    given = {name: _without_empty(value) if name == "load" and value else value for name, value in about.items()}
+    return {name: value for name, value in given.items() if value}
 
 
 def _entry(line: bytes) -> Entry | None:
     try:
         about = json.loads(line)
         load = about.pop("load", None)
-        entry = Entry(**about, load=Load(load["at"], load["dropped"], tuple(load["metals"])) if load else None)
+        if load is not None:
+            about["load"] = Load(**load | {"metals": tuple(load.get("metals", ()))})
+        entry = Entry(**about)
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
     return entry if FILE_NAME.fullmatch(entry.file) else None

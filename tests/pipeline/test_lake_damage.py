@@ -20,6 +20,7 @@ def test_a_month_removed_by_hand_is_no_revision_and_without_an_archive_nothing_i
     before, released = lake_bytes(sandbox), sandbox.published()
     shutil.rmtree(sandbox.data / "lake" / "prices" / "month=2026-01")
     code, _, errors = sandbox.call("run", "--from", "2026-01")
+    assert any("is repaired from the archive: prices/month=2026-01/" in line for line in errors)
     assert (code, lake_bytes(sandbox), sandbox.published()) == (0, before, released), errors
 
     [prices] = (sandbox.data / "lake" / "prices").glob("month=*/*.parquet")

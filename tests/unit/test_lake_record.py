@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from lake_rows import observed
 
+from pipelines.common.settings import Settings, SettingsError
+from pipelines.lake.data_kind import claim_data_kind
 from pipelines.lake.parquet import rows_sha256
 from pipelines.lake.record import Entry, FileRecord, Load
 from pipelines.lake.store import Lake
@@ -102,7 +104,9 @@ def test_a_lake_that_is_moved_or_linked_is_the_same_lake(lake: Lake, tmp_path: P
     assert lake.damage("stocks") == []
     assert len(lake.read("stocks")) == 3
     # The models read the same files.
-    assert duckdb.sql(f"select count(*) from read_parquet('{lake.root}/stocks/*/*.parquet')").fetchall() == [(3,)]
+    with duckdb.connect() as connection:
+        query = f"select count(*) from read_parquet('{lake.root}/stocks/*/*.parquet')"
+        assert connection.execute(query).fetchall() == [(3,)]
     [written] = lake.append("stocks", observed([("2025-12-30", 9, None)]), ingest_ts=T2)
     assert written.revised == 1 and lake.damage("stocks") == []
     files(lake)[0].unlink()
@@ -174,7 +178,9 @@ def test_an_entry_is_returned_as_it_was_stored(tmp_path: Path) -> None:
     record = FileRecord(tmp_path / "new" / "stocks.jsonl")
     name = "month=2026-01/20260201T120000000000Z-0123abcd.parquet"
     entries = [
-        Entry(name, "0123abcd" * 8, "b" * 64, Load("2026-02-01T13:00:00+00:00", {"stocks/own.csv": "c" * 64}, ("AL",))),
+        Entry(
+            name, "0123abcd" * 8, "b" * 64, Load("2026-02-01T13:00:00+00:00", "", {"stocks/own.csv": "c" * 64}, ("AL",))
+        ),
         Entry(name.replace("0123abcd", "99999999"), "9" * 64),
     ]
     assert record.read() == {}
@@ -213,3 +219,17 @@ def test_the_file_without_rows_is_written_again(lake: Lake, damage: str) -> None
     lake.ensure(["stocks"])
     assert pq.read_table(path).num_rows == 0
     assert pd.read_parquet(path).columns.tolist() == lake.read("stocks").columns.tolist()
+
+
+@pytest.mark.parametrize("kind", ["deleted", "emptied", "truncated", "a folder in its place"])
+def test_a_lost_mark_of_the_data_kind_is_written_again_and_still_refuses_the_other_kind(
+    tmp_path: Path, kind: str
+) -> None:
+    demo, drop = (Settings(profile=profile, data_dir=tmp_path) for profile in ("demo", "drop"))
+    lake, records = tmp_path / "lake", tmp_path / "raw" / "lake"
+    claim_data_kind(lake, records, demo)
+    DAMAGE[kind](lake / "KIND")
+    with pytest.raises(SettingsError, match="provides real data, but TIGHTNESS_DATA_DIR holds synthetic data"):
+        claim_data_kind(lake, records, drop)
+    claim_data_kind(lake, records, demo)
+    assert (lake / "KIND").read_text() == "synthetic\n"

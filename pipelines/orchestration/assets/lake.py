@@ -35,6 +35,7 @@ RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
 SAMPLE = 5
 SHOWN = 500  # characters of a check's description
 LOG_EVERY_S = 2.0  # each line of the run's log is a database transaction
+REPAIRED = "files repaired in this run"
 CHANGED, REVISIONS = "changes in this run", "revised observations, before and after"
 
 
@@ -216,7 +217,7 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
         "rows in quarantine": len(report.rejected),
         "months unchanged": report.months_unchanged,
         "files written in this run": sum(1 for part in report.written if part.path),
-        "files repaired in this run": sum(1 for one in report.repaired if not one.reason),
+        REPAIRED: dg.MetadataValue.json([str(one) for one in report.repaired if not one.reason]),
     }
 
 
@@ -252,6 +253,12 @@ def changes_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> Changes | None:
         return None
     records = table.records if isinstance(table, dg.TableMetadataValue) else []
     return Changes(**counts.data, first=[Revision(**{k: str(v) for k, v in record.data.items()}) for record in records])
+
+
+def repaired_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> list[str]:
+    """The repaired files in the metadata of a materialization."""
+    found = metadata.get(REPAIRED)
+    return [str(one) for one in found.data] if isinstance(found, dg.JsonMetadataValue) and found.data else []
 
 
 def _rows_check(report: IngestReport) -> dg.AssetCheckResult:

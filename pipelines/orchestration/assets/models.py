@@ -24,6 +24,7 @@ from schemas.generate.dbt import comments
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
+LOG = logging.getLogger(__name__)
 POOL = "duckdb_writer"
 UNDESCRIBED = {"intermediate", "metrics"}  # database schemas whose columns no pandera model describes
 
@@ -85,9 +86,7 @@ def model_assets() -> dg.AssetsDefinition:
                 allow_retries=False,
             )
         with open_workspace.writing():
-            for one in open_workspace.check_lake():
-                context.log.warning(f"repaired from the archive: {one}")
-            result = build(open_workspace, context.run.run_id, select)
+            result = build(open_workspace, context.run.run_id, select, log=context.log)
             tables = table_metadata(open_workspace, manifest)
             for name, charts in draw_plots(open_workspace, context.log).items():
                 tables[name] |= charts
@@ -103,14 +102,19 @@ def model_assets() -> dg.AssetsDefinition:
 
 
 def build(
-    workspace: Workspace, run_id: str, select: list[str], first_day: date = dbt.CALENDAR_START
+    workspace: Workspace,
+    run_id: str,
+    select: list[str],
+    first_day: date = dbt.CALENDAR_START,
+    log: logging.Logger = LOG,
 ) -> dbt.BuildResult:
     """Build the models as of the workspace's clock, or keep them where their inputs are unchanged.
 
     The caller holds the writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the
     trading calendar. Raises `LakeDamageError`.
     """
-    workspace.check_lake()
+    for one in workspace.check_lake():
+        log.warning(f"repaired from the archive: {one}")
     now = workspace.build_clock.advance()
     lake = workspace.lake.root  # every dataset has a schema file there
     record = workspace.paths.build_record

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -81,9 +81,9 @@ class Lake:
         Also removes temporary files of writers that were killed more than an hour ago.
         """
         for name in names:
-            path, schema = self.root / name / EMPTY, arrow_schema(name)
-            if not _has_schema(path, schema):
-                write_atomically(path, partial(pq.write_table, schema.empty_table()))
+            path, body = self.root / name / EMPTY, _empty_file(name)
+            if not path.is_file() or path.read_bytes() != body:
+                write_atomically(path, partial(Path.write_bytes, data=body))
             (self.root / name / FORMER_EMPTY).unlink(missing_ok=True)
             sweep(self.root / name)
 
@@ -268,11 +268,11 @@ class Lake:
             raise TimeoutError(f"{problem}; wait for it or stop it") from None
 
 
-def _has_schema(path: Path, schema: pa.Schema) -> bool:
-    try:
-        return bool(pq.read_schema(path).equals(schema))
-    except (OSError, pa.ArrowInvalid):
-        return False
+@cache
+def _empty_file(name: str) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(arrow_schema(name).empty_table(), sink)
+    return bytes(sink.getvalue())
 
 
 def _read_hash(path: Path) -> tuple[str, str]:

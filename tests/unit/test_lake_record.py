@@ -212,7 +212,7 @@ def test_the_hash_of_the_rows_does_not_depend_on_how_the_file_is_encoded(lake: L
     assert rows_sha256(again.from_pandas(other, schema=again.schema)) != entry.rows_sha256
 
 
-@pytest.mark.parametrize("damage", ["deleted", "truncated", "a folder in its place"])
+@pytest.mark.parametrize("damage", ["deleted", "truncated", "swapped with another", "a folder in its place"])
 def test_the_file_without_rows_is_written_again(lake: Lake, damage: str) -> None:
     path = lake.root / "stocks" / "_schema" / "empty.parquet"
     DAMAGE[damage](path)

@@ -53,7 +53,8 @@ class ReferenceTables:
                 if not metals or symbol in metals
             ),
             zones=tuple(
-                Zone(row["zone"], row["eic"], row["timezone"], row["data_source"]) for row in self.rows("power_zones")
+                Zone(row["zone"], row["eic"], row["timezone"], row["data_source"], row["valid_from"].date())
+                for row in self.rows("power_zones")
             ),
             exporters=tuple(
                 Exporter(row["country"], row["name"], int(row["comtrade_code"]), row["data_source"])
@@ -62,6 +63,10 @@ class ReferenceTables:
             # A company may produce several metals; its share is requested once.
             tickers=tuple(
                 dict.fromkeys(row["ticker"] for row in self.rows("equities") if not metals or row["metal"] in metals)
+            ),
+            listed=tuple(
+                (str(ticker), first.date())
+                for ticker, first in self["equities"].groupby("ticker")["valid_from"].min().items()
             ),
         )
 

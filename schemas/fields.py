@@ -491,7 +491,9 @@ FIELDS: Final[dict[str, Field]] = {
     "months_after": Field(
         int, "Months after the period, for the rules that name a day of a month", "months", ge=0, le=12,
     ),
-    "calendar": Field(str, "Business-day calendar of the rule", isin=["LONDON", "NEW_YORK", "TARGET", "WEEKDAYS"]),
+    "calendar": Field(
+        str, "Business-day calendar of the rule", isin=["LONDON", "NEW_YORK", "NYSE", "TARGET", "WEEKDAYS"]
+    ),
     "local_time": Field(str, "Local time of the release, HH:MM", str_matches="^([01][0-9]|2[0-3]):[0-5][0-9]$"),
     "break_id": Field(str, "Stable identifier of the change", **IDENTIFIER),
     "break_date": Field(date, "First day with the new definition"),

@@ -45,7 +45,7 @@ class Metals(Reference):
 
 
 class PowerZones(Reference):
-    """Monitored bidding zones of the power market."""
+    """Monitored bidding zones of the power market, requested from `valid_from` on: the first day of their auction."""
 
     __columns__ = "zone eic timezone data_source"
     zone = field(str_matches=None)
@@ -70,7 +70,7 @@ class Exporters(Reference):
 
 
 class ProducerShares(Reference):
-    """Monitored shares of producers."""
+    """Monitored shares of producers, requested from the year of `valid_from` on: the first day of trading."""
 
     __columns__ = "ticker name metal"
     name = field("Company", str_length={"min_value": 2})

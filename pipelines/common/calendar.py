@@ -6,6 +6,7 @@ release rule is a row of `release_calendar.csv`: docs/methodology.md#sources-and
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Final, Literal
@@ -14,17 +15,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Calendar = Literal["LONDON", "NEW_YORK", "TARGET", "CHINA", "WEEKDAYS"]
+Calendar = Literal["LONDON", "NEW_YORK", "NYSE", "TARGET", "CHINA", "WEEKDAYS"]
 FIRST_MONTH: Final = "2008-01"  # first month in the lake
 FIRST_YEAR: Final = 1990
 LAST_YEAR: Final = 2045
+CLOSE: Final = pd.Timedelta(hours=16)  # of the New York Stock Exchange, on usual days
+_CLOSES: Final = re.compile(r"close at (\d):(\d\d)pm")  # in the name of a half day
 DECISION_TIME: Final = "18:00"
 DECISION_ZONE: Final = "Europe/London"
 
 
 @cache
 def business_days(calendar: Calendar) -> np.busdaycalendar:
-    """Business days of London (England bank holidays), New York (SIFMA), TARGET, Chinese exchanges, or weekdays."""
+    """Business days of London (England bank holidays), New York's bond market (SIFMA), the New York Stock Exchange,
+    TARGET, Chinese exchanges, or weekdays.
+    """
     import holidays
 
     years = range(FIRST_YEAR, LAST_YEAR + 1)
@@ -36,12 +41,29 @@ def business_days(calendar: Calendar) -> np.busdaycalendar:
         closed = list(holidays.financial_holidays("SIFMA", years=years))
         nyse = holidays.financial_holidays("NYSE", years=years)
         closed += [day for day, name in nyse.items() if "Good Friday" in name]
+    elif calendar == "NYSE":
+        # Other holidays than the bond market's, and days of mourning and storms: docs/methodology.md#release-rules.
+        closed = list(holidays.financial_holidays("NYSE", years=years))
     elif calendar == "TARGET":
         closed = list(holidays.financial_holidays("ECB", years=years))
     elif calendar == "CHINA":
         # Weekends worked in exchange for a longer holiday are not trading days.
         closed = list(holidays.country_holidays("CN", years=years))
     return np.busdaycalendar(holidays=np.array(sorted(closed), dtype="datetime64[D]"))
+
+
+@cache
+def early_closes(calendar: Calendar) -> pd.Series:
+    """How much earlier than usual an exchange closes, by day; empty for calendars without closing times."""
+    if calendar != "NYSE":
+        return pd.Series(dtype="timedelta64[us]", index=pd.DatetimeIndex([]))
+    import holidays
+
+    years = range(FIRST_YEAR, LAST_YEAR + 1)
+    named = holidays.financial_holidays("NYSE", years=years, categories=(holidays.HALF_DAY,))
+    found = {day: match for day, name in named.items() if (match := _CLOSES.search(name))}
+    hours = [CLOSE - pd.Timedelta(hours=12 + int(match[1]), minutes=int(match[2])) for match in found.values()]
+    return pd.Series(hours, index=pd.DatetimeIndex(list(found)))
 
 
 def is_london_business_day(days: NDArray[np.datetime64]) -> NDArray[np.bool_]:
@@ -57,6 +79,14 @@ def to_utc(days: NDArray[np.datetime64], local_time: str, zone: str) -> pd.Datet
     return local.tz_localize(zone, ambiguous=np.ones(len(local), dtype=bool), nonexistent="shift_forward").tz_convert(
         "UTC"
     )
+
+
+def release_instants(days: NDArray[np.datetime64], local_time: str, zone: str, calendar: Calendar) -> pd.DatetimeIndex:
+    """UTC instants of a release at a local wall time on each day; after an early close as much earlier."""
+    instants, early = to_utc(days, local_time, zone), early_closes(calendar)
+    if early.empty:
+        return instants
+    return instants - pd.TimedeltaIndex(early.reindex(pd.DatetimeIndex(days)).fillna(pd.Timedelta(0)))
 
 
 def three_months_on(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
@@ -107,10 +137,11 @@ def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.Da
         applies = period_end >= rule.valid_from
         if applies.any():
             days = period_end[applies].to_numpy().astype("datetime64[D]")
-            instants = to_utc(
+            instants = release_instants(
                 _release_days(days, rule.rule, int(rule.n), int(rule.months_after), rule.calendar),
                 rule.local_time,
                 rule.timezone,
+                rule.calendar,
             )
             result.loc[applies, "knowledge_ts"] = instants.as_unit("us").to_numpy()
             result.loc[applies, "knowledge_basis"] = "CALENDAR" if rule.status == "FACT" else "ASSUMED"

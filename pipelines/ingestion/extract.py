@@ -18,7 +18,7 @@ from pipelines.ingestion.inspection import ResponseValidator
 from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
 from pipelines.lake.quarantine import Quarantine
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Request, Scope, SourceError
+from pipelines.sources.base import NoData, NotRequested, Request, Scope, SourceError
 from pipelines.transports.archive import Archive
 from pipelines.transports.base import Transport
 
@@ -90,15 +90,21 @@ def _fetch_one(
     archive = validator.archive
     try:
         payloads = transport.fetch(request)
-    except NoData:
+    except NotRequested:
         archive.record_no_data(request, now)
         report.no_data += 1
         return
+    except NoData as absence:
+        verdict = validator.triage_absence(request, str(absence), now)
+        if not verdict.refusal:
+            archive.record_no_data(request, now)
+            report.no_data += 1
     except SourceError as error:
         archive.record_error(request, str(error), now)
         report.failures.append(Failure(request.source, request.name, months, str(error)))
         return
-    verdict = validator.triage(request, payloads)
+    else:
+        verdict = validator.triage(request, payloads)
     if verdict.accepted:
         archive.record(request, verdict.accepted, answered_at=now)
     if verdict.refusal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dagster as dg
 import pandas as pd
 
@@ -9,7 +11,6 @@ from pipelines.common.calendar import FIRST_MONTH, month_of
 from pipelines.common.settings import Settings
 
 KEY_FORMAT = "%Y-%m"
-OFFSET = 1200  # months by which a fixed clock may be ahead of the system's; the end date bounds them
 # Tags by which Dagster runs a range of partitions in one run. Their constants are private; a test compares them.
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -18,9 +19,12 @@ def monthly(settings: Settings) -> dg.MonthlyPartitionsDefinition:
     """Months from 2008-01 to the month of the clock, inclusive."""
     if settings.now is None:
         return dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt=KEY_FORMAT, end_offset=1)
-    following = str(pd.Period(month_of(settings.now), "M") + 1)
-    # Without an offset Dagster leaves out a month that has not ended by the system's clock.
-    return dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, end_date=following, fmt=KEY_FORMAT, end_offset=OFFSET)
+    following = pd.Period(month_of(settings.now), "M") + 1
+    # Without an offset Dagster leaves out months that have not ended by the system's clock. Each one costs time.
+    ahead = (following - pd.Period(month_of(datetime.now(UTC)), "M")).n
+    return dg.MonthlyPartitionsDefinition(
+        start_date=FIRST_MONTH, end_date=str(following), fmt=KEY_FORMAT, end_offset=max(ahead, 1)
+    )
 
 
 def months(context: dg.AssetExecutionContext) -> list[pd.Period]:

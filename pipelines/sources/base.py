@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final
@@ -41,6 +41,10 @@ class NoData(Exception):  # noqa: N818 -- a result, not an error
         super().__init__(plain(reason))
 
 
+class NotRequested(NoData):
+    """No data because no publisher was asked: a key is not set, nothing is recorded, or the market is generated."""
+
+
 @dataclass(frozen=True)
 class Metal:
     """Names of one metal in the sources, a row of `metals.csv`."""
@@ -63,6 +67,7 @@ class Zone:
     eic: str  # 10Y1001A1001A82H
     timezone: str  # Europe/Berlin
     source: str  # energy_charts or entsoe: the default source of its prices
+    since: date = date.min  # first day of its auction
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,25 @@ class Exporter:
 
 @dataclass(frozen=True)
 class Scope:
-    """Metals, zones, exporters and shares of a run, in the form that sources need."""
+    """Metals, zones, exporters and shares of a run, in the form that sources need.
+
+    A source requests only what had begun by the end of a month: `zones_in`, `tickers_in`.
+    """
 
     metals: tuple[Metal, ...]
     zones: tuple[Zone, ...]
     exporters: tuple[Exporter, ...] = ()
     tickers: tuple[str, ...] = ()  # AA
+    listed: tuple[tuple[str, date], ...] = ()  # first day of a ticker; one without is as old as its source
+
+    def zones_in(self, month: pd.Period, source: str) -> list[Zone]:
+        """The zones with this default source whose auction had begun by the end of a month."""
+        return [z for z in self.zones if z.source == source and z.since <= month.end_time.date()]
+
+    def tickers_in(self, month: pd.Period) -> list[str]:
+        """The shares that were listed by the end of a month."""
+        listed, end = dict(self.listed), month.end_time.date()
+        return [ticker for ticker in self.tickers if listed.get(ticker, end) <= end]
 
 
 @dataclass(frozen=True)
@@ -111,6 +129,7 @@ class Access:
     throttled: str = ""  # regular expression for a body with status 200 that means 429
     plain_http: bool = False  # the publisher has no https
     absent: tuple[int, ...] = ()  # statuses that mean no data (yet), not a failure
+    no_data: str = ""  # regular expression for the reason in an error response, of any status, that means no data
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Parsed, Payload, Request, Scope
+from pipelines.sources.base import Access, NoData, Parsed, Payload, Request, Scope
 from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import Rows, check_period, csv_rows, csv_shape, iso_date, number, parsed, require_period
 from pipelines.sources.protocol import Source
@@ -24,7 +24,8 @@ class Ecb:
     TITLE = "ECB euro reference rates"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("fx",)
-    ACCESS = Access(("data-api.ecb.europa.eu",), per_second=2)
+    # A 404 for a path that does not exist has another text.
+    ACCESS = Access(("data-api.ecb.europa.eu",), per_second=2, no_data="no results found")
     CONTRACT = ResponseContract(
         csv_shape,
         {"CURRENCY": "text", "CURRENCY_DENOM": "text", "TIME_PERIOD": "date", "OBS_VALUE": "number"},
@@ -49,8 +50,11 @@ class Ecb:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """Rates by pair and day; EURUSD is US dollars per euro. A blank or NaN is a day without a fixing.
 
-        Raises SourceError when the response is no such CSV or is of another year.
+        Raises NoData for the empty body that means a range without a fixing, SourceError when the response is no such
+        CSV or is of another year.
         """
+        if not payload.body.strip():
+            raise NoData(f"{payload.request.source} {payload.request.name}: no fixing in {payload.request.period}")
         rows, days = Rows("fx"), []
         for line, cells, raw in csv_rows(payload, COLUMNS):
             where, name = f"line {line}", "obs_date"

@@ -37,11 +37,12 @@ class EnergyCharts:
     TITLE = "Energy-Charts: day-ahead prices"
     LICENCE = "OPEN"
     DATASETS: tuple[str, ...] = ("power",)
-    ACCESS = Access(("api.energy-charts.info",), per_second=2)
+    # A range without a price is 404, with the body of an unknown path.
+    ACCESS = Access(("api.energy-charts.info",), per_second=2, absent=(404,))
     CONTRACT = ResponseContract(json_shape, {"unix_seconds": "number", "price": "number"}, "DAYS", age=3, in_parts=True)
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request per zone of this source; none before 2015."""
+        """One request per zone of this source; none before 2015 or the zone's first day."""
         if month < FIRST_MONTH:
             return []
         first, last = month_days(str(month))
@@ -53,8 +54,7 @@ class EnergyCharts:
                 entity=zone.zone,
                 period=str(month),
             )
-            for zone in scope.zones
-            if zone.source == self.NAME
+            for zone in scope.zones_in(month, self.NAME)
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ EXPECTED: Final = "a Publication_MarketDocument with day-ahead prices in EUR/MWh
 SEQUENCE: Final = "classificationSequence_AttributeInstanceComponent.position"
 CONTRACT: Final = "contract_MarketAgreement.type"
 DAY_AHEAD: Final = "A01"
+AUCTION: Final = "auction.type"
+IMPLICIT: Final = "A01"  # an explicit one (A02) sells capacity, not power
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Entsoe:
         max_concurrent=4,
         backoff_s=600,
         throttled="Acknowledgement_MarketDocument.*too many requests",
+        no_data="no matching data",
     )
     CONTRACT = ResponseContract(
         xml_shape,
@@ -86,50 +90,63 @@ class Entsoe:
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request per zone of this source, from local midnight to local midnight; none before 2015."""
+        """One request per zone of this source, from local midnight to local midnight; none before 2015 or the zone's
+        first day.
+        """
         if month < FIRST_MONTH:
             return []
         first, last = month_days(str(month))
         requests = []
-        for zone in scope.zones:
-            if zone.source == self.NAME:
-                limits = (bounds(zone.timezone, first)[0], bounds(zone.timezone, last)[1])
-                start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y%m%d%H%M") for seconds in limits)
-                requests.append(
-                    Request(
-                        source=self.NAME,
-                        name=f"A44_{zone.zone}_{month}.xml",
-                        url="https://web-api.tp.entsoe.eu/api?documentType=A44"
-                        f"&in_Domain={zone.eic}&out_Domain={zone.eic}&periodStart={start}&periodEnd={end}",
-                        entity=zone.zone,
-                        period=str(month),
-                        secret=("securityToken", "ENTSOE_API_TOKEN"),
-                    )
+        for zone in scope.zones_in(month, self.NAME):
+            limits = (bounds(zone.timezone, first)[0], bounds(zone.timezone, last)[1])
+            start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y%m%d%H%M") for seconds in limits)
+            requests.append(
+                Request(
+                    source=self.NAME,
+                    name=f"A44_{zone.zone}_{month}.xml",
+                    url="https://web-api.tp.entsoe.eu/api?documentType=A44"
+                    f"&in_Domain={zone.eic}&out_Domain={zone.eic}&periodStart={start}&periodEnd={end}",
+                    entity=zone.zone,
+                    period=str(month),
+                    secret=("securityToken", "ENTSOE_API_TOKEN"),
                 )
+            )
         return requests
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """Complete local days of the requested month, EUR/MWh by position; positions omitted by an A03 curve stay so.
 
-        Periods are split at local midnights; if the split falls into a repeated price, it is written at position 1. A
-        day that is not fully covered at one resolution, or has an invalid price, is rejected as a whole. Raises NoData
-        for "no matching data", SourceError for another document, zone, currency or month, or without sequence 1.
+        Periods are split at local midnights; if the split falls into a repeated price, it is written at position 1. Of
+        a day with series at several resolutions the finest is read. A day that is not fully covered at one resolution,
+        has an invalid price, or two series that differ, is rejected as a whole; a series of another zone, currency or
+        unit is rejected alone. Raises NoData for "no matching data", SourceError for another document or month, or
+        without a usable series of sequence 1.
         """
         request = payload.request
         root, ns = _root(payload)
         blocks: defaultdict[dt.date, list[_Block]] = defaultdict(list)
         other_auctions: dict[dt.date, str] = {}
         rejected: list[Rejected] = []
+        unusable: list[SourceError] = []
         zone: Zone | None = None
         auctions: set[str] = set()
-        for series in root.iter(f"{ns}TimeSeries"):
+        for at, series in enumerate(root.iter(f"{ns}TimeSeries"), start=1):
             fields = {child.tag[len(ns) :]: (child.text or "").strip() for child in series}
-            zone = _zone(request, fields, scope)
             sequence, contract = fields.get(SEQUENCE, "1"), fields.get(CONTRACT, DAY_AHEAD)
-            auctions.add(auction := f"auction sequence {sequence} of contract type {contract}")
-            main = sequence == "1" and contract == DAY_AHEAD
-            for period in series.iter(f"{ns}Period"):
-                start, end = _interval(request, period, ns)
+            main = sequence == "1" and contract == DAY_AHEAD and fields.get(AUCTION, IMPLICIT) == IMPLICIT
+            auction = f"auction sequence {sequence} of contract type {contract}"
+            try:
+                zone = _zone(request, fields, scope)
+                auctions.add(auction)
+                if main:
+                    _check_units(request, fields)
+                periods = [(period, *_interval(request, period, ns)) for period in series.iter(f"{ns}Period")]
+            except SourceError as error:
+                unusable.append(error)
+                reason = f"price_eur_mwh: {error.problem}; expected {error.expected}; the series is left out"
+                rejected.append(Rejected("power", f"TimeSeries {at} of {request.entity}", auction, reason))
+                continue
+            for period, start, end in periods:
                 if main:
                     block, problems = _block(zone, period, ns, start, end, fields.get("curveType", ""))
                     rejected += problems
@@ -137,8 +154,8 @@ class Entsoe:
                         blocks[day].append(piece)
                 else:
                     other_auctions |= dict.fromkeys(_days(zone, start, end), auction)
-            if main:
-                _check_units(request, fields)
+        if not blocks and unusable:
+            raise unusable[0]
         if zone is None:
             raise SourceError(request, "the document has no TimeSeries", EXPECTED)
         if not blocks and not rejected:
@@ -150,13 +167,12 @@ class Entsoe:
                 continue
             try:
                 if day not in blocks:
-                    raise ValueError(f"only {other_auctions[day]}")
+                    raise ValueError(f"position: only {other_auctions[day]}")
                 if (delivery := _join(zone, day, blocks[day])) is not None:
                     days.append(delivery)
             except ValueError as error:
                 raw = ", ".join(map(str, blocks.get(day, []))) or other_auctions[day]
-                reason = f"position: {error}; the day is left out"
-                rejected.append(Rejected("power", f"{day} of {zone.zone}", raw, reason))
+                rejected.append(Rejected("power", f"{day} of {zone.zone}", raw, f"{error}; the day is left out"))
         written_at = iso_moment(root.findtext(f"{ns}createdDateTime") or "")
         return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected, written_at)
 
@@ -181,7 +197,7 @@ def _root(payload: Payload) -> tuple[Element, str]:
     if name == "Acknowledgement_MarketDocument":
         text = " ".join(" ".join(reason.itertext()).strip() for reason in root.iter(f"{ns}Reason"))
         text = " ".join(text.split())
-        if "no matching data" in text.lower():
+        if re.search(Entsoe.ACCESS.no_data, text, re.IGNORECASE):
             raise NoData(f"{request.source} {request.name}: {text}")
         if "too many requests" in text.lower():
             raise SourceError(request, f"the platform throttles: {excerpt(text, 300)}", EXPECTED)
@@ -277,22 +293,39 @@ def _by_day(zone: Zone, block: _Block) -> Iterator[tuple[dt.date, _Block]]:
 
 
 def _join(zone: Zone, day: dt.date, blocks: list[_Block]) -> DeliveryDay | None:
-    """The blocks of a day as one curve, or None when a price was rejected.
+    """The blocks of a day as one curve at the finest resolution that covers it, or None when a price was rejected.
 
-    Raises ValueError when they do not cover the day at one resolution.
+    Blocks of several series may overlap: equal prices count once. Raises ValueError when they differ, since no rule
+    states which one holds, or when no resolution covers the day.
     """
     start, end = bounds(zone.timezone, day)
-    pieces = sorted((b for at, b in enumerate(blocks) if b not in blocks[:at]), key=lambda block: block.start)
-    step = pieces[0].step
-    edges = [start, *(block.end for block in pieces)]
-    if [block.start for block in pieces] != edges[:-1] or edges[-1] != end or any(b.step != step for b in pieces):
-        covered = ", ".join(map(str, pieces))
-        raise ValueError(f"{covered} is not the whole local day {stamp(start)}/{stamp(end)} at one resolution")
-    if any(math.isnan(price) for block in pieces for price in block.prices.values()):
-        return None
-    offset = {block.start: (block.start - start) // step + 1 for block in pieces}
-    prices = {offset[block.start] + slot: price for block in pieces for slot, price in block.prices.items()}
-    return DeliveryDay(day, step, prices)
+    for step in sorted({block.step for block in blocks}):
+        own = [b for b in blocks if b.step == step and not (b.start - start) % step and not (b.end - start) % step]
+        curve: dict[int, set[float]] = {position: set() for position in range(1, (end - start) // step + 1)}
+        stated: set[int] = set()
+        for block in own:
+            first, price = (block.start - start) // step + 1, math.nan
+            for slot in range((block.end - block.start) // step):
+                price = block.prices.get(slot, price)
+                curve[first + slot].add(price)
+            stated.update(first + slot for slot in block.prices)
+        if not all(curve.values()):
+            continue
+        # NaN is a rejected price: another series may have the position.
+        known = {position: sorted(price for price in found if price == price) for position, found in curve.items()}
+        if differing := [position for position, prices in known.items() if len(prices) > 1]:
+            prices, more = known[differing[0]], len(differing) - 1
+            others = f" and at {more} more" if more else ""
+            raise ValueError(
+                f"price_eur_mwh: two series differ at position {differing[0]} of {len(curve)}{others}: "
+                f"{' and '.join(f'{price:.10g}' for price in prices)}"
+            )
+        if not all(known.values()):
+            return None
+        return DeliveryDay(day, step, {position: known[position][0] for position in sorted(stated)})
+    ordered = sorted((b for at, b in enumerate(blocks) if b not in blocks[:at]), key=lambda block: block.start)
+    covered, whole = ", ".join(map(str, ordered)), f"{stamp(start)}/{stamp(end)}"
+    raise ValueError(f"position: {covered} is not the whole local day {whole} at one resolution")
 
 
 SOURCE: Final[Source] = Entsoe()

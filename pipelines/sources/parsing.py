@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pandas as pd
 
-from pipelines.sources.base import Parsed, Payload, Rejected, Request, SourceError, frame
+from pipelines.sources.base import NoData, Parsed, Payload, Rejected, Request, SourceError, frame
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
@@ -34,6 +34,7 @@ MONTHS: Final = {
     )
 }
 INSTANTS: Final = range(4_102_444_800)  # valid unix seconds, up to the year 2100
+PREVIOUS_DAYS: Final = 10  # before a period, in which the last value before it can be: the longest gap of a calendar
 NO_CELL: Final = "(no cell)"  # a row that ends early is an error, a blank cell is not
 _NUMBER: Final = re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?", re.ASCII)
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -147,7 +148,17 @@ def requested(request: Request, what: str, known: Iterable[T], name: Callable[[T
 
 
 def check_period(request: Request, dates: Iterable[dt.date], expected: str) -> None:
-    """Raise SourceError when most dates are of another period than the requested one (2024, 2024-05, or any)."""
+    """Raise SourceError when most dates are of another period than the requested one (2024, 2024-05, or any).
+
+    Raises NoData when there are only days just before it: some publishers send the last value before a period in place
+    of none.
+    """
+    dates = list(dates)
+    if request.period and dates:
+        start = pd.Period(request.period).start_time.date()
+        if all(0 < (start - day).days <= PREVIOUS_DAYS for day in dates):
+            newest = max(dates)
+            raise NoData(f"{request.source} {request.name}: the newest day is {newest}, before {request.period}")
     found = Counter(day.isoformat()[: len(request.period)] for day in dates)
     if request.period and found and (most := found.most_common(1)[0][0]) != request.period:
         raise SourceError(request, f"the response is for {most}, not {request.period}", expected)

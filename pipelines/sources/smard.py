@@ -67,28 +67,32 @@ class Smard:
                 entity=zone.zone,
                 period=f"{file.days[-1]:%Y-%m}",
             )
-            for zone in scope.zones
-            if zone.source == "energy_charts" and (series := SERIES.get(zone.zone))
+            for zone in scope.zones_in(month, "energy_charts")
+            if (series := SERIES.get(zone.zone))
             for file in _files(first, last)
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """Complete local days of the requested week, EUR/MWh by position, at the resolution of their market.
 
-        A null or missing value after the last price is not published yet, and its day is left out; one before it
-        rejects its day. Raises SourceError when the response is no such JSON, or for another week, resolution or an
-        unknown zone.
+        A null or missing value after the last price is not published yet, and its day is left out; one before it, or
+        two values for one time, rejects its day. Raises SourceError when the response is no such JSON, has no other
+        day than such ones, or is for another week, resolution or an unknown zone.
         """
         zone = requested(payload.request, "zone", scope.zones, lambda zone: zone.zone)
         file = _requested_file(payload.request, zone)
         step = STEPS[file.resolution]
         starts = {day: range(*bounds(zone.timezone, day), step) for day in file.days}
-        points = _points(payload, file, starts)
+        points, conflicts = _points(payload, file, starts)
         published = max((seconds for seconds, price in points.items() if price is not None), default=0)
         days: list[DeliveryDay] = []
         rejected: list[Rejected] = []
         for day in file.read:
             if starts[day][-1] > published:
+                continue
+            if conflict := next((seconds for seconds in conflicts if seconds in starts[day]), None):
+                reason = f"price_eur_mwh: {conflicts[conflict]}; the day is left out"
+                rejected.append(Rejected("power", f"{stamp(conflict)} of {zone.zone}", conflicts[conflict], reason))
                 continue
             prices: dict[int, float] = {}
             for position, seconds in enumerate(starts[day], start=1):
@@ -100,23 +104,26 @@ class Smard:
                     rejected.append(Rejected("power", where, raw, reason))
             if len(prices) == len(starts[day]):
                 days.append(DeliveryDay(day, step, prices))
+        if conflicts and not days:
+            raise SourceError(payload.request, next(iter(conflicts.values())), EXPECTED)
         return Parsed({"power": power_frame(zone.zone, zone.timezone, days)}, rejected)
 
 
-def _points(payload: Payload, file: _File, starts: dict[dt.date, range]) -> dict[int, object]:
-    """Prices by unix seconds, which must be starts of the week's market time units."""
+def _points(payload: Payload, file: _File, starts: dict[dt.date, range]) -> tuple[dict[int, object], dict[int, str]]:
+    """Prices and contradictions by unix seconds, which must be starts of the week's market time units."""
     request, series = payload.request, json_object(payload, EXPECTED).get("series")
     if not isinstance(series, list) or not all(map(_is_point, series)):
         raise SourceError(request, "series is no list of pairs [milliseconds, price]", EXPECTED)
     points: dict[int, object] = {}
+    conflicts: dict[int, str] = {}
     for milliseconds, price in series:
         seconds = milliseconds // 1000
         if milliseconds % 1000 or not any(seconds in times for times in starts.values()):
             problem = f"{stamp(seconds)} is no {file.resolution} of the week of {file.days[0]}"
             raise SourceError(request, problem, EXPECTED)
         if points.setdefault(seconds, price) != price:
-            raise SourceError(request, f"{stamp(seconds)} has both {points[seconds]} and {price}", EXPECTED)
-    return points
+            conflicts[seconds] = f"{stamp(seconds)} has both {points[seconds]} and {price}"
+    return points, conflicts
 
 
 def _files(first: dt.date, last: dt.date) -> list[_File]:

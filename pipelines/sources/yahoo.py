@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -25,6 +26,7 @@ from pipelines.sources.parsing import (
     require_period,
 )
 from pipelines.sources.protocol import Source
+from pipelines.sources.reason import reason_of
 
 FIRST_YEAR: Final = 2008
 EXPECTED: Final = "JSON with chart.result[0]: meta, timestamp[] and indicators.quote[0].close[] of one length"
@@ -43,16 +45,20 @@ class Yahoo:
     TITLE = "Yahoo Finance: closing prices of shares"
     LICENCE = "RESTRICTED"
     DATASETS: tuple[str, ...] = ("equities",)
-    ACCESS = Access(("query2.finance.yahoo.com",))
+    # Status 404 for a share without any data, 400 for a range before its listing.
+    ACCESS = Access(
+        ("query2.finance.yahoo.com",),
+        no_data="no data found, symbol may be delisted|data doesn't exist for startdate",
+    )
     CONTRACT = ResponseContract(
         json_shape,
         {"chart.result.timestamp*": "number", "chart.result.indicators.quote.close*": "number"},
-        "NEW_YORK",
+        "NYSE",
         in_parts=True,
     )
 
     def requests(self, month: pd.Period, scope: Scope) -> Sequence[Request]:
-        """One request per ticker for the month's calendar year; none before 2008."""
+        """One request per ticker for the month's calendar year; none before 2008 or the ticker's first day."""
         if month.year < FIRST_YEAR:
             return []
         first, end = (int(dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp()) for year in (month.year, month.year + 1))
@@ -65,7 +71,7 @@ class Yahoo:
                 entity=ticker,
                 period=str(month.year),
             )
-            for ticker in scope.tickers
+            for ticker in scope.tickers_in(month)
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
@@ -108,6 +114,9 @@ def _chart(payload: Payload) -> tuple[dict[str, Any], list[int], list[Any]]:
     if not isinstance(chart, dict):
         raise SourceError(request, f"no chart in the response: {excerpt(payload.body)}", EXPECTED)
     if chart.get("error"):
+        reason = reason_of(payload.body)
+        if re.search(Yahoo.ACCESS.no_data, reason, re.IGNORECASE):
+            raise NoData(f"{request.source} {request.name}: {reason}")
         raise SourceError(request, f"the publisher returns an error: {excerpt(json.dumps(chart['error']))}", EXPECTED)
     try:
         (result,) = chart["result"]

@@ -11,7 +11,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,8 +23,9 @@ import httpx
 
 from pipelines.common.retry import retrying
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Access, NoData, Payload, Request, SourceError
+from pipelines.sources.base import Access, NoData, NotRequested, Payload, Request, SourceError, plain
 from pipelines.sources.protocol import IndexedSource
+from pipelines.sources.reason import reason_of
 from pipelines.transports.archive import Archive
 from pipelines.transports.rate_limit import MAX_PAUSE_S, MAX_RETRY_AFTER_S, PausedError, RateLimiter
 
@@ -33,6 +34,9 @@ FIRST_WAIT_S, MAX_WAIT_S = 2.0, 30.0  # before the second attempt, and before an
 MAX_BODY: Final = 64 * 1024 * 1024
 MAX_REDIRECTS: Final = 5
 HEAD_BYTES: Final = 4096  # of a body, in which a throttling message is searched
+MAX_ERROR_BODY: Final = 64 * 1024  # of an error response, in which the publisher's reason is searched
+MAX_ERROR_SECONDS: Final = 10.0  # to read it
+MAX_REASON: Final = 300  # characters of it that are quoted
 MAX_SECONDS: Final = 300.0  # of one attempt
 TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
 PROGRESS_S: Final = 5.0
@@ -71,9 +75,12 @@ class _Call:
         return [text for text in dict.fromkeys((self.key, quote(self.key, safe=""), quote(self.key))) if text]
 
     def redact(self, text: str) -> str:
-        """Replace the key in a text by `***`."""
+        """Replace the key in a text by `***`: in each encoding, and cut off or encoded otherwise in an echoed URL."""
         for spelling in self.key_spellings:
             text = text.replace(spelling, "***")
+        if self.request.secret:
+            parameter = re.escape(self.request.secret[0])
+            text = re.sub(rf"({parameter}(?:=|%3D))[^&\s\"'<>]+", r"\1***", text, flags=re.IGNORECASE)
         return text
 
 
@@ -106,11 +113,12 @@ class HttpTransport:
     def fetch(self, request: Request) -> list[Payload]:
         """The publisher's response, retried after temporary failures (429, 5xx, timeouts, truncated bodies).
 
-        Raises `NoData` when the required key is not set, or when the publisher does not list the response yet or
-        returns one of its `absent` statuses; `SourceError` for every other status than 200.
+        Raises `NotRequested` when the required key is not set; `NoData` when the publisher does not list the response
+        yet or states that it has none (`absent` and `no_data` of its `Access`); `SourceError` for every other status
+        than 200, with the publisher's reason.
         """
         if request.secret and not self.secrets.get(request.secret[1]):
-            raise NoData(f"{request.source} {request.name}: needs {request.secret[1]}")
+            raise NotRequested(f"{request.source} {request.name}: needs {request.secret[1]}")
         archived = self.archive.newest(request) if self.archive else None
         *others, last = self._candidate_urls(request, archived)
         for url in others:
@@ -196,7 +204,7 @@ class HttpTransport:
             raise SourceError(request, str(error), EXPECTED) from None
         except PausedError as error:
             until = datetime.fromtimestamp(error.until, UTC)
-            problem = f"the publisher accepts no requests until {until:%Y-%m-%dT%H:%M:%SZ}"
+            problem = f"the publisher accepts no requests until {until:%Y-%m-%dT%H:%M:%SZ}{error.reason}"
             raise SourceError(request, problem, "a run after that time") from None
         raise AssertionError("the last attempt returns or raises")
 
@@ -210,15 +218,15 @@ class HttpTransport:
             with self.rate_limiter.acquire(source, access):
                 yield
 
-    def _pause(self, call: _Call, status: int, wait: float) -> NoReturn:
+    def _pause(self, call: _Call, status: int, reason: str, wait: float) -> NoReturn:
         """Pause the publisher in every process, then end or retry this attempt by raising."""
         source, wait = call.request.source, min(wait, MAX_RETRY_AFTER_S)
         if self.rate_limiter:
             self.rate_limiter.pause(source, wait)
         if wait > MAX_PAUSE_S:
             self._paused_until[source] = self._clock() + wait
-            raise PausedError(self._paused_until[source])
-        raise _RetryableError(f"status {status} in {self.attempts} attempts", wait)
+            raise PausedError(self._paused_until[source], reason)
+        raise _RetryableError(f"status {status} in {self.attempts} attempts{reason}", wait)
 
     def _clock(self) -> float:
         return self.rate_limiter.clock() if self.rate_limiter else time.time()
@@ -255,23 +263,32 @@ class HttpTransport:
                     continue
                 if status == 304 and call.archived:
                     return call.archived
-                if status in RETRYABLE or status >= 500:
-                    wait = _retry_after(response.headers, self._clock())
-                    if wait is None and status == 429:
-                        wait = access.backoff_s * 2 ** (attempt - 1)
-                    if wait is not None:
-                        self._pause(call, status, wait)
-                    raise _RetryableError(f"status {status} in {self.attempts} attempts")
-                if status in access.absent:
-                    raise NoData(f"{call.name}: status {status}, no data")
                 if status != 200:
-                    raise SourceError(request, f"status {status}", EXPECTED)
+                    self._fail(call, response, attempt)
                 body = _body(call, response, end)
                 if access.throttled and _throttles(access.throttled, body):
-                    self._pause(call, 429, access.backoff_s * 2 ** (attempt - 1))
+                    self._pause(call, 429, _reason(call, body), access.backoff_s * 2 ** (attempt - 1))
                 etag, modified = (_validator(response.headers.get(name, "")) for name in ("etag", "last-modified"))
                 return Payload(request, body, self.now_fn(), etag, modified)
         raise SourceError(request, f"more than {MAX_REDIRECTS} redirects", EXPECTED)
+
+    def _fail(self, call: _Call, response: httpx.Response, attempt: int) -> NoReturn:
+        """Raise what a status other than 200 means, with the reason that the publisher gives in the body."""
+        access, status, body = call.access, response.status_code, _error_body(response)
+        reason = _reason(call, body, response.charset_encoding or "utf-8")
+        if access.no_data and re.search(access.no_data, reason, re.IGNORECASE):
+            raise NoData(f"{call.name}: status {status}{reason}")
+        throttled = status == 429 or (access.throttled != "" and _throttles(access.throttled, body))
+        if throttled or status in RETRYABLE or status >= 500:
+            wait = _retry_after(response.headers, self._clock())
+            if wait is None and throttled:
+                wait = access.backoff_s * 2 ** (attempt - 1)
+            if wait is not None:
+                self._pause(call, status, reason, wait)
+            raise _RetryableError(f"status {status} in {self.attempts} attempts{reason}")
+        if status in access.absent:
+            raise NoData(f"{call.name}: status {status}, no data{reason}")
+        raise SourceError(call.request, f"status {status}{reason}", EXPECTED)
 
     def _headers(self, archived: Payload | None) -> dict[str, str]:
         headers = {"User-Agent": self._agent, "Accept-Encoding": "gzip"}
@@ -284,6 +301,30 @@ class HttpTransport:
 
 def _throttles(pattern: str, body: bytes) -> bool:
     return re.search(pattern, body[:HEAD_BYTES].decode("utf-8", "replace"), re.IGNORECASE | re.DOTALL) is not None
+
+
+def _reason(call: _Call, body: bytes, charset: str = "utf-8") -> str:
+    """The publisher's reason in an error response after a colon, without the key; empty where there is none."""
+    # The key is replaced before the text is cut, since a part of a key would not be found.
+    reason = plain(call.redact(reason_of(body, charset)), MAX_REASON)
+    return f": {reason}" if reason else ""
+
+
+def _error_body(response: httpx.Response) -> bytes:
+    """The start of an error response, as far as it can be read: the status is the error, not a truncated text."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        return b""
+    unpack = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS) if "gzip" in encoding else None
+    body, received, end = bytearray(), 0, time.monotonic() + MAX_ERROR_SECONDS
+    assert isinstance(response.stream, httpx.SyncByteStream)
+    with suppress(httpx.TransportError, zlib.error):
+        for chunk in response.stream:
+            received += len(chunk)
+            body += unpack.decompress(chunk, MAX_ERROR_BODY - len(body)) if unpack else chunk
+            if max(len(body), received) >= MAX_ERROR_BODY or time.monotonic() > end:
+                break
+    return bytes(body[:MAX_ERROR_BODY])
 
 
 def _retry_delay(error: Exception) -> bool | float:

@@ -26,10 +26,13 @@ POLL_S: Final = 0.1
 
 
 class PausedError(Exception):
-    """A pause that is longer than a run waits; it ends at `until` (seconds since 1970, UTC)."""
+    """A pause that is longer than a run waits; it ends at `until` (seconds since 1970, UTC).
 
-    def __init__(self, until: float) -> None:
-        self.until = until
+    `reason`: text of the publisher, appended to messages; empty in a process that did not receive it.
+    """
+
+    def __init__(self, until: float, reason: str = "") -> None:
+        self.until, self.reason = until, reason
         super().__init__(f"paused until {until:.0f}")
 
 

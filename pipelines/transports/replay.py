@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from pipelines.sources.base import NoData, Payload, Request, SourceError
+from pipelines.sources.base import NotRequested, Payload, Request, SourceError
 from pipelines.transports.record import recorded
 
 HEAD_BYTES: Final = 8192  # of an ENTSO-E document; they hold its area and interval
@@ -46,8 +46,8 @@ class ReplayTransport:
     def fetch(self, request: Request) -> list[Payload]:
         """Recorded payloads of a request: every capture of `--record`, else the files selected by name.
 
-        Raises `NoData` when nothing is recorded for it, `SourceError` for an unreadable file or a link that leaves the
-        folder.
+        Raises `NotRequested` when nothing is recorded for it, `SourceError` for an unreadable file or a link that
+        leaves the folder.
         """
         if captures := recorded(self.root, request):
             return captures
@@ -66,7 +66,7 @@ class ReplayTransport:
         else:
             paths = []
         if not paths:
-            raise NoData(f"nothing is recorded for {request.source}/{request.name}")
+            raise NotRequested(f"nothing is recorded for {request.source}/{request.name}")
         return [Payload(request, self._read(request, path), self.now) for path in paths]
 
     def _overlapping(self, request: Request) -> list[Path]:

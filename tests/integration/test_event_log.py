@@ -1,12 +1,14 @@
 """The batched event log stores the same events as Dagster's own storage, in far fewer transactions."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from sqlalchemy import text
 
-from pipelines.orchestration.event_log import BatchedSqliteEventLog
+from pipelines.orchestration.event_log import BatchedSqliteEventLog, _engine
 from pipelines.orchestration.partitions import range_tags
 
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2020-01", end_date="2022-01", fmt="%Y-%m")
@@ -80,6 +82,20 @@ def test_a_backfill_is_stored_as_by_dagster_in_fewer_transactions(
     assert known == expected
     # 24 planned and 24 materialised partitions are stored in batches; the check between the planned ones is not.
     assert batched == one_by_one - 48
+
+
+def test_a_removed_log_is_not_written_to(tmp_path: Path) -> None:
+    """A kept connection would write into the removed file: its events would be lost without an error."""
+    engine = _engine(f"sqlite:///{tmp_path / 'run.db'}")
+    with engine.begin() as connection:
+        connection.execute(text("pragma journal_mode = wal"))
+        connection.execute(text("create table events (id integer)"))
+    for path in tmp_path.glob("run.db*"):
+        path.unlink()
+    time.sleep(1.1)
+    with engine.begin() as connection:
+        connection.execute(text("create table events (id integer)"))  # fails where the old file is still open
+    assert (tmp_path / "run.db").is_file()
 
 
 def test_the_tags_of_a_range_of_months_are_those_of_dagster() -> None:

@@ -303,8 +303,9 @@ PERMANENT: dict[str, tuple[Fault, str]] = {
         status(429, retry_after="86400"),
         r"the publisher accepts no requests until \d{4}-\d\d-11T18:0",
     ),
-    "503": (status(503), "status 503"),
-    "410": (status(410), "status 410"),
+    "503": (status(503), r"status 503 in \d attempts: sorry"),
+    "404": (status(404), "status 404(, no data)?: sorry"),
+    "410": (status(410), "status 410: sorry"),
     "304": (status(304), "status 304"),
     "204": (lambda handler, good: handler.start(204), "status 204"),
     "reset": (server.reset, "ReadError|RemoteProtocolError"),
@@ -324,7 +325,7 @@ PERMANENT: dict[str, tuple[Fault, str]] = {
 
 
 @every_client_shape
-@each(PERMANENT, {"429 for a day", "410", "cut", "no gzip", "bomb", "elsewhere"})
+@each(PERMANENT, {"429 for a day", "404", "cut", "no gzip", "bomb", "elsewhere"})
 def test_a_permanent_fault_is_an_error_that_names_source_and_request(
     sandbox: SourceSandbox, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +335,7 @@ def test_a_permanent_fault_is_an_error_that_names_source_and_request(
     assert {failure.request for failure in done.fetched.failures} == {request.name for request in sandbox.requests}
     for failure in done.fetched.failures:
         assert failure.message.startswith(f"{sandbox.name} {failure.request}: ")
+        assert "stored data is unchanged" in failure.message or "no data" not in failure.message
         assert re.search(message, failure.message)
         assert "expected" in failure.message and TOKEN not in failure.message and len(failure.message) < 400
     assert sandbox.lake() == before

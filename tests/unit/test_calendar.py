@@ -12,9 +12,11 @@ import pytest
 
 from pipelines.common.calendar import (
     business_days,
+    early_closes,
     is_london_business_day,
     month_of,
     months_between,
+    release_instants,
     release_times,
     to_utc,
     trading_calendar,
@@ -73,6 +75,29 @@ def test_the_calendars_are_those_of_the_recorded_series(
     days = np.arange(np.datetime64(min(seen)), np.datetime64(max(seen)) + 1)
     ours = set(days[np.is_busday(days, busdaycal=business_days(calendar))].astype(str))
     assert (ours - seen, seen - ours) == (set(), more)
+
+
+def test_the_stock_exchange_trades_on_38_days_on_which_bonds_do_not() -> None:
+    """Columbus Day and Veterans Day of 2008 to 2027, where they are weekdays."""
+    days = np.arange(np.datetime64("2008-01-01"), np.datetime64("2028-01-01"))
+    bonds, shares = (np.is_busday(days, busdaycal=business_days(name)) for name in ("NEW_YORK", "NYSE"))
+    more = pd.DatetimeIndex(days[shares & ~bonds])
+    assert len(more) == 38
+    assert {(day.month, day.day_of_week == 0 or day.day in (11, 12)) for day in more} == {(10, True), (11, True)}
+    # Storms and days of mourning on which bonds traded.
+    assert {"2012-10-29", "2025-01-09"} <= set(days[bonds & ~shares].astype(str))
+
+
+def test_an_early_close_is_a_trading_day_and_before_the_decision_never() -> None:
+    """At the decision time, 18:00 in London, no close of the day is known, an early one neither."""
+    early = early_closes("NYSE")
+    recent = early[early.index >= "2008-01-01"]
+    days = recent.index.to_numpy().astype("datetime64[D]")
+    assert np.is_busday(days, busdaycal=business_days("NYSE")).all()
+    assert set(recent) == {pd.Timedelta(hours=3)}
+    closes = release_instants(days, "16:15", "America/New_York", "NYSE")
+    assert (closes > to_utc(days, "18:00", "Europe/London")).all()
+    assert early_closes("NEW_YORK").empty
 
 
 # --- decision times and prompts
@@ -134,6 +159,28 @@ def test_a_skipped_or_repeated_wall_time_has_one_instant() -> None:
         ("rates", "nyfed", "2024-03-28", "2024-04-01T12:00:00+00:00"),  # Good Friday between, summer time
         ("power", "energy_charts", "2026-01-14", "2026-01-13T11:45:00+00:00"),
         ("power", "entsoe", "2025-03-31", "2025-03-30T10:45:00+00:00"),  # the auction on the day of the change
+        # No SOFR on a Good Friday, also on those on which US bonds trade, nor on Juneteenth.
+        ("rates", "drop", "2021-04-01", "2021-04-05T12:00:00+00:00"),
+        ("rates", "drop", "2023-04-06", "2023-04-10T12:00:00+00:00"),
+        ("rates", "drop", "2024-06-18", "2024-06-20T12:00:00+00:00"),
+        ("rates", "drop", "2025-04-17", "2025-04-21T12:00:00+00:00"),
+        ("rates", "nyfed", "2025-10-10", "2025-10-14T12:00:00+00:00"),  # Columbus Day between
+        # The stock exchange trades on Columbus Day and Veterans Day, on which bonds do not.
+        ("equities", "drop", "2025-10-10", "2025-10-10T20:15:00+00:00"),
+        ("equities", "drop", "2025-10-13", "2025-10-13T20:15:00+00:00"),
+        ("equities", "drop", "2025-11-11", "2025-11-11T21:15:00+00:00"),
+        ("equities", "yahoo", "2022-10-10", "2022-10-10T20:15:00+00:00"),
+        # It closes at 13:00 on the day after Thanksgiving, on Christmas Eve and before Independence Day.
+        ("equities", "drop", "2025-11-28", "2025-11-28T18:15:00+00:00"),
+        ("equities", "drop", "2024-12-24", "2024-12-24T18:15:00+00:00"),
+        ("equities", "drop", "2024-07-03", "2024-07-03T17:15:00+00:00"),
+        ("equities", "drop", "2021-12-31", "2021-12-31T21:15:00+00:00"),  # no holiday: 1 January is a Saturday
+        # A price dated to a day without a session is known after the next one.
+        ("equities", "drop", "2012-10-29", "2012-10-31T20:15:00+00:00"),  # storm
+        ("equities", "drop", "2018-12-05", "2018-12-06T21:15:00+00:00"),  # mourning
+        ("equities", "drop", "2025-01-09", "2025-01-10T21:15:00+00:00"),  # mourning
+        ("equities", "drop", "2021-04-02", "2021-04-05T20:15:00+00:00"),  # Good Friday
+        ("equities", "drop", "2022-06-20", "2022-06-21T20:15:00+00:00"),  # Juneteenth, observed on the Monday
         ("fx", "ecb", "2026-01-14", "2026-01-14T15:00:00+00:00"),
         ("fx", "ecb", "2025-07-14", "2025-07-14T14:00:00+00:00"),
     ],

@@ -351,6 +351,140 @@ def test_a_long_download_logs_its_progress_and_a_short_one_does_not(
     assert caplog.messages == [f"entsoe A44.xml: {n}.0 of 3.0 MB" for n in (1, 2, 3)]
 
 
+# --- the publisher's reason in an error response
+
+ACKNOWLEDGEMENT = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Acknowledgement_MarketDocument '
+    'xmlns="urn:iec62325.351:tc57wg16:451-1:acknowledgementdocument:7:0">\n<mRID>0f1b4861-0c96-4</mRID>\n'
+    "<Reason>\n<code>999</code>\n<text>{}</text>\n</Reason>\n</Acknowledgement_MarketDocument>"
+)
+INVALID_AREA = "Delivered Area EIC 10Y1001A1001A016 is not valid."
+NO_MATCH = "No matching data found for Data item ENERGY_PRICES [12.1.D] (10YFR-RTE------C) and interval 2015-01-01/P1D."
+
+
+def problem_of(response: httpx.Response, request: Request = PLAIN, key: str = KEY) -> str:
+    with pytest.raises(SourceError) as error:
+        transport(Publisher(lambda: response), ENTSOE_API_TOKEN=key).fetch(request)
+    return error.value.problem
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (ACKNOWLEDGEMENT.format(INVALID_AREA), INVALID_AREA),
+        ('{"detail":"Not Found"}', "Not Found"),
+        ('{"detail":[{"loc":["query","start"],"msg":"invalid date"}]}', "query: start: invalid date"),
+        ('{"statusCode": 403, "message": "Out of call volume quota."}', "Out of call volume quota."),
+        (
+            '{"chart":{"result":null,"error":{"code":"Bad Request","description":"Bad range"}}}',
+            "Bad Request: Bad range",
+        ),
+        ('{"timestamp":"2025-03-03","status":404,"error":"Not Found","path":"/service/data/FM"}', "Not Found"),
+        ('"only a text"', '"only a text"'),
+        ("<Error><Code>NoSuchKey</Code><Message>The key does not exist.</Message></Error>", "The key does not exist."),
+        (
+            "<html><head><title>403 Forbidden</title></head><body><h1>No</h1><script>x()</script></body></html>",
+            "403 Forbidden",
+        ),
+        (
+            "<!DOCTYPE html><html><style>p {}</style><body><p>Down for\n maintenance &amp; back</p>",
+            "Down for maintenance & back",
+        ),
+        ("  Service\n\tnot available \x1b[31m", "Service not available \\x1b[31m"),
+        ("{broken", "{broken"),
+        ("", ""),
+        ("\0\x01\x02", ""),
+    ],
+)
+@pytest.mark.parametrize("code", [400, 503])
+def test_the_reason_of_the_publisher_is_quoted(body: str, reason: str, code: int) -> None:
+    attempts = " in 4 attempts" if code == 503 else ""
+    quoted = f": {reason}" if reason else ""
+    assert problem_of(httpx.Response(code, content=body.encode())) == f"status {code}{attempts}{quoted}"
+
+
+def test_a_packed_reason_is_unpacked_and_one_in_another_charset_is_read() -> None:
+    packed = gzip.compress(b'{"message": "quota"}')
+    assert problem_of(httpx.Response(400, headers={"content-encoding": "gzip"}, content=iter([packed]))) == (
+        "status 400: quota"
+    )
+    damaged = httpx.Response(400, headers={"content-encoding": "gzip"}, content=iter([b"no gzip"]))
+    assert problem_of(damaged) == "status 400"
+    chinese = httpx.Response(412, headers={"content-type": "text/html; charset=gbk"}, content="拒绝".encode("gbk"))
+    assert problem_of(chinese) == "status 412: 拒绝"
+    unknown = httpx.Response(412, headers={"content-type": "text/html; charset=none-such"}, content=b"no")
+    assert problem_of(unknown) == "status 412: no"
+
+
+def test_a_reason_is_read_and_quoted_in_part() -> None:
+    sent: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            sent.append(1024)
+            yield b"word " * 200 + b" " * 24
+
+    problem = problem_of(httpx.Response(400, content=endless()))
+    assert problem.startswith("status 400: word word ")
+    assert len(problem) < 350
+    assert sum(sent) <= http.MAX_ERROR_BODY
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 429, 500])
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "no such token: {key}",
+        "https://publisher.example/api?securityToken={quoted}&a=1",
+        "https://publisher.example/api?a=1&securityToken%3D{twice}",
+        '{{"message": "{escaped} is no token"}}',
+        ACKNOWLEDGEMENT.replace("{}", "{key} is unknown"),
+        "x" * 291 + " {key}",  # the quotation would end inside the key
+        "GET /api?securityToken={part}",
+        "<html><title>{entities}</title></html>",
+    ],
+)
+def test_a_reason_never_shows_the_key(code: int, echo: str, caplog: pytest.LogCaptureFixture) -> None:
+    spellings = {
+        "key": KEY,
+        "quoted": quote(KEY, safe=""),
+        "twice": quote(quote(KEY, safe=""), safe=""),
+        "escaped": KEY.replace("/", "\\/"),
+        "part": KEY[:7],
+        "entities": KEY.replace("+", "&#43;"),
+    }
+    with caplog.at_level(logging.DEBUG):
+        problem = problem_of(httpx.Response(code, content=echo.format(**spellings).encode()), KEYED)
+    assert "s3cret" not in problem + caplog.text
+    assert str(code) in problem or code == 429
+
+
+@pytest.mark.parametrize("code", [400, 401])
+def test_a_refusal_of_entsoe_is_quoted_whatever_its_status(code: int) -> None:
+    body = ACKNOWLEDGEMENT.format(INVALID_AREA).encode()
+    assert problem_of(httpx.Response(code, content=body), KEYED) == f"status {code}: {INVALID_AREA}"
+
+
+@pytest.mark.parametrize("code", [400, 404, 503])
+def test_no_matching_data_is_no_data_whatever_its_status(code: int) -> None:
+    body = ACKNOWLEDGEMENT.format(f"{NO_MATCH} ({KEY})").encode()
+    publisher = Publisher(lambda: httpx.Response(code, content=body))
+    with pytest.raises(NoData, match=rf"^entsoe A44\.xml: status {code}: No matching data found .*\(\*\*\*\)$"):
+        transport(publisher, ENTSOE_API_TOKEN=KEY).fetch(KEYED)
+    assert len(publisher.requested) == 1
+    # The same words of another publisher are an error.
+    assert f"status {code}" in problem_of(httpx.Response(code, content=body))
+
+
+def test_throttling_inside_an_error_response_pauses_the_publisher(tmp_path: Path) -> None:
+    clock, body = Clock(), ACKNOWLEDGEMENT.format("Too many requests from this address.").encode()
+    http_transport = transport(Publisher(lambda: httpx.Response(400, content=body)), ENTSOE_API_TOKEN=KEY)
+    http_transport.rate_limiter = clock.limiter(tmp_path)
+    message = r"no requests until 2026-02-01T12:10:00Z: Too many requests from this address\.; expected"
+    with pytest.raises(SourceError, match=message):
+        http_transport.fetch(KEYED)
+
+
 # --- conditional requests
 
 

@@ -170,6 +170,7 @@ def test_auctions_are_never_mixed():
 
 DAY, NOON, NEXT = "2025-03-03", "2025-03-03T12:00", "2025-03-04"
 HALF_AND_HALF = series(period(DAY, NOON, flat(12)), period(NOON, NEXT, flat(48), "PT15M"))
+HALF_HOUR_OFF = series(period("2025-03-03T00:30", "2025-03-03T23:30", {1: 5}))
 TWICE = series(period(DAY, NEXT, {1: 1}).replace("</Period>", POINT.format(1, 2) + "</Period>"))
 
 
@@ -177,7 +178,11 @@ TWICE = series(period(DAY, NEXT, {1: 1}).replace("</Period>", POINT.format(1, 2)
     ("parts", "reason"),
     [
         ([HALF_AND_HALF], "11:00Z at PT60M, 2025-03-03T11:00Z/2025-03-03T23:00Z at PT15M is not the whole local day"),
-        ([series(period(DAY, NEXT, {1: 5})), series(period(DAY, NEXT, {1: 6}))], "is not the whole local day"),
+        (
+            [series(period(DAY, NEXT, {1: 5})), series(period(DAY, NEXT, {1: 6}))],
+            "two series differ at position 1 of 24 and at 23 more: 5",
+        ),
+        ([HALF_HOUR_OFF, series(period("2025-03-03T23:00", NEXT, {1: 5}))], "is not the whole local day"),
         ([series(period(DAY, NEXT, flat(24) | {7: "2,5x"}))], "price_eur_mwh: '2,5x' is not a number; the day is left"),
         ([series(period(DAY, NEXT, flat(24) | {7: ""}))], "price_eur_mwh: '' is not a number"),
         ([series(period(DAY, NEXT, flat(25)))], "position: '25' is not one of 1 to 24"),
@@ -186,7 +191,18 @@ TWICE = series(period(DAY, NEXT, {1: 1}).replace("</Period>", POINT.format(1, 2)
         ([series(period(DAY, NEXT, {1: 5}), curve="A01")], "1 of 24 points, and a curve of type A01 cannot repeat the"),
         ([series(period(DAY, NEXT, {1: 5}, "P1D"))], "resolution: 'P1D' does not divide the Period"),
     ],
-    ids=["mixed", "contradiction", "price", "blank", "beyond", "twice", "no first", "A01 gap", "resolution"],
+    ids=[
+        "mixed",
+        "contradiction",
+        "off the hour",
+        "price",
+        "blank",
+        "beyond",
+        "twice",
+        "no first",
+        "A01 gap",
+        "resolution",
+    ],
 )
 def test_an_inconsistent_day_is_rejected_with_its_reason(parts, reason):
     good = series(period("2025-03-04", "2025-03-05", {1: 44.0}))
@@ -195,6 +211,103 @@ def test_an_inconsistent_day_is_rejected_with_its_reason(parts, reason):
     assert len(result.rejected) == 1
     assert reason in result.rejected[0].reason
     assert "2025-03-0" in result.rejected[0].where
+
+
+# --- two or more series of one day (reports: Obsyd #57, evcc #16519, hass-entso-e #206)
+
+QUARTERS = {n: 13.0 - n % 20 for n in range(1, 97)}
+
+
+def day_of(result) -> tuple[set[str], list[int], list[float]]:
+    frame = result.frames["power"]
+    return set(frame["resolution"]), frame["position"].tolist(), frame["price_eur_mwh"].tolist()
+
+
+def quarters(points: dict[int, object], start: str = DAY, end: str = NEXT, **fields: str) -> str:
+    return series(period(start, end, points, "PT15M"), **fields)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_equal_series_of_a_day_count_once(times):
+    result = read(*[quarters(QUARTERS)] * times)
+    assert result.rejected == []
+    assert day_of(result) == ({"PT15M"}, list(range(1, 97)), list(QUARTERS.values()))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_day_whose_series_differ_is_rejected_with_position_and_values_and_the_next_lands(order):
+    other = QUARTERS | {50: QUARTERS[50] + 1}
+    both = [quarters(QUARTERS), quarters(other)][::order]
+    result = read(*both, quarters(QUARTERS, NEXT, "2025-03-05"), quarters(QUARTERS))
+    assert set(result.frames["power"]["delivery_date"]) == {pd.Timestamp(NEXT)}
+    [bad] = result.rejected
+    assert bad.where == "2025-03-03 of BE"
+    assert bad.reason == "price_eur_mwh: two series differ at position 50 of 96: 3 and 4; the day is left out"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_an_hourly_and_a_quarter_hourly_series_the_finest_is_read(order):
+    hours = {h + 1: sum(QUARTERS[4 * h + q] for q in range(1, 5)) / 4 for h in range(24)}
+    result = read(*[series(period(DAY, NEXT, hours)), quarters(QUARTERS)][::order])
+    assert result.rejected == []
+    assert day_of(result) == ({"PT15M"}, list(range(1, 97)), list(QUARTERS.values()))
+
+
+def test_a_part_of_a_day_at_a_finer_resolution_does_not_replace_the_whole_day():
+    result = read(series(period(DAY, NEXT, flat(24))), quarters({1: 5.0}, DAY, NOON))
+    assert result.rejected == []
+    assert day_of(result)[0] == {"PT60M"}
+
+
+def test_series_with_gaps_of_a_curve_that_overlap_in_part_are_one_curve():
+    whole, part = quarters({1: 10.0, 50: 20.0}), quarters({1: 10.0, 2: 20.0}, "2025-03-03T12:00", NEXT)
+    assert day_of(read(whole, part)) == ({"PT15M"}, [1, 49, 50], [10.0, 10.0, 20.0])
+    missing = quarters({1: 10.0}, DAY, NOON)
+    assert day_of(read(missing, part)) == ({"PT15M"}, [1, 49, 50], [10.0, 10.0, 20.0])
+    [bad] = read(whole, quarters({1: 10.0}, NOON, NEXT)).rejected
+    assert "two series differ at position 50 of 96 and at 46 more: 10 and 20" in bad.reason
+
+
+def test_an_unreadable_price_is_taken_from_an_equal_series():
+    bad, good = quarters(QUARTERS | {50: "n/a"}), quarters(QUARTERS)
+    result = read(bad, good)
+    assert day_of(result) == ({"PT15M"}, list(range(1, 97)), list(QUARTERS.values()))
+    assert [one.raw for one in result.rejected] == ["n/a"]
+    assert read(bad, bad).frames["power"].empty
+
+
+def test_units_are_judged_in_each_series():
+    for wrong in ({"currency_Unit__name": "GBP"}, {"price_Measure_Unit__name": "KWH"}, {"eic": GERMANY.eic}):
+        other = series(period(NEXT, "2025-03-05", {1: 7.0}), **wrong)
+        for parts in ([quarters(QUARTERS), other], [other, quarters(QUARTERS)]):
+            result = read(*parts)
+            assert set(result.frames["power"]["delivery_date"]) == {pd.Timestamp(DAY)}
+            [bad] = result.rejected
+            assert re.match(r"TimeSeries [12] of BE", bad.where)
+            assert "the series is left out" in bad.reason
+
+
+def test_a_local_or_explicit_auction_is_no_second_series_of_the_day():
+    local_auction = quarters({1: 99.0}, sequence=2)
+    explicit, intraday = (
+        quarters({1: 98.0}, auction__type="A02"),
+        quarters({1: 97.0}, contract_MarketAgreement__type="A07"),
+    )
+    result = read(local_auction, explicit, quarters(QUARTERS, auction__type="A01"), intraday)
+    assert result.rejected == []
+    assert day_of(result)[2] == list(QUARTERS.values())
+
+
+@pytest.mark.parametrize(
+    ("day", "next_day", "n"), [("2025-03-30", "2025-03-31", 92), ("2025-10-26", "2025-10-27", 100)]
+)
+def test_overlaps_on_days_of_a_change_of_clock(day, next_day, n):
+    hours, fine = series(period(day, next_day, flat(n // 4))), quarters(flat(n), day, next_day)
+    result = read(hours, fine, fine, requested=day[:7])
+    assert result.rejected == []
+    assert day_of(result)[1] == list(range(1, n + 1))
+    [bad] = read(fine, quarters(flat(n) | {n: 0.0}, day, next_day), requested=day[:7]).rejected
+    assert f"two series differ at position {n} of {n}: 0 and {n};" in bad.reason
 
 
 def test_an_unreadable_price_rejects_the_day_into_which_it_would_be_carried():

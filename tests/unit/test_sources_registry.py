@@ -84,6 +84,8 @@ def test_an_empty_scope_is_no_error(name):
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("body", [BOT_WALL, b"", b"\xff\xfe\x00", b"{", b"[]", b"<html></html>"], ids=range(6))
 def test_an_unexpected_response_is_one_precise_error(name, body):
+    if (name, body) == ("ecb", b""):
+        pytest.skip("the publisher's way to state that a range has no fixing: test_absent.py")
     response = payload(name, body, period="2024", entity=ENTITY.get(name, ""), name="the_request")
     with pytest.raises(SourceError) as caught:
         SOURCES[name].parse(response, SCOPE)

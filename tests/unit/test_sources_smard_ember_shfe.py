@@ -148,6 +148,15 @@ def test_a_hole_before_the_last_price_rejects_its_day() -> None:
     assert response.rejected[0].reason.startswith("price_eur_mwh: null is not a number; it would read as a repeat")
 
 
+def test_two_values_for_one_time_reject_their_day_only() -> None:
+    series = week("2024-10-21")  # 27 October has 25 hours
+    last = series[-1]
+    response = smard([*series, list(last), [last[0], 7.0]], "2024-10-21")
+    assert list(points(response)) == [f"2024-10-{day}" for day in range(21, 27)]
+    [bad] = response.rejected
+    assert bad.reason == "price_eur_mwh: 2024-10-27T22:00Z has both 169.0 and 7.0; the day is left out"
+
+
 @pytest.mark.parametrize(
     ("series", "message"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatch
 from typing import Any, Final, Literal
 
@@ -16,7 +17,8 @@ import pandas as pd
 
 from pipelines.common.calendar import business_days
 from pipelines.ingestion.inspection.response import Days, ParsedResponse, Series, level
-from pipelines.sources.base import plain
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Request, plain
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 from schemas.fields import PLAUSIBLE, Plausible
@@ -92,6 +94,25 @@ def _check_columns(response: ParsedResponse, previous: ParsedResponse | None) ->
 
 
 # --- rows
+
+
+def check_absence(request: Request, previous: ParsedResponse | None, now: datetime) -> list[Finding]:
+    """Problems of the statement that a publisher has no data: it had some before, or the period is over."""
+    if previous and previous.row_count:
+        return [Finding("error", f"expected the {previous.row_count} rows of the previous response")]
+    contract, unit = SOURCES[request.source].CONTRACT, "business days"
+    if contract.calendar is None or not request.period:
+        return []
+    period = pd.Period(request.period)
+    start = max(np.datetime64(period.start_time.date(), "D"), np.datetime64(contract.since or "1900-01-01", "D"))
+    end = np.datetime64(min(now.date(), period.end_time.date()), "D") + 1
+    if contract.calendar == "DAYS":
+        days, unit = int((end - start).astype(int)), "days"
+    else:
+        days = int(np.busday_count(start, end, busdaycal=business_days(contract.calendar)))
+    if days <= contract.gap:
+        return []
+    return [Finding("warning", f"there is no data, although {days} {unit} are over from {start} to {end - 1}")]
 
 
 def _check_empty(response: ParsedResponse, previous: ParsedResponse | None) -> list[Finding]:

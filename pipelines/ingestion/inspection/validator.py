@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from pipelines.ingestion.inspection.checks import Finding, inspect
+from pipelines.ingestion.inspection.checks import Finding, check_absence, inspect
 from pipelines.ingestion.inspection.response import ParsedResponse, group_by_capture, newest_response
 from pipelines.lake.quarantine import Quarantine
 from pipelines.sources.base import Payload, Request, Scope
@@ -67,10 +67,25 @@ class ResponseValidator:
             previous = self._previous_period[request.entity] = response
         return verdict
 
+    def triage_absence(self, request: Request, reason: str, now: datetime) -> Verdict:
+        """Refuse the statement that a publisher has no data where it had some before; warn where it should have some.
+
+        `reason`: the statement, with source and request.
+        """
+        archived = newest_response(request, self.archive)
+        found = check_absence(request, ParsedResponse(archived, self.scope) if archived else None, now)
+        if errors := _errors(found):
+            return Verdict(refusal=f"{reason}; {_summary(errors)} (stored data is unchanged)")
+        return Verdict(warning=f"{reason}; {_summary(found)}" if found else "")
+
     def _inspect(self, response: ParsedResponse, previous: ParsedResponse | None) -> list[Finding]:
         if previous is not None:
-            return inspect(response, previous)
-        return inspect(response, self._previous_period.get(response.request.entity), same_request=False)
+            found = inspect(response, previous)
+        else:
+            found = inspect(response, self._previous_period.get(response.request.entity), same_request=False)
+        if response.is_empty and not found:
+            found = check_absence(response.request, None, response.payloads[0].captured_at)
+        return found
 
     def _is_accepted(self, response: ParsedResponse) -> bool:
         """Whether the user accepts this response. One that cannot be parsed stays refused."""

@@ -36,7 +36,13 @@ BUILD_AFTER: Final = timedelta(minutes=15)
 EARLY_DAYS: Final = 7
 # Days for which a due figure is still fetched: a publisher may be late, a tick may be missed.
 LATE_DAYS: Final = 7
-PLACES: Final = {"LONDON": " in London", "NEW_YORK": " in New York", "TARGET": " at the ECB", "WEEKDAYS": ""}
+PLACES: Final = {
+    "LONDON": " in London",
+    "NEW_YORK": " in New York",
+    "NYSE": " at the New York Stock Exchange",
+    "TARGET": " at the ECB",
+    "WEEKDAYS": "",
+}
 # Years from which the days of a schedule are computed. Fixed, so that definitions do not depend on the clock.
 SAMPLE: Final = (pd.Timestamp("2020-01-01"), pd.Timestamp("2031-12-31"))
 

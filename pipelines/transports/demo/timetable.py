@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.common.calendar import Calendar, business_days, to_utc
+from pipelines.common.calendar import Calendar, business_days, release_instants
 
 Days = NDArray[np.datetime64]
 
@@ -42,7 +42,7 @@ class Release:
 
     def times(self, days: Days) -> pd.DatetimeIndex:
         """Release times (UTC) of the values of these days or months."""
-        return to_utc(self.days(days), self.time, self.zone)
+        return release_instants(self.days(days), self.time, self.zone, self.calendar or "WEEKDAYS")
 
     def count(self, at: datetime, days: Days) -> int:
         """Number of these days or months, in ascending order, whose values are released by `at`."""
@@ -55,7 +55,7 @@ class Release:
 
 
 LME: Final = Release("LONDON", 1, "09:00", LONDON)
-SHARES: Final = Release("NEW_YORK", 0, "16:15", NEW_YORK)
+SHARES: Final = Release("NYSE", 0, "16:15", NEW_YORK)
 SOFR: Final = Release("NEW_YORK", 1, "08:00", NEW_YORK)
 FX: Final = Release("TARGET", 0, "16:00", BERLIN)
 AUCTION: Final = Release(None, -1, "12:45", BERLIN)  # on the day before delivery

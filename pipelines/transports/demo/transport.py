@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.common.calendar import to_utc
-from pipelines.sources.base import Metal, NoData, Payload, Request, Scope, Zone
+from pipelines.sources.base import Metal, NotRequested, Payload, Request, Scope, Zone
 from pipelines.transports.demo import levels, market, timetable, wire
 from pipelines.transports.demo.defects import Defect, defects, earlier_captures
 
@@ -61,10 +61,10 @@ class DemoTransport:
         }
 
     def fetch(self, request: Request) -> list[Payload]:
-        """The captures of a request, oldest first. Raises `NoData` for data that is not in the market, or not yet."""
+        """The captures of a request, oldest first. Raises `NotRequested` for data that is not in the market (yet)."""
         respond = self._responses.get(request.source)
         if respond is None:
-            raise NoData(f"the demo market has no source {request.source!r}; it has {', '.join(self._responses)}")
+            raise NotRequested(f"the demo market has no source {request.source!r}; it has {', '.join(self._responses)}")
         captures = earlier_captures(request.source, request.entity, request.period) if request.period else []
         payloads: list[Payload] = []
         for moment in (*(capture for capture in captures if capture <= self.now), self.now):
@@ -402,7 +402,7 @@ class DemoTransport:
 
 
 def _released_months(request: Request, release: timetable.Release, at: datetime) -> NDArray[np.datetime64]:
-    """Months whose values are released by `at`. Raises `NoData` when there is none."""
+    """Months whose values are released by `at`. Raises `NotRequested` when there is none."""
     months = np.arange(np.datetime64(f"{market.FIRST_YEAR}-01"), np.datetime64(at.replace(tzinfo=None), "M"))
     if not (count := release.count(at, months)):
         raise _no_data(request)
@@ -433,6 +433,6 @@ def _month(request: Request) -> np.datetime64:
     return np.datetime64(request.period, "M")
 
 
-def _no_data(request: Request) -> NoData:
+def _no_data(request: Request) -> NotRequested:
     subject = " ".join(part for part in (request.entity, request.period) if part) or request.name
-    return NoData(f"{request.source} {request.name}: the demo market has no data for {subject} at this time")
+    return NotRequested(f"{request.source} {request.name}: the demo market has no data for {subject} at this time")

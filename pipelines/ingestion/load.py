@@ -21,7 +21,7 @@ from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.inspection import parse
 from pipelines.ingestion.ledger import Ledger, month_digests
 from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
-from pipelines.ingestion.repair import Repaired, problem, repair
+from pipelines.ingestion.repair import Repaired, problem, repair, saved_reference
 from pipelines.ingestion.timing import knowledge_times, period_starts
 from pipelines.lake.quarantine import Quarantine, quarantine_rows
 from pipelines.lake.record import Load
@@ -138,7 +138,8 @@ class Ingestion:
         watch(Progress(report.months_unchanged, len(wanted), "months"))
         if pending:
             for payload in dropped:
-                self.archive.put(payload)  # a repair needs it
+                self.archive.put(payload)  # a repair needs it, and the reference tables
+            self.reference.save(saved_reference(self.archive, self.reference.sha256))
             files = self._open_dropped(feed, dropped, report)
             for chunk in _chunks(pending):
                 self._load(feed, archived, files, chunk, report)
@@ -175,6 +176,7 @@ class Ingestion:
                 until=latest.isoformat() if latest > self.now else "",
                 dropped={payload.request.name: payload.sha256 for payload, rows in in_chunk if len(rows)},
                 metals=tuple(metal.metal for metal in self.scope.metals),
+                reference=self.reference.sha256,
             )
             self._append(feed, pd.concat(loaded, ignore_index=True), report, load)
         self._quarantine(feed, quarantined)

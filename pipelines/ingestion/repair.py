@@ -25,9 +25,9 @@ from pipelines.lake.parquet import rows_sha256
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.record import Entry, Load, file_sha256
 from pipelines.lake.store import Damage, Lake
-from pipelines.reference import ReferenceDataError
+from pipelines.reference import ReferenceDataError, ReferenceTables, load_reference
 from pipelines.sources.base import SourceError
-from pipelines.transports.archive import ArchiveAt
+from pipelines.transports.archive import Archive, ArchiveAt
 
 if TYPE_CHECKING:
     from pipelines.ingestion.load import Ingestion
@@ -103,6 +103,11 @@ def accept_loss(ingestion: Ingestion, name: str, results: Sequence[Repaired]) ->
     Ledger(lake.root / name / "_ingested.json").invalidate(entry.month for entry in entries)
 
 
+def saved_reference(archive: Archive, sha256: str) -> Path:
+    """The archive's copy of reference tables."""
+    return archive.root / "reference" / sha256[:16]
+
+
 @dataclass
 class _Replay:
     """Makes the lost files of a dataset again, load by load. `good`: where each file is; `reasons`: why one is not."""
@@ -148,7 +153,7 @@ class _Replay:
             if same is not None:
                 self.good[entry.file] = same
             else:
-                other = "the archive gives other rows: the reference tables or the code have changed since"
+                other = "the archive gives other rows: the code or the archive has changed since"
                 missing = "the archive has no response of that time"
                 self.reasons[entry.file] = "; ".join(failures[:1]) or (other if made else missing)
 
@@ -173,18 +178,29 @@ class _Replay:
         dropped = []
         for file, sha256 in load.dropped.items():
             dropped.append(archive.get(drop_payload(file, b"", at).request, sha256, at))
+        reference = self._reference(load)
         repeated = replace(
             self.ingestion,
             lake=lake,
             archive=ArchiveAt(archive.root, datetime.fromisoformat(load.until or load.at)),
             quarantine=Quarantine(scratch / "quarantine"),
-            scope=self.ingestion.reference.scope(tuple(load.metals)),
+            reference=reference,
+            scope=reference.scope(tuple(load.metals)),
             now=at,
             use_sources=True,
             released={},
         )
         report = repeated.run(self.name, [pd.Period(month, "M") for month in months], dropped)
         return [failure.message for failure in report.failures]
+
+    def _reference(self, load: Load) -> ReferenceTables:
+        """The reference tables of that time; today's where they are lost or no longer valid."""
+        now = self.ingestion.reference
+        try:
+            saved = load_reference(saved_reference(self.ingestion.archive, load.reference or now.sha256))
+        except (ReferenceDataError, OSError):
+            return now
+        return saved if saved.sha256 == load.reference else now
 
 
 def _is_same(path: Path, folder: Path, entry: Entry) -> bool:

@@ -28,12 +28,14 @@ class Load:
 
     `at`: clock of the load (ISO, UTC). `until`: its latest capture, where that is later (another run was fetching).
     `dropped`: SHA-256 of each drop file with rows of these months, by its name. `metals`: of the run; all when empty.
+    `reference`: SHA-256 of the reference tables, of which the archive has a copy.
     """
 
     at: str
     until: str = ""
     dropped: Mapping[str, str] = field(default_factory=dict)
     metals: Sequence[str] = ()
+    reference: str = ""
 
 
 @dataclass(frozen=True)

@@ -143,11 +143,15 @@ def test_what_the_archive_does_not_have_is_named_and_other_datasets_land(sandbox
 
 
 def test_other_rows_are_not_taken_for_the_lost_ones(sandbox: Sandbox) -> None:
-    """The release calendar has changed since: the rows would have other knowledge times."""
-    path = file_of(sandbox, "prices")
+    """The release calendar has changed since: with it alone the rows would have other knowledge times."""
+    before, path = lake_bytes(sandbox), file_of(sandbox, "prices")
     path.unlink()
     calendar = sandbox.reference() / "release_calendar.csv"
     calendar.write_text(calendar.read_text().replace("09:00", "10:00"))
+    sandbox.open().check_lake()
+    assert lake_bytes(sandbox) == before, "the archive has the reference tables of that time"
+    path.unlink()
+    shutil.rmtree(sandbox.data / "raw" / "reference")
     with pytest.raises(LakeDamageError, match="the archive gives other rows"):
         sandbox.open().check_lake()
     assert not path.exists()

@@ -44,15 +44,18 @@ PAGES: Final = (
 
 
 def add_history(root: Path, months: Months, datasets: Sequence[str], days: int = len(DAYS)) -> Sandbox:
-    """Load the demo market on some days, with late and revised values of a source, and drop files with revised and
-    suspect values that the user has removed since."""
+    """Load the demo market on some days, with late and revised values of a source, a preferred source that comes later,
+    and drop files with revised and suspect values that the user has removed since."""
     sandbox = Sandbox(root, "demo", DAYS[0])
     for number, day in enumerate(DAYS[:days]):
         sandbox = sandbox.at(day)
         _drop(sandbox, number)
         if number < len(PAGES):
             _capture(sandbox, *PAGES[number])
-        sandbox.ingest(months, datasets)
+        sandbox.ingest(months, [name for name in datasets if number or name != "stocks"])
+        if number == 0:  # the preferred source of stocks has no response yet
+            workspace = sandbox.open()
+            workspace.ingestion().run("stocks", _periods(months), workspace.dropped("stocks")[0])
     for file in ("stocks", "exports"):
         (root / "drop" / file / "own.csv").unlink()
     return sandbox

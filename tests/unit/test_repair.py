@@ -50,7 +50,7 @@ def changed(sandbox: Sandbox, months: tuple[str, str] = MONTHS) -> int:
 def test_the_history_of_this_test_has_every_kind_of_row(made: Sandbox) -> None:
     rows = {name: made.open().lake.read(name) for name in DATASETS}
     stocks, exports = rows["stocks"], rows["exports"]
-    assert set(stocks["source"]) > {"drop"}
+    assert set(stocks["source"]) == {"drop", "westmetall", "jin10"}, "the preferred source came later"
     assert stocks[stocks["source"] == "drop"]["vintage_no"].max() == 3
     assert exports["is_suspect"].any()
     prices = rows["prices"].set_index(["obs_date", "vintage_no"])
@@ -142,6 +142,7 @@ def test_what_the_archive_does_not_have_is_named_and_other_datasets_land(sandbox
         later.build()
 
 
+@pytest.mark.slow
 def test_other_rows_are_not_taken_for_the_lost_ones(sandbox: Sandbox) -> None:
     """The release calendar has changed since: with it alone the rows would have other knowledge times."""
     before, path = lake_bytes(sandbox), file_of(sandbox, "prices")
@@ -165,6 +166,7 @@ def test_a_foreign_file_is_named_and_kept(sandbox: Sandbox) -> None:
     assert path.read_bytes() == b"anything"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_accepted_is_read_again_as_far_as_the_archive_has_it(sandbox: Sandbox) -> None:
     shutil.rmtree(sandbox.data / "lake" / "stocks" / "month=2026-01")
     spoiled = file_of(sandbox, "stocks")
@@ -207,6 +209,7 @@ def swap(sandbox: Sandbox, older: Sandbox, *rooms: str) -> None:
         shutil.copytree(older.data / room, sandbox.data / room)
 
 
+@pytest.mark.slow
 def test_a_lake_that_is_a_day_old_is_brought_to_the_record(sandbox: Sandbox, day_before: Sandbox) -> None:
     before = lake_bytes(sandbox)
     release(sandbox)
@@ -257,6 +260,7 @@ def test_a_lost_ledger_is_made_again(sandbox: Sandbox, state: str) -> None:
     assert json.loads(ledger.read_text()).keys() == json.loads(whole).keys()
 
 
+@pytest.mark.slow
 def test_without_a_record_the_ledger_is_not_trusted(sandbox: Sandbox) -> None:
     """Record and month are lost: the month is read again from the archive, with its knowledge times."""
     before = sandbox.open().lake.read("prices").drop(columns=["vintage_no", "is_suspect"])

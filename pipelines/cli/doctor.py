@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.common.version import code_version
-from pipelines.datasets import FEEDS
+from pipelines.datasets import DROP, FEEDS
+from pipelines.ingestion.drop_folder import drop_states
 from pipelines.ingestion.repair import SHOWN
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
@@ -78,7 +80,7 @@ def _stores(workspace: Workspace) -> list[Finding]:
     free = shutil.disk_usage(existing).free
     found = [
         Finding("free disk", "ok" if free > NEEDED_BYTES else "bad", f"{free / 1e9:.1f} GB free, 1 GB needed"),
-        Finding("drop folder", "ok", "exists" if workspace.settings.drop.is_dir() else "does not exist"),
+        *_drop_folder(workspace),
     ]
     return [*found, *_lake(workspace)]
 
@@ -104,8 +106,26 @@ def _lake(workspace: Workspace) -> list[Finding]:
     return found
 
 
+def _drop_folder(workspace: Workspace) -> list[Finding]:
+    settings = workspace.settings
+    if not settings.drop.is_dir():
+        return [Finding("drop folder", "ok", "does not exist")]
+    states = drop_states(workspace.paths, settings.drop, workspace.now, max_mb=settings.drop_max_mb)
+    counts = Counter(str(state.state) for state in states)
+    summary = ", ".join(f"{counts[state]} {state}" for state in ("landed", "pending", "refused") if counts[state])
+    levels: dict[str, Literal["ok", "warn", "bad"]] = {"landed": "ok", "pending": "warn", "refused": "bad"}
+    found = [Finding("drop folder", "ok", f"exists, {summary or 'no files'}")]
+    return found + [
+        Finding(f"drop {state.relative}", levels[state.state], f"{state.state}{state.detail}")
+        for state in states
+        if state.detail
+    ]
+
+
 def _sources(workspace: Workspace) -> list[Finding]:
     failures = list(dict.fromkeys(workspace.failures.read()))
+    # That of a refused drop file has no months and stays until the next run: `_drop_folder` looks at the file itself.
+    failures = [failure for failure in failures if failure.source != DROP or failure.months]
     found = [Finding(f"{f.source} {f.request}", "bad", f.message) for f in failures[:20]]
     counts = workspace.quarantine.counts() if (workspace.paths.quarantine).is_dir() else {}
     found += [Finding(f"quarantine {name}", "warn", f"{rows} row(s)") for name, rows in sorted(counts.items())]

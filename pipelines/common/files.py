@@ -44,8 +44,11 @@ def sweep(folder: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, str]:
-    """A JSON object of texts; empty when there is no file."""
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+    """A JSON object; empty when there is no file, or a damaged one."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def write_json(path: Path, content: object) -> None:

@@ -16,31 +16,30 @@ from pipelines.sources.base import Payload
 
 @dataclass(frozen=True)
 class Ledger:
-    """Digest of the inputs of each ingested month (YYYY-MM) of a dataset, in one JSON file."""
+    """Digest of the inputs of each ingested month (YYYY-MM) of a dataset, in one JSON file.
+
+    When the file is damaged, every month is read again.
+    """
 
     path: Path
 
     def changed(self, digests: Mapping[str, str]) -> set[str]:
         """Months whose digest differs from that of their last ingestion."""
-        known = self._read()
+        known = read_json(self.path)
         return {month for month, digest in digests.items() if known.get(month) != digest}
 
     def save(self, digests: Mapping[str, str]) -> None:
         """Record months as ingested. Other months stay."""
         with FileLock(self.path.with_suffix(".lock")):
-            write_json(self.path, {**self._read(), **digests})
+            write_json(self.path, {**read_json(self.path), **digests})
 
     def invalidate(self, months: Iterable[str]) -> None:
         """Remove months, so that they are read again."""
         with FileLock(self.path.with_suffix(".lock")):
             removed = set(months)
-            write_json(self.path, {month: digest for month, digest in self._read().items() if month not in removed})
-
-    def _read(self) -> dict[str, str]:
-        try:
-            return read_json(self.path)
-        except (OSError, ValueError):  # damaged: every month is read again
-            return {}
+            write_json(
+                self.path, {month: digest for month, digest in read_json(self.path).items() if month not in removed}
+            )
 
 
 def month_digests(

@@ -19,6 +19,7 @@ from pipelines.datasets import DROP, FEEDS, Feed
 from pipelines.ingestion.extract import plan_requests
 from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.inspection import parse
+from pipelines.ingestion.landings import Landing, Landings
 from pipelines.ingestion.ledger import Ledger, month_digests
 from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
 from pipelines.ingestion.repair import Repaired, problem, repair, saved_reference
@@ -48,6 +49,7 @@ class _DropRows(NamedTuple):
     payload: Payload
     rows: pd.DataFrame
     months: pd.Series  # YYYY-MM of each row
+    left_out: str
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class IngestReport:
     rejected: pd.DataFrame = field(default_factory=pd.DataFrame)
     failures: list[Failure] = field(default_factory=list)
     repaired: list[Repaired] = field(default_factory=list)  # files of the lake that were lost or damaged
+    left_out: dict[str, str] = field(default_factory=dict)  # by drop file: empty rows and columns
 
     @property
     def new(self) -> int:
@@ -113,11 +116,14 @@ class Ingestion:
         months: Sequence[pd.Period],
         dropped: Sequence[Payload] = (),
         watch: ProgressCallback = no_progress,
+        *,
+        whole_files: bool = False,
     ) -> IngestReport:
         """Load these months of a dataset from the archive and the drop files.
 
         Months without changed inputs are skipped before anything is parsed. The others are loaded and recorded in
-        chunks, so that a rerun after a crash skips finished chunks. `watch` is called after each chunk.
+        chunks, so that a rerun after a crash skips finished chunks. `watch` is called after each chunk. `whole_files`:
+        also load the other months of drop files that have not landed.
 
         Rows are compared with stored ones, so lost files of the dataset are repaired first. Where they cannot be,
         nothing is loaded, and the report has the failure.
@@ -136,18 +142,26 @@ class Ingestion:
         self.lake.adopt(name)
         report.months_unchanged = len(wanted) - len(pending)
         watch(Progress(report.months_unchanged, len(wanted), "months"))
-        if pending:
+        landings = Landings(self.lake.root / name)
+        records = [landings.of(payload.request.name, payload.sha256) for payload in dropped]
+        if pending or any(record is None or (whole_files and record.missing) for record in records):
             for payload in dropped:
                 self.archive.put(payload)  # a repair needs it, and the reference tables
             self.reference.save(saved_reference(self.archive, self.reference.sha256))
             files = self._open_dropped(feed, dropped, report)
+            self._record_landings(landings, files, wanted - pending)
             for chunk in _chunks(pending):
                 self._load(feed, archived, files, chunk, report)
                 # A failure without months, as of a refused drop file, concerns every month.
                 failed = {month for failure in report.failures for month in failure.months or wanted}
+                refused = {month for failure in report.failures if failure.source == DROP for month in failure.months}
+                self._record_landings(landings, files, chunk - refused)  # before the ledger, which skips its months
                 ledger.save({month: digests[month] for month in chunk if month not in failed})
                 pending = pending - chunk
                 watch(Progress(len(wanted) - len(pending), len(wanted), "months", report.rows_read))
+            if whole_files and (others := self._missing(landings, files) - wanted):
+                self._load(feed, [], files, others, report)
+                self._record_landings(landings, files, others)
         # Rows that an earlier run rejected are still missing, as long as their payload is the newest of its request.
         newest = {payload.request: payload for payload, _ in archived}
         report.rejected = self._rejected(feed, [*newest.values(), *dropped])
@@ -166,7 +180,7 @@ class Ingestion:
                 by_priority.extend([rows.assign(priority=priority)] if len(rows) else [])
         loaded = [_preferred(feed, pd.concat(by_priority, ignore_index=True))] if by_priority else []
         # Rows of all drop files are validated together: two files may not contradict each other.
-        in_chunk = [(payload, rows[months.isin(chunk)]) for payload, rows, months in files]
+        in_chunk = [(file.payload, file.rows[file.months.isin(chunk)]) for file in files]
         drop_rows = self._admit_dropped(feed, in_chunk, report, quarantined)
         loaded.extend([drop_rows] if len(drop_rows) else [])
         if loaded:
@@ -207,21 +221,50 @@ class Ingestion:
         last = month_of(self.now)
         for payload in dropped:
             try:
-                rows = parse_drop(feed.name, payload.request.name, payload.body).frames[feed.name]
+                parsed = parse_drop(feed.name, payload.request.name, payload.body)
             except DropError as error:
                 report.failures.append(Failure(DROP, payload.request.name, (), str(error)))
                 continue
+            rows = parsed.frames[feed.name]
+            if parsed.left_out:
+                report.left_out[payload.request.name] = parsed.left_out
             months = rows[feed.spec.period].dt.strftime("%Y-%m")
             outside = rows[(months < FIRST_MONTH) | (months > last)]
             quarantined.append(_outside(feed, payload, outside, f"{FIRST_MONTH} to {last}"))
-            files.append(_DropRows(payload, rows, months))
+            files.append(_DropRows(payload, rows, months, parsed.left_out))
         self._quarantine(feed, quarantined)
         # A row without a date belongs to no chunk: it is validated here, to be rejected with its reason.
-        undated = [(payload, rows[months.isna()]) for payload, rows, months in files if months.isna().any()]
+        undated = [(file.payload, file.rows[file.months.isna()]) for file in files if file.months.isna().any()]
         rejected: list[pd.DataFrame] = []
         self._admit_dropped(feed, undated, report, rejected)
         self._quarantine(feed, rejected)
         return files
+
+    @staticmethod
+    def _missing(landings: Landings, files: list[_DropRows]) -> set[str]:
+        """Months (YYYY-MM) of these files that were not loaded."""
+        records = [landings.of(file.payload.request.name, file.payload.sha256) for file in files]
+        return {month for record in records if record is not None for month in record.missing}
+
+    def _record_landings(self, landings: Landings, files: list[_DropRows], loaded: set[str]) -> None:
+        """Record that these months of the drop files were loaded. Those outside the covered months count as loaded."""
+        last, landed = month_of(self.now), {}
+        for payload, rows, months, left_out in files:
+            before = landings.of(payload.request.name, payload.sha256)
+            own = {month for month in months.dropna().unique() if FIRST_MONTH <= month <= last}
+            missing = (set(before.missing) if before else own) - loaded
+            if before is None or missing != set(before.missing):
+                stored = filter(landings.has_files, sorted(own - missing))
+                landed[payload.request.name] = Landing(
+                    payload.sha256,
+                    f"{self.now:%Y-%m-%dT%H:%M:%SZ}",
+                    len(rows),
+                    left_out,
+                    tuple(sorted(missing)),
+                    tuple(stored),
+                )
+        if landed:
+            landings.update(landed)
 
     def _read(
         self,

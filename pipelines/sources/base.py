@@ -168,11 +168,13 @@ class Parsed:
     """Frames by dataset, with the columns of its schema, and rejected rows.
 
     `written_at`: when the publisher states that it wrote the response; all values in it were published by then.
+    `left_out`: number of empty rows, empty columns and index columns that a user's file has beside its values.
     """
 
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     written_at: datetime | None = None
+    left_out: str = ""
 
 
 def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

@@ -1,11 +1,13 @@
 """Drop folder: find the users' files and parse them.
 
-A file of the wrong form is rejected as a whole, with the position of the first error. Rules about values apply later: a
-negative stock is a row for the quarantine, a stock that is no number rejects the file.
+Files of systems and other programs are ignored by name (`SYSTEM_FILE`). A file of the wrong form is rejected as a
+whole, with the position of the first error. Rules about values apply later: a negative stock is a row for the
+quarantine, a stock that is no number rejects the file.
 """
 
 from __future__ import annotations
 
+import difflib
 import io
 import os
 import re
@@ -28,6 +30,23 @@ from schemas.datasets import DATASETS
 from schemas.generate.arrow import arrow_schema
 
 TYPES: Final = (".csv", ".parquet")
+# Files and folders that operating systems and other programs write beside a user's files. Names of any case.
+SYSTEM_FILE: Final = re.compile(
+    r"""
+      \.(?!.*\.icloud$).*                       # hidden: .DS_Store, ._a.csv, .~lock.a.csv#, .stversions
+    | ~\$.* | .*~ | \#.*\#                      # owner files of Office, copies of editors
+    | .*\.(te?mp|swp|lo?ck|bak)
+    | .*\.(part|partial|filepart|download|crdownload|opdownload|aria2|!ut|sb-\w+-\w+)  # unfinished copies
+    | .*[:.]zone\.identifier | .*:(encryptable|afp_\w+)                               # streams of NTFS on other disks
+    | (eh)?thumbs(_vista)?\.db | desktop\.ini | icon\r
+    | \$recycle\.bin | recycler | recycled | system\ volume\ information | found\.\d{3}
+    | lost\+found | __macosx | network\ trash\ folder | temporary\ items
+    | @eadir | @tmp | @recycle | @recently-snapshot | \#recycle | \#snapshot | ~snapshot  # network storage
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+# Names that programs write for a column without a name: pandas, pandas after a second save, pandas in Parquet, polars.
+UNNAMED: Final = re.compile(r"|Unnamed: \d+(\.\d+)?|__index_level_\d+__|_duplicated_\d+")
 KNOWLEDGE_TS: Final = "knowledge_ts"
 MAX_ROWS: Final = 20_000_000  # a small Parquet file can decompress to any number of rows
 
@@ -77,12 +96,12 @@ class DropProblem:
 def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[DropFile | DropProblem]:
     """Entries of the drop folder, sorted by name: files to parse, and all others with the reason.
 
-    `datasets`: the accepted folders. `max_mb`: larger files are rejected. Hidden names are ignored; a missing drop
-    folder is empty.
+    `datasets`: the accepted folders. `max_mb`: larger files are rejected. Names that match `SYSTEM_FILE` are ignored; a
+    missing drop folder is empty.
     """
     accepted = f"accepted are the folders {', '.join(sorted(datasets))} with files *{' and *'.join(TYPES)}"
     found: list[DropFile | DropProblem] = []
-    for entry in _entries(drop_dir):
+    for entry in _entries(drop_dir, found):
         if entry.name not in datasets:
             what = "an unknown dataset folder" if entry.is_dir() else "a file outside the dataset folders"
             found.append(DropProblem(entry.name, None, f"{entry.name} is {what}; {accepted}"))
@@ -91,7 +110,7 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
         elif not entry.is_dir():
             found.append(DropProblem(entry.name, entry.name, f"{entry.name} is not a folder; {accepted}"))
         else:
-            for path in _entries(entry):
+            for path in _entries(entry, found, entry.name):
                 relative = f"{entry.name}/{path.name}"
                 problem = _file_problem(path, drop_dir, max_mb)
                 found.append(
@@ -102,8 +121,15 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
     return found
 
 
-def _entries(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+def _entries(folder: Path, found: list[DropFile | DropProblem], dataset: str | None = None) -> list[Path]:
+    """Entries of a folder, sorted by name; none where there is no folder. One that cannot be read is a problem."""
+    try:
+        entries = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        name = dataset or "the drop folder"
+        found.append(DropProblem(dataset or ".", dataset, f"{name} cannot be read: {error.strerror}"))
+        return []
+    return sorted(path for path in entries if not SYSTEM_FILE.fullmatch(path.name))
 
 
 def _link_problem(path: Path, drop_dir: Path) -> str | None:
@@ -123,7 +149,7 @@ def _file_problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
     if not stat.S_ISREG(info.st_mode):
         return f"is not a file; accepted are *{' and *'.join(TYPES)} directly in the dataset's folder"
     if path.suffix.lower() not in TYPES:
-        return f"is of an unknown type; accepted are *{' and *'.join(TYPES)}"
+        return f"is of an unknown type; accepted are *{' and *'.join(TYPES)}: save or unpack it as one of these"
     if info.st_size == 0:
         return "is empty; expected a header line and rows"
     if info.st_size > max_mb * 1024**2:
@@ -136,15 +162,38 @@ def _file_problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
     return None
 
 
+def read_file(file: DropFile) -> bytes | DropProblem | None:
+    """Content of a file; a problem when it cannot be read or changes meanwhile, None when it is gone."""
+    try:
+        before = _stamp(file.path)
+        body = file.path.read_bytes()
+        changed = before != _stamp(file.path) or len(body) != before[0]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return DropProblem(file.relative, file.dataset, f"{file.relative} cannot be read: {error.strerror}")
+    if changed:
+        problem = f"{file.relative} changed while it was read; run again when it is complete"
+        return DropProblem(file.relative, file.dataset, problem)
+    return body
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    info = path.stat()
+    return info.st_size, info.st_mtime_ns, info.st_ino
+
+
 def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
     """Rows of a drop file as a frame of the dataset; rules about values are not checked.
 
     Columns are those of the schema, of which nullable ones may be missing, and knowledge_ts (UTC, NaT where it is not
-    given). The index holds line numbers of a CSV file (the header is 1) or row numbers of a Parquet file (from 1).
-    Empty cells are missing values. Raises `DropError` for a file of the wrong form.
+    given). The index holds line numbers of a CSV file (from 1) or row numbers of a Parquet file (from 1). Empty cells
+    are missing values. Empty rows, empty columns without a known name and an index without a name are left out and
+    counted in `left_out`. Raises `DropError` for a file of the wrong form.
     """
     is_parquet = relative_name.lower().endswith(".parquet")
-    table, lines = (_read_parquet if is_parquet else _read_csv)(dataset, relative_name, body)
+    cells = (_read_parquet if is_parquet else _read_csv)(dataset, relative_name, body)
+    table, lines, left_out = _without_empty(dataset, relative_name, cells)
     types = _types(dataset)
     columns = {
         name: _Column(relative_name, name, lines, types[name]).convert(table.column(name).combine_chunks())
@@ -156,10 +205,21 @@ def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
     columns.setdefault(KNOWLEDGE_TS, pa.nulls(table.num_rows, types[KNOWLEDGE_TS]))
     frame: pd.DataFrame = pa.table(columns).to_pandas(date_as_object=False)
     days = {name: "datetime64[us]" for name in columns if pa.types.is_date32(types[name])}
-    return Parsed({dataset: frame.astype(days).set_axis(lines)})
+    return Parsed({dataset: frame.astype(days).set_axis(lines)}, left_out=left_out)
 
 
 # --- files to cells
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Cells of a file: `names` of the columns as in line `header`, `lines` of the rows, and `empty` lines."""
+
+    names: list[str]
+    columns: list[pa.Array]
+    lines: pd.Index
+    header: int | None = None
+    empty: int = 0
 
 
 def _types(dataset: str) -> dict[str, pa.DataType]:
@@ -168,78 +228,181 @@ def _types(dataset: str) -> dict[str, pa.DataType]:
     return {**{name: arrow_schema(dataset).field(name).type for name in names}, VINTAGE: pa.int64()}
 
 
-def _check_header(dataset: str, file: str, given: list[str]) -> None:
-    model, types = columns_of(DATASETS[dataset].model), _types(dataset)
-    required = [name for name, column in model.items() if not column["nullable"]]
-    listed = ", ".join(name if name in required else f"[{name}]" for name in types)
-    expected = f"expected {listed} ([] may be left out; names are case-sensitive)"
+def _expected(dataset: str) -> tuple[list[str], str]:
+    """Required columns of a file of this dataset, and a text with all columns."""
+    required = [name for name, column in columns_of(DATASETS[dataset].model).items() if not column["nullable"]]
+    listed = ", ".join(name if name in required else f"[{name}]" for name in _types(dataset))
+    return required, f"expected {listed} ([] may be left out; names are case-sensitive)"
+
+
+def _unknown_column(dataset: str, file: str, line: int | None, name: str) -> DropError:
+    names = {known.lower(): known for known in _types(dataset)}
+    nearest = difflib.get_close_matches(re.sub(r"[\s-]+", "_", name.lower()), names, n=1)
+    hint = f" (write {names[nearest[0]]})" if nearest else ""
+    if re.search(r"[;\t|]", name):
+        hint = ": separate cells by commas and write decimals with a point (in Excel, a language with both)"
+    return DropError(file, f"is no column of {dataset}{hint}; {_expected(dataset)[1]}", line, value=name)
+
+
+def _check_header(dataset: str, file: str, line: int | None, given: list[str]) -> None:
+    """Raise `DropError` for a missing or repeated column. Unknown columns may still be empty."""
+    required, expected = _expected(dataset)
+    unknown = [name for name in given if name not in _types(dataset) and not UNNAMED.fullmatch(name)]
+    missing = [name for name in required if name not in given]
+    if unknown and missing:
+        raise _unknown_column(dataset, file, line, unknown[0])
+    if missing:
+        raise DropError(file, f"the header has no {', '.join(missing)}; {expected}", line)
     for name in given:
-        if name not in types:
-            separator = " (is the separator a comma?)" if re.search(r"[;\t|]", name) else ""
-            raise DropError(file, f"is no column of {dataset}{separator}; {expected}", 1, value=name)
-        if given.count(name) > 1:
-            raise DropError(file, f"occurs twice in the header; {expected}", 1, value=name)
-    if missing := [name for name in required if name not in given]:
-        raise DropError(file, f"the header has no {', '.join(missing)}; {expected}", 1)
+        if given.count(name) > 1 and name in _types(dataset):
+            raise DropError(file, f"occurs twice in the header; {expected}", line, value=name)
 
 
-def _read_csv(dataset: str, file: str, body: bytes) -> tuple[pa.Table, pd.Index]:
-    """All cells as text, and the line number of each row."""
+def _without_empty(dataset: str, file: str, cells: _Cells) -> tuple[pa.Table, pd.Index, str]:
+    """Known columns of the rows with values, their lines, and what was left out.
+
+    Raises `DropError` for a value in another column.
+    """
+    known = [number for number, name in enumerate(cells.names) if name in _types(dataset)]
+    unknown = set(range(len(cells.names))) - set(known)
+    filled = {number: _is_filled(column) for number, column in enumerate(cells.columns)}
+    index = {number for number in unknown if filled[number].any() and _is_index(cells, number)}
+    for number in sorted(unknown - index):
+        name, rows = cells.names[number], np.flatnonzero(filled[number])
+        if not UNNAMED.fullmatch(name) and (len(rows) or not len(cells.lines)):
+            raise _unknown_column(dataset, file, cells.header, name)
+        if len(rows):
+            rule = f"is in a column without a name; empty the column or name it; {_expected(dataset)[1]}"
+            raise DropError(file, rule, int(cells.lines[rows[0]]), value=str(cells.columns[number][int(rows[0])]))
+    kept = np.logical_or.reduce([filled[number] for number in known])
+    table = pa.table({cells.names[number]: cells.columns[number] for number in known}).filter(pa.array(kept))
+    counts = {
+        "empty row": cells.empty + int((~kept).sum()),
+        "empty column": len(unknown - index),
+        "index column": len(index),
+    }
+    left_out = ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count)
+    return table, cells.lines[kept], left_out
+
+
+def _is_filled(column: pa.Array) -> np.ndarray:
+    """Whether each cell has a value; text of white space has none."""
+    filled = pc.is_valid(column)
+    if pa.types.is_string(column.type):
+        filled = pc.and_(filled, pc.not_equal(pc.fill_null(pc.utf8_trim_whitespace(column), ""), ""))
+    elif pa.types.is_floating(column.type):
+        filled = pc.and_(filled, pc.invert(pc.fill_null(pc.is_nan(column), True)))
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _is_index(cells: _Cells, number: int) -> bool:
+    """Whether a column is a data frame's index that was saved without a name: whole numbers, before all others."""
+    name, column = cells.names[number], cells.columns[number]
+    if name.startswith("__index_level_"):
+        return True
+    if not UNNAMED.fullmatch(name) or not all(UNNAMED.fullmatch(before) for before in cells.names[:number]):
+        return False
+    if pa.types.is_string(column.type):
+        return bool(pc.all(pc.match_substring_regex(column, r"^(\d{1,15}(\.0)?)?$"), min_count=0).as_py())
+    return bool(pa.types.is_integer(column.type))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """The column without dictionaries, and any type of text as `string`."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
+    return column
+
+
+def _read_csv(dataset: str, file: str, body: bytes) -> _Cells:
+    """All cells as text. Cells of a line may end where the named columns end."""
     from pyarrow import csv
 
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        rule = f"at byte {error.start} is not UTF-8: save the file again as UTF-8 (in Excel as 'CSV UTF-8')"
-        raise DropError(file, rule, line, value=f"0x{body[error.start]:02X}") from None
+    _check_text(file, body)
     body = body.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     texts = body.split(b"\n")
-    filled = [number for number, text in enumerate(texts, start=1) if text]
+    with_text = [number for number, text in enumerate(texts, start=1) if text]
+    if with_text and re.fullmatch(rb'"?sep=,"?', texts[with_text[0] - 1]):  # read by Excel, no cell
+        del with_text[0]
+    filled = [number for number in with_text if texts[number - 1].strip(b", \t")]
     if not filled:
         raise DropError(file, "the file is empty; expected a header line and rows")
-    header = [name.strip() for name in next(reader([texts[filled[0] - 1].decode()]), [])]
-    _check_header(dataset, file, header)
+    unclosed = [number for number in filled if texts[number - 1].count(b'"') % 2] if b'"' in body else []
+    if unclosed:
+        raise DropError(file, "a quotation mark is not closed on its line", unclosed[0])
+    header = [name.strip() for name in next(reader([texts[filled[0] - 1].decode()]))]
+    _check_header(dataset, file, filled[0], header)
+    empty = len(with_text) - len(filled)
     if len(filled) == 1:
-        return pa.table({name: pa.array([], pa.string()) for name in header}), pd.Index([], dtype="int64")
+        nothing = [pa.array([], pa.string()) for _ in header]
+        return _Cells(header, nothing, pd.Index([], dtype="int64"), filled[0], empty)
 
+    named = max(number for number, name in enumerate(header, start=1) if name)
+    if named < len(header):  # Excel does not write empty cells on the right in every line
+        for number in filled[1:]:
+            if _count_cells(texts[number - 1]) == named:
+                texts[number - 1] += b"," * (len(header) - named)
     ragged: list[tuple[int, int]] = []
 
     def skip_ragged(row: csv.InvalidRow) -> str:
         ragged.append((row.number, row.actual_columns))
         return "skip"
 
+    names = [str(number) for number in range(len(header))]  # the header may have several columns without a name
     try:
         table = csv.read_csv(
-            io.BytesIO(b"\n".join(texts[filled[0] :])),
-            read_options=csv.ReadOptions(use_threads=False, column_names=header, block_size=1 << 23),
+            io.BytesIO(b"\n".join(texts[number - 1] for number in filled[1:])),
+            read_options=csv.ReadOptions(use_threads=False, column_names=names, block_size=1 << 23),
             parse_options=csv.ParseOptions(invalid_row_handler=skip_ragged),
-            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
+            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
     except pa.ArrowInvalid as error:
         raise DropError(file, f"cannot be read as CSV: {error}") from None
     if table.num_rows + len(ragged) != len(filled) - 1:
-        line = next((number for number in filled if texts[number - 1].count(b'"') % 2), 1)
-        raise DropError(file, "a quotation mark is not closed on its line", line)
+        raise DropError(file, "a quotation mark inside a cell is not doubled")
     if ragged:
         number, cells = ragged[0]
         raise DropError(file, f"the line has {cells} cells, the header {len(header)}", filled[number])
-    return table, pd.Index(filled[1:])
+    columns = [column.combine_chunks() for column in table.columns]
+    return _Cells(header, columns, pd.Index(filled[1:]), filled[0], empty)
 
 
-def _read_parquet(dataset: str, file: str, body: bytes) -> tuple[pa.Table, pd.Index]:
+def _check_text(file: str, body: bytes) -> None:
+    """Raise `DropError` for a body that is no UTF-8 text."""
+    remedy = "save the file again as UTF-8 (in Excel as 'CSV UTF-8')"
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DropError(file, f"the file is not UTF-8 but UTF-16 (in Excel 'Unicode Text'): {remedy}")
+    try:
+        body.decode("utf-8")
+        position, rule = body.find(b"\0"), f"is no text: {remedy}"
+    except UnicodeDecodeError as error:
+        position, rule = error.start, f"is not UTF-8: {remedy}"
+    if position >= 0:
+        line = len(re.findall(rb"\r\n?|\n", body[:position])) + 1
+        raise DropError(file, f"at byte {position} {rule}", line, value=f"0x{body[position]:02X}")
+
+
+def _count_cells(text: bytes) -> int:
+    return len(next(reader([text.decode()]))) if b'"' in text else text.count(b",") + 1
+
+
+def _read_parquet(dataset: str, file: str, body: bytes) -> _Cells:
     """Columns with the types of the file, and row numbers from 1."""
     import pyarrow.parquet as pq
 
     try:
         parquet = pq.ParquetFile(pa.BufferReader(body))
-        _check_header(dataset, file, parquet.schema_arrow.names)
+        names = [name.strip() for name in parquet.schema_arrow.names]
+        _check_header(dataset, file, None, names)
         if parquet.metadata.num_rows > MAX_ROWS:
             raise DropError(file, f"has {parquet.metadata.num_rows:,} rows, more than {MAX_ROWS:,}; split it")
         table = parquet.read()
+        columns = [_plain(column.combine_chunks()) for column in table.columns]
     except (pa.ArrowException, OSError) as error:
         raise DropError(file, f"cannot be read as Parquet: {error}") from None
-    return table, pd.RangeIndex(1, table.num_rows + 1)
+    return _Cells(names, columns, pd.RangeIndex(1, table.num_rows + 1))
 
 
 # --- cells to values
@@ -265,14 +428,15 @@ class _Column:
 
     def convert(self, cells: pa.Array) -> pa.Array:
         """The cells as the column's type. Raises `DropError` for the first cell that cannot be converted."""
-        if pa.types.is_dictionary(cells.type):
-            cells = cells.dictionary_decode()
-        if pa.types.is_null(cells.type):
-            return pa.nulls(len(cells), self.type)
-        if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
-            trimmed = pc.utf8_trim_whitespace(cells.cast(pa.string()))
-            return self._from_text(pc.if_else(pc.equal(trimmed, ""), None, trimmed))
-        return self._from_typed(cells)
+        try:
+            if pa.types.is_null(cells.type):
+                return pa.nulls(len(cells), self.type)
+            if pa.types.is_string(cells.type):
+                trimmed = pc.utf8_trim_whitespace(cells)
+                return self._from_text(pc.if_else(pc.equal(trimmed, ""), None, trimmed))
+            return self._from_typed(cells)
+        except pa.ArrowException as error:  # a value outside the range of its type
+            raise DropError(self.file, f"cannot be read as {self.type}: {error}", column=self.name) from None
 
     def _from_text(self, cells: pa.Array) -> pa.Array:
         if not self.rule:
@@ -302,12 +466,14 @@ class _Column:
                 small = pc.less(pc.abs(numbers), 1e15)
                 self._require(pc.and_(pc.equal(pc.floor(numbers), numbers), small), cells)
             return numbers.cast(self.type)
-        if self.rule == DAY and (pa.types.is_date(cells.type) or getattr(cells.type, "tz", "") is None):
-            days = cells.cast(pa.timestamp("us"))
+        if self.rule == DAY and (pa.types.is_date(cells.type) or pa.types.is_timestamp(cells.type)):
+            # With a time zone, the day is that of the zone.
+            days = pc.local_timestamp(cells) if getattr(cells.type, "tz", None) else cells
+            days = days.cast(pa.timestamp("ms")) if pa.types.is_date(days.type) else days
             self._require(pc.equal(pc.floor_temporal(days, unit="day"), days), cells)
             return days.cast(self.type)
         if self.rule == MOMENT and getattr(cells.type, "tz", None):
-            return cells.cast(self.type, safe=False)
+            return pc.floor_temporal(cells, unit="microsecond").cast(self.type)
         rule = RULES.get(self.rule, "must be text")
         raise DropError(self.file, f"has type {cells.type}, but {rule}", column=self.name)
 
@@ -316,7 +482,10 @@ class _Column:
         fails = np.flatnonzero(~pc.fill_null(passes, True).to_numpy(zero_copy_only=False))
         if len(fails):
             row = int(fails[0])
-            value = str(cells[row].as_py())
+            try:
+                value = str(cells[row].as_py())
+            except (OverflowError, ValueError):  # no date of Python
+                value = f"{cells[row].value} {cells.type}"
             value = value if len(value) <= 80 else value[:80] + "…"
             raise DropError(self.file, RULES[self.rule], int(self.lines[row]), self.name, value)
 

@@ -12,6 +12,7 @@ import pytest
 from sandbox import OURS, Sandbox
 
 from pipelines.common.settings import load_settings
+from pipelines.ingestion.load import Ingestion
 from pipelines.orchestration.automation.jobs import DAILY_BUILD, DROPPED_FILES
 from pipelines.orchestration.definitions import build_defs
 from pipelines.orchestration.resources import WorkspaceResource
@@ -82,28 +83,64 @@ def test_ticks_of_a_day_publish_its_figures(
     assert before < pd.Timestamp("2026-01-01") < after
 
 
-def test_a_tick_of_the_drop_folder_publishes_a_file(
-    sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance
+def test_ticks_of_the_drop_folder_publish_a_file_whose_first_run_failed(
+    sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sensor, cursor = defs.resolve_sensor_def("drop_folder"), None
+
+    def tick() -> dg.RunRequest | None:
+        nonlocal cursor
+        with dg.build_sensor_context(
+            instance, cursor=cursor, resources={"workspace": WorkspaceResource()}, definitions=defs
+        ) as context:
+            done = sensor.evaluate_tick(context)
+        cursor = done.cursor
+        [request] = done.run_requests or [None]
+        return request
+
+    def killed(*_: object, **__: object) -> None:
+        raise OSError("killed")
+
     sandbox.drop(
         "prices/mine.csv",
         pd.DataFrame({"metal": "AL", "obs_date": ["2025-12-10"], "cash_usd_t": 1234.5, "m3_usd_t": 1250.0}),
     )
-    for _ in range(2):
-        with dg.build_sensor_context(
-            instance, cursor=cursor, resources={"workspace": WorkspaceResource()}, definitions=defs
-        ) as context:
-            tick = sensor.evaluate_tick(context)
-        cursor = tick.cursor
-    [request] = tick.run_requests or []
-    done = run(defs, instance, DROPPED_FILES, request)
+    assert tick() is None
+    request = tick()
+    assert request is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Ingestion, "run", killed)
+        assert not run(defs, instance, DROPPED_FILES, request).success
+    repeated = tick()
+    assert repeated is not None
+    assert repeated.run_key != request.run_key
+    done = run(defs, instance, DROPPED_FILES, repeated)
     assert done.success
     assert {event.asset_key.path[-1] for event in done.get_asset_materialization_events() if event.partition} == {
         *("drop", "prices")
     }
     stored = sandbox.query("select cash_usd_t, licence_class from price_daily where obs_date = '2025-12-10'")
     assert list(stored.cash_usd_t) == [1234.5]
+    assert tick() is None
+
+
+@pytest.mark.parametrize(("tags", "stored"), [({}, 0), ({"dagster/schedule_name": "fetch_lme_schedule"}, 1)])
+def test_a_scheduled_run_loads_a_pending_file_of_other_months(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tags: dict[str, str],
+    stored: int,
+) -> None:
+    own = Sandbox(tmp_path, "drop", "2026-01-14T20:00:00Z")
+    for name, value in own.environment().items():
+        monkeypatch.setenv(name, value)
+    own.drop("prices/mine.csv", "metal,obs_date,cash_usd_t,m3_usd_t\nAL,2024-05-06,1234.5,1250\n")
+    months = {f"dagster/asset_partition_range_{end}": "2026-01" for end in ("start", "end")}
+    request = dg.RunRequest(tags=months | tags, asset_selection=[dg.AssetKey(["lake", "prices"])])
+    assert run(defs, instance, "fetch_lme", request).success
+    assert len(own.open().lake.read("prices")) == stored
 
 
 def test_a_tick_after_a_build_delivers_the_published_changes(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.lake.validate import validate
@@ -37,14 +40,14 @@ def refusal(body: str | bytes, dataset: str = "stocks", name: str = FILE) -> Dro
 
 
 def test_cells_become_values_and_empty_cells_are_missing() -> None:
-    frame = read(HEADER + GOOD + "AL,2026-01-06,2026-01-07T09:00:00Z, 4.5e5 ,-1.25\n,,,,\n")
+    frame = read(HEADER + GOOD + "AL,2026-01-06,2026-01-07T09:00:00Z, 4.5e5 ,-1.25\n,2026-01-07,,,\n")
     assert list(frame) == ["metal", "obs_date", "total_t", "cancelled_t", "knowledge_ts"]
     assert frame.index.tolist() == [2, 3, 4]
     assert frame["obs_date"].tolist()[:2] == [pd.Timestamp("2026-01-05"), pd.Timestamp("2026-01-06")]
     assert frame["total_t"].tolist()[:2] == [500_000.0, 450_000.0]
     assert frame["cancelled_t"].tolist()[1] == -1.25
     assert frame["knowledge_ts"].tolist()[:2] == [pd.NaT, pd.Timestamp("2026-01-07 09:00", tz="UTC")]
-    assert frame.loc[4].isna().all()
+    assert frame.loc[4].drop("obs_date").isna().all()
     assert str(frame["knowledge_ts"].dtype) == "datetime64[us, UTC]"
     assert str(frame["obs_date"].dtype) == "datetime64[us]"
 
@@ -119,7 +122,9 @@ def test_every_dataset_takes_its_own_header(name: str) -> None:
 def test_an_unknown_column_is_reported_with_the_accepted_ones() -> None:
     error = refusal(HEADER.replace("total_t", "Total_t") + GOOD)
     assert (error.file, error.line, error.value) == (FILE, 1, "Total_t")
-    assert "stocks/mine.csv, line 1: 'Total_t' is no column of stocks; expected metal, obs_date, total_t" in str(error)
+    assert (
+        "stocks/mine.csv, line 1: 'Total_t' is no column of stocks (write total_t); expected metal, obs_date, total_t"
+    ) in str(error)
     assert "[cancelled_t], [knowledge_ts], [vintage]" in str(error)
 
 
@@ -128,7 +133,11 @@ def test_an_unknown_column_is_reported_with_the_accepted_ones() -> None:
     [
         ("metal,obs_date,cancelled_t\n", "the header has no total_t; expected metal"),
         ("metal,obs_date,total_t,total_t\n", "'total_t' occurs twice in the header"),
-        (HEADER.replace(",", ";"), "is the separator a comma?"),
+        (HEADER.replace(",", ";"), "separate cells by commas and write decimals with a point"),
+        (HEADER.replace(",", "\t"), "separate cells by commas and write decimals with a point"),
+        ("sep=;\n" + HEADER.replace(",", ";"), "separate cells by commas and write decimals with a point"),
+        (HEADER.replace("obs_date", "Obs Date"), "'Obs Date' is no column of stocks (write obs_date)"),
+        (HEADER.replace("metal", "metal,note"), "'note' is no column of stocks; expected"),
     ],
 )
 def test_invalid_headers_are_rejected(header: str, message: str) -> None:
@@ -189,9 +198,11 @@ def test_whole_numbers(value: str) -> None:
         (HEADER + GOOD + "\nAL,2026-01-06,,1,2,3\n" + GOOD, 4, "the line has 6 cells, the header 5"),
         (HEADER + GOOD + 'AL,2026-01-06,,"1,2\n' + GOOD, 3, "a quotation mark is not closed on its line"),
         (HEADER + 'AL,2026-01-06,,"1\n",2\n' + GOOD, 2, "a quotation mark is not closed on its line"),
+        (HEADER + 'AL,2026-01-06,,"1', 2, "a quotation mark is not closed on its line"),
+        (HEADER + 'A"L,2026-01-06,,"1,\n' + GOOD, None, "a quotation mark inside a cell is not doubled"),
     ],
 )
-def test_malformed_lines_are_rejected(body: str, line: int, message: str) -> None:
+def test_malformed_lines_are_rejected(body: str, line: int | None, message: str) -> None:
     error = refusal(body)
     assert (error.line, message in str(error)) == (line, True)
 
@@ -208,8 +219,93 @@ def test_an_empty_file_is_rejected(body: str) -> None:
     assert "the file is empty; expected a header line and rows" in str(refusal(body))
 
 
-def test_utf_16_is_rejected() -> None:
-    assert "is not UTF-8" in str(refusal((HEADER + GOOD).encode("utf-16")))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_unicode_text_of_excel_is_rejected_with_the_remedy(encoding: str) -> None:
+    text = str(refusal((HEADER + GOOD).encode(encoding)))
+    assert "is not UTF-8 but UTF-16" in text
+    assert "save the file again as UTF-8 (in Excel as 'CSV UTF-8')" in text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_zero_byte_is_rejected_with_its_line(end: str) -> None:
+    error = refusal((HEADER + GOOD + "AL,2026-01-06,,1\0,\n").replace("\n", end))
+    assert (error.line, error.value) == (3, "0x00")
+
+
+# --- what other programs add: empty rows, empty columns, an index
+
+THREE = {23: 512_000.0, 24: 511_250.0, 25: 509_875.0}
+LINES = ["metal,obs_date,total_t", *(f"AL,2026-11-{day},{tonnes:.0f}" for day, tonnes in THREE.items())]
+
+
+def lines(*given: str) -> str:
+    """A file as Excel writes it."""
+    return "\ufeff" + "".join(f"{line}\r\n" for line in given)
+
+
+def indexed(name: str, first: str = "0") -> list[str]:
+    numbers = [name, *(str(int(first) + number) for number in range(len(THREE)))]
+    return [f"{number},{line}" for number, line in zip(numbers, LINES, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("given", "left_out"),
+    [
+        (LINES, ""),
+        ([f"{line},," for line in LINES], "2 empty columns"),
+        ([*LINES, ",,", ",,"], "2 empty rows"),
+        ([*(f"{line},," for line in LINES), ",,,,"], "1 empty row, 2 empty columns"),
+        ([f",{line}" for line in LINES], "1 empty column"),
+        ([",,", LINES[0], "", *LINES[1:2], ",,,,,,", " , ", *LINES[2:], '"","",""'], "4 empty rows"),
+        ([f"{LINES[0]},,", *LINES[1:]], "2 empty columns"),
+        ([f"{LINES[0]},,", f"{LINES[1]},,", *LINES[2:]], "2 empty columns"),
+        ([f"{LINES[0]},note", *(f"{line}, " for line in LINES[1:])], "1 empty column"),
+        (indexed(""), "1 index column"),
+        (indexed('""', "1"), "1 index column"),
+        (indexed("Unnamed: 0"), "1 index column"),
+        ([f",Unnamed: 0,{LINES[0]}", *(f"{n},{n},{line}" for n, line in enumerate(LINES[1:]))], "2 index columns"),
+        ([*indexed(""), "3,,,"], "1 empty row, 1 index column"),
+        (["sep=,", *LINES], ""),
+        (['"sep=,"', *LINES], ""),
+    ],
+)
+def test_empty_cells_and_an_index_are_left_out_and_counted(given: list[str], left_out: str) -> None:
+    parsed = parse_drop("stocks", FILE, lines(*given).encode())
+    frame = parsed.frames["stocks"]
+    assert dict(zip(frame["obs_date"].dt.day, frame["total_t"], strict=True)) == THREE
+    assert parsed.left_out == left_out
+    assert list(frame) == ["metal", "obs_date", "total_t", "knowledge_ts"]
+    written = [number for number, line in enumerate(given, start=1) if "2026-11" in line]
+    assert frame.index.tolist() == written, "lines are counted as in the file"
+
+
+@pytest.mark.parametrize(
+    ("given", "line", "message"),
+    [
+        ([f"{LINES[0]},", f"{LINES[1]},", f"{LINES[2]},7"], 3, "'7' is in a column without a name"),
+        ([f"{LINES[0]},", f"{LINES[1]},7", f"{LINES[2]},"], 2, "'7' is in a column without a name"),
+        ([f",{LINES[0]}", f"a,{LINES[1]}", f"b,{LINES[2]}"], 2, "'a' is in a column without a name"),
+        (["metal,,obs_date,total_t", "AL,1,2026-11-23,5"], 2, "'1' is in a column without a name"),
+        ([LINES[0], f"{LINES[1]},"], 2, "the line has 4 cells, the header 3"),
+        ([f"{LINES[0]},,", f"{LINES[1]},"], 2, "the line has 4 cells, the header 5"),
+        ([f"{LINES[0]},cancelled_t,", f"{LINES[1]}"], 2, "the line has 3 cells, the header 5"),
+        ([f"{LINES[0]},note", f"{LINES[1]},", f"{LINES[2]},late"], 1, "'note' is no column of stocks"),
+        ([f"{LINES[0]},note"], 1, "'note' is no column of stocks"),
+        (["", ",,", "metal,obs_date", "AL,2026-11-23"], 3, "the header has no total_t"),
+        ([*LINES[:2], ",,", "AL,2026-11-24,many"], 4, "column total_t: 'many' must be a number"),
+        (["LME stocks,,", *LINES], 1, "'LME stocks' is no column of stocks"),
+        (["# exported", *LINES], 1, "'# exported' is no column of stocks"),
+        ([*LINES, "# end"], 5, "the line has 1 cells, the header 3"),
+    ],
+)
+def test_cells_that_may_have_lost_their_column_are_rejected(given: list[str], line: int, message: str) -> None:
+    error = refusal(lines(*given))
+    assert error.line == line
+    assert message in str(error)
+
+
+def test_a_file_of_separators_alone_is_empty() -> None:
+    assert "the file is empty; expected a header line and rows" in str(refusal(lines(",,", ",,")))
 
 
 # --- values are left to validation
@@ -270,6 +366,94 @@ def test_parquet_gives_the_same_rows(columns: dict[str, object]) -> None:
     assert frame["obs_date"].tolist() == [pd.Timestamp("2026-01-05"), pd.Timestamp("2026-01-06")]
     assert frame["total_t"].tolist() == [1.5, 2.5]
     assert len(validate("stocks", frame).good) == 2
+
+
+DAYS = [date(2026, 1, 5), date(2026, 1, 6)]
+MIDNIGHTS = pa.array(DAYS).cast(pa.timestamp("us"))
+
+
+def stored(**columns: pa.Array) -> bytes:
+    """A Parquet file of Arrow arrays."""
+    sink = io.BytesIO()
+    given = {"metal": pa.array(["AL", "AL"]), "obs_date": pa.array(DAYS), "total_t": pa.array([1.0, 2.0]), **columns}
+    pq.write_table(pa.table(given), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        *({"metal": pa.array(["AL", "AL"], kind)} for kind in (pa.string(), pa.large_string(), pa.string_view())),
+        *(
+            {"metal": pa.array(["AL", "AL"], pa.string()).dictionary_encode().cast(pa.dictionary(pa.int8(), kind))}
+            for kind in (pa.string(), pa.large_string())
+        ),
+        *({"obs_date": pa.array(["2026-01-05", "2026-01-06"], kind)} for kind in (pa.large_string(), pa.string_view())),
+        *({"obs_date": pa.array(DAYS, kind)} for kind in (pa.date32(), pa.date64())),
+        *({"obs_date": MIDNIGHTS.cast(pa.timestamp(unit))} for unit in ("s", "ms", "us", "ns")),
+        *({"obs_date": pc.assume_timezone(MIDNIGHTS, zone)} for zone in ("UTC", "Europe/London", "Asia/Shanghai")),
+        {"obs_date": pc.assume_timezone(MIDNIGHTS.cast(pa.timestamp("ns")), "America/New_York")},
+        *({"total_t": pa.array([1, 2], kind)} for kind in (pa.int8(), pa.uint64(), pa.float16(), pa.float32())),
+        *({"total_t": pa.array([1, 2]).cast(kind)} for kind in (pa.decimal128(21, 2), pa.decimal256(40, 2))),
+        {"cancelled_t": pa.nulls(2)},
+    ],
+    ids=lambda columns: "-".join(str(array.type) for array in columns.values()),
+)
+def test_every_arrow_type_with_the_same_meaning_is_read(columns: dict[str, pa.Array]) -> None:
+    frame = read(stored(**columns), name="stocks/mine.parquet")
+    assert frame["metal"].tolist() == ["AL", "AL"]
+    assert frame["obs_date"].dt.date.tolist() == DAYS
+    assert frame["total_t"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.decimal128(21, 2), pa.int16(), pa.string_view()])
+def test_whole_numbers_of_any_arrow_type(kind: pa.DataType) -> None:
+    sink = io.BytesIO()
+    columns = {"metal": ["AL"], "country": ["CN"], "period_end": [date(2026, 2, 28)], "exports_kt": [900.0]}
+    months = pa.array(["2"]).cast(pa.string()) if kind == pa.string_view() else pa.array([2])
+    pq.write_table(pa.table({**columns, "period_months": months.cast(kind)}), sink)
+    assert read(sink.getvalue(), "exports", "exports/mine.parquet")["period_months"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"metal": pa.array([True, False])}, "column metal: has type bool, but must be text"),
+        ({"metal": pa.array([1, 2]).dictionary_encode()}, "column metal: has type int64, but must be text"),
+        ({"total_t": pa.array([True, False])}, "column total_t: has type bool, but must be a number"),
+        ({"obs_date": pa.array([20260105, 20260106])}, "column obs_date: has type int64, but must be a day"),
+        ({"obs_date": pc.assume_timezone(MIDNIGHTS, "Europe/Berlin").cast(pa.timestamp("us", "UTC"))}, "row 1, column"),
+        ({"obs_date": pa.array([0, 1767571200000000001], pa.timestamp("ns"))}, "row 2, column obs_date"),
+        ({"obs_date": pa.array([0, 10**12 + 1], pa.timestamp("s"))}, "row 2, column obs_date"),
+        ({"knowledge_ts": pa.array([0, 10**14], pa.timestamp("s", "UTC"))}, "column knowledge_ts: cannot be read as"),
+    ],
+)
+def test_arrow_values_without_that_meaning_are_rejected(columns: dict[str, pa.Array], message: str) -> None:
+    assert message in str(refusal(stored(**columns), name="stocks/mine.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [
+        ({"__index_level_0__": pa.array([7, 3])}, "1 index column"),
+        ({"__index_level_0__": pa.array(["a", "b"])}, "1 index column"),
+        ({"Unnamed: 5": pa.array([None, None], pa.float64())}, "1 empty column"),
+        ({"": pa.array(["", " "])}, "1 empty column"),
+    ],
+)
+def test_parquet_without_an_index_and_empty_columns(columns: dict[str, pa.Array], left_out: str) -> None:
+    parsed = parse_drop("stocks", "stocks/mine.parquet", stored(**columns))
+    assert parsed.left_out == left_out
+    assert list(parsed.frames["stocks"]) == ["metal", "obs_date", "total_t", "knowledge_ts"]
+
+
+def test_rows_of_a_data_frame_without_values_are_left_out_and_keep_the_count() -> None:
+    frame = pd.DataFrame({"metal": ["AL", None, "AL"], "obs_date": [DAYS[0], None, DAYS[1]], "total_t": [1, None, -2]})
+    sink = io.BytesIO()
+    frame[frame.index >= 0].to_parquet(sink)
+    parsed = parse_drop("stocks", "stocks/mine.parquet", sink.getvalue())
+    assert parsed.left_out == "1 empty row"
+    assert parsed.frames["stocks"].index.tolist() == [1, 3]
 
 
 def test_parquet_instants_need_a_zone() -> None:
@@ -336,8 +520,89 @@ def test_files_are_sorted_by_name_and_hidden_files_ignored(drop: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Thumbs.db", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "Thumbs.db:encryptable"),
+        *("desktop.ini", "Desktop.ini", "DESKTOP.INI", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+        *(".DS_Store", "._stocks.csv", "Icon\r", "__MACOSX", ".Spotlight-V100", "stocks.csv:Zone.Identifier"),
+        *("~$stocks.xlsx", "~$stocks.csv", ".~lock.stocks.csv#", "stocks.csv~", "#stocks.csv#", ".stocks.csv.swp"),
+        *("stocks.csv.tmp", "~WRL0001.TMP", "stocks.csv.part", "stocks.csv.crdownload", "stocks.csv.filepart"),
+        *(
+            ".goutputstream-1A2B3C",
+            "stocks.csv.sb-1a2b3c4d-x9Y8z7",
+            ".syncthing.stocks.csv.tmp",
+            "~syncthing~a.csv.tmp",
+        ),
+        *("@eaDir", "#recycle", ".sync", ".stfolder", ".dropbox.cache", ".stocks.csv.~1a2b", ".sync_12ab.db"),
+    ],
+)
+@pytest.mark.parametrize("where", ["", "stocks/"])
+def test_files_of_systems_and_other_programs_are_ignored(drop: Path, where: str, name: str) -> None:
+    (drop / where / name).write_text("x")
+    assert scan(drop, ["stocks", "prices"]) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "stocks.xls",
+            "stocks.xlsx",
+            "stocks.csv.gz",
+            "stocks.zip",
+            "stocks.txt",
+            "stocks.tsv",
+            "stocks",
+            "stocks.csv1",
+        ),
+        *("stocks.csv.lnk", "stocks.gsheet", ".stocks.csv.icloud", "stocks.old", "thumbs.db.xls"),
+    ],
+)
+def test_a_file_that_may_be_the_users_is_not_ignored(drop: Path, name: str) -> None:
+    (drop / "stocks" / name).write_text("x")
+    found = problem(drop)
+    assert found.relative == f"stocks/{name}"
+    assert "is of an unknown type; accepted are *.csv and *.parquet: save or unpack it as one of these" in found.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("stocks.CSV", "Stocks.Parquet", "stocks (1).csv", "stocks - Copy.csv", "~stocks.csv", "@stocks.csv"),
+        *(
+            "$stocks.csv",
+            "stocks (Max's conflicted copy 2026-01-05).csv",
+            "stocks.sync-conflict-20260105-AB.csv",
+            "tmp.csv",
+        ),
+    ],
+)
+def test_unusual_names_are_read(drop: Path, name: str) -> None:
+    (drop / "stocks" / name).write_text("x")
+    assert scan(drop, ["stocks", "prices"]) == [DropFile("stocks", drop / "stocks" / name, f"stocks/{name}")]
+
+
 def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert scan(tmp_path / "nowhere", ["stocks"]) == []
+
+
+@pytest.mark.parametrize(("where", "name"), [("", "the drop folder"), ("stocks", "stocks")])
+def test_a_folder_without_read_permission_is_a_problem(
+    drop: Path, monkeypatch: pytest.MonkeyPatch, where: str, name: str
+) -> None:
+    (drop / "prices" / "a.csv").write_text("x")
+    listed = Path.iterdir
+
+    def forbidden(self: Path) -> Iterator[Path]:
+        if self == drop / where:
+            raise PermissionError(13, "Permission denied")
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    found = scan(drop, ["stocks", "prices"])
+    assert DropProblem(where or ".", where or None, f"{name} cannot be read: Permission denied") in found
+    assert len(found) == (2 if where else 1)
 
 
 def big(path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,12 +14,17 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.events import StepFailureData
+from sqlalchemy import text
 
-from pipelines.orchestration.automation.sensors import sensors
+from pipelines.common.calendar import months_between
+from pipelines.orchestration.automation.jobs import DROPPED_FILES
+from pipelines.orchestration.automation.sensors import WAITS_MIN, sensors
 from pipelines.orchestration.resources import WorkspaceResource
 
 BUILT = [dg.AssetKey(["publish", "release"])]
 HEADER = "metal,obs_date,cash_usd_t,m3_usd_t\n"
+SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -73,10 +81,13 @@ def test_sensors_are_stopped_by_default() -> None:
 
 # --- the drop folder
 
+NOTHING = "nothing new in the drop folder"
+
 
 @pytest.fixture
-def watched(instance: dg.DagsterInstance) -> Ticking:
-    return Ticking("drop_folder", instance)
+def watched() -> Iterator[Ticking]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Ticking("drop_folder", instance)
 
 
 def drop(sandbox: Path, name: str, text: str, changed: int) -> Path:
@@ -91,15 +102,53 @@ def rows(*days: str) -> str:
     return HEADER + "".join(f"AL,{day},3000,3010\n" for day in days)
 
 
+def ended(
+    watched: Ticking, request: dg.RunRequest, status: dg.DagsterRunStatus, ago_s: float = 0, step: bool = False
+) -> None:
+    """Record the requested run with this status, as Dagster does, `ago_s` seconds ago; `step`: a step of it failed."""
+    run = watched.instance.add_run(
+        dg.DagsterRun(DROPPED_FILES, tags={**request.tags, "dagster/run_key": str(request.run_key)}, status=status)
+    )
+    if step:
+        data = StepFailureData(error=None, user_failure_data=None)
+        event = dg.DagsterEvent("STEP_FAILURE", DROPPED_FILES, step_key="run_health", event_specific_data=data)
+        watched.instance.report_dagster_event(event, run.run_id)
+    with watched.instance.run_storage.connect() as connection:
+        connection.execute(
+            text("update runs set end_time = :at where run_id = :id"), {"at": time.time() - ago_s, "id": run.run_id}
+        )
+
+
+def loaded(request: dg.RunRequest) -> None:
+    """What the run does with the drop folder."""
+    workspace = WorkspaceResource().open()
+    periods = months_between(request.tags[START], request.tags[END])
+    for key in request.asset_selection or []:
+        if key.path[0] == "lake":
+            dropped, failures = workspace.dropped(key.path[1])
+            report = workspace.ingestion().run(key.path[1], periods, dropped)
+            months = [str(period) for period in periods]
+            workspace.failures.record(key.path[1], months, [*report.failures, *failures])
+
+
+@pytest.fixture(autouse=True)
+def only_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The profile without generated drop files."""
+    monkeypatch.setenv("TIGHTNESS_PROFILE", "drop")
+
+
 def test_a_file_runs_once_for_its_dataset_and_months(sandbox: Path, watched: Ticking) -> None:
-    assert watched.skip() == "nothing new in the drop folder", "there is no folder"
+    assert watched.skip() == NOTHING, "there is no folder"
     drop(sandbox, "prices/a.csv", rows("2024-03-04", "2024-05-06"), 1)
     assert "prices/a.csv" in watched.skip(), "it may still be written"
     request = watched.run()
     assert (request.tags[START], request.tags[END]) == ("2024-03", "2024-05")
     assert request.asset_selection == [dg.AssetKey(["raw", "drop"]), dg.AssetKey(["lake", "prices"]), *BUILT]
+    assert watched.run().run_key == request.run_key, "not started yet: Dagster starts a key once"
+    loaded(request)
+    ended(watched, request, SUCCESS)
     for _ in range(3):
-        assert watched.skip() == "nothing new in the drop folder"
+        assert watched.skip() == NOTHING
 
 
 def test_a_file_that_grows_waits(sandbox: Path, watched: Ticking) -> None:
@@ -109,39 +158,162 @@ def test_a_file_that_grows_waits(sandbox: Path, watched: Ticking) -> None:
     assert watched.run().run_key
 
 
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
+def test_a_file_whose_run_was_killed_is_taken_at_the_next_tick(
+    sandbox: Path, watched: Ticking, status: dg.DagsterRunStatus
+) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04", "2024-05-06"), 1)
+    watched.skip()
+    first = watched.run()
+    ended(watched, first, status)
+    second = watched.run()
+    assert second.run_key != first.run_key, "Dagster starts a key once"
+    assert second.tags == first.tags
+    loaded(second)
+    ended(watched, second, SUCCESS)
+    assert watched.skip() == NOTHING
+
+
+def test_a_run_that_was_killed_after_it_loaded_the_file_is_repeated_to_publish_it(
+    sandbox: Path, watched: Ticking
+) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
+    watched.skip()
+    request = watched.run()
+    loaded(request)
+    ended(watched, request, FAILURE)
+    repeated = watched.run()
+    assert repeated.asset_selection == BUILT
+    assert repeated.run_key != request.run_key
+    assert repeated.tags["dropped"] == "prices/a.csv"
+    ended(watched, repeated, SUCCESS)
+    assert watched.skip() == NOTHING
+
+
+def test_a_run_whose_step_failed_after_it_loaded_the_file_is_not_repeated(sandbox: Path, watched: Ticking) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
+    watched.skip()
+    request = watched.run()
+    loaded(request)
+    ended(watched, request, FAILURE, step=True)
+    assert watched.skip() == NOTHING
+
+
+def test_repetitions_wait_longer_each_time_and_never_end(sandbox: Path, watched: Ticking) -> None:
+    path = drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
+    watched.skip()
+    keys = set()
+    for number in range(12):
+        request = watched.run()
+        assert request.run_key not in keys
+        keys.add(request.run_key)
+        ended(watched, request, FAILURE)
+        if number:
+            assert re.match(r"run \S+ failed; repeated in \d+ s", watched.skip())
+            ended_before = WAITS_MIN[min(number, len(WAITS_MIN) - 1)] * 60 + 1
+            with watched.instance.run_storage.connect() as connection:
+                connection.execute(text("update runs set end_time = end_time - :s"), {"s": ended_before})
+    ended(watched, watched.run(), FAILURE, ago_s=-7200)
+    assert isinstance(watched.tick(), dg.RunRequest), "the clock was set back: no wait of unknown length"
+    path.write_text(rows("2024-03-05"))
+    watched.skip()
+    assert watched.run().run_key not in keys, "a new content is taken at once"
+
+
+def test_a_run_that_has_not_finished_is_waited_for(sandbox: Path, watched: Ticking) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
+    watched.skip()
+    request = watched.run()
+    run = watched.instance.add_run(dg.DagsterRun(DROPPED_FILES, tags=request.tags, status=dg.DagsterRunStatus.STARTING))
+    drop(sandbox, "prices/b.csv", rows("2024-06-03"), 1)
+    watched.skip()
+    assert watched.skip() == f"run {run.run_id} has not finished"
+
+
+def test_a_run_that_was_only_created_is_launched_by_the_same_key(sandbox: Path, watched: Ticking) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
+    watched.skip()
+    request = watched.run()
+    watched.instance.add_run(dg.DagsterRun(DROPPED_FILES, tags=request.tags, status=dg.DagsterRunStatus.NOT_STARTED))
+    assert watched.run().run_key == request.run_key
+
+
+def test_a_file_that_another_run_loaded_starts_no_run(sandbox: Path, watched: Ticking) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04", "2024-05-06"), 1)
+    watched.skip()
+    request = watched.run()
+    loaded(request._replace(tags={START: "2024-05", END: "2024-05"}))
+    assert watched.run().tags[START] == "2024-03", "a run of some of its months does not load it"
+    loaded(request._replace(tags={START: "2008-01", END: "2024-04"}))
+    assert watched.skip() == NOTHING
+
+
 def test_a_new_modification_time_is_no_change_and_a_returned_content_is_one(sandbox: Path, watched: Ticking) -> None:
     keys = []
     for step, days in enumerate([("2024-03-04",), ("2024-06-03",), ("2024-03-04",)]):
         drop(sandbox, "prices/a.csv", rows(*days), 10 + step)
         watched.skip()
         request = watched.run()
+        assert (request.tags[START], request.tags[END]) == (days[0][:7], days[0][:7])
+        loaded(request)
+        ended(watched, request, SUCCESS)
         keys.append(request.run_key)
     assert len(set(keys)) == 3
-    assert (request.tags[START], request.tags[END]) == ("2024-03", "2024-06"), "the replaced content as well"
     drop(sandbox, "prices/a.csv", rows("2024-03-04"), 99)
     assert "prices/a.csv" in watched.skip()
-    assert watched.skip() == "nothing new in the drop folder"
+    assert watched.skip() == NOTHING
 
 
-def test_a_lost_cursor_requests_a_run_with_the_same_key(
-    sandbox: Path, instance: dg.DagsterInstance, watched: Ticking
+@pytest.mark.parametrize("cursor", [None, '{"prices/a.csv": {"stat": [1, 2], "settled": true}}', "no JSON", "[1]"])
+def test_a_lost_cursor_requests_a_run_with_the_same_key_and_no_run_for_what_landed(
+    sandbox: Path, watched: Ticking, cursor: str | None
 ) -> None:
     drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
-    other = Ticking("drop_folder", instance)
-    other.skip()
-    assert watched.run().run_key == other.run().run_key, "Dagster runs a key once"
+    request = watched.run()
+    watched.cursor = cursor
+    watched.skip()
+    assert watched.run().run_key == request.run_key, "Dagster runs a key once"
+    loaded(request)
+    watched.cursor = cursor
+    watched.skip()
+    assert watched.skip() == NOTHING
 
 
-def test_a_file_that_comes_back_is_a_change(sandbox: Path, watched: Ticking) -> None:
+def test_a_file_that_was_removed_before_it_landed_is_pending_when_it_comes_back(
+    sandbox: Path, watched: Ticking
+) -> None:
     path = drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
-    first = watched.run().run_key
+    ended(watched, watched.run(), FAILURE, step=True)
     path.unlink()
-    assert watched.skip() == "nothing new in the drop folder"
+    assert watched.skip() == NOTHING
     drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
-    assert watched.run().run_key != first
+    request = watched.run()
+    loaded(request)
+    ended(watched, request, SUCCESS)
+    path.unlink()
+    assert watched.skip() == NOTHING
+    drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
+    watched.skip()
+    assert watched.skip() == NOTHING, "its rows are in the lake, which keeps them"
+    drop(sandbox, "prices/same.csv", rows("2024-03-04"), 1)
+    watched.skip()
+    assert watched.run().tags["dropped"] == "prices/same.csv", "no run has looked at this file"
+
+
+def test_a_file_is_pending_again_when_the_lake_has_lost_its_month(sandbox: Path, watched: Ticking) -> None:
+    drop(sandbox, "prices/a.csv", rows("2024-03-04", "2024-05-06"), 1)
+    watched.skip()
+    request = watched.run()
+    loaded(request)
+    ended(watched, request, SUCCESS)
+    assert watched.skip() == NOTHING
+    shutil.rmtree(sandbox / "lake" / "prices" / "month=2024-05")
+    assert watched.run().run_key != request.run_key
+    shutil.rmtree(sandbox / "lake")
+    assert watched.run().tags[START] == "2024-03"
 
 
 def test_several_files_are_one_run(sandbox: Path, watched: Ticking) -> None:
@@ -151,6 +323,15 @@ def test_several_files_are_one_run(sandbox: Path, watched: Ticking) -> None:
     request = watched.run()
     assert (request.tags[START], request.tags[END]) == ("2024-03", "2025-01")
     assert [key.path[-1] for key in request.asset_selection or []] == ["drop", "prices", "stocks", "release"]
+
+
+def test_rows_outside_the_months_of_the_lake_leave_no_month_out(sandbox: Path, watched: Ticking) -> None:
+    drop(sandbox, "prices/a.csv", rows("1999-01-04", "2024-03-04", "2025-05-05", "2027-01-04"), 1)
+    watched.skip()
+    request = watched.run()
+    assert (request.tags[START], request.tags[END]) == ("2024-03", "2025-05")
+    loaded(request)
+    assert watched.skip() == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -164,14 +345,39 @@ def test_a_rejected_file_is_reported_by_one_run_and_not_again(
     watched.skip()
     request = watched.run()
     assert (request.tags[START], request.tags[END]) == ("2026-01", "2026-01")
+    ended(watched, request, FAILURE)
+    assert watched.run().run_key != request.run_key, "the run was killed before it reported the file"
+    loaded(request)
+    ended(watched, request, FAILURE, step=True)
     for _ in range(3):
-        assert watched.skip() == "nothing new in the drop folder"
+        assert watched.skip() == NOTHING
+    drop(sandbox, "prices/good.csv", rows("2024-03-04"), 1)
+    watched.skip()
+    assert watched.run().tags["dropped"] == "prices/good.csv"
+    drop(sandbox, name, rows("2024-06-03"), 2)
+    watched.tick()
+    accepted = name.endswith(".csv")
+    assert watched.run().tags["dropped"] == (f"{name}, prices/good.csv" if accepted else "prices/good.csv")
+
+
+def test_a_raised_limit_makes_a_refused_file_pending(
+    sandbox: Path, watched: Ticking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIGHTNESS_DROP_MAX_MB", "1")
+    drop(sandbox, "prices/big.csv", rows("2024-03-04") + "\n" * 1024**2, 1)
+    watched.skip()
+    request = watched.run()
+    loaded(request)
+    assert watched.skip() == NOTHING
+    monkeypatch.setenv("TIGHTNESS_DROP_MAX_MB", "2")
+    watched.skip()
+    assert watched.run().tags[START] == "2024-03"
 
 
 def test_a_file_of_no_dataset_starts_no_run(sandbox: Path, watched: Ticking) -> None:
     drop(sandbox, "notes/a.txt", "hello", 1)
     drop(sandbox, "prices/.a.csv.part", "half", 1)
-    assert watched.skip() == watched.skip() == "nothing new in the drop folder"
+    assert watched.skip() == watched.skip() == NOTHING
 
 
 # --- changes of signals

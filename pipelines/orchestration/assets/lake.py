@@ -32,6 +32,7 @@ from pipelines.sources import SOURCES
 from schemas.base import Bitemporal
 
 RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
+SCHEDULED = "dagster/schedule_name"  # tag of a run that a schedule requested
 SAMPLE = 5
 SHOWN = 500  # characters of a check's description
 LOG_EVERY_S = 2.0  # each line of the run's log is a database transaction
@@ -178,12 +179,16 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
     ) -> dg.MaterializeResult:
         open_workspace, wanted = workspace.open(), months(context)
         dropped, unusable = open_workspace.dropped(feed.name) if feed.droppable else ([], [])
-        report = open_workspace.ingestion().run(feed.name, wanted, dropped, _reporter(context, progress))
+        # The months of a schedule are those of its sources: pending drop files have their own. The demo's have all.
+        whole_files = SCHEDULED in context.run.tags and not open_workspace.settings.synthetic
+        watch = _reporter(context, progress)
+        report = open_workspace.ingestion().run(feed.name, wanted, dropped, watch, whole_files=whole_files)
         for one in report.repaired:
             context.log.warning(f"{'lost' if one.reason else 'repaired from the archive'}: {one}")
         changed = changes(open_workspace.lake, feed.name, report.written)
         failures = [*report.failures, *unusable]
-        open_workspace.failures.record(feed.name, [str(month) for month in wanted], failures)
+        if not report.is_damaged:  # nothing was read; the models and `tightness doctor` look at the files themselves
+            open_workspace.failures.record(feed.name, [str(month) for month in wanted], failures)
         if failures and not _health_follows(context):
             # Run alone, the asset fails itself. In a run that ends with run_health, that step fails the run, after
             # every other dataset and the release.
@@ -218,6 +223,7 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
         "months unchanged": report.months_unchanged,
         "files written in this run": sum(1 for part in report.written if part.path),
         REPAIRED: dg.MetadataValue.json([str(one) for one in report.repaired if not one.reason]),
+        **({"left out of drop files": dg.MetadataValue.json(report.left_out)} if report.left_out else {}),
     }
 
 

@@ -1,117 +1,81 @@
-"""New contents in the drop folder, found by their hash once a file is no longer being written.
+"""Files in the drop folder that are no longer being written, and their contents.
 
-A file is read when two ticks in a row find it with the same size and time. Each content has a key that depends on the
-previous content of the file, so that a file that returns to an old content has changed, and one that is only touched
-has not.
+A file is read when two ticks in a row find it with the same size and times. The cursor holds the contents of files that
+did not change since they were read, so that they are not read at each tick. It holds nothing else: a lost cursor costs
+one tick.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-Stat = tuple[int, int]  # size in bytes, time of the last change in ns
-
-
-@dataclass(frozen=True)
-class Content:
-    """Content of a file: its hash, and the months of its rows (none where it cannot be parsed)."""
-
-    sha256: str
-    months: tuple[str, ...]
+from pipelines.ingestion.drop_folder import Content
 
 
 @dataclass(frozen=True)
 class File:
-    """A file in the drop folder at a tick. `read` returns None when the file changes while it is read."""
+    """A file in the drop folder at a tick.
+
+    `stamp` is the same as long as `read` returns the same. `read` returns None when the file changes while it is read.
+    """
 
     relative: str
     dataset: str
-    stat: Stat
+    stamp: str
     read: Callable[[], Content | None]
 
 
 @dataclass(frozen=True)
-class FileState:
-    """The state of a file in the cursor; `stat` is None while the file is absent."""
-
-    stat: Stat | None
-    settled: bool = False
-    sha256: str = ""
-    key: str = ""
-    months: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Change:
-    """A new content. `months`: its own, and those of the content that it replaces."""
+class Settled:
+    """A file that is no longer being written."""
 
     relative: str
     dataset: str
-    key: str
-    months: tuple[str, ...]
+    content: Content
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """Result of a tick: changes to run for, files that are still being written, and the next cursor."""
+    """Result of a tick: settled files, files that may still be written, and the next cursor."""
 
-    changes: list[Change]
+    settled: list[Settled]
     waiting: list[str]
     cursor: str
 
 
-def find_changes(cursor: str | None, files: Iterable[File]) -> ScanResult:
+def find_settled(cursor: str | None, files: Iterable[File]) -> ScanResult:
     """Compare the folder with the cursor of the previous tick."""
     known = _load(cursor)
-    changes, waiting, current = [], [], {}
+    settled, waiting, current = [], [], {}
     for file in files:
-        before = known.get(file.relative, FileState(None))
-        if before.settled and before.stat == file.stat:
-            current[file.relative] = before
-            continue
-        content = file.read() if before.stat == file.stat else None
+        stamp, content = known.get(file.relative, ("", None))
+        if stamp != file.stamp:
+            content = None
+        elif content is None:
+            content = file.read()
+        current[file.relative] = (file.stamp, content)
         if content is None:
             waiting.append(file.relative)
-            current[file.relative] = replace(before, stat=file.stat, settled=False)
-            continue
-        after = FileState(file.stat, True, content.sha256, before.key, content.months)
-        if content.sha256 != before.sha256:
-            text = "\0".join((before.key, file.relative, content.sha256))
-            after = replace(after, key=hashlib.sha256(text.encode()).hexdigest())
-            both = tuple(sorted({*before.months, *content.months}))
-            changes.append(Change(file.relative, file.dataset, after.key, both))
-        current[file.relative] = after
-    # A file that returns has changed even with the same content: meanwhile its months were taken from the sources.
-    absent = {
-        name: replace(state, stat=None, settled=False, sha256="")
-        for name, state in known.items()
-        if name not in current
-    }
-    return ScanResult(changes, waiting, _dump(current | absent))
+        else:
+            settled.append(Settled(file.relative, file.dataset, content))
+    return ScanResult(settled, waiting, _dump(current))
 
 
-def run_key(changes: Iterable[Change]) -> str:
-    """Key of the run for these changes; the same for every process that requests it."""
-    return "drop " + hashlib.sha256("\0".join(sorted(change.key for change in changes)).encode()).hexdigest()[:32]
+def _load(cursor: str | None) -> dict[str, tuple[str, Content | None]]:
+    """Stamp and content by file; nothing for a cursor of another version."""
+    try:
+        entries: dict[str, Any] = json.loads(cursor) if cursor else {}
+        return {name: (stamp, content and _content(**content)) for name, (stamp, content) in entries.items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
 
 
-def _load(cursor: str | None) -> dict[str, FileState]:
-    entries: dict[str, Any] = json.loads(cursor) if cursor else {}
-    return {
-        name: FileState(
-            tuple(entry["stat"]) if entry["stat"] else None,
-            entry["settled"],
-            entry["sha256"],
-            entry["key"],
-            tuple(entry["months"]),
-        )
-        for name, entry in entries.items()
-    }
+def _content(sha256: str, months: list[str], refusal: str) -> Content:
+    return Content(sha256, tuple(months), refusal)
 
 
-def _dump(states: dict[str, FileState]) -> str:
-    return json.dumps({name: state.__dict__ for name, state in sorted(states.items())})
+def _dump(states: dict[str, tuple[str, Content | None]]) -> str:
+    return json.dumps({name: (stamp, content and asdict(content)) for name, (stamp, content) in sorted(states.items())})

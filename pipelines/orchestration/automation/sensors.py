@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import takewhile
 from logging import Logger
-from pathlib import Path
+from typing import Final
 
 import dagster as dg
 
-from pipelines.common.calendar import FIRST_MONTH, month_of
+from pipelines.common.calendar import month_of
 from pipelines.common.settings import Settings
-from pipelines.datasets import DROP, FEEDS
+from pipelines.common.version import code_version
+from pipelines.datasets import DROP
+from pipelines.ingestion.drop_folder import DROPPABLE, Content, content_of, is_pending, refused
 from pipelines.orchestration.assets.lake import lake_key, raw_key
-from pipelines.orchestration.automation.drop_watch import Change, Content, File, find_changes, run_key
+from pipelines.orchestration.automation.drop_watch import File, Settled, find_settled
 from pipelines.orchestration.automation.jobs import DROPPED_FILES
 from pipelines.orchestration.automation.notify import LogSink, Sink, WebhookSink, failure_message, transition_message
 from pipelines.orchestration.automation.outbox import Delivery, Outbox
@@ -28,8 +32,17 @@ from pipelines.orchestration.errors import reason
 from pipelines.orchestration.partitions import range_tags
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish.manifest import read_manifest
-from pipelines.transports.drop import DropError, DropProblem, parse_drop, scan
+from pipelines.transports.drop import DropFile, DropProblem, read_file, scan
 from pipelines.workspace import Workspace
+
+FILES: Final = "dropped"  # tag of a run: the files that it was requested for
+CONTENTS: Final = "tightness/dropped"  # tag of a run: hash of their names and contents
+GOING_ON: Final = [
+    *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED),
+    *(dg.DagsterRunStatus.MANAGED, dg.DagsterRunStatus.CANCELING),
+]  # not NOT_STARTED: a request with the key of a run that was only created launches it
+ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+WAITS_MIN: Final = (0, 1, 5, 30, 120, 360)  # after the first, second, … run that did not load the same contents
 
 
 def sensors(built: Sequence[dg.AssetKey]) -> list[dg.SensorDefinition]:
@@ -45,71 +58,100 @@ def _drop_folder(built: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
         name="drop_folder",
         job_name=DROPPED_FILES,
         minimum_interval_seconds=30,
-        description="One run for new or changed files in the drop folder and their datasets; once for each content.",
+        description="One run for pending files in the drop folder and their datasets: those that have not landed in "
+        "the lake, and refused ones that no run has reported. Repeated after growing waits until they have landed.",
     )
     def drop_folder(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.RunRequest | dg.SkipReason:
-        opened = workspace.open()
-        found = find_changes(context.cursor, _files(opened))
+        opened, instance = workspace.open(), context.instance
+        found = find_settled(context.cursor, _files(opened))
         context.update_cursor(found.cursor)
-        if found.changes:
-            return _run_request(found.changes, opened, built)
-        waiting = f"; read at the next tick if unchanged by then: {', '.join(found.waiting)}" if found.waiting else ""
-        return dg.SkipReason(f"nothing new in the drop folder{waiting}")
+        pending = [
+            file for file in found.settled if is_pending(opened.paths, file.dataset, file.relative, file.content)
+        ]
+        latest = instance.get_run_records(dg.RunsFilter(job_name=DROPPED_FILES, statuses=ENDED), limit=len(WAITS_MIN))
+        if pending:
+            request = _run_of(pending, opened, built)
+        elif latest and not found.waiting and _was_killed(instance, latest[0].dagster_run):
+            # Its files have landed, but it may not have published them.
+            tags = {tag: latest[0].dagster_run.tags.get(tag, "") for tag in (FILES, CONTENTS)}
+            request = dg.RunRequest(tags=tags, asset_selection=built)
+        else:
+            waiting = (
+                f"; read at the next tick if unchanged by then: {', '.join(found.waiting)}" if found.waiting else ""
+            )
+            return dg.SkipReason(f"nothing new in the drop folder{waiting}")
+        return _once(request, latest, instance)
 
     return drop_folder
 
 
-def _run_request(changes: Sequence[Change], workspace: Workspace, built: Sequence[dg.AssetKey]) -> dg.RunRequest:
-    """One run for all changes. A file that is refused fails the run, once: then its content is in the cursor."""
+def _run_of(pending: Sequence[Settled], workspace: Workspace, built: Sequence[dg.AssetKey]) -> dg.RunRequest:
+    """One run for all pending files: their datasets, from their first month to their last, and the build."""
+    contents = "\0".join(sorted(f"{file.relative} {file.content.sha256}" for file in pending))
     now = month_of(workspace.now)
-    months = [month for change in changes for month in change.months if FIRST_MONTH <= month <= now] or [now]
-    datasets = sorted({change.dataset for change in changes})
+    months = [month for file in pending for month in file.content.months] or [now]
+    datasets = sorted({file.dataset for file in pending})
+    names = ", ".join(file.relative for file in pending)
+    tags = {FILES: names[:200], CONTENTS: hashlib.sha256(contents.encode()).hexdigest()[:32]}
     return dg.RunRequest(
-        run_key=run_key(changes),
-        tags=range_tags(min(months), max(months)) | {"dropped": ", ".join(c.relative for c in changes)[:200]},
+        tags=range_tags(min(months), max(months)) | tags,
         asset_selection=[raw_key(DROP), *(lake_key(name) for name in datasets), *built],
     )
 
 
+def _once(
+    request: dg.RunRequest, latest: Sequence[dg.RunRecord], instance: dg.DagsterInstance
+) -> dg.RunRequest | dg.SkipReason:
+    """The request with a key, unless a run has not finished or the `latest` ones for the same contents just ended.
+
+    The key names the last ended run for these contents: whoever requests the run gives it the same key, and Dagster
+    starts a key once.
+    """
+    for run in instance.get_runs(dg.RunsFilter(job_name=DROPPED_FILES, statuses=GOING_ON), limit=1):
+        return dg.SkipReason(f"run {run.run_id} has not finished")
+    key = request.tags[CONTENTS]
+    same = list(takewhile(lambda record: record.dagster_run.tags.get(CONTENTS) == key, latest))
+    wait = 60 * WAITS_MIN[len(same) - 1] if same else 0
+    elapsed = time.time() - (same[0].end_time or 0) if same else 0
+    if 0 <= elapsed < wait:
+        return dg.SkipReason(f"run {same[0].dagster_run.run_id} failed; repeated in {wait - elapsed:.0f} s")
+    last = instance.get_runs(dg.RunsFilter(job_name=DROPPED_FILES, statuses=ENDED, tags={CONTENTS: key}), limit=1)
+    return request.with_replaced_attrs(run_key=" ".join(["drop", key, *(run.run_id for run in last)]))
+
+
+def _was_killed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run failed although none of its steps did."""
+    return run.is_failure and not instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+
+
 def _files(workspace: Workspace) -> list[File]:
-    """The files of the drop folder; the content of one that cannot be accepted is the reason."""
-    folder = workspace.settings.drop
-    droppable = [name for name, feed in FEEDS.items() if feed.droppable]
+    """The files of the drop folder that belong to a dataset, with the contents that they have now."""
     files = []
-    for item in scan(folder, droppable, max_mb=workspace.settings.drop_max_mb):
-        path, dataset = folder / item.relative, item.dataset
-        try:
-            about = path.lstat()
-        except OSError:  # removed meanwhile
+    for item in scan(workspace.settings.drop, DROPPABLE, max_mb=workspace.settings.drop_max_mb):
+        stamp = _stamp(workspace, item)
+        if stamp is None or item.dataset is None:  # without a dataset there is no asset to run: `doctor` reports it
             continue
-        if dataset is None:  # no asset to run; `tightness doctor` and the next run report it
-            continue
-        stat = (about.st_size, about.st_mtime_ns)
-        if isinstance(item, DropProblem):
-            files.append(File(item.relative, dataset, stat, partial(_refused, item.message)))
-        else:
-            files.append(File(item.relative, dataset, stat, partial(_content, path, dataset, item.relative, stat)))
+        files.append(File(item.relative, item.dataset, stamp, partial(_content, workspace, item, stamp)))
     return files
 
 
-def _refused(message: str) -> Content:
-    return Content(hashlib.sha256(message.encode()).hexdigest(), ())
-
-
-def _content(path: Path, dataset: str, relative: str, stat: tuple[int, int]) -> Content | None:
+def _stamp(workspace: Workspace, item: DropFile | DropProblem) -> str | None:
+    """What decides the content of an entry besides its bytes; None for one that is gone."""
+    path, problem = workspace.settings.drop / item.relative, getattr(item, "message", "")
     try:
-        body, about = path.read_bytes(), path.lstat()
+        about = path.lstat() if problem else path.stat()
     except OSError:
         return None
-    if (about.st_size, about.st_mtime_ns) != stat:
+    return f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {code_version()} {problem}"
+
+
+def _content(workspace: Workspace, item: DropFile | DropProblem, stamp: str) -> Content | None:
+    if isinstance(item, DropProblem):
+        return refused(item)
+    body = read_file(item)
+    if not isinstance(body, bytes) or _stamp(workspace, item) != stamp:
         return None
-    try:
-        periods = parse_drop(dataset, relative, body).frames[dataset][FEEDS[dataset].spec.period].dropna()
-    except DropError:
-        months: tuple[str, ...] = ()  # the run reports the error
-    else:
-        months = tuple(f"{month:%Y-%m}" for month in (periods.min(), periods.max())) if len(periods) else ()
-    return Content(hashlib.sha256(body).hexdigest(), months)
+    return content_of(item.dataset, item.relative, body, workspace.now)
 
 
 # --- notifications

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipelines.common.files import write_atomically
 from pipelines.common.paths import DataPaths
+from pipelines.common.proxies import check_proxies
 from pipelines.common.settings import Settings, SettingsError, load_settings
 from pipelines.datasets import OPTIONAL_SOURCES
 from pipelines.ingestion.drop_folder import drop_payload, read_drop_folder
@@ -44,6 +45,8 @@ class Workspace:
     def open(cls, metals: tuple[str, ...] = (), record: Path | None = None, **overrides: object) -> Workspace:
         """A workspace of the environment's settings, with overrides. Raises `SettingsError` with one line."""
         settings = load_settings(**overrides)
+        if settings.profile == "live":
+            check_proxies()
         if record is not None and settings.profile != "live":
             raise SettingsError(
                 f"--record needs the live profile: the profile is {settings.profile}, which sends no requests. "

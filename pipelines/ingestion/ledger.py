@@ -55,7 +55,8 @@ def month_digests(
     inputs: dict[str, list[str]] = {month: [rules.hexdigest()] for month in months}
     for payload, needed in payloads:
         for month in needed:
-            inputs[month].append(f"{payload.request.name} {payload.sha256}")
+            refused = f" without {payload.refused}" if payload.refused else ""
+            inputs[month].append(f"{payload.request.name} {payload.sha256}{refused}")
     return {month: hashlib.sha256("\n".join(lines).encode()).hexdigest() for month, lines in inputs.items()}
 
 
@@ -65,7 +66,7 @@ def _code_fingerprint() -> str:
     import schemas
 
     pipelines = Path(__file__).parents[1]
-    files = [pipelines / "ingestion" / "load.py", pipelines / "ingestion" / "timing.py"]
+    files = [pipelines / "ingestion" / name for name in ("load.py", "rewrites.py", "timing.py")]
     files += [pipelines / "common" / "calendar.py", pipelines / "transports" / "drop.py"]
     files += [*(pipelines / "sources").glob("*.py"), *(pipelines / "lake").glob("*.py")]
     files += Path(schemas.__file__).parent.rglob("*.py")

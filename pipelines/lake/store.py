@@ -7,6 +7,8 @@ its dataset (`pipelines/lake/record.py`).
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -62,6 +64,11 @@ class Damage:
 
     def __str__(self) -> str:
         return f"{self.dataset}/{self.file} {self.problem}"
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether this user may not read the file, which may be whole."""
+        return self.problem == f"cannot be read ({os.strerror(errno.EACCES)})"
 
 
 @dataclass(frozen=True)

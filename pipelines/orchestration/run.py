@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipelines.common.calendar import FIRST_MONTH, month_of
@@ -94,13 +95,15 @@ def run_job(
     last: str,
     defs: Definitions,
     *,
+    home: Path | None = None,
     assets: Sequence[str] = (),
     on_step: StepCallback | None = None,
 ) -> RunOutcome:
-    """Run a job of `definitions` over a range of months, on the project's instance and in this process.
+    """Run a job of `definitions` over a range of months in this process.
 
-    `assets`: names as in the UI (lake/prices); all of the job's by default. Raises `RunStoppedError` when a signal
-    stops the run, or when Dagster's own log cannot be written.
+    `home`: folder of the Dagster instance, that of the environment's settings by default. `assets`: names as in the UI
+    (lake/prices); all of the job's by default. Raises `RunStoppedError` when a signal stops the run, or when Dagster's
+    own log cannot be written.
     """
     from dagster import AssetKey, DagsterEventType, DagsterExecutionInterruptedError
     from sqlalchemy.exc import DatabaseError
@@ -124,7 +127,7 @@ def run_job(
     job = defs.resolve_job_def(job_name)
     run_id = str(uuid.uuid4())
     try:
-        with _instance() as instance, running(instance, run_id):
+        with _instance(home) as instance, running(instance, run_id):
             instance.add_event_listener(run_id, listen)
             result = job.execute_in_process(
                 instance=instance,
@@ -151,11 +154,11 @@ def run_job(
     return RunOutcome(result.run_id, result.success, shorten(problems), _changes(result.all_events), repaired)
 
 
-def _instance() -> DagsterInstance:
+def _instance(home: Path | None) -> DagsterInstance:
     from pipelines.orchestration.instance import open_instance
 
     try:
-        return open_instance()
+        return open_instance(home)
     except Exception as error:  # of any type: the configured storage decides
         raise RunStoppedError(_unwritable_log(error)) from None
 

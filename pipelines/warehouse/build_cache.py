@@ -16,6 +16,7 @@ import duckdb
 
 from pipelines.common.files import write_atomically
 from pipelines.warehouse.dbt import BuildResult, NodeResult
+from pipelines.warehouse.sql import plain_path
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def lake_fingerprint(lake: Path) -> str:
 
 def holds_until(lake: Path, reference: Path, as_of: datetime) -> datetime:
     """The first moment after `as_of` with a new input: the knowledge time of a stored row, or a decision time."""
+    lake, reference = plain_path(lake), plain_path(reference)
     moments = [_first(reference / "trading_calendar.parquet", "as_of_ts", as_of, "and is_business_day")]
     moments += [
         _first(dataset / "*" / "*.parquet", "knowledge_ts", as_of) for dataset in lake.iterdir() if dataset.is_dir()

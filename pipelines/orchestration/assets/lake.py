@@ -172,6 +172,11 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             dg.AssetCheckSpec(
                 "months_complete", asset=key, description="Every payload of these months could be parsed."
             ),
+            dg.AssetCheckSpec(
+                "history_unchanged",
+                asset=key,
+                description="No response rewrote stored history outside these months, or all of it by one factor.",
+            ),
         ],
     )
     def lake(
@@ -186,9 +191,11 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         for one in report.repaired:
             context.log.warning(f"{'lost' if one.reason else 'repaired from the archive'}: {one}")
         changed = changes(open_workspace.lake, feed.name, report.written)
+        changed.rewritten.extend(map(str, report.rewrites))
         failures = [*report.failures, *unusable]
         if not report.is_damaged:  # nothing was read; the models and `tightness doctor` look at the files themselves
-            open_workspace.failures.record(feed.name, [str(month) for month in wanted], failures)
+            loaded = [*(str(month) for month in wanted), *report.further_months]
+            open_workspace.failures.record(feed.name, loaded, failures)
         if failures and not _health_follows(context):
             # Run alone, the asset fails itself. In a run that ends with run_health, that step fails the run, after
             # every other dataset and the release.
@@ -197,7 +204,11 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         extent = (0, None) if report.is_damaged else open_workspace.lake.extent(feed.name)
         return dg.MaterializeResult(
             metadata={**_metadata(report, *extent), **_changed(changed)},
-            check_results=[_rows_check(report), _check("months_complete", failures)],
+            check_results=[
+                _rows_check(report),
+                _check("months_complete", failures),
+                _history_check(changed.rewritten),
+            ],
         )
 
     return lake
@@ -244,7 +255,13 @@ def _reporter(context: dg.AssetExecutionContext, progress: StepProgress) -> Prog
 
 def _changed(found: Changes) -> dict[str, dg.MetadataValue[Any]]:
     """The changes of a dataset as metadata; `changes_of` reads them back."""
-    counts = {"dataset": found.dataset, "months": found.months, "new": found.new, "revised": found.revised}
+    counts = {
+        "dataset": found.dataset,
+        "months": found.months,
+        "new": found.new,
+        "revised": found.revised,
+        "rewritten": found.rewritten,
+    }
     if not found.first:
         return {CHANGED: dg.MetadataValue.json(counts)}
     schema = dg.TableSchema([dg.TableColumn(name) for name in asdict(found.first[0])])
@@ -277,6 +294,16 @@ def _rows_check(report: IngestReport) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{report.rows_read:,} rows read, {len(report.rejected):,} in quarantine",
         metadata=metadata,
+    )
+
+
+def _history_check(rewritten: Sequence[str]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name="history_unchanged",
+        passed=not rewritten,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(rewritten)[:SHOWN] or "No stored history was rewritten",
+        metadata={"series": len(rewritten), "all": dg.MetadataValue.md("\n\n".join(rewritten))},
     )
 
 

@@ -27,6 +27,7 @@ from pipelines.cli.console import (
     print_plan,
     print_probes,
     print_release,
+    print_repair,
     print_rewritten,
     print_signals,
     robust,
@@ -135,6 +136,10 @@ def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan,
 
 
 def _exit(outcome: RunOutcome) -> None:
+    if outcome.repaired:
+        more = f" and {len(outcome.repaired) - 3} more" if len(outcome.repaired) > 3 else ""
+        named = "; ".join(outcome.repaired[:3]) + more
+        err.print(f"the lake was damaged and is repaired from the archive: {named}", markup=False, soft_wrap=True)
     print_rewritten(outcome)
     if not outcome.success:
         _fail("\n".join(outcome.problems) or "the run failed: open the UI (make ui) to see its events", 1)
@@ -321,6 +326,40 @@ def doctor(
         failed = any(finding.state == "bad" for finding in findings)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def repair(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Go on without the files that cannot be repaired.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Find lost and damaged files of the lake, and make them again from the archive with the same rows and times."""
+    from pipelines.common.settings import SettingsError
+    from pipelines.datasets import FEEDS
+    from pipelines.ingestion import repair as lake_repair
+
+    if dry_run and accept_loss:
+        _fail("--dry-run and --accept-loss exclude each other: give one of them", 2)
+    workspace = _workspace()
+    results: list[lake_repair.Repaired] = []
+    try:
+        ingestion = workspace.ingestion(workspace.stored_lake if dry_run else None)
+        with err.status("reading the lake"):
+            for name in FEEDS:
+                found = lake_repair.repair(ingestion, name, dry_run=dry_run)
+                if accept_loss:
+                    lake_repair.accept_loss(ingestion, name, found)
+                results += found
+    except SettingsError as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        _fail(f"{error.filename or workspace.paths.lake} cannot be written: {error.strerror or error}", 1)
+    print_repair(workspace, results, dry_run=dry_run, accepted=accept_loss, as_json=as_json)
+    if not accept_loss and (message := lake_repair.problem(results)):
+        _fail(message, 1)
 
 
 if __name__ == "__main__":

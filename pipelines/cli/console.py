@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipelines.cli.doctor import Finding
     from pipelines.cli.probe import Probe
     from pipelines.cli.progress import RunProgress
+    from pipelines.ingestion.repair import Repaired
     from pipelines.orchestration.run import RunOutcome
     from pipelines.publish.releases import KeptRelease, TableComparison
     from pipelines.workspace import Workspace
@@ -303,6 +304,30 @@ def print_probes(probes: Sequence[Probe], as_json: bool) -> None:
     for one in probes:
         numbers = (f"{one.seconds:.2f}", f"{one.bytes:,}", str(one.newest or ""))
         table.add_row(one.source, escape(one.url), _styled(one.status), *numbers, escape(one.detail))
+    out.print(table)
+
+
+def print_repair(
+    workspace: Workspace, results: Sequence[Repaired], *, dry_run: bool, accepted: bool, as_json: bool
+) -> None:
+    """Damaged files of the lake and what was, or would be, done with each."""
+    left = "accepted as lost" if accepted else "cannot be repaired"
+    done = "would be repaired" if dry_run else "repaired"
+    columns = "dataset,file,problem,result,reason"
+    rows = [
+        (one.damage.dataset, one.damage.file, one.damage.problem, left if one.reason else done, one.reason)
+        for one in results
+    ]
+    if as_json:
+        files = [dict(zip(columns.split(","), row, strict=True)) for row in rows]
+        _json({"synthetic": workspace.settings.synthetic, "dry_run": dry_run, "files": files})
+        return
+    if not results:
+        out.print("the lake is whole: every file of its record is there, unchanged", highlight=False)
+        return
+    table = _table("Lake", columns)
+    for row in rows:
+        table.add_row(*map(escape, row))
     out.print(table)
 
 

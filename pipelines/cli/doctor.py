@@ -16,9 +16,10 @@ from pipelines.common.settings import ENV_FILE
 from pipelines.common.version import code_version
 from pipelines.datasets import DROP, FEEDS
 from pipelines.ingestion.drop_folder import drop_states
+from pipelines.ingestion.repair import SHOWN
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
-from pipelines.publish.manifest import packages, read_manifest
+from pipelines.publish.manifest import packages, read_manifest, released_lake_files
 from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import current_writer
 from pipelines.workspace import Workspace
@@ -123,15 +124,22 @@ def _clock(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _lake(workspace: Workspace) -> Iterator[Finding]:
-    lake = workspace.paths.lake
-    if not _readable(lake):
-        return
+    """Months of each dataset, and files that are lost or damaged: every byte is read, nothing is written or locked."""
+    lake, released = workspace.stored_lake, released_lake_files(workspace.paths.published)
+    is_there = _readable(workspace.paths.lake)
     for name in FEEDS:
-        folder = lake / name
-        found = folder.rglob("month=*/*.parquet") if _readable(folder) else ()
-        months = sorted({path.parent.name.removeprefix("month=") for path in found})
+        _readable(workspace.paths.lake / name)
+        damaged = lake.damage(name, released.get(name, ()))
+        months = lake.months(name)
         detail = f"{len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
-        yield Finding(f"lake {name}", "ok" if months else "warn", detail)
+        if damaged and all(one.is_denied for one in damaged):
+            yield Finding(f"lake {name}", "warn", f"cannot be looked at: this user may not read {damaged[0].file}")
+        elif damaged:
+            files = "; ".join(f"{one.file} {one.problem}" for one in damaged[:SHOWN])
+            more = f" and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else ""
+            yield Finding(f"lake {name}", "bad", f"{detail}. {files}{more}: run `tightness repair --dry-run`")
+        elif months or is_there:
+            yield Finding(f"lake {name}", "ok" if months else "warn", detail)
 
 
 def _failures(workspace: Workspace) -> Iterator[Finding]:

@@ -16,7 +16,10 @@ from pipelines.sources.base import Payload
 
 @dataclass(frozen=True)
 class Ledger:
-    """Digest of the inputs of each ingested month (YYYY-MM) of a dataset, in one JSON file."""
+    """Digest of the inputs of each ingested month (YYYY-MM) of a dataset, in one JSON file.
+
+    When the file is damaged, every month is read again.
+    """
 
     path: Path
 
@@ -29,6 +32,14 @@ class Ledger:
         """Record months as ingested. Other months stay."""
         with FileLock(self.path.with_suffix(".lock")):
             write_json(self.path, {**read_json(self.path), **digests})
+
+    def invalidate(self, months: Iterable[str]) -> None:
+        """Remove months, so that they are read again."""
+        with FileLock(self.path.with_suffix(".lock")):
+            removed = set(months)
+            write_json(
+                self.path, {month: digest for month, digest in read_json(self.path).items() if month not in removed}
+            )
 
 
 def month_digests(

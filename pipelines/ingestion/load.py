@@ -5,7 +5,7 @@ A payload that cannot be read becomes a `Failure` with its months; everything el
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,9 +23,11 @@ from pipelines.ingestion.inspection import parse
 from pipelines.ingestion.landings import Landing, Landings
 from pipelines.ingestion.ledger import Ledger, month_digests
 from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
+from pipelines.ingestion.repair import Repaired, problem, repair, saved_reference
 from pipelines.ingestion.rewrites import Rewrite, compare, find_rewrites, is_rebased
 from pipelines.ingestion.timing import knowledge_times, period_starts
 from pipelines.lake.quarantine import Quarantine, quarantine_rows
+from pipelines.lake.record import Load
 from pipelines.lake.store import Lake, Written
 from pipelines.lake.validate import SchemaMismatch, validate
 from pipelines.reference import ReferenceTables
@@ -79,6 +81,7 @@ class IngestReport:
     written: list[Written] = field(default_factory=list)
     rejected: pd.DataFrame = field(default_factory=pd.DataFrame)
     failures: list[Failure] = field(default_factory=list)
+    repaired: list[Repaired] = field(default_factory=list)  # files of the lake that were lost or damaged
     rewrites: list[Rewrite] = field(default_factory=list)
     further_months: list[str] = field(default_factory=list)  # YYYY-MM, loaded because stored rows were contradicted
     left_out: dict[str, str] = field(default_factory=dict)  # by drop file: empty rows and columns
@@ -87,6 +90,11 @@ class IngestReport:
     def new(self) -> int:
         """Number of new observations."""
         return sum(part.new for part in self.written)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether files of the lake cannot be repaired. Then nothing was loaded."""
+        return any(one.reason for one in self.repaired)
 
     @property
     def revised(self) -> int:
@@ -106,6 +114,7 @@ class Ingestion:
     now: datetime
     use_sources: bool = True  # False in the drop profile
     synthetic: bool = False  # generated rows have an open licence
+    released: Mapping[str, Collection[str]] = field(default_factory=dict)  # lake files of the current release
 
     def run(
         self,
@@ -122,20 +131,32 @@ class Ingestion:
         chunks, so that a rerun after a crash skips finished chunks. `watch` is called after each chunk. `whole_files`:
         also load the other months of drop files that have not landed.
 
+        Rows are compared with stored ones, so lost files of the dataset are repaired first. Where they cannot be,
+        nothing is loaded, and the report has the failure.
+
         Other months with stored rows that these inputs contradict are loaded too. Then nothing is recorded until all
         is loaded, so that a rerun after a crash finds the contradictions that are left.
         """
         feed, report = FEEDS[name], IngestReport()
+        report.repaired = repair(self, name)
+        if report.is_damaged:
+            report.failures.append(Failure("lake", name, (), problem(report.repaired)))
+            return report
         wanted = {str(month) for month in months}
         archived = self._archived(feed, months, report)
         ledger = Ledger(self.lake.root / name / "_ingested.json")
         digests = month_digests(wanted, archived, dropped, self.reference.sha256)
-        pending = ledger.changed(digests)
+        # Without a record, months may be missing that the ledger has.
+        pending = ledger.changed(digests) if self.lake.record(name).path.is_file() else set(wanted)
+        self.lake.adopt(name)
         report.months_unchanged = len(wanted) - len(pending)
         watch(Progress(report.months_unchanged, len(wanted), "months"))
         landings = Landings(self.lake.root / name)
         records = [landings.of(payload.request.name, payload.sha256) for payload in dropped]
         if pending or any(record is None or (whole_files and record.missing) for record in records):
+            for payload in dropped:
+                self.archive.put(payload)  # a repair needs it, and the reference tables
+            self.reference.save(saved_reference(self.archive, self.reference.sha256))
             files = self._open_dropped(feed, dropped, report)
             self._record_landings(landings, files, wanted - pending)
             others = self._contradicted_months(feed, archived, files, pending) - wanted
@@ -195,7 +216,15 @@ class Ingestion:
         drop_rows = self._admit_dropped(feed, in_chunk, report, quarantined)
         loaded.extend([drop_rows] if len(drop_rows) else [])
         if loaded:
-            self._append(feed, pd.concat(loaded, ignore_index=True), report)
+            latest = max(newest.values(), default=self.now)
+            load = Load(
+                at=self.now.isoformat(),
+                until=latest.isoformat() if latest > self.now else "",
+                dropped={payload.request.name: payload.sha256 for payload, rows in in_chunk if len(rows)},
+                metals=tuple(metal.metal for metal in self.scope.metals),
+                reference=self.reference.sha256,
+            )
+            self._append(feed, pd.concat(loaded, ignore_index=True), report, load)
         self._quarantine(feed, quarantined)
 
     # --- inputs
@@ -456,11 +485,12 @@ class Ingestion:
 
     # --- outputs
 
-    def _append(self, feed: Feed, rows: pd.DataFrame, report: IngestReport) -> None:
+    def _append(self, feed: Feed, rows: pd.DataFrame, report: IngestReport, load: Load) -> None:
         """Append by capture, oldest first: values of an earlier capture are an earlier vintage."""
         captures = rows.pop("captured_ts")
         for captured, part in rows.groupby(captures, sort=True):
-            report.written.extend(self.lake.append(feed.name, part, ingest_ts=pd.Timestamp(captured).to_pydatetime()))
+            moment = pd.Timestamp(captured).to_pydatetime()
+            report.written.extend(self.lake.append(feed.name, part, ingest_ts=moment, load=load))
 
     def _quarantine(self, feed: Feed, rejected: list[pd.DataFrame]) -> None:
         parts = [part for part in rejected if len(part)]

@@ -32,12 +32,14 @@ UNWRITABLE: Final = {
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Result of a run: `problems` has each failed step's reason, `changes` what was written to each dataset."""
+    """Result of a run: `problems` has each failed step's reason, `changes` what was written to each dataset, `repaired`
+    the files of the lake that were damaged."""
 
     run_id: str
     success: bool
     problems: list[str]
     changes: list[Changes] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
 
 
 class RunStoppedError(Exception):
@@ -148,7 +150,8 @@ def run_job(
     ]
     if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
         raise RunStoppedError(STOPPED)
-    return RunOutcome(result.run_id, result.success, shorten(problems), _changes(result.all_events))
+    repaired = _repaired(result.all_events)
+    return RunOutcome(result.run_id, result.success, shorten(problems), _changes(result.all_events), repaired)
 
 
 def _instance(home: Path | None) -> DagsterInstance:
@@ -177,6 +180,16 @@ def shorten(problems: list[str]) -> list[str]:
         advice = next((text for sign, text in UNWRITABLE.items() if sign in problem), None)
         short[f"{advice}, then run again. Nothing is lost, the last release stays" if advice else problem] = None
     return list(short)
+
+
+def _repaired(events: Sequence[DagsterEvent]) -> list[str]:
+    from dagster import DagsterEventType
+
+    from pipelines.orchestration.assets.lake import repaired_of
+
+    made = [event for event in events if event.event_type == DagsterEventType.ASSET_MATERIALIZATION]
+    found = [dict(event.step_materialization_data.materialization.metadata) for event in made]
+    return list(dict.fromkeys(file for metadata in found for file in repaired_of(metadata)))
 
 
 def _changes(events: Sequence[DagsterEvent]) -> list[Changes]:

@@ -122,6 +122,10 @@ class Archive:
         """
         return [self._load(request, capture) for capture in self._read(request).captures]
 
+    def get(self, request: Request, sha256: str, captured_at: datetime) -> Payload:
+        """An archived body as the payload of a request. Raises `SourceError` when it is missing or damaged."""
+        return self._load(request, Capture(sha256, _iso(captured_at), 0))
+
     def newest(self, request: Request) -> Payload | None:
         """The last payload of the same URL; None when there is none, or its file is damaged."""
         receipt = self._read(request)
@@ -169,6 +173,22 @@ class Archive:
         if not path.is_file() or path.read_bytes() != body:
             write_atomically(path, lambda temporary: temporary.write_bytes(body))
         return receipt
+
+
+@dataclass(frozen=True)
+class ArchiveAt(Archive):
+    """The archive as it was at an earlier moment (UTC), read only: captures that came later are left out."""
+
+    moment: datetime
+
+    def receipt(self, source: str, name: str) -> Receipt | None:
+        """The receipt of a request with the captures of that time, without a later error."""
+        receipt = super().receipt(source, name)
+        if receipt is None:
+            return None
+        last = _iso(self.moment)
+        captures = tuple(capture for capture in receipt.captures if capture.captured_at <= last)
+        return replace(receipt, captures=captures, error=None)
 
 
 def _describe(request: Request) -> dict[str, str]:

@@ -249,10 +249,10 @@ def test_a_crash_before_the_other_months_are_loaded_loses_nothing(
     record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))
     append = load.Ingestion._append
 
-    def killed(self: load.Ingestion, feed: load.Feed, rows: pd.DataFrame, report: load.IngestReport) -> None:
+    def killed(self: load.Ingestion, feed: load.Feed, rows: pd.DataFrame, *more: object) -> None:
         if (rows["obs_date"] < "2026-06").any():
             raise KeyboardInterrupt
-        append(self, feed, rows, report)
+        append(self, feed, rows, *more)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(load.Ingestion, "_append", killed)
@@ -434,3 +434,17 @@ def test_the_reported_split(tmp_path: Path, cases: Path) -> None:
     closes = closes_of(later)
     assert (closes["2026-05-27"], closes["2026-06-30"]) == (20.3, 20.3)
     assert 0.97 < closes["2026-06-30"] / max(closes.values()) <= 1.0
+
+
+def test_rewritten_history_that_is_lost_is_repaired_to_the_byte(sandbox: Sandbox) -> None:
+    later = sandbox.at(LATER)
+    record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))
+    later.ingest(JUNE, ["equities"])
+    folder = later.data / "lake" / "equities"
+    stored = {path: path.read_bytes() for path in sorted(folder.glob("month=*/*.parquet"))}
+    assert len(stored) == 5, "April and May twice, June once"
+    for lost in [*([path] for path in stored), list(stored)]:
+        for path in lost:
+            path.unlink()
+        assert len(later.open().check_lake()) == len(lost)
+        assert {path: path.read_bytes() for path in sorted(folder.glob("month=*/*.parquet"))} == stored

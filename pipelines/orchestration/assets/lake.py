@@ -36,6 +36,7 @@ SCHEDULED = "dagster/schedule_name"  # tag of a run that a schedule requested
 SAMPLE = 5
 SHOWN = 500  # characters of a check's description
 LOG_EVERY_S = 2.0  # each line of the run's log is a database transaction
+REPAIRED = "files repaired in this run"
 CHANGED, REVISIONS = "changes in this run", "revised observations, before and after"
 
 
@@ -187,18 +188,22 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         whole_files = SCHEDULED in context.run.tags and not open_workspace.settings.synthetic
         watch = _reporter(context, progress)
         report = open_workspace.ingestion().run(feed.name, wanted, dropped, watch, whole_files=whole_files)
+        for one in report.repaired:
+            context.log.warning(f"{'lost' if one.reason else 'repaired from the archive'}: {one}")
         changed = changes(open_workspace.lake, feed.name, report.written)
         changed.rewritten.extend(map(str, report.rewrites))
         failures = [*report.failures, *unusable]
-        loaded = [*(str(month) for month in wanted), *report.further_months]
-        open_workspace.failures.record(feed.name, loaded, failures)
+        if not report.is_damaged:  # nothing was read; the models and `tightness doctor` look at the files themselves
+            loaded = [*(str(month) for month in wanted), *report.further_months]
+            open_workspace.failures.record(feed.name, loaded, failures)
         if failures and not _health_follows(context):
             # Run alone, the asset fails itself. In a run that ends with run_health, that step fails the run, after
             # every other dataset and the release.
             named = "; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE])
             raise dg.Failure(named, metadata=_changed(changed))
+        extent = (0, None) if report.is_damaged else open_workspace.lake.extent(feed.name)
         return dg.MaterializeResult(
-            metadata={**_metadata(report, *open_workspace.lake.extent(feed.name)), **_changed(changed)},
+            metadata={**_metadata(report, *extent), **_changed(changed)},
             check_results=[
                 _rows_check(report),
                 _check("months_complete", failures),
@@ -228,6 +233,7 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
         "rows in quarantine": len(report.rejected),
         "months unchanged": report.months_unchanged,
         "files written in this run": sum(1 for part in report.written if part.path),
+        REPAIRED: dg.MetadataValue.json([str(one) for one in report.repaired if not one.reason]),
         **({"left out of drop files": dg.MetadataValue.json(report.left_out)} if report.left_out else {}),
     }
 
@@ -270,6 +276,12 @@ def changes_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> Changes | None:
         return None
     records = table.records if isinstance(table, dg.TableMetadataValue) else []
     return Changes(**counts.data, first=[Revision(**{k: str(v) for k, v in record.data.items()}) for record in records])
+
+
+def repaired_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> list[str]:
+    """The repaired files in the metadata of a materialization."""
+    found = metadata.get(REPAIRED)
+    return [str(one) for one in found.data] if isinstance(found, dg.JsonMetadataValue) and found.data else []
 
 
 def _rows_check(report: IngestReport) -> dg.AssetCheckResult:

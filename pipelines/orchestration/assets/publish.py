@@ -20,6 +20,7 @@ from pipelines.warehouse.build_cache import lake_fingerprint
 from pipelines.warehouse.signal_log import TABLE_MACROS
 from pipelines.warehouse.sql import Name
 from pipelines.workspace import Workspace
+from schemas.datasets import DATASETS
 from schemas.generate.dbt import comments, keys
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
@@ -86,6 +87,7 @@ def publish_release(workspace: Workspace) -> Release:
         macros=TABLE_MACROS,
         synthetic=workspace.settings.synthetic,
         keep=workspace.settings.keep_releases,
+        lake_files={name: workspace.lake.present(name) for name in DATASETS},
     )
 
 

@@ -25,3 +25,8 @@ class DataPaths:
         self.published = root / "published"  # the folder for readers
         self.database = self.published / "marts.duckdb"  # the current release
         self.manifest = self.published / "manifest.json"  # of the current release
+
+    @property
+    def rooms(self) -> tuple[Path, ...]:
+        """The folders that only the product writes."""
+        return self.lake, self.archive, self.quarantine, self.warehouse.parent, self.published

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from pipelines.common.env_file import EnvFileError, read_env_file
 from pipelines.common.folder_setting import FolderError, check_folder, check_openable, expand_folder
+from pipelines.common.paths import DataPaths
 
 PROJECT = Path(__file__).resolve().parents[2]
 ENV_FILE = PROJECT / ".env"  # the project's, whatever the working folder is
@@ -212,11 +213,20 @@ def _check_folders(settings: Settings, names: Mapping[str, str], written: Mappin
     if settings.dagster_home:
         with _naming(names["dagster_home"], written["dagster_home"]):
             check_openable(settings.dagster_home, "?", _LONGEST_INSTANCE)
+    rooms = DataPaths(settings.data).rooms
+    with _naming(names["data_dir"], written.get("data_dir", "data")):
+        for room in rooms:
+            check_folder(room)
     folders = (settings.data, settings.reference, settings.drop, settings.replay, settings.dagster_home)
     for name, folder in zip(_FOLDERS, folders, strict=True):
         if name in written and folder:
             with _naming(names[name], written[name]):
                 check_folder(folder)
+    for room in rooms:
+        both = [Path(os.path.realpath(folder)) for folder in (settings.drop, room)]
+        if both[0] in (both[1], *both[1].parents) or both[1] in both[0].parents:
+            drop = written.get("drop_dir", str(settings.drop))
+            raise SettingsError(f"{names['drop_dir']}={drop!r} is not apart from {room}: name a folder of its own")
     # A folder that this user may not look into counts as missing; `Path.is_dir` would raise.
     if settings.profile == "replay" and not (settings.replay and os.path.isdir(settings.replay)):  # noqa: PTH112
         raise SettingsError(

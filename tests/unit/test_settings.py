@@ -299,6 +299,33 @@ def test_a_folder_in_which_no_database_can_be_opened_is_refused(
             load_settings()
 
 
+@pytest.mark.parametrize("room", ["lake", "raw", "quarantine", "warehouse", "published"])
+def test_a_link_to_nothing_in_the_data_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    """A disk that is not mounted: nothing is written in its place."""
+    monkeypatch.setenv("TIGHTNESS_DATA_DIR", str(tmp_path))
+    (tmp_path / room).symlink_to(tmp_path / "unmounted")
+    problem = f"TIGHTNESS_DATA_DIR={str(tmp_path)!r} leads to {tmp_path / room}, a link to nothing: correct the link"
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value) == problem
+
+
+@pytest.mark.parametrize("drop", ["data", ".", "data/lake", "data/raw/x", "link"])
+def test_a_drop_folder_is_apart_from_what_the_product_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drop: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    monkeypatch.setenv("TIGHTNESS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TIGHTNESS_DROP_DIR", str(tmp_path / "data" / "own"))
+    load_settings()
+    monkeypatch.setenv("TIGHTNESS_DROP_DIR", str(tmp_path / drop))
+    with pytest.raises(SettingsError, match=r"^TIGHTNESS_DROP_DIR='.*' is not apart from .*: name a folder of its own"):
+        load_settings()
+
+
 def test_the_dagster_home_is_absolute_and_by_default_in_the_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ class Rewrite:
     column: str = ""  # the column whose values all changed by `factor`
     factor: float | None = None  # None: by different factors, as revisions are
     stale: list[str] = field(default_factory=list)  # months (YYYY-MM) with rows that are still on the old basis
+    dropped: list[str] = field(default_factory=list)  # those of them whose rows are of the drop folder
 
     def __str__(self) -> str:
         name = f"{self.source} {self.series}".strip()
@@ -59,12 +60,13 @@ class Rewrite:
 
     @property
     def remedy(self) -> str:
-        """What is left on the old basis, and the command that fetches it again."""
-        first, last = min(self.stale), max(self.stale)
-        return (
-            f"{self}, but {_span(self.stale)} of the series are on the old basis: fetch these months again with "
-            f"`tightness backfill --from {first} --to {last} --refresh`"
-        )
+        """What is left on the old basis, and how it is replaced."""
+        left = f"{self}, but {_span(self.stale)} of the series are on the old basis"
+        fetched = sorted(set(self.stale) - set(self.dropped))
+        command = fetched and f"`tightness backfill --from {fetched[0]} --to {fetched[-1]} --refresh`"
+        remedies = [f"fetch these months again with {command}"] if fetched else []
+        remedies += [f"put rows of {_span(self.dropped)} on the new basis into the drop folder"] if self.dropped else []
+        return f"{left}: {', and '.join(remedies)}"
 
 
 def compare(spec: Spec, rows: pd.DataFrame, known: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -114,8 +116,12 @@ def find_rewrites(
         column, factor = _common_factor(spec, rows)
         if factor is None and set(months) <= set(asked):
             continue
-        stale = [] if factor is None else _stale_months(spec, lake.read(dataset), current(), rows, column, factor)
-        found.append(Rewrite(str(source), " ".join(map(str, series)), len(rows), months, column, factor, stale))
+        stale, dropped = (
+            ([], []) if factor is None else _stale_months(spec, lake.read(dataset), current(), rows, column, factor)
+        )
+        found.append(
+            Rewrite(str(source), " ".join(map(str, series)), len(rows), months, column, factor, stale, dropped)
+        )
     return found
 
 
@@ -159,17 +165,20 @@ def _common_factor(spec: Spec, rows: pd.DataFrame) -> tuple[str, float | None]:
 
 def _stale_months(
     spec: Spec, stored: pd.DataFrame, current: pd.DataFrame, rows: pd.DataFrame, column: str, factor: float
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Months with rows of the series that stayed on the old basis: captured before the rewrite, not rewritten, and
-    further from their rewritten neighbour than from its value on the old basis.
+    further from their rewritten neighbour than from its value on the old basis. And those of them with drop rows, which
+    replace the source's.
 
     Rows that the publisher repeats unchanged in `current` are right as they are, other than closes: a split changes
     the whole past.
     """
     one = rows.iloc[0]
-    chosen = stored["source"] == one["source"]
+    chosen = stored["source"].isin([one["source"], DROP])
     for name in spec.series:
         chosen &= stored[name] == one[name]
+    month, is_drop = stored[spec.period].dt.to_period("M"), stored["source"] == DROP
+    chosen &= is_drop | ~month.isin(month[chosen & is_drop])
     series = stored[chosen].sort_values(["knowledge_ts", "vintage_no"], kind="stable")
     series = series.drop_duplicates(list(spec.key), keep="last").sort_values([spec.period, *spec.key])
     series = series[series[column] > 0].reset_index(drop=True)
@@ -178,14 +187,16 @@ def _stale_months(
         key = [*spec.key, "source"]
         is_old = is_old & ~pd.MultiIndex.from_frame(series[key]).isin(pd.MultiIndex.from_frame(current[key]))
     values = series[column].to_numpy(dtype=float)
-    stale: set[str] = set()
+    stale: list[int] = []
     for start, end in _runs(is_old):
         neighbours = [(start, start - 1)] if start else []
         neighbours += [(end - 1, end)] if end < len(values) else []
         steps = [(values[other] / values[own], values[other] / factor / values[own]) for own, other in neighbours]
         if any(abs(np.log(now)) > abs(np.log(before)) for now, before in steps):
-            stale.update(series[spec.period].iloc[start:end].dt.strftime("%Y-%m"))
-    return sorted(stale)
+            stale.extend(range(start, end))
+    left = series.iloc[stale]
+    months = left[spec.period].dt.strftime("%Y-%m")
+    return sorted(set(months)), sorted(set(months[left["source"] == DROP]))
 
 
 def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

@@ -109,5 +109,5 @@ def test_what_cannot_be_read_for_another_reason_is_a_fault(tmp_path: Path) -> No
     record.unlink()
     record.mkdir()
     found = details(sandbox)
-    assert found["lake"] == ["bad", f"{record} cannot be read: Is a directory"]
+    assert found["lake"] == ("bad", f"{record} cannot be read: Is a directory")
     assert found["publication"][0] == "warn", "the other findings are there"

@@ -217,6 +217,23 @@ def test_a_day_that_is_missing_in_the_rewritten_response_is_a_failure(sandbox: S
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("by", [1.0, 0.5])
+def test_a_users_own_months_on_the_old_basis_are_a_failure(sandbox: Sandbox, by: float) -> None:
+    """Drop rows replace those of the publisher, which the split has rewritten."""
+    own = [f"AA,{day},{price(day) * by}" for day in days("2026-04-01", "2026-04-30")]
+    sandbox.drop("equities/own.csv", "\n".join(["ticker,obs_date,close_usd", *own]))
+    assert sandbox.ingest(APRIL_MAY, ["equities"]).failures == []
+    later = sandbox.at(LATER)
+    record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))
+    failures = later.ingest(JUNE, ["equities"]).failures
+    assert len(failures) == (by == 1.0), "closes that are right already are none"
+    for failure in failures:
+        assert failure.months == ("2026-04",)
+        assert failure.message.endswith(
+            "but 2026-04 of the series are on the old basis: put rows of 2026-04 on the new basis into the drop folder"
+        )
+
+
 def test_a_corrected_part_that_joins_its_neighbours_is_no_failure(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", FIRST)
     wrong = factor(days("2026-04-01", "2026-05-28"), 1) | factor(days("2026-05-01", "2026-05-15"), 0.01)

@@ -247,12 +247,13 @@ class Lake:
 
     def _is_of(self, name: str, file: str) -> bool:
         """Whether a whole file has the columns of this dataset, and only rows of the month of its folder."""
-        path, period = self.root / name / file, DATASETS[name].period
-        columns, known = set(pq.read_schema(path).names), set(arrow_schema(name).names)
-        if not known - {SUSPECT} <= columns <= known:  # files that were written before this column existed lack it
+        footer, known = pq.read_metadata(self.root / name / file), arrow_schema(name).names
+        columns = footer.schema.names
+        if not {*known} - {SUSPECT} <= {*columns} <= {*known}:  # written before this column existed, a file lacks it
             return False
-        days = pq.read_table(path, columns=[period], partitioning=None)[period].to_pylist()
-        return {f"{day:%Y-%m}" for day in days} == {Entry(file).month}
+        period = columns.index(DATASETS[name].period)
+        days = [footer.row_group(number).column(period).statistics for number in range(footer.num_row_groups)]
+        return {f"{day:%Y-%m}" for group in days for day in (group.min, group.max)} == {Entry(file).month}
 
     def restore(self, damage: Damage, body: bytes) -> None:
         """Write a file again, with the same rows."""

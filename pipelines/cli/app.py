@@ -356,7 +356,8 @@ def repair(
     except SettingsError as error:
         _fail(str(error), 2)
     except OSError as error:
-        _fail(f"{error.filename or workspace.paths.lake} cannot be written: {error.strerror or error}", 1)
+        verb = "read" if dry_run else "read or written"
+        _fail(f"{error.filename or workspace.paths.lake} cannot be {verb}: {error.strerror or error}", 1)
     print_repair(workspace, results, dry_run=dry_run, accepted=accept_loss, as_json=as_json)
     if not accept_loss and (message := lake_repair.problem(results)):
         _fail(message, 1)

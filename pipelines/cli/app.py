@@ -157,13 +157,14 @@ def run(
 ) -> None:
     """Extract, validate, model and publish everything, for a range of months."""
     from pipelines.publish.queries import latest_signals
+    from pipelines.warehouse.damage import database_damage
 
     with RunProgress(err) as progress:
         workspace = _workspace(tuple(metal or ()), record and record.resolve(), profile=profile)
         defs, _, work = _plan(workspace, progress, first, last, refresh=True)
         print_banner(workspace.settings.synthetic)
         outcome = _execute(workspace, progress, defs, work, [])
-    if (database := workspace.paths.database).is_file():
+    if (database := workspace.paths.database).is_file() and not database_damage(database):
         print_signals(workspace, latest_signals(database), as_json=False)
         print_release(workspace)
     err.print(f"{work.months[0]} to {work.months[-1]} in {progress.seconds:.1f} s, run {outcome.run_id}")

@@ -20,6 +20,7 @@ from pipelines.ingestion.repair import SHOWN
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
 from pipelines.publish.manifest import packages, read_manifest, released_lake_files
+from pipelines.warehouse.damage import database_damage
 from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import current_writer
 from pipelines.workspace import Workspace
@@ -185,8 +186,13 @@ def _lock(workspace: Workspace) -> Iterator[Finding]:
 
 def _publication(workspace: Workspace) -> Iterator[Finding]:
     manifest = read_manifest(workspace.paths.manifest) if _readable(workspace.paths.manifest) else None
+    restore = "restore published/ from a backup, or copy the file of the newest whole folder in published/releases/"
     if manifest is None:
         yield Finding("publication", "warn", "nothing is published yet: run `tightness run`")
+    elif not _readable(database := workspace.paths.database):
+        yield Finding("publication", "bad", f"{database} is gone: {restore}")
+    elif damage := database_damage(database):
+        yield Finding("publication", "bad", f"{database} is damaged ({damage}): {restore}")
     else:
         detail = f"{manifest['release_id']}, knowledge to {manifest['knowledge_ts_max']}"
         yield Finding("publication", "ok", detail)

@@ -1,13 +1,15 @@
-"""Faults of clocks and publishers: a clock set back, runs that overlap, sources that do not answer."""
+"""Faults of clocks, databases and publishers: a clock set back, overlapping runs, damaged files, no answer."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import httpx
 import pandas as pd
 import pytest
@@ -19,6 +21,7 @@ from pipelines.publish.build_clock import ClockError
 from pipelines.sources.base import Payload, Request, SourceError
 from pipelines.transports.demo import DemoTransport
 from pipelines.transports.http import HttpTransport
+from pipelines.warehouse.damage import database_damage
 from pipelines.workspace import Workspace
 
 NOW = "2026-01-20T20:00:00Z"
@@ -89,6 +92,41 @@ def test_a_build_that_was_never_published_is_not_in_the_log_of_signals(drop_mark
     assert len(log)
     assert set(log["computed_ts"]) == {pd.Timestamp(next_day.now)}
     assert set(log["revision_no"]) == {2}
+
+
+# --- databases
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("bytes_left", [0, 5_000, 100_000])
+def test_a_damaged_warehouse_and_visible_file_are_made_again(
+    drop_market: Sandbox, tmp_path: Path, bytes_left: int
+) -> None:
+    sandbox = drop_market.copy(tmp_path)
+    log = "select * from signals.signals order by all"
+    before = sandbox.query(log)
+    for path in (sandbox.open().paths.warehouse, sandbox.database):
+        os.truncate(path, bytes_left)
+        assert database_damage(path)
+    assert sandbox.call("doctor")[0] == 1
+    sandbox.run(MONTHS)
+    pd.testing.assert_frame_equal(sandbox.query(log), before)
+    assert sandbox.call("doctor")[0] == 0
+
+
+def test_a_database_that_is_in_use_or_missing_is_not_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "one.duckdb"
+    assert database_damage(path) == ""
+    with duckdb.connect(str(path)) as con:
+        con.execute("create schema signals; create table signals.signals as select range as n from range(200000)")
+        assert database_damage(path) == "", "open in this process, for writing"
+    assert database_damage(path) == ""
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
+    assert "checksum" in database_damage(path)
+    path.write_bytes(b"")
+    assert "not a valid DuckDB database file" in database_damage(path)
 
 
 # --- publishers

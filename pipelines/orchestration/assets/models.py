@@ -17,7 +17,9 @@ from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
+from pipelines.publish.manifest import read_manifest
 from pipelines.warehouse import build_cache, dbt, lineage, signal_log
+from pipelines.warehouse.damage import database_damage
 from pipelines.workspace import Workspace
 from schemas.datasets import DATASETS
 from schemas.generate.dbt import comments
@@ -122,6 +124,12 @@ def build(
         build_cache.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
     )
     current = workspace.paths.database
+    if database_damage(current) and (manifest := read_manifest(workspace.paths.manifest)):
+        current = current.parent / "releases" / manifest["release_id"] / current.name  # the publication restores it
+    if damage := database_damage(workspace.paths.warehouse):
+        log.warning(f"the warehouse is damaged and is built again from the lake and the last release: {damage}")
+        workspace.paths.warehouse.unlink()
+        workspace.paths.warehouse.with_name(f"{workspace.paths.warehouse.name}.wal").unlink(missing_ok=True)
     if signal_log.delete_unpublished(workspace.paths.warehouse, current, now):
         build_cache.invalidate(record)
     if not select and workspace.paths.warehouse.is_file():

@@ -93,9 +93,9 @@ def _stores(workspace: Workspace) -> list[Finding]:
 
 def _drop_folder(workspace: Workspace) -> list[Finding]:
     settings = workspace.settings
-    if not settings.drop.is_dir():
-        return [Finding("drop folder", "ok", "does not exist")]
     states = drop_states(workspace.paths, settings.drop, workspace.now, max_mb=settings.drop_max_mb)
+    if not states and not settings.drop.is_dir():
+        return [Finding("drop folder", "ok", "does not exist")]
     counts = Counter(str(state.state) for state in states)
     summary = ", ".join(f"{counts[state]} {state}" for state in ("landed", "pending", "refused") if counts[state])
     levels: dict[str, Literal["ok", "warn", "bad"]] = {"landed": "ok", "pending": "warn", "refused": "bad"}

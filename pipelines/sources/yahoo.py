@@ -48,7 +48,7 @@ class Yahoo:
     # Status 404 for a share without any data, 400 for a range before its listing.
     ACCESS = Access(
         ("query2.finance.yahoo.com",),
-        no_data="no data found, symbol may be delisted|data doesn't exist for startdate",
+        no_data="no data found( for this date range)?, symbol may be delisted|data doesn't exist for startdate",
     )
     CONTRACT = ResponseContract(
         json_shape,

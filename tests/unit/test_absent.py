@@ -63,8 +63,10 @@ def chart(**content: object) -> bytes:
 
 BEFORE_LISTING = chart_error("Bad Request", "Data doesn't exist for startDate = 1199145600, endDate = 1230768000")
 NO_SHARE = chart_error("Not Found", "No data found, symbol may be delisted")
+NO_RANGE = chart_error("Not Found", "No data found for this date range, symbol may be delisted")
 ABSENT = [
     Case("ecb", "a range without a fixing: a weekend, the first days of January", 200, "text/csv", b""),
+    Case("ecb", "the same with a mark of its encoding", 200, "text/csv", b"\xef\xbb\xbf\r\n"),
     Case("ecb", "no series or observation matches", 404, "application/xml", SDMX),
     Case("energy_charts", "a range without a price, a zone before its time", 404, JSON, b'{"detail":"Not Found"}'),
     Case("energy_charts", "no points", 200, JSON, b'{"unix_seconds":[],"price":[],"unit":"EUR / MWh"}'),
@@ -85,6 +87,7 @@ ABSENT = [
     Case("yahoo", "a range before the listing", 400, JSON, BEFORE_LISTING),
     Case("yahoo", "a share without any data", 404, JSON, NO_SHARE),
     Case("yahoo", "the same with status 200", 200, JSON, NO_SHARE),
+    Case("yahoo", "a range without data", 404, JSON, NO_RANGE),
     Case(
         "yahoo",
         "a range without a session",

@@ -50,6 +50,7 @@ SYSTEM_FILE: Final = re.compile(
 # Names that programs write for a column without a name: pandas, pandas after a second save, pandas in Parquet, polars.
 UNNAMED: Final = re.compile(r"|Unnamed: \d+(\.\d+)?|__index_level_\d+__|_duplicated_\d+")
 KNOWLEDGE_TS: Final = "knowledge_ts"
+NOT_UTF_8: Final = "has a name that is not UTF-8, as from an old archive or disk; rename it"
 MAX_ROWS: Final = 20_000_000  # a small Parquet file can decompress to any number of rows
 
 NUMBER: Final = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
@@ -104,7 +105,9 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
     accepted = f"accepted are the folders {', '.join(sorted(datasets))} with files *{' and *'.join(TYPES)}"
     found: list[DropFile | DropProblem] = []
     for entry in _entries(drop_dir, found):
-        if entry.name not in datasets:
+        if (shown := _shown(entry.name)) != entry.name:
+            found.append(DropProblem(shown, None, f"{shown} {NOT_UTF_8}"))
+        elif entry.name not in datasets:
             what = "an unknown dataset folder" if entry.is_dir() else "a file outside the dataset folders"
             found.append(DropProblem(entry.name, None, f"{entry.name} is {what}; {accepted}"))
         elif problem := _link_problem(entry, drop_dir):
@@ -114,14 +117,20 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
                 found.append(DropProblem(entry.name, entry.name, f"{entry.name} is not a folder; {accepted}"))
         else:
             for path in _entries(entry, found, entry.name):
-                relative = f"{entry.name}/{path.name}"
-                problem = _file_problem(path, drop_dir, max_mb)
+                relative = f"{entry.name}/{_shown(path.name)}"
+                is_readable = relative == f"{entry.name}/{path.name}"
+                problem = _file_problem(path, drop_dir, max_mb) if is_readable else NOT_UTF_8
                 found.append(
                     DropProblem(relative, entry.name, f"{relative} {problem}")
                     if problem
                     else DropFile(entry.name, path, relative)
                 )
     return found
+
+
+def _shown(name: str) -> str:
+    """A file name with bytes that are no UTF-8 escaped: it can be printed and stored."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _entries(folder: Path, found: list[DropFile | DropProblem], dataset: str | None = None) -> list[Path]:

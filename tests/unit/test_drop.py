@@ -683,6 +683,18 @@ def test_a_rejected_file_has_a_reason(drop: Path, name: str, make: Callable[[Pat
     assert str(drop) not in found.message
 
 
+@pytest.mark.parametrize("folder", ["", "stocks"])
+def test_a_name_that_is_not_utf_8_is_a_problem_of_its_file_alone(drop: Path, folder: str) -> None:
+    (drop / "stocks" / "mine.csv").write_text("x")
+    Path(os.fsdecode(os.fsencode(drop / folder) + b"/B\xf6rse.csv")).write_text("x")
+    bad, good = sorted(scan(drop, ["stocks", "prices"]), key=lambda one: isinstance(one, DropFile))
+    assert isinstance(bad, DropProblem) and good.relative == "stocks/mine.csv"
+    assert bad.message.endswith(
+        "B\\udcf6rse.csv has a name that is not UTF-8, as from an old archive or disk; rename it"
+    )
+    assert (bad.dataset, bad.message.encode()) == (folder or None, bad.message.encode("utf-8"))
+
+
 def test_the_limit_is_a_setting(drop: Path) -> None:
     (drop / "stocks" / "a.csv").write_bytes(b"x" * (1024**2 + 1))
     assert "more than 1 MB" in problem(drop, max_mb=1).message

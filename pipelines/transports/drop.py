@@ -50,7 +50,7 @@ SYSTEM_FILE: Final = re.compile(
 # Names that programs write for a column without a name: pandas, pandas after a second save, pandas in Parquet, polars.
 UNNAMED: Final = re.compile(r"|Unnamed: \d+(\.\d+)?|__index_level_\d+__|_duplicated_\d+")
 KNOWLEDGE_TS: Final = "knowledge_ts"
-NOT_UTF_8: Final = "has a name that is not UTF-8, as from an old archive or disk; rename it"
+NOT_UTF_8: Final = "has a name that is not UTF-8, as from an old archive; rename it"
 MAX_ROWS: Final = 20_000_000  # a small Parquet file can decompress to any number of rows
 
 NUMBER: Final = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"

@@ -25,6 +25,7 @@ from pipelines.cli.console import (
     print_doctor,
     print_plan,
     print_probes,
+    print_rejected,
     print_release,
     print_signals,
 )
@@ -141,6 +142,7 @@ def run(
     if (database := workspace.paths.database).is_file():
         print_signals(workspace, latest_signals(database), as_json=False)
         print_release(workspace)
+    print_rejected(outcome)
     err.print(f"{work.months[0]} to {work.months[-1]} in {progress.seconds:.1f} s, run {outcome.run_id}")
     _exit(outcome)
 
@@ -172,6 +174,7 @@ def backfill(
             return
         outcome = _execute(workspace, progress, defs, work, [asset.name for asset in chosen] if assets else [])
     print_backfill(workspace, work, progress, outcome, as_json)
+    print_rejected(outcome)
     _exit(outcome)
 
 

@@ -14,6 +14,7 @@ from pipelines.ingestion.drop_folder import drop_states
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
 from pipelines.publish.manifest import packages, read_manifest
+from pipelines.sources.base import plain
 from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import WriterBusyError, writer_lock
 from pipelines.workspace import Workspace
@@ -112,13 +113,26 @@ def _sources(workspace: Workspace) -> list[Finding]:
     # That of a refused drop file has no months and stays until the next run: `_drop_folder` looks at the file itself.
     failures = [failure for failure in failures if failure.source != DROP or failure.months]
     found = [Finding(f"{f.source} {f.request}", "bad", f.message) for f in failures[:20]]
-    counts = workspace.quarantine.counts() if (workspace.paths.quarantine).is_dir() else {}
-    found += [Finding(f"quarantine {name}", "warn", f"{rows} row(s)") for name, rows in sorted(counts.items())]
+    found += _quarantine(workspace)
     found += [
         Finding(f"refused responses of {source}", "warn", f"{count} in quarantine/payloads/{source}")
         for source, count in workspace.quarantine.payloads().items()
     ]
     return found or [Finding("sources", "ok", "no known failure")]
+
+
+def _quarantine(workspace: Workspace) -> list[Finding]:
+    rows = workspace.quarantine.read()
+    last = rows.drop_duplicates("dataset", keep="last").set_index("dataset")
+    return [
+        Finding(
+            f"quarantine {name}",
+            "warn",
+            f"{count} row(s), the last: {last['source'][name]} {last['period'][name]}, {last['where'][name]}: "
+            f"{plain(last['reason'][name], 200)}",
+        )
+        for name, count in workspace.quarantine.counts().items()
+    ]
 
 
 def _outbox(workspace: Workspace) -> Finding:

@@ -128,7 +128,7 @@ def _chart(payload: Payload) -> tuple[dict[str, Any], list[int], list[Any]]:
         if not isinstance(meta, dict) or meta.get(name) != wanted:
             found = meta.get(name) if isinstance(meta, dict) else None
             raise SourceError(request, f"{name} is {found!r}, not {wanted}", EXPECTED)
-    if times is None and closes is None:
+    if not times and not closes:
         raise NoData(f"{request.source} {request.name}: no trading day")
     if not isinstance(times, list) or not isinstance(closes, list) or len(times) != len(closes):
         raise SourceError(request, "timestamp and close are not two lists of one length", EXPECTED)

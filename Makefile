@@ -5,8 +5,6 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
-HOME_DIR := $(CURDIR)/.dagster
-export DAGSTER_HOME ?= $(HOME_DIR)
 export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 # Bytecode is kept on first use, also where the environment says otherwise: compiling it again takes seconds.
 export PYTHONDONTWRITEBYTECODE =
@@ -30,10 +28,10 @@ setup: .venv/.ready
 run: setup
 	$(BIN)/tightness run
 
+# Started in the instance's folder: in the project's, Dagster would read .env too and prefer it to the environment.
 ui: setup
-	mkdir -p "$(DAGSTER_HOME)"
-	grep -qs postgres "$(DAGSTER_HOME)/dagster.yaml" || cp dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
-	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+	home="$$($(BIN)/python -m pipelines.orchestration.instance)" && cd "$$home" && export DAGSTER_HOME="$$home" && \
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' "$(CURDIR)/$(BIN)/dagster" dev --workspace "$(CURDIR)/workspace.yaml" --host 127.0.0.1 --port 3000
 
 # Fast: a minute. Test: what a change must pass. All: repetition too (more seeds, old drivers, environments).
 test-fast: setup
@@ -72,4 +70,4 @@ lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock
 
 clean:
-	rm -rf data/raw data/lake data/quarantine data/warehouse data/published data/exports .dagster dbt/target dbt/logs
+	rm -rf data/raw data/lake data/quarantine data/warehouse data/published data/exports data/instance dbt/target dbt/logs

@@ -22,6 +22,7 @@ from rich.status import Status
 from rich.table import Table
 
 from benchmarks.measure import BenchmarkError, Cost, median, run
+from pipelines.common.settings import variable_names
 
 PROJECT = Path(__file__).resolve().parents[1]
 OURS = ("TIGHTNESS_", "DAGSTER_", "DBT_", "ENTSOE_")
@@ -56,17 +57,22 @@ class Bench:
 
     def environment(self, data: Path, now: str = NOW) -> dict[str, str]:
         """Environment for the demo market in `data`: no settings of the caller, no files in the project."""
-        return _inherited() | {
-            "TIGHTNESS_PROFILE": "demo",
-            "TIGHTNESS_NOW": now,
-            "TIGHTNESS_DATA_DIR": str(data),
-            "DAGSTER_HOME": str(self.root / "dagster"),
-            "DAGSTER_EVENT_BATCH_SIZE": "1000",
-            "DBT_TARGET_PATH": str(self.root / "dbt"),
-            "DBT_LOG_PATH": str(self.root / "dbt"),
-            "PYTHONPATH": str(PROJECT),
-            "NO_COLOR": "1",
-        }
+        settings = dict.fromkeys(variable_names().values(), "")  # nothing of a developer's .env either
+        return (
+            _inherited()
+            | settings
+            | {
+                "TIGHTNESS_PROFILE": "demo",
+                "TIGHTNESS_NOW": now,
+                "TIGHTNESS_DATA_DIR": str(data),
+                "DAGSTER_HOME": str(self.root / "dagster"),
+                "DAGSTER_EVENT_BATCH_SIZE": "1000",
+                "DBT_TARGET_PATH": str(self.root / "dbt"),
+                "DBT_LOG_PATH": str(self.root / "dbt"),
+                "PYTHONPATH": str(PROJECT),
+                "NO_COLOR": "1",
+            }
+        )
 
     @property
     def data(self) -> Path:
@@ -74,7 +80,7 @@ class Bench:
         return self.root / "data"
 
     def python(self, label: str, *args: str, data: Path | None = None, now: str = NOW) -> tuple[Cost, str]:
-        """Run Python in a new process, in the temporary folder, where no .env of a developer is found."""
+        """Run Python in a new process, in the temporary folder."""
         self.status.update(label)
         return run([sys.executable, *args], self.environment(data or self.data, now), self.root)
 

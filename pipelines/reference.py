@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import zoneinfo
-from dataclasses import dataclass, fields
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import pandera.errors
 
+from pipelines.common.files import write_atomically
 from pipelines.sources.base import Exporter, Metal, Scope, Zone
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
@@ -25,10 +27,17 @@ class ReferenceDataError(Exception):
 
 @dataclass(frozen=True)
 class ReferenceTables:
-    """All reference tables and the hash of their files."""
+    """All reference tables, the hash of their files, and the files by name."""
 
     tables: dict[str, pd.DataFrame]
     sha256: str
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def save(self, folder: Path) -> None:
+        """Copy the files into a folder, unless they are there."""
+        for name, body in self.files.items():
+            if not (folder / name).is_file():
+                write_atomically(folder / name, partial(Path.write_bytes, data=body))
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.tables[name]
@@ -48,7 +57,7 @@ class ReferenceTables:
                 raise ReferenceDataError(f"metal {metal!r} is not in metals.csv; known: {', '.join(known)}")
         return Scope(
             metals=tuple(
-                Metal(**{field.name: row[field.name] for field in fields(Metal)})
+                Metal(**{about.name: row[about.name] for about in fields(Metal)})
                 for symbol, row in known.items()
                 if not metals or symbol in metals
             ),
@@ -91,7 +100,7 @@ def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
     _check_metals(tables)
     _check_parameters(tables["parameters"], tables["metals"])
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies))
-    return ReferenceTables(tables, digest.hexdigest())
+    return ReferenceTables(tables, digest.hexdigest(), {f"{name}.csv": body for name, body in bodies})
 
 
 _KEYS: Final = {

@@ -11,16 +11,19 @@ from pathlib import Path
 
 from pipelines.common.files import write_atomically
 from pipelines.common.paths import DataPaths
+from pipelines.common.proxies import check_proxies
 from pipelines.common.settings import Settings, SettingsError, load_settings
 from pipelines.datasets import OPTIONAL_SOURCES
 from pipelines.ingestion.drop_folder import drop_payload, read_drop_folder
 from pipelines.ingestion.extract import complete_responses
 from pipelines.ingestion.failures import Failure, FailureLog
 from pipelines.ingestion.load import Ingestion
+from pipelines.ingestion.repair import LakeDamageError, Repaired, problem, repair
 from pipelines.lake.data_kind import claim_data_kind
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.store import Lake
 from pipelines.publish.build_clock import BuildClock
+from pipelines.publish.manifest import released_lake_files
 from pipelines.reference import ReferenceTables, load_reference
 from pipelines.sources.base import Payload, Request, Scope
 from pipelines.transports.archive import Archive
@@ -42,6 +45,8 @@ class Workspace:
     def open(cls, metals: tuple[str, ...] = (), record: Path | None = None, **overrides: object) -> Workspace:
         """A workspace of the environment's settings, with overrides. Raises `SettingsError` with one line."""
         settings = load_settings(**overrides)
+        if settings.profile == "live":
+            check_proxies()
         if record is not None and settings.profile != "live":
             raise SettingsError(
                 f"--record needs the live profile: the profile is {settings.profile}, which sends no requests. "
@@ -79,10 +84,15 @@ class Workspace:
     @cached_property
     def lake(self) -> Lake:
         """The lake, with a schema file for every dataset. Raises `SettingsError` for a lake of the other data kind."""
-        claim_data_kind(self.paths.lake, self.settings)
-        lake = Lake(self.paths.lake)
+        claim_data_kind(self.paths.lake, self.paths.lake_record, self.settings)
+        lake = self.stored_lake
         lake.ensure(DATASETS)
         return lake
+
+    @property
+    def stored_lake(self) -> Lake:
+        """The lake as it is, for reading: nothing is created."""
+        return Lake(self.paths.lake, records=self.paths.lake_record)
 
     @cached_property
     def archive(self) -> Archive:
@@ -153,10 +163,10 @@ class Workspace:
                     payloads.append(drop_payload(name, body, self.now))
         return payloads, failures
 
-    def ingestion(self) -> Ingestion:
-        """The loader of archived payloads into the lake."""
+    def ingestion(self, lake: Lake | None = None) -> Ingestion:
+        """The loader of archived payloads into the lake. `lake`: `stored_lake`, where nothing may be created."""
         return Ingestion(
-            lake=self.lake,
+            lake=lake or self.lake,
             archive=self.archive,
             quarantine=self.quarantine,
             reference=self.reference,
@@ -164,4 +174,13 @@ class Workspace:
             now=self.now,
             use_sources=self.settings.profile != "drop",
             synthetic=self.settings.synthetic,
+            released=released_lake_files(self.paths.published),
         )
+
+    def check_lake(self) -> list[Repaired]:
+        """Repair what is damaged in the lake. Raises `LakeDamageError` with one line for what cannot be repaired."""
+        ingestion = self.ingestion()
+        results = [one for name in DATASETS for one in repair(ingestion, name)]
+        if message := problem(results):
+            raise LakeDamageError(f"{message}. Nothing is published, the last release stays")
+        return results

@@ -512,3 +512,4 @@ FIELDS: Final[dict[str, Field]] = {
 
 # Bands that a response is compared with before it is archived.
 PLAUSIBLE: Final = {name: about.plausible for name, about in FIELDS.items() if about.plausible}
+RESTATED: Final = frozenset(name for name, limits in PLAUSIBLE.items() if limits.rewritten)

@@ -15,6 +15,10 @@ import pytest
 from filelock import FileLock
 from sandbox import Sandbox
 
+from pipelines.common import settings
+
+settings.ENV_FILE = Path("/nonexistent/.env")  # nothing of a developer's settings
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 SHARED: Final = ROOT.parent / "shared"
 # Files that take longest, the longest first: a long one at the end leaves the other worker idle.
@@ -46,6 +50,12 @@ def _folder(path: Path) -> Path:
 def real() -> Path:
     """The folder with recorded real payloads and tables."""
     return _folder(SHARED / "real")
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder with cases from public reports."""
+    return _folder(SHARED / "cases")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import duckdb
 import pandas as pd
 
 from pipelines.common.calendar import FIRST_MONTH, calendar_end, month_of, months_between
-from pipelines.common.settings import PROJECT
+from pipelines.common.settings import PROJECT, variable_names
 from pipelines.datasets import FEEDS
 from pipelines.ingestion.extract import FetchReport, fetch
 from pipelines.ingestion.failures import Failure
@@ -29,6 +29,7 @@ from pipelines.workspace import Workspace
 
 Months = tuple[str, str]
 OURS = ("TIGHTNESS_", "DAGSTER_", "ENTSOE_")
+SETTINGS = [name for name in variable_names().values() if name != "DAGSTER_HOME"]
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class Sandbox:
         from pipelines.cli.app import app
 
         was = Path.cwd()
-        os.chdir(self.root)  # no .env of a developer is found here
+        os.chdir(self.root)
         try:
             done = CliRunner().invoke(app, list(args), env=_only(self.environment() | more))
         finally:
@@ -220,7 +221,7 @@ class Sandbox:
             capture_output=True,
             text=True,
             env=self.environment() | more,
-            cwd=self.root,  # no .env of a developer is found here
+            cwd=self.root,
             timeout=900,  # against a hang, on a busy machine too
         )
 
@@ -228,18 +229,22 @@ class Sandbox:
         """The environment of a run in these folders; nothing of the caller's settings is in it."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         replay = self.root / "replay"
-        return inherited | {
-            "TIGHTNESS_PROFILE": self.profile,
-            "TIGHTNESS_NOW": self.now,
-            "TIGHTNESS_DATA_DIR": str(self.data),
-            "TIGHTNESS_DROP_DIR": str(self.root / "drop"),
-            "TIGHTNESS_REFERENCE_DIR": str(self.reference()),
-            "TIGHTNESS_REPLAY_DIR": str(replay) if replay.is_dir() else "",
-            "DAGSTER_HOME": str(self.root / "dagster"),
-            "DAGSTER_EVENT_BATCH_SIZE": "1000",
-            "COLUMNS": "200",
-            "NO_COLOR": "1",
-        }
+        return (
+            inherited
+            | dict.fromkeys(SETTINGS, "")
+            | {  # nothing of a developer's .env either
+                "TIGHTNESS_PROFILE": self.profile,
+                "TIGHTNESS_NOW": self.now,
+                "TIGHTNESS_DATA_DIR": str(self.data),
+                "TIGHTNESS_DROP_DIR": str(self.root / "drop"),
+                "TIGHTNESS_REFERENCE_DIR": str(self.reference()),
+                "TIGHTNESS_REPLAY_DIR": str(replay) if replay.is_dir() else "",
+                "DAGSTER_HOME": str(self.root / "dagster"),
+                "DAGSTER_EVENT_BATCH_SIZE": "1000",
+                "COLUMNS": "200",
+                "NO_COLOR": "1",
+            }
+        )
 
     # --- results of a run
 

@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 failed, 2 bad usage. Heavy imports are inside the commands, 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -27,7 +28,10 @@ from pipelines.cli.console import (
     print_probes,
     print_rejected,
     print_release,
+    print_repair,
+    print_rewritten,
     print_signals,
+    robust,
 )
 from pipelines.cli.progress import RunProgress
 
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
     from pipelines.cli.backfill import Asset, Plan
     from pipelines.orchestration.run import RunOutcome
     from pipelines.workspace import Workspace
+
+# Errors of the system that the user can end: everything else is a fault of the program, with its traceback.
+NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 app = typer.Typer(
     help="Point-in-time tightness of metals: run the pipeline, read its signals, check its health.",
@@ -51,10 +58,20 @@ AsOf = Annotated[str | None, typer.Option("--as-of", metavar="TS", help="A momen
 
 def main() -> None:
     """Entry point of the console script."""
+    if sys.stdout is not None:  # the caller may have closed it
+        sys.stdout = robust(sys.stdout)
     # While a step runs, Dagster redirects standard error to the step's log: progress is written to a copy of it.
     if sys.stderr is not None:
-        err.file = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
-    app()
+        sys.stderr = robust(sys.stderr)
+        err.file = robust(sys.stderr, os.dup(sys.stderr.fileno()))
+    try:
+        app()
+    except OSError as error:
+        if error.errno not in NOT_OURS:
+            raise
+        reason = f"{error.filename or 'standard output'}: {error.strerror}"
+        err.print(f"{reason}: give this user the right, or make room", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -72,6 +89,8 @@ def _workspace(metals: tuple[str, ...] = (), record: Path | None = None, **overr
         workspace.scope  # noqa: B018 -- a bad reference table or an unknown metal is bad usage, reported first
     except (SettingsError, ReferenceDataError) as error:
         _fail(str(error), 2)
+    except PermissionError as error:
+        _fail(f"{error.filename} may not be read by this user: give it the right, or name another folder", 2)
     return workspace
 
 
@@ -109,7 +128,8 @@ def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan,
         workspace.lake  # noqa: B018 -- refuses to mix generated and real data before anything runs
         workspace.build_clock.check()
         progress.begin(work)
-        return run_job(FULL_RUN, work.months[0], work.months[-1], defs, assets=assets, on_step=progress.step)
+        home, months = workspace.settings.instance, work.months
+        return run_job(FULL_RUN, months[0], months[-1], defs, home=home, assets=assets, on_step=progress.step)
     except SettingsError as error:
         _fail(str(error), 2)
     except (ClockError, RunStoppedError, OSError) as error:
@@ -117,6 +137,11 @@ def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan,
 
 
 def _exit(outcome: RunOutcome) -> None:
+    if outcome.repaired:
+        more = f" and {len(outcome.repaired) - 3} more" if len(outcome.repaired) > 3 else ""
+        named = "; ".join(outcome.repaired[:3]) + more
+        err.print(f"the lake was damaged and is repaired from the archive: {named}", markup=False, soft_wrap=True)
+    print_rewritten(outcome)
     if not outcome.success:
         _fail("\n".join(outcome.problems) or "the run failed: open the UI (make ui) to see its events", 1)
 
@@ -208,6 +233,8 @@ def _database(workspace: Workspace) -> Path:
     database = workspace.paths.database
     if not database.is_file():
         _fail("nothing is published yet: run `tightness run` first", 1)
+    if not os.access(database, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(database))
     return database
 
 
@@ -284,10 +311,14 @@ def doctor(
     workspace = _workspace()
     if live:
         from pipelines.cli.probe import planned_requests, probe_all
+        from pipelines.common.settings import SettingsError
 
         requests = planned_requests(workspace)
-        with err.status(f"{len(requests)} publishers"):
-            probes = probe_all(workspace, requests)
+        try:
+            with err.status(f"{len(requests)} publishers"):
+                probes = probe_all(workspace, requests)
+        except SettingsError as error:
+            _fail(str(error), 2)
         print_probes(probes, as_json)
         failed = any(probe.status == "failed" for probe in probes)
     else:
@@ -298,6 +329,40 @@ def doctor(
         failed = any(finding.state == "bad" for finding in findings)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def repair(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Go on without the files that cannot be repaired.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Find lost and damaged files of the lake, and make them again from the archive with the same rows and times."""
+    from pipelines.common.settings import SettingsError
+    from pipelines.datasets import FEEDS
+    from pipelines.ingestion import repair as lake_repair
+
+    if dry_run and accept_loss:
+        _fail("--dry-run and --accept-loss exclude each other: give one of them", 2)
+    workspace = _workspace()
+    results: list[lake_repair.Repaired] = []
+    try:
+        ingestion = workspace.ingestion(workspace.stored_lake if dry_run else None)
+        with err.status("reading the lake"):
+            for name in FEEDS:
+                found = lake_repair.repair(ingestion, name, dry_run=dry_run)
+                if accept_loss:
+                    lake_repair.accept_loss(ingestion, name, found)
+                results += found
+    except SettingsError as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        _fail(f"{error.filename or workspace.paths.lake} cannot be written: {error.strerror or error}", 1)
+    print_repair(workspace, results, dry_run=dry_run, accepted=accept_loss, as_json=as_json)
+    if not accept_loss and (message := lake_repair.problem(results)):
+        _fail(message, 1)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The run itself is `orchestration.run.run_job`.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipelines.common.calendar import months_between
-from pipelines.common.settings import PROJECT, SettingsError
+from pipelines.common.settings import SettingsError
 from pipelines.datasets import DROP, FEEDS
 from pipelines.ingestion.extract import plan_requests
 from pipelines.sources import SOURCES
@@ -138,7 +137,7 @@ def plan(workspace: Workspace, assets: Sequence[Asset], first: str, last: str, r
     """
     months = [str(month) for month in months_between(first, last)]
     requests = {r.source: r for asset in assets if (r := _requests(workspace, asset, first, last, refresh))}
-    rates, runs = _measured_rates()
+    rates, runs = _measured_rates(workspace.settings.instance)
     steps: defaultdict[str, list[Asset]] = defaultdict(list)
     for asset in assets:
         steps[asset.step].append(asset)
@@ -189,9 +188,8 @@ def _seconds(
     return STEP_S.get(step, OTHER_S) + months * (MONTH_S if step.startswith("lake__") else 0)
 
 
-def _measured_rates() -> tuple[dict[str, float], int]:
+def _measured_rates(home: Path) -> tuple[dict[str, float], int]:
     """Seconds of each step in the last runs that succeeded (partitioned: per month), and the number of these runs."""
-    home = Path(os.environ.get("DAGSTER_HOME") or PROJECT / ".dagster")
     if not (home / "dagster.yaml").is_file() or not (home / "history").is_dir():
         return {}, 0  # to open an instance would create one
     from dagster import DagsterRunStatus, RunsFilter
@@ -199,7 +197,7 @@ def _measured_rates() -> tuple[dict[str, float], int]:
     from pipelines.orchestration.instance import open_instance
 
     spent: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
-    with open_instance() as instance:
+    with open_instance(home) as instance:
         runs = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.SUCCESS]), limit=EARLIER_RUNS)
         for run in runs:
             n = _months_of(run)

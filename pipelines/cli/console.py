@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
     from pipelines.cli.doctor import Finding
     from pipelines.cli.probe import Probe
     from pipelines.cli.progress import RunProgress
+    from pipelines.ingestion.repair import Repaired
     from pipelines.orchestration.run import RunOutcome
     from pipelines.publish.releases import KeptRelease, TableComparison
     from pipelines.workspace import Workspace
 
+_IS_TERMINAL = sys.stdout is not None and sys.stdout.isatty()
 # In a pipe a table is as wide as COLUMNS, else wide enough for a file or a pager.
-out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+out = Console(width=None if _IS_TERMINAL or "COLUMNS" in os.environ else 160)
 err = Console(stderr=True)
-ARROWS = {1: "▲", 0: "", -1: "▼"}
+ARROWS = {1: ("▲", "up"), 0: ("", ""), -1: ("▼", "down")}  # in Unicode, in any other encoding
 STYLES = {
     "ok": "green",
     "warn": "yellow",
@@ -37,6 +40,26 @@ STYLES = {
     "CONTRADICTED": "red",
     "PARTIAL": "yellow",
 }
+
+
+class _Descriptor(io.FileIO):
+    """A file descriptor that drops what is written after its reader has closed the pipe: the command itself goes on."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return len(data)
+
+
+def robust(stream: TextIO, descriptor: int | None = None) -> TextIO:
+    """The same stream for any reader: what its encoding lacks is written as \\uXXXX, a closed pipe is ignored.
+
+    `descriptor`: another file descriptor to write to.
+    """
+    raw = _Descriptor(stream.fileno() if descriptor is None else descriptor, "w", closefd=False)
+    by_line = stream is sys.stderr or raw.isatty()
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=by_line)
 
 
 def _json(content: object) -> None:
@@ -136,6 +159,13 @@ def print_backfill(workspace: Workspace, plan: Plan, progress: RunProgress, outc
     )
 
 
+def print_rewritten(outcome: RunOutcome) -> None:
+    """Series whose stored history a publisher rewrote, on standard error."""
+    for one in outcome.changes:
+        for line in one.rewritten:
+            err.print(f"rewritten history: {one.dataset}: {line}", style="yellow", markup=False, soft_wrap=True)
+
+
 def print_claims(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     """Each claim with its verdict and evidence."""
     synthetic = bool(_manifest(workspace).get("synthetic"))
@@ -178,6 +208,7 @@ def print_signals(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_js
         "Signals" + (" (SYNTHETIC DEMO DATA)" if synthetic else ""),
         "signal!,day!,value>,unit,score>,state,since,quality",
     )
+    in_other_encoding = not out.encoding.lower().startswith("utf")
     for row in rows:
         table.add_row(
             row["signal_id"],
@@ -185,7 +216,7 @@ def print_signals(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_js
             _value(row["value"]),
             row["unit"],
             "" if row["score"] is None else f"{row['score']:.2f}",
-            f"{row['state'] or ''} {ARROWS[row['direction']]}".strip(),
+            f"{row['state'] or ''} {ARROWS[row['direction']][in_other_encoding]}".strip(),
             str(row["state_since"] or ""),
             row["quality"],
             style=None if row["quality"] == "OK" else "dim",
@@ -281,6 +312,30 @@ def print_probes(probes: Sequence[Probe], as_json: bool) -> None:
     for one in probes:
         numbers = (f"{one.seconds:.2f}", f"{one.bytes:,}", str(one.newest or ""))
         table.add_row(one.source, escape(one.url), _styled(one.status), *numbers, escape(one.detail))
+    out.print(table)
+
+
+def print_repair(
+    workspace: Workspace, results: Sequence[Repaired], *, dry_run: bool, accepted: bool, as_json: bool
+) -> None:
+    """Damaged files of the lake and what was, or would be, done with each."""
+    left = "accepted as lost" if accepted else "cannot be repaired"
+    done = "would be repaired" if dry_run else "repaired"
+    columns = "dataset,file,problem,result,reason"
+    rows = [
+        (one.damage.dataset, one.damage.file, one.damage.problem, left if one.reason else done, one.reason)
+        for one in results
+    ]
+    if as_json:
+        files = [dict(zip(columns.split(","), row, strict=True)) for row in rows]
+        _json({"synthetic": workspace.settings.synthetic, "dry_run": dry_run, "files": files})
+        return
+    if not results:
+        out.print("the lake is whole: every file of its record is there, unchanged", highlight=False)
+        return
+    table = _table("Lake", columns)
+    for row in rows:
+        table.add_row(*map(escape, row))
     out.print(table)
 
 

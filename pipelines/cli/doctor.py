@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from pipelines.common.settings import ENV_FILE
 from pipelines.common.version import code_version
 from pipelines.datasets import DROP, FEEDS
 from pipelines.ingestion.drop_folder import drop_states
+from pipelines.ingestion.repair import SHOWN
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
-from pipelines.publish.manifest import packages, read_manifest
+from pipelines.publish.manifest import packages, read_manifest, released_lake_files
 from pipelines.sources.base import plain
 from pipelines.warehouse.dbt import MANIFEST
-from pipelines.warehouse.lock import WriterBusyError, writer_lock
+from pipelines.warehouse.lock import current_writer
 from pipelines.workspace import Workspace
 
 NEEDED_BYTES = 1_000_000_000
@@ -32,142 +38,166 @@ class Finding:
 
 
 def diagnose(workspace: Workspace) -> list[Finding]:
-    """All findings. Changes nothing."""
-    return [
-        *_settings(workspace),
-        *_stores(workspace),
-        *_sources(workspace),
-        _outbox(workspace),
-        _lock(workspace),
-        *_publication(workspace),
-        *_versions(),
-    ]
-
-
-def _settings(workspace: Workspace) -> list[Finding]:
-    settings = workspace.settings
-    clock = f"{workspace.now:%Y-%m-%dT%H:%M:%SZ}" + (" (fixed by TIGHTNESS_NOW)" if settings.now else "")
-    keys = settings.secrets()
-    return [
-        Finding("profile", "ok", settings.profile + (" (SYNTHETIC DEMO DATA)" if settings.synthetic else "")),
-        _clock(workspace, clock),
-        Finding(
-            "reference tables",
-            "ok",
-            f"{len(workspace.reference.tables)} tables, sha256 {workspace.reference.sha256[:12]}",
-        ),
-        Finding(
-            "ENTSOE_API_TOKEN",
-            "ok" if keys or settings.profile != "live" else "warn",
-            "set"
-            if keys
-            else "not set" + ("; zones served by ENTSO-E have no data" if settings.profile == "live" else ""),
-        ),
-    ]
-
-
-def _clock(workspace: Workspace, clock: str) -> Finding:
-    try:
-        workspace.build_clock.check()
-    except ClockError as error:
-        return Finding("clock", "bad", str(error))
-    return Finding("clock", "ok", clock)
-
-
-def _stores(workspace: Workspace) -> list[Finding]:
-    data = workspace.settings.data
-    existing = next(path for path in [data, *data.parents] if path.exists())
-    free = shutil.disk_usage(existing).free
-    found = [
-        Finding("free disk", "ok" if free > NEEDED_BYTES else "bad", f"{free / 1e9:.1f} GB free, 1 GB needed"),
-        *_drop_folder(workspace),
-    ]
-    if (data / "lake").is_dir():
-        for name in FEEDS:
-            months = sorted(
-                {path.parent.name.removeprefix("month=") for path in (data / "lake" / name).rglob("month=*/*.parquet")}
-            )
-            detail = f"{len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
-            found.append(Finding(f"lake {name}", "ok" if months else "warn", detail))
+    """All findings. Only reads; what this user may not read is a finding."""
+    checks: dict[str, Callable[[Workspace], Iterable[Finding]]] = {
+        "settings": _settings,
+        "folders": _folders,
+        "drop folder": _drop_folder,
+        "clock": _clock,
+        "lake": _lake,
+        "sources": _failures,
+        "quarantine": _quarantine,
+        "notifications": _outbox,
+        "writer lock": _lock,
+        "publication": _publication,
+        "versions": _versions,
+    }
+    found: list[Finding] = []
+    for what, check in checks.items():
+        try:
+            found += check(workspace)
+        except PermissionError as error:
+            found.append(Finding(what, "warn", f"cannot be looked at: this user may not read {error.filename}"))
     return found
 
 
-def _drop_folder(workspace: Workspace) -> list[Finding]:
+def _readable(path: Path) -> bool:
+    """Whether something is there. Raises `PermissionError` where it may not be read: a pattern would match nothing."""
+    if not path.exists():
+        return False
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return True
+
+
+def _settings(workspace: Workspace) -> Iterator[Finding]:
     settings = workspace.settings
+    file = ENV_FILE if ENV_FILE.is_file() else f"{ENV_FILE} does not exist: environment and defaults"
+    yield Finding("settings file", "ok", str(file))
+    yield Finding("profile", "ok", settings.profile + (" (SYNTHETIC DEMO DATA)" if settings.synthetic else ""))
+    tables, sha256 = workspace.reference.tables, workspace.reference.sha256[:12]
+    yield Finding("reference tables", "ok", f"{len(tables)} tables, sha256 {sha256}, in {settings.reference}")
+    if settings.secrets():
+        yield Finding("ENTSOE_API_TOKEN", "ok", "set")
+    elif settings.profile == "live":
+        yield Finding("ENTSOE_API_TOKEN", "warn", "not set; zones served by ENTSO-E have no data")
+    else:
+        yield Finding("ENTSOE_API_TOKEN", "ok", "not set")
+
+
+def _folders(workspace: Workspace) -> Iterator[Finding]:
+    settings = workspace.settings
+    replay = {"replay": settings.replay} if settings.replay else {}
+    folders = {"data": settings.data, "drop": settings.drop, **replay, "DAGSTER_HOME": settings.instance}
+    for what, folder in folders.items():
+        try:
+            yield Finding(f"folder {what}", "ok", f"{folder}{'' if _readable(folder) else ' does not exist'}")
+        except PermissionError:
+            yield Finding(f"folder {what}", "warn", f"{folder} cannot be looked at: this user may not read it")
+    existing = next(path for path in (settings.data, *settings.data.parents) if os.path.exists(path))  # noqa: PTH110
+    free = shutil.disk_usage(existing).free
+    yield Finding("free disk", "ok" if free > NEEDED_BYTES else "bad", f"{free / 1e9:.1f} GB free, 1 GB needed")
+
+
+def _drop_folder(workspace: Workspace) -> Iterator[Finding]:
+    settings = workspace.settings
+    if not _readable(settings.drop) and not settings.drop.is_symlink():
+        yield Finding("drop folder", "ok", "does not exist")
+        return
     states = drop_states(workspace.paths, settings.drop, workspace.now, max_mb=settings.drop_max_mb)
-    if not states and not settings.drop.is_dir():
-        return [Finding("drop folder", "ok", "does not exist")]
     counts = Counter(str(state.state) for state in states)
     summary = ", ".join(f"{counts[state]} {state}" for state in ("landed", "pending", "refused") if counts[state])
+    yield Finding("drop folder", "ok", f"exists, {summary or 'no files'}")
     levels: dict[str, Literal["ok", "warn", "bad"]] = {"landed": "ok", "pending": "warn", "refused": "bad"}
-    found = [Finding("drop folder", "ok", f"exists, {summary or 'no files'}")]
-    return found + [
-        Finding(f"drop {state.relative}", levels[state.state], f"{state.state}{state.detail}")
-        for state in states
-        if state.detail
-    ]
+    for state in states:
+        if state.detail:
+            yield Finding(f"drop {state.relative}", levels[state.state], f"{state.state}{state.detail}")
 
 
-def _sources(workspace: Workspace) -> list[Finding]:
-    failures = list(dict.fromkeys(workspace.failures.read()))
+def _clock(workspace: Workspace) -> Iterator[Finding]:
+    moment = f"{workspace.now:%Y-%m-%dT%H:%M:%SZ}"
+    try:
+        workspace.build_clock.check()
+    except ClockError as error:
+        yield Finding("clock", "bad", str(error))
+    else:
+        yield Finding("clock", "ok", moment + (" (fixed by TIGHTNESS_NOW)" if workspace.settings.now else ""))
+
+
+def _lake(workspace: Workspace) -> Iterator[Finding]:
+    """Months of each dataset, and files that are lost or damaged: every byte is read, nothing is written or locked."""
+    lake, released = workspace.stored_lake, released_lake_files(workspace.paths.published)
+    is_there = _readable(workspace.paths.lake)
+    for name in FEEDS:
+        _readable(workspace.paths.lake / name)
+        damaged = lake.damage(name, released.get(name, ()))
+        months = lake.months(name)
+        detail = f"{len(months)} months, {months[0]} to {months[-1]}" if months else "empty"
+        if damaged and all(one.is_denied for one in damaged):
+            yield Finding(f"lake {name}", "warn", f"cannot be looked at: this user may not read {damaged[0].file}")
+        elif damaged:
+            files = "; ".join(f"{one.file} {one.problem}" for one in damaged[:SHOWN])
+            more = f" and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else ""
+            yield Finding(f"lake {name}", "bad", f"{detail}. {files}{more}: run `tightness repair --dry-run`")
+        elif months or is_there:
+            yield Finding(f"lake {name}", "ok" if months else "warn", detail)
+
+
+def _failures(workspace: Workspace) -> Iterator[Finding]:
+    failures = list(dict.fromkeys(workspace.failures.read())) if _readable(workspace.paths.failures) else []
     # That of a refused drop file has no months and stays until the next run: `_drop_folder` looks at the file itself.
     failures = [failure for failure in failures if failure.source != DROP or failure.months]
-    found = [Finding(f"{f.source} {f.request}", "bad", f.message) for f in failures[:20]]
-    found += _quarantine(workspace)
-    found += [
-        Finding(f"refused responses of {source}", "warn", f"{count} in quarantine/payloads/{source}")
-        for source, count in workspace.quarantine.payloads().items()
-    ]
-    return found or [Finding("sources", "ok", "no known failure")]
+    if not failures:
+        yield Finding("sources", "ok", "no known failure")
+    for failure in failures[:20]:
+        yield Finding(f"{failure.source} {failure.request}", "bad", failure.message)
 
 
-def _quarantine(workspace: Workspace) -> list[Finding]:
+def _quarantine(workspace: Workspace) -> Iterator[Finding]:
+    if not _readable(workspace.paths.quarantine):
+        return
     rows = workspace.quarantine.read()
     last = rows.drop_duplicates("dataset", keep="last").set_index("dataset")
-    return [
-        Finding(
-            f"quarantine {name}",
-            "warn",
-            f"{count} row(s), the last: {last['source'][name]} {last['period'][name]}, {last['where'][name]}: "
-            f"{plain(last['reason'][name], 200)}",
-        )
-        for name, count in workspace.quarantine.counts().items()
-    ]
+    for name, count in workspace.quarantine.counts().items():
+        source, period, where, reason = (last[column][name] for column in ("source", "period", "where", "reason"))
+        detail = f"{count} row(s), the last: {source} {period}, {where}: {plain(reason, 200)}"
+        yield Finding(f"quarantine {name}", "warn", detail)
+    for source, count in workspace.quarantine.payloads().items():
+        yield Finding(f"refused responses of {source}", "warn", f"{count} in quarantine/payloads/{source}")
 
 
-def _outbox(workspace: Workspace) -> Finding:
-    waiting = Outbox(workspace.paths.outbox).waiting()
+def _outbox(workspace: Workspace) -> Iterator[Finding]:
+    folder = workspace.paths.outbox
+    waiting = Outbox(folder).waiting() if _readable(folder) else []
     if not waiting:
-        return Finding("notifications", "ok", "none waiting")
+        yield Finding("notifications", "ok", "none waiting")
+        return
     tries = max(entry["tries"] for _, entry in waiting)
     oldest = min(entry["at"] for _, entry in waiting)
     detail = f"{len(waiting)} waiting for delivery, the oldest from {oldest}, tried up to {tries} times"
-    return Finding("notifications", "warn", detail)
+    yield Finding("notifications", "warn", detail)
 
 
-def _lock(workspace: Workspace) -> Finding:
-    if not (workspace.settings.data / "warehouse").is_dir():
-        return Finding("writer lock", "ok", "free")
-    try:
-        with writer_lock(workspace.settings.data, 0):
-            return Finding("writer lock", "ok", "free")
-    except WriterBusyError as error:
-        return Finding("writer lock", "warn", str(error))
+def _lock(workspace: Workspace) -> Iterator[Finding]:
+    writer = current_writer(workspace.settings.data)
+    if writer is None:
+        yield Finding("writer lock", "ok", "free")
+    else:
+        yield Finding("writer lock", "warn", f"another run{writer} is writing {workspace.settings.data}")
 
 
-def _publication(workspace: Workspace) -> list[Finding]:
-    manifest = read_manifest(workspace.paths.manifest)
+def _publication(workspace: Workspace) -> Iterator[Finding]:
+    manifest = read_manifest(workspace.paths.manifest) if _readable(workspace.paths.manifest) else None
     if manifest is None:
-        return [Finding("publication", "warn", "nothing is published yet: run `tightness run`")]
-    return [Finding("publication", "ok", f"{manifest['release_id']}, knowledge to {manifest['knowledge_ts_max']}")]
+        yield Finding("publication", "warn", "nothing is published yet: run `tightness run`")
+    else:
+        detail = f"{manifest['release_id']}, knowledge to {manifest['knowledge_ts_max']}"
+        yield Finding("publication", "ok", detail)
 
 
-def _versions() -> list[Finding]:
+def _versions(_: Workspace) -> Iterator[Finding]:
     installed = ", ".join(f"{name} {number}" for name, number in packages().items())
-    return [
-        Finding("code", "ok", code_version()),
-        Finding("packages", "ok", f"Python {sys.version.split()[0]}, {installed}"),
-        Finding(
-            "dbt manifest", "ok" if MANIFEST.is_file() else "warn", "built" if MANIFEST.is_file() else "not built: make"
-        ),
-    ]
+    yield Finding("code", "ok", code_version())
+    yield Finding("packages", "ok", f"Python {sys.version.split()[0]}, {installed}")
+    built = MANIFEST.is_file()
+    yield Finding("dbt manifest", "ok" if built else "warn", "built" if built else "not built: make")

@@ -17,7 +17,8 @@ ABANDONED_AFTER_S: Final = 3600.0
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file atomically: `write` fills a temporary file beside `path`, which then replaces `path`.
 
-    Creates the folder. When `write` raises, nothing remains; after a killed process `sweep` removes the temporary file.
+    Creates the folder, and removes an empty one that stands in the place of the file. When `write` raises, nothing
+    remains; after a killed process `sweep` removes the temporary file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
@@ -25,6 +26,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -41,8 +44,11 @@ def sweep(folder: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, str]:
-    """A JSON object of texts; empty when there is no file."""
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+    """A JSON object; empty when there is no file, or a damaged one."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def write_json(path: Path, content: object) -> None:

@@ -12,6 +12,7 @@ class DataPaths:
         self.root = root
         self.archive = root / "raw"  # payloads and receipts
         self.lake = root / "lake"
+        self.lake_record = self.archive / "lake"  # records of the lake's files; with the archive they make it again
         self.quarantine = root / "quarantine"
         self.warehouse = root / "warehouse" / "warehouse.duckdb"  # the private database; the dbt manifest has its name
         self.reference_copies = self.warehouse.with_name("reference")  # reference tables as Parquet, read by dbt

@@ -1,16 +1,25 @@
-"""Settings, read from environment variables or `.env` at each call, never at import."""
+"""Settings, read from environment variables or the project's `.env` at each call, never at import."""
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipelines.common.env_file import EnvFileError, read_env_file
+from pipelines.common.folder_setting import FolderError, check_folder, check_openable, expand_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
+ENV_FILE = PROJECT / ".env"  # the project's, whatever the working folder is
+PREFIX = "TIGHTNESS_"
 Profile = Literal["demo", "live", "replay", "drop"]
 
 
@@ -21,7 +30,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Typed settings. Each field is the variable `TIGHTNESS_<NAME>`; relative folders start at the project's root."""
 
-    model_config = SettingsConfigDict(env_prefix="TIGHTNESS_", env_file=".env", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
 
     profile: Profile = "demo"
     data_dir: Path = Path("data")
@@ -39,6 +48,14 @@ class Settings(BaseSettings):
     contact: str = ""
     accept: str = ""
     entsoe_api_token: SecretStr | None = Field(default=None, validation_alias="ENTSOE_API_TOKEN")
+    dagster_home: Path | None = Field(default=None, validation_alias="DAGSTER_HOME")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the given values: `load_settings` reads the environment and `.env`."""
+        return (init_settings,)
 
     @field_validator("now", "notify_since")
     @classmethod
@@ -46,13 +63,6 @@ class Settings(BaseSettings):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-    @field_validator(
-        "reference_dir", "drop_dir", "replay_dir", "now", "notify_since", "webhook_url", "webhook_token", mode="before"
-    )
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if value == "" else value
 
     @field_validator("webhook_url")
     @classmethod
@@ -85,22 +95,27 @@ class Settings(BaseSettings):
     @property
     def data(self) -> Path:
         """Absolute data folder."""
-        return self._absolute(self.data_dir)
+        return PROJECT / self.data_dir
 
     @property
     def reference(self) -> Path:
         """Absolute folder of the reference tables; that of the repository unless set."""
-        return self._absolute(self.reference_dir or Path("data/reference"))
+        return PROJECT / (self.reference_dir or "data/reference")
 
     @property
     def drop(self) -> Path:
         """Absolute drop folder; inside the data folder unless set."""
-        return self._absolute(self.drop_dir) if self.drop_dir else self.data / "drop"
+        return PROJECT / self.drop_dir if self.drop_dir else self.data / "drop"
 
     @property
     def replay(self) -> Path | None:
         """Absolute folder of recorded responses; None unless set."""
-        return self._absolute(self.replay_dir) if self.replay_dir else None
+        return PROJECT / self.replay_dir if self.replay_dir else None
+
+    @property
+    def instance(self) -> Path:
+        """Absolute folder of Dagster's own history; inside the data folder unless DAGSTER_HOME is set."""
+        return self.dagster_home or self.data / "instance"
 
     @property
     def synthetic(self) -> bool:
@@ -114,10 +129,6 @@ class Settings(BaseSettings):
     def secrets(self) -> dict[str, str]:
         """API keys by environment variable; only those that are set."""
         return {"ENTSOE_API_TOKEN": self.entsoe_api_token.get_secret_value()} if self.entsoe_api_token else {}
-
-    @staticmethod
-    def _absolute(path: Path) -> Path:
-        return path if path.is_absolute() else PROJECT / path
 
 
 _ACCEPTED = {
@@ -133,27 +144,96 @@ _ACCEPTED = {
 }
 
 _SECRET = {"webhook_url", "webhook_token"}  # never shown, even when they are not accepted
+_TESTS = f"{PREFIX}TEST_"  # variables of the test suite
+_FOLDERS = ("data_dir", "reference_dir", "drop_dir", "replay_dir", "dagster_home")
+# SQLite opens no path over 512 bytes; below DAGSTER_HOME the longest is history/runs/<run id>.db-journal.
+_LONGEST_INSTANCE = 440
+
+
+def variable_names() -> dict[str, str]:
+    """The environment variable of each setting, by the setting's name."""
+    return {name: str(field.validation_alias or PREFIX + name.upper()) for name, field in Settings.model_fields.items()}
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Settings from the environment, with overrides. Raises `SettingsError` with one line for the first bad value."""
-    overrides = {name: value for name, value in overrides.items() if value is not None}
+    """Settings from the environment and `.env`, with overrides; a folder as `Path` is taken as it is.
+
+    The environment takes precedence; an empty variable stands for the default. Raises `SettingsError` with one line for
+    the first bad value.
+    """
     try:
-        settings = Settings(**overrides)  # type: ignore[arg-type]
+        variables = read_env_file(ENV_FILE) | dict(os.environ)
+    except EnvFileError as error:
+        raise SettingsError(str(error)) from None
+    names = variable_names()
+    _refuse_unknown(variables, set(names.values()))
+    given = {name.upper() if name.upper().startswith(PREFIX) else name: value for name, value in variables.items()}
+    values: dict[str, object] = {name: given[variable] for name, variable in names.items() if given.get(variable)}
+    if given.get("DAGSTER_HOME") == "":
+        raise SettingsError("DAGSTER_HOME='' is not accepted: unset it, or give an absolute folder")
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    written = {name: str(values[name]) for name in _FOLDERS if name in values}
+    for name in written:
+        if isinstance(values[name], str):
+            with _naming(names[name], written[name]):
+                values[name] = expand_folder(written[name], variables)
+    try:
+        settings = Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        variable = "ENTSOE_API_TOKEN" if "entsoe" in name.lower() else f"TIGHTNESS_{name.upper()}"
-        accepted = _ACCEPTED.get(name, first["msg"])
-        shown = "" if name in _SECRET else f"={first['input']!r}"
-        raise SettingsError(f"{variable}{shown} is not accepted: give {accepted}") from None
-    if settings.profile == "replay" and (settings.replay is None or not settings.replay.is_dir()):
+        field = str(first["loc"][0])
+        field = next((name for name, variable in names.items() if variable == field), field)
+        shown = "" if field in _SECRET else f"={first['input']!r}"
+        accepted = _ACCEPTED.get(field, first["msg"])
+        raise SettingsError(f"{names.get(field, field)}{shown} is not accepted: give {accepted}") from None
+    _check_folders(settings, names, written)
+    return settings
+
+
+def _check_folders(settings: Settings, names: Mapping[str, str], written: Mapping[str, str]) -> None:
+    """Raise `SettingsError` for a folder that cannot be one, or that is needed and is not there."""
+    if settings.dagster_home and not settings.dagster_home.is_absolute():
+        raise SettingsError(f"DAGSTER_HOME={written['dagster_home']!r} is relative: give an absolute folder")
+    with _naming(names["data_dir"], written.get("data_dir", "data")):
+        check_openable(settings.instance if settings.dagster_home is None else settings.data, "\\?", _LONGEST_INSTANCE)
+    if settings.dagster_home:
+        with _naming(names["dagster_home"], written["dagster_home"]):
+            check_openable(settings.dagster_home, "?", _LONGEST_INSTANCE)
+    folders = (settings.data, settings.reference, settings.drop, settings.replay, settings.dagster_home)
+    for name, folder in zip(_FOLDERS, folders, strict=True):
+        if name in written and folder:
+            with _naming(names[name], written[name]):
+                check_folder(folder)
+    # A folder that this user may not look into counts as missing; `Path.is_dir` would raise.
+    if settings.profile == "replay" and not (settings.replay and os.path.isdir(settings.replay)):  # noqa: PTH112
         raise SettingsError(
-            f"TIGHTNESS_REPLAY_DIR={str(settings.replay_dir or '')!r} is not a folder: "
+            f"TIGHTNESS_REPLAY_DIR={written.get('replay_dir', '')!r} is not a folder: "
             "give the folder of recorded responses, which the replay profile needs"
         )
-    if not settings.reference.is_dir():
+    if not os.path.isdir(settings.reference):  # noqa: PTH112
         raise SettingsError(
-            f"TIGHTNESS_REFERENCE_DIR={str(settings.reference_dir)!r} is not a folder: give one with the tables"
+            f"TIGHTNESS_REFERENCE_DIR={written.get('reference_dir', '')!r} is not a folder: give one with the tables"
         )
-    return settings
+
+
+@contextmanager
+def _naming(variable: str, written: str) -> Iterator[None]:
+    """Turn a `FolderError` into a `SettingsError` that names the variable and its value."""
+    try:
+        yield
+    except FolderError as error:
+        raise SettingsError(f"{variable}={written!r} {error}") from None
+
+
+def _refuse_unknown(variables: Mapping[str, str], known: set[str]) -> None:
+    """Raise `SettingsError` for a name that is a mistyped setting."""
+    ours = {name for name in known if name.startswith(PREFIX)}
+    for name in sorted(set(variables) - known):
+        upper = name.upper()
+        if upper in known or upper.startswith(_TESTS):
+            continue
+        # Other programs have variables too: without the prefix, only what is nearly a setting's name is a mistake.
+        nearest = difflib.get_close_matches(upper, sorted(ours), n=1, cutoff=0.0 if upper.startswith(PREFIX) else 0.9)
+        if nearest:
+            where = "in the environment" if name in os.environ else f"in {ENV_FILE}"
+            raise SettingsError(f"{name} {where} is no setting: the nearest is {nearest[0]}; correct or remove it")

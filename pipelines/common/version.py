@@ -20,9 +20,9 @@ def code_version() -> str:
 def git_commit() -> str | None:
     """The checked-out commit; None outside a git checkout."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(PROJECT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        )
+        # git refuses the checkout of another user, whose runs would then have another version.
+        command = ["git", "-c", f"safe.directory={PROJECT}", "-C", str(PROJECT), "rev-parse", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

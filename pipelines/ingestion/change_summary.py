@@ -33,13 +33,15 @@ class Revision:
 
 @dataclass(frozen=True)
 class Changes:
-    """Number of a dataset's changed months, new observations and added vintages, and the first of these vintages."""
+    """Number of a dataset's changed months, new observations and added vintages, the first of these vintages, and the
+    series whose stored history was rewritten."""
 
     dataset: str
     months: int = 0
     new: int = 0
     revised: int = 0
     first: list[Revision] = field(default_factory=list)
+    rewritten: list[str] = field(default_factory=list)  # one line each
 
 
 def changes(lake: Lake, dataset: str, written: Sequence[Written], shown: int = SHOWN) -> Changes:

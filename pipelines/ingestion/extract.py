@@ -5,6 +5,7 @@ A failed request becomes a `Failure` with its months; the other requests are sti
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,17 +66,56 @@ def fetch(
     Refused responses go to `quarantine`; a response whose SHA-256 begins with one of `accepted` is archived all the
     same. Each response is stored before the next request, so that a crash loses none. `skip_if` selects requests that
     are not sent; `watch` is called after each request.
+
+    Where a response rewrites its history from its first day on, the archived requests of the period before are sent
+    again, also when `skip_if` selects them, and so on back to a period that is unchanged.
     """
     report = FetchReport()
     planned = plan_requests(source, months, scope)
     validator = ResponseValidator(scope, archive, quarantine, tuple(accepted))
-    for done, (request, needed) in enumerate(planned.items(), start=1):
-        if skip_if(request):
+    sent: set[Request] = set()
+    queue = deque(planned.items())
+    done = 0
+    while queue:
+        request, needed = queue.popleft()
+        if request in sent:
+            continue
+        # A request that is not planned, or planned and skipped before, is here because a later period is rewritten.
+        if done < len(planned) and skip_if(request):
             report.skipped += 1
         else:
-            _fetch_one(request, needed, transport, validator, now, report)
-        watch(Progress(done, len(planned), "requests"))
+            sent.add(request)
+            if _fetch_one(request, needed, transport, validator, now, report):
+                queue.extend(preceding_requests(request, archive, scope).items())
+        done += 1
+        watch(Progress(min(done, len(planned)), len(planned), "requests"))
     return report
+
+
+def preceding_requests(request: Request, archive: Archive, scope: Scope) -> dict[Request, tuple[str, ...]]:
+    """Archived requests for the same series in the last period before this one, each with its months.
+
+    Empty where a response holds the whole history.
+    """
+    if not request.period:
+        return {}
+    before = pd.Period(request.period).asfreq("M", "start") - 1
+    found: dict[Request, list[str]] = {}
+    for month in reversed(months_between(FIRST_MONTH, str(before))):
+        of_month = [
+            one
+            for one in SOURCES[request.source].requests(month, scope)
+            if one.entity == request.entity
+            and one.period < request.period
+            and one.period >= max((other.period for other in found), default="")
+            and (receipt := archive.receipt(one.source, one.name)) is not None
+            and receipt.captures
+        ]
+        if found and not of_month:
+            break
+        for one in of_month:
+            found.setdefault(one, []).insert(0, str(month))
+    return {one: tuple(needed) for one, needed in found.items()}
 
 
 def _fetch_one(
@@ -85,7 +125,8 @@ def _fetch_one(
     validator: ResponseValidator,
     now: datetime,
     report: FetchReport,
-) -> None:
+) -> bool:
+    """Send one request. Returns whether its response gives cause to send those of the period before again."""
     report.requests += 1
     archive = validator.archive
     try:
@@ -93,7 +134,7 @@ def _fetch_one(
     except NotRequested:
         archive.record_no_data(request, now)
         report.no_data += 1
-        return
+        return False
     except NoData as absence:
         verdict = validator.triage_absence(request, str(absence), now)
         if not verdict.refusal:
@@ -102,7 +143,7 @@ def _fetch_one(
     except SourceError as error:
         archive.record_error(request, str(error), now)
         report.failures.append(Failure(request.source, request.name, months, str(error)))
-        return
+        return False
     else:
         verdict = validator.triage(request, payloads)
     if verdict.accepted:
@@ -114,6 +155,7 @@ def _fetch_one(
         report.warnings.append(Failure(request.source, request.name, months, verdict.warning))
     report.payloads += len(verdict.accepted)
     report.bytes += sum(len(payload.body) for payload in verdict.accepted)
+    return verdict.reaches_back
 
 
 # --- requests that a backfill may skip

@@ -16,7 +16,10 @@ from pipelines.sources.base import Payload
 
 @dataclass(frozen=True)
 class Ledger:
-    """Digest of the inputs of each ingested month (YYYY-MM) of a dataset, in one JSON file."""
+    """Digest of the inputs of each ingested month (YYYY-MM) of a dataset, in one JSON file.
+
+    When the file is damaged, every month is read again.
+    """
 
     path: Path
 
@@ -29,6 +32,14 @@ class Ledger:
         """Record months as ingested. Other months stay."""
         with FileLock(self.path.with_suffix(".lock")):
             write_json(self.path, {**read_json(self.path), **digests})
+
+    def invalidate(self, months: Iterable[str]) -> None:
+        """Remove months, so that they are read again."""
+        with FileLock(self.path.with_suffix(".lock")):
+            removed = set(months)
+            write_json(
+                self.path, {month: digest for month, digest in read_json(self.path).items() if month not in removed}
+            )
 
 
 def month_digests(
@@ -44,7 +55,8 @@ def month_digests(
     inputs: dict[str, list[str]] = {month: [rules.hexdigest()] for month in months}
     for payload, needed in payloads:
         for month in needed:
-            inputs[month].append(f"{payload.request.name} {payload.sha256}")
+            refused = f" without {payload.refused}" if payload.refused else ""
+            inputs[month].append(f"{payload.request.name} {payload.sha256}{refused}")
     return {month: hashlib.sha256("\n".join(lines).encode()).hexdigest() for month, lines in inputs.items()}
 
 
@@ -54,7 +66,7 @@ def _code_fingerprint() -> str:
     import schemas
 
     pipelines = Path(__file__).parents[1]
-    files = [pipelines / "ingestion" / "load.py", pipelines / "ingestion" / "timing.py"]
+    files = [pipelines / "ingestion" / name for name in ("load.py", "rewrites.py", "timing.py")]
     files += [pipelines / "common" / "calendar.py", pipelines / "transports" / "drop.py"]
     files += [*(pipelines / "sources").glob("*.py"), *(pipelines / "lake").glob("*.py")]
     files += Path(schemas.__file__).parent.rglob("*.py")

@@ -5,7 +5,8 @@ A payload that cannot be read becomes a `Failure` with its months; everything el
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -16,14 +17,17 @@ from numpy.typing import NDArray
 
 from pipelines.common.calendar import FIRST_MONTH, month_of
 from pipelines.datasets import DROP, FEEDS, Feed
-from pipelines.ingestion.extract import plan_requests
+from pipelines.ingestion.extract import plan_requests, preceding_requests
 from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.inspection import parse
 from pipelines.ingestion.landings import Landing, Landings
 from pipelines.ingestion.ledger import Ledger, month_digests
 from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
+from pipelines.ingestion.repair import Repaired, problem, repair, saved_reference
+from pipelines.ingestion.rewrites import Rewrite, compare, find_rewrites, is_rebased
 from pipelines.ingestion.timing import knowledge_times, period_starts
 from pipelines.lake.quarantine import Quarantine, quarantine_rows
+from pipelines.lake.record import Load
 from pipelines.lake.store import Lake, Written
 from pipelines.lake.validate import SchemaMismatch, validate
 from pipelines.reference import ReferenceTables
@@ -31,6 +35,8 @@ from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
 from pipelines.transports.archive import Archive
 from pipelines.transports.drop import DropError, parse_drop
+from schemas.base import columns_of
+from schemas.fields import RESTATED
 
 # Months are loaded in at most `CHUNKS` chunks of at least `CHUNK_MONTHS` months. A crash loses the chunk in progress;
 # each chunk costs some hundredths of a second.
@@ -75,12 +81,20 @@ class IngestReport:
     written: list[Written] = field(default_factory=list)
     rejected: pd.DataFrame = field(default_factory=pd.DataFrame)
     failures: list[Failure] = field(default_factory=list)
+    repaired: list[Repaired] = field(default_factory=list)  # files of the lake that were lost or damaged
+    rewrites: list[Rewrite] = field(default_factory=list)
+    further_months: list[str] = field(default_factory=list)  # YYYY-MM, loaded because stored rows were contradicted
     left_out: dict[str, str] = field(default_factory=dict)  # by drop file: empty rows and columns
 
     @property
     def new(self) -> int:
         """Number of new observations."""
         return sum(part.new for part in self.written)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether files of the lake cannot be repaired. Then nothing was loaded."""
+        return any(one.reason for one in self.repaired)
 
     @property
     def revised(self) -> int:
@@ -100,6 +114,7 @@ class Ingestion:
     now: datetime
     use_sources: bool = True  # False in the drop profile
     synthetic: bool = False  # generated rows have an open licence
+    released: Mapping[str, Collection[str]] = field(default_factory=dict)  # lake files of the current release
 
     def run(
         self,
@@ -115,36 +130,74 @@ class Ingestion:
         Months without changed inputs are skipped before anything is parsed. The others are loaded and recorded in
         chunks, so that a rerun after a crash skips finished chunks. `watch` is called after each chunk. `whole_files`:
         also load the other months of drop files that have not landed.
+
+        Rows are compared with stored ones, so lost files of the dataset are repaired first. Where they cannot be,
+        nothing is loaded, and the report has the failure.
+
+        Other months with stored rows that these inputs contradict are loaded too. Then nothing is recorded until all
+        is loaded, so that a rerun after a crash finds the contradictions that are left.
         """
         feed, report = FEEDS[name], IngestReport()
+        report.repaired = repair(self, name)
+        if report.is_damaged:
+            report.failures.append(Failure("lake", name, (), problem(report.repaired)))
+            return report
         wanted = {str(month) for month in months}
         archived = self._archived(feed, months, report)
         ledger = Ledger(self.lake.root / name / "_ingested.json")
         digests = month_digests(wanted, archived, dropped, self.reference.sha256)
-        pending = ledger.changed(digests)
+        # Without a record, months may be missing that the ledger has.
+        pending = ledger.changed(digests) if self.lake.record(name).path.is_file() else set(wanted)
+        self.lake.adopt(name)
         report.months_unchanged = len(wanted) - len(pending)
         watch(Progress(report.months_unchanged, len(wanted), "months"))
         landings = Landings(self.lake.root / name)
         records = [landings.of(payload.request.name, payload.sha256) for payload in dropped]
         if pending or any(record is None or (whole_files and record.missing) for record in records):
+            for payload in dropped:
+                self.archive.put(payload)  # a repair needs it, and the reference tables
+            self.reference.save(saved_reference(self.archive, self.reference.sha256))
             files = self._open_dropped(feed, dropped, report)
             self._record_landings(landings, files, wanted - pending)
+            others = self._contradicted_months(feed, archived, files, pending) - wanted
             for chunk in _chunks(pending):
                 self._load(feed, archived, files, chunk, report)
-                # A failure without months, as of a refused drop file, concerns every month.
-                failed = {month for failure in report.failures for month in failure.months or wanted}
-                refused = {month for failure in report.failures if failure.source == DROP for month in failure.months}
-                self._record_landings(landings, files, chunk - refused)  # before the ledger, which skips its months
-                ledger.save({month: digests[month] for month in chunk if month not in failed})
+                if not others:
+                    self._record(ledger, landings, files, digests, chunk, report)
                 pending = pending - chunk
                 watch(Progress(len(wanted) - len(pending), len(wanted), "months", report.rows_read))
-            if whole_files and (others := self._missing(landings, files) - wanted):
-                self._load(feed, [], files, others, report)
-                self._record_landings(landings, files, others)
+            report.further_months = sorted(others)
+            of_others = self._archived(feed, [pd.Period(month, "M") for month in report.further_months], report)
+            other_digests = month_digests(others, of_others, dropped, self.reference.sha256)
+            for chunk in _chunks(ledger.changed(other_digests)):
+                self._load(feed, of_others, files, chunk, report)
+            if others:
+                self._record(ledger, landings, files, digests | other_digests, {*digests, *others}, report)
+            archived = [*archived, *of_others]
+            if whole_files and (missing := self._missing(landings, files) - wanted - others):
+                self._load(feed, [], files, missing, report)
+                self._record_landings(landings, files, missing)
+            self._report_rewrites(feed, archived, files, wanted, report)
         # Rows that an earlier run rejected are still missing, as long as their payload is the newest of its request.
         newest = {payload.request: payload for payload, _ in archived}
         report.rejected = self._rejected(feed, [*newest.values(), *dropped])
         return report
+
+    def _record(
+        self,
+        ledger: Ledger,
+        landings: Landings,
+        files: list[_DropRows],
+        digests: dict[str, str],
+        months: set[str],
+        report: IngestReport,
+    ) -> None:
+        """Record the months without a failure as ingested, and their rows of drop files as landed."""
+        # A failure without months, as of a refused drop file, concerns every month.
+        failed = {month for failure in report.failures for month in failure.months or digests}
+        refused = {month for failure in report.failures if failure.source == DROP for month in failure.months}
+        self._record_landings(landings, files, months - refused)  # before the ledger, which skips its months
+        ledger.save({month: digests[month] for month in months if month not in failed})
 
     def _load(
         self, feed: Feed, archived: list[_Archived], files: list[_DropRows], chunk: set[str], report: IngestReport
@@ -153,7 +206,7 @@ class Ingestion:
         by_priority: list[pd.DataFrame] = []
         newest = {payload.request: payload.captured_at for payload, _ in archived}
         for priority, source in enumerate(feed.sources):
-            previous: dict[Request, datetime] = {}
+            previous: dict[Request, Payload] = {}
             for batch in _batches(archived, source, chunk):
                 rows = self._read(feed, batch, newest, previous, chunk, report, quarantined)
                 by_priority.extend([rows.assign(priority=priority)] if len(rows) else [])
@@ -163,7 +216,15 @@ class Ingestion:
         drop_rows = self._admit_dropped(feed, in_chunk, report, quarantined)
         loaded.extend([drop_rows] if len(drop_rows) else [])
         if loaded:
-            self._append(feed, pd.concat(loaded, ignore_index=True), report)
+            latest = max(newest.values(), default=self.now)
+            load = Load(
+                at=self.now.isoformat(),
+                until=latest.isoformat() if latest > self.now else "",
+                dropped={payload.request.name: payload.sha256 for payload, rows in in_chunk if len(rows)},
+                metals=tuple(metal.metal for metal in self.scope.metals),
+                reference=self.reference.sha256,
+            )
+            self._append(feed, pd.concat(loaded, ignore_index=True), report, load)
         self._quarantine(feed, quarantined)
 
     # --- inputs
@@ -183,6 +244,89 @@ class Ingestion:
                 except SourceError as error:  # an archived file is missing or damaged
                     report.failures.append(Failure(source, request.name, needed, str(error)))
         return found
+
+    def _contradicted_months(
+        self, feed: Feed, archived: list[_Archived], files: list[_DropRows], months: set[str]
+    ) -> set[str]:
+        """Months (YYYY-MM) with stored rows that later responses or drop files of these months contradict.
+
+        Where a response contradicts the first stored day of its series, or none of its rows is stored, the archived
+        responses of the period before are compared too, and so on back to a period without contradictions.
+        """
+        stored = {folder.name.removeprefix("month=") for folder in (self.lake.root / feed.name).glob("month=*")}
+        if stored <= months:
+            return set()
+        dropped = [file.rows.assign(source=DROP, captured_ts=file.payload.captured_at) for file in files]
+        found, _ = self._compare_stored(feed, dropped, stored)
+        pending: dict[Request, list[Payload]] = {}
+        for payload, needed in archived:
+            if not months.isdisjoint(needed):
+                pending.setdefault(payload.request, []).append(payload)
+        seen: set[Request] = set()
+        while pending:
+            seen |= pending.keys()
+            earlier: dict[Request, list[Payload]] = {}
+            for request, payloads in pending.items():
+                contradicted, reaches_back = self._compare_stored(feed, self._frames(feed, payloads), stored)
+                found |= contradicted
+                if reaches_back:
+                    for one in preceding_requests(request, self.archive, self.scope).keys() - seen:
+                        with suppress(SourceError):  # a damaged file is reported when its months are loaded
+                            earlier[one] = self.archive.load(one)
+            pending = earlier
+        return found
+
+    def _report_rewrites(
+        self, feed: Feed, archived: list[_Archived], files: list[_DropRows], asked: set[str], report: IngestReport
+    ) -> None:
+        """Add the rewritten series to the report, and a failure for each that still has months on the old basis."""
+
+        def current() -> pd.DataFrame:
+            newest = {payload.request: payload for payload, _ in archived}
+            return pd.concat(
+                [*self._frames(feed, [*newest.values()]), *(file.rows.assign(source=DROP) for file in files)]
+            )
+
+        report.rewrites = find_rewrites(self.lake, feed.name, report.written, asked, current)
+        report.failures += [
+            Failure(one.source, f"{feed.name} {one.series}".strip(), tuple(one.stale), one.remedy)
+            for one in report.rewrites
+            if one.stale
+        ]
+
+    def _compare_stored(self, feed: Feed, frames: list[pd.DataFrame], stored: set[str]) -> tuple[set[str], bool]:
+        """Months in which the last stored vintage has other values than a later row of the same source in `frames`.
+
+        And whether responses of earlier periods are to be compared too.
+        """
+        if not frames:
+            return set(), False
+        rows = pd.concat(frames)
+        months = rows[feed.spec.period].dt.strftime("%Y-%m")
+        if not (is_stored := months.isin(stored)).any():
+            return set(), True
+        known = self.lake.read(feed.name, (months[is_stored].min(), months[is_stored].max()))
+        known = known.drop_duplicates([*feed.spec.key, "source"], keep="last")
+        both = compare(feed.spec, rows[is_stored], known, by=["source"])
+        contradicted = both[both["differs"] & (both["captured_ts"] > both["ingest_ts"])]
+        found = set(contradicted[feed.spec.period].dt.strftime("%Y-%m"))
+        return found, both.empty or bool(contradicted["is_first"].any())
+
+    def _frames(self, feed: Feed, payloads: Sequence[Payload]) -> list[pd.DataFrame]:
+        """Rows of the payloads that can be read and have any, with their source and capture time."""
+        frames = []
+        for payload in payloads:
+            with suppress(NoData, SourceError):
+                rows = parse(payload, self.scope).frames.get(feed.name, pd.DataFrame())
+                frames.append(rows.assign(source=payload.request.source, captured_ts=payload.captured_at))
+        return [frame for frame in frames if len(frame)]
+
+    def _is_rebased(self, feed: Feed, payload: Payload, previous: Payload | None) -> bool:
+        """Whether a response is on another basis than the previous one, for values that are restated as a rule."""
+        if previous is None or RESTATED.isdisjoint(columns_of(feed.spec.model)):
+            return False
+        frames = self._frames(feed, [previous, payload])
+        return len(frames) == 2 and is_rebased(feed.spec, *frames)
 
     def _open_dropped(self, feed: Feed, dropped: Sequence[Payload], report: IngestReport) -> list[_DropRows]:
         """Rows of the drop files. A file that does not fit becomes a failure; rows outside the covered months, and rows
@@ -242,19 +386,19 @@ class Ingestion:
         feed: Feed,
         archived: list[_Archived],
         newest: dict[Request, datetime],
-        previous: dict[Request, datetime],
+        previous: dict[Request, Payload],
         chunk: set[str],
         report: IngestReport,
         quarantined: list[pd.DataFrame],
     ) -> pd.DataFrame:
         """Validated and timed rows of one source's payloads, with `absent_at`: when the previous capture of their
-        request was made.
+        request was made or, for a response on another basis than that one, its own: its new rows are known since then.
 
-        `newest`: capture time of each request's newest payload. `previous`: that of the last readable capture of
-        earlier batches; updated here.
+        `newest`: capture time of each request's newest payload. `previous`: the last readable capture of earlier
+        batches; updated here.
         """
         batch = _Batch("OPEN" if self.synthetic else SOURCES[archived[0].payload.request.source].LICENCE)
-        read: dict[Request, datetime] = {}
+        read: dict[Request, Payload] = {}
         for payload, months in archived:
             try:
                 parsed = parse(payload, self.scope)
@@ -266,7 +410,7 @@ class Ingestion:
                 if payload.captured_at == newest[payload.request] and failure not in report.failures:
                     report.failures.append(failure)
                 continue
-            read[payload.request] = payload.captured_at
+            read[payload.request] = payload
             unreadable = [(bad.where, bad.raw, bad.reason) for bad in parsed.rejected if bad.dataset == feed.name]
             quarantined.append(quarantine_rows(feed.name, payload, unreadable))
             rows = parsed.frames.get(feed.name)
@@ -274,7 +418,11 @@ class Ingestion:
                 rows = rows.set_axis(pd.RangeIndex(1, len(rows) + 1))
                 rows = rows[rows[feed.spec.period].dt.strftime("%Y-%m").isin(chunk)]
                 batch.add(payload, rows, parsed.written_at)
-        absent_at = {payload.sha256: previous.get(payload.request) for payload in batch.payloads}
+        absent_at = {}
+        for payload in batch.payloads:
+            before = previous.get(payload.request)
+            last_absent = payload if self._is_rebased(feed, payload, before) else before
+            absent_at[payload.sha256] = last_absent and last_absent.captured_at
         previous.update(read)
         admitted = self._admit(feed, batch, report, quarantined)
         if len(admitted):
@@ -337,11 +485,12 @@ class Ingestion:
 
     # --- outputs
 
-    def _append(self, feed: Feed, rows: pd.DataFrame, report: IngestReport) -> None:
+    def _append(self, feed: Feed, rows: pd.DataFrame, report: IngestReport, load: Load) -> None:
         """Append by capture, oldest first: values of an earlier capture are an earlier vintage."""
         captures = rows.pop("captured_ts")
         for captured, part in rows.groupby(captures, sort=True):
-            report.written.extend(self.lake.append(feed.name, part, ingest_ts=pd.Timestamp(captured).to_pydatetime()))
+            moment = pd.Timestamp(captured).to_pydatetime()
+            report.written.extend(self.lake.append(feed.name, part, ingest_ts=moment, load=load))
 
     def _quarantine(self, feed: Feed, rejected: list[pd.DataFrame]) -> None:
         parts = [part for part in rejected if len(part)]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from pipelines.common.files import write_atomically
@@ -20,3 +21,10 @@ def write_parquet(folder: Path, table: pa.Table, captured: datetime) -> Path:
     name = f"{captured.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(body).hexdigest()[:8]}.parquet"
     write_atomically(folder / name, lambda temporary: temporary.write_bytes(body))
     return folder / name
+
+
+def rows_sha256(table: pa.Table) -> str:
+    """SHA-256 of the rows as CSV, in their order: it does not depend on the version that wrote the Parquet file."""
+    text = pa.BufferOutputStream()
+    pc.write_csv(table, text)
+    return hashlib.sha256(text.getvalue()).hexdigest()

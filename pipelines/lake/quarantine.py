@@ -88,6 +88,11 @@ class Quarantine:
                 self._body(old, request).unlink(missing_ok=True)
         return path.relative_to(self.root).as_posix()
 
+    def findings(self, payload: Payload) -> list[str]:
+        """The findings of a refused response; none when it is not in quarantine."""
+        path = self.root / "payloads" / payload.request.source / f"{payload.sha256}.about.json"
+        return list(json.loads(path.read_text(encoding="utf-8"))["findings"]) if path.is_file() else []
+
     def refused(self, request: Request, prefixes: Sequence[str]) -> list[Payload]:
         """Refused responses to a request whose SHA-256 begins with one of these prefixes, oldest first."""
         found = []

@@ -46,7 +46,7 @@ def new_vintages(spec: Spec, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.Dat
     # Nearly all rows are new or unchanged observations: these are found by column, the rest is processed row by row.
     is_single = ~rows.duplicated("observation", keep=False)
     last = last.reindex(rows["observation"]).set_axis(rows.index)
-    is_unchanged = is_known & _equal(rows, last, _value_columns(spec))
+    is_unchanged = is_known & equal_rows(rows, last, value_columns(spec))
     # A knowledge time before that of the last vintage has to be compared with an earlier vintage.
     is_unchanged &= ~rows["is_explicit"] | (rows["knowledge_ts"] >= last["knowledge_ts"])
     first = rows[is_single & ~is_known].assign(vintage_no=1, is_suspect=False)
@@ -54,12 +54,12 @@ def new_vintages(spec: Spec, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.Dat
     return pd.concat([first, _further_vintages(spec, rest, stored)]) if len(rest) else first
 
 
-def _value_columns(spec: Spec) -> list[str]:
+def value_columns(spec: Spec) -> list[str]:
     """Columns whose change is a new vintage."""
     return [column for column in columns_of(spec.model) if column not in (*spec.key, VINTAGE)]
 
 
-def _equal(left: pd.DataFrame, right: pd.DataFrame, columns: list[str]) -> pd.Series:
+def equal_rows(left: pd.DataFrame, right: pd.DataFrame, columns: list[str]) -> pd.Series:
     """Row by row: exactly the same values, a missing one equal to a missing one."""
     same = pd.Series(True, index=left.index)
     for column in columns:
@@ -85,7 +85,7 @@ class _Vintage(NamedTuple):
 def _further_vintages(spec: Spec, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
     """New vintages among rows whose observation is stored already or occurs several times."""
     numbered = [VINTAGE] if VINTAGE in rows else []
-    rows = rows.sort_values(["observation", "knowledge_ts", *numbered, "payload_sha256", *_value_columns(spec)])
+    rows = rows.sort_values(["observation", "knowledge_ts", *numbered, "payload_sha256", *value_columns(spec)])
     history: dict[int, list[_Vintage]] = defaultdict(list)
     stored = stored[stored["observation"].isin(rows["observation"])]
     columns = zip(stored["vintage_no"].tolist(), stored[SUSPECT].tolist(), _vintages(spec, stored), strict=True)
@@ -139,7 +139,7 @@ def _further_vintages(spec: Spec, rows: pd.DataFrame, stored: pd.DataFrame) -> p
 
 
 def _vintages(spec: Spec, rows: pd.DataFrame) -> Iterator[_Vintage]:
-    columns = (rows[column].astype("object").where(rows[column].notna(), None) for column in _value_columns(spec))
+    columns = (rows[column].astype("object").where(rows[column].notna(), None) for column in value_columns(spec))
     times = (rows[column].astype("int64").tolist() for column in ("knowledge_ts", "ingest_ts"))
     releases = (
         [None if pd.isna(number) else int(number) for number in rows[VINTAGE]]

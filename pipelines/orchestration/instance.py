@@ -1,9 +1,10 @@
-"""The Dagster instance of the project: `.dagster` under the project's root by default, else DAGSTER_HOME."""
+"""The Dagster instance of a data folder: `instance` in that folder, unless DAGSTER_HOME is set."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from pipelines.common.files import write_atomically
-from pipelines.common.settings import PROJECT
+from pipelines.common.settings import PROJECT, SettingsError, load_settings
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -21,31 +22,48 @@ if TYPE_CHECKING:
 IN_PROCESS = {"tightness/process": "command line"}  # tag of the runs that no daemon monitors
 
 
-def prepare_home() -> None:
-    """Set DAGSTER_HOME and the event batch size where they are unset, and put the instance's settings there.
+def prepare_home(home: Path | None = None) -> Path:
+    """Create the instance's folder, that of the environment's settings by default, and put its settings there.
 
     Settings that are there stay, unless they name our event log under a module that it has been moved from.
     """
-    from pipelines.orchestration.event_log import BATCH_SIZE
     from pipelines.orchestration.event_log import BatchedSqliteEventLog as EventLog
 
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster"))
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
-    path = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
+    home = home or load_settings().instance
+    path = home / "dagster.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = path.read_text(encoding="utf-8") if path.exists() else EventLog.__name__
     if EventLog.__name__ in text and EventLog.__module__ not in text:
         # In one step: half a file, left by a killed process, would configure another instance.
         write_atomically(path, partial(shutil.copyfile, PROJECT / "dagster.yaml"))
+    return home
 
 
-def open_instance() -> dg.DagsterInstance:
+def open_instance(home: Path | None = None) -> dg.DagsterInstance:
     """The instance that the UI shows as well. Only one of several processes at a time creates its tables."""
     import dagster as dg
 
-    prepare_home()
-    with FileLock(Path(os.environ["DAGSTER_HOME"]) / "opening.lock"):
+    from pipelines.orchestration.event_log import BATCH_SIZE
+
+    home = prepare_home(home)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
+    with FileLock(home / "opening.lock"), _environment(DAGSTER_HOME=str(home)):
         return dg.DagsterInstance.get()
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Set variables that Dagster reads while it opens. The next data folder of this process has other ones."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -55,7 +73,7 @@ def running(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     Dagster would show a killed run as running forever, and the writer's slot that it held would block every later run.
     The mark is a lock of the operating system, which is released when the process ends, however it ends.
     """
-    folder = Path(os.environ["DAGSTER_HOME"]) / "living"
+    folder = Path(instance.root_directory) / "living"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{run_id}.lock"
     with FileLock(path):
@@ -83,3 +101,10 @@ def _fail_killed_runs(instance: dg.DagsterInstance, folder: Path) -> None:
                 path.unlink(missing_ok=True)
         except Timeout:
             continue  # still running
+
+
+if __name__ == "__main__":  # for `make ui`: prepare the instance and print its folder
+    try:
+        sys.stdout.write(f"{prepare_home()}\n")
+    except (SettingsError, OSError) as error:
+        sys.exit(str(error))

@@ -32,5 +32,5 @@ class WorkspaceResource(dg.ConfigurableResource[Any]):
 
     def open(self) -> Workspace:
         """A workspace whose clock is read now."""
-        record = Path(self.record) if self.record else None
-        return Workspace.open(tuple(self.metals), record, profile=self.profile, data_dir=self.data_dir, now=self.now)
+        record, data = (Path(text) if text else None for text in (self.record, self.data_dir))
+        return Workspace.open(tuple(self.metals), record, profile=self.profile, data_dir=data, now=self.now)

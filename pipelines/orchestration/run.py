@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipelines.common.calendar import FIRST_MONTH, month_of
@@ -31,14 +32,14 @@ UNWRITABLE: Final = {
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """Result of a run: `problems` has each failed step's reason, `changes` what was written to each dataset, `rejected`
-    the number of its rows in quarantine.
-    """
+    """Result of a run: `problems` has each failed step's reason, `changes` what was written to each dataset, `repaired`
+    the files of the lake that were damaged, `rejected` the number of rows in quarantine by dataset."""
 
     run_id: str
     success: bool
     problems: list[str]
     changes: list[Changes] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
 
 
@@ -95,13 +96,15 @@ def run_job(
     last: str,
     defs: Definitions,
     *,
+    home: Path | None = None,
     assets: Sequence[str] = (),
     on_step: StepCallback | None = None,
 ) -> RunOutcome:
-    """Run a job of `definitions` over a range of months, on the project's instance and in this process.
+    """Run a job of `definitions` over a range of months in this process.
 
-    `assets`: names as in the UI (lake/prices); all of the job's by default. Raises `RunStoppedError` when a signal
-    stops the run, or when Dagster's own log cannot be written.
+    `home`: folder of the Dagster instance, that of the environment's settings by default. `assets`: names as in the UI
+    (lake/prices); all of the job's by default. Raises `RunStoppedError` when a signal stops the run, or when Dagster's
+    own log cannot be written.
     """
     from dagster import AssetKey, DagsterEventType, DagsterExecutionInterruptedError
     from sqlalchemy.exc import DatabaseError
@@ -125,7 +128,7 @@ def run_job(
     job = defs.resolve_job_def(job_name)
     run_id = str(uuid.uuid4())
     try:
-        with _instance() as instance, running(instance, run_id):
+        with _instance(home) as instance, running(instance, run_id):
             instance.add_event_listener(run_id, listen)
             result = job.execute_in_process(
                 instance=instance,
@@ -148,15 +151,17 @@ def run_job(
     ]
     if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
         raise RunStoppedError(STOPPED)
-    changes, rejected = _changes(result.all_events), _rejected(result.all_events)
-    return RunOutcome(result.run_id, result.success, shorten(problems), changes, rejected)
+    events = result.all_events
+    return RunOutcome(
+        result.run_id, result.success, shorten(problems), _changes(events), _repaired(events), _rejected(events)
+    )
 
 
-def _instance() -> DagsterInstance:
+def _instance(home: Path | None) -> DagsterInstance:
     from pipelines.orchestration.instance import open_instance
 
     try:
-        return open_instance()
+        return open_instance(home)
     except Exception as error:  # of any type: the configured storage decides
         raise RunStoppedError(_unwritable_log(error)) from None
 
@@ -178,6 +183,16 @@ def shorten(problems: list[str]) -> list[str]:
         advice = next((text for sign, text in UNWRITABLE.items() if sign in problem), None)
         short[f"{advice}, then run again. Nothing is lost, the last release stays" if advice else problem] = None
     return list(short)
+
+
+def _repaired(events: Sequence[DagsterEvent]) -> list[str]:
+    from dagster import DagsterEventType
+
+    from pipelines.orchestration.assets.lake import repaired_of
+
+    made = [event for event in events if event.event_type == DagsterEventType.ASSET_MATERIALIZATION]
+    found = [dict(event.step_materialization_data.materialization.metadata) for event in made]
+    return list(dict.fromkeys(file for metadata in found for file in repaired_of(metadata)))
 
 
 def _changes(events: Sequence[DagsterEvent]) -> list[Changes]:

@@ -23,6 +23,7 @@ from pipelines.warehouse.sql import (
 )
 
 STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open; 1.x cannot open the default of 2.0
+LAKE_FILES = "lake.json"  # in the release's own folder
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "metal-tightness", "pandas", "pandera", "pyarrow")
 SYNTHETIC_NOTE = "Synthetic demo data from a generated market: not prices or stocks of any real one."
@@ -138,6 +139,18 @@ def read_manifest(path: Path) -> Manifest | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and "release_id" in manifest else None
+
+
+def released_lake_files(published: Path) -> dict[str, list[str]]:
+    """Files of the lake that the current release was built from, by dataset; empty where the release has no list."""
+    manifest = read_manifest(published / "manifest.json")
+    if manifest is None:
+        return {}
+    try:
+        found = json.loads((published / "releases" / manifest["release_id"] / LAKE_FILES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): [str(file) for file in files] for name, files in found.items()}
 
 
 def _digest(value: object) -> str:

@@ -1,7 +1,8 @@
 """Publication of a release: written to a temporary folder, verified, and only then made current.
 
     published/
-      releases/<release_id>/   a whole release: marts.duckdb, parquet/<schema>/<table>.parquet, manifest.json
+      releases/<release_id>/   a whole release: marts.duckdb, parquet/<schema>/<table>.parquet, manifest.json, and
+                             lake.json, the names of the lake's files that it was built from
       marts.duckdb, parquet/…, manifest.json   the current one; each file is replaced in one step
       .tmp-*                   being written; removed by the next publication if a crash left it
 
@@ -17,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ import duckdb
 
 from pipelines.publish.diff import diff_releases
 from pipelines.publish.manifest import (
+    LAKE_FILES,
     STORAGE_VERSION,
     Facts,
     Manifest,
@@ -79,14 +81,16 @@ def publish(
     synthetic: bool,
     macros: Mapping[Name, tuple[str, str]] | None = None,
     keep: int = 5,
+    lake_files: Mapping[str, Sequence[str]] | None = None,
 ) -> Release:
     """Publish the tables of `marts` and `signals` of the private warehouse. The caller holds the writer lock.
 
     `comments`: by (schema, table) the text of each column, and of the table under `""`. `keys`: the columns that
     identify a row. The tables in `comments` and in the warehouse must be the same. `macros`: by (schema, name)
-    parameters and query of table macros for the database. When neither content nor inputs differ from the current
-    release, nothing is written. The last `keep` releases are kept, the current one always; a reader that has a file of
-    a removed one open keeps it. Raises `PublicationError`; the current release then stays unchanged.
+    parameters and query of table macros for the database. `lake_files`: by dataset, for `lake.json`. When neither
+    content nor inputs differ from the current release, nothing is written. The last `keep` releases are kept, the
+    current one always; a reader that has a file of a removed one open keeps it. Raises `PublicationError`; the current
+    release then stays unchanged.
     """
     with reader() as con:
         _attach(con, warehouse)
@@ -116,6 +120,8 @@ def publish(
         "difference": diff_releases(previous, staged / DATABASE, keys) if previous else None,
     }
     (staged / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    if lake_files is not None:
+        (staged / LAKE_FILES).write_text(json.dumps(lake_files, indent=0) + "\n", encoding="utf-8")
     release = _folder(published, release_id)
     _move_into_place(staged, release)
     _make_current(release, published)

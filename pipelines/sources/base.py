@@ -12,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 MAX_TEXT: Final = 500
+Series = tuple[str, ...]  # identifies a series within a dataset: a metal, a zone, a metal and a country
 
 
 def plain(text: str, length: int = MAX_TEXT) -> str:
@@ -138,6 +139,7 @@ class Payload:
 
     `etag` and `last_modified`: the publisher's validators of this version, for conditional requests. `address`: the URL
     that returned it where that is not the request's own (`IndexedSource`). These three are no part of equality.
+    `refused`: series of it that are not loaded.
     """
 
     request: Request
@@ -146,6 +148,7 @@ class Payload:
     etag: str = field(default="", compare=False)
     last_modified: str = field(default="", compare=False)
     address: str = field(default="", compare=False)
+    refused: tuple[Series, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -167,13 +170,15 @@ class Rejected:
 class Parsed:
     """Frames by dataset, with the columns of its schema, and rejected rows.
 
-    `written_at`: when the publisher states that it wrote the response; all values in it were published by then.
-    `left_out`: number of empty rows, empty columns and index columns that a user's file has beside its values.
+    `refused`: series that cannot be used although others can, with the reason. `written_at`: when the publisher states
+    that it wrote the response; all values in it were published by then. `left_out`: number of empty rows, empty columns
+    and index columns that a user's file has beside its values.
     """
 
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     written_at: datetime | None = None
+    refused: dict[Series, str] = field(default_factory=dict)
     left_out: str = ""
 
 

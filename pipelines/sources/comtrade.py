@@ -57,22 +57,27 @@ class Comtrade:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """One row: kilotonnes exported in the month, net weight summed over the metal's codes.
 
-        A code without a row or a weight rejects the month, since the sum would be incomplete. A recording may hold the
-        list of rows alone. Raises SourceError when the response is no such JSON, an error, possibly truncated, or of
-        another month or exporter; NoData when there are no rows.
+        A code without a row or a weight rejects the month, since the sum would be incomplete. A row of another month or
+        exporter is rejected. A recording may hold the list of rows alone. Raises SourceError when the response is no
+        such JSON, an error, possibly truncated, or of another month or exporter; NoData when there are no rows.
         """
         request = payload.request
         pairs = [(exporter, metal) for exporter in scope.exporters for metal in scope.metals]
         exporter, metal = requested(request, "exporter and metal", pairs, lambda p: f"{p[0].country}/{p[1].metal}")
         entries = _entries(payload)
         period = request.period.replace("-", "")
-        for entry in entries:
-            found = (str(entry.get("period")), str(entry.get("reporterCode")))
-            if found != (period, str(exporter.comtrade_code)):
-                problem = f"a row is for period {found[0]} and reporter {found[1]}"
-                raise SourceError(request, problem, f"period {period} and reporter {exporter.comtrade_code}")
         rows, codes = Rows("exports"), metal.hs_codes.split()
-        totals = [e for e in entries if all(str(e.get(name)) == value for name, value in TOTAL.items())]
+        own = []
+        for number, entry in enumerate(entries):
+            found = (str(entry.get("period")), str(entry.get("reporterCode")))
+            if found == (period, str(exporter.comtrade_code)):
+                own.append(entry)
+                continue
+            problem = f"a row is for period {found[0]} and reporter {found[1]}"
+            rows.reject(f"data[{number}]", json.dumps(entry), f"period_end: {problem}")
+        if not own:
+            raise SourceError(request, problem, f"period {period} and reporter {exporter.comtrade_code}")
+        totals = [e for e in own if all(str(e.get(name)) == value for name, value in TOTAL.items())]
         raw = json.dumps([{name: e.get(name) for name in ("cmdCode", "netWgt", "primaryValue")} for e in totals])
         where = f"{exporter.name} {request.period}"
         try:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import Access, Metal, Parsed, Payload, Request, Scope, Series, SourceError
 from pipelines.sources.contract import ResponseContract
 from pipelines.sources.parsing import MONTHS, Rows, excerpt, json_number, parsed, table_shape
 from pipelines.sources.protocol import Source
@@ -28,6 +28,7 @@ URL: Final = (
     "CMO-Historical-Data-Monthly.xlsx"
 )
 SHEET: Final = "Monthly Prices"
+BENCHMARK: Final = "WORLD_BANK"
 UNIT: Final = "($/mt)"
 EXPECTED: Final = f"a workbook with the sheet {SHEET!r}: a header of commodities, units below it, months like 1960M01"
 BLANK: Final = frozenset({"", "…", "..", "...", "-", "."})
@@ -71,14 +72,24 @@ class WorldBank:
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
         """All months of the scope's metals, USD/t; a blank or `…` is missing.
 
-        Raises SourceError for a file that is no workbook or too large, a missing sheet or column, or another unit.
+        A metal without a column, or in another unit, is refused. Raises SourceError for a file that is no workbook or
+        too large, for a missing sheet, and when every metal is refused.
         """
         sheet = _sheet(payload)
         start = next((at for at, row in enumerate(sheet) if row and _MONTH.fullmatch(str(row[0]))), None)
         if start is None:
             raise SourceError(payload.request, f"no month in the first column of {SHEET!r}", EXPECTED)
         rows = Rows("benchmark_prices")
-        columns = [(m, _column(payload.request, sheet[:start], m)) for m in scope.metals if m.worldbank_column]
+        columns: list[tuple[Metal, int]] = []
+        refused: dict[Series, str] = {}
+        for metal in scope.metals:
+            if metal.worldbank_column:
+                try:
+                    columns.append((metal, _column(payload.request, sheet[:start], metal)))
+                except SourceError as error:
+                    refused[metal.metal, BENCHMARK] = f"{error.problem}; expected {error.expected}"
+                    if len(refused) == sum(1 for one in scope.metals if one.worldbank_column):
+                        raise
         for line, row in enumerate(sheet[start:], start=start + 1):
             for metal, at in columns:
                 cell = row[at] if at < len(row) else ""
@@ -95,9 +106,10 @@ class WorldBank:
                 except (ValueError, TypeError):
                     rows.reject(where, raw, f"mean_usd_t: {cell!r} is not a number")
                     continue
-                key = {"metal": metal.metal, "benchmark": "WORLD_BANK", "period_end": period_end}
+                key = {"metal": metal.metal, "benchmark": BENCHMARK, "period_end": period_end}
                 rows.add(key | {"mean_usd_t": mean}, where, raw)
         result = parsed(rows)
+        result.refused = refused
         result.written_at = _updated(sheet[:start])
         return result
 

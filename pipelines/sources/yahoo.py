@@ -87,6 +87,10 @@ class Yahoo:
         zone = _zone(request, meta)
         rows, days = Rows("equities"), []
         for index, (time, close) in enumerate(zip(times, closes, strict=True)):
+            if not is_instant(time):
+                reason = f"obs_date: timestamp {json.dumps(time)} is not whole seconds until 2100"
+                rows.reject(f"close[{index}]", json.dumps(close), reason)
+                continue
             if _in_progress(payload, meta, time):
                 continue
             day = dt.datetime.fromtimestamp(time, zone).date()
@@ -132,8 +136,8 @@ def _chart(payload: Payload) -> tuple[dict[str, Any], list[int], list[Any]]:
         raise NoData(f"{request.source} {request.name}: no trading day")
     if not isinstance(times, list) or not isinstance(closes, list) or len(times) != len(closes):
         raise SourceError(request, "timestamp and close are not two lists of one length", EXPECTED)
-    if not all(map(is_instant, times)):
-        raise SourceError(request, "timestamp holds something else than whole seconds until 2100", EXPECTED)
+    if times and not any(map(is_instant, times)):
+        raise SourceError(request, "no timestamp is whole seconds until 2100", EXPECTED)
     return meta, times, closes
 
 

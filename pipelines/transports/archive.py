@@ -14,7 +14,7 @@ from typing import Any, Final
 from filelock import FileLock
 
 from pipelines.common.files import write_atomically
-from pipelines.sources.base import Payload, Request, SourceError
+from pipelines.sources.base import Payload, Request, Series, SourceError
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]|^\.")
 _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -24,7 +24,7 @@ _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
 class Capture:
     """One response: hash and size of its body, and when these bytes were first captured (ISO, UTC).
 
-    `etag`, `last_modified` and `address` as in `Payload`.
+    `etag`, `last_modified`, `address` and `refused` as in `Payload`.
     """
 
     sha256: str
@@ -33,6 +33,7 @@ class Capture:
     etag: str = ""
     last_modified: str = ""
     address: str = ""
+    refused: tuple[Series, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,13 @@ class Archive:
             seen = {capture.sha256 for capture in captures}
             newest = captures[-1].sha256 if captures else None
             for number, (sha256, payload) in enumerate(stored, start=1):
-                validators = (payload.etag, payload.last_modified, payload.address)
+                about = (payload.etag, payload.last_modified, payload.address, payload.refused)
                 if sha256 not in seen or (number == len(stored) and sha256 != newest):
-                    captures.append(Capture(sha256, _iso(payload.captured_at), len(payload.body), *validators))
+                    captures.append(Capture(sha256, _iso(payload.captured_at), len(payload.body), *about))
                     seen.add(sha256)
-                elif sha256 == captures[-1].sha256:  # the same bytes, perhaps with new validators
+                elif sha256 == captures[-1].sha256:  # the same bytes, perhaps with new validators or accepted whole
                     last = captures[-1]
-                    captures[-1] = Capture(sha256, last.captured_at, last.bytes, *validators)
+                    captures[-1] = Capture(sha256, last.captured_at, last.bytes, *about)
             captures.sort(key=lambda capture: capture.captured_at)
             moment = _iso(answered_at) if answered_at else None
             return self._write(request, Receipt(_describe(request), tuple(captures), answered_at=moment))
@@ -108,7 +109,10 @@ class Archive:
         if not path.is_file():
             return None
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        captures = tuple(Capture(**capture) for capture in content.pop("captures"))
+        captures = tuple(
+            Capture(**capture | {"refused": tuple(map(tuple, capture.get("refused", ())))})
+            for capture in content.pop("captures")
+        )
         return Receipt(captures=captures, **content)
 
     def load(self, request: Request) -> list[Payload]:
@@ -117,6 +121,10 @@ class Archive:
         Raises `SourceError` when an archived file is missing or its content does not match its hash.
         """
         return [self._load(request, capture) for capture in self._read(request).captures]
+
+    def get(self, request: Request, sha256: str, captured_at: datetime) -> Payload:
+        """An archived body as the payload of a request. Raises `SourceError` when it is missing or damaged."""
+        return self._load(request, Capture(sha256, _iso(captured_at), 0))
 
     def newest(self, request: Request) -> Payload | None:
         """The last payload of the same URL; None when there is none, or its file is damaged."""
@@ -136,7 +144,8 @@ class Archive:
             problem = f"the archived payload {path.relative_to(self.root)} is {state}"
             raise SourceError(request, problem, "bytes with that SHA-256: fetch the request again")
         captured_at = datetime.fromisoformat(capture.captured_at)
-        return Payload(request, body, captured_at, capture.etag, capture.last_modified, capture.address)
+        about = (capture.etag, capture.last_modified, capture.address, capture.refused)
+        return Payload(request, body, captured_at, *about)
 
     def _path(self, request: Request, sha256: str) -> Path:
         suffix = Path(request.name).suffix
@@ -157,11 +166,29 @@ class Archive:
     def _write(self, request: Request, receipt: Receipt) -> Receipt:
         path = self._receipt_path(request.source, request.name)
         content = asdict(receipt)
-        content["captures"] = [{name: value for name, value in c.items() if value != ""} for c in content["captures"]]
+        content["captures"] = [
+            {name: value for name, value in c.items() if value not in ("", ())} for c in content["captures"]
+        ]
         body = json.dumps(content, indent=1, ensure_ascii=False).encode()
         if not path.is_file() or path.read_bytes() != body:
             write_atomically(path, lambda temporary: temporary.write_bytes(body))
         return receipt
+
+
+@dataclass(frozen=True)
+class ArchiveAt(Archive):
+    """The archive as it was at an earlier moment (UTC), read only: captures that came later are left out."""
+
+    moment: datetime
+
+    def receipt(self, source: str, name: str) -> Receipt | None:
+        """The receipt of a request with the captures of that time, without a later error."""
+        receipt = super().receipt(source, name)
+        if receipt is None:
+            return None
+        last = _iso(self.moment)
+        captures = tuple(capture for capture in receipt.captures if capture.captured_at <= last)
+        return replace(receipt, captures=captures, error=None)
 
 
 def _describe(request: Request) -> dict[str, str]:

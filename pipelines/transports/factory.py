@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipelines.common.paths import DataPaths
+from pipelines.common.proxies import check_proxies
 from pipelines.common.settings import Settings
 from pipelines.sources.base import Scope
 from pipelines.transports.archive import Archive
@@ -39,10 +40,14 @@ def make_transport(
 
 
 def make_http_transport(settings: Settings, archive: Archive, attempts: int | None = None) -> Transport:
-    """Transport that contacts the publishers, whatever the profile; `attempts` per request if not the usual number."""
+    """Transport that contacts the publishers, whatever the profile; `attempts` per request if not the usual number.
+
+    Raises `SettingsError` for a proxy in the environment that cannot be used.
+    """
     from pipelines.transports.http import ATTEMPTS, HttpTransport
     from pipelines.transports.rate_limit import RateLimiter
 
+    check_proxies()
     return HttpTransport(
         settings.clock,
         settings.secrets(),

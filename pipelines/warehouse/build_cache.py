@@ -16,6 +16,7 @@ import duckdb
 
 from pipelines.common.files import write_atomically
 from pipelines.warehouse.dbt import BuildResult, NodeResult
+from pipelines.warehouse.sql import plain_path
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,17 @@ def fingerprint(*parts: str) -> str:
 
 
 def lake_fingerprint(lake: Path) -> str:
-    """Hash of the lake's content: of its file names, as files never change."""
-    names = sorted(path.relative_to(lake).as_posix() for path in lake.rglob("month=*/*.parquet"))
+    """Hash of the lake's content: of its file names, as files never change. A build checks the bytes first."""
+    names = sorted(path.relative_to(lake).as_posix() for path in lake.glob("*/month=*/*.parquet"))
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def holds_until(lake: Path, reference: Path, as_of: datetime) -> datetime:
     """The first moment after `as_of` with a new input: the knowledge time of a stored row, or a decision time."""
+    lake, reference = plain_path(lake), plain_path(reference)
     moments = [_first(reference / "trading_calendar.parquet", "as_of_ts", as_of, "and is_business_day")]
     moments += [
-        _first(dataset / "**" / "*.parquet", "knowledge_ts", as_of) for dataset in lake.iterdir() if dataset.is_dir()
+        _first(dataset / "*" / "*.parquet", "knowledge_ts", as_of) for dataset in lake.iterdir() if dataset.is_dir()
     ]
     return min(moment for moment in moments if moment is not None)
 

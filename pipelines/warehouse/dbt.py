@@ -20,6 +20,7 @@ import pandas as pd
 from pipelines.common.calendar import trading_calendar
 from pipelines.common.settings import PROJECT
 from pipelines.reference import ReferenceTables
+from pipelines.warehouse.sql import plain_path
 
 DBT_PROJECT = PROJECT / "dbt"
 # Apart from target/, where dbt's own commands write: a manifest of theirs may name another database.
@@ -82,9 +83,9 @@ def run_vars(
 ) -> dict[str, str]:
     """The variables of a run, by their names in `dbt_project.yml`."""
     return {
-        "warehouse": str(warehouse),
-        "lake": str(lake),
-        "reference": str(reference),
+        "warehouse": str(plain_path(warehouse.parent) / warehouse.name),
+        "lake": str(plain_path(lake)),
+        "reference": str(plain_path(reference)),
         "as_of": as_of.isoformat(),
         "run_id": run_id,
         "code_version": code_version,

@@ -5,6 +5,7 @@ A lock of the operating system, which is released when the process ends, however
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -42,6 +43,20 @@ def writer_lock(data_dir: Path, timeout: float) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def current_writer(data_dir: Path) -> str | None:
+    """The process that holds the writer lock, empty if it is not named; None when the lock is free. Writes nothing."""
+    folder = data_dir / "warehouse"
+    try:
+        with (folder / ".writer.lock").open("rb") as file:
+            # Shared, as no more is needed to see an exclusive lock; released when the file closes.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _describe(folder / ".writer.json")
+    return None
 
 
 @contextmanager

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import re
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +36,24 @@ def qualified_name(database: str, name: Name) -> str:
 def sql_literal(text: object) -> str:
     """A quoted SQL string."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def plain_path(folder: Path) -> Path:
+    """The folder by a path without special characters, for file patterns and dbt's variables.
+
+    Brackets and stars are patterns to DuckDB, braces are Jinja to dbt, which also reads a database's path as a URL, and
+    each has a quoting of its own. Where the path has special characters, the result is a link to the folder, which
+    exists until the process ends.
+    """
+    return folder if re.fullmatch(r"[\w./ -]*", str(folder)) else _link(folder)
+
+
+@cache
+def _link(folder: Path) -> Path:
+    link = Path(tempfile.mkdtemp(prefix="tightness-")) / "folder"
+    link.symlink_to(folder)
+    atexit.register(shutil.rmtree, link.parent, ignore_errors=True)
+    return link
 
 
 def fetch_one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:

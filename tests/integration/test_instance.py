@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from pipelines.common.settings import PROJECT
@@ -74,3 +75,34 @@ def test_a_home_with_an_old_copy_of_the_settings_can_be_opened(tmp_path: Path, m
     (tmp_path / "dagster.yaml").write_text(OURS.replace("pipelines.orchestration.event_log", "pipelines.event_log"))
     with open_instance() as instance:
         assert isinstance(instance.event_log_storage, BatchedSqliteEventLog)
+
+
+@pytest.mark.slow
+def test_two_data_folders_of_one_clone_share_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    for runs, name in enumerate(("demo", "live [prod]", "demo"), start=1):
+        monkeypatch.setenv("TIGHTNESS_DATA_DIR", str(tmp_path / name))
+        with open_instance() as instance:
+            assert instance.get_runs_count() == runs // 3, f"{name} begins with the history of no other folder"
+            assert instance.root_directory == str(tmp_path / name / "instance")
+            dg.materialize([dg.asset(lambda: None, name="probe")], instance=instance)
+    assert "DAGSTER_HOME" not in os.environ
+
+
+@pytest.mark.slow
+def test_the_command_for_make_ui_prepares_the_instance_and_prints_its_folder(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "TIGHTNESS_"))}
+    command = [sys.executable, "-m", "pipelines.orchestration.instance"]
+
+    def call(**more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env=environment | more, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+
+    found = call(TIGHTNESS_DATA_DIR=str(tmp_path / "my data"))
+    assert (found.returncode, found.stdout) == (0, f"{tmp_path}/my data/instance\n"), found.stderr
+    assert (tmp_path / "my data" / "instance" / "dagster.yaml").read_text() == OURS
+    refused = call(DAGSTER_HOME="dagster")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "DAGSTER_HOME='dagster' is relative: give an absolute folder\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["my data"], "nothing else is written"

@@ -189,6 +189,10 @@ def test_writers_of_different_months_and_of_the_same_lose_nothing(tmp_path: Path
     # The second writer found the first's values to be older captures (nothing to add) or a change.
     assert len(shared) == 28
     assert set(map(tuple, shared)) <= {(1,), (1, 2)}
+    assert lake.damage("stocks") == []
+    assert sorted(lake.record("stocks").read()) == sorted(
+        f"{path.parent.name}/{path.name}" for path in lake.root.glob("stocks/month=*/*.parquet")
+    )
 
 
 def test_killed_writers_leave_whole_files_only(tmp_path: Path) -> None:
@@ -214,6 +218,9 @@ def test_killed_writers_leave_whole_files_only(tmp_path: Path) -> None:
     rows = lake.read("stocks")
     assert len(rows) > 0
     assert not rows.duplicated(["obs_date", "vintage_no"]).any()
+    assert lake.damage("stocks") == [], "a kill between a file and its line is no damage"
+    lake.adopt("stocks")
+    assert len(lake.record("stocks").read()) == len(files())
     later = datetime(2026, 4, 1, tzinfo=UTC)
     everything = observed([(f"{month}-{day:02d}", 5, None) for month in months for day in range(1, 29)])
     lake.append("stocks", everything, ingest_ts=later)

@@ -201,8 +201,8 @@ def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_c
     sandbox = Sandbox(tmp_path / "stopped", "demo", NOW)
     append, calls = Lake.append, []
 
-    def stopping(self: Lake, name: str, frame: pd.DataFrame, *, ingest_ts: datetime) -> list[Written]:
-        written = append(self, name, frame, ingest_ts=ingest_ts)
+    def stopping(self: Lake, name: str, frame: pd.DataFrame, **more: object) -> list[Written]:
+        written = append(self, name, frame, **more)
         calls.append(len(frame))
         if len(calls) == 3:  # its rows are stored, but the ledger does not have them yet
             raise Killed

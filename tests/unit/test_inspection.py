@@ -4,12 +4,15 @@ without inspection."""
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from pathlib import Path
 
+import openpyxl
+import pandas as pd
 import pytest
-from sandbox import Sandbox
+from sandbox import Ingested, Sandbox
 
 from pipelines.ingestion.extract import FetchReport
 from pipelines.ingestion.inspection import validator
@@ -20,6 +23,7 @@ MONTHS = ("2026-10", "2026-11")
 FIRST, LATER, LAST = (f"2026-11-{day}T20:00:00Z" for day in (18, 19, 20))
 
 
+WORKBOOK = "CMO-Historical-Data-Monthly.xlsx"
 PAGE = Request("westmetall", "westmetall_lme_al_2026.html", "https://example.org", "AL", "2026")
 
 
@@ -244,3 +248,129 @@ def test_the_demo_market_has_no_findings(tmp_path: Path, first: str) -> None:
         done = sandbox.ingest(months)
         assert {name: [*r.failures, *r.warnings] for name, r in done.fetched.items() if r.failures or r.warnings} == {}
         assert done.failures == []
+
+
+# --- one series of several
+
+
+def sheet(copper: float = 1.0, copper_unit: str = "($/mt)", months: int = 30) -> bytes:
+    """A workbook with monthly means of two metals; the copper price is multiplied."""
+    book = openpyxl.Workbook()
+    book.active.title = "Monthly Prices"
+    book.active.append(["", "Aluminum", "Copper"])
+    book.active.append(["", "($/mt)", copper_unit])
+    for number, month in enumerate(pd.period_range("2024-01", periods=months, freq="M")):
+        book.active.append([f"{month.year}M{month.month:02d}", 2400.0 + number, (9000.0 + number) * copper])
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def two_metals(tmp_path: Path) -> Sandbox:
+    """A sandbox of two metals with a good workbook, requested and stored."""
+    sandbox = Sandbox(tmp_path, "replay", "2026-06-18T20:00:00Z")
+    metals = sandbox.reference() / "metals.csv"
+    copper = "CU,Copper,25,Cu,Copper,,(?i)unwrought copper,7403,铜,2008-01-01,FACT,LME contract specification\n"
+    metals.write_text(metals.read_text() + copper)
+    parameters = pd.read_csv(sandbox.reference() / "parameters.csv", dtype=str, keep_default_na=False)
+    own = parameters[parameters["metal"] == "AL"].assign(metal="CU")
+    pd.concat([parameters, own]).to_csv(sandbox.reference() / "parameters.csv", index=False)
+    sandbox.record(f"worldbank/{WORKBOOK}", sheet(months=28))
+    assert loaded(sandbox).failures == []
+    return sandbox
+
+
+def loaded(sandbox: Sandbox) -> Ingested:
+    return sandbox.ingest(("2024-01", "2026-06"), ["benchmark_prices"])
+
+
+def newest(sandbox: Sandbox) -> dict[str, tuple[str, float]]:
+    rows = sandbox.open().lake.read("benchmark_prices", as_of=sandbox.open().now)
+    last = rows.sort_values("period_end").drop_duplicates("metal", keep="last")
+    return {row.metal: (f"{row.period_end:%Y-%m}", row.mean_usd_t) for row in last.itertuples()}
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (sheet(copper_unit="($/kg)"), "column 'Copper' of 'Monthly Prices' is in '($/kg)'; expected ($/mt)"),
+        (sheet(copper=0.001), "CU WORLD_BANK: mean_usd_t between 9 and 9.029, 200 to 200,000 USD/t is plausible"),
+        (sheet(copper=7.2), "CU WORLD_BANK: mean_usd_t is 7.2 times what it was on the same 28 rows"),
+        (sheet(), ""),
+    ],
+    ids=["unit", "thousandth", "other currency", "good"],
+)
+def test_a_faulty_series_of_several_is_refused_alone(two_metals: Sandbox, body: bytes, problem: str) -> None:
+    later = two_metals.at("2026-07-10T20:00:00Z")
+    later.record(f"worldbank/{WORKBOOK}", body)
+    for _ in range(2):  # the same response again is the same failure
+        done = loaded(later)
+        assert newest(later)["AL"] == ("2026-06", 2429.0)
+        if not problem:
+            assert (done.failures, newest(later)["CU"]) == ([], ("2026-06", 9029.0))
+            continue
+        [failure] = done.fetched["worldbank"].failures
+        assert problem in failure.message
+        assert (
+            "(only CU WORLD_BANK refused, the rest is stored; kept as quarantine/payloads/worldbank/" in failure.message
+        )
+        assert [one.message for one in done.read["benchmark_prices"].failures] == [failure.message]
+        assert newest(later)["CU"] == ("2026-04", 9027.0)
+
+
+def test_a_refused_series_that_the_user_accepts_is_loaded(two_metals: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = two_metals.at("2026-07-10T20:00:00Z")
+    body = sheet(copper=7.2)
+    later.record(f"worldbank/{WORKBOOK}", body)
+    assert loaded(later).failures != []
+    monkeypatch.setenv("TIGHTNESS_ACCEPT", digest(body)[:12])
+    assert loaded(later).failures == []
+    assert newest(later)["CU"] == ("2026-06", pytest.approx(9029.0 * 7.2))
+    monkeypatch.delenv("TIGHTNESS_ACCEPT")
+    assert loaded(later).failures == []
+
+
+def test_a_refused_series_comes_back_with_the_next_good_response(two_metals: Sandbox) -> None:
+    bad, good = two_metals.at("2026-07-10T20:00:00Z"), two_metals.at("2026-07-11T20:00:00Z")
+    bad.record(f"worldbank/{WORKBOOK}", sheet(copper=0.001))
+    loaded(bad)
+    good.record(f"worldbank/{WORKBOOK}", sheet())
+    assert loaded(good).failures == []
+    rows = good.open().lake.read("benchmark_prices")
+    copper = rows[(rows["metal"] == "CU") & (rows["period_end"] >= "2026-05")]
+    assert copper["mean_usd_t"].tolist() == [9028.0, 9029.0]
+    assert copper["knowledge_ts"].max() <= pd.Timestamp(good.now)
+
+
+def test_a_fault_of_most_series_refuses_the_response(two_metals: Sandbox) -> None:
+    later = two_metals.at("2026-07-10T20:00:00Z")
+    book = openpyxl.load_workbook(io.BytesIO(sheet()))
+    book.active["B2"] = book.active["C2"] = "($/kg)"
+    file = io.BytesIO()
+    book.save(file)
+    later.record(f"worldbank/{WORKBOOK}", file.getvalue())
+    [failure] = loaded(later).fetched["worldbank"].failures
+    assert "(refused, stored data is unchanged" in failure.message
+    assert newest(later)["AL"] == ("2026-04", 2427.0)
+
+
+def test_a_refused_series_is_compared_with_its_last_good_values(two_metals: Sandbox) -> None:
+    for day, factor in ((10, 7.2), (11, 7.3)):
+        later = two_metals.at(f"2026-07-{day}T20:00:00Z")
+        later.record(f"worldbank/{WORKBOOK}", sheet(copper=factor))
+        [failure] = loaded(later).fetched["worldbank"].failures
+        assert f"mean_usd_t is {factor} times what it was on the same 28 rows" in failure.message
+        assert newest(later)["CU"] == ("2026-04", 9027.0)
+
+
+def test_levels_of_every_series_refuse_the_response(two_metals: Sandbox) -> None:
+    later = two_metals.at("2026-07-10T20:00:00Z")
+    book = openpyxl.load_workbook(io.BytesIO(sheet(copper=0.001)))
+    for (cell,) in book.active["B3:B32"]:
+        cell.value /= 1000
+    file = io.BytesIO()
+    book.save(file)
+    later.record(f"worldbank/{WORKBOOK}", file.getvalue())
+    [failure] = loaded(later).fetched["worldbank"].failures
+    assert "(refused, stored data is unchanged" in failure.message

@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from small_release import COMMENTS, KEYS, LATEST, PRICES, TWO_DAYS, base, opened, release, warehouse
 
+from pipelines.orchestration.assets.publish import MODELS, with_keys
 from pipelines.publish import release as publishing
 from pipelines.publish.diff import TableDiff, diff_releases
 from pipelines.publish.release import PublicationError, publish
 from pipelines.warehouse.lock import writer_lock
+from schemas.generate.dbt import comments, keys
 
 
 def prices_in(database: Path) -> list[tuple[str, float]]:
@@ -428,3 +430,10 @@ def test_the_lock_is_released_after_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "warehouse" / ".writer.json").exists()
     with writer_lock(tmp_path, 0):
         pass
+
+
+def test_the_comment_of_every_published_table_ends_with_its_key() -> None:
+    texts = with_keys(comments(MODELS), keys(MODELS))
+    assert texts["marts", "tightness_daily"][""].endswith(": one wide row. Key: metal, as_of_date")
+    assert all(". Key: " in columns[""] for columns in texts.values())
+    assert texts["marts", "price_daily"]["cash_usd_t"] == comments(MODELS)["marts", "price_daily"]["cash_usd_t"]

@@ -127,7 +127,7 @@ def test_the_replay_of_a_recording_gives_the_same_lake_byte_for_byte(tmp_path: P
     assert not [failure for part in report.fetched.values() for failure in part.failures]
     files = lake_files(live)
     assert lake_files(replayed) == files
-    assert len({path.split("/")[-1][:16] for path in files if not path.endswith("_schema.parquet")}) > 10
+    assert len({path.split("/")[-1][:16] for path in files if not path.endswith("empty.parquet")}) > 10
     assert set(live.open().lake.read("rates")["ingest_ts"].dt.day) == {13, 20}
 
 

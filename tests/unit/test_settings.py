@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import importlib.util
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from pipelines.common import settings as settings_module
 from pipelines.common.settings import PROJECT, SettingsError, load_settings
 
 TOKEN = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -16,7 +19,7 @@ TOKEN = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import os
 
-    for name in [name for name in os.environ if name.startswith(("TIGHTNESS_", "ENTSOE_"))]:
+    for name in [name for name in os.environ if name.startswith(("TIGHTNESS_", "ENTSOE_", "DAGSTER_"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -63,14 +66,231 @@ def test_the_environment_is_read_at_the_call_and_overrides_take_precedence(monke
     assert load_settings(profile=None).profile == "live", "an omitted option overrides nothing"
 
 
-def test_a_dotenv_file_is_read_and_the_environment_takes_precedence(
+def test_the_env_file_is_the_projects() -> None:
+    found = importlib.util.find_spec("pipelines.common.settings")
+    assert found is not None and found.loader is not None
+    fresh = importlib.util.module_from_spec(found)
+    found.loader.exec_module(fresh)  # conftest.py replaces the constant of the module that is imported
+    assert fresh.ENV_FILE == PROJECT / ".env"
+
+
+def write_env(path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    monkeypatch.setattr(settings_module, "ENV_FILE", path)
+    return path
+
+
+def test_the_projects_env_file_is_read_from_any_folder_and_the_environment_takes_precedence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / ".env").write_text(f"TIGHTNESS_PROFILE=drop\nENTSOE_API_TOKEN={TOKEN}\nOTHER=1\n")
+    write_env(tmp_path / "project.env", monkeypatch, f"TIGHTNESS_PROFILE=drop\nENTSOE_API_TOKEN={TOKEN}\nOTHER=1\n")
+    foreign = tmp_path / "elsewhere"
+    foreign.mkdir()
+    (foreign / ".env").write_text("TIGHTNESS_PROFILE=live\nTIGHTNESS_KEEP_RELEASES=2\n")
+    monkeypatch.chdir(foreign)
     assert load_settings().profile == "drop"
+    assert load_settings().keep_releases == 5, "a foreign .env is not read"
     assert load_settings().secrets() == {"ENTSOE_API_TOKEN": TOKEN}
     monkeypatch.setenv("TIGHTNESS_PROFILE", "live")
     assert load_settings().profile == "live"
+    monkeypatch.setenv("TIGHTNESS_PROFILE", "")
+    assert load_settings().profile == "demo", "empty stands for the default"
+
+
+LINES = """\
+export TIGHTNESS_PROFILE='drop'  # quoted
+# Einstellungen f\u00fcr B\u00fcro
+TIGHTNESS_DATA_DIR="/srv/M\u00e4rkte a#b"
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        LINES.encode(),
+        LINES.encode("utf-8-sig"),
+        LINES.replace("\n", "\r\n").encode(),
+        LINES.replace("\n", "\r\n").encode("utf-16"),
+        codecs.BOM_UTF16_BE + LINES.encode("utf-16-be"),
+        LINES.encode("utf-16-le"),
+        LINES.encode("utf-16-be"),
+    ],
+    ids=["utf-8", "utf-8 bom", "crlf", "utf-16", "utf-16-be", "utf-16-le no bom", "utf-16-be no bom"],
+)
+def test_an_env_file_is_read_in_the_encodings_of_editors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    write_env(tmp_path / ".env", monkeypatch, body)
+    settings = load_settings()
+    assert (settings.profile, settings.data) == ("drop", Path("/srv/M\u00e4rkte a#b"))
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("A=1\nB=M\u00e4rkte\n".encode("latin-1"), " line 2 is not UTF-8: save it as UTF-8"),
+        ("A=\u20ac".encode("cp1252"), " line 1 is not UTF-8: save it as UTF-8"),
+        ("A=1".encode("utf-16")[:-1], " line 1 is not UTF-16: save it as UTF-8"),
+        (b"A=1\n\n- B: 2\n", " line 3 is not NAME=value: write it so, or begin the line with #"),
+        (b"A=1\nB=${A}/x\nC=${D_}/x\n", " line 3: ${D_} is not set: set it, or write the value itself"),
+        (
+            b"TIGHTNESS_PROFIL=drop\n",
+            "TIGHTNESS_PROFIL in {} is no setting: the nearest is TIGHTNESS_PROFILE; correct or ",
+        ),
+    ],
+)
+def test_an_unusable_env_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes, problem: str
+) -> None:
+    path = write_env(tmp_path / ".env", monkeypatch, body)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    expected = problem.format(path) if "{}" in problem else f"{path}{problem}"
+    assert str(error.value).startswith(expected) and "\n" not in str(error.value)
+
+
+def test_a_folder_named_env_is_a_virtual_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").mkdir()
+    monkeypatch.setattr(settings_module, "ENV_FILE", tmp_path / ".env")
+    assert load_settings().profile == "demo"
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "nearest"),
+    [
+        ("TIGHTNESS_PROFIL", "TIGHTNESS_PROFILE"),
+        ("TIGHTNESS_DATADIR", "TIGHTNESS_DATA_DIR"),
+        ("TIGHTNESS_DATA_FOLDER", "TIGHTNESS_DATA_DIR"),
+        ("TIGHTNESS_X", "TIGHTNESS_"),
+        ("TIGTHNESS_REPLAY_DIR", "TIGHTNESS_REPLAY_DIR"),
+        ("TIGHTNES_KEEP_RELEASES", "TIGHTNESS_KEEP_RELEASES"),
+    ],
+)
+def test_a_mistyped_name_is_refused_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, mistyped: str, nearest: str
+) -> None:
+    monkeypatch.setenv("MY_TIGHTNESS", "another program's")
+    load_settings()
+    monkeypatch.setenv(mistyped, "secret?")
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{mistyped} in the environment is no setting: the nearest is {nearest}")
+    assert "secret?" not in str(error.value)
+
+
+# --- folders
+
+FOLDERS = {"TIGHTNESS_DATA_DIR": "data", "TIGHTNESS_DROP_DIR": "drop", "TIGHTNESS_REPLAY_DIR": "replay"}
+
+
+@pytest.mark.parametrize("variable", FOLDERS)
+@pytest.mark.parametrize(
+    ("written", "folder"),
+    [
+        ("~/x", "/home/desk/x"),
+        ("~", "/home/desk"),
+        ("$HOME/x", "/home/desk/x"),
+        ("${HOME}/x", "/home/desk/x"),
+        ("/srv/$STAGE/x", "/srv/prod/x"),
+        ("/srv/a${STAGE}b", "/srv/aprodb"),
+        ("/srv/~x", "/srv/~x"),
+        ("./~x", f"{PROJECT}/~x"),
+        ("/srv/do$lar", "/srv/do$lar"),
+        ("/srv/$lar$", "/srv/$lar$"),
+        ('/srv/it\'s "x" [a] {{ b }} 100% #1', '/srv/it\'s "x" [a] {{ b }} 100% #1'),
+        ("-dash", f"{PROJECT}/-dash"),
+        ("\N{CHART WITH UPWARDS TREND}", f"{PROJECT}/\N{CHART WITH UPWARDS TREND}"),
+    ],
+)
+def test_a_folder_is_expanded_and_absolute(
+    monkeypatch: pytest.MonkeyPatch, variable: str, written: str, folder: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/desk")
+    monkeypatch.setenv("STAGE", "prod")
+    monkeypatch.setenv(variable, written)
+    assert getattr(load_settings(), FOLDERS[variable]) == Path(folder)
+
+
+@pytest.mark.parametrize("variable", [*FOLDERS, "TIGHTNESS_REFERENCE_DIR", "DAGSTER_HOME"])
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ('"/srv/x"', "begins with a quote: write the folder without quotes"),
+        ("'/srv/x'", "begins with a quote: write the folder without quotes"),
+        (" /srv/x", "begins or ends with a space: remove it"),
+        ("/srv/x\r", "begins or ends with a space: remove it"),
+        ("/srv/a\nb", "contains a line end or another control character: remove it"),
+        ("$NONE_SUCH/x", "contains $NONE_SUCH, which is not set: set it, or write the folder itself"),
+        ("/srv/${none_such}x", "contains ${none_such}, which is not set: set it, or write the folder itself"),
+        ("/srv/$NONE_SUCH/x", "contains $NONE_SUCH, which is not set: set it, or write the folder itself"),
+        ("$EMPTY/x", "contains $EMPTY, which is not set: set it, or write the folder itself"),
+        (
+            "~no-such-user/x",
+            "begins with ~no-such-user, which is no user's home: write ./~no-such-user for such a folder",
+        ),
+        ("/srv/\udce4", "is not UTF-8: rename the folder"),
+        ("/srv/" + "x" * 256, "cannot be a folder (File name too long): name another one"),
+    ],
+)
+def test_an_unusable_folder_is_one_line_and_creates_nothing(
+    monkeypatch: pytest.MonkeyPatch, variable: str, written: str, problem: str
+) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.setenv(variable, written)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value) == f"{variable}={written!r} {problem}"
+
+
+@pytest.mark.parametrize("variable", [*FOLDERS, "TIGHTNESS_REFERENCE_DIR", "DAGSTER_HOME"])
+def test_a_file_or_a_dead_link_where_a_folder_is_expected_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "none")
+    for written, problem in (
+        (tmp_path / "file", f"leads to {tmp_path}/file, which is a file: name a folder"),
+        (tmp_path / "file" / "x", f"leads to {tmp_path}/file, which is a file: name a folder"),
+        (tmp_path / "link" / "x", f"leads to {tmp_path}/link, a link to nothing: correct the link"),
+    ):
+        monkeypatch.setenv(variable, str(written))
+        with pytest.raises(SettingsError) as error:
+            load_settings()
+        assert str(error.value) == f"{variable}={str(written)!r} {problem}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "name"), [("TIGHTNESS_DATA_DIR", "a\\b"), ("TIGHTNESS_DATA_DIR", "a?b"), ("DAGSTER_HOME", "a?b")]
+)
+def test_a_folder_in_which_no_database_can_be_opened_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / name)
+    for folder in (tmp_path / name, tmp_path / "link" / "data"):
+        monkeypatch.setenv(variable, str(folder))
+        with pytest.raises(SettingsError, match=r"leads to a path with [\\?], in which no database can be opened"):
+            load_settings()
+
+
+def test_the_dagster_home_is_absolute_and_by_default_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings().instance == PROJECT / "data" / "instance"
+    monkeypatch.setenv("TIGHTNESS_DATA_DIR", str(tmp_path / "other"))
+    assert load_settings().instance == tmp_path / "other" / "instance", "each data folder has its own"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "~/.tt")
+    assert load_settings().instance == tmp_path / ".tt"
+    for written, problem in (
+        ("", "DAGSTER_HOME='' is not accepted: unset it, or give an absolute folder"),
+        ("dagster", "DAGSTER_HOME='dagster' is relative: give an absolute folder"),
+    ):
+        monkeypatch.setenv("DAGSTER_HOME", written)
+        with pytest.raises(SettingsError) as error:
+            load_settings()
+        assert str(error.value) == problem
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

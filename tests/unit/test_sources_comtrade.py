@@ -156,11 +156,20 @@ def test_throttling_inside_a_response_is_a_transient_error(body: object, message
     assert not re.search(throttled, json.dumps(used_up), re.IGNORECASE)
 
 
+def test_a_row_of_another_exporter_or_month_is_rejected_and_the_others_count() -> None:
+    alone, mixed = read(BOTH), read([*BOTH, row("7601", 1.0, reporterCode=156), row("7604", 1.0, period="202404")])
+    assert mixed.frames["exports"].equals(alone.frames["exports"])
+    assert [(bad.where, bad.reason) for bad in mixed.rejected] == [
+        ("data[2]", "period_end: a row is for period 202405 and reporter 156"),
+        ("data[3]", "period_end: a row is for period 202404 and reporter 124"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         ([row("7601", 1.0, period="202404")], "a row is for period 202404 and reporter 124; expected period 202405"),
-        ([*BOTH, row("7601", 1.0, reporterCode=156)], "a row is for period 202405 and reporter 156"),
+        ([row("7601", 1.0, reporterCode=156)], "a row is for period 202405 and reporter 156"),
         ({"data": {}}, "no list of rows in the response"),
         ({"data": [1]}, "no list of rows in the response"),
         ({"validation": True}, "no list of rows in the response"),

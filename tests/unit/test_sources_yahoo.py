@@ -143,10 +143,18 @@ def test_lists_of_different_lengths_are_an_error() -> None:
     body["chart"]["result"][0]["timestamp"].pop()
     with pytest.raises(SourceError, match="timestamp and close are not two lists of one length"):
         read(body)
-    for seconds in (1.5, "x", 10**30, -1):
-        body["chart"]["result"][0]["timestamp"] = [seconds, 1_700_000_000]
-        with pytest.raises(SourceError, match="timestamp holds something else than whole seconds until 2100"):
-            read(body)
+
+
+@pytest.mark.parametrize("seconds", [1.5, "x", 10**30, -1, None])
+def test_a_timestamp_that_is_none_rejects_its_close_and_all_of_them_the_response(seconds: object) -> None:
+    body = chart([38.5, 39.0])
+    body["chart"]["result"][0]["timestamp"][0] = seconds
+    response = read(body)
+    assert rows(response) == [("AA", "2024-05-03", 39.0)]
+    assert [(bad.where, bad.raw) for bad in response.rejected] == [("close[0]", "38.5")]
+    body["chart"]["result"][0]["timestamp"] = [seconds, seconds]
+    with pytest.raises(SourceError, match="no timestamp is whole seconds until 2100"):
+        read(body)
 
 
 def test_a_year_before_the_listing_is_no_data() -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from pipelines.common.calendar import business_days
-from pipelines.ingestion.inspection.response import Days, ParsedResponse, Series, level
+from pipelines.ingestion.inspection.response import Days, ParsedResponse, level
 from pipelines.sources import SOURCES
-from pipelines.sources.base import Request, plain
+from pipelines.sources.base import Request, Series, plain
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 from schemas.fields import PLAUSIBLE, Plausible
@@ -35,10 +35,11 @@ SHOWN: Final = 12  # columns that a finding names
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem in a response. A response with an error is refused; warnings are only reported."""
+    """One problem in a response, or in one `series` of it. What has an error is refused; warnings are only reported."""
 
     severity: Literal["error", "warning"]
     text: str
+    series: Series | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", plain(self.text))
@@ -58,7 +59,7 @@ def inspect(
         error = response.error
         found = [Finding("error", f"{error.problem}; expected {error.expected}")] if error else []
         found += [*_check_columns(response, previous), *_check_unreadable(response), *_check_calendar(response)]
-        found += _check_plausible(response)
+        found += [*_check_refused(response), *_check_plausible(response)]
         if previous and same_request:
             found += [*_check_lost(response, previous), *_check_revised(response, previous)]
         elif previous:
@@ -94,6 +95,11 @@ def _check_columns(response: ParsedResponse, previous: ParsedResponse | None) ->
 
 
 # --- rows
+
+
+def _check_refused(response: ParsedResponse) -> Iterable[Finding]:
+    for series, reason in response.refused.items():
+        yield Finding("error", reason, series)
 
 
 def check_absence(request: Request, previous: ParsedResponse | None, now: datetime) -> list[Finding]:
@@ -137,10 +143,10 @@ def _check_calendar(response: ParsedResponse) -> Iterable[Finding]:
     for (monthly, series), parts in by_series.items():
         if monthly or response.contract.calendar:
             days = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
-            yield from _check_days(response, days, " ".join(series), monthly=monthly)
+            yield from _check_days(response, days, series, monthly=monthly)
 
 
-def _check_days(response: ParsedResponse, days: Days, label: str, *, monthly: bool) -> Iterable[Finding]:
+def _check_days(response: ParsedResponse, days: Days, series: Series, *, monthly: bool) -> Iterable[Finding]:
     contract = response.contract
     unit = "months" if monthly else "days" if contract.calendar == "DAYS" else "business days"
 
@@ -153,7 +159,7 @@ def _check_days(response: ParsedResponse, days: Days, label: str, *, monthly: bo
         assert contract.calendar is not None
         return np.busday_count(np.datetime64("1990-01-01"), day, busdaycal=business_days(contract.calendar))
 
-    label = f"{label}: " if label else ""
+    label = f"{' '.join(series)}: " if series else ""
     period, first, newest = response.request.period, days[0], days[-1]
     if monthly and period:
         return  # one month was requested and returned
@@ -170,13 +176,14 @@ def _check_days(response: ParsedResponse, days: Days, label: str, *, monthly: bo
     if not low <= len(days) <= high and (expected > MIN_EXPECTED or len(days) > high):
         severity: Literal["error", "warning"] = "warning" if contract.in_parts and len(days) < low else "error"
         yield Finding(
-            severity, f"{label}{len(days)} {unit}, {max(low, 1)} to {high} are usual from {start} to {newest}"
+            severity, f"{label}{len(days)} {unit}, {max(low, 1)} to {high} are usual from {start} to {newest}", series
         )
     widest = int(np.argmax(np.diff(positions))) if len(days) > 1 else None
     limit = MONTHS_APART if monthly else contract.gap
     if widest is not None and (apart := int(positions[widest + 1] - positions[widest])) > limit:
         between = f"{days[widest]} and {days[widest + 1]}"
-        yield Finding("error", f"{label}nothing between {between}: {apart} {unit} apart, {limit} are usual at most")
+        text = f"{label}nothing between {between}: {apart} {unit} apart, {limit} are usual at most"
+        yield Finding("error", text, series)
     age, limit = int(number(end) - number(newest)), MONTHS_APART if monthly else contract.age
     if age > limit:
         until = "old" if end == captured else f"before the end of {period}"
@@ -195,10 +202,13 @@ def _check_lost(response: ParsedResponse, previous: ParsedResponse) -> Iterable[
             yield Finding(
                 "error",
                 f"{label}: {len(lost)} of {len(before)} days of the previous response are missing, first {lost[0]}",
+                series,
             )
         elif len(now) and now[-1] < before[-1]:
             yield Finding(
-                "error", f"{label}: an older page, newest day {now[-1]}; the previous response ends on {before[-1]}"
+                "error",
+                f"{label}: an older page, newest day {now[-1]}; the previous response ends on {before[-1]}",
+                series,
             )
 
 
@@ -206,7 +216,7 @@ def _check_lost(response: ParsedResponse, previous: ParsedResponse) -> Iterable[
 
 
 def _check_plausible(response: ParsedResponse) -> Iterable[Finding]:
-    for name, rows, column, limits in _limited_columns(response):
+    for name, series, label, rows, column, limits in _limited_columns(response):
         values = rows[column].to_numpy(dtype=float)
         value = level(values)
         if math.isnan(value) or limits.low <= value <= limits.high:
@@ -215,7 +225,7 @@ def _check_plausible(response: ParsedResponse) -> Iterable[Finding]:
             continue
         given = f"{np.nanmin(values):,.6g} and {np.nanmax(values):,.6g}"
         band = f"{limits.low:,.6g} to {limits.high:,.6g} {columns_of(DATASETS[name].model)[column]['unit']}"
-        yield Finding("error", f"{column} between {given}, {band} is plausible: has the unit changed?")
+        yield Finding("error", f"{label}{column} between {given}, {band} is plausible: has the unit changed?", series)
 
 
 def _check_moved(response: ParsedResponse, previous: ParsedResponse) -> Iterable[Finding]:
@@ -229,12 +239,12 @@ def _check_moved(response: ParsedResponse, previous: ParsedResponse) -> Iterable
         if before > 0 and now > 0 and not 1 / most <= now / before <= most:
             label = " ".join((column, *series))
             change = f"{label} is about {now:,.6g}, {before:,.6g} in the previous response"
-            yield Finding("error", f"{change}: has the unit changed?")
+            yield Finding("error", f"{change}: has the unit changed?", series)
 
 
 def _check_revised(response: ParsedResponse, previous: ParsedResponse) -> Iterable[Finding]:
     """Columns whose values of the same days all changed by one factor."""
-    for name, rows, column, limits in _limited_columns(response):
+    for name, series, label, rows, column, limits in _limited_columns(response):
         if limits.rewritten or name not in previous.frames:
             continue
         key = list(DATASETS[name].key)
@@ -244,12 +254,16 @@ def _check_revised(response: ParsedResponse, previous: ParsedResponse) -> Iterab
         # A month's exports are first published in part: one figure may be revised by more than a history ever is.
         most = MAX_REVISION if len(both) >= MIN_DAYS else limits.moves
         if not 1 / most <= ratio <= most:
-            text = f"{column} is {ratio:.4g} times what it was on the same {len(both)} rows: has the unit changed?"
-            yield Finding("error", text)
+            times = f"{ratio:.4g} times what it was on the same {len(both)} rows"
+            yield Finding("error", f"{label}{column} is {times}: has the unit changed?", series)
 
 
-def _limited_columns(response: ParsedResponse) -> Iterable[tuple[str, pd.DataFrame, str, Plausible]]:
-    for name, rows in response.frames.items():
+def _limited_columns(
+    response: ParsedResponse,
+) -> Iterable[tuple[str, Series, str, pd.DataFrame, str, Plausible]]:
+    """Dataset, series, label, rows, column and limits of each series; the label is empty where there is one series."""
+    is_one = len({series for _, series, _ in response.series}) == 1
+    for name, series, rows in response.series:
         for column, limits in PLAUSIBLE.items():
             if column in rows:
-                yield name, rows, column, limits
+                yield name, series, "" if is_one else f"{' '.join(series)}: ", rows, column, limits

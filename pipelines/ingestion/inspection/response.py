@@ -15,14 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.base import NoData, Parsed, Payload, Request, Scope, Series, SourceError
 from pipelines.sources.contract import ResponseContract
 from pipelines.transports.archive import Archive
 from schemas.datasets import DATASETS
 from schemas.fields import PLAUSIBLE
 
 Days = NDArray[np.datetime64]
-Series = tuple[str, ...]  # identifies a series within a dataset: a metal, a zone, a metal and a country
 
 # A payload is parsed once a run, for its inspection and for every dataset that reads it. A full history has about 700
 # payloads (40 MB parsed); beyond this number the oldest are parsed again.
@@ -31,8 +30,16 @@ CACHE_SIZE: Final = 1024
 
 @lru_cache(maxsize=CACHE_SIZE)
 def parse(payload: Payload, scope: Scope) -> Parsed:
-    """Rows of a payload. Raises `NoData` or `SourceError` like its source's parser."""
-    return SOURCES[payload.request.source].parse(payload, scope)
+    """Rows of a payload, without its refused series. Raises `NoData` or `SourceError` like its source's parser."""
+    parsed = SOURCES[payload.request.source].parse(payload, scope)
+    if payload.refused:
+        parsed.frames = {name: _without(name, rows, payload.refused) for name, rows in parsed.frames.items()}
+    return parsed
+
+
+def _without(name: str, rows: pd.DataFrame, refused: Sequence[Series]) -> pd.DataFrame:
+    series = list(zip(*(rows[column] for column in DATASETS[name].series), strict=True))
+    return rows[[one not in refused for one in series]]
 
 
 def group_by_capture(payloads: Sequence[Payload]) -> list[list[Payload]]:
@@ -138,9 +145,14 @@ class ParsedResponse:
         return [row.reason for parsed in self._parsed[0] for row in parsed.rejected]
 
     @property
+    def refused(self) -> dict[Series, str]:
+        """Series that the parser refused, with the reason."""
+        return {series: reason for parsed in self._parsed[0] for series, reason in parsed.refused.items()}
+
+    @property
     def is_empty(self) -> bool:
         """Whether it is readable and has no rows, good or bad."""
-        return not self.error and not self.frames and not self.rejected
+        return not self.error and not self.frames and not self.rejected and not self.refused
 
 
 def level(values: NDArray[np.float64]) -> float:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from pipelines.ingestion.inspection.checks import Finding, check_absence, inspect
-from pipelines.ingestion.inspection.response import ParsedResponse, group_by_capture, newest_response
+from pipelines.ingestion.inspection.response import ParsedResponse, group_by_capture
+from pipelines.ingestion.rewrites import compare
 from pipelines.lake.quarantine import Quarantine
-from pipelines.sources.base import Payload, Request, Scope
+from pipelines.sources.base import Payload, Request, Scope, Series, SourceError
 from pipelines.transports.archive import Archive, Receipt
+from schemas.datasets import DATASETS
+from schemas.fields import RESTATED
 
 ACCEPT: Final = "TIGHTNESS_ACCEPT"  # setting that accepts refused responses by their SHA-256
 PREFIX: Final = 12  # hex digits by which it names a response
@@ -24,7 +27,10 @@ class Verdict:
 
     accepted: list[Payload] = field(default_factory=list)
     warning: str = ""  # problems of the newest accepted response
-    refusal: str = ""  # why the newest response is refused; empty when it is accepted
+    refusal: str = ""  # why the newest response, or some series of it, is refused; empty when it is accepted whole
+    # Whether earlier periods of the series may be rewritten too: the first days of the previous response are, or, for
+    # values that are restated as a rule, there is no previous response to compare with.
+    reaches_back: bool = False
 
 
 @dataclass
@@ -44,12 +50,19 @@ class ResponseValidator:
         """Accept or refuse each response among the payloads of a request (oldest first)."""
         verdict = Verdict()
         previous: ParsedResponse | None = None
-        for parts in group_by_capture(payloads):
+        # Series that an earlier inspection refused stay refused until another response comes or the user accepts them.
+        for parts in group_by_capture([replace(one, refused=()) for one in payloads]):
             verdict.refusal = ""
-            response = ParsedResponse(parts, self.scope)
-            if not _is_archived(parts, self.archive.receipt(request.source, request.name)):
-                if previous is None and (archived := newest_response(request, self.archive)):
-                    previous = ParsedResponse(archived, self.scope)
+            response, receipt = ParsedResponse(parts, self.scope), self.archive.receipt(request.source, request.name)
+            if (refused := _refused_before(parts, receipt)) and not self._is_accepted(response):
+                texts = self.quarantine.findings(parts[0]) if self.quarantine else []
+                errors = [Finding("error", text) for text in texts]
+                verdict.refusal = self._refuse(response, errors, errors, refused)
+                parts = [replace(one, refused=refused) for one in parts]
+                response = ParsedResponse(parts, self.scope)
+            elif refused or not _is_archived(parts, receipt):
+                if previous is None:
+                    previous = self._archived_response(request)
                 found = self._inspect(response, previous)
                 if _errors(found) and not self._is_accepted(response):
                     # A page that contains its time of creation differs each time: compare it with the response that
@@ -59,10 +72,15 @@ class ResponseValidator:
                         previous = ParsedResponse(released, self.scope)
                         found = self._inspect(response, previous)
                     if errors := _errors(found):
-                        verdict.refusal = self._refuse(response, errors, found)
-                        continue
+                        refused = _refused_series(response, errors)
+                        verdict.refusal = self._refuse(response, errors, found, refused)
+                        if not refused:
+                            continue
+                        parts = [replace(one, refused=refused) for one in parts]
+                        response, found = ParsedResponse(parts, self.scope), []
                 if found:
                     verdict.warning = f"{'accepted although ' if _errors(found) else ''}{_summary(found)}"
+                verdict.reaches_back |= _reaches_back(response, previous)
             verdict.accepted += parts
             previous = self._previous_period[request.entity] = response
         return verdict
@@ -72,11 +90,27 @@ class ResponseValidator:
 
         `reason`: the statement, with source and request.
         """
-        archived = newest_response(request, self.archive)
-        found = check_absence(request, ParsedResponse(archived, self.scope) if archived else None, now)
+        found = check_absence(request, self._archived_response(request), now)
         if errors := _errors(found):
             return Verdict(refusal=f"{reason}; {_summary(errors)} (stored data is unchanged)")
         return Verdict(warning=f"{reason}; {_summary(found)}" if found else "")
+
+    def _archived_response(self, request: Request) -> ParsedResponse | None:
+        """The last accepted response; series that are refused in it as they were in the last response that has them."""
+        try:
+            captures = group_by_capture(self.archive.load(request))
+        except SourceError:
+            return None
+        if not captures:
+            return None
+        parts = captures[-1]
+        missing = {series for one in parts for series in one.refused}
+        for older in reversed(captures[:-1]):
+            there = {series for _, series, _ in ParsedResponse(older, self.scope).series}
+            if found := there & missing:
+                parts = [*parts, *(replace(one, refused=(*one.refused, *sorted(there - found))) for one in older)]
+                missing -= found
+        return ParsedResponse(parts, self.scope)
 
     def _inspect(self, response: ParsedResponse, previous: ParsedResponse | None) -> list[Finding]:
         if previous is not None:
@@ -97,18 +131,39 @@ class ResponseValidator:
         if not self.accepted or self.quarantine is None:
             return []
         kept = self.quarantine.refused(request, self.accepted)
-        later = [one for one in kept if previous is None or one.captured_at > previous.payloads[-1].captured_at]
+        last = max((one.captured_at for one in previous.payloads), default=None) if previous else None
+        later = [one for one in kept if last is None or one.captured_at > last]
         return [one for one in later if self._is_accepted(ParsedResponse([one], self.scope))][-1:]
 
-    def _refuse(self, response: ParsedResponse, errors: Sequence[Finding], found: Sequence[Finding]) -> str:
-        """Put a response into quarantine. Returns the message of the failure."""
+    def _refuse(
+        self, response: ParsedResponse, errors: Sequence[Finding], found: Sequence[Finding], series: Sequence[Series]
+    ) -> str:
+        """Put a response into quarantine; `series`: only these of it are refused. Returns the failure's message."""
         request, parts = response.request, response.payloads
         hint = f"{ACCEPT}={','.join(one.sha256[:PREFIX] for one in parts)}" if response.error is None else ""
         texts = [finding.text for finding in found]
         kept = [self.quarantine.put_payload(one, texts, hint) for one in parts] if self.quarantine else []
         where = f"; kept as quarantine/{kept[0]}" if kept else ""
         how = f"; if it is right: {hint}" if hint else ""
-        return f"{request.source} {request.name}: {_summary(errors)} (refused, stored data is unchanged{where}{how})"
+        what = f"only {', '.join(' '.join(one) for one in series)} refused, the rest is stored"
+        what = what if series else "refused, stored data is unchanged"
+        return f"{request.source} {request.name}: {_summary(errors)} ({what}{where}{how})"
+
+
+def _refused_series(response: ParsedResponse, errors: Sequence[Finding]) -> tuple[Series, ...]:
+    """The series that the errors concern; empty where they concern the whole response, or most of its series."""
+    refused = {finding.series for finding in errors if finding.series}
+    others = {series for _, series, _ in response.series} - refused
+    if len(others) < len(refused) or any(not finding.series for finding in errors):
+        return ()
+    return tuple(sorted(refused))
+
+
+def _refused_before(parts: Sequence[Payload], receipt: Receipt | None) -> tuple[Series, ...]:
+    """Series that are refused in the archived capture of the same bytes."""
+    known = {one.sha256 for one in parts}
+    captures = receipt.captures if receipt else ()
+    return next((capture.refused for capture in reversed(captures) if capture.sha256 in known), ())
 
 
 def _is_archived(parts: Sequence[Payload], receipt: Receipt | None) -> bool:
@@ -118,6 +173,17 @@ def _is_archived(parts: Sequence[Payload], receipt: Receipt | None) -> bool:
     newest = {capture.sha256 for capture in captures if capture.captured_at == captures[-1].captured_at}
     known = {(capture.sha256, datetime.fromisoformat(capture.captured_at)) for capture in captures}
     return all(one.sha256 in newest or (one.sha256, one.captured_at) in known for one in parts)
+
+
+def _reaches_back(response: ParsedResponse, previous: ParsedResponse | None) -> bool:
+    if previous is None:
+        return any(not RESTATED.isdisjoint(rows.columns) for rows in response.frames.values())
+    both = [
+        compare(DATASETS[name], rows, previous.frames[name])
+        for name, rows in response.frames.items()
+        if name in previous.frames
+    ]
+    return any((rows["differs"] & rows["is_first"]).any() for rows in both)
 
 
 def _errors(found: Sequence[Finding]) -> list[Finding]:

@@ -37,6 +37,7 @@ SAMPLE = 5
 REJECTED = "rejected"  # in the metadata of the check `rows_valid`
 SHOWN = 500  # characters of a check's description
 LOG_EVERY_S = 2.0  # each line of the run's log is a database transaction
+REPAIRED = "files repaired in this run"
 CHANGED, REVISIONS = "changes in this run", "revised observations, before and after"
 
 
@@ -172,6 +173,11 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
             dg.AssetCheckSpec(
                 "months_complete", asset=key, description="Every payload of these months could be parsed."
             ),
+            dg.AssetCheckSpec(
+                "history_unchanged",
+                asset=key,
+                description="No response rewrote stored history outside these months, or all of it by one factor.",
+            ),
         ],
     )
     def lake(
@@ -183,17 +189,27 @@ def dataset_asset(feed: Feed, partitions: dg.PartitionsDefinition[str]) -> dg.As
         whole_files = SCHEDULED in context.run.tags and not open_workspace.settings.synthetic
         watch = _reporter(context, progress)
         report = open_workspace.ingestion().run(feed.name, wanted, dropped, watch, whole_files=whole_files)
+        for one in report.repaired:
+            context.log.warning(f"{'lost' if one.reason else 'repaired from the archive'}: {one}")
         changed = changes(open_workspace.lake, feed.name, report.written)
+        changed.rewritten.extend(map(str, report.rewrites))
         failures = [*report.failures, *unusable]
-        open_workspace.failures.record(feed.name, [str(month) for month in wanted], failures)
+        if not report.is_damaged:  # nothing was read; the models and `tightness doctor` look at the files themselves
+            loaded = [*(str(month) for month in wanted), *report.further_months]
+            open_workspace.failures.record(feed.name, loaded, failures)
         if failures and not _health_follows(context):
             # Run alone, the asset fails itself. In a run that ends with run_health, that step fails the run, after
             # every other dataset and the release.
             named = "; ".join(f"{f.source} {f.request}: {f.message}" for f in failures[:SAMPLE])
             raise dg.Failure(named, metadata=_changed(changed))
+        extent = (0, None) if report.is_damaged else open_workspace.lake.extent(feed.name)
         return dg.MaterializeResult(
-            metadata={**_metadata(report, *open_workspace.lake.extent(feed.name)), **_changed(changed)},
-            check_results=[_rows_check(report), _check("months_complete", failures)],
+            metadata={**_metadata(report, *extent), **_changed(changed)},
+            check_results=[
+                _rows_check(report),
+                _check("months_complete", failures),
+                _history_check(changed.rewritten),
+            ],
         )
 
     return lake
@@ -218,6 +234,7 @@ def _metadata(report: IngestReport, rows: int, known: datetime | None) -> dict[s
         "rows in quarantine": len(report.rejected),
         "months unchanged": report.months_unchanged,
         "files written in this run": sum(1 for part in report.written if part.path),
+        REPAIRED: dg.MetadataValue.json([str(one) for one in report.repaired if not one.reason]),
         **({"left out of drop files": dg.MetadataValue.json(report.left_out)} if report.left_out else {}),
     }
 
@@ -239,7 +256,13 @@ def _reporter(context: dg.AssetExecutionContext, progress: StepProgress) -> Prog
 
 def _changed(found: Changes) -> dict[str, dg.MetadataValue[Any]]:
     """The changes of a dataset as metadata; `changes_of` reads them back."""
-    counts = {"dataset": found.dataset, "months": found.months, "new": found.new, "revised": found.revised}
+    counts = {
+        "dataset": found.dataset,
+        "months": found.months,
+        "new": found.new,
+        "revised": found.revised,
+        "rewritten": found.rewritten,
+    }
     if not found.first:
         return {CHANGED: dg.MetadataValue.json(counts)}
     schema = dg.TableSchema([dg.TableColumn(name) for name in asdict(found.first[0])])
@@ -256,6 +279,12 @@ def changes_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> Changes | None:
     return Changes(**counts.data, first=[Revision(**{k: str(v) for k, v in record.data.items()}) for record in records])
 
 
+def repaired_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> list[str]:
+    """The repaired files in the metadata of a materialization."""
+    found = metadata.get(REPAIRED)
+    return [str(one) for one in found.data] if isinstance(found, dg.JsonMetadataValue) and found.data else []
+
+
 def _rows_check(report: IngestReport) -> dg.AssetCheckResult:
     metadata: dict[str, dg.MetadataValue[Any] | int] = {REJECTED: len(report.rejected)}
     if len(report.rejected):
@@ -266,6 +295,16 @@ def _rows_check(report: IngestReport) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{report.rows_read:,} rows read, {len(report.rejected):,} in quarantine",
         metadata=metadata,
+    )
+
+
+def _history_check(rewritten: Sequence[str]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name="history_unchanged",
+        passed=not rewritten,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(rewritten)[:SHOWN] or "No stored history was rewritten",
+        metadata={"series": len(rewritten), "all": dg.MetadataValue.md("\n\n".join(rewritten))},
     )
 
 

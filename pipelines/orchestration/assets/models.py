@@ -19,10 +19,12 @@ from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
 from pipelines.warehouse import build_cache, dbt, lineage, signal_log
 from pipelines.workspace import Workspace
+from schemas.datasets import DATASETS
 from schemas.generate.dbt import comments
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
+LOG = logging.getLogger(__name__)
 POOL = "duckdb_writer"
 UNDESCRIBED = {"intermediate", "metrics"}  # database schemas whose columns no pandera model describes
 
@@ -77,14 +79,14 @@ def model_assets() -> dg.AssetsDefinition:
         tests = {key.name for key in context.selected_asset_check_keys}
         names = {key.path[-1] for key in chosen} or tests  # a check may be executed without its asset
         select = [] if chosen == every else ["--select", *sorted(names)]
-        if not any(open_workspace.paths.lake.rglob("month=*/*.parquet")):
+        if not any(open_workspace.lake.has_files(name) for name in DATASETS):
             raise dg.Failure(
                 f"the lake is empty: profile {open_workspace.settings.profile} has loaded no data, so there is nothing "
                 "to build or publish. Drop files, or choose another TIGHTNESS_PROFILE",
                 allow_retries=False,
             )
         with open_workspace.writing():
-            result = build(open_workspace, context.run.run_id, select)
+            result = build(open_workspace, context.run.run_id, select, log=context.log)
             tables = table_metadata(open_workspace, manifest)
             for name, charts in draw_plots(open_workspace, context.log).items():
                 tables[name] |= charts
@@ -100,13 +102,19 @@ def model_assets() -> dg.AssetsDefinition:
 
 
 def build(
-    workspace: Workspace, run_id: str, select: list[str], first_day: date = dbt.CALENDAR_START
+    workspace: Workspace,
+    run_id: str,
+    select: list[str],
+    first_day: date = dbt.CALENDAR_START,
+    log: logging.Logger = LOG,
 ) -> dbt.BuildResult:
     """Build the models as of the workspace's clock, or keep them where their inputs are unchanged.
 
     The caller holds the writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the
-    trading calendar.
+    trading calendar. Raises `LakeDamageError`.
     """
+    for one in workspace.check_lake():
+        log.warning(f"repaired from the archive: {one}")
     now = workspace.build_clock.advance()
     lake = workspace.lake.root  # every dataset has a schema file there
     record = workspace.paths.build_record

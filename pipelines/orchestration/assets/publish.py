@@ -1,5 +1,6 @@
 """Release, report and health check: the last step fails a run whose sources failed, after everything else."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -17,7 +18,9 @@ from pipelines.publish.release import Release, publish
 from pipelines.publish.report import Content, read, render
 from pipelines.warehouse.build_cache import lake_fingerprint
 from pipelines.warehouse.signal_log import TABLE_MACROS
+from pipelines.warehouse.sql import Name
 from pipelines.workspace import Workspace
+from schemas.datasets import DATASETS
 from schemas.generate.dbt import comments, keys
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
@@ -58,6 +61,13 @@ def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
     )
 
 
+def with_keys(
+    comments: Mapping[Name, Mapping[str, str]], keys: Mapping[Name, tuple[str, ...]]
+) -> dict[Name, dict[str, str]]:
+    """The comments, of which that of a table ends with its key: the file holds no keys, which cost much to load."""
+    return {name: {**texts, "": f"{texts['']}. Key: {', '.join(keys[name])}"} for name, texts in comments.items()}
+
+
 def publish_release(workspace: Workspace) -> Release:
     """Publish the private warehouse. The caller holds the writer lock."""
     return publish(
@@ -72,11 +82,12 @@ def publish_release(workspace: Workspace) -> Release:
                 "lake": lake_fingerprint(workspace.paths.lake),
             },
         },
-        comments=comments(MODELS),
+        comments=with_keys(comments(MODELS), keys(MODELS)),
         keys=keys(MODELS),
         macros=TABLE_MACROS,
         synthetic=workspace.settings.synthetic,
         keep=workspace.settings.keep_releases,
+        lake_files={name: workspace.lake.present(name) for name in DATASETS},
     )
 
 

@@ -13,6 +13,9 @@ from datetime import date, datetime
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
+from pipelines.common.proxies import check_proxies
+from pipelines.common.settings import SettingsError
+
 SYNTHETIC: Final = "SYNTHETIC DEMO DATA: "
 ATTEMPTS: Final = 3
 MAX_WAIT_S: Final = 4.0
@@ -122,11 +125,14 @@ class WebhookSink:
             wait_jitter=self.first_wait_s,
         )
         try:
+            check_proxies()
             for attempt in retries:
                 with attempt:
                     return self._post(message)
         except (_RetryableStatusError, httpx.HTTPError, httpx.InvalidURL) as error:
             raise DeliveryError(self._redact(f"{type(error).__name__.strip('_')}: {error}")) from None
+        except SettingsError as error:
+            raise DeliveryError(str(error)) from None
 
     def _post(self, message: Message) -> None:
         import httpx

@@ -27,7 +27,8 @@ def reason_of(body: bytes, charset: str = "utf-8") -> str:
     text = _decoded(body, charset)
     if sum(not (one.isprintable() or one.isspace()) for one in text) > len(text) // 20:
         return ""
-    text = _CDATA.sub(lambda match: html.escape(match[1]), text)
+    if "]]>" in text:
+        text = _CDATA.sub(lambda match: html.escape(match[1]), text)
     try:
         parts = list(_json_texts(json.loads(text), named=False)) or [text]
     except (ValueError, RecursionError):

@@ -54,6 +54,12 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
             with engine.connect() as connection, connection.begin():
                 yield connection
 
+    def dispose(self) -> None:
+        """Close the connections, which writes SQLite's logs back into the files."""
+        super().dispose()
+        for shard in self._initialized_dbs:
+            _engine(self.conn_string_for_shard(shard)).dispose()
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the asset events of each run together, and all other events one by one."""
         by_run: dict[str, list[EventLogEntry]] = defaultdict(list)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -226,18 +225,15 @@ def contents(sandbox: Sandbox) -> dict[str, str]:
     return found
 
 
-def test_a_living_run_is_not_ended(tmp_path: Path) -> None:
+def test_a_living_run_is_not_ended() -> None:
     """Only runs whose process has ended are marked as ended, with a message that names the next step."""
     import dagster as dg
     from filelock import FileLock
 
     from pipelines.orchestration.instance import IN_PROCESS, running
 
-    shutil.rmtree(tmp_path / "home", ignore_errors=True)
-    home = tmp_path / "home"
-    home.mkdir()
     with pytest.MonkeyPatch.context() as patched, dg.DagsterInstance.ephemeral() as instance:
-        patched.setenv("DAGSTER_HOME", str(home))
+        home = Path(instance.root_directory)
         job = dg.GraphDefinition(name="one").to_job()
         runs = {
             name: instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=IN_PROCESS).run_id

@@ -353,3 +353,24 @@ def test_a_fault_of_most_series_refuses_the_response(two_metals: Sandbox) -> Non
     [failure] = loaded(later).fetched["worldbank"].failures
     assert "(refused, stored data is unchanged" in failure.message
     assert newest(later)["AL"] == ("2026-04", 2427.0)
+
+
+def test_a_refused_series_is_compared_with_its_last_good_values(two_metals: Sandbox) -> None:
+    for day, factor in ((10, 7.2), (11, 7.3)):
+        later = two_metals.at(f"2026-07-{day}T20:00:00Z")
+        later.record(f"worldbank/{WORKBOOK}", sheet(copper=factor))
+        [failure] = loaded(later).fetched["worldbank"].failures
+        assert f"mean_usd_t is {factor} times what it was on the same 28 rows" in failure.message
+        assert newest(later)["CU"] == ("2026-04", 9027.0)
+
+
+def test_levels_of_every_series_refuse_the_response(two_metals: Sandbox) -> None:
+    later = two_metals.at("2026-07-10T20:00:00Z")
+    book = openpyxl.load_workbook(io.BytesIO(sheet(copper=0.001)))
+    for (cell,) in book.active["B3:B32"]:
+        cell.value /= 1000
+    file = io.BytesIO()
+    book.save(file)
+    later.record(f"worldbank/{WORKBOOK}", file.getvalue())
+    [failure] = loaded(later).fetched["worldbank"].failures
+    assert "(refused, stored data is unchanged" in failure.message

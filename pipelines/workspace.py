@@ -25,6 +25,7 @@ from pipelines.lake.store import Lake
 from pipelines.publish.build_clock import BuildClock
 from pipelines.publish.manifest import released_lake_files
 from pipelines.reference import ReferenceTables, load_reference
+from pipelines.sources import SOURCES
 from pipelines.sources.base import Payload, Request, Scope
 from pipelines.transports.archive import Archive
 from pipelines.transports.base import Transport
@@ -45,6 +46,11 @@ class Workspace:
     def open(cls, metals: tuple[str, ...] = (), record: Path | None = None, **overrides: object) -> Workspace:
         """A workspace of the environment's settings, with overrides. Raises `SettingsError` with one line."""
         settings = load_settings(**overrides)
+        if unknown := sorted(settings.enabled_sources - SOURCES.keys()):
+            optional = ", ".join(sorted(OPTIONAL_SOURCES))
+            raise SettingsError(
+                f"TIGHTNESS_OPTIONAL_SOURCES contains {unknown[0]!r}, which is no source: give {optional}"
+            )
         if settings.profile == "live":
             check_proxies()
         if record is not None and settings.profile != "live":
@@ -130,8 +136,7 @@ class Workspace:
 
     def is_enabled(self, source: str) -> bool:
         """Whether a source may be contacted: an optional one only where TIGHTNESS_OPTIONAL_SOURCES names it."""
-        named = {name.strip() for name in self.settings.optional_sources.split(",")}
-        return source not in OPTIONAL_SOURCES or source in named
+        return source not in OPTIONAL_SOURCES or source in self.settings.enabled_sources
 
     def fetches(self, source: str) -> bool:
         """Whether a run fetches this source. Only the live profile contacts it."""

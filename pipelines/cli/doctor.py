@@ -58,6 +58,8 @@ def diagnose(workspace: Workspace) -> list[Finding]:
             found += check(workspace)
         except PermissionError as error:
             found.append(Finding(what, "warn", f"cannot be looked at: this user may not read {error.filename}"))
+        except OSError as error:  # a disk fault, or a folder in the place of a file
+            found.append(Finding(what, "bad", f"{error.filename} cannot be read: {error.strerror or error}"))
     return found
 
 

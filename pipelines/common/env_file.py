@@ -20,6 +20,8 @@ class EnvFileError(Exception):
 
 def read_env_file(path: Path) -> dict[str, str]:
     """The variables of a file, with `${NAME}` replaced; empty when there is no file. Raises `EnvFileError`."""
+    if path.is_symlink() and not path.exists():
+        raise EnvFileError(f"{path} is a link to nothing: correct or remove the link")
     if not path.is_file():  # a folder of this name is a virtual environment
         return {}
     try:
@@ -30,7 +32,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     for binding in parse_stream(io.StringIO(text)):
         before = len(binding.original.string) - len(binding.original.string.lstrip())
         line = f"{path} line {binding.original.line + binding.original.string.count(chr(10), 0, before)}"
-        if binding.error:
+        if binding.error or (binding.value is None and binding.key in binding.original.string.split()[:1]):
             raise EnvFileError(f"{line} is not NAME=value: write it so, or begin the line with #")
         if missing := set(_UNRESOLVED.findall(binding.value or "")) - names:
             raise EnvFileError(f"{line}: ${{{min(missing)}}} is not set: set it, or write the value itself")

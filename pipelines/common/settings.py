@@ -57,6 +57,14 @@ class Settings(BaseSettings):
         """Only the given values: `load_settings` reads the environment and `.env`."""
         return (init_settings,)
 
+    @field_validator("now", "notify_since", mode="before")
+    @classmethod
+    def _is_date(cls, value: object) -> object:
+        # A year or another number alone would be seconds since 1970.
+        if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d", value):
+            raise ValueError("no date")
+        return value
+
     @field_validator("now", "notify_since")
     @classmethod
     def _utc(cls, value: datetime | None) -> datetime | None:
@@ -91,6 +99,11 @@ class Settings(BaseSettings):
     def accepted(self) -> tuple[str, ...]:
         """Prefixes of the SHA-256 of responses that are accepted although inspection refuses them."""
         return tuple(filter(None, self.accept.split(",")))
+
+    @property
+    def enabled_sources(self) -> set[str]:
+        """Names of the optional sources that are switched on."""
+        return set(filter(None, map(str.strip, self.optional_sources.split(","))))
 
     @property
     def data(self) -> Path:
@@ -234,6 +247,8 @@ def _refuse_unknown(variables: Mapping[str, str], known: set[str]) -> None:
             continue
         # Other programs have variables too: without the prefix, only what is nearly a setting's name is a mistake.
         nearest = difflib.get_close_matches(upper, sorted(ours), n=1, cutoff=0.0 if upper.startswith(PREFIX) else 0.9)
+        if (plain := upper.removeprefix(PREFIX)) in known:
+            nearest = [plain]
         if nearest:
             where = "in the environment" if name in os.environ else f"in {ENV_FILE}"
             raise SettingsError(f"{name} {where} is no setting: the nearest is {nearest[0]}; correct or remove it")

@@ -201,7 +201,7 @@ class Lake:
         """Compare a dataset's files with their record: every byte is read, nothing is written.
 
         `released`: files that the current release was built from. A file without a line in the record is good when its
-        bytes have the hash in its name.
+        bytes have the hash in its name, and its rows are of this dataset and month.
         """
         entries = self.entries(name, released)  # before the files: a writer adds its file first, then the line
         found, files = [], {entry.sha256: file for file, entry in entries.items() if entry.sha256}
@@ -219,6 +219,8 @@ class Lake:
                 found.append(Damage(name, file, f"is a copy of {files[sha256]}", copy_of=files[sha256]))
             elif not named_after(file, sha256):
                 found.append(Damage(name, file, "is not as the lake wrote it: move it out of the lake"))
+            elif not self._is_of(name, file):
+                found.append(Damage(name, file, "has rows of another dataset or month: move it where it belongs"))
         return found
 
     def unrecorded(self, name: str, entries: Container[str]) -> list[str]:
@@ -235,13 +237,22 @@ class Lake:
             record.append([])
         by_month: dict[str, list[str]] = {}
         for file in self.unrecorded(name, record.read()):
-            if named_after(file, _read_hash(self.root / name / file)[0]):
+            if named_after(file, _read_hash(self.root / name / file)[0]) and self._is_of(name, file):
                 by_month.setdefault(Entry(file).month, []).append(file)
         for month, files in by_month.items():
             with self._lock(name, month):  # a writer adds file and line under it
                 known = record.read()
                 paths = [self.root / name / file for file in files if file not in known]
                 record.append([self._entry(name, path, pq.read_table(path, partitioning=None), None) for path in paths])
+
+    def _is_of(self, name: str, file: str) -> bool:
+        """Whether a whole file has the columns of this dataset, and only rows of the month of its folder."""
+        path, period = self.root / name / file, DATASETS[name].period
+        columns, known = set(pq.read_schema(path).names), set(arrow_schema(name).names)
+        if not known - {SUSPECT} <= columns <= known:  # files that were written before this column existed lack it
+            return False
+        days = pq.read_table(path, columns=[period], partitioning=None)[period].to_pylist()
+        return {f"{day:%Y-%m}" for day in days} == {Entry(file).month}
 
     def restore(self, damage: Damage, body: bytes) -> None:
         """Write a file again, with the same rows."""

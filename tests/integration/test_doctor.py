@@ -98,3 +98,16 @@ def test_a_user_without_rights_is_shown_what_cannot_be_looked_at(drop_market: Sa
         assert found[what] == ["warn", f"cannot be looked at: this user may not read {sandbox.data / name}"]
     assert found["lake prices"][0] == found["writer lock"][0] == found["clock"][0] == "ok"
     assert files(sandbox.data) == before
+
+
+def test_what_cannot_be_read_for_another_reason_is_a_fault(tmp_path: Path) -> None:
+    """A disk fault raises the same kind of error as a folder in the place of a file."""
+    sandbox = Sandbox(tmp_path / "sandbox", "drop", NOW)
+    sandbox.drop_month()
+    sandbox.ingest(("2026-01", "2026-01"), ["stocks"])
+    record = sandbox.open().stored_lake.record("stocks").path
+    record.unlink()
+    record.mkdir()
+    found = details(sandbox)
+    assert found["lake"] == ["bad", f"{record} cannot be read: Is a directory"]
+    assert found["publication"][0] == "warn", "the other findings are there"

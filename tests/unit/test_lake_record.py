@@ -78,6 +78,27 @@ def test_a_copy_a_foreign_file_and_a_renamed_one_are_found(lake: Lake) -> None:
     assert "is a copy of month=2025-12/" in problems[0][1]
 
 
+@pytest.mark.parametrize("place", ["prices/month=2025-12", "stocks/month=2026-01", "stocks/month=2025-11"])
+@pytest.mark.parametrize("has_record", [True, False])
+def test_a_file_in_the_folder_of_another_dataset_or_month_is_found_and_not_adopted(
+    lake: Lake, place: str, has_record: bool
+) -> None:
+    """Its name has the hash of its bytes wherever it is."""
+    path = lake.root / place / files(lake)[0].name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(files(lake)[0], path)
+    if not has_record:
+        lake.record("stocks").path.unlink()
+    name = place.partition("/")[0]
+    [damage] = lake.damage(name)
+    assert damage.file == path.relative_to(lake.root / name).as_posix()
+    assert damage.problem.startswith(
+        "is a copy of" if has_record and name == "stocks" else "has rows of another dataset or month"
+    )
+    lake.adopt(name)
+    assert damage.file not in lake.record(name).read()
+
+
 def test_an_unfinished_file_and_the_file_without_rows_are_no_damage(lake: Lake) -> None:
     (lake.root / "stocks" / "month=2026-01" / ".tmp-abc").write_bytes(b"half")
     assert lake.damage("stocks") == []

@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.common import settings as settings_module
 from pipelines.common.settings import PROJECT, SettingsError, load_settings
+from pipelines.workspace import Workspace
 
 TOKEN = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 
@@ -131,6 +132,7 @@ def test_an_env_file_is_read_in_the_encodings_of_editors(
         ("A=1\nB=M\u00e4rkte\n".encode("latin-1"), " line 2 is not UTF-8: save it as UTF-8"),
         ("A=\u20ac".encode("cp1252"), " line 1 is not UTF-8: save it as UTF-8"),
         ("A=1".encode("utf-16")[:-1], " line 1 is not UTF-16: save it as UTF-8"),
+        (b"A=1\nTIGHTNESS_PROFILE\n", " line 2 is not NAME=value: write it so, or begin the line with #"),
         (b"A=1\n\n- B: 2\n", " line 3 is not NAME=value: write it so, or begin the line with #"),
         (b"A=1\nB=${A}/x\nC=${D_}/x\n", " line 3: ${D_} is not set: set it, or write the value itself"),
         (
@@ -155,9 +157,33 @@ def test_a_folder_named_env_is_a_virtual_environment(tmp_path: Path, monkeypatch
     assert load_settings().profile == "demo"
 
 
+def test_a_link_to_nothing_is_not_the_absence_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").symlink_to(tmp_path / "unmounted" / ".env")
+    monkeypatch.setattr(settings_module, "ENV_FILE", tmp_path / ".env")
+    with pytest.raises(SettingsError, match="is a link to nothing: correct or remove the link"):
+        load_settings()
+
+
+def test_an_exported_name_without_a_value_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_env(tmp_path / ".env", monkeypatch, b"export PATH\nTIGHTNESS_PROFILE=drop\n")
+    assert load_settings().profile == "drop"
+
+
+def test_a_mistyped_optional_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIGHTNESS_OPTIONAL_SOURCES", " yahoo, shfe,")
+    assert Workspace.open().settings.enabled_sources == {"yahoo", "shfe"}
+    monkeypatch.setenv("TIGHTNESS_OPTIONAL_SOURCES", "shfe,yaho")
+    with pytest.raises(SettingsError) as error:
+        Workspace.open()
+    problem = "TIGHTNESS_OPTIONAL_SOURCES contains 'yaho', which is no source: give jin10, shfe, yahoo"
+    assert str(error.value) == problem
+
+
 @pytest.mark.parametrize(
     ("mistyped", "nearest"),
     [
+        ("TIGHTNESS_ENTSOE_API_TOKEN", "ENTSOE_API_TOKEN"),
+        ("TIGHTNESS_DAGSTER_HOME", "DAGSTER_HOME"),
         ("TIGHTNESS_PROFIL", "TIGHTNESS_PROFILE"),
         ("TIGHTNESS_DATADIR", "TIGHTNESS_DATA_DIR"),
         ("TIGHTNESS_DATA_FOLDER", "TIGHTNESS_DATA_DIR"),
@@ -298,6 +324,10 @@ def test_the_dagster_home_is_absolute_and_by_default_in_the_data_folder(
     [
         ("TIGHTNESS_PROFILE", "Demo ", "demo, live, replay or drop"),
         ("TIGHTNESS_NOW", "13.01.2026", "an ISO time in UTC such as 2026-01-13T18:00:00Z"),
+        *(
+            ("TIGHTNESS_NOW", value, "an ISO time in UTC such as 2026-01-13T18:00:00Z")
+            for value in ("2026", "1768327200")
+        ),
         ("TIGHTNESS_DROP_MAX_MB", "0", "a whole number of megabytes, at least 1"),
         ("TIGHTNESS_DROP_MAX_MB", "much", "a whole number of megabytes, at least 1"),
         ("TIGHTNESS_LOCK_TIMEOUT_S", "-1", "seconds, 0 or more"),

@@ -26,6 +26,7 @@ from pipelines.cli.console import (
     print_doctor,
     print_plan,
     print_probes,
+    print_rejected,
     print_release,
     print_repair,
     print_rewritten,
@@ -167,6 +168,7 @@ def run(
     if (database := workspace.paths.database).is_file() and not database_damage(database):
         print_signals(workspace, latest_signals(database), as_json=False)
         print_release(workspace)
+    print_rejected(outcome)
     err.print(f"{work.months[0]} to {work.months[-1]} in {progress.seconds:.1f} s, run {outcome.run_id}")
     _exit(outcome)
 
@@ -198,6 +200,7 @@ def backfill(
             return
         outcome = _execute(workspace, progress, defs, work, [asset.name for asset in chosen] if assets else [])
     print_backfill(workspace, work, progress, outcome, as_json)
+    print_rejected(outcome)
     _exit(outcome)
 
 

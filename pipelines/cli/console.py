@@ -244,6 +244,14 @@ def print_release(workspace: Workspace) -> None:
         out.print(f"{label:9} {workspace.paths.published / name}", highlight=False, soft_wrap=True)
 
 
+def print_rejected(outcome: RunOutcome) -> None:
+    """The datasets with rows in quarantine, which are no failure of a run."""
+    if outcome.rejected:
+        counts = ", ".join(f"{name} {count:,} row(s)" for name, count in outcome.rejected.items())
+        text = f"in quarantine: {counts}; `tightness doctor` shows the last reason of each dataset"
+        err.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def print_diff(before: KeptRelease, after: KeptRelease, tables: Mapping[str, TableComparison], as_json: bool) -> None:
     """The difference between two releases."""
     same = all(one.same for one in tables.values())

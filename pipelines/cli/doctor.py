@@ -20,6 +20,7 @@ from pipelines.ingestion.repair import SHOWN
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
 from pipelines.publish.manifest import packages, read_manifest, released_lake_files
+from pipelines.sources.base import plain
 from pipelines.warehouse.damage import database_damage
 from pipelines.warehouse.dbt import MANIFEST
 from pipelines.warehouse.lock import current_writer
@@ -103,7 +104,7 @@ def _folders(workspace: Workspace) -> Iterator[Finding]:
 
 def _drop_folder(workspace: Workspace) -> Iterator[Finding]:
     settings = workspace.settings
-    if not _readable(settings.drop):
+    if not _readable(settings.drop) and not settings.drop.is_symlink():
         yield Finding("drop folder", "ok", "does not exist")
         return
     states = drop_states(workspace.paths, settings.drop, workspace.now, max_mb=settings.drop_max_mb)
@@ -158,8 +159,12 @@ def _failures(workspace: Workspace) -> Iterator[Finding]:
 def _quarantine(workspace: Workspace) -> Iterator[Finding]:
     if not _readable(workspace.paths.quarantine):
         return
-    for name, rows in sorted(workspace.quarantine.counts().items()):
-        yield Finding(f"quarantine {name}", "warn", f"{rows} row(s)")
+    rows = workspace.quarantine.read()
+    last = rows.drop_duplicates("dataset", keep="last").set_index("dataset")
+    for name, count in workspace.quarantine.counts().items():
+        source, period, where, reason = (last[column][name] for column in ("source", "period", "where", "reason"))
+        detail = f"{count} row(s), the last: {source} {period}, {where}: {plain(reason, 200)}"
+        yield Finding(f"quarantine {name}", "warn", detail)
     for source, count in workspace.quarantine.payloads().items():
         yield Finding(f"refused responses of {source}", "warn", f"{count} in quarantine/payloads/{source}")
 

@@ -178,9 +178,8 @@ class Ingestion:
                 self._load(feed, [], files, missing, report)
                 self._record_landings(landings, files, missing)
             self._report_rewrites(feed, archived, files, wanted, report)
-        # Rows that an earlier run rejected are still missing, as long as their payload is the newest of its request.
-        newest = {payload.request: payload for payload, _ in archived}
-        report.rejected = self._rejected(feed, [*newest.values(), *dropped])
+        # Rows that an earlier run rejected are still missing, as long as their response is the newest of its request.
+        report.rejected = self._rejected(feed, [*_newest(archived), *dropped])
         return report
 
     def _record(
@@ -282,9 +281,8 @@ class Ingestion:
         """Add the rewritten series to the report, and a failure for each that still has months on the old basis."""
 
         def current() -> pd.DataFrame:
-            newest = {payload.request: payload for payload, _ in archived}
             return pd.concat(
-                [*self._frames(feed, [*newest.values()]), *(file.rows.assign(source=DROP) for file in files)]
+                [*self._frames(feed, _newest(archived)), *(file.rows.assign(source=DROP) for file in files)]
             )
 
         report.rewrites = find_rewrites(self.lake, feed.name, report.written, asked, current)
@@ -500,6 +498,13 @@ class Ingestion:
     def _rejected(self, feed: Feed, payloads: Sequence[Payload]) -> pd.DataFrame:
         kept = self.quarantine.read(feed.name)
         return kept[kept["payload_sha256"].isin([payload.sha256 for payload in payloads])]
+
+
+def _newest(archived: Sequence[_Archived]) -> list[Payload]:
+    """The newest response to each request: one payload or, in a replay, several parts."""
+    captured = {payload.request: payload.captured_at for payload, _ in archived}
+    parts = (payload for payload, _ in archived if payload.captured_at == captured[payload.request])
+    return list({(payload.request, payload.sha256): payload for payload in parts}.values())
 
 
 def _chunks(months: set[str]) -> Iterator[set[str]]:

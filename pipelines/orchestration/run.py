@@ -33,13 +33,14 @@ UNWRITABLE: Final = {
 @dataclass(frozen=True)
 class RunOutcome:
     """Result of a run: `problems` has each failed step's reason, `changes` what was written to each dataset, `repaired`
-    the files of the lake that were damaged."""
+    the files of the lake that were damaged, `rejected` the number of rows in quarantine by dataset."""
 
     run_id: str
     success: bool
     problems: list[str]
     changes: list[Changes] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
+    rejected: dict[str, int] = field(default_factory=dict)
 
 
 class RunStoppedError(Exception):
@@ -150,8 +151,10 @@ def run_job(
     ]
     if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
         raise RunStoppedError(STOPPED)
-    repaired = _repaired(result.all_events)
-    return RunOutcome(result.run_id, result.success, shorten(problems), _changes(result.all_events), repaired)
+    events = result.all_events
+    return RunOutcome(
+        result.run_id, result.success, shorten(problems), _changes(events), _repaired(events), _rejected(events)
+    )
 
 
 def _instance(home: Path | None) -> DagsterInstance:
@@ -208,3 +211,18 @@ def _changes(events: Sequence[DagsterEvent]) -> list[Changes]:
         if (changes := changes_of(metadata)) is not None:
             found[changes.dataset] = changes  # the same in every partition of the range
     return [found[name] for name in sorted(found)]
+
+
+def _rejected(events: Sequence[DagsterEvent]) -> dict[str, int]:
+    """Rows in quarantine of the payloads that a run read, by dataset; datasets without any are left out."""
+    from dagster import DagsterEventType
+
+    from pipelines.orchestration.assets.lake import REJECTED
+
+    counts: dict[str, int] = {}
+    for event in events:
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if REJECTED in check.metadata:
+                counts[check.asset_key.path[-1]] = int(str(check.metadata[REJECTED].value))
+    return {name: count for name, count in sorted(counts.items()) if count}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from typing import Final
 
@@ -53,7 +54,7 @@ class Ecb:
         Raises NoData for the empty body that means a range without a fixing, SourceError when the response is no such
         CSV or is of another year.
         """
-        if not payload.body.strip():
+        if not payload.body.removeprefix(codecs.BOM_UTF8).strip():
             raise NoData(f"{payload.request.source} {payload.request.name}: no fixing in {payload.request.period}")
         rows, days = Rows("fx"), []
         for line, cells, raw in csv_rows(payload, COLUMNS):

@@ -140,13 +140,20 @@ class Entsoe:
                 auctions.add(auction)
                 if main:
                     _check_units(request, fields)
-                periods = [(period, *_interval(request, period, ns)) for period in series.iter(f"{ns}Period")]
             except SourceError as error:
                 unusable.append(error)
                 reason = f"price_eur_mwh: {error.problem}; expected {error.expected}; the series is left out"
                 rejected.append(Rejected("power", f"TimeSeries {at} of {request.entity}", auction, reason))
                 continue
-            for period, start, end in periods:
+            for place, period in enumerate(series.iter(f"{ns}Period"), start=1):
+                try:
+                    start, end = _interval(request, period, ns)
+                except SourceError as error:
+                    unusable.append(error)
+                    reason = f"timeInterval: {error.problem}; expected {error.expected}; the Period is left out"
+                    where = f"Period {place} of TimeSeries {at} of {request.entity}"
+                    rejected.append(Rejected("power", where, auction, reason))
+                    continue
                 if main:
                     block, problems = _block(zone, period, ns, start, end, fields.get("curveType", ""))
                     rejected += problems
@@ -203,7 +210,7 @@ def _root(payload: Payload) -> tuple[Element, str]:
             raise SourceError(request, f"the platform throttles: {excerpt(text, 300)}", EXPECTED)
         raise SourceError(request, f"the platform returns an error: {excerpt(text, 300)}", EXPECTED)
     if name != "Publication_MarketDocument":
-        raise SourceError(request, f"the document is a {name}", EXPECTED)
+        raise SourceError(request, f"the document is a {name}: it starts {excerpt(payload.body)}", EXPECTED)
     return root, ns
 
 

@@ -150,17 +150,18 @@ def requested(request: Request, what: str, known: Iterable[T], name: Callable[[T
 def check_period(request: Request, dates: Iterable[dt.date], expected: str) -> None:
     """Raise SourceError when most dates are of another period than the requested one (2024, 2024-05, or any).
 
-    Raises NoData when there are only days just before it: some publishers send the last value before a period in place
-    of none.
+    Days just before it do not count: some publishers send the last value before a period too. Raises NoData when there
+    are no others: in place of none.
     """
     dates = list(dates)
-    if request.period and dates:
-        start = pd.Period(request.period).start_time.date()
-        if all(0 < (start - day).days <= PREVIOUS_DAYS for day in dates):
-            newest = max(dates)
-            raise NoData(f"{request.source} {request.name}: the newest day is {newest}, before {request.period}")
-    found = Counter(day.isoformat()[: len(request.period)] for day in dates)
-    if request.period and found and (most := found.most_common(1)[0][0]) != request.period:
+    if not request.period or not dates:
+        return
+    start = pd.Period(request.period).start_time.date()
+    others = [day for day in dates if not 0 < (start - day).days <= PREVIOUS_DAYS]
+    if not others:
+        raise NoData(f"{request.source} {request.name}: the newest day is {max(dates)}, before {request.period}")
+    found = Counter(day.isoformat()[: len(request.period)] for day in others)
+    if (most := found.most_common(1)[0][0]) != request.period:
         raise SourceError(request, f"the response is for {most}, not {request.period}", expected)
 
 

@@ -48,7 +48,7 @@ class Yahoo:
     # Status 404 for a share without any data, 400 for a range before its listing.
     ACCESS = Access(
         ("query2.finance.yahoo.com",),
-        no_data="no data found, symbol may be delisted|data doesn't exist for startdate",
+        no_data="no data found( for this date range)?, symbol may be delisted|data doesn't exist for startdate",
     )
     CONTRACT = ResponseContract(
         json_shape,
@@ -132,7 +132,7 @@ def _chart(payload: Payload) -> tuple[dict[str, Any], list[int], list[Any]]:
         if not isinstance(meta, dict) or meta.get(name) != wanted:
             found = meta.get(name) if isinstance(meta, dict) else None
             raise SourceError(request, f"{name} is {found!r}, not {wanted}", EXPECTED)
-    if times is None and closes is None:
+    if not times and not closes:
         raise NoData(f"{request.source} {request.name}: no trading day")
     if not isinstance(times, list) or not isinstance(closes, list) or len(times) != len(closes):
         raise SourceError(request, "timestamp and close are not two lists of one length", EXPECTED)

@@ -35,19 +35,22 @@ SYSTEM_FILE: Final = re.compile(
     r"""
       \.(?!.*\.icloud$).*                       # hidden: .DS_Store, ._a.csv, .~lock.a.csv#, .stversions
     | ~\$.* | .*~ | \#.*\#                      # owner files of Office, copies of editors
-    | .*\.(te?mp|swp|lo?ck|bak)
+    | .*\.(te?mp|sw[a-p]|swx|lo?ck|bak)
     | .*\.(part|partial|filepart|download|crdownload|opdownload|aria2|!ut|sb-\w+-\w+)  # unfinished copies
     | .*[:.]zone\.identifier | .*:(encryptable|afp_\w+)                               # streams of NTFS on other disks
     | (eh)?thumbs(_vista)?\.db | desktop\.ini | icon\r
     | \$recycle\.bin | recycler | recycled | system\ volume\ information | found\.\d{3}
-    | lost\+found | __macosx | network\ trash\ folder | temporary\ items
-    | @eadir | @tmp | @recycle | @recently-snapshot | \#recycle | \#snapshot | ~snapshot  # network storage
+    | lost\+found | __macosx | network\ trash\ folder | temporary\ items | thevolumesettingsfolder | dfsrprivate
+    | @eadir | .*@syno\w+ | @tmp | @recycle | @recently-snapshot | \#recycle | \#snapshot | ~snapshot  # network storage
+    | sync.*\.ffs_(db|lock|tmp)                  # FreeFileSync
+    | _success | _(committed|started)_\d+         # Spark
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 # Names that programs write for a column without a name: pandas, pandas after a second save, pandas in Parquet, polars.
 UNNAMED: Final = re.compile(r"|Unnamed: \d+(\.\d+)?|__index_level_\d+__|_duplicated_\d+")
 KNOWLEDGE_TS: Final = "knowledge_ts"
+NOT_UTF_8: Final = "has a name that is not UTF-8, as from an old archive; rename it"
 MAX_ROWS: Final = 20_000_000  # a small Parquet file can decompress to any number of rows
 
 NUMBER: Final = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
@@ -55,7 +58,7 @@ WHOLE: Final = r"^[-+]?\d{1,15}(\.0*)?$"
 DAY: Final = r"^\d{4}-\d{2}-\d{2}$"
 MOMENT: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|\+00:00)$"
 RULES: Final = {
-    NUMBER: "must be a number with . for decimals and no thousands separators",
+    NUMBER: "must be a number with . for decimals and no thousands separators, or an empty cell",
     WHOLE: "must be a whole number",
     DAY: "must be a day as YYYY-MM-DD",
     MOMENT: "must be a time in UTC as YYYY-MM-DDThh:mm:ssZ",
@@ -102,17 +105,21 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
     accepted = f"accepted are the folders {', '.join(sorted(datasets))} with files *{' and *'.join(TYPES)}"
     found: list[DropFile | DropProblem] = []
     for entry in _entries(drop_dir, found):
-        if entry.name not in datasets:
+        if (shown := _shown(entry.name)) != entry.name:
+            found.append(DropProblem(shown, None, f"{shown} {NOT_UTF_8}"))
+        elif entry.name not in datasets:
             what = "an unknown dataset folder" if entry.is_dir() else "a file outside the dataset folders"
             found.append(DropProblem(entry.name, None, f"{entry.name} is {what}; {accepted}"))
         elif problem := _link_problem(entry, drop_dir):
             found.append(DropProblem(entry.name, entry.name, f"{entry.name} {problem}"))
         elif not entry.is_dir():
-            found.append(DropProblem(entry.name, entry.name, f"{entry.name} is not a folder; {accepted}"))
+            if entry.exists():
+                found.append(DropProblem(entry.name, entry.name, f"{entry.name} is not a folder; {accepted}"))
         else:
             for path in _entries(entry, found, entry.name):
-                relative = f"{entry.name}/{path.name}"
-                problem = _file_problem(path, drop_dir, max_mb)
+                relative = f"{entry.name}/{_shown(path.name)}"
+                is_readable = relative == f"{entry.name}/{path.name}"
+                problem = _file_problem(path, drop_dir, max_mb) if is_readable else NOT_UTF_8
                 found.append(
                     DropProblem(relative, entry.name, f"{relative} {problem}")
                     if problem
@@ -121,14 +128,22 @@ def scan(drop_dir: Path, datasets: Collection[str], max_mb: int = 100) -> list[D
     return found
 
 
+def _shown(name: str) -> str:
+    """A file name with bytes that are no UTF-8 escaped: it can be printed and stored."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _entries(folder: Path, found: list[DropFile | DropProblem], dataset: str | None = None) -> list[Path]:
-    """Entries of a folder, sorted by name; none where there is no folder. One that cannot be read is a problem."""
+    """Entries of a folder, sorted by name; none where nothing is. What cannot be read as a folder is a problem."""
     try:
         entries = list(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
         name = dataset or "the drop folder"
         found.append(DropProblem(dataset or ".", dataset, f"{name} cannot be read: {error.strerror}"))
         return []
+    if not entries and dataset is None and not folder.is_dir() and (folder.is_symlink() or folder.exists()):
+        problem = "the drop folder is a file or a broken link: put a folder there, or mount its disk"
+        found.append(DropProblem(".", None, problem))
     return sorted(path for path in entries if not SYSTEM_FILE.fullmatch(path.name))
 
 
@@ -136,8 +151,11 @@ def _link_problem(path: Path, drop_dir: Path) -> str | None:
     try:
         if not path.resolve(strict=True).is_relative_to(drop_dir.resolve()):
             return "is a link that leaves the drop folder and is not followed; copy the file instead"
-    except (OSError, RuntimeError):
-        return "is a broken link; copy the file instead"
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+        if path.is_symlink():
+            return "is a broken link; copy the file instead"
+        if not isinstance(error, FileNotFoundError):  # a file that has just been removed is no problem
+            return f"cannot be read: {getattr(error, 'strerror', error)}"
     return None
 
 
@@ -145,7 +163,10 @@ def _file_problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
     """Reason not to use a file, or None. The type is checked before opening: opening a pipe would block."""
     if problem := _link_problem(path, drop_dir):
         return problem
-    info = path.stat()
+    try:
+        info = path.stat()
+    except FileNotFoundError:  # `read_file` finds it gone too
+        return None
     if not stat.S_ISREG(info.st_mode):
         return f"is not a file; accepted are *{' and *'.join(TYPES)} directly in the dataset's folder"
     if path.suffix.lower() not in TYPES:
@@ -157,6 +178,8 @@ def _file_problem(path: Path, drop_dir: Path, max_mb: int) -> str | None:
         return f"has {size:,.0f} MB, more than {max_mb} MB; split it or raise TIGHTNESS_DROP_MAX_MB"
     try:
         os.close(os.open(path, os.O_RDONLY))
+    except FileNotFoundError:
+        return None
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None
@@ -220,6 +243,7 @@ class _Cells:
     lines: pd.Index
     header: int | None = None
     empty: int = 0
+    beyond: int = 0  # empty columns on the right of the header
 
 
 def _types(dataset: str) -> dict[str, pa.DataType]:
@@ -237,7 +261,7 @@ def _expected(dataset: str) -> tuple[list[str], str]:
 
 def _unknown_column(dataset: str, file: str, line: int | None, name: str) -> DropError:
     names = {known.lower(): known for known in _types(dataset)}
-    nearest = difflib.get_close_matches(re.sub(r"[\s-]+", "_", name.lower()), names, n=1)
+    nearest = difflib.get_close_matches(re.sub(r"[\s-]+", "_", name.lower()), names, n=1, cutoff=0.7)
     hint = f" (write {names[nearest[0]]})" if nearest else ""
     if re.search(r"[;\t|]", name):
         hint = ": separate cells by commas and write decimals with a point (in Excel, a language with both)"
@@ -278,7 +302,7 @@ def _without_empty(dataset: str, file: str, cells: _Cells) -> tuple[pa.Table, pd
     table = pa.table({cells.names[number]: cells.columns[number] for number in known}).filter(pa.array(kept))
     counts = {
         "empty row": cells.empty + int((~kept).sum()),
-        "empty column": len(unknown - index),
+        "empty column": len(unknown - index) + cells.beyond,
         "index column": len(index),
     }
     left_out = ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count)
@@ -318,8 +342,6 @@ def _plain(column: pa.Array) -> pa.Array:
 
 def _read_csv(dataset: str, file: str, body: bytes) -> _Cells:
     """All cells as text. Cells of a line may end where the named columns end."""
-    from pyarrow import csv
-
     _check_text(file, body)
     body = body.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     texts = body.split(b"\n")
@@ -339,34 +361,59 @@ def _read_csv(dataset: str, file: str, body: bytes) -> _Cells:
         nothing = [pa.array([], pa.string()) for _ in header]
         return _Cells(header, nothing, pd.Index([], dtype="int64"), filled[0], empty)
 
-    named = max(number for number, name in enumerate(header, start=1) if name)
-    if named < len(header):  # Excel does not write empty cells on the right in every line
-        for number in filled[1:]:
-            if _count_cells(texts[number - 1]) == named:
-                texts[number - 1] += b"," * (len(header) - named)
-    ragged: list[tuple[int, int]] = []
-
-    def skip_ragged(row: csv.InvalidRow) -> str:
-        ragged.append((row.number, row.actual_columns))
-        return "skip"
-
-    names = [str(number) for number in range(len(header))]  # the header may have several columns without a name
-    try:
-        table = csv.read_csv(
-            io.BytesIO(b"\n".join(texts[number - 1] for number in filled[1:])),
-            read_options=csv.ReadOptions(use_threads=False, column_names=names, block_size=1 << 23),
-            parse_options=csv.ParseOptions(invalid_row_handler=skip_ragged),
-            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-        )
-    except pa.ArrowInvalid as error:
-        raise DropError(file, f"cannot be read as CSV: {error}") from None
+    table, ragged = _split(file, [texts[number - 1] for number in filled[1:]], len(header))
+    beyond = 0
+    if ragged:
+        named = max(number for number, name in enumerate(header, start=1) if name)
+        beyond = _even_out(texts, filled[1:], named, len(header))
+        table, ragged = _split(file, [texts[number - 1] for number in filled[1:]], len(header))
     if table.num_rows + len(ragged) != len(filled) - 1:
         raise DropError(file, "a quotation mark inside a cell is not doubled")
     if ragged:
         number, cells = ragged[0]
         raise DropError(file, f"the line has {cells} cells, the header {len(header)}", filled[number])
     columns = [column.combine_chunks() for column in table.columns]
-    return _Cells(header, columns, pd.Index(filled[1:]), filled[0], empty)
+    return _Cells(header, columns, pd.Index(filled[1:]), filled[0], empty, beyond)
+
+
+def _split(file: str, texts: list[bytes], width: int) -> tuple[pa.Table, list[tuple[int, int]]]:
+    """Cells of these lines, and lines of another width, which are left out: number from 1 and number of cells."""
+    from pyarrow import csv
+
+    ragged: list[tuple[int, int]] = []
+
+    def skip_ragged(row: csv.InvalidRow) -> str:
+        ragged.append((row.number, row.actual_columns))
+        return "skip"
+
+    names = [str(number) for number in range(width)]  # the header may have several columns without a name
+    try:
+        table = csv.read_csv(
+            io.BytesIO(b"\n".join(texts)),
+            read_options=csv.ReadOptions(use_threads=False, column_names=names, block_size=1 << 23),
+            parse_options=csv.ParseOptions(invalid_row_handler=skip_ragged),
+            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except pa.ArrowInvalid as error:
+        raise DropError(file, f"cannot be read as CSV: {error}") from None
+    return table, ragged
+
+
+def _even_out(texts: list[bytes], rows: list[int], named: int, width: int) -> int:
+    """Give each line as many cells as the header, where only empty cells on the right are missing or too many.
+
+    A spreadsheet does not write them in every line. Returns how many the header has too few.
+    """
+    beyond = 0
+    for number in rows:
+        text = texts[number - 1]
+        cells = _count_cells(text)
+        if named <= cells < width:
+            texts[number - 1] = text + b"," * (width - cells)
+        elif cells > width and text.endswith(b"," * (cells - width)):
+            texts[number - 1] = text[: width - cells]
+            beyond = max(beyond, cells - width)
+    return beyond
 
 
 def _check_text(file: str, body: bytes) -> None:

@@ -77,7 +77,7 @@ class _Call:
     def redact(self, text: str) -> str:
         """Replace the key in a text by `***`: in each encoding, and cut off or encoded otherwise in an echoed URL."""
         for spelling in self.key_spellings:
-            text = text.replace(spelling, "***")
+            text = re.sub(re.escape(spelling), "***", text, flags=re.IGNORECASE)
         if self.request.secret:
             parameter = re.escape(self.request.secret[0])
             text = re.sub(rf"({parameter}(?:=|%3D))[^&\s\"'<>]+", r"\1***", text, flags=re.IGNORECASE)
@@ -247,7 +247,7 @@ class HttpTransport:
             raise SourceError(request, redact(error.problem), error.expected) from None
         body = payload.body
         for spelling in call.key_spellings:  # a publisher may return the request's URL in its body
-            body = body.replace(spelling.encode(), b"***")
+            body = re.sub(re.escape(spelling.encode()), b"***", body, flags=re.IGNORECASE)
         return replace(payload, body=body, etag=redact(payload.etag), last_modified=redact(payload.last_modified))
 
     def _get(self, call: _Call, attempt: int) -> Payload:

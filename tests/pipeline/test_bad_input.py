@@ -287,6 +287,7 @@ def test_a_run_publishes_what_is_good_and_fails_naming_the_rest(recorded: Sandbo
     errors = "\n".join(lines)
     assert code == 1, errors
     assert "Traceback" not in errors
+    assert "in quarantine: stocks 1 row(s); `tightness doctor` shows the last reason of each dataset" in lines
     for _, _, expected in (BAD_FILES[fault] for fault in files):
         assert expected[0] in errors
     for source, request, expected in BAD_ANSWERS.values():

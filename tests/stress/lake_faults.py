@@ -222,6 +222,9 @@ def matrix(root: Path) -> tuple[Counter[str], list[str]]:
                     shutil.rmtree(folder)
         suffixes = [".parquet"] if check is before_a_build else [".parquet", ".json"]  # only a load writes the ledger
         for file, kind in list(cases(sandbox, suffixes)):
+            if file.endswith(".json"):  # not every load writes the ledger and the record of drop files again
+                body = (made.data / file).read_bytes()
+                write_atomically(sandbox.data / file, partial(Path.write_bytes, data=body))
             found = check(sandbox, file, kind)
             counts[check.__name__] += 1
             faults += [f"{check.__name__}: {file} {kind}: {one}" for one in found]

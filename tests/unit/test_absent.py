@@ -63,8 +63,10 @@ def chart(**content: object) -> bytes:
 
 BEFORE_LISTING = chart_error("Bad Request", "Data doesn't exist for startDate = 1199145600, endDate = 1230768000")
 NO_SHARE = chart_error("Not Found", "No data found, symbol may be delisted")
+NO_RANGE = chart_error("Not Found", "No data found for this date range, symbol may be delisted")
 ABSENT = [
     Case("ecb", "a range without a fixing: a weekend, the first days of January", 200, "text/csv", b""),
+    Case("ecb", "the same with a mark of its encoding", 200, "text/csv", b"\xef\xbb\xbf\r\n"),
     Case("ecb", "no series or observation matches", 404, "application/xml", SDMX),
     Case("energy_charts", "a range without a price, a zone before its time", 404, JSON, b'{"detail":"Not Found"}'),
     Case("energy_charts", "no points", 200, JSON, b'{"unix_seconds":[],"price":[],"unit":"EUR / MWh"}'),
@@ -85,6 +87,7 @@ ABSENT = [
     Case("yahoo", "a range before the listing", 400, JSON, BEFORE_LISTING),
     Case("yahoo", "a share without any data", 404, JSON, NO_SHARE),
     Case("yahoo", "the same with status 200", 200, JSON, NO_SHARE),
+    Case("yahoo", "a range without data", 404, JSON, NO_RANGE),
     Case(
         "yahoo",
         "a range without a session",
@@ -92,6 +95,7 @@ ABSENT = [
         JSON,
         chart(indicators={"quote": [{}], "adjclose": [{}]}),
     ),
+    Case("yahoo", "the same with an empty list", 200, JSON, chart(timestamp=[], indicators={"quote": [{}]})),
     Case(
         "yahoo",
         "the last session before the range",
@@ -196,6 +200,23 @@ def test_nothing_where_something_was_is_a_failure_and_keeps_it(case: Case, tmp_p
 def test_what_only_looks_like_nothing_is_a_failure(case: Case, tmp_path: Path) -> None:
     report = fetched(case, Archive(tmp_path))
     assert report.failures and report.no_data == report.payloads == 0
+
+
+@pytest.mark.parametrize("new", [("2024-01-02",), ("2024-01-02", "2024-01-03")])
+@pytest.mark.parametrize("before", [("2023-12-29",), ("2023-12-27", "2023-12-28", "2023-12-29")])
+def test_values_just_before_the_period_hide_no_value_in_it(
+    tmp_path: Path, before: tuple[str, ...], new: tuple[str, ...]
+) -> None:
+    """In the first days of January most rows may be of December."""
+    rates = [{"effectiveDate": day, "type": "SOFR", "percentRate": 5.3} for day in (*before, *new)]
+    archive = Archive(tmp_path)
+    report = fetched(Case("nyfed", "", 200, JSON, json.dumps({"refRates": rates}).encode()), archive)
+    assert (report.failures, report.payloads) == ([], 1)
+    [request] = SOURCES["nyfed"].requests(month_asked("nyfed"), SCOPE)
+    [payload] = archive.load(request)
+    parsed = SOURCES["nyfed"].parse(payload, SCOPE)
+    assert parsed.frames["rates"]["obs_date"].dt.strftime("%Y-%m-%d").tolist() == list(new)
+    assert [row.reason for row in parsed.rejected] == [f"obs_date: {day} is not in 2024" for day in before]
 
 
 def test_nothing_in_a_period_that_is_over_is_a_warning(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.lake.validate import validate
-from pipelines.transports.drop import DropError, DropFile, DropProblem, parse_drop, scan
+from pipelines.transports.drop import DropError, DropFile, DropProblem, parse_drop, read_file, scan
 from schemas.datasets import DATASETS
 
 HEADER = "metal,obs_date,knowledge_ts,total_t,cancelled_t\n"
@@ -259,6 +260,9 @@ def indexed(name: str, first: str = "0") -> list[str]:
         ([",,", LINES[0], "", *LINES[1:2], ",,,,,,", " , ", *LINES[2:], '"","",""'], "4 empty rows"),
         ([f"{LINES[0]},,", *LINES[1:]], "2 empty columns"),
         ([f"{LINES[0]},,", f"{LINES[1]},,", *LINES[2:]], "2 empty columns"),
+        ([f"{LINES[0]},,", f"{LINES[1]},", *LINES[2:]], "2 empty columns"),
+        ([LINES[0], *(f"{line},," for line in LINES[1:])], "2 empty columns"),
+        ([LINES[0], f"{LINES[1]},", *LINES[2:], ",,,,,"], "1 empty row, 1 empty column"),
         ([f"{LINES[0]},note", *(f"{line}, " for line in LINES[1:])], "1 empty column"),
         (indexed(""), "1 index column"),
         (indexed('""', "1"), "1 index column"),
@@ -286,8 +290,8 @@ def test_empty_cells_and_an_index_are_left_out_and_counted(given: list[str], lef
         ([f"{LINES[0]},", f"{LINES[1]},7", f"{LINES[2]},"], 2, "'7' is in a column without a name"),
         ([f",{LINES[0]}", f"a,{LINES[1]}", f"b,{LINES[2]}"], 2, "'a' is in a column without a name"),
         (["metal,,obs_date,total_t", "AL,1,2026-11-23,5"], 2, "'1' is in a column without a name"),
-        ([LINES[0], f"{LINES[1]},"], 2, "the line has 4 cells, the header 3"),
-        ([f"{LINES[0]},,", f"{LINES[1]},"], 2, "the line has 4 cells, the header 5"),
+        ([LINES[0], f"{LINES[1]},", f"{LINES[2]},5"], 3, "the line has 4 cells, the header 3"),
+        ([LINES[0], f"{LINES[1]},,5"], 2, "the line has 5 cells, the header 3"),
         ([f"{LINES[0]},cancelled_t,", f"{LINES[1]}"], 2, "the line has 3 cells, the header 5"),
         ([f"{LINES[0]},note", f"{LINES[1]},", f"{LINES[2]},late"], 1, "'note' is no column of stocks"),
         ([f"{LINES[0]},note"], 1, "'note' is no column of stocks"),
@@ -535,6 +539,7 @@ def test_files_are_sorted_by_name_and_hidden_files_ignored(drop: Path) -> None:
             "~syncthing~a.csv.tmp",
         ),
         *("@eaDir", "#recycle", ".sync", ".stfolder", ".dropbox.cache", ".stocks.csv.~1a2b", ".sync_12ab.db"),
+        *("stocks.csv@SynoEAStream", "@SynoResource", "sync.ffs_db", "stocks.csv.swo", "_SUCCESS", "DfsrPrivate"),
     ],
 )
 @pytest.mark.parametrize("where", ["", "stocks/"])
@@ -585,6 +590,41 @@ def test_unusual_names_are_read(drop: Path, name: str) -> None:
 
 def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert scan(tmp_path / "nowhere", ["stocks"]) == []
+
+
+@pytest.mark.parametrize("make", [lambda p: p.write_text("x"), lambda p: p.symlink_to("not-mounted")])
+def test_a_drop_folder_that_is_no_folder_is_a_problem(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "drop")
+    found = problem(tmp_path / "drop")
+    assert (found.relative, found.dataset) == (".", None)
+    assert found.message == "the drop folder is a file or a broken link: put a folder there, or mount its disk"
+
+
+@pytest.mark.parametrize("gone", ["stocks", "stocks/a.csv"])
+@pytest.mark.parametrize("seen", ["iterdir", "resolve", "stat"])
+def test_what_is_removed_during_a_look_is_no_problem(
+    drop: Path, monkeypatch: pytest.MonkeyPatch, gone: str, seen: str
+) -> None:
+    """A synchronised folder changes at any time."""
+    (drop / "stocks" / "a.csv").write_text(HEADER + GOOD)
+    (drop / "prices" / "b.csv").write_text("x")
+    look = getattr(Path, seen)
+
+    def and_remove(self: Path, *arguments: object, **named: object) -> object:
+        result = look(self, *arguments, **named)
+        at = (drop / gone).parent if seen == "iterdir" else drop / gone
+        if self == at:
+            result = list(result) if seen == "iterdir" else result
+            (drop / "stocks" / "a.csv").unlink(missing_ok=True)
+            if gone == "stocks":
+                with contextlib.suppress(FileNotFoundError):
+                    (drop / "stocks").rmdir()
+        return result
+
+    monkeypatch.setattr(Path, seen, and_remove)
+    found = scan(drop, ["stocks", "prices"])
+    assert found[0] == DropFile("prices", drop / "prices/b.csv", "prices/b.csv")
+    assert all(isinstance(one, DropFile) and read_file(one) is None for one in found[1:])
 
 
 @pytest.mark.parametrize(("where", "name"), [("", "the drop folder"), ("stocks", "stocks")])
@@ -641,6 +681,17 @@ def test_a_rejected_file_has_a_reason(drop: Path, name: str, make: Callable[[Pat
     assert found.dataset == ("stocks" if "/" in name else None)
     assert message in found.message
     assert str(drop) not in found.message
+
+
+@pytest.mark.parametrize("folder", ["", "stocks"])
+def test_a_name_that_is_not_utf_8_is_a_problem_of_its_file_alone(drop: Path, folder: str) -> None:
+    (drop / "stocks" / "mine.csv").write_text("x")
+    Path(os.fsdecode(os.fsencode(drop / folder) + b"/B\xf6rse.csv")).write_text("x")
+    bad, good = sorted(scan(drop, ["stocks", "prices"]), key=lambda one: isinstance(one, DropFile))
+    assert isinstance(bad, DropProblem) and good.relative == "stocks/mine.csv"
+    name = r"B\udcf6rse.csv"
+    assert bad.message.endswith(f"{name} has a name that is not UTF-8, as from an old archive; rename it")
+    assert bad.dataset == (folder or None)
 
 
 def test_the_limit_is_a_setting(drop: Path) -> None:

@@ -184,6 +184,19 @@ def test_doctor_shows_each_state_and_changes_nothing(sandbox: Sandbox) -> None:
     )
 
 
+def test_doctor_shows_the_last_reason_in_quarantine(sandbox: Sandbox) -> None:
+    sandbox.drop("stocks/a.csv", HEADER + "AL,2026-01-05,-1\nAL,2026-01-06,-2\nAL,2026-01-07,500000\n")
+    sandbox.drop("rates/a.csv", "obs_date,sofr_pct\n2026-01-05,500\n")
+    sandbox.ingest(WINTER, ["stocks", "rates"])
+    found = [finding for finding in diagnose(sandbox.open()) if finding.what.startswith("quarantine ")]
+    assert [(finding.what, finding.state) for finding in found] == [
+        ("quarantine rates", "warn"),
+        ("quarantine stocks", "warn"),
+    ]
+    assert found[0].detail.startswith("1 row(s), the last: drop rates/a.csv, line 2: sofr_pct=500.0 breaks <= ")
+    assert found[1].detail == "2 row(s), the last: drop stocks/a.csv, line 3: total_t=-2.0 breaks >= 0"
+
+
 # --- files that change while they are read
 
 

@@ -381,6 +381,8 @@ def problem_of(response: httpx.Response, request: Request = PLAIN, key: str = KE
         ),
         ('{"timestamp":"2025-03-03","status":404,"error":"Not Found","path":"/service/data/FM"}', "Not Found"),
         ('"only a text"', '"only a text"'),
+        ('{"error":"invalid_request","error_description":"no such zone"}', "invalid_request: no such zone"),
+        ("<Reason><text><![CDATA[a < b & c]]></text></Reason>", "a < b & c"),
         ("<Error><Code>NoSuchKey</Code><Message>The key does not exist.</Message></Error>", "The key does not exist."),
         (
             "<html><head><title>403 Forbidden</title></head><body><h1>No</h1><script>x()</script></body></html>",
@@ -416,6 +418,18 @@ def test_a_packed_reason_is_unpacked_and_one_in_another_charset_is_read() -> Non
     assert problem_of(unknown) == "status 412: no"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_a_reason_without_a_stated_charset_is_read(encoding: str) -> None:
+    mark = {"utf-16-le": "\ufeff", "utf-16-be": "\ufeff"}.get(encoding, "")
+    body = (mark + '{"detail": "ungültig: Zähler für öl"}').encode(encoding)
+    assert problem_of(httpx.Response(400, content=body)) == "status 400: ungültig: Zähler für öl"
+
+
+@pytest.mark.parametrize("body", [gzip.compress(b"a text " * 40, mtime=0), bytes(range(256)) * 4])
+def test_a_body_that_is_no_text_is_not_quoted(body: bytes) -> None:
+    assert problem_of(httpx.Response(400, content=body)) == "status 400"
+
+
 def test_a_reason_is_read_and_quoted_in_part() -> None:
     sent: list[int] = []
 
@@ -442,6 +456,7 @@ def test_a_reason_is_read_and_quoted_in_part() -> None:
         "x" * 291 + " {key}",  # the quotation would end inside the key
         "GET /api?securityToken={part}",
         "<html><title>{entities}</title></html>",
+        "no such token: {lower} {upper}",
     ],
 )
 def test_a_reason_never_shows_the_key(code: int, echo: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -452,10 +467,12 @@ def test_a_reason_never_shows_the_key(code: int, echo: str, caplog: pytest.LogCa
         "escaped": KEY.replace("/", "\\/"),
         "part": KEY[:7],
         "entities": KEY.replace("+", "&#43;"),
+        "lower": quote(KEY, safe="").lower(),
+        "upper": KEY.upper(),
     }
     with caplog.at_level(logging.DEBUG):
         problem = problem_of(httpx.Response(code, content=echo.format(**spellings).encode()), KEYED)
-    assert "s3cret" not in problem + caplog.text
+    assert "s3cret" not in (problem + caplog.text).lower()
     assert str(code) in problem or code == 429
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from sandbox import Sandbox
 
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Metal, NoData, Request, Scope, SourceError, Zone
@@ -164,3 +166,15 @@ def test_a_real_day_of_power_reads_as_a_day_of_its_month(real: Path) -> None:
     assert len(power) == 24
     assert power["price_eur_mwh"].iloc[0] == 93.91
     assert set(power["delivery_date"]) == {pd.Timestamp("2024-12-08")}
+
+
+def test_rejected_rows_of_each_part_of_a_response_are_reported(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path, "replay", "2026-02-20T20:00:00Z")
+    for day, first in (("14", None), ("15", 5.0)):  # Energy-Charts by day
+        start = int(datetime(2026, 1, int(day) - 1, 23, tzinfo=UTC).timestamp())
+        content = {"unix_seconds": [start + 3600 * n for n in range(24)], "price": [first, *[5.0] * 23]}
+        sandbox.record(f"energy_charts/price_DE-LU_202601{day}.json", json.dumps(content))
+    for _ in range(2):
+        done = sandbox.ingest(("2026-01", "2026-01"), ["power"]).read["power"]
+        assert done.rejected["where"].tolist() == ["2026-01-14 00:00+0100 of DE-LU"]
+    assert sandbox.open().lake.read("power")["delivery_date"].dt.day.unique().tolist() == [15]

@@ -287,6 +287,19 @@ def test_units_are_judged_in_each_series():
             assert "the series is left out" in bad.reason
 
 
+def test_an_interval_that_cannot_be_read_leaves_its_period_out():
+    good = period(DAY, NEXT, flat(24))
+    broken = period(NEXT, "2025-03-05", flat(24)).replace("<end>", "<end>24:00 ")
+    for parts in ([series(good, broken)], [series(broken, good)], [series(broken), series(good)]):
+        result = read(*parts)
+        assert set(result.frames["power"]["delivery_date"]) == {pd.Timestamp(DAY)}
+        [bad] = result.rejected
+        assert re.match(r"Period [12] of TimeSeries [12] of BE", bad.where)
+        assert "24:00" in bad.reason and "the Period is left out" in bad.reason
+    with pytest.raises(SourceError, match="a Period runs from"):
+        read(series(broken))
+
+
 def test_a_local_or_explicit_auction_is_no_second_series_of_the_day():
     local_auction = quarters({1: 99.0}, sequence=2)
     explicit, intraday = (

@@ -34,6 +34,7 @@ from schemas.base import Bitemporal
 RUN_HEALTH = dg.AssetKey(["publish", "run_health"])
 SCHEDULED = "dagster/schedule_name"  # tag of a run that a schedule requested
 SAMPLE = 5
+REJECTED = "rejected"  # in the metadata of the check `rows_valid`
 SHOWN = 500  # characters of a check's description
 LOG_EVERY_S = 2.0  # each line of the run's log is a database transaction
 REPAIRED = "files repaired in this run"
@@ -285,7 +286,7 @@ def repaired_of(metadata: Mapping[str, dg.MetadataValue[Any]]) -> list[str]:
 
 
 def _rows_check(report: IngestReport) -> dg.AssetCheckResult:
-    metadata: dict[str, dg.MetadataValue[Any] | int] = {"rejected": len(report.rejected)}
+    metadata: dict[str, dg.MetadataValue[Any] | int] = {REJECTED: len(report.rejected)}
     if len(report.rejected):
         metadata["sample"] = dg.MetadataValue.md(_markdown(report.rejected.head(SAMPLE)))
     return dg.AssetCheckResult(

@@ -98,16 +98,19 @@ def test_a_build_that_was_never_published_is_not_in_the_log_of_signals(drop_mark
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("bytes_left", [0, 5_000, 100_000])
+@pytest.mark.parametrize("bytes_left", [None, 0, 5_000, 100_000])
 def test_a_damaged_warehouse_and_visible_file_are_made_again(
-    drop_market: Sandbox, tmp_path: Path, bytes_left: int
+    drop_market: Sandbox, tmp_path: Path, bytes_left: int | None
 ) -> None:
     sandbox = drop_market.copy(tmp_path)
     log = "select * from signals.signals order by all"
     before = sandbox.query(log)
     for path in (sandbox.open().paths.warehouse, sandbox.database):
-        os.truncate(path, bytes_left)
-        assert database_damage(path)
+        if bytes_left is None:
+            path.unlink()
+        else:
+            os.truncate(path, bytes_left)
+            assert database_damage(path)
     assert sandbox.call("doctor")[0] == 1
     sandbox.run(MONTHS)
     pd.testing.assert_frame_equal(sandbox.query(log), before)

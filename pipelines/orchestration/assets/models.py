@@ -124,7 +124,8 @@ def build(
         build_cache.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
     )
     current = workspace.paths.database
-    if database_damage(current) and (manifest := read_manifest(workspace.paths.manifest)):
+    is_lost = not current.is_file() or database_damage(current)
+    if is_lost and (manifest := read_manifest(workspace.paths.manifest)):
         current = current.parent / "releases" / manifest["release_id"] / current.name  # the publication restores it
     if damage := database_damage(workspace.paths.warehouse):
         log.warning(f"the warehouse is damaged and is built again from the lake and the last release: {damage}")

@@ -73,6 +73,13 @@ class Settings(BaseSettings):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    @field_validator("now")
+    @classmethod
+    def _is_covered(cls, value: datetime | None) -> datetime | None:
+        if value is not None and not 2008 <= value.year < 2100:
+            raise ValueError("no month of the data")
+        return value
+
     @field_validator("webhook_url")
     @classmethod
     def _address(cls, value: SecretStr | None) -> SecretStr | None:
@@ -147,7 +154,7 @@ class Settings(BaseSettings):
 
 _ACCEPTED = {
     "profile": "demo, live, replay or drop",
-    "now": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
+    "now": "an ISO time in UTC from 2008 to 2099 such as 2026-01-13T18:00:00Z",
     "notify_since": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
     "webhook_url": "an address that begins with https:// or http://",
     "contact": "one line of plain text without brackets, such as https://example.org/contact or an e-mail address",

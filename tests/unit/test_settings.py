@@ -350,10 +350,10 @@ def test_the_dagster_home_is_absolute_and_by_default_in_the_data_folder(
     ("name", "value", "accepted"),
     [
         ("TIGHTNESS_PROFILE", "Demo ", "demo, live, replay or drop"),
-        ("TIGHTNESS_NOW", "13.01.2026", "an ISO time in UTC such as 2026-01-13T18:00:00Z"),
+        ("TIGHTNESS_NOW", "13.01.2026", "an ISO time in UTC from 2008 to 2099 such as 2026-01-13T18:00:00Z"),
         *(
-            ("TIGHTNESS_NOW", value, "an ISO time in UTC such as 2026-01-13T18:00:00Z")
-            for value in ("2026", "1768327200")
+            ("TIGHTNESS_NOW", value, "an ISO time in UTC from 2008 to 2099 such as 2026-01-13T18:00:00Z")
+            for value in ("2026", "1768327200", "1990-01-01", "9999-12-31")
         ),
         ("TIGHTNESS_DROP_MAX_MB", "0", "a whole number of megabytes, at least 1"),
         ("TIGHTNESS_DROP_MAX_MB", "much", "a whole number of megabytes, at least 1"),

@@ -65,6 +65,7 @@ def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
     assert done.stderr == f"TIGHTNESS_NOW='yesterday' is not accepted: give {accepted}\n"
 
 
+@pytest.mark.slow
 def test_generated_and_real_data_are_not_mixed_in_one_folder(sandbox: Sandbox) -> None:
     Sandbox(sandbox.root, "demo", NOW).ingest(MONTHS, ["prices"])
     before = sandbox.stored()

@@ -99,6 +99,7 @@ def test_the_key_of_a_published_table_is_made_of_its_columns(name: str) -> None:
     assert mart.key
 
 
+@pytest.mark.slow
 def test_check_names_the_file_that_drifted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"], tmp_path) == 1
     assert main([], tmp_path) == 0

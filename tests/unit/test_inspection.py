@@ -319,6 +319,7 @@ def test_a_faulty_series_of_several_is_refused_alone(two_metals: Sandbox, body: 
         assert newest(later)["CU"] == ("2026-04", 9027.0)
 
 
+@pytest.mark.slow
 def test_a_refused_series_that_the_user_accepts_is_loaded(two_metals: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     later = two_metals.at("2026-07-10T20:00:00Z")
     body = sheet(copper=7.2)
@@ -331,6 +332,7 @@ def test_a_refused_series_that_the_user_accepts_is_loaded(two_metals: Sandbox, m
     assert loaded(later).failures == []
 
 
+@pytest.mark.slow
 def test_a_refused_series_comes_back_with_the_next_good_response(two_metals: Sandbox) -> None:
     bad, good = two_metals.at("2026-07-10T20:00:00Z"), two_metals.at("2026-07-11T20:00:00Z")
     bad.record(f"worldbank/{WORKBOOK}", sheet(copper=0.001))
@@ -355,6 +357,7 @@ def test_a_fault_of_most_series_refuses_the_response(two_metals: Sandbox) -> Non
     assert newest(later)["AL"] == ("2026-04", 2427.0)
 
 
+@pytest.mark.slow
 def test_a_refused_series_is_compared_with_its_last_good_values(two_metals: Sandbox) -> None:
     for day, factor in ((10, 7.2), (11, 7.3)):
         later = two_metals.at(f"2026-07-{day}T20:00:00Z")

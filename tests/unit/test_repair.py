@@ -219,6 +219,7 @@ def test_a_lake_that_is_a_day_old_is_brought_to_the_record(sandbox: Sandbox, day
     assert lake_bytes(sandbox) == before
 
 
+@pytest.mark.slow
 def test_a_lake_and_archive_older_than_the_release_are_refused(sandbox: Sandbox, day_before: Sandbox) -> None:
     release(sandbox)
     swap(sandbox, day_before, "lake", "raw")

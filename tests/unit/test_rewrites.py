@@ -343,6 +343,7 @@ def means(values: Mapping[str, float]) -> str:
     return "observation_date,PALUMUSDM\n" + "".join(f"{month}-01,{value}\n" for month, value in values.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("by", "shown"),
     [
@@ -453,6 +454,7 @@ def test_the_reported_split(tmp_path: Path, cases: Path) -> None:
     assert 0.97 < closes["2026-06-30"] / max(closes.values()) <= 1.0
 
 
+@pytest.mark.slow
 def test_rewritten_history_that_is_lost_is_repaired_to_the_byte(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))

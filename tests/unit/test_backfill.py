@@ -190,6 +190,7 @@ def test_responses_before_a_crash_are_kept_and_not_requested_again(tmp_path: Pat
 # --- a stopped ingestion
 
 
+@pytest.mark.slow
 def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_clean_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_refused_response_is_quarantined_and_the_lake_keeps_the_last_good_one(
     assert len(last.open().lake.read("prices")) == len(stored) + 2
 
 
+@pytest.mark.slow
 def test_a_refused_response_accepted_by_its_hash_lands_as_revisions(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_refused_response_accepted_by_its_hash_lands_as_revisions(
     assert "has the unit changed?" in fetched(last).failures[0].message
 
 
+@pytest.mark.slow
 def test_a_response_whose_bytes_always_change_is_accepted_from_quarantine(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +165,7 @@ def test_an_unreadable_response_is_not_accepted(sandbox: Sandbox, monkeypatch: p
     assert "no price table" in failure.message and "TIGHTNESS_ACCEPT" not in failure.message
 
 
+@pytest.mark.slow
 def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
     """A cache between publisher and client returns archived bytes that are not the newest."""
     first, later, last = page(sandbox), sandbox.at(LATER), sandbox.at(LAST)
@@ -291,6 +294,7 @@ def newest(sandbox: Sandbox) -> dict[str, tuple[str, float]]:
     return {row.metal: (f"{row.period_end:%Y-%m}", row.mean_usd_t) for row in last.itertuples()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "problem"),
     [

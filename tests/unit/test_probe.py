@@ -64,6 +64,7 @@ def test_the_newest_due_figure_is_requested(source: str, period: str, newest: da
     assert found.bytes > 100
 
 
+@pytest.mark.slow
 def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has_not() -> None:
     broken = Broken("ecb", "westmetall")
     requested = {name: newest_request(name, MARKET, NOW, RULES) for name in SOURCES}

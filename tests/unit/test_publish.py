@@ -201,6 +201,7 @@ def test_a_change_of_the_last_bit_is_a_change(published: Path, tmp_path: Path) -
     assert second.manifest["difference"]["marts.price_daily"]["changed"] == 1
 
 
+@pytest.mark.slow
 def test_content_that_returns_under_a_fixed_clock_gets_a_new_id(published: Path, tmp_path: Path) -> None:
     a = warehouse(tmp_path / "a.duckdb", {"2026-01-13": 1.0})
     b = warehouse(tmp_path / "b.duckdb", {"2026-01-13": 2.0})
@@ -210,6 +211,7 @@ def test_content_that_returns_under_a_fixed_clock_gets_a_new_id(published: Path,
     assert prices_in(published / "marts.duckdb") == [("2026-01-13", 2.0)]
 
 
+@pytest.mark.slow
 def test_only_the_last_releases_are_kept_and_the_current_one_always(published: Path, tmp_path: Path) -> None:
     # The clock runs backwards: the time at which a release was written counts.
     ids = [

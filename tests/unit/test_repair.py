@@ -18,6 +18,7 @@ from tests.stress.lake_faults import DAMAGE, add_history, lake_bytes, lake_files
 
 MONTHS = ("2025-12", "2026-01")
 DATASETS = ["prices", "stocks", "exports"]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,6 @@ def test_files_that_were_moved_or_copied_are_where_they_belong_again(sandbox: Sa
     assert lake_bytes(sandbox) == before
 
 
-@pytest.mark.slow
 def test_a_month_of_an_earlier_load_is_repaired_between_intact_ones(sandbox: Sandbox) -> None:
     """The files of later loads stay: the first vintages are those of the first load, not of the archive now."""
     before = lake_bytes(sandbox)
@@ -99,7 +99,6 @@ def test_a_month_of_an_earlier_load_is_repaired_between_intact_ones(sandbox: San
     assert lake_bytes(sandbox) == before
 
 
-@pytest.mark.slow
 def test_another_parquet_writer_makes_files_with_the_same_rows(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +141,6 @@ def test_what_the_archive_does_not_have_is_named_and_other_datasets_land(sandbox
         later.build()
 
 
-@pytest.mark.slow
 def test_other_rows_are_not_taken_for_the_lost_ones(sandbox: Sandbox) -> None:
     """The release calendar has changed since: with it alone the rows would have other knowledge times."""
     before, path = lake_bytes(sandbox), file_of(sandbox, "prices")
@@ -166,7 +164,6 @@ def test_a_foreign_file_is_named_and_kept(sandbox: Sandbox) -> None:
     assert path.read_bytes() == b"anything"
 
 
-@pytest.mark.slow
 def test_a_loss_that_is_accepted_is_read_again_as_far_as_the_archive_has_it(sandbox: Sandbox) -> None:
     shutil.rmtree(sandbox.data / "lake" / "stocks" / "month=2026-01")
     spoiled = file_of(sandbox, "stocks")
@@ -209,7 +206,6 @@ def swap(sandbox: Sandbox, older: Sandbox, *rooms: str) -> None:
         shutil.copytree(older.data / room, sandbox.data / room)
 
 
-@pytest.mark.slow
 def test_a_lake_that_is_a_day_old_is_brought_to_the_record(sandbox: Sandbox, day_before: Sandbox) -> None:
     before = lake_bytes(sandbox)
     release(sandbox)
@@ -219,7 +215,6 @@ def test_a_lake_that_is_a_day_old_is_brought_to_the_record(sandbox: Sandbox, day
     assert lake_bytes(sandbox) == before
 
 
-@pytest.mark.slow
 def test_a_lake_and_archive_older_than_the_release_are_refused(sandbox: Sandbox, day_before: Sandbox) -> None:
     release(sandbox)
     swap(sandbox, day_before, "lake", "raw")
@@ -230,7 +225,6 @@ def test_a_lake_and_archive_older_than_the_release_are_refused(sandbox: Sandbox,
     assert report.read["stocks"].is_damaged and lake_bytes(sandbox) == before
 
 
-@pytest.mark.slow
 def test_an_old_copy_of_everything_is_the_state_of_that_day(day_before: Sandbox, tmp_path: Path) -> None:
     sandbox = day_before.copy(tmp_path / "sandbox")
     release(sandbox)
@@ -238,7 +232,6 @@ def test_an_old_copy_of_everything_is_the_state_of_that_day(day_before: Sandbox,
     assert changed(sandbox.at("2026-01-14T20:00:00Z")) > 0
 
 
-@pytest.mark.slow
 def test_an_archive_that_is_a_day_old_loses_nothing(sandbox: Sandbox, day_before: Sandbox) -> None:
     before = lake_bytes(sandbox)
     release(sandbox)
@@ -250,7 +243,6 @@ def test_an_archive_that_is_a_day_old_loses_nothing(sandbox: Sandbox, day_before
 # --- the ledger and the record
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("state", ["lost", "half"])
 def test_a_lost_ledger_is_made_again(sandbox: Sandbox, state: str) -> None:
     before, ledger = lake_bytes(sandbox), sandbox.data / "lake" / "stocks" / "_ingested.json"
@@ -261,7 +253,6 @@ def test_a_lost_ledger_is_made_again(sandbox: Sandbox, state: str) -> None:
     assert json.loads(ledger.read_text()).keys() == json.loads(whole).keys()
 
 
-@pytest.mark.slow
 def test_without_a_record_the_ledger_is_not_trusted(sandbox: Sandbox) -> None:
     """Record and month are lost: the month is read again from the archive, with its knowledge times."""
     before = sandbox.open().lake.read("prices").drop(columns=["vintage_no", "is_suspect"])
@@ -272,7 +263,6 @@ def test_without_a_record_the_ledger_is_not_trusted(sandbox: Sandbox) -> None:
     assert changed(sandbox) == 0
 
 
-@pytest.mark.slow
 def test_a_lost_record_is_made_again_and_still_repairs(sandbox: Sandbox) -> None:
     """As in a lake of an earlier version: the capture time in the name is when the file was loaded."""
     before = lake_bytes(sandbox)

@@ -100,6 +100,7 @@ def test_a_split_is_loaded_for_the_stored_months_that_were_not_asked(sandbox: Sa
     assert set(rows[rows["obs_date"] >= "2026-06"]["knowledge_ts"]) == {moment(LATER)}
 
 
+@pytest.mark.slow
 def test_the_same_response_again_and_the_months_themselves_add_nothing(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))
@@ -111,6 +112,7 @@ def test_the_same_response_again_and_the_months_themselves_add_nothing(sandbox: 
     assert later.open().lake.read("equities").equals(stored)
 
 
+@pytest.mark.slow
 def test_a_clean_load_of_the_archive_gives_the_same_vintages(sandbox: Sandbox, tmp_path: Path) -> None:
     later = sandbox.at(LATER)
     record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))
@@ -147,6 +149,7 @@ def test_a_corrected_day_is_a_revision_and_no_split(sandbox: Sandbox) -> None:
     assert closes_of(later, FIRST)["2026-05-12"] == price("2026-05-12")
 
 
+@pytest.mark.slow
 def test_the_year_before_is_fetched_again_and_rewritten_too(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", "2026-01-30T22:00:00Z")
     both = days("2025-11-03", "2025-12-23") + days("2026-01-05", "2026-01-30")
@@ -175,6 +178,7 @@ def test_the_year_before_is_fetched_again_when_a_new_year_has_no_stored_row(tmp_
     assert "(looks like a 2:1 split)" in messages(done, "equities")[0]
 
 
+@pytest.mark.slow
 def test_a_year_that_stays_on_the_old_basis_is_a_failure_that_names_its_months(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", "2026-01-30T22:00:00Z")
     old, new = days("2025-11-03", "2025-12-23"), days("2026-01-05", "2026-01-30")
@@ -247,6 +251,7 @@ def test_a_corrected_part_that_joins_its_neighbours_is_no_failure(tmp_path: Path
     assert closes_of(later)["2026-05-12"] == price("2026-05-12")
 
 
+@pytest.mark.slow
 def test_an_older_capture_that_is_loaded_again_does_not_come_back(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))
@@ -259,6 +264,7 @@ def test_an_older_capture_that_is_loaded_again_does_not_come_back(sandbox: Sandb
     assert later.open().lake.read("equities").equals(stored)
 
 
+@pytest.mark.slow
 def test_a_crash_before_the_other_months_are_loaded_loses_nothing(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,18 +23,19 @@ from typing import Any
 import duckdb
 
 from benchmarks.measure import own_cpu_s
+from pipelines.common.calendar import months_between
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
 from tests.sandbox import Sandbox
 
 NOW = "2026-01-14T20:00:00Z"
-WHOLE = ("2025-01", "2025-12")
+WHOLE = ("2023-01", "2025-12")
 EXTRACTION = ("prices", "stocks", "spreads", "exports", "rates", "fx", "power", "benchmark_prices", "equities")
 # Months and datasets of the four backfills; several runs write every month of every dataset at once.
 BACKFILLS = [
-    (("2025-01", "2025-08"), EXTRACTION),
-    (("2025-05", "2025-12"), EXTRACTION),
-    (("2025-03", "2025-10"), ("prices", "power", "exports", "off_warrant", "costs")),
+    (("2023-01", "2024-12"), EXTRACTION),
+    (("2024-01", "2025-12"), EXTRACTION),
+    (("2023-07", "2025-06"), ("prices", "power", "exports", "off_warrant", "costs")),
     (WHOLE, ("prices", "stocks", "spreads", "power")),
 ]
 PROVENANCE = {"run_id", "code_version", "computed_ts"}
@@ -135,11 +136,6 @@ class Dagster:
         raise OverlapError("the webserver has not come up in three minutes")
 
 
-def months(first: str, last: str) -> list[str]:
-    """The months from `first` to `last`, both included, within one year."""
-    return [f"{first[:4]}-{number:02d}" for number in range(int(first[5:]), int(last[5:]) + 1)]
-
-
 def overlapping(dagster: Dagster) -> tuple[list[str], int]:
     """Launch everything at once and wait for its end. Returns the problems, and the most runs at one moment."""
     started = []
@@ -148,7 +144,7 @@ def overlapping(dagster: Dagster) -> tuple[list[str], int]:
         paths = [["raw", name] for name in sorted(sources)] + [["lake", name] for name in datasets]
         params = {
             "assetSelection": [{"path": path} for path in paths],
-            "partitionNames": months(first, last),
+            "partitionNames": [str(month) for month in months_between(first, last)],
             "tags": [],
         }
         launched = dagster.query(BACKFILL, params=params)["launchPartitionBackfill"]

@@ -43,7 +43,7 @@ def diagnose(workspace: Workspace) -> list[Finding]:
     checks: dict[str, Callable[[Workspace], Iterable[Finding]]] = {
         "settings": _settings,
         "folders": _folders,
-        "drop folder": _drop_folder,
+        "drop files": _drop_files,
         "clock": _clock,
         "lake": _lake,
         "sources": _failures,
@@ -102,15 +102,15 @@ def _folders(workspace: Workspace) -> Iterator[Finding]:
     yield Finding("free disk", "ok" if free > NEEDED_BYTES else "bad", f"{free / 1e9:.1f} GB free, 1 GB needed")
 
 
-def _drop_folder(workspace: Workspace) -> Iterator[Finding]:
+def _drop_files(workspace: Workspace) -> Iterator[Finding]:
     settings = workspace.settings
     if not _readable(settings.drop) and not settings.drop.is_symlink():
-        yield Finding("drop folder", "ok", "does not exist")
+        yield Finding("drop files", "ok", "none")
         return
     states = drop_states(workspace.paths, settings.drop, workspace.now, max_mb=settings.drop_max_mb)
     counts = Counter(str(state.state) for state in states)
     summary = ", ".join(f"{counts[state]} {state}" for state in ("landed", "pending", "refused") if counts[state])
-    yield Finding("drop folder", "ok", f"exists, {summary or 'no files'}")
+    yield Finding("drop files", "ok", summary or "none")
     levels: dict[str, Literal["ok", "warn", "bad"]] = {"landed": "ok", "pending": "warn", "refused": "bad"}
     for state in states:
         if state.detail:
@@ -148,7 +148,7 @@ def _lake(workspace: Workspace) -> Iterator[Finding]:
 
 def _failures(workspace: Workspace) -> Iterator[Finding]:
     failures = list(dict.fromkeys(workspace.failures.read())) if _readable(workspace.paths.failures) else []
-    # That of a refused drop file has no months and stays until the next run: `_drop_folder` looks at the file itself.
+    # That of a refused drop file has no months and stays until the next run: `_drop_files` looks at the file itself.
     failures = [failure for failure in failures if failure.source != DROP or failure.months]
     if not failures:
         yield Finding("sources", "ok", "no known failure")

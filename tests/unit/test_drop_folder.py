@@ -159,7 +159,7 @@ def test_doctor_shows_each_state_and_changes_nothing(sandbox: Sandbox) -> None:
     def found() -> list[Finding]:
         return [finding for finding in diagnose(sandbox.open()) if finding.what.startswith("drop")]
 
-    assert found() == [Finding("drop folder", "ok", "does not exist")]
+    assert found() == [Finding("drop files", "ok", "none")]
     sandbox.drop(
         "stocks/excel.csv", "\ufeff" + "".join(f"{line},,\r\n" for line in rows("2025-12-01").split()) + ",,,,\r\n"
     )
@@ -168,7 +168,7 @@ def test_doctor_shows_each_state_and_changes_nothing(sandbox: Sandbox) -> None:
     sandbox.drop("notes.txt", "x")
     for landed in (False, True):
         summary, *each = found()
-        assert summary == Finding("drop folder", "ok", f"exists, {'1 landed' if landed else '1 pending'}, 2 refused")
+        assert summary == Finding("drop files", "ok", f"{'1 landed' if landed else '1 pending'}, 2 refused")
         shown = {finding.what: (finding.state, finding.detail) for finding in each}
         assert list(shown) == ["drop notes.txt", "drop stocks/bad.csv", "drop stocks/excel.csv"]
         assert shown["drop notes.txt"][0] == shown["drop stocks/bad.csv"][0] == "bad"

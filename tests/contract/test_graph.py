@@ -47,6 +47,7 @@ def groups(graph: AssetGraph) -> dict[str, set[str]]:
     return dict(found)
 
 
+@pytest.mark.slow
 def test_the_groups_hold_what_the_registries_name(graph: AssetGraph) -> None:
     found = groups(graph)
     assert found.keys() == GROUPS
@@ -224,6 +225,7 @@ def test_every_dataset_and_the_publication_have_a_freshness_policy(graph: AssetG
     assert names(with_policy) == {*(f"lake/{name}" for name in FEEDS), "publish/release"}
 
 
+@pytest.mark.slow
 def test_the_ui_starts_with_an_invalid_release_calendar(tmp_path: Path) -> None:
     (tmp_path / "release_calendar.csv").write_text("nonsense")
     broken = build_defs(load_settings(profile="demo", reference_dir=tmp_path))

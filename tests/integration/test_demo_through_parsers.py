@@ -95,6 +95,7 @@ def exchange(column: str) -> dict[pd.Timestamp, float]:
     return {day: value for day, value in figures.items() if day not in gone and day < pd.Timestamp(NOW.date())}
 
 
+@pytest.mark.slow
 def test_every_source_has_rows_for_each_of_its_datasets(read: Read) -> None:
     assert set(read) == set(SOURCES)
     for name, responses in read.items():

@@ -183,6 +183,7 @@ def test_nothing_there_is_no_failure(case: Case, tmp_path: Path) -> None:
         assert receipt and receipt.error is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ABSENT, ids=name_of)
 def test_nothing_where_something_was_is_a_failure_and_keeps_it(case: Case, tmp_path: Path) -> None:
     archive = Archive(tmp_path)

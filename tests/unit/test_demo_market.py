@@ -440,6 +440,7 @@ def test_a_past_response_has_the_same_bytes_at_every_later_time(full_run: dict[R
         assert [p.body for p in payloads] == [p.body for p in full_run[request]], request.name
 
 
+@pytest.mark.slow
 def test_whole_history_files_keep_their_earlier_rows() -> None:
     earlier, later = (DemoTransport(now, SCOPE) for now in (NOW, NOW + timedelta(days=500)))
     before, after = (warrants(t.fetch(request_of("jin10"))[-1].body) for t in (earlier, later))
@@ -676,6 +677,7 @@ def test_days_have_their_hours(source: str, month: str, day: date, points: int) 
     assert {f"{stamp:%Y-%m}" for stamp in local} == {month}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:It looks like you're using an HTML parser")
 @pytest.mark.parametrize(
     ("month", "resolution", "second"),

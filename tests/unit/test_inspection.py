@@ -68,6 +68,7 @@ def fetched(sandbox: Sandbox) -> FetchReport:
     return sandbox.ingest(MONTHS, ["prices", "spreads"]).fetched["westmetall"]
 
 
+@pytest.mark.slow
 def test_a_refused_response_is_quarantined_and_the_lake_keeps_the_last_good_one(sandbox: Sandbox) -> None:
     stored = sandbox.open().lake.read("prices")
     later = sandbox.at(LATER)
@@ -203,6 +204,7 @@ def test_the_stored_line_of_a_hostile_row_is_bounded(sandbox: Sandbox) -> None:
         assert len(row[name]) <= 2000 and row[name].isprintable()
 
 
+@pytest.mark.slow
 def test_an_unusual_response_is_stored_with_a_warning(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     wider = page(later).replace(b"stock</th>", b"stock</th><th>remark</th>")
@@ -349,6 +351,7 @@ def test_a_refused_series_comes_back_with_the_next_good_response(two_metals: San
     assert copper["knowledge_ts"].max() <= pd.Timestamp(good.now)
 
 
+@pytest.mark.slow
 def test_a_fault_of_most_series_refuses_the_response(two_metals: Sandbox) -> None:
     later = two_metals.at("2026-07-10T20:00:00Z")
     book = openpyxl.load_workbook(io.BytesIO(sheet()))
@@ -371,6 +374,7 @@ def test_a_refused_series_is_compared_with_its_last_good_values(two_metals: Sand
         assert newest(later)["CU"] == ("2026-04", 9027.0)
 
 
+@pytest.mark.slow
 def test_levels_of_every_series_refuse_the_response(two_metals: Sandbox) -> None:
     later = two_metals.at("2026-07-10T20:00:00Z")
     book = openpyxl.load_workbook(io.BytesIO(sheet(copper=0.001)))

@@ -126,6 +126,7 @@ def test_a_timestamp_after_the_capture_is_ignored(sandbox: Sandbox) -> None:
     assert set(rows["knowledge_ts"]) == {pd.Timestamp("2024-10-04T10:30:00Z")}
 
 
+@pytest.mark.slow
 def test_recorded_responses_have_their_own_timestamp(real: Path) -> None:
     from sourcing import SCOPE, parse, payload
 

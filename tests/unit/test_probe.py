@@ -85,6 +85,7 @@ def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has
     assert probe(request, MARKET, Nothing()).status == "no data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("down", "code"), [("", 0), ("nyfed", 1)])
 def test_doctor_live_prints_one_line_for_each_source_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, down: str, code: int

@@ -49,6 +49,7 @@ def recorded(real: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.concat(frames), SOURCES["worldbank"].parse(sheet, SCOPE).frames["benchmark_prices"]
 
 
+@pytest.mark.slow
 def test_five_recorded_years_agree_with_the_world_bank(recorded: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     found = reconciliation.monthly_means(*recorded)
     assert (found.compared, found.beyond_fail) == (60, 0)

@@ -176,6 +176,7 @@ def test_every_release_is_requested_by_the_tick_that_follows_it(rules: pd.DataFr
                 assert month in found.months or month > f"{moment.tz_convert('Europe/London'):%Y-%m}", (dataset, period)
 
 
+@pytest.mark.slow
 def test_everything_due_is_the_current_month_and_late_months(reference: ReferenceTables, rules: pd.DataFrame) -> None:
     scope = reference.scope()
     assert everything_due(at("2026-01-29 18:15"), rules, scope).span == ("2025-11", "2026-01"), "Comtrade's window"

@@ -47,6 +47,7 @@ def ids(sandbox: Sandbox) -> list[str]:
 # --- which release
 
 
+@pytest.mark.slow
 def test_a_release_is_found_by_its_id_and_by_its_place(sandbox: Sandbox, ids: list[str]) -> None:
     published = sandbox.data / "published"
     assert [name[:8] for name in ids] == ["20260113", "20260114", "20260115"]
@@ -216,6 +217,7 @@ def test_one_table_only(sandbox: Sandbox, ids: list[str]) -> None:
     assert line == "there is no table 'prices'; known: marts.price_daily, signals.signals_latest"
 
 
+@pytest.mark.slow
 def test_rows_are_limited_by_kind_and_in_order_of_their_key(tmp_path: Path) -> None:
     days = {f"2026-01-{day:02}": float(day) for day in range(1, 21)}
     release(warehouse(tmp_path / "a.duckdb", days), tmp_path)

@@ -444,6 +444,7 @@ def test_corrected_days_beside_others_that_the_publisher_repeats_are_no_failure(
 # --- the handed case
 
 
+@pytest.mark.slow
 def test_the_reported_split(tmp_path: Path, cases: Path) -> None:
     case = cases / "split_rewrites_history"
     sandbox = Sandbox(tmp_path, "replay", FIRST)

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 with spine as (
     select dates.metal, names.ticker, dates.as_of_date, dates.as_of_ts, p.near_high_obs
     from {{ ref('int_as_of_dates') }} as dates

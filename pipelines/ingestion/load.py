@@ -409,7 +409,8 @@ class Ingestion:
                 continue
             read[payload.request] = payload
             unreadable = [(bad.where, bad.raw, bad.reason) for bad in parsed.rejected if bad.dataset == feed.name]
-            quarantined.append(quarantine_rows(feed.name, payload, unreadable))
+            if unreadable:
+                quarantined.append(quarantine_rows(feed.name, payload, unreadable))
             rows = parsed.frames.get(feed.name)
             if rows is not None and len(rows):
                 rows = rows.set_axis(pd.RangeIndex(1, len(rows) + 1))

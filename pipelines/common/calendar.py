@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -129,7 +129,8 @@ def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.Da
     days, position = np.unique(period_end.to_numpy().astype("datetime64[D]"), return_inverse=True)
     known = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[us]")
     basis = np.full(len(days), None, dtype=object)
-    for rule in release_rules(dataset, source, rules).itertuples():
+    own: list[Any] = list(release_rules(dataset, source, rules).itertuples())
+    for rule in own:
         applies = days >= np.datetime64(rule.valid_from, "D")
         if applies.any():
             instants = release_instants(

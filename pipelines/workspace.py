@@ -163,9 +163,8 @@ class Workspace:
         if self.settings.profile == "demo":
             from pipelines.transports.demo import DemoTransport
 
-            for name, body in DemoTransport(self.now, self.scope).dropped().items():
-                if dataset in (None, name.split("/")[0]):
-                    payloads.append(drop_payload(name, body, self.now))
+            for name, body in DemoTransport(self.now, self.scope).dropped(dataset).items():
+                payloads.append(drop_payload(name, body, self.now))
         return payloads, failures
 
     def ingestion(self, lake: Lake | None = None) -> Ingestion:

@@ -73,8 +73,8 @@ class DemoTransport:
                 payloads.append(Payload(request, body, moment))
         return payloads
 
-    def dropped(self) -> dict[str, bytes]:
-        """CSV files that a user would have put into the drop folder by `now`, by their path in it.
+    def dropped(self, dataset: str | None = None) -> dict[str, bytes]:
+        """CSV files that a user would have put into the drop folder by `now`, by their path in it: of a dataset or all.
 
         Off-warrant stock (t, month-ends from 2018), smelter costs (USD/t) and Shanghai arbitrage (London business days
         from 2015), and primary production (kt, months from 2015, January and February together). Without
@@ -107,6 +107,8 @@ class DemoTransport:
         )  # fmt: skip
         files: dict[str, bytes] = {}
         for name, columns, metals, first_year, released in tables:
+            if dataset not in (None, name.split("/")[0]):
+                continue
             rows = [
                 (metal.metal, *row)
                 for metal in self.scope.metals

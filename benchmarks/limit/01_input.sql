@@ -8,7 +8,7 @@
 set TimeZone = 'UTC';
 create schema if not exists marts;
 create schema if not exists signals;
-create type licence as enum ('RESTRICTED', 'BYO', 'OPEN');  -- worst first; bases are so by alphabet
+create temp type licence as enum ('RESTRICTED', 'BYO', 'OPEN');  -- worst first; bases are so by alphabet
 
 create temp macro reference(name) as table
     from read_parquet(getvariable('reference') || '/' || name || '.parquet');
@@ -25,33 +25,39 @@ create temp macro lake(dataset) as table
     where knowledge_ts <= getvariable('as_of');
 
 -- The vintages of a dataset, each with the end of its validity. A month in the drop folder overrides other sources from
--- its first row on. series and part: what identifies an observation beside its day.
+-- its first row on. series and part: what identifies an observation beside its day. Few observations have several rows.
 create temp macro vintages(dataset, series := 0, part := 0) as table
     with captured as (
         select
-            *, source = 'drop' as is_drop,
-            min(case when source = 'drop' then known_from end)
-                over (partition by series, date_trunc('month', obs_end)) as dropped_from
+            *, series as s, part as q, date_trunc('month', obs_end) as month, source = 'drop' as is_drop,
+            'infinity'::timestamptz as next_from
         from lake(dataset)
     ),
-    distinct_vintages as (
-        from captured
-        qualify row_number() over (
-            partition by series, obs_end, part, is_drop, known_from order by vintage_no desc, ingest_ts desc
-        ) = 1
-    ),
-    intervals as (
-        select *, least(
-            lead(known_from) over (partition by series, obs_end, part, is_drop order by known_from),
-            case when not is_drop then dropped_from end, 'infinity'::timestamptz
-        ) as known_to
-        from distinct_vintages
+    several as (select s, q, obs_end from captured group by all having count(*) > 1),
+    dropped as (select s, month, min(known_from) as dropped_from from captured where is_drop group by all),
+    vintage as (
+        from captured anti join several using (s, q, obs_end)
+        union all
+        select * replace (
+            lead(known_from, 1, next_from) over (partition by s, q, obs_end, is_drop order by known_from) as next_from
+        )
+        from (
+            from captured semi join several using (s, q, obs_end)
+            qualify row_number() over (
+                partition by s, q, obs_end, is_drop, known_from order by vintage_no desc, ingest_ts desc
+            ) = 1
+        )
     )
-    select * exclude (obs_start, obs_end, vintage_no, ingest_ts, payload_sha256, is_drop, dropped_from, is_suspect),
+    select
+        vintage.* exclude (
+            s, q, month, is_drop, next_from, obs_start, obs_end, vintage_no, ingest_ts, payload_sha256, is_suspect
+        ),
+        least(next_from, case when not is_drop then dropped_from end) as known_to,
         coalesce(is_suspect, false) as is_suspect,
-        row_number() over (partition by series, obs_end, part order by known_from)::integer as vintage_no
-    from intervals
-    where known_from < known_to;
+        row_number() over (partition by vintage.s, q, obs_end order by known_from)::integer as vintage_no
+    from vintage
+    left join dropped on vintage.s = dropped.s and vintage.month = dropped.month
+    where is_drop or dropped_from is null or known_from < dropped_from;
 
 create temp table prices as from vintages('prices');
 set variable metal = (select distinct metal from prices);  -- an error where there are several
@@ -72,7 +78,9 @@ create temp table production as from vintages('production', series := country);
 create temp table costs as from vintages('costs');
 create temp table arbitrage as from vintages('arbitrage');
 create temp table closes as from vintages('equities', series := ticker);
-create temp table power as from vintages('power', series := zone, part := (resolution, position));
+create temp table power as
+    select zone, delivery_date, resolution, n_positions, position, price_eur_mwh, known_from, known_to, source, basis, licence
+    from vintages('power', series := zone, part := (resolution, position));
 
 create temp table spine as
     select metal, calendar_date as as_of_date, as_of_ts
@@ -96,9 +104,8 @@ create temp macro newest(observations, days, series := 0) as table
 
 -- The observations that lie a number of places (a list) before the newest one, as known at each decision time.
 create temp macro before(observations, days, places) as table
-    select latest.as_of_date, place, o.*
-    from newest(observations, days) as latest
-    cross join (select unnest(places) as place)
+    select latest.as_of_date, latest.n - o.n as place, o.*
+    from (select *, n - unnest(places) as wanted from newest(observations, days)) as latest
     join query_table(observations) as o
-        on latest.n - place = o.n and latest.as_of_ts >= o.known_from and latest.as_of_ts < o.known_to
+        on latest.wanted = o.n and latest.as_of_ts >= o.known_from and latest.as_of_ts < o.known_to
     where latest.as_of_date - o.obs_date <= days;

@@ -1,11 +1,12 @@
 -- The metrics of each decision time, which signals publish and claims are tested on: a row for each metric and entity.
 create temp table registry as
     from (values {metrics}) as registry (metric_id, unit, formula, states, parameters);
+create temp type metric as enum (select metric_id from registry);
 
 create temp table metrics (
-    as_of_date date, metric_id varchar, entity varchar default '', value double, state varchar, n_hist integer,
+    as_of_date date, metric_id metric, entity varchar default '', value double, state varchar, n_hist integer,
     window_start date, obs_end date, known timestamptz, basis varchar, licence licence, coverage double,
-    n_components integer, is_suspect boolean, status varchar
+    n_components integer, is_suspect boolean, regime_status varchar
 );
 
 insert into metrics by name
@@ -202,7 +203,7 @@ insert into metrics by name
         is_suspect and score_exports_yoy_3m is not null as is_suspect,
         unnest([
             {'metric_id': 'tightness_index'},
-            {'metric_id': 'regime', 'state': nullif(regime, 'UNKNOWN'), 'status': regime_status}
+            {'metric_id': 'regime', 'state': nullif(regime, 'UNKNOWN'), 'regime_status': regime_status}
         ], recursive := true)
     from marts.tightness_daily
     left join (

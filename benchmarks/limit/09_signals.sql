@@ -25,7 +25,7 @@ create temp table definitions as
         group by metric_id
     )
     select
-        signal.*, registry.formula, registry.states, used.parameters,
+        signal.* replace (signal.metric_id::metric as metric_id), row_number() over ()::utinyint as s, registry.formula, registry.states, used.parameters,
         md5(signal_version || coalesce(pairs, '')) as params_hash
     from of_metal('signal_definitions') as signal
     join registry using (metric_id)
@@ -33,79 +33,80 @@ create temp table definitions as
 
 create or replace table signals.signal_dictionary as
     select
-        signal_id, signal_version, valid_from, metal, region, kind, metric_id, entity, unit, sign::integer as sign,
-        description, formula, states, tight_states, loose_states, max_age_days::integer as max_age_days, parameters,
+        signal_id, signal_version, valid_from, metal, region, kind, metric_id::varchar as metric_id, entity, unit,
+        sign::integer as sign, description, formula, states, tight_states, loose_states, max_age_days::integer as max_age_days, parameters,
         params_hash, status, source
     from definitions;
 
 create temp table valued as
     with scores as (
-        select as_of_date, indicator as metric_id, if(region = 'GLOBAL', '', region) as entity, score,
+        select as_of_date, indicator::metric as metric_id, if(region = 'GLOBAL', '', region) as entity, score,
             n_hist as n_ranked, ranked_from
         from marts.indicator_ranks_daily
     ),
     breaks as (
         select distinct as_of_date, metric_id, entity, true as is_break
         from metrics
+        join (select metric_id::metric as metric_id, valid_from, break_date from of_metal('series_breaks')) as days
+            using (metric_id)
         left join scores using (as_of_date, metric_id, entity)
-        join of_metal('series_breaks') as days using (metric_id)
         where as_of_date >= valid_from and coalesce(window_start, ranked_from) < break_date and obs_end >= break_date
     )
-    select
-        signal_id, signal_version, spine.metal, definitions.region, as_of_ts, as_of_date, kind, metric_id, entity,
-        value, definitions.unit, score, state, tight_states, loose_states, sign, max_age_days, params_hash,
-        coverage, n_components, is_suspect, is_break, metrics.status, obs_end, known, basis, licence,
-        coalesce(n_hist, n_ranked, count(value) over w)::integer as n_hist,
-        lag(state ignore nulls) over w as prev_state
+    select definitions.*, as_of_date, as_of_ts, metrics.* exclude (as_of_date, metric_id, entity), score, n_ranked, is_break
     from definitions
     join spine on as_of_date >= valid_from
     left join metrics using (as_of_date, metric_id, entity)
-    left join breaks using (as_of_date, metric_id, entity)
     left join scores using (as_of_date, metric_id, entity)
-    window w as (partition by signal_id order by as_of_date);
+    left join breaks using (as_of_date, metric_id, entity);
+
+-- Windows over few columns; the wide rows are joined, not sorted.
+create temp table counted as
+    select s, as_of_date, count(value) over w as n, state, lag(state ignore nulls) over w as prev_state
+    from valued
+    window w as (partition by s order by as_of_date);
+create temp table stated as
+    select
+        s, as_of_date, prev_state, coalesce(state <> prev_state, false) as is_transition,
+        max(case when prev_state is null or is_transition then as_of_date end)
+            over (partition by s order by as_of_date) as state_since
+    from counted
+    where state is not null;
 
 create or replace table signals.signals as
-    with starts as (
-        select
-            signal_id, as_of_date,
-            max(case when prev_state is null or prev_state <> state then as_of_date end)
-                over (partition by signal_id order by as_of_date) as state_since
-        from valued
-        where state is not null
-    )
     select
         signal_id, signal_version, metal, region, as_of_ts, as_of_date, 1 as revision_no,
-        'first publication' as revision_reason, kind, value, unit, score, state,
+        'first publication' as revision_reason, kind, value, unit, score, valued.state,
         (case
             when score is not null then sign(score - 0.5)
-            when list_contains(string_split(tight_states, ' '), state) then 1
-            when list_contains(string_split(loose_states, ' '), state) then -1
-            when state is not null or kind <> 'LEVEL' then 0
+            when list_contains(string_split(tight_states, ' '), valued.state) then 1
+            when list_contains(string_split(loose_states, ' '), valued.state) then -1
+            when valued.state is not null or kind <> 'LEVEL' then 0
             when unit = 'index points' then coalesce(sign(value - 50), 0)
             when unit in ('ratio', 'ln', 'USD/t', 'CNY/t') then coalesce(sign(value), 0) * sign
             else 0
         end)::integer as direction,
-        case when state is not null then valued.prev_state end as prev_state, state_since,
-        coalesce(state <> valued.prev_state, false) as is_transition, coverage, n_hist,
+        stated.prev_state, state_since, coalesce(is_transition, false) as is_transition, coverage,
+        coalesce(n_hist, n_ranked, n)::integer as n_hist,
         coalesce(n_components, if(value is null, 0, 1)) as n_components,
         obs_end as obs_end_max, known as knowledge_ts_max, (as_of_date - obs_end)::integer as staleness_days,
         case
-            when value is null and status in ('WARMUP', 'STALE') then status
-            when value is null and coverage is not null and n_hist = 0 then 'WARMUP'
+            when value is null and regime_status in ('WARMUP', 'STALE') then regime_status
+            when value is null and coverage is not null and n = 0 then 'WARMUP'
             when value is null then 'MISSING'
             when as_of_date - obs_end > max_age_days then 'STALE'
-            when kind = 'SCORE' and score is null or kind in ('STATE', 'EVENT') and state is null then 'WARMUP'
+            when kind = 'SCORE' and score is null or kind in ('STATE', 'EVENT') and valued.state is null then 'WARMUP'
             when is_suspect then 'SUSPECT'
             when is_break then 'BREAK'
             when coverage < 1 then 'PARTIAL'
             else 'OK'
         end as quality,
         basis as knowledge_basis, licence::varchar as licence_class, params_hash,
-        md5(concat_ws('|', obs_end, known, n_hist, value, state)) as inputs_hash,
+        md5(concat_ws('|', obs_end, known, coalesce(n_hist, n_ranked, n), value, valued.state)) as inputs_hash,
         getvariable('code_version') as code_version, getvariable('run_id') as run_id,
         getvariable('as_of') as computed_ts
     from valued
-    left join starts using (signal_id, as_of_date);
+    join counted using (s, as_of_date)
+    left join stated using (s, as_of_date);
 
 create or replace table signals.signals_latest as
     from signals.signals qualify as_of_ts = max(as_of_ts) over (partition by signal_id);
@@ -114,7 +115,10 @@ create or replace table signals.signals_wide_daily as
     with named as (
         select as_of_date, name, state, if(part = 'score', score, value) as number
         from signals.signals
-        join (values {wide_names}) as wide (name, signal, part) on signal_id = metal || '.' || signal
+        join (
+            select name, part, getvariable('metal') || '.' || signal as signal_id
+            from (values {wide_names}) as wide (name, signal, part)
+        ) using (signal_id)
     ),
     numbers as (
         pivot (select as_of_date, name, number from named)
@@ -134,7 +138,7 @@ create or replace table signals.signals_wide_daily as
 create or replace table signals.signal_contributions as
     with parts as (
         select
-            as_of_date, unnest(['tightness_index', 'regime']) as metric_id, '' as entity, indicator as component, family,
+            as_of_date, unnest(['tightness_index', 'regime'])::metric as metric_id, '' as entity, indicator as component, family,
             value, score, weight,
             100 * weight / coverage * score / count(score) over (partition by as_of_date, family) as contribution
         from marts.indicator_ranks_daily
@@ -157,7 +161,7 @@ create or replace table signals.signal_contributions as
     join parts using (as_of_date, metric_id, entity)
     where valued.value is not null
     union all
-    select signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id, null, value, score, null, value,
+    select signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id::varchar, null, value, score, null, value,
         unit
     from valued
     where value is not null and metric_id not in ('tightness_index', 'regime', 'supply_stress', 'thesis_broken');

@@ -11,7 +11,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +20,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from compiled import Mutation, build, models, needed_for
+from compiled import Mutation, apart, build, content, models, needed_for
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from lookahead import differing
+from lookahead import differing, key_of
+from sandbox import Sandbox
 from time_markets import LAST, market, reference
 
 from pipelines.lake.parquet import write_parquet
@@ -101,13 +102,13 @@ class Site:
         """A build as the product makes it, whole or not."""
         this = self.this_build()
         last = build_cache.load(self.record)
-        moment = build_cache.built_from(last, this, self.lake, self.tables, self.root / "copies")
+        moment = build_cache.changed_from(last, this, self.lake, edited(self.tables), self.root / "copies")
         is_whole = step.outcome == "whole"
         if last is not None and is_whole and build_cache.is_same(last, this, moment):
             return
         build_cache.begin(self.record, last, moment)
         write_copies(self.tables, self.root / "copies")
-        start = None if moment == build_cache.EVERYTHING else moment
+        start = None if moment == build_cache.EVERYTHING else build_cache.first_decision(moment)
         chosen = random.Random(step.seed)
         only = {
             "whole": (),
@@ -125,7 +126,7 @@ class Site:
 
     def this_build(self) -> build_cache.Record:
         files = {name: self.lake.present(name) for name in DATASETS}
-        return build_cache.Record("code", self.now.isoformat(), fingerprint(self.tables), files, [])
+        return build_cache.Record("code", self.now.isoformat(), fingerprint(edited(self.tables)), files, [])
 
     def has_log(self) -> bool:
         assert self.con is not None
@@ -164,6 +165,11 @@ def keeps_rows(name: str) -> bool:
     """Whether a table has all decision times after a partial build: every published one, and what they rest on."""
     [model] = [model for model in models() if model.name == name]
     return model.schema in ("marts", "signals") or model.materialized == "by_decision_time"
+
+
+def edited(tables: Tables) -> Tables:
+    """The tables that people edit: the calendar is made."""
+    return {name: table for name, table in tables.items() if name != "trading_calendar"}
 
 
 def arrow(tables: Tables) -> dict[str, pa.Table]:
@@ -308,6 +314,25 @@ def test_a_partial_build_makes_what_a_whole_one_makes(tables: Tables, tmp_path: 
     assert sum(partial) > examples, "too few builds keep rows"
 
 
+def test_a_day_later_dbt_makes_the_new_decision_times_only(demo_of_a_year: Sandbox, tmp_path: Path) -> None:
+    later = demo_of_a_year.copy(tmp_path / "partial").at("2026-01-15T20:00:00Z")
+    later.ingest(("2025-12", "2026-01"))
+    everything = later.copy(tmp_path / "whole")
+    everything.forget_build()
+    made = []
+    for sandbox in (later, everything):
+        assert sandbox.build().failed == []
+        with duckdb.connect(str(sandbox.open().paths.warehouse), read_only=True) as warehouse:
+            warehouse.execute("set TimeZone = 'UTC'")
+            days = warehouse.execute("select as_of_date from intermediate.int_as_of_dates order by 1").fetchall()
+            tables = [model.table for model in models() if keeps_rows(model.name)]
+            made.append((days, {table: content(warehouse, table) for table in tables}))
+    (days, kept), (every_day, whole) = made
+    assert days == [(date(2026, 1, 15),)]
+    assert len(every_day) > 200
+    assert [table for table in whole if apart(whole[table], kept[table], key_of(table))] == []
+
+
 # --- mutants
 
 
@@ -323,13 +348,8 @@ def forgets(name: str) -> Mutation:
 
 
 def late_watermark(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = build_cache.built_from
-
-    def late(*given: object) -> datetime:
-        moment = right(*given)
-        return moment if moment == build_cache.EVERYTHING else build_cache.next_decision(moment)
-
-    monkeypatch.setattr(build_cache, "built_from", late)
+    right = build_cache.first_decision
+    monkeypatch.setattr(build_cache, "first_decision", lambda moment: right(right(moment) + timedelta(microseconds=1)))
 
 
 def no_drop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ create temp macro reference(name) as table
     from read_parquet(getvariable('reference') || '/' || name || '.parquet');
 
 create temp macro lake(dataset) as table
-    from read_parquet(getvariable('lake') || '/' || dataset || '/*/*.parquet', hive_partitioning = false)
+    from read_parquet(getvariable('lake') || '/' || dataset || '/*.parquet', hive_partitioning = false)
     where knowledge_ts <= getvariable('as_of');
 
 -- The vintages of a series, each with the end of its validity; a dropped month overrides all other sources.

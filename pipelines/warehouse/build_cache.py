@@ -15,8 +15,10 @@ from pathlib import Path
 import duckdb
 
 from pipelines.common.files import write_atomically
+from pipelines.lake.store import Lake
 from pipelines.warehouse.dbt import BuildResult, NodeResult
 from pipelines.warehouse.sql import plain_path
+from schemas.datasets import DATASETS
 
 
 @dataclass(frozen=True)
@@ -34,28 +36,18 @@ def fingerprint(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def lake_fingerprint(lake: Path) -> str:
-    """Hash of the lake's content: of its file names, as files never change. A build checks the bytes first."""
-    names = sorted(path.relative_to(lake).as_posix() for path in lake.glob("*/month=*/*.parquet"))
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
-
-
-def holds_until(lake: Path, reference: Path, as_of: datetime) -> datetime:
+def holds_until(lake: Lake, reference: Path, as_of: datetime) -> datetime:
     """The first moment after `as_of` with a new input: the knowledge time of a stored row, or a decision time."""
-    lake, reference = plain_path(lake), plain_path(reference)
-    moments = [_first(reference / "trading_calendar.parquet", "as_of_ts", as_of, "and is_business_day")]
-    moments += [
-        _first(dataset / "*" / "*.parquet", "knowledge_ts", as_of) for dataset in lake.iterdir() if dataset.is_dir()
-    ]
+    moments = [_next_decision(plain_path(reference) / "trading_calendar.parquet", as_of)]
+    moments += [lake.next_known(name, as_of) for name in DATASETS]
     return min(moment for moment in moments if moment is not None)
 
 
-def _first(files: Path, column: str, after: datetime, condition: str = "") -> datetime | None:
+def _next_decision(calendar: Path, after: datetime) -> datetime | None:
     with duckdb.connect() as connection:
         row = connection.execute(
-            f"select epoch_us(min({column})) from read_parquet(?, union_by_name = true) "
-            f"where epoch_us({column}) > ? {condition}",
-            [str(files), int(after.timestamp() * 1_000_000)],
+            "select epoch_us(min(as_of_ts)) from read_parquet(?) where epoch_us(as_of_ts) > ? and is_business_day",
+            [str(calendar), int(after.timestamp() * 1_000_000)],
         ).fetchone()
     return datetime.fromtimestamp(row[0] / 1_000_000, UTC) if row and row[0] is not None else None
 

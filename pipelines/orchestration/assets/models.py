@@ -118,10 +118,11 @@ def build(
     for one in workspace.check_lake():
         log.warning(f"repaired from the archive: {one}")
     now = workspace.build_clock.advance()
-    lake = workspace.lake.root  # every dataset has a schema file there
+    for name in DATASETS:
+        workspace.lake.compact(name)
     record = workspace.paths.build_record
     inputs = build_cache.fingerprint(
-        build_cache.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
+        workspace.lake.fingerprint(), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
     )
     current = workspace.paths.database
     is_lost = not current.is_file() or database_damage(current)
@@ -143,7 +144,7 @@ def build(
     result = dbt.build(
         dbt.run_vars(
             warehouse=workspace.paths.warehouse,
-            lake=lake,
+            lake=workspace.lake.root,  # every dataset has a schema file there
             reference=workspace.paths.reference_copies,
             as_of=now,
             run_id=run_id,
@@ -152,7 +153,7 @@ def build(
         select,
     )
     if not select and not result.failed:
-        until = build_cache.holds_until(lake, workspace.paths.reference_copies, now)
+        until = build_cache.holds_until(workspace.lake, workspace.paths.reference_copies, now)
         build_cache.save(record, inputs, now, until, result)
     return result
 

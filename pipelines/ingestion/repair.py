@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -231,7 +232,7 @@ class _Replay:
             now=at,
             use_sources=True,
             released={},
-            chunks=1,
+            chunk_bytes=inf,
         )
         report = repeated.run(self.name, [pd.Period(month, "M") for month in months], dropped)
         return [failure.message for failure in report.failures]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines.common.files import write_atomically
 
-ROW_GROUP: Final = 32_768  # rows: some months of the largest dataset, all rows of a small one
+ROW_GROUP: Final = 122_880  # rows, of which DuckDB reads several groups at once
 
 
 def write_parquet(folder: Path, table: pa.Table, captured: datetime, about: Mapping[str, str] | None = None) -> Path:

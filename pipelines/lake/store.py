@@ -181,18 +181,6 @@ class Lake:
 
         return self._reading(name, read)
 
-    def next_known(self, name: str, after: datetime) -> datetime | None:
-        """The first knowledge time of a dataset's rows after a moment."""
-        import pyarrow.dataset as ds
-
-        def read(paths: list[Path]) -> datetime | None:
-            stored = ds.dataset(list(map(str, paths)), schema=arrow_schema(name), format="parquet")
-            later = stored.to_table(columns=["knowledge_ts"], filter=ds.field("knowledge_ts") > pa.scalar(after))
-            first = pc.min(later["knowledge_ts"]).as_py()
-            return first if isinstance(first, datetime) else None
-
-        return self._reading(name, read)
-
     # --- the files and their record
 
     def record(self, name: str) -> FileRecord:
@@ -222,14 +210,16 @@ class Lake:
         """Months (YYYY-MM) with rows, in order."""
         return sorted({month for entry in self._found(name).values() for month in entry.months})
 
+    def appended(self, name: str) -> list[str]:
+        """The files of one append each whose rows a dataset has, also where one file has replaced them."""
+        entries = self.record(name).read()
+        return sorted(part for file in self.present(name) for part in originals(file, entries))
+
     def fingerprint(self) -> str:
-        """Hash of the content of all datasets: of the names of the files that were appended, also where one file has
-        replaced them, as files never change. A build compares the bytes with the record first."""
-        names = set()
-        for name in DATASETS:
-            entries = self.record(name).read()
-            names |= {f"{name}/{part}" for file in self.present(name) for part in originals(file, entries)}
-        return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+        """Hash of the content of all datasets: of the names of the files that were appended, as files never change. A
+        build compares the bytes with the record first."""
+        names = [f"{name}/{file}" for name in DATASETS for file in self.appended(name)]
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
     def damage(self, name: str, released: Iterable[str] = ()) -> list[Damage]:
         """Compare a dataset's files with their record: every byte is read, nothing is written.
@@ -284,13 +274,15 @@ class Lake:
             self._merge(name, {file: entry for file, entry in found.items() if entry.former_month})
             self._delete_replaced(name)
 
-    def compact(self, name: str) -> None:
+    def compact(self, name: str, appended: Iterable[str]) -> None:
         """Replace small files by one where there are more than `MAX_FILES`. All vintages stay as they are.
 
-        The caller holds the writer's lock: builds read a pattern of file names.
+        `appended`: those that the last build had, so that a merged file has nothing new for the next one. The caller
+        holds the writer's lock: builds read a pattern of file names.
         """
         with self.lock(name):
-            found = self._found(name)
+            known, built = self.record(name).read(), set(appended)
+            found = {file: one for file, one in self._found(name).items() if built.issuperset(originals(file, known))}
             if len(found) <= MAX_FILES:
                 return
             rows = {file: pq.read_metadata(self.root / name / file).num_rows for file in found}

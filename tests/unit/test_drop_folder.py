@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -83,9 +84,11 @@ def test_a_load_that_stops_in_between_is_continued(sandbox: Sandbox, monkeypatch
             raise KeyboardInterrupt
         return append(*arguments, **named)  # type: ignore[arg-type]
 
+    workspace = sandbox.open()
+    ingestion = replace(workspace.ingestion(), chunk_bytes=100)
     monkeypatch.setattr(Lake, "append", killed)
     with pytest.raises(KeyboardInterrupt):
-        sandbox.ingest(("2025-01", "2025-12"), ["stocks"])
+        ingestion.run("stocks", months_between("2025-01", "2025-12"), workspace.dropped("stocks")[0])
     monkeypatch.undo()
     stored = set(sandbox.open().lake.read("stocks")["obs_date"].dt.strftime("%Y-%m"))
     assert 0 < len(stored) < 12

@@ -60,7 +60,7 @@ def by_duckdb(lake: Lake) -> int:
 
 def test_small_files_are_replaced_by_one_and_every_vintage_stays(lake: Lake) -> None:
     before, files, content = lake.read("stocks"), names(lake), lake.fingerprint()
-    lake.compact("stocks")
+    lake.compact("stocks", lake.appended("stocks"))
     pd.testing.assert_frame_equal(lake.read("stocks"), before)
     [new] = names(lake) - files
     entry = lake.record("stocks").read()[new]
@@ -77,7 +77,7 @@ def test_small_files_are_replaced_by_one_and_every_vintage_stays(lake: Lake) -> 
 def test_a_dataset_with_few_files_is_left_as_it_is(tmp_path: Path) -> None:
     lake = appended(Lake(tmp_path / "lake"), MAX_FILES)
     files = names(lake)
-    lake.compact("stocks")
+    lake.compact("stocks", lake.appended("stocks"))
     assert names(lake) == files
 
 
@@ -89,7 +89,7 @@ def test_rows_of_each_append_are_found_in_files_that_were_merged_twice(lake: Lak
             if not known[file].replaces:
                 wanted[file] = pq.read_table(lake.root / "stocks" / file)
         appended(lake, 1, n)
-        lake.compact("stocks")
+        lake.compact("stocks", lake.appended("stocks"))
     entries = lake.record("stocks").read()
     assert any(entries[part].replaces for entry in entries.values() for part in entry.replaces), "merged twice"
     found = {}
@@ -106,7 +106,7 @@ def test_a_year_of_daily_appends_leave_few_files_and_copy_each_row_a_few_times(t
     for n in range(250):
         appended(lake, 1, n)
         files = names(lake)
-        lake.compact("stocks")
+        lake.compact("stocks", lake.appended("stocks"))
         copied += sum(pq.read_metadata(lake.root / "stocks" / file).num_rows for file in names(lake) - files)
         most = max(most, len(names(lake)))
     rows = len(lake.read("stocks"))
@@ -116,7 +116,7 @@ def test_a_year_of_daily_appends_leave_few_files_and_copy_each_row_a_few_times(t
 
 
 def test_files_of_one_append_that_is_older_than_a_merge_add_nothing(lake: Lake) -> None:
-    lake.compact("stocks")
+    lake.compact("stocks", lake.appended("stocks"))
     before = lake.read("stocks")
     appended(lake, MAX_FILES + 1)
     pd.testing.assert_frame_equal(lake.read("stocks"), before)
@@ -166,7 +166,7 @@ def test_a_compaction_that_is_killed_loses_nothing_and_shows_nothing_twice(
         if attempts:
             check(attempts[-1])
         attempts.append(copy_lake(lake, tmp_path / f"copy{len(attempts)}"))
-        attempts[-1].compact("stocks")
+        attempts[-1].compact("stocks", attempts[-1].appended("stocks"))
 
     def check(left: Lake) -> None:
         pd.testing.assert_frame_equal(left.read("stocks"), before)
@@ -182,7 +182,7 @@ def test_a_compaction_that_is_killed_loses_nothing_and_shows_nothing_twice(
         left.settle("stocks")
         assert by_duckdb(left) == len(before)
         assert left.fingerprint() == content
-        left.compact("stocks")
+        left.compact("stocks", left.appended("stocks"))
         pd.testing.assert_frame_equal(left.read("stocks"), before)
         assert left.damage("stocks") == [] and by_duckdb(left) == len(before)
         assert len(names(left)) <= MAX_FILES
@@ -200,7 +200,7 @@ def test_a_file_that_was_replaced_while_it_was_read_is_read_in_the_other(
     def overtaken(*arguments: object) -> pd.DataFrame:
         calls.append(arguments)
         if len(calls) == 1:
-            lake.compact("stocks")
+            lake.compact("stocks", lake.appended("stocks"))
         return load(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "_load", overtaken)
@@ -216,7 +216,7 @@ def test_files_that_were_replaced_while_a_check_read_them_are_no_damage(
     def overtaken(path: Path) -> tuple[str, str]:
         calls.append(path)
         if len(calls) == 2:
-            lake.compact("stocks")
+            lake.compact("stocks", lake.appended("stocks"))
         return read(path)
 
     monkeypatch.setattr(store, "_read_hash", overtaken)
@@ -228,7 +228,7 @@ def test_a_damaged_file_is_not_merged(lake: Lake) -> None:
     body = bytearray((lake.root / "stocks" / max(files)).read_bytes())
     body[100] ^= 1
     (lake.root / "stocks" / max(files)).write_bytes(body)
-    lake.compact("stocks")
+    lake.compact("stocks", lake.appended("stocks"))
     assert max(files) in names(lake) and len(names(lake)) < len(files)
     assert [one.file for one in lake.damage("stocks")] == [max(files)]
 
@@ -236,7 +236,7 @@ def test_a_damaged_file_is_not_merged(lake: Lake) -> None:
 def test_files_of_an_older_copy_are_not_deleted_before_the_merged_one_is_there(lake: Lake, tmp_path: Path) -> None:
     older = copy_lake(lake, tmp_path / "older")
     before = lake.read("stocks")
-    lake.compact("stocks")
+    lake.compact("stocks", lake.appended("stocks"))
     [merged] = names(lake) - names(older)
     for file in names(older):
         (lake.root / "stocks" / file).write_bytes((older.root / "stocks" / file).read_bytes())
@@ -259,7 +259,7 @@ def test_a_replaced_file_is_not_restored(lake: Lake) -> None:
     (lake.root / "stocks" / file).unlink()
     [damage] = lake.damage("stocks")
     (lake.root / "stocks" / file).write_bytes(body)
-    lake.compact("stocks")  # by another process, which has repaired it before
+    lake.compact("stocks", lake.appended("stocks"))  # by another process, which has repaired it before
     lake.restore(damage, body)
     assert file not in names(lake)
 
@@ -370,7 +370,7 @@ def test_files_that_lack_columns_of_today_are_merged(lake: Lake) -> None:
 
 
 def test_the_replaced_files_are_also_in_the_file(lake: Lake) -> None:
-    lake.compact("stocks")
+    lake.compact("stocks", lake.appended("stocks"))
     entries = lake.record("stocks").read()
     [merged] = [entry for entry in entries.values() if entry.replaces]
     about = pq.read_metadata(lake.root / "stocks" / merged.file).metadata[b"replaces"]
@@ -382,7 +382,7 @@ def test_the_replaced_files_are_also_in_the_file(lake: Lake) -> None:
 
 def test_months_are_read_without_the_row_groups_of_others(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A month in the middle, a gap and the turn of a year."""
-    lake.compact("stocks")
+    lake.compact("stocks", lake.appended("stocks"))
     rows = lake.read("stocks")
     month = rows["obs_date"].dt.strftime("%Y-%m")
     for wanted in (["2025-06"], ["2024-12", "2025-01"], ["2025-02", "2025-05", "2025-06"], ["2031-01"]):

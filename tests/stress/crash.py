@@ -325,7 +325,7 @@ def state(data: Path) -> dict[str, str]:
 
     found = {}
     for name in DATASETS:
-        rows = Lake(data / "lake").read(name)
+        rows = Lake(data / "lake", records=data / "raw" / "lake").read(name)
         found[f"lake {name}"] = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
     rows = Quarantine(data / "quarantine").read().sort_values(["dataset", "payload_sha256", "where", "reason"])
     found["quarantine"] = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()

@@ -74,7 +74,7 @@ class Site:
 
     root: Path
     tables: Tables
-    pending: pd.DataFrame  # dataset, row, knowledge time and source of everything that will arrive
+    pending: pd.DataFrame  # dataset, row, source and knowledge time of everything that will arrive
     rows: Tables
     mutate: Mutation | None = None
     now: pd.Timestamp = START
@@ -90,12 +90,12 @@ class Site:
         """Store what is due and some that is known later, in new files; the rest comes later, with its old times."""
         due = self.pending["known"] <= self.now + pd.Timedelta(hours=chosen.choice([0, 0, 30]))
         come = due & (pd.Series([chosen.random() for _ in due], index=due.index) < share)
-        for name, group in self.pending[come].groupby("dataset"):
+        for (name, _), group in self.pending[come].groupby(["dataset", "source"]):
             table = pa.Table.from_pandas(
                 self.rows[name].loc[group["row"]], schema=arrow_schema(name), preserve_index=False
             )
-            path = write_parquet(self.lake.root / name / "month=2026-01", table, self.now.to_pydatetime())
-            self.lake.record(name).append([Entry(path.relative_to(self.lake.root / name).as_posix())])
+            path = write_parquet(self.lake.root / name, table, self.now.to_pydatetime())
+            self.lake.record(name).append([Entry(path.name, months=("2026-01",))])
         self.pending = self.pending[~come]
 
     def build(self, step: Step) -> None:
@@ -252,7 +252,9 @@ def site(root: Path, tables: Tables, seed: int, mutate: Mutation | None = None) 
     rows = market(random.Random(seed).randint, days=20).lake()
     pending = pd.concat(
         [
-            pd.DataFrame({"dataset": name, "row": frame.index, "known": frame["knowledge_ts"]})
+            pd.DataFrame(
+                {"dataset": name, "row": frame.index, "known": frame["knowledge_ts"], "source": frame["source"]}
+            )
             for name, frame in rows.items()
         ],
         ignore_index=True,
@@ -353,15 +355,16 @@ def late_watermark(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def no_drop(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = build_cache._first_known
+    """Drop files are not looked at."""
+    right = build_cache._min_known
 
-    def feeds_only(lake: Lake, name: str, known: set[str], files: list[str], *clocks: datetime) -> list[datetime]:
+    def feeds_only(folder: Path, files: Iterable[str], after: datetime, until: datetime) -> datetime | None:
         def is_feed(file: str) -> bool:
-            return "drop" not in pq.read_table(lake.root / name / file, partitioning=None)["source"].to_pylist()
+            return "drop" not in pq.read_table(folder / file, partitioning=None)["source"].to_pylist()
 
-        return right(lake, name, known, [file for file in files if file in known or is_feed(file)], *clocks)
+        return right(folder, filter(is_feed, files), after, until)
 
-    monkeypatch.setattr(build_cache, "_first_known", feeds_only)
+    monkeypatch.setattr(build_cache, "_min_known", feeds_only)
 
 
 def no_reference(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -303,7 +303,7 @@ def sequences(
     each()
 
 
-@pytest.mark.parametrize("examples", [5, pytest.param(300, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("examples", [3, pytest.param(300, marks=pytest.mark.exhaustive)])
 def test_a_partial_build_makes_what_a_whole_one_makes(tables: Tables, tmp_path: Path, examples: int) -> None:
     partial = []
 

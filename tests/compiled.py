@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -107,8 +107,8 @@ def _compile() -> dict[str, Any]:
     first, partial = _compiled(given), _compiled(given | {"built_from": "@built_from@"}, "signals.signals")
     nodes = {node.unique_id: node for node in first if node.resource_type == "model"}
     partial_sql = {node.unique_id: node.compiled_code for node in partial}
-    order = TopologicalSorter({name: set(node.depends_on.nodes) & nodes.keys() for name, node in nodes.items()})
-    tables = [nodes[name] for name in order.static_order() if nodes[name].config.materialized != "ephemeral"]
+    inputs = {name: set(_tables_above(name, dbt.manifest()["nodes"])) for name in nodes}
+    tables = [nodes[name] for name in TopologicalSorter(inputs).static_order()]
     assert all(node.database == DATABASE and node.alias == node.name for node in tables)
     tests = [node for node in first if node.resource_type == "test"]
     assert {test.config.fail_calc for test in tests} == {"count(*)"}, "data tests are run as a count of rows"
@@ -120,7 +120,7 @@ def _compile() -> dict[str, Any]:
                 "materialized": node.config.materialized,
                 "sql": node.compiled_code,
                 "partial_sql": partial_sql[node.unique_id],
-                "inputs": [nodes[name].name for name in node.depends_on.nodes if name in nodes],
+                "inputs": [nodes[name].name for name in sorted(inputs[node.unique_id])],
             }
             for node in tables
         ],
@@ -130,6 +130,14 @@ def _compile() -> dict[str, Any]:
             if test.config.severity.lower() == "error"
         ],
     }
+
+
+def _tables_above(name: str, nodes: Mapping[str, Any]) -> Iterator[str]:
+    """The models that a model reads; in place of an ephemeral one, those that it reads."""
+    for above in nodes[name]["depends_on"]["nodes"]:
+        if above.startswith("model."):
+            is_table = nodes[above]["config"]["materialized"] != "ephemeral"
+            yield from [above] if is_table else _tables_above(above, nodes)
 
 
 def _compiled(variables: Mapping[str, str], existing: str = "") -> list[Any]:

@@ -146,7 +146,7 @@ def build(
         last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
     if signal_log.restore(paths.warehouse, current):
         last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
-    moment = build_cache.built_from(last, this, lake, workspace.reference.tables, paths.reference_copies)
+    moment = build_cache.changed_from(last, this, lake, workspace.reference.tables, paths.reference_copies)
     if last is not None and not select and build_cache.is_same(last, this, moment):
         return last.result()
     build_cache.begin(paths.build_record, last, moment)
@@ -159,7 +159,7 @@ def build(
             as_of=now,
             run_id=run_id,
             code_version=code_version(),
-            built_from=None if moment == build_cache.EVERYTHING else moment,
+            built_from=None if moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
         ),
         select,
     )

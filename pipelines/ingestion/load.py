@@ -38,10 +38,9 @@ from pipelines.transports.drop import DropError, parse_drop
 from schemas.base import columns_of
 from schemas.fields import RESTATED
 
-# Months are loaded in at most `CHUNKS` chunks of at least `CHUNK_MONTHS` months. A crash loses the chunk in progress;
-# each chunk costs some hundredths of a second.
-CHUNKS: Final = 6
-CHUNK_MONTHS: Final = 3
+# Months are loaded in chunks of about this many bytes of payloads: a second's work, which is what a crash loses. Each
+# chunk costs a validation and a write, some tenths of a second.
+CHUNK_BYTES: Final = 8_000_000
 
 
 class _Archived(NamedTuple):
@@ -160,7 +159,7 @@ class Ingestion:
             files = self._open_dropped(feed, dropped, report)
             self._record_landings(landings, files, wanted - pending)
             others = self._contradicted_months(feed, archived, files, pending) - wanted
-            for chunk in _chunks(pending):
+            for chunk in _chunks(pending, archived, dropped):
                 self._load(feed, archived, files, chunk, report)
                 if not others:
                     self._record(ledger, landings, files, digests, chunk, report)
@@ -169,7 +168,7 @@ class Ingestion:
             report.further_months = sorted(others)
             of_others = self._archived(feed, [pd.Period(month, "M") for month in report.further_months], report)
             other_digests = month_digests(others, of_others, dropped, self.reference.sha256)
-            for chunk in _chunks(ledger.changed(other_digests)):
+            for chunk in _chunks(ledger.changed(other_digests), of_others, dropped):
                 self._load(feed, of_others, files, chunk, report)
             if others:
                 self._record(ledger, landings, files, digests | other_digests, {*digests, *others}, report)
@@ -410,11 +409,12 @@ class Ingestion:
                 continue
             read[payload.request] = payload
             unreadable = [(bad.where, bad.raw, bad.reason) for bad in parsed.rejected if bad.dataset == feed.name]
-            quarantined.append(quarantine_rows(feed.name, payload, unreadable))
+            if unreadable:
+                quarantined.append(quarantine_rows(feed.name, payload, unreadable))
             rows = parsed.frames.get(feed.name)
             if rows is not None and len(rows):
                 rows = rows.set_axis(pd.RangeIndex(1, len(rows) + 1))
-                rows = rows[rows[feed.spec.period].dt.strftime("%Y-%m").isin(chunk)]
+                rows = rows[_in_months(rows[feed.spec.period], chunk)]
                 batch.add(payload, rows, parsed.written_at)
         absent_at = {}
         for payload in batch.payloads:
@@ -507,12 +507,26 @@ def _newest(archived: Sequence[_Archived]) -> list[Payload]:
     return list({(payload.request, payload.sha256): payload for payload in parts}.values())
 
 
-def _chunks(months: set[str]) -> Iterator[set[str]]:
-    """Months in chunks, oldest first."""
-    ordered = sorted(months)
-    size = max(CHUNK_MONTHS, -(-len(ordered) // CHUNKS))
-    for start in range(0, len(ordered), size):
-        yield set(ordered[start : start + size])
+def _chunks(months: set[str], archived: Sequence[_Archived], dropped: Sequence[Payload]) -> Iterator[set[str]]:
+    """Months in chunks of about `CHUNK_BYTES`, oldest first. A payload counts in equal parts for each of its months."""
+    sizes = dict.fromkeys(sorted(months), sum(len(payload.body) for payload in dropped) / max(len(months), 1))
+    for payload, needed in archived:
+        for month in sizes.keys() & needed:
+            sizes[month] += len(payload.body) / len(needed)
+    chunk, size = set[str](), 0.0
+    for month, own in sizes.items():
+        if chunk and size + own > CHUNK_BYTES:
+            yield chunk
+            chunk, size = set(), 0.0
+        chunk.add(month)
+        size += own
+    if chunk:
+        yield chunk
+
+
+def _in_months(days: pd.Series, months: set[str]) -> NDArray[np.bool_]:
+    """Which of these days are in the months (YYYY-MM)."""
+    return np.isin(days.to_numpy().astype("datetime64[M]"), np.array(list(months), dtype="datetime64[M]"))
 
 
 def _batches(archived: list[_Archived], source: str, chunk: set[str]) -> list[list[_Archived]]:

@@ -297,10 +297,8 @@ def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> 
     errors = "\n".join(lines)
     assert code == 1, errors
     assert "signals_follows_schema" in errors
-    assert (
-        "one row for each signal_id, signal_version, metal, region, as_of_ts, revision_no, failing_rows: 1, example: signal_id "
-        in errors
-    )
+    assert "rule: one row for each signal_id, signal_version, metal, region, as_of_ts, revision_no" in errors
+    assert "failing_rows: 1, example: signal_id " in errors
     assert "Nothing is published, the last release stays" in errors
     assert "Traceback" not in errors
     assert own.published() == released

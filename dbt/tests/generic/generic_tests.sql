@@ -6,8 +6,8 @@
 {{ config(fail_calc='coalesce(sum(failing_rows), 0)') }}
 {%- set row -%} {% for c in key %}'{{ c }} ' || {{ c }}{% if not loop.last %} || ', ' || {% endif %}{% endfor %} {%- endset -%}
 {%- set made -%}
-{%- if decision_time -%}
-{{ decision_time }} >= cast('{{ var("built_from", "0001-01-01T00:00:00Z") }}' as {{ type_instant() }})
+{%- if decision_time and is_partial() -%}
+{{ decision_time }} >= cast('{{ var("built_from") }}' as {{ type_instant() }})
 {%- else -%}
 true
 {%- endif -%}

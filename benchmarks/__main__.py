@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
+from benchmarks.history import days_later, left_behind
 from benchmarks.measure import BenchmarkError, Cost, median, run
 from pipelines.common.settings import variable_names
 
@@ -54,6 +55,7 @@ class Bench:
 
     root: Path
     status: Status
+    metals: str = ""  # TIGHTNESS_DEMO_METALS
 
     def environment(self, data: Path, now: str = NOW) -> dict[str, str]:
         """Environment for the demo market in `data`: no settings of the caller, no files in the project."""
@@ -63,9 +65,10 @@ class Bench:
             | settings
             | {
                 "TIGHTNESS_PROFILE": "demo",
+                "TIGHTNESS_DEMO_METALS": self.metals,
                 "TIGHTNESS_NOW": now,
                 "TIGHTNESS_DATA_DIR": str(data),
-                "DAGSTER_HOME": str(self.root / "dagster"),
+                "DAGSTER_HOME": str(self.instance),
                 "DAGSTER_EVENT_BATCH_SIZE": "1000",
                 "DBT_TARGET_PATH": str(self.root / "dbt"),
                 "DBT_LOG_PATH": str(self.root / "dbt"),
@@ -78,6 +81,11 @@ class Bench:
     def data(self) -> Path:
         """The data folder of the runs."""
         return self.root / "data"
+
+    @property
+    def instance(self) -> Path:
+        """The folder of Dagster's own history."""
+        return self.root / "dagster"
 
     def python(self, label: str, *args: str, data: Path | None = None, now: str = NOW) -> tuple[Cost, str]:
         """Run Python in a new process, in the temporary folder."""
@@ -109,7 +117,9 @@ def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
     run([sys.executable, "-c", "from pipelines.warehouse.dbt import manifest; manifest()"], _inherited(), PROJECT)
 
     full, first = bench.tightness_run("full run")
-    yield Line("full run, 2008 to now, fresh folders", full, _rows(first))
+    files, history = left_behind(bench.data, bench.instance)
+    left = f"{files} lake files, {history:.1f} MB of Dagster's history"
+    yield Line("full run, 2008 to now, fresh folders", full, f"{_rows(first)}; {left}")
 
     again, second = bench.tightness_run("the same again")
     changed = _changed(first, second)
@@ -125,8 +135,12 @@ def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
     yield from _models(bench, problems)
 
     months = ["--from", REFRESHED[0], "--to", REFRESHED[1]]
+    before = left_behind(bench.data, bench.instance)
     day, third = bench.tightness_run("one business day later", *months, now=NEXT_DAY)
-    yield Line(f"one business day later, {REFRESHED[0]} to {REFRESHED[1]}", day, _difference(third))
+    after = left_behind(bench.data, bench.instance)
+    left = f"{after[0] - before[0]} lake files and {after[1] - before[1]:.1f} MB of history more"
+    yield Line(f"one business day later, {REFRESHED[0]} to {REFRESHED[1]}", day, f"{_difference(third)}; {left}")
+    yield from (Line(*line) for line in days_later(bench, day, REFRESHED, NEXT_DAY))
 
     bare = median([bench.python(f"imports {n + 1} of {TIMES}", "-c", IMPORTS)[0] for n in range(TIMES)])
     yield Line(f"{IMPORTS} (median of {TIMES})", bare)

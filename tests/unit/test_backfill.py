@@ -20,6 +20,7 @@ from pipelines.ingestion.progress import Progress
 from pipelines.lake.store import Lake, Written
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.archive import Archive
+from pipelines.transports.demo import DemoTransport
 
 NOW = "2026-01-14T20:00:00Z"
 PAGE = Request("westmetall", "al_2024.html", "https://example.org/?year=2024", "AL", "2024")
@@ -194,8 +195,11 @@ def test_responses_before_a_crash_are_kept_and_not_requested_again(tmp_path: Pat
 def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_clean_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In chunks of a quarter of the page, which has the months of a year."""
     clean = Sandbox(tmp_path / "clean", "demo", NOW)
     months = ("2023-01", "2023-12")
+    [page] = DemoTransport(clean.open().now, clean.open().scope).fetch(Request("westmetall", "", "", "AL", "2023"))
+    monkeypatch.setattr("pipelines.ingestion.load.CHUNK_BYTES", len(page.body) // 4 + 1)
     whole = clean.ingest(months, ["prices"]).read["prices"]
     parquet = {name for name in clean.stored() if name.endswith(".parquet")}
 

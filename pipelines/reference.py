@@ -42,6 +42,17 @@ class ReferenceTables:
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.tables[name]
 
+    def text(self, name: str) -> pd.DataFrame:
+        """A table's cells as they are written in its file."""
+        return pd.read_csv(io.BytesIO(self.files[f"{name}.csv"]), dtype=str, keep_default_na=False, encoding="utf-8")
+
+    def with_rows(self, rows: Mapping[str, pd.DataFrame]) -> ReferenceTables:
+        """These tables with further rows in some of their files. Raises `ReferenceDataError` for an invalid one."""
+        bodies = {name.removesuffix(".csv"): body for name, body in self.files.items()}
+        for name, added in rows.items():
+            bodies[name] = pd.concat([self.text(name), added]).fillna("").to_csv(index=False).encode()
+        return _load(tuple(bodies.items()))
+
     def rows(self, name: str) -> list[dict[str, Any]]:
         """A table's rows as plain dictionaries."""
         return [{str(key): value for key, value in row.items()} for row in self[name].to_dict("records")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipelines.lake.store import Lake, Written
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.archive import Archive
 from pipelines.transports.demo import DemoTransport
+from pipelines.workspace import Workspace
 
 NOW = "2026-01-14T20:00:00Z"
 PAGE = Request("westmetall", "al_2024.html", "https://example.org/?year=2024", "AL", "2024")
@@ -199,7 +201,8 @@ def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_c
     clean = Sandbox(tmp_path / "clean", "demo", NOW)
     months = ("2023-01", "2023-12")
     [page] = DemoTransport(clean.open().now, clean.open().scope).fetch(Request("westmetall", "", "", "AL", "2023"))
-    monkeypatch.setattr("pipelines.ingestion.load.CHUNK_BYTES", len(page.body) // 4 + 1)
+    ingestion, size = Workspace.ingestion, len(page.body) / 4 + 1
+    monkeypatch.setattr(Workspace, "ingestion", lambda self: replace(ingestion(self), chunk_bytes=size))
     whole = clean.ingest(months, ["prices"]).read["prices"]
     parquet = {name for name in clean.stored() if name.endswith(".parquet")}
 

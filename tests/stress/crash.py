@@ -319,13 +319,13 @@ def state(data: Path) -> dict[str, str]:
     """The result of a run, each part as a hash of its content: lake, archive, quarantine, published tables."""
     from pipelines.lake.quarantine import Quarantine
     from pipelines.lake.store import Lake
-    from pipelines.publish.manifest import table_facts
+    from pipelines.publish.content import content_sha256, row_hashes
     from pipelines.warehouse.sql import reader, sql_literal, tables_in
     from schemas.datasets import DATASETS
 
     found = {}
     for name in DATASETS:
-        rows = Lake(data / "lake").read(name)
+        rows = Lake(data / "lake", records=data / "raw" / "lake").read(name)
         found[f"lake {name}"] = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
     rows = Quarantine(data / "quarantine").read().sort_values(["dataset", "payload_sha256", "where", "reason"])
     found["quarantine"] = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
@@ -336,7 +336,7 @@ def state(data: Path) -> dict[str, str]:
         con.execute(f"attach {sql_literal(data / 'published' / 'marts.duckdb')} as release (read_only)")
         for table, columns in tables_in(con, "release").items():
             kept = {name: kind for name, kind in columns.items() if name not in PER_RUN}
-            found[".".join(table)] = table_facts(con, "release", table, kept).content_sha256
+            found[".".join(table)] = content_sha256(row_hashes(con, "release", table, kept))
     # The database and the Parquet files of a finished publication are those of one release.
     manifest = json.loads((data / "published" / "manifest.json").read_text())
     of_release = all(sha256(data / "published" / name) == facts["sha256"] for name, facts in manifest["files"].items())

@@ -28,19 +28,6 @@ def test_sources_import_no_heavy_library() -> None:
 
 
 @pytest.mark.slow
-def test_the_definitions_load_without_a_plotting_library() -> None:
-    assert (
-        printed(
-            "import sys; from pipelines.orchestration.definitions import build_defs; "
-            "from pipelines.common.settings import load_settings; "
-            "build_defs(load_settings(profile='demo')).get_repository_def(); "
-            "print(*{'matplotlib', 'PIL'} & sys.modules.keys())"
-        )
-        == ""
-    )
-
-
-@pytest.mark.slow
 def test_an_import_reads_neither_settings_nor_files(tmp_path: Path) -> None:
     """An environment that no run accepts must not break an import, nor --help."""
     invalid = {"TIGHTNESS_PROFILE": "nonsense", "TIGHTNESS_NOW": "never", "TIGHTNESS_REFERENCE_DIR": "/nowhere"}

@@ -14,7 +14,7 @@ tightness as (
         -- A family counts in full even where one of its components is missing: the share of components shows that.
         least(tightness.coverage, tightness.n_components / cast(expected.n_expected as double)) as completeness,
         exports.is_suspect and tightness.score_exports_yoy_3m is not null as is_suspect
-    from {{ ref('tightness_daily') }} as tightness
+    from {{ built_rows(ref('tightness_daily')) }} as tightness
     inner join expected on tightness.metal = expected.metal and tightness.as_of_date = expected.as_of_date
     left join {{ ref('int_components') }} as flow
         on

@@ -6,7 +6,7 @@ with inventory as (
         inventory.*,
         unwind.state as unwind_state,
         {{ latest(['inventory.knowledge_ts_max', 'unwind.known_from']) }} as unwind_known
-    from {{ ref('inventory_daily') }} as inventory
+    from {{ built_rows(ref('inventory_daily')) }} as inventory
     left join {{ ref('int_stock_unwind') }} as unwind
         on inventory.metal = unwind.metal and inventory.as_of_date = unwind.as_of_date
 )

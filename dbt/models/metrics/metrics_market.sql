@@ -6,9 +6,9 @@ with equities as (
 
 events as (
     select distinct dates.metal, calendar.*
-    from {{ ref('event_calendar') }} as calendar
-    inner join (select distinct event_id, metal from {{ reference('events') }}) as named
-        on calendar.event_id = named.event_id
+    from {{ built_rows(ref('event_calendar')) }} as calendar
+    inner join {{ reference('events') }} as named
+        on calendar.event_id = named.event_id and calendar.as_of_date >= named.valid_from
     inner join {{ ref('int_as_of_dates') }} as dates
         on calendar.as_of_date = dates.as_of_date and named.metal in (dates.metal, '*')
 )

@@ -20,7 +20,7 @@ smelters as (
         power.known_from as power_known,
         power.share_above_115usd,
         p.power_line_high_usd_mwh
-    from {{ ref('smelter_margin_daily') }} as margin
+    from {{ built_rows(ref('smelter_margin_daily')) }} as margin
     inner join power
         on
             margin.metal = power.metal

@@ -3,7 +3,7 @@
     'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}
 with arbitrage as (
-    select * from {{ ref('arbitrage_daily') }}
+    select * from {{ built_rows(ref('arbitrage_daily')) }}
 )
 
 {{ metric_rows('arbitrage', [

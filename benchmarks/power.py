@@ -63,9 +63,8 @@ def generate(workspace: Workspace, zones: int, first: np.datetime64 = FIRST) -> 
 def _store(lake: Lake, name: str, table: pa.Table, captured: datetime) -> None:
     """Place the rows of one month (or of a dataset of one file) as a file of the lake, with its line in the record."""
     month = "2026-09" if name == "fx" else f"{table['delivery_date'][0].as_py():%Y-%m}"
-    path = write_parquet(lake.root / name / f"month={month}", table, captured)
-    entry = Entry(path.relative_to(lake.root / name).as_posix(), file_sha256(path))
-    lake.record(name).append([entry])
+    path = write_parquet(lake.root / name, table, captured)
+    lake.record(name).append([Entry(path.name, file_sha256(path), months=(month,))])
 
 
 def _month(month: np.datetime64, number: int, zones: int) -> pa.Table:

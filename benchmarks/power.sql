@@ -10,11 +10,11 @@ create table marts.power_daily as
     ),
     rates as (
         select obs_date, rate, knowledge_ts
-        from read_parquet(getvariable('lake') || '/fx/*/*.parquet', hive_partitioning = false)
+        from read_parquet(getvariable('lake') || '/fx/*.parquet', hive_partitioning = false)
         where pair = 'EURUSD' and knowledge_ts <= getvariable('as_of')
     ),
     latest as (
-        from read_parquet(getvariable('lake') || '/power/*/*.parquet', hive_partitioning = false)
+        from read_parquet(getvariable('lake') || '/power/*.parquet', hive_partitioning = false)
         where knowledge_ts <= getvariable('as_of')
         qualify row_number() over (
             partition by zone, delivery_date, resolution, position order by knowledge_ts desc, vintage_no desc

@@ -34,7 +34,7 @@ from schemas.generate.arrow import arrow_schema
 DATABASE: Final = "warehouse"  # the catalog that dbt names in the SQL, after the file's name
 PUBLISHED: Final = ("marts", "signals")  # schemas
 # A dataset of the lake as compiled SQL reads it; group 1 is its name. Sentinels are put in for the run's variables.
-LAKE_READ: Final = re.compile(r"read_parquet\('@lake@/(\w+)/\*/\*\.parquet'[^)]*\)")
+LAKE_READ: Final = re.compile(r"read_parquet\('@lake@/(\w+)/\*\.parquet'[^)]*\)")
 REFERENCE_READ: Final = re.compile(r"read_parquet\('@reference@/(\w+)\.parquet'[^)]*\)")
 
 Rows = Mapping[str, pa.Table | pd.DataFrame]

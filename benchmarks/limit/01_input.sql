@@ -20,7 +20,7 @@ create temp macro lake(dataset) as table
     select * exclude (knowledge_ts, knowledge_basis, licence_class),
         knowledge_ts as known_from, knowledge_basis as basis, licence_class::licence as licence
     from read_parquet(
-        getvariable('lake') || '/' || dataset || '/*/*.parquet', hive_partitioning = false, union_by_name = true
+        getvariable('lake') || '/' || dataset || '/*.parquet', hive_partitioning = false, union_by_name = true
     )
     where knowledge_ts <= getvariable('as_of');
 

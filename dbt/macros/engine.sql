@@ -20,11 +20,10 @@
 {%- endmacro %}
 {% macro spark__parquet(glob) -%} parquet.`{{ glob }}` {%- endmacro %}
 
-{# A dataset of the lake. source() is called for the lineage only; the path is a variable of the run. A month may be a link
-   to another disk, which DuckDB follows for `*` and not for `**`. #}
+{# A dataset of the lake. source() is called for the lineage only; the path is a variable of the run. #}
 {% macro lake(name) -%}
     {%- set lineage = source('lake', name) -%}
-    {{ parquet(var('lake') ~ '/' ~ name ~ '/*/*.parquet') }}
+    {{ parquet(var('lake') ~ '/' ~ name ~ '/*.parquet') }}
 {%- endmacro %}
 
 {# A reference table, from the validated Parquet copy of the run. #}

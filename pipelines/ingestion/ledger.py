@@ -30,12 +30,12 @@ class Ledger:
 
     def save(self, digests: Mapping[str, str]) -> None:
         """Record months as ingested. Other months stay."""
-        with FileLock(self.path.with_suffix(".lock")):
+        with FileLock(self.path.with_name(".lock")):
             write_json(self.path, {**read_json(self.path), **digests})
 
     def invalidate(self, months: Iterable[str]) -> None:
         """Remove months, so that they are read again."""
-        with FileLock(self.path.with_suffix(".lock")):
+        with FileLock(self.path.with_name(".lock")):
             removed = set(months)
             write_json(
                 self.path, {month: digest for month, digest in read_json(self.path).items() if month not in removed}

@@ -114,6 +114,7 @@ class Ingestion:
     use_sources: bool = True  # False in the drop profile
     synthetic: bool = False  # generated rows have an open licence
     released: Mapping[str, Collection[str]] = field(default_factory=dict)  # lake files of the current release
+    chunk_bytes: float = CHUNK_BYTES
 
     def run(
         self,
@@ -143,14 +144,12 @@ class Ingestion:
             return report
         wanted = {str(month) for month in months}
         archived = self._archived(feed, months, report)
-        ledger = Ledger(self.lake.root / name / "_ingested.json")
+        ledger = Ledger(self.lake.ledger(name))
         digests = month_digests(wanted, archived, dropped, self.reference.sha256)
-        # Without a record, months may be missing that the ledger has.
-        pending = ledger.changed(digests) if self.lake.record(name).path.is_file() else set(wanted)
-        self.lake.adopt(name)
+        pending = ledger.changed(digests)
         report.months_unchanged = len(wanted) - len(pending)
         watch(Progress(report.months_unchanged, len(wanted), "months"))
-        landings = Landings(self.lake.root / name)
+        landings = Landings(self.lake, name)
         records = [landings.of(payload.request.name, payload.sha256) for payload in dropped]
         if pending or any(record is None or (whole_files and record.missing) for record in records):
             for payload in dropped:
@@ -159,7 +158,7 @@ class Ingestion:
             files = self._open_dropped(feed, dropped, report)
             self._record_landings(landings, files, wanted - pending)
             others = self._contradicted_months(feed, archived, files, pending) - wanted
-            for chunk in _chunks(pending, archived, dropped):
+            for chunk in _chunks(pending, archived, dropped, self.chunk_bytes):
                 self._load(feed, archived, files, chunk, report)
                 if not others:
                     self._record(ledger, landings, files, digests, chunk, report)
@@ -168,7 +167,7 @@ class Ingestion:
             report.further_months = sorted(others)
             of_others = self._archived(feed, [pd.Period(month, "M") for month in report.further_months], report)
             other_digests = month_digests(others, of_others, dropped, self.reference.sha256)
-            for chunk in _chunks(ledger.changed(other_digests), of_others, dropped):
+            for chunk in _chunks(ledger.changed(other_digests), of_others, dropped, self.chunk_bytes):
                 self._load(feed, of_others, files, chunk, report)
             if others:
                 self._record(ledger, landings, files, digests | other_digests, {*digests, *others}, report)
@@ -222,7 +221,7 @@ class Ingestion:
                 metals=tuple(metal.metal for metal in self.scope.metals),
                 reference=self.reference.sha256,
             )
-            self._append(feed, pd.concat(loaded, ignore_index=True), report, load)
+            report.written.extend(self.lake.append(feed.name, pd.concat(loaded, ignore_index=True), load=load))
         self._quarantine(feed, quarantined)
 
     # --- inputs
@@ -251,7 +250,7 @@ class Ingestion:
         Where a response contradicts the first stored day of its series, or none of its rows is stored, the archived
         responses of the period before are compared too, and so on back to a period without contradictions.
         """
-        stored = {folder.name.removeprefix("month=") for folder in (self.lake.root / feed.name).glob("month=*")}
+        stored = set(self.lake.months(feed.name))
         if stored <= months:
             return set()
         dropped = [file.rows.assign(source=DROP, captured_ts=file.payload.captured_at) for file in files]
@@ -366,7 +365,7 @@ class Ingestion:
             own = {month for month in months.dropna().unique() if FIRST_MONTH <= month <= last}
             missing = (set(before.missing) if before else own) - loaded
             if before is None or missing != set(before.missing):
-                stored = filter(landings.has_files, sorted(own - missing))
+                stored = sorted((own - missing) & landings.stored_months)
                 landed[payload.request.name] = Landing(
                     payload.sha256,
                     f"{self.now:%Y-%m-%dT%H:%M:%SZ}",
@@ -483,13 +482,6 @@ class Ingestion:
 
     # --- outputs
 
-    def _append(self, feed: Feed, rows: pd.DataFrame, report: IngestReport, load: Load) -> None:
-        """Append by capture, oldest first: values of an earlier capture are an earlier vintage."""
-        captures = rows.pop("captured_ts")
-        for captured, part in rows.groupby(captures, sort=True):
-            moment = pd.Timestamp(captured).to_pydatetime()
-            report.written.extend(self.lake.append(feed.name, part, ingest_ts=moment, load=load))
-
     def _quarantine(self, feed: Feed, rejected: list[pd.DataFrame]) -> None:
         parts = [part for part in rejected if len(part)]
         if parts:
@@ -507,15 +499,17 @@ def _newest(archived: Sequence[_Archived]) -> list[Payload]:
     return list({(payload.request, payload.sha256): payload for payload in parts}.values())
 
 
-def _chunks(months: set[str], archived: Sequence[_Archived], dropped: Sequence[Payload]) -> Iterator[set[str]]:
-    """Months in chunks of about `CHUNK_BYTES`, oldest first. A payload counts in equal parts for each of its months."""
+def _chunks(
+    months: set[str], archived: Sequence[_Archived], dropped: Sequence[Payload], chunk_bytes: float
+) -> Iterator[set[str]]:
+    """Months in chunks of about `chunk_bytes`, oldest first. A payload counts in equal parts for each of its months."""
     sizes = dict.fromkeys(sorted(months), sum(len(payload.body) for payload in dropped) / max(len(months), 1))
     for payload, needed in archived:
         for month in sizes.keys() & needed:
             sizes[month] += len(payload.body) / len(needed)
     chunk, size = set[str](), 0.0
     for month, own in sizes.items():
-        if chunk and size + own > CHUNK_BYTES:
+        if chunk and size + own > chunk_bytes:
             yield chunk
             chunk, size = set(), 0.0
         chunk.add(month)

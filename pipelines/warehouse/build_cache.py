@@ -19,6 +19,7 @@ import pandas as pd
 
 from pipelines.common.calendar import trading_calendar
 from pipelines.common.files import write_atomically
+from pipelines.lake.record import originals
 from pipelines.lake.store import Lake
 from pipelines.warehouse.dbt import BuildResult, NodeResult, arrow_table
 
@@ -29,9 +30,9 @@ EVERYTHING: Final = datetime.min.replace(tzinfo=UTC)  # before every decision ti
 class Record:
     """A whole build: its inputs and results.
 
-    `code`: fingerprint of what changes every row: dbt project, code version, scope, start of the calendar. `files`: of
-    the lake, by dataset. `wrong_from`: rows of these decision times may be wrong, because a later build did not finish
-    or built some of the models; empty when none are.
+    `code`: fingerprint of what changes every row: dbt project, code version, scope, start of the calendar. `files`:
+    those appended to the lake, by dataset. `wrong_from`: rows of these decision times may be wrong, because a later
+    build did not finish or built some of the models; empty when none are.
     """
 
     code: str
@@ -54,12 +55,6 @@ class Record:
 def fingerprint(*parts: str) -> str:
     """One hash of all parts."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def lake_fingerprint(lake: Path) -> str:
-    """Hash of the lake's content: of its file names, as files never change. A build checks the bytes first."""
-    names = sorted(path.relative_to(lake).as_posix() for path in lake.glob("*/month=*/*.parquet"))
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def load(path: Path) -> Record | None:
@@ -110,8 +105,8 @@ def built_from(
         moments.append(datetime.fromisoformat(last.wrong_from))
     if last.reference != now.reference:
         moments += [_first_valid(table, copies / f"{name}.parquet") for name, table in tables.items()]
-    for name, files in now.files.items():
-        moments += _first_known(lake, name, set(last.files.get(name, ())), files, last.moment, now.moment)
+    for name in now.files:
+        moments += _first_known(lake, name, set(last.files.get(name, ())), last.moment, now.moment)
     return min(moments)
 
 
@@ -122,18 +117,16 @@ def next_decision(moment: datetime) -> datetime:
     return times.min().to_pydatetime()  # type: ignore[no-any-return]
 
 
-def _first_known(
-    lake: Lake, name: str, known: set[str], files: Iterable[str], before: datetime, now: datetime
-) -> list[datetime]:
+def _first_known(lake: Lake, name: str, known: set[str], before: datetime, now: datetime) -> list[datetime]:
     """Earliest knowledge times of a dataset's vintages that the last build did not have.
 
     They are in a new file, or were known only after that build. A file that replaces known ones has no new vintages.
     """
-    entries = lake.record(name).read()
-    replaces = {file: set(getattr(entries[file], "replaces", ())) for file in files}
-    if known - replaces.keys() - set().union(*replaces.values()):
+    entries = lake.entries(name)
+    files = {file: set(originals(file, entries)) for file in lake.present(name)}
+    if known - set().union(*files.values()):
         return [EVERYTHING]  # a file is gone
-    new = [file for file in files if file not in known and not (replaces[file] and replaces[file] <= known)]
+    new = [file for file, appended in files.items() if not appended <= known]
     found = [_min_known(lake.root / name, new, EVERYTHING, now), _min_known(lake.root / name, files, before, now)]
     return [moment for moment in found if moment is not None]
 

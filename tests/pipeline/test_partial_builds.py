@@ -93,8 +93,8 @@ class Site:
             table = pa.Table.from_pandas(
                 self.rows[name].loc[group["row"]], schema=arrow_schema(name), preserve_index=False
             )
-            path = write_parquet(self.lake.root / name / "month=2026-01", table, self.now.to_pydatetime())
-            self.lake.record(name).append([Entry(path.relative_to(self.lake.root / name).as_posix())])
+            path = write_parquet(self.lake.root / name, table, self.now.to_pydatetime())
+            self.lake.record(name).append([Entry(path.name, months=("2026-01",))])
         self.pending = self.pending[~come]
 
     def build(self, step: Step) -> None:

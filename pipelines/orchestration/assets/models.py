@@ -120,8 +120,6 @@ def build(
     """
     for one in workspace.check_lake():
         log.warning(f"repaired from the archive: {one}")
-    for name in DATASETS:
-        workspace.lake.adopt(name)
     now = workspace.build_clock.advance()
     lake = workspace.lake  # every dataset has a schema file there
     paths = workspace.paths
@@ -129,7 +127,7 @@ def build(
         code=build_cache.fingerprint(dbt.project_fingerprint(), code_version(), str(workspace.scope), str(first_day)),
         as_of=now.isoformat(),
         reference=workspace.reference.sha256,
-        files={name: lake.present(name) for name in DATASETS},
+        files={name: lake.appended(name) for name in DATASETS},
         nodes=[],
     )
     last = build_cache.load(paths.build_record)
@@ -167,6 +165,8 @@ def build(
     )
     if not select and not result.failed:
         build_cache.save(paths.build_record, replace(this, nodes=[asdict(node) for node in result.nodes]))
+        for name, files in this.files.items():
+            lake.compact(name, files)
     return result
 
 

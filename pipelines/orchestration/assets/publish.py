@@ -16,7 +16,6 @@ from pipelines.publish import plots
 from pipelines.publish.manifest import read_manifest
 from pipelines.publish.release import Release, publish
 from pipelines.publish.report import Content, read, render
-from pipelines.warehouse.build_cache import lake_fingerprint
 from pipelines.warehouse.signal_log import TABLE_MACROS
 from pipelines.warehouse.sql import Name
 from pipelines.workspace import Workspace
@@ -79,7 +78,7 @@ def publish_release(workspace: Workspace) -> Release:
             "git_commit": git_commit(),
             "inputs": {
                 "reference": workspace.reference.sha256,
-                "lake": lake_fingerprint(workspace.paths.lake),
+                "lake": workspace.lake.fingerprint(),
             },
         },
         comments=with_keys(comments(MODELS), keys(MODELS)),

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -44,8 +44,8 @@ Tables = dict[str, pd.DataFrame]
 class Step:
     """One run: how far the clock moves, what happens before the build, and what becomes of the build.
 
-    `event`: data, nothing, or a change of a reference table. `share` of the data that is due arrives. `outcome`: whole,
-    killed after some models, or a build of one model and those above it.
+    `event`: data, drops (drop files only), nothing, or a change of a reference table. `share` of the data that is due
+    arrives. `outcome`: whole, killed after some models, or a build of one model and those above it.
     """
 
     hours: int
@@ -55,17 +55,24 @@ class Step:
     seed: int
 
 
-EVENTS: Final = ("data", "data", "data", "nothing", "reference")
+EVENTS: Final = ("data", "data", "data", "drops", "nothing", "reference")
 OUTCOMES: Final = ("whole", "whole", "whole", "whole", "killed", "selected")
 HOURS: Final = (0, 1, 5, 22, 24, 24, 48, 72, 120, 240, -30)
-steps = st.builds(
-    Step,
-    st.sampled_from(HOURS),
-    st.sampled_from(EVENTS),
-    st.sampled_from((1.0, 0.9, 0.5)),
-    st.sampled_from(OUTCOMES),
-    st.integers(0, 10**6),
-)
+
+
+def steps(
+    events: Sequence[str] = EVENTS, outcomes: Sequence[str] = OUTCOMES, hours: Sequence[int] = HOURS
+) -> st.SearchStrategy[list[Step]]:
+    """Plans of up to four runs."""
+    one = st.builds(
+        Step,
+        st.sampled_from(hours),
+        st.sampled_from(events),
+        st.sampled_from((1.0, 0.9, 0.5)),
+        st.sampled_from(outcomes),
+        st.integers(0, 10**6),
+    )
+    return st.lists(one, min_size=1, max_size=4)
 
 
 @dataclass
@@ -86,10 +93,11 @@ class Site:
         self.lake.ensure(DATASETS)
         self.record = self.root / "build.json"
 
-    def arrive(self, chosen: random.Random, share: float) -> None:
+    def arrive(self, chosen: random.Random, share: float, drops_only: bool) -> None:
         """Store what is due and some that is known later, in new files; the rest comes later, with its old times."""
         due = self.pending["known"] <= self.now + pd.Timedelta(hours=chosen.choice([0, 0, 30]))
         come = due & (pd.Series([chosen.random() for _ in due], index=due.index) < share)
+        come &= (self.pending["source"] == "drop") | (not drops_only)
         for (name, _), group in self.pending[come].groupby(["dataset", "source"]):
             table = pa.Table.from_pandas(
                 self.rows[name].loc[group["row"]], schema=arrow_schema(name), preserve_index=False
@@ -263,13 +271,13 @@ def site(root: Path, tables: Tables, seed: int, mutate: Mutation | None = None) 
 
 
 def run(made: Site, plan: Iterable[Step]) -> dict[str, list[str]]:
-    """Carry out the steps and a last whole build; what differs from a build of everything."""
-    first = Step(0, "data", 0.9, "whole", 0)
-    for step in [first, *plan, Step(24, "data", 1.0, "whole", 1)]:
+    """Carry out the steps, the last build whole; what differs from a build of everything."""
+    *early, last = [Step(0, "data", 0.7, "whole", 0), *plan]
+    for step in [*early, replace(last, outcome="whole")]:
         chosen = random.Random(step.seed)
         made.now += pd.Timedelta(hours=step.hours)
-        if step.event == "data":
-            made.arrive(chosen, step.share)
+        if step.event in ("data", "drops"):
+            made.arrive(chosen, step.share, step.event == "drops")
         elif step.event == "reference":
             made.tables = changed(made.tables, chosen, made.now)
         made.build(step)
@@ -283,6 +291,7 @@ def sequences(
     tables: Tables,
     examples: int,
     check: Callable[[Site, list[Step]], None],
+    plans: st.SearchStrategy[list[Step]],
     mutate: Mutation | None = None,
 ) -> None:
     """`check` with so many random sequences."""
@@ -296,7 +305,7 @@ def sequences(
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.integers(0, 10**6), st.lists(steps, min_size=1, max_size=4))
+    @given(st.integers(0, 10**6), plans)
     def each(seed: int, plan: list[Step]) -> None:
         check(site(folder / str(next(counter)), tables, seed, mutate), plan)
 
@@ -312,7 +321,7 @@ def test_a_partial_build_makes_what_a_whole_one_makes(tables: Tables, tmp_path: 
         assert found == {}, plan
         partial.extend(start > build_cache.EVERYTHING for start in made.starts)
 
-    sequences(tmp_path, tables, examples, check)
+    sequences(tmp_path, tables, examples, check, steps())
     assert sum(partial) > examples, "too few builds keep rows"
 
 
@@ -393,6 +402,14 @@ def no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+# What must happen for a mutant to differ; for the others any data.
+HAPPENS: Final = {
+    late_watermark: steps(("data",), ("whole",)),
+    no_drop: steps(("drops",), ("whole",)),
+    no_reference: steps(("reference",), ("whole",)),
+    no_later_knowledge: steps(("data", "nothing"), ("whole",), (0, 1, 3, 5)),
+    no_mark: steps(("reference", "nothing"), ("killed", "selected")),
+}
 FOLDED: Final = (
     "int_component_scores", "int_regime_daily", "int_price_states_asof", "arbitrage_daily", "smelter_margin_daily",
     "indicator_ranks_daily", "signal_candidates", "claim_audit", "signal_transitions",
@@ -410,7 +427,7 @@ class CaughtError(Exception):
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    "mutant", [late_watermark, no_drop, no_reference, no_later_knowledge, no_mark, *FOLDED],
+    "mutant", [*HAPPENS, *FOLDED],
     ids=lambda mutant: mutant if isinstance(mutant, str) else mutant.__name__,
 )  # fmt: skip
 def test_a_mutant_is_caught(
@@ -424,4 +441,7 @@ def test_a_mutant_is_caught(
             raise CaughtError
 
     with pytest.raises(CaughtError):
-        sequences(tmp_path, tables, 120, check, forgets(mutant) if isinstance(mutant, str) else None)
+        if isinstance(mutant, str):
+            sequences(tmp_path, tables, 120, check, steps(("data",), ("whole",)), forgets(mutant))
+        else:
+            sequences(tmp_path, tables, 120, check, HAPPENS[mutant])

@@ -55,7 +55,9 @@ struct(
     'state': "'UNKNOWN'", 'pending': "'UNKNOWN'", 'n_pending': '0', 'n_gap': '0', 'is_started': 'false',
 } %}
 {% if is_partial() -%}
-{% for name, value in initial.items() %}{% do initial.update({name: 'coalesce(kept.' ~ name ~ ', ' ~ value ~ ')'}) %}{% endfor %}
+{% for name, value in initial.items() -%}
+{% do initial.update({name: 'coalesce(kept.' ~ name ~ ', ' ~ value ~ ')'}) %}
+{%- endfor %}
 {%- endif %}
 with days as (
     select

@@ -5,7 +5,9 @@ with spine as (
     select dates.metal, names.ticker, dates.as_of_date, dates.as_of_ts, p.near_high_obs
     from {{ ref('int_as_of_dates') }} as dates
     inner join (
-        select metal, ticker, min(valid_from) as valid_from from {{ reference('equities') }} group by metal, ticker
+        select metal, ticker, min(valid_from) as valid_from
+        from {{ reference('equities') }}
+        group by metal, ticker
     ) as names
         on dates.metal = names.metal and dates.as_of_date >= names.valid_from
     inner join {{ ref('int_parameters') }} as p on dates.metal = p.metal and dates.as_of_date = p.calendar_date

@@ -16,7 +16,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 import pytest
-from sandbox import Ingested, Sandbox
+from sandbox import Ingested, Sandbox, assert_same_rows
 
 from pipelines.ingestion.extract import FetchReport
 from pipelines.ingestion.inspection import parse, response, validator
@@ -431,6 +431,33 @@ def test_a_response_is_parsed_once_and_the_same_bytes_never_again(
     monkeypatch.setattr(response, "_CACHE", response._Cache())
     assert first.ingest(("2026-09", "2026-11")).failures == []
     assert parses == Counter()
+
+
+@pytest.mark.slow
+def test_of_daily_captures_only_the_new_one_and_the_one_before_are_parsed(
+    tmp_path: Path, parses: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lake and the quarantine are those of runs that load every capture each day. A row of the 4th comes late."""
+    datasets = ["prices", "stocks", "equities"]
+    days, months = ["2025-11-06", "2025-11-07", "2025-11-10"], ("2025-10", "2025-11")
+    daily, whole = (Sandbox(tmp_path / name, "demo", f"{days[0]}T20:00:00Z") for name in ("daily", "whole"))
+    for day in days:
+        for sandbox in (whole, daily):
+            parses.clear()
+            monkeypatch.setattr(response, "_CACHE", response._Cache())
+            if sandbox is whole:
+                for name in datasets:
+                    sandbox.open().lake.ledger(name).unlink(missing_ok=True)
+            assert sandbox.at(f"{day}T20:00:00Z").ingest(months, datasets).failures == []
+    assert set(parses.values()) == {1}
+    assert {request.split()[-2] for request in parses} == set(days[-2:])
+    assert_same_rows(daily.rows(datasets), whole.rows(datasets))
+
+    parses.clear()
+    monkeypatch.setattr(response, "_CACHE", response._Cache())
+    daily.set_parameters(rank_min_periods=5)
+    assert daily.at(f"{days[-1]}T20:00:00Z").ingest(months, datasets).failures == []
+    assert {request.split()[-2] for request in parses} == set(days), "with other reference tables all are loaded"
 
 
 def test_a_response_without_rows_is_parsed_once(

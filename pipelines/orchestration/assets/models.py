@@ -166,7 +166,7 @@ def build(
         last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
     if signal_log.restore(paths.warehouse, current):
         last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
-    moment = build_cache.built_from(last, this, lake, workspace.reference.tables, paths.reference_copies)
+    moment = build_cache.changed_from(last, this, lake, workspace.reference.tables, paths.reference_copies)
     if last is not None and not select and build_cache.is_same(last, this, moment):
         return last.result()
     build_cache.begin(paths.build_record, last, moment)
@@ -179,7 +179,7 @@ def build(
             as_of=now,
             run_id=run_id,
             code_version=code_version(),
-            built_from=None if moment == build_cache.EVERYTHING else moment,
+            built_from=None if moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
         ),
         select,
     )
@@ -217,16 +217,15 @@ def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[st
 
 
 def draw_plots(workspace: Workspace, log: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
-    """The plots by table; one is drawn again only when its rows have changed."""
+    """The plots by table."""
     found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
-    folder = workspace.paths.plots
     with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
         for plot in plots.PLOTS:
             try:
                 for metal, rows in plots.read(connection, plot).items():
-                    chart = plots.cached_png(folder, plot, rows, metal, synthetic=workspace.settings.synthetic)
-                    shown = dg.MetadataValue.md(plots.markdown(chart, f"{metal}: {plot.title}"))
-                    found.setdefault(plot.table, {})[f"plot {metal}"] = shown
+                    image = plots.svg(plot, rows, metal, synthetic=workspace.settings.synthetic)
+                    shown = f"![{metal}: {plot.title}]({plots.data_url(image)})"
+                    found.setdefault(plot.table, {})[f"plot {metal}"] = dg.MetadataValue.md(shown)
             except Exception as error:  # of any type: a plot must not fail the build
                 log.warning(f"no plot of {plot.table}: {error}")
     return found

@@ -94,13 +94,13 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
         return self._has(f"index {name}", lambda: SqliteEventLogStorage.has_secondary_index(self, name))
 
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-        def look() -> bool:
+        def find() -> bool:
             return SqliteEventLogStorage._has_asset_key_col_on_connection(self, conn, column_name)
 
-        return self._has(f"column {column_name}", look)
+        return self._has(f"column {column_name}", find)
 
-    def _has(self, what: str, look: Callable[[], bool]) -> bool:
-        if what not in self._present and look():
+    def _has(self, what: str, find: Callable[[], bool]) -> bool:
+        if what not in self._present and find():
             self._present.add(what)
         return what in self._present
 

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +28,7 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
 
@@ -44,7 +44,7 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._open: dict[str, Connection] = {}
-        self._tables: frozenset[str] = frozenset()
+        self._present: set[str] = set()
         self._watcher = SqlPollingEventWatcher(self)
         super().__init__(base_dir, inst_data)
         self._db_lock = threading.RLock()  # type: ignore[assignment]  # a transaction contains those inside it
@@ -85,12 +85,24 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
         for shard in self._initialized_dbs:
             _engine(self.conn_string_for_shard(shard)).dispose()
 
+    # --- what the index has: Dagster looks it up for every event, although it stays
+
     def has_table(self, table_name: str) -> bool:
-        """Whether the index has a table. Dagster calls this for every event, and would open a connection for it."""
-        if table_name not in self._tables:
-            with self.index_connection() as connection:
-                self._tables = frozenset(inspect(connection).get_table_names())
-        return table_name in self._tables
+        return self._has(f"table {table_name}", lambda: SqliteEventLogStorage.has_table(self, table_name))
+
+    def has_secondary_index(self, name: str) -> bool:
+        return self._has(f"index {name}", lambda: SqliteEventLogStorage.has_secondary_index(self, name))
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        def find() -> bool:
+            return SqliteEventLogStorage._has_asset_key_col_on_connection(self, conn, column_name)
+
+        return self._has(f"column {column_name}", find)
+
+    def _has(self, what: str, find: Callable[[], bool]) -> bool:
+        if what not in self._present and find():
+            self._present.add(what)
+        return what in self._present
 
     # --- writing
 
@@ -231,7 +243,7 @@ def _text(stored: bytes) -> str:
     if not text.startswith(COMPRESSED):
         return text
     unpack = zlib.decompressobj(zdict=WORDS)
-    return (unpack.decompress(base64.b85decode(text[len(COMPRESSED) :])) + unpack.flush()).decode()
+    return (unpack.decompress(base64.b64decode(text[len(COMPRESSED) :])) + unpack.flush()).decode()
 
 
 def _compress_events(_: object, __: object, statement: str, parameters: Any, *___: object) -> tuple[str, Any]:
@@ -245,4 +257,4 @@ def _compressed(value: object) -> object:
     if not isinstance(value, str) or not value.startswith(EVENTS):
         return value
     pack = zlib.compressobj(zdict=WORDS)
-    return COMPRESSED + base64.b85encode(pack.compress(value.encode()) + pack.flush()).decode()
+    return COMPRESSED + base64.b64encode(pack.compress(value.encode()) + pack.flush()).decode()

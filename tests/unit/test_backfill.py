@@ -15,6 +15,7 @@ from sandbox import Sandbox
 from pipelines.cli.backfill import Part, Plan
 from pipelines.cli.progress import LINE_EVERY_S, RunProgress
 from pipelines.common.calendar import months_between
+from pipelines.ingestion import load
 from pipelines.ingestion.extract import FetchReport, fetch, is_complete, last_releases
 from pipelines.ingestion.progress import Progress
 from pipelines.lake.store import Lake, Written
@@ -194,6 +195,11 @@ def test_responses_before_a_crash_are_kept_and_not_requested_again(tmp_path: Pat
 def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_clean_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def quarters(months: set[str], *_: object) -> list[set[str]]:
+        ordered = sorted(months)
+        return [set(ordered[start : start + 3]) for start in range(0, len(ordered), 3)]
+
+    monkeypatch.setattr(load, "_chunks", quarters)
     clean = Sandbox(tmp_path / "clean", "demo", NOW)
     months = ("2023-01", "2023-12")
     whole = clean.ingest(months, ["prices"]).read["prices"]

@@ -64,7 +64,7 @@ def in_child(work):  # no database is open in the parent, so a fork is safe
 
 def publish_and_die(step):
     calls = iter(range(1, step))
-    for module, name in ((os, "replace"), (os, "rename"), (os, "rmdir"), (shutil, "copyfile")):
+    for module, name in ((os, "replace"), (os, "rename"), (os, "rmdir"), (os, "link"), (shutil, "copyfile")):
         def dying(*args, _name=name, _real=getattr(module, name), **kwargs):
             if next(calls, None) is None:
                 if _name == "copyfile":  # half of the file is written

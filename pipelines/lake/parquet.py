@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines.common.files import write_atomically
 
-ROW_GROUP: Final = 122_880  # rows, of which DuckDB reads several groups at once
+ROW_GROUP: Final = 32_768  # rows: a month of the largest dataset has several, all rows of a small one are one
 
 
 def write_parquet(folder: Path, table: pa.Table, captured: datetime, about: Mapping[str, str] | None = None) -> Path:

@@ -523,7 +523,7 @@ def _added(name: str, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
     """New vintages among rows of any captures. Observations do not depend on each other: first their first captures are
     compared with what is stored, then their second ones, and so on."""
     spec = DATASETS[name]
-    if rows["ingest_ts"].nunique() == 1:
+    if rows["ingest_ts"].nunique() <= 1:
         return new_vintages(spec, rows, stored)
     captures = rows["ingest_ts"].astype("int64").groupby([rows[column] for column in (*spec.key, "is_drop")])
     turns, added = captures.rank("dense"), []

@@ -171,6 +171,7 @@ def test_a_writer_that_was_killed_before_the_line_accuses_nothing_and_loses_noth
     assert len(files(lake)) == 4 and lake.damage("stocks") == []
     [again] = lake.append("stocks", observed([("2025-12-31", 5, None)]), ingest_ts=T2)
     assert again.path is None
+    assert len(lake.record("stocks").read()) == 4, "its line is before those of later appends, as a repair needs it"
     lake.settle("stocks")
     assert len(lake.record("stocks").read()) == 4
 

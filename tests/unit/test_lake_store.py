@@ -241,6 +241,7 @@ def test_rows_of_several_captures_are_one_file_with_the_vintages_of_several_appe
     assert len(parquet_files(other)) == 1
     assert sum(w.rows for w in written) == 6
     assert not any(w.path for w in other.append("stocks", given))
+    assert other.append("stocks", given.iloc[:0]) == []
 
 
 # --- drops

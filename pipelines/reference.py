@@ -25,9 +25,9 @@ class ReferenceDataError(Exception):
     """An invalid reference file. The message has the file, line, column, value and rule."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReferenceTables:
-    """All reference tables, the hash of their files, and the files by name."""
+    """All reference tables, the hash of their files, and the files by name. One object for the same bytes."""
 
     tables: dict[str, pd.DataFrame]
     sha256: str

@@ -6,7 +6,7 @@ such as the costs of its smelters, has no rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import pandas as pd
@@ -18,7 +18,8 @@ from schemas.reference import PARAMETERS
 TABLES: Final = ("metals", "parameters", "index_components", "signal_definitions")
 
 
-def add_metals(tables: ReferenceTables, metals: Sequence[str]) -> ReferenceTables:
+@lru_cache(maxsize=4)  # every step of a run loads them
+def add_metals(tables: ReferenceTables, metals: tuple[str, ...]) -> ReferenceTables:
     """The tables with rows for those of the metals that they do not have. KeyError for a metal without levels."""
     missing = [metal for metal in metals if metal not in set(tables["metals"]["metal"])]
     if not missing:

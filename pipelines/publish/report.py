@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from pipelines.publish.plots import REGIMES, data_url
-from pipelines.warehouse.sql import Row, read_rows
+from pipelines.warehouse.sql import Row, fetch_rows
 
 FAMILIES: Final = {"curve": "#1f6fb2", "inventory": "#c8641b", "flow": "#13877b"}
 VERDICTS: Final = {"SUPPORTED": "good", "CONTRADICTED": "bad", "PARTIAL": "warn"}
@@ -59,9 +60,9 @@ class Content:
     charts: Mapping[str, str]
 
 
-def read(database: Path) -> dict[str, list[Row]]:
+def read(con: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
     """The rows of a published database that the report shows."""
-    return {name: read_rows(database, query) for name, query in _QUERIES.items()}
+    return {name: fetch_rows(con, query) for name, query in _QUERIES.items()}
 
 
 def render(content: Content) -> str:

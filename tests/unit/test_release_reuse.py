@@ -174,7 +174,9 @@ def test_a_damaged_file_of_the_last_release_does_not_reach_the_next(tmp_path: Pa
     second = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS | {"2026-01-14": 1.0}), published)
 
     assert [row[2] for row in rows_of(second.path)["marts.price_daily"]] == ["3150.5", "3200.0", "1.0"]
-    assert second.manifest["difference"]["marts.price_daily"]["added"] == 1
+    counts = second.manifest["difference"]["marts.price_daily"]
+    assert (counts["added"], counts["changed"]) == (1, 0)
+    assert published_hashes(second) == hashes(second.path / "marts.duckdb")
     assert len(rows_of(second.path)[f"'/{PARQUET[1]}'"]) == 2
 
 

@@ -50,6 +50,16 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A figure of the product and the most that it may be. Times are CPU times as multiples of the bare imports."""
+
+    what: str
+    measured: float
+    required: float
+    unit: str = "imports"
+
+
+@dataclass(frozen=True)
 class Bench:
     """Temporary folders of one benchmark: `data` for the runs, one more for each build."""
 
@@ -111,8 +121,8 @@ class Bench:
         return folder
 
 
-def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
-    """Every measurement in turn; differences are added to `problems`. Raises `BenchmarkError`."""
+def measure(bench: Bench, problems: list[str]) -> Iterator[Line | Target]:
+    """Every measurement in turn, then the targets; differences are added to `problems`. Raises `BenchmarkError`."""
     # Parse the models where one is newer than the manifest: parsing is not part of the measurement.
     run([sys.executable, "-c", "from pipelines.warehouse.dbt import manifest; manifest()"], _inherited(), PROJECT)
 
@@ -132,7 +142,8 @@ def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
     if changed:
         problems.append(f"a run on unchanged input published other rows in {', '.join(changed)}")
 
-    yield from _models(bench, problems)
+    models = list(_models(bench, problems))
+    yield from models
 
     months = ["--from", REFRESHED[0], "--to", REFRESHED[1]]
     before = left_behind(bench.data, bench.instance)
@@ -140,12 +151,27 @@ def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
     after = left_behind(bench.data, bench.instance)
     left = f"{after[0] - before[0]} lake files and {after[1] - before[1]:.1f} MB of history more"
     yield Line(f"one business day later, {REFRESHED[0]} to {REFRESHED[1]}", day, f"{_difference(third)}; {left}")
-    yield from (Line(*line) for line in days_later(bench, day, REFRESHED, NEXT_DAY))
+    others = [Line(*line) for line in days_later(bench, day, REFRESHED, NEXT_DAY)]
+    yield from others
 
     bare = median([bench.python(f"imports {n + 1} of {TIMES}", "-c", IMPORTS)[0] for n in range(TIMES)])
     yield Line(f"{IMPORTS} (median of {TIMES})", bare)
     loaded = median([bench.python(f"definitions {n + 1} of {TIMES}", "-c", DEFINITIONS)[0] for n in range(TIMES)])
-    yield Line(f"the definitions (median of {TIMES})", loaded, f"{loaded.wall_s / bare.wall_s:.2f} of the bare imports")
+    yield Line(f"the definitions (median of {TIMES})", loaded)
+
+    six, short = (line.cost.cpu_s for line in others if line.what.startswith("one business day later"))
+    for what, cost, most in [
+        ("full run since 2008, all assets", full, 11), ("the same again", again, 3),
+        ("one business day later", day, 4.5), ("the whole dbt build", models[0].cost, 2.5),
+        ("definitions", loaded, 1.3),
+    ]:  # fmt: skip
+        yield Target(what, cost.cpu_s / bare.cpu_s, most)
+    yield Target("one day later, six metals' history against one metal's", six / day.cpu_s, 1.5, "times")
+    yield Target("one day later, history since 2008 against since 2023", day.cpu_s / short, 1.2, "times")
+    yield Target("peak memory of the full run", full.peak_mb, 700, "MB")
+    yield Target("lake files after a full run", files, 150, "files")
+    yield Target("Dagster's history after a full run", history, 12, "MB")
+    yield Target("Dagster's history of a daily run", after[1] - before[1], 1, "MB")
 
 
 def _models(bench: Bench, problems: list[str]) -> Iterator[Line]:
@@ -214,17 +240,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     as_json = parser.parse_args().json
-    machine, lines, problems = _machine(), [], list[str]()
+    machine, lines, targets, problems = _machine(), list[Line](), list[Target](), list[str]()
     err = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="tightness-bench-") as root, err.status("") as status:
         try:
             for line in measure(Bench(Path(root).resolve(), status), problems):
+                if isinstance(line, Target):
+                    targets.append(line)
+                    continue
                 lines.append(line)
                 err.print(f"{line.what}: {line.cost.wall_s:.1f} s", highlight=False, markup=False)
         except BenchmarkError as error:
             problems.append(str(error))
     if as_json:
-        found = {"machine": machine, "now": NOW, "lines": [asdict(line) for line in lines], "problems": problems}
+        found: dict[str, Any] = {"machine": machine, "now": NOW, "problems": problems}
+        found |= {"lines": [asdict(line) for line in lines], "targets": [asdict(target) for target in targets]}
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:
         table = Table(title=f"Demo market as of {NOW}. {machine}", title_justify="left")
@@ -234,7 +264,15 @@ def main() -> int:
         for line in lines:
             cost = line.cost
             table.add_row(line.what, f"{cost.wall_s:.2f}", f"{cost.cpu_s:.2f}", f"{cost.peak_mb:.0f}", line.note)
-        Console(width=None if sys.stdout.isatty() else 160).print(table)
+        aims = Table(title="Targets; times are CPU times as multiples of the imports", title_justify="left")
+        for name in ("", "measured", "at most", ""):
+            aims.add_column(name, justify="right" if name else "left")
+        for target in targets:
+            missed = "" if target.measured <= target.required else "MISSED"
+            aims.add_row(
+                target.what, f"{target.measured:.2f}", f"{target.required:g} {target.unit}", missed,
+            )  # fmt: skip
+        Console(width=None if sys.stdout.isatty() else 160).print(table, aims, sep="\n")
     for problem in problems:
         err.print(problem, style="red", markup=False, soft_wrap=True)
     return 1 if problems else 0

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -65,10 +65,11 @@ class Model:
 
 @dataclass(frozen=True)
 class DataTest:
-    """One data test of the project: a query of the rows that break a rule."""
+    """One data test of the project: a query of the rows that break a rule, and how failures are counted in them."""
 
     name: str
     sql: str
+    failures: str
 
 
 @cache
@@ -107,11 +108,10 @@ def _compile() -> dict[str, Any]:
     first, partial = _compiled(given), _compiled(given | {"built_from": "@built_from@"}, "signals.signals")
     nodes = {node.unique_id: node for node in first if node.resource_type == "model"}
     partial_sql = {node.unique_id: node.compiled_code for node in partial}
-    order = TopologicalSorter({name: set(node.depends_on.nodes) & nodes.keys() for name, node in nodes.items()})
-    tables = [nodes[name] for name in order.static_order() if nodes[name].config.materialized != "ephemeral"]
+    inputs = {name: set(_tables_above(name, dbt.manifest()["nodes"])) for name in nodes}
+    tables = [nodes[name] for name in TopologicalSorter(inputs).static_order()]
     assert all(node.database == DATABASE and node.alias == node.name for node in tables)
     tests = [node for node in first if node.resource_type == "test"]
-    assert {test.config.fail_calc for test in tests} == {"count(*)"}, "data tests are run as a count of rows"
     return {
         "models": [
             {
@@ -120,16 +120,24 @@ def _compile() -> dict[str, Any]:
                 "materialized": node.config.materialized,
                 "sql": node.compiled_code,
                 "partial_sql": partial_sql[node.unique_id],
-                "inputs": [nodes[name].name for name in node.depends_on.nodes if name in nodes],
+                "inputs": [nodes[name].name for name in sorted(inputs[node.unique_id])],
             }
             for node in tables
         ],
         "tests": [
-            {"name": test.unique_id, "sql": test.compiled_code}
+            {"name": test.unique_id, "sql": test.compiled_code, "failures": test.config.fail_calc}
             for test in tests
             if test.config.severity.lower() == "error"
         ],
     }
+
+
+def _tables_above(name: str, nodes: Mapping[str, Any]) -> Iterator[str]:
+    """The models that a model reads; in place of an ephemeral one, those that it reads."""
+    for above in nodes[name]["depends_on"]["nodes"]:
+        if above.startswith("model."):
+            is_table = nodes[above]["config"]["materialized"] != "ephemeral"
+            yield from [above] if is_table else _tables_above(above, nodes)
 
 
 def _compiled(variables: Mapping[str, str], existing: str = "") -> list[Any]:
@@ -208,8 +216,8 @@ def build(
 
 def failing_tests(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Each data test that fails on a build with every model, and how many rows break its rule."""
-    counts = {test.name: connection.sql(f"select count(*) from ({test.sql})").fetchall()[0][0] for test in data_tests()}
-    return {name: rows for name, rows in counts.items() if rows}
+    counts = {test.name: connection.sql(f"select {test.failures} from ({test.sql})") for test in data_tests()}
+    return {name: int(rows) for name, count in counts.items() if (rows := count.fetchall()[0][0])}
 
 
 def _reader(

@@ -1,7 +1,7 @@
 -- Every published table as plain DuckDB scripts, run in order, with which the dbt project is compared.
 -- Assumed here but not there: one metal; one value of each parameter, one version of each signal and one list of
--- components for all days; the first vintages of a series become known in the order of their days; power is known before
--- its day; power and closes are not revised; a month has one day of visible stock.
+-- components for all days; the first vintages of a series become known in the order of their days; power is known
+-- before its day; power and closes are not revised; a month has one day of visible stock.
 -- The session sets lake and reference (folders), as_of, run_id and code_version.
 
 -- Input: reference tables and vintages. Only this script reads the lake.
@@ -79,7 +79,9 @@ create temp table costs as from vintages('costs');
 create temp table arbitrage as from vintages('arbitrage');
 create temp table closes as from vintages('equities', series := ticker);
 create temp table power as
-    select zone, delivery_date, resolution, n_positions, position, price_eur_mwh, known_from, known_to, source, basis, licence
+    select
+        zone, delivery_date, resolution, n_positions, position, price_eur_mwh, known_from, known_to, source, basis,
+        licence
     from vintages('power', series := zone, part := (resolution, position));
 
 create temp table spine as

@@ -124,7 +124,8 @@ create temp table price_states as
             spine.as_of_date, latest.* exclude (as_of_date),
             count_if(m3_usd_t is null) over (order by spine.as_of_date) as run,
             up, down, alt_up, alt_down, nullif(backwardation, 0) as side, curve.xs[1] as spread_usd_t,
-            spread_obs_date, spread_known, backwardation = 1 as backwardation_sustained, greatest(sides.known, curve.known) as recent_known
+            spread_obs_date, spread_known, backwardation = 1 as backwardation_sustained,
+            greatest(sides.known, curve.known) as recent_known
         from spine
         left join latest using (as_of_date)
         left join sides using (as_of_date)

@@ -28,7 +28,10 @@ create temp table stock_unwinds as
     with recent as (
         from before(
             'stocks', (select 15 + 2 * (stock_chg_obs + stock_unwind_k) from p),
-            (select range(stock_unwind_k::int) || range(stock_chg_obs::int, (stock_chg_obs + stock_unwind_k)::int) from p)
+            (
+                select range(stock_unwind_k::int) || range(stock_chg_obs::int, (stock_chg_obs + stock_unwind_k)::int)
+                from p
+            )
         )
     ),
     changes as (

@@ -75,7 +75,9 @@ create temp table power_recent as
 
 create temp table smelters as
     with parameters as (
-        select *, (select max_by(status, metal) from of_metal('parameters') where name = 'other_cash_usd_t') as other_cash_status
+        select *, (
+            select max_by(status, metal) from of_metal('parameters') where name = 'other_cash_usd_t'
+        ) as other_cash_status
         from p
     ),
     costed as (

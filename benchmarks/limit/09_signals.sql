@@ -25,7 +25,9 @@ create temp table definitions as
         group by metric_id
     )
     select
-        signal.* replace (signal.metric_id::metric as metric_id), row_number() over ()::utinyint as s, registry.formula, registry.states, used.parameters,
+        signal.* replace (signal.metric_id::metric as metric_id), row_number() over ()::utinyint as s,
+        string_split(tight_states, ' ') as tight, string_split(loose_states, ' ') as loose,
+        registry.formula, registry.states, used.parameters,
         md5(signal_version || coalesce(pairs, '')) as params_hash
     from of_metal('signal_definitions') as signal
     join registry using (metric_id)
@@ -34,8 +36,8 @@ create temp table definitions as
 create or replace table signals.signal_dictionary as
     select
         signal_id, signal_version, valid_from, metal, region, kind, metric_id::varchar as metric_id, entity, unit,
-        sign::integer as sign, description, formula, states, tight_states, loose_states, max_age_days::integer as max_age_days, parameters,
-        params_hash, status, source
+        sign::integer as sign, description, formula, states, tight_states, loose_states,
+        max_age_days::integer as max_age_days, parameters, params_hash, status, source
     from definitions;
 
 create temp table valued as
@@ -52,14 +54,16 @@ create temp table valued as
         left join scores using (as_of_date, metric_id, entity)
         where as_of_date >= valid_from and coalesce(window_start, ranked_from) < break_date and obs_end >= break_date
     )
-    select definitions.*, as_of_date, as_of_ts, metrics.* exclude (as_of_date, metric_id, entity), score, n_ranked, is_break
+    select
+        s, as_of_date, as_of_ts, metrics.* exclude (as_of_date, metric_id, entity, window_start),
+        score, n_ranked, is_break
     from definitions
     join spine on as_of_date >= valid_from
     left join metrics using (as_of_date, metric_id, entity)
     left join scores using (as_of_date, metric_id, entity)
     left join breaks using (as_of_date, metric_id, entity);
 
--- Windows over few columns; the wide rows are joined, not sorted.
+-- Windows over few columns: the wide rows are joined, not sorted.
 create temp table counted as
     select s, as_of_date, count(value) over w as n, state, lag(state ignore nulls) over w as prev_state
     from valued
@@ -78,8 +82,8 @@ create or replace table signals.signals as
         'first publication' as revision_reason, kind, value, unit, score, valued.state,
         (case
             when score is not null then sign(score - 0.5)
-            when list_contains(string_split(tight_states, ' '), valued.state) then 1
-            when list_contains(string_split(loose_states, ' '), valued.state) then -1
+            when list_contains(tight, valued.state) then 1
+            when list_contains(loose, valued.state) then -1
             when valued.state is not null or kind <> 'LEVEL' then 0
             when unit = 'index points' then coalesce(sign(value - 50), 0)
             when unit in ('ratio', 'ln', 'USD/t', 'CNY/t') then coalesce(sign(value), 0) * sign
@@ -105,6 +109,7 @@ create or replace table signals.signals as
         getvariable('code_version') as code_version, getvariable('run_id') as run_id,
         getvariable('as_of') as computed_ts
     from valued
+    join definitions using (s)
     join counted using (s, as_of_date)
     left join stated using (s, as_of_date);
 
@@ -125,7 +130,8 @@ create or replace table signals.signals_wide_daily as
         on name in ({wide_numbers}) using max(number) group by as_of_date
     ),
     states as (
-        pivot (select as_of_date, name, state from named) on name in ({wide_states}) using max(state) group by as_of_date
+        pivot (select as_of_date, name, state from named)
+        on name in ({wide_states}) using max(state) group by as_of_date
     )
     select metal, as_of_date, as_of_ts, {wide_columns}, knowledge_ts_max, licence_class::varchar as licence_class
     from spine
@@ -138,8 +144,8 @@ create or replace table signals.signals_wide_daily as
 create or replace table signals.signal_contributions as
     with parts as (
         select
-            as_of_date, unnest(['tightness_index', 'regime'])::metric as metric_id, '' as entity, indicator as component, family,
-            value, score, weight,
+            as_of_date, unnest(['tightness_index', 'regime'])::metric as metric_id, '' as entity,
+            indicator as component, family, value, score, weight,
             100 * weight / coverage * score / count(score) over (partition by as_of_date, family) as contribution
         from marts.indicator_ranks_daily
         join indexed using (as_of_date)
@@ -158,10 +164,12 @@ create or replace table signals.signal_contributions as
         signal_id, signal_version, metal, region, as_of_ts, as_of_date, component, family, parts.value, parts.score,
         weight, contribution, unit
     from valued
+    join definitions using (s)
     join parts using (as_of_date, metric_id, entity)
     where valued.value is not null
     union all
-    select signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id::varchar, null, value, score, null, value,
-        unit
+    select signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id::varchar, null, value, score,
+        null, value, unit
     from valued
+    join definitions using (s)
     where value is not null and metric_id not in ('tightness_index', 'regime', 'supply_stress', 'thesis_broken');

@@ -110,7 +110,7 @@ create or replace table signals.claim_audit as
         entity, definition, nullif(operator, '') as operator, threshold, threshold_high, tolerance, unit,
         case
             when remark is not null
-                then if(metric_id <> '' and x is not null and period_from is not null, 'DATA_NOT_YET_PUBLIC', 'NOT_TESTABLE')
+                then if(x is not null and period_from is not null, 'DATA_NOT_YET_PUBLIC', 'NOT_TESTABLE')
             when missed < 0 or missed = 0 and operator not in ('GT', 'LT') then 'SUPPORTED'
             when operator = 'APPROX' and missed <= 2 * tolerance and sign(x) = sign(threshold) then 'PARTIAL'
             when operator not in ('APPROX', 'EQ') and tolerance > 0 and missed <= tolerance then 'PARTIAL'
@@ -120,8 +120,9 @@ create or replace table signals.claim_audit as
         coalesce(remark, concat_ws(
             ' ', round(x, 4), nullif(unit, ''), 'against',
             case operator
-                when 'APPROX' then 'about' when 'EQ' then 'equal to' when 'GT' then 'more than' when 'GE' then 'at least'
-                when 'LT' then 'less than' when 'LE' then 'at most' when 'BETWEEN' then 'between'
+                when 'APPROX' then 'about' when 'EQ' then 'equal to' when 'GT' then 'more than'
+                when 'GE' then 'at least' when 'LT' then 'less than' when 'LE' then 'at most'
+                when 'BETWEEN' then 'between'
             end,
             threshold, case when operator = 'BETWEEN' then 'and ' || threshold_high end,
             case when tolerance > 0 then '(tolerance ' || tolerance || ')' end

@@ -82,8 +82,8 @@ inner join {{ obs }} as obs
 where obs.known_from <= candidates.as_of_ts and candidates.as_of_ts < obs.known_to and {{ condition }}
 {%- endmacro %}
 
-{# The rows of a reference table that are valid from each day on which one of them begins: of each series (`by`) the one with
-   the latest valid_from up to the day; a metal's own row takes precedence over the row for all. #}
+{# The rows of a reference table that are valid from each day on which one of them begins: of each series (`by`) the one
+   with the latest valid_from up to the day; a metal's own row takes precedence over the row for all. #}
 {% macro valid_rows(table, by, columns) -%}
 select
     changes.metal,

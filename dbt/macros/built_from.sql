@@ -47,21 +47,14 @@
 
 {# A table of decision times: the rows from `built_from` on are deleted and made again, in one transaction. The query of
    a partial build runs after the deletion and may read the kept rows of its own table. #}
-{% materialization by_decision_time, default %}
-    {%- if not is_partial() -%} {{ return(whole_table()) }} {%- endif -%}
+{% materialization by_decision_time, adapter='duckdb' %}
+    {%- if not is_partial() -%} {{ return(materialization_table_duckdb()) }} {%- endif -%}
     {%- set target = this.incorporate(type='table') -%}
     {% call statement('main') -%}
-        {{ rows_built_again(target, compiled_code) }}
+        delete from {{ target }} where as_of_date >= {{ first_day_built() }};
+        insert into {{ target }} by name
+        select * from ({{ compiled_code }}) as built where as_of_date >= {{ first_day_built() }}
     {%- endcall %}
     {{ adapter.commit() }}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
-
-{% macro whole_table() -%} {{ return(adapter.dispatch('whole_table')()) }} {%- endmacro %}
-{% macro duckdb__whole_table() -%} {{ return(materialization_table_duckdb()) }} {%- endmacro %}
-
-{% macro rows_built_again(target, query) -%}
-delete from {{ target }} where as_of_date >= {{ first_day_built() }};
-insert into {{ target }} by name
-select * from ({{ query }}) as built where as_of_date >= {{ first_day_built() }}
-{%- endmacro %}

@@ -37,6 +37,11 @@
 {% macro default__numbers_to(n) -%} unnest(generate_series(0, cast({{ n }} as bigint))) {%- endmacro %}
 {% macro spark__numbers_to(n) -%} explode(sequence(0, cast({{ n }} as bigint))) {%- endmacro %}
 
+{# The values of a list of expressions, one a row. #}
+{% macro each_of(values) -%} {{ return(adapter.dispatch('each_of')(values)) }} {%- endmacro %}
+{% macro default__each_of(values) -%} unnest([{{ values | join(', ') }}]) {%- endmacro %}
+{% macro spark__each_of(values) -%} explode(array({{ values | join(', ') }})) {%- endmacro %}
+
 {% macro days_between(later, earlier) -%} {{ return(adapter.dispatch('days_between')(later, earlier)) }} {%- endmacro %}
 {% macro default__days_between(later, earlier) -%} ({{ later }} - {{ earlier }}) {%- endmacro %}
 {% macro spark__days_between(later, earlier) -%} datediff({{ later }}, {{ earlier }}) {%- endmacro %}

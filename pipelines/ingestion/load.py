@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ from pipelines.lake.validate import SchemaMismatch, validate
 from pipelines.reference import ReferenceTables
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
-from pipelines.transports.archive import Archive
+from pipelines.transports.archive import Archive, Capture
 from pipelines.transports.drop import DropError, parse_drop
 from schemas.base import columns_of
 from schemas.fields import RESTATED
@@ -41,6 +42,13 @@ from schemas.fields import RESTATED
 # Months are loaded in chunks of about this many bytes of payloads: a second's work, which is what a crash loses. Each
 # chunk costs a validation and a write, some tenths of a second.
 CHUNK_BYTES: Final = 8_000_000
+CUTS: Final = 50  # captures back to which the last load of a month is searched
+
+
+class _Captured(NamedTuple):
+    request: Request
+    capture: Capture
+    months: tuple[str, ...]  # YYYY-MM, the months that need it
 
 
 class _Archived(NamedTuple):
@@ -143,10 +151,11 @@ class Ingestion:
             report.failures.append(Failure("lake", name, (), problem(report.repaired)))
             return report
         wanted = {str(month) for month in months}
-        archived = self._archived(feed, months, report)
+        captured = self._captured(feed, months, report)
         ledger = Ledger(self.lake.ledger(name))
-        digests = month_digests(wanted, archived, dropped, self.reference.sha256)
+        digests = month_digests(wanted, captured, dropped, self.reference.sha256)
         pending = ledger.changed(digests)
+        archived = self._unloaded(captured, dropped, pending, ledger, report)
         report.months_unchanged = len(wanted) - len(pending)
         watch(Progress(report.months_unchanged, len(wanted), "months"))
         landings = Landings(self.lake, name)
@@ -165,9 +174,11 @@ class Ingestion:
                 pending = pending - chunk
                 watch(Progress(len(wanted) - len(pending), len(wanted), "months", report.rows_read))
             report.further_months = sorted(others)
-            of_others = self._archived(feed, [pd.Period(month, "M") for month in report.further_months], report)
-            other_digests = month_digests(others, of_others, dropped, self.reference.sha256)
-            for chunk in _chunks(ledger.changed(other_digests), of_others, dropped, self.chunk_bytes):
+            captured = self._captured(feed, [pd.Period(month, "M") for month in report.further_months], report)
+            other_digests = month_digests(others, captured, dropped, self.reference.sha256)
+            changed = ledger.changed(other_digests)
+            of_others = self._unloaded(captured, dropped, changed, ledger, report)
+            for chunk in _chunks(changed, of_others, dropped, self.chunk_bytes):
                 self._load(feed, of_others, files, chunk, report)
             if others:
                 self._record(ledger, landings, files, digests | other_digests, {*digests, *others}, report)
@@ -226,9 +237,9 @@ class Ingestion:
 
     # --- inputs
 
-    def _archived(self, feed: Feed, months: Sequence[pd.Period], report: IngestReport) -> list[_Archived]:
+    def _captured(self, feed: Feed, months: Sequence[pd.Period], report: IngestReport) -> list[_Captured]:
         """Every capture of the requests of these months, oldest first. Failed requests are added to the report."""
-        found: list[_Archived] = []
+        found: list[_Captured] = []
         for source in feed.sources if self.use_sources else ():
             for request, needed in plan_requests(source, months, self.scope).items():
                 receipt = self.archive.receipt(request.source, request.name)
@@ -236,10 +247,56 @@ class Ingestion:
                     continue
                 if receipt.error:
                     report.failures.append(Failure(source, request.name, needed, receipt.error["message"]))
-                try:
-                    found.extend(_Archived(payload, needed) for payload in self.archive.load(request))
-                except SourceError as error:  # an archived file is missing or damaged
-                    report.failures.append(Failure(source, request.name, needed, str(error)))
+                found.extend(_Captured(request, capture, needed) for capture in receipt.captures)
+        return found
+
+    def _unloaded(
+        self,
+        captured: list[_Captured],
+        dropped: Sequence[Payload],
+        pending: set[str],
+        ledger: Ledger,
+        report: IngestReport,
+    ) -> list[_Archived]:
+        """The captures that are not loaded into all of these months and, of each request, the last one that is: it is
+        compared with the next one. What cannot be read is added to the report.
+
+        A request that is sent daily has hundreds of captures of a period, and each holds the values of all before it.
+        """
+        loaded = self._loaded_until(captured, dropped, pending, ledger)
+        last: dict[Request, str] = {}
+        is_new: list[bool] = []
+        for request, capture, needed in captured:
+            is_new.append(any(capture.captured_at > loaded.get(month, "") for month in pending.intersection(needed)))
+            if not is_new[-1]:
+                last[request] = capture.captured_at
+        wanted = [
+            one
+            for one, new in zip(captured, is_new, strict=True)
+            if new or one.capture.captured_at == last.get(one.request)
+        ]
+        found: list[_Archived] = []
+        for request, captures in groupby(wanted, key=lambda one: one.request):
+            try:
+                found += [_Archived(self.archive.open(request, capture), months) for _, capture, months in captures]
+            except SourceError as error:  # an archived file is missing or damaged
+                months = next(one.months for one in wanted if one.request == request)
+                report.failures.append(Failure(request.source, request.name, months, str(error)))
+        return found
+
+    def _loaded_until(
+        self, captured: list[_Captured], dropped: Sequence[Payload], months: set[str], ledger: Ledger
+    ) -> dict[str, str]:
+        """Time of the last capture with which each month was loaded (ISO): the ledger has the digest of its inputs of
+        that time. Months in which more has changed than new captures are left out."""
+        found: dict[str, str] = {}
+        times = sorted({one.capture.captured_at for one in captured}, reverse=True)
+        for moment in times[1:CUTS]:
+            until = [one for one in captured if one.capture.captured_at <= moment]
+            digests = month_digests(months - found.keys(), until, dropped, self.reference.sha256)
+            found |= dict.fromkeys(digests.keys() - ledger.changed(digests), moment)
+            if len(found) == len(months):
+                break
         return found
 
     def _contradicted_months(

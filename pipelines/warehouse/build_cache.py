@@ -1,7 +1,7 @@
 """Build cache: what a build need not make again, because its inputs have not changed.
 
 A row of a decision time rests only on what was known by then. So a build keeps the rows before the first decision time
-whose inputs changed since the last whole build (`built_from`); where nothing has changed, dbt is skipped.
+whose inputs changed since the last whole build ; where nothing has changed, dbt is skipped.
 """
 
 from __future__ import annotations
@@ -90,17 +90,17 @@ def is_same(last: Record, now: Record, moment: datetime) -> bool:
     return inputs and not last.wrong_from and moment > now.moment
 
 
-def built_from(
+def changed_from(
     last: Record | None, now: Record, lake: Lake, tables: Mapping[str, pd.DataFrame], copies: Path
 ) -> datetime:
-    """The first moment from which decision times have other inputs than at the last whole build.
+    """The first moment from which inputs differ from those of the last whole build; earlier rows are the same.
 
-    `EVERYTHING` when all have, or when that is not known. `now`: the build to be made, without results. `tables`: the
+    `EVERYTHING` when all may differ. `now`: the build to be made, without results. `tables`: the
     reference tables; `copies`: folder of those of the last build.
     """
     if last is None or last.code != now.code or now.moment < last.moment:
         return EVERYTHING
-    moments = [next_decision(last.moment)]
+    moments = [first_decision(last.moment + timedelta(microseconds=1))]
     if last.wrong_from:
         moments.append(datetime.fromisoformat(last.wrong_from))
     if last.reference != now.reference:
@@ -110,10 +110,10 @@ def built_from(
     return min(moments)
 
 
-def next_decision(moment: datetime) -> datetime:
-    """The first decision time after a moment."""
+def first_decision(moment: datetime) -> datetime:
+    """The first decision time at a moment or later."""
     days = trading_calendar(moment.date(), moment.date() + timedelta(days=14))  # no market is closed for so long
-    times = days["as_of_ts"][days["is_business_day"] & (days["as_of_ts"] > moment)]
+    times = days["as_of_ts"][days["is_business_day"] & (days["as_of_ts"] >= moment)]
     return times.min().to_pydatetime()  # type: ignore[no-any-return]
 
 

@@ -15,6 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -133,13 +134,27 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
             NodeResult(
                 unique_id=entry.node.unique_id,
                 status=str(entry.status),
-                message=entry.message or "",
+                message=_failing_rows(variables["warehouse"], entry) or entry.message or "",
                 failures=int(entry.failures or 0),
                 seconds=float(entry.execution_time),
             )
             for entry in result.result
         ]
     )
+
+
+def _failing_rows(warehouse: str, entry: Any, limit: int = 3) -> str | None:
+    """The first rows that a data test finds; None for a model, and for a test that passed or could not run."""
+    if str(entry.status) not in {"fail", "warn"}:
+        return None
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        found = connection.execute(f"select * from ({entry.node.compiled_code}) limit {limit + 1}")
+        names = [column[0] for column in found.description or []]
+        rows = [
+            ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True)) for row in found.fetchall()
+        ]
+    return "; ".join(rows[:limit]) + ("; and more" if len(rows) > limit else "")
 
 
 def compiled(warehouse: Path, node: Mapping[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -13,17 +14,20 @@ from benchmarks import limit
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def by_hand(demo_of_years: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tables of the hand-written SQL. Read only."""
-    database = tmp_path_factory.mktemp("limit") / "limit.duckdb"
-    paths = demo_of_years.open().paths
-    limit.make(paths.lake, paths.reference_copies, demo_of_years.now, database, run_id="test", version="test")
+def _by_hand(sandbox: Sandbox, folder: Path) -> Path:
+    """A database with the tables of the hand-written SQL, from the lake and reference tables of a sandbox."""
+    paths = sandbox.open().paths
+    with duckdb.connect(str(paths.warehouse), read_only=True) as warehouse:
+        [(run_id, version)] = warehouse.sql("select distinct run_id, code_version from signals.signals").fetchall()
+    database = folder / "limit.duckdb"
+    limit.make(paths.lake, paths.reference_copies, sandbox.now, database, run_id=run_id, version=version)
     return database
 
 
-def test_the_hand_written_sql_makes_the_same_rows(demo_of_years: Sandbox, by_hand: Path) -> None:
-    rows, differences = limit.differences(demo_of_years.open().paths.warehouse, by_hand)
+@pytest.mark.parametrize("market", ["acceptance_market", "demo_of_years"])
+def test_the_hand_written_sql_makes_the_same_rows(market: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    sandbox: Sandbox = request.getfixturevalue(market)
+    rows, differences = limit.differences(sandbox.open().paths.warehouse, _by_hand(sandbox, tmp_path))
     assert not differences
     assert rows > 20_000
 
@@ -39,10 +43,11 @@ def test_the_hand_written_sql_makes_the_same_rows(demo_of_years: Sandbox, by_han
         ("drop table signals.claim_audit", "signals.claim_audit: no table by hand"),
     ],
 )
-def test_a_difference_is_named(demo_of_years: Sandbox, by_hand: Path, tmp_path: Path, change: str, named: str) -> None:
+def test_a_difference_is_named(demo_of_years: Sandbox, tmp_path: Path, change: str, named: str) -> None:
+    warehouse = demo_of_years.open().paths.warehouse
     changed = tmp_path / "changed.duckdb"
-    changed.write_bytes(by_hand.read_bytes())
+    shutil.copyfile(warehouse, changed)
     with duckdb.connect(str(changed)) as connection:
         connection.execute(change)
-    _, differences = limit.differences(demo_of_years.open().paths.warehouse, changed)
+    _, differences = limit.differences(warehouse, changed)
     assert [difference for difference in differences if difference.startswith(named)] == differences != []

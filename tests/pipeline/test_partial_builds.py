@@ -11,7 +11,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +20,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from compiled import Mutation, build, models, needed_for
+from compiled import Mutation, apart, build, content, models, needed_for
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from lookahead import differing
+from lookahead import differing, key_of
+from sandbox import Sandbox
 from time_markets import LAST, market, reference
 
 from pipelines.lake.parquet import write_parquet
@@ -73,7 +74,7 @@ class Site:
 
     root: Path
     tables: Tables
-    pending: pd.DataFrame  # dataset, row, knowledge time and source of everything that will arrive
+    pending: pd.DataFrame  # dataset, row, source and knowledge time of everything that will arrive
     rows: Tables
     mutate: Mutation | None = None
     now: pd.Timestamp = START
@@ -89,7 +90,7 @@ class Site:
         """Store what is due and some that is known later, in new files; the rest comes later, with its old times."""
         due = self.pending["known"] <= self.now + pd.Timedelta(hours=chosen.choice([0, 0, 30]))
         come = due & (pd.Series([chosen.random() for _ in due], index=due.index) < share)
-        for name, group in self.pending[come].groupby("dataset"):
+        for (name, _), group in self.pending[come].groupby(["dataset", "source"]):
             table = pa.Table.from_pandas(
                 self.rows[name].loc[group["row"]], schema=arrow_schema(name), preserve_index=False
             )
@@ -101,13 +102,13 @@ class Site:
         """A build as the product makes it, whole or not."""
         this = self.this_build()
         last = build_cache.load(self.record)
-        moment = build_cache.built_from(last, this, self.lake, self.tables, self.root / "copies")
+        moment = build_cache.changed_from(last, this, self.lake, edited(self.tables), self.root / "copies")
         is_whole = step.outcome == "whole"
         if last is not None and is_whole and build_cache.is_same(last, this, moment):
             return
         build_cache.begin(self.record, last, moment)
         write_copies(self.tables, self.root / "copies")
-        start = None if moment == build_cache.EVERYTHING else moment
+        start = None if moment == build_cache.EVERYTHING else build_cache.first_decision(moment)
         chosen = random.Random(step.seed)
         only = {
             "whole": (),
@@ -125,7 +126,7 @@ class Site:
 
     def this_build(self) -> build_cache.Record:
         files = {name: self.lake.present(name) for name in DATASETS}
-        return build_cache.Record("code", self.now.isoformat(), fingerprint(self.tables), files, [])
+        return build_cache.Record("code", self.now.isoformat(), fingerprint(edited(self.tables)), files, [])
 
     def has_log(self) -> bool:
         assert self.con is not None
@@ -164,6 +165,11 @@ def keeps_rows(name: str) -> bool:
     """Whether a table has all decision times after a partial build: every published one, and what they rest on."""
     [model] = [model for model in models() if model.name == name]
     return model.schema in ("marts", "signals") or model.materialized == "by_decision_time"
+
+
+def edited(tables: Tables) -> Tables:
+    """The tables that people edit: the calendar is made."""
+    return {name: table for name, table in tables.items() if name != "trading_calendar"}
 
 
 def arrow(tables: Tables) -> dict[str, pa.Table]:
@@ -246,7 +252,9 @@ def site(root: Path, tables: Tables, seed: int, mutate: Mutation | None = None) 
     rows = market(random.Random(seed).randint, days=20).lake()
     pending = pd.concat(
         [
-            pd.DataFrame({"dataset": name, "row": frame.index, "known": frame["knowledge_ts"]})
+            pd.DataFrame(
+                {"dataset": name, "row": frame.index, "known": frame["knowledge_ts"], "source": frame["source"]}
+            )
             for name, frame in rows.items()
         ],
         ignore_index=True,
@@ -295,7 +303,7 @@ def sequences(
     each()
 
 
-@pytest.mark.parametrize("examples", [5, pytest.param(300, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("examples", [3, pytest.param(300, marks=pytest.mark.exhaustive)])
 def test_a_partial_build_makes_what_a_whole_one_makes(tables: Tables, tmp_path: Path, examples: int) -> None:
     partial = []
 
@@ -306,6 +314,25 @@ def test_a_partial_build_makes_what_a_whole_one_makes(tables: Tables, tmp_path: 
 
     sequences(tmp_path, tables, examples, check)
     assert sum(partial) > examples, "too few builds keep rows"
+
+
+def test_a_day_later_dbt_makes_the_new_decision_times_only(demo_of_a_year: Sandbox, tmp_path: Path) -> None:
+    later = demo_of_a_year.copy(tmp_path / "partial").at("2026-01-15T20:00:00Z")
+    later.ingest(("2025-12", "2026-01"))
+    everything = later.copy(tmp_path / "whole")
+    everything.forget_build()
+    made = []
+    for sandbox in (later, everything):
+        assert sandbox.build().failed == []
+        with duckdb.connect(str(sandbox.open().paths.warehouse), read_only=True) as warehouse:
+            warehouse.execute("set TimeZone = 'UTC'")
+            days = warehouse.execute("select as_of_date from intermediate.int_as_of_dates order by 1").fetchall()
+            tables = [model.table for model in models() if keeps_rows(model.name)]
+            made.append((days, {table: content(warehouse, table) for table in tables}))
+    (days, kept), (every_day, whole) = made
+    assert days == [(date(2026, 1, 15),)]
+    assert len(every_day) > 200
+    assert [table for table in whole if apart(whole[table], kept[table], key_of(table))] == []
 
 
 # --- mutants
@@ -323,25 +350,21 @@ def forgets(name: str) -> Mutation:
 
 
 def late_watermark(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = build_cache.built_from
-
-    def late(*given: object) -> datetime:
-        moment = right(*given)
-        return moment if moment == build_cache.EVERYTHING else build_cache.next_decision(moment)
-
-    monkeypatch.setattr(build_cache, "built_from", late)
+    right = build_cache.first_decision
+    monkeypatch.setattr(build_cache, "first_decision", lambda moment: right(right(moment) + timedelta(microseconds=1)))
 
 
 def no_drop(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = build_cache._first_known
+    """Drop files are not looked at."""
+    right = build_cache._min_known
 
-    def feeds_only(lake: Lake, name: str, known: set[str], files: list[str], *clocks: datetime) -> list[datetime]:
+    def feeds_only(folder: Path, files: Iterable[str], after: datetime, until: datetime) -> datetime | None:
         def is_feed(file: str) -> bool:
-            return "drop" not in pq.read_table(lake.root / name / file, partitioning=None)["source"].to_pylist()
+            return "drop" not in pq.read_table(folder / file, partitioning=None)["source"].to_pylist()
 
-        return right(lake, name, known, [file for file in files if file in known or is_feed(file)], *clocks)
+        return right(folder, filter(is_feed, files), after, until)
 
-    monkeypatch.setattr(build_cache, "_first_known", feeds_only)
+    monkeypatch.setattr(build_cache, "_min_known", feeds_only)
 
 
 def no_reference(monkeypatch: pytest.MonkeyPatch) -> None:

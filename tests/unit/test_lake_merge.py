@@ -20,6 +20,7 @@ from pipelines.lake.record import FileRecord, Load
 from pipelines.lake.store import MAX_FILES, MERGED_FILES, Lake
 from tests.former_lake import copy_lake, to_former_layout
 
+pytestmark = pytest.mark.slow
 T0 = datetime(2026, 2, 1, 12, tzinfo=UTC)
 YEAR = [(f"{day:%Y-%m-%d}", number, None) for number, day in enumerate(pd.bdate_range("2024-12-02", "2025-12-31"))]
 
@@ -100,7 +101,7 @@ def test_rows_of_each_append_are_found_in_files_that_were_merged_twice(lake: Lak
         assert found[file].equals(table), file
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_year_of_daily_appends_leave_few_files_and_copy_each_row_a_few_times(tmp_path: Path) -> None:
     lake, most, copied = Lake(tmp_path / "lake"), 0, 0
     for n in range(250):
@@ -302,7 +303,7 @@ def test_a_lake_of_the_former_layout_grows_without_being_migrated(lake: Lake) ->
 def test_a_migration_that_is_killed_loses_nothing_and_shows_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake = appended(Lake(tmp_path / "lake"), 4)
+    lake = appended(Lake(tmp_path / "lake"), 4, first=1)
     before, attempts = lake.read("stocks"), []
     files = to_former_layout(lake, "stocks")
 

@@ -13,7 +13,8 @@ import pytest
 from sandbox import Sandbox
 
 from pipelines.ingestion.repair import ADVICE, LakeDamageError, accept_loss, problem, repair
-from pipelines.lake import parquet
+from pipelines.lake import parquet, store
+from tests.former_lake import to_former_layout
 from tests.stress.lake_faults import DAMAGE, add_history, lake_bytes, lake_files
 
 MONTHS = ("2025-12", "2026-01")
@@ -113,6 +114,82 @@ def test_another_parquet_writer_makes_files_with_the_same_rows(
     for name, frame in sandbox.rows(DATASETS).items():
         pd.testing.assert_frame_equal(frame, wanted[name], obj=name)
     assert sandbox.open().check_lake() == [], "the record has the new hashes"
+
+
+# --- files that replaced others
+
+
+@pytest.fixture
+def merged(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """All files of a dataset but its largest ones replaced by one, and that one with a later file by another one."""
+    lake = sandbox.open().lake
+    for few in (2, 1):
+        monkeypatch.setattr(store, "MAX_FILES", few)
+        monkeypatch.setattr(store, "MERGED_FILES", 2)
+        for name in DATASETS:
+            lake.compact(name, lake.appended(name))
+    assert len(lake_files(sandbox)) == len(DATASETS)
+    return sandbox
+
+
+def test_a_lost_merged_file_is_made_again_from_the_loads_of_the_files_that_it_replaced(merged: Sandbox) -> None:
+    before = lake_bytes(merged)
+    for path in lake_files(merged):
+        path.unlink()
+    assert len(merged.open().check_lake()) == len(DATASETS)
+    assert lake_bytes(merged) == before
+    assert changed(merged) == 0
+
+
+def test_a_file_after_a_merged_one_is_repaired_with_the_rows_that_were_stored_before_it(
+    made: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The merged file also has rows of later loads."""
+    sandbox = made.copy(tmp_path / "sandbox")
+    lake = sandbox.open().lake
+    monkeypatch.setattr(store, "MAX_FILES", 1)
+    monkeypatch.setattr(store, "MERGED_FILES", 2)
+    between = lake.appended("prices")[1]
+    lake.compact("prices", [file for file in lake.appended("prices") if file != between])
+    before = lake_bytes(sandbox)
+    (sandbox.data / "lake" / "prices" / between).unlink()
+    assert [one.reason for one in sandbox.open().check_lake()] == [""]
+    assert lake_bytes(sandbox) == before
+
+
+def test_a_merged_file_whose_loads_are_lost_is_named_and_its_months_are_read_again(merged: Sandbox) -> None:
+    no_archive(merged)
+    [path] = [path for path in lake_files(merged) if path.parent.name == "prices"]
+    path.write_bytes(b"half")
+    ingestion = merged.open().ingestion()
+    results = repair(ingestion, "prices")
+    assert f"prices/{path.name} is damaged" in problem(results) and "the archived payload" in problem(results)
+    accept_loss(ingestion, "prices", results)
+    ledger = json.loads((merged.data / "lake" / "prices" / "_ingested.json").read_text())
+    assert not {*MONTHS} & ledger.keys()
+    assert merged.open().check_lake() == []
+    assert merged.open().lake.months("prices") == []
+
+
+def test_a_lake_of_the_former_layout_is_repaired_and_migrated(sandbox: Sandbox) -> None:
+    wanted = sandbox.rows(DATASETS)
+    files = {name: to_former_layout(sandbox.open().lake, name) for name in DATASETS}
+    release(sandbox)
+    for name in DATASETS:
+        for file in files[name][::2]:
+            (sandbox.data / "lake" / name / file).unlink()
+    assert len(sandbox.open().check_lake()) == sum(len(files[name][::2]) for name in DATASETS)
+    before = lake_bytes(sandbox)
+    for again in range(2):
+        for name, frame in sandbox.rows(DATASETS).items():
+            pd.testing.assert_frame_equal(frame, wanted[name], obj=name)
+        assert len(lake_files(sandbox)) == len(DATASETS) and not list(sandbox.data.glob("lake/*/month=*"))
+        assert lake_bytes(sandbox) == before
+        if not again:
+            for path in lake_files(sandbox):
+                path.unlink()
+            assert len(sandbox.open().check_lake()) == len(DATASETS)
+    assert changed(sandbox) == 0
 
 
 # --- what cannot be repaired

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'value': 'tightness_index', 'obs_end': 'greatest(price_obs_date, stock_obs_date)', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'coverage': 'completeness', 'n_components': 'n_components', 'is_suspect': 'is_suspect',

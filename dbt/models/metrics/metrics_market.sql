@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 with equities as (
     select equity.*, p.near_high_obs, p.near_high_ratio, {{ near_high('equity.close_usd', 'equity.high_usd') }} as ratio
     from {{ ref('int_equity_asof') }} as equity

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'entity': 'zone', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
     'obs_end': 'least(price_obs_date, cost_obs_date, power_delivery_date)',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,11 +93,22 @@ def group_by_capture(payloads: Sequence[Payload]) -> list[list[Payload]]:
     return [list(parts) for _, parts in groupby(payloads, key=lambda payload: payload.captured_at)]
 
 
+def archived_responses(request: Request, archive: Archive) -> Iterator[list[Payload]]:
+    """Payloads of the accepted responses, newest first; each is read from the archive when it is reached.
+
+    Raises `SourceError` when a file cannot be read.
+    """
+    receipt = archive.receipt(request.source, request.name)
+    captures = receipt.captures if receipt else ()
+    for _, parts in groupby(reversed(captures), key=lambda capture: capture.captured_at):
+        yield [archive.open(request, capture) for capture in reversed(list(parts))]
+
+
 def newest_response(request: Request, archive: Archive) -> list[Payload]:
     """Payloads of the last accepted response; empty without one, or when its files cannot be read."""
     try:
-        return group_by_capture(archive.load(request))[-1]
-    except (SourceError, IndexError):
+        return next(archived_responses(request, archive), [])
+    except SourceError:
         return []
 
 

@@ -116,12 +116,12 @@ def write_report(workspace: Workspace) -> tuple[Path, str]:
     if manifest is None:
         raise dg.Failure("nothing is published yet: materialize publish/release first", allow_retries=False)
     database = workspace.paths.published / "releases" / manifest["release_id"] / "marts.duckdb"
-    charts: dict[str, bytes] = {}
+    charts: dict[str, str] = {}
     with duckdb.connect(str(database), read_only=True) as connection:
         for plot in plots.PLOTS:
             for metal, rows in plots.read(connection, plot).items():
-                folder, synthetic = workspace.paths.plots, bool(manifest["synthetic"])
-                charts[f"{metal}: {plot.title}"] = plots.cached_png(folder, plot, rows, metal, synthetic=synthetic)
+                image = plots.svg(plot, rows, metal, synthetic=bool(manifest["synthetic"]))
+                charts[f"{metal}: {plot.title}"] = image
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {# Days before a decision time that a close of its year may lie. #}
 {% set days_back = 's.near_high_obs * 3 / 2 + 30' %}
 with spine as (

@@ -59,7 +59,7 @@ lint-rest:
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# 158 million rows: some minutes, and a few GB in the folder for temporary files.
+# 158 million rows and 250 daily runs: half an hour, and some 20 GB in the folder for temporary files.
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scale
 

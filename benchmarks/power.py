@@ -14,13 +14,13 @@ import hashlib
 import json
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from benchmarks.measure import own_cpu_s
 from pipelines.common.calendar import to_utc
@@ -34,6 +34,7 @@ from schemas.generate.arrow import arrow_schema
 FIRST, LAST = np.datetime64("2016-10", "M"), np.datetime64("2026-09", "M")
 TIMEZONE: Final = "Europe/Berlin"
 QUARTER_HOUR_S: Final = 15 * 60
+MONTHS_A_FILE: Final = 8  # 15 files for ten years: a build merges files where there are more than 16
 SCRIPT: Final = Path(__file__).with_name("power.sql")
 TABLE: Final = "marts.power_daily"
 TOLERANCE: Final = 1e-9  # sums of floats in another order
@@ -43,28 +44,27 @@ TOLERANCE: Final = 1e-9  # sums of floats in another order
 
 
 def generate(workspace: Workspace, zones: int, first: np.datetime64 = FIRST) -> int:
-    """Write prices of that many zones from a month on, and the exchange rate; one file of prices for each month.
+    """Write prices of that many zones from a month on, and the exchange rate, in as many files as a lake has.
 
     Each local day has 92, 96 or 100 quarter hours. In every month one day of a zone in 45 is missing, and the next one
     was published a second time with other prices. Returns the number of rows of power.
     """
     months = np.arange(first, LAST + 1)
     days = np.arange(months[0].astype("datetime64[D]"), (LAST + 1).astype("datetime64[D]"))
-    _store(workspace.lake, "fx", _rates(days), datetime(2026, 10, 1, tzinfo=UTC))
+    _store(workspace.lake, "fx", _rates(days))
     rows = 0
-    for number, month in enumerate(months):
-        after = (month + 1).astype("datetime64[D]").astype(datetime)
-        table = _month(month, number, zones)
-        _store(workspace.lake, "power", table, datetime(after.year, after.month, 1, 4, tzinfo=UTC))
+    for start in range(0, len(months), MONTHS_A_FILE):
+        numbers = range(start, min(start + MONTHS_A_FILE, len(months)))
+        table = pa.concat_tables(_month(months[number], number, zones) for number in numbers)
+        _store(workspace.lake, "power", table)
         rows += table.num_rows
     return rows
 
 
-def _store(lake: Lake, name: str, table: pa.Table, captured: datetime) -> None:
-    """Place the rows of one month (or of a dataset of one file) as a file of the lake, with its line in the record."""
-    month = "2026-09" if name == "fx" else f"{table['delivery_date'][0].as_py():%Y-%m}"
-    path = write_parquet(lake.root / name, table, captured)
-    lake.record(name).append([Entry(path.name, file_sha256(path), months=(month,))])
+def _store(lake: Lake, name: str, table: pa.Table) -> None:
+    """Place rows as a file of the lake, with its line in the record."""
+    path = write_parquet(lake.root / name, table, pc.max(table["ingest_ts"]).as_py())
+    lake.record(name).append([Entry(path.name, file_sha256(path))])
 
 
 def _month(month: np.datetime64, number: int, zones: int) -> pa.Table:

@@ -65,6 +65,7 @@ def load(workspace: Workspace, months: Sequence[pd.Period]) -> list[Failure]:
     for name, feed in FEEDS.items():
         dropped = workspace.dropped(name)[0] if feed.droppable else []
         failures += ingestion.run(name, months, dropped).failures
+        workspace.lake.compact(name, workspace.lake.appended(name))  # as a build does it
     return failures
 
 

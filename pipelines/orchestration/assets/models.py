@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from datetime import date
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import duckdb
@@ -18,7 +19,7 @@ from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
-from pipelines.publish.manifest import read_manifest
+from pipelines.publish.manifest import packages, read_manifest
 from pipelines.warehouse import build_cache, dbt, lineage, signal_log
 from pipelines.warehouse.damage import database_damage
 from pipelines.workspace import Workspace
@@ -143,12 +144,14 @@ def build(
     now = workspace.build_clock.advance()
     lake = workspace.lake  # every dataset has a schema file there
     paths = workspace.paths
+    code = [dbt.project_fingerprint(), code_version(), str(packages()), str(workspace.scope), str(first_day)]
     this = build_cache.Record(
-        code=build_cache.fingerprint(dbt.project_fingerprint(), code_version(), str(workspace.scope), str(first_day)),
+        code=build_cache.fingerprint(*code),
         as_of=now.isoformat(),
         reference=workspace.reference.sha256,
         files={name: lake.appended(name) for name in DATASETS},
         nodes=[],
+        build_id=uuid4().hex,
     )
     last = build_cache.load(paths.build_record)
     current = paths.database
@@ -159,17 +162,20 @@ def build(
         log.warning(f"the warehouse is damaged and is built again from the lake and the last release: {damage}")
         paths.warehouse.unlink()
         paths.warehouse.with_name(f"{paths.warehouse.name}.wal").unlink(missing_ok=True)
+    if last is not None and not build_cache.is_of(last, paths.warehouse):
+        last = None
     if (unpublished := signal_log.first_unpublished(paths.warehouse, current, now)) is not None:
-        last = build_cache.begin(paths.build_record, last, unpublished)
+        last = build_cache.begin(paths.build_record, last, unpublished, this.build_id)
+        build_cache.mark(paths.warehouse, this.build_id)
         signal_log.delete_unpublished(paths.warehouse, current, now)
-    if not paths.warehouse.is_file():
-        last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
-    if signal_log.restore(paths.warehouse, current):
-        last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
+    if signal_log.is_behind(paths.warehouse, current):
+        last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING, this.build_id)
+        signal_log.restore(paths.warehouse, current)
     moment = build_cache.changed_from(last, this, lake, workspace.reference.tables, paths.reference_copies)
     if last is not None and not select and build_cache.is_same(last, this, moment):
         return last.result()
-    build_cache.begin(paths.build_record, last, moment)
+    build_cache.begin(paths.build_record, last, moment, this.build_id)
+    build_cache.mark(paths.warehouse, this.build_id)
     dbt.write_reference(workspace.reference, paths.reference_copies, calendar_end(now).date(), first_day)
     result = dbt.build(
         dbt.run_vars(

@@ -258,8 +258,14 @@ def changed(tables: Tables, chosen: random.Random, now: pd.Timestamp) -> Tables:
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """The reference tables, with a claim about days before the first build: its evidence is in kept rows only."""
     made = reference(tmp_path_factory.mktemp("reference"))
-    return {name: table.to_pandas(date_as_object=False) for name, table in made.items()}
+    found = {name: table.to_pandas(date_as_object=False) for name, table in made.items()}
+    claims = found["claims"]
+    past = claims[claims["claim_id"] == "BACKWARDATION"].assign(
+        claim_id="BACKWARDATION_THEN", period_from=pd.Timestamp("2026-01-12"), period_to=pd.Timestamp("2026-01-16")
+    )
+    return found | {"claims": pd.concat([claims, past.astype(claims.dtypes.to_dict())], ignore_index=True)}
 
 
 def site(root: Path, tables: Tables, number: int, mutate: Mutation | None = None, models: Sequence[Model] = ()) -> Site:
@@ -454,7 +460,7 @@ def test_a_mutant_is_caught(
 
     with pytest.raises(CaughtError):
         if isinstance(mutant, str):
-            plans = steps(("data",), ("whole",))
+            plans = steps(("data",), ("whole",), (24,))
             sequences(tmp_path, tables, 120, check, plans, mutate=forgets(mutant), models=needed_for(mutant))
         else:
             sequences(tmp_path, tables, 120, check, HAPPENS[mutant])

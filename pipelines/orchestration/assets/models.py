@@ -1,7 +1,7 @@
 """The dbt models as Dagster assets, built by one dbt call a run, in this process."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from functools import cache
@@ -86,7 +86,7 @@ def model_assets() -> dg.AssetsDefinition:
         tests = {key.name for key in context.selected_asset_check_keys}
         # With the models above them, whose tables may hold some decision times only. A check may be executed alone.
         names = {f"+{key.path[-1]}" for key in chosen} or tests
-        select = [] if chosen == every else ["--select", *sorted(names)]
+        select = [] if chosen == every else selected(names)
         if not any(open_workspace.lake.has_files(name) for name in DATASETS):
             raise dg.Failure(
                 f"the lake is empty: profile {open_workspace.settings.profile} has loaded no data, so there is nothing "
@@ -94,7 +94,7 @@ def model_assets() -> dg.AssetsDefinition:
                 allow_retries=False,
             )
         with open_workspace.writing():
-            result = build(open_workspace, context.run.run_id, select, log=context.log)
+            result = build(open_workspace, context.run.run_id, select, is_check=not chosen, log=context.log)
             tables = table_metadata(open_workspace, manifest)
             for name, charts in draw_plots(open_workspace, context.log).items():
                 tables[name] |= charts
@@ -126,17 +126,27 @@ def _specs(manifest: Mapping[str, Any]) -> tuple[list[dg.AssetSpec], list[dg.Ass
     return assets, list(checks.values())
 
 
+def selected(names: Collection[str]) -> list[str]:
+    """The arguments of dbt for some models and tests; none for everything.
+
+    A test that also reads other models is left out: their tables may lack the newest decision times.
+    """
+    return ["--indirect-selection", "cautious", "--select", *sorted(names)] if names else []
+
+
 def build(
     workspace: Workspace,
     run_id: str,
     select: list[str],
     first_day: date = dbt.CALENDAR_START,
+    is_check: bool = False,
     log: logging.Logger = LOG,
 ) -> dbt.BuildResult:
     """Build the models as of the workspace's clock, or keep them where their inputs are unchanged.
 
     Rows of decision times before the first one with other inputs are kept too (docs/adr/0026). The caller holds the
     writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the trading calendar.
+    `is_check`: only tests are selected, and examine all rows in place of those that the build makes.
     Raises `LakeDamageError`.
     """
     for one in workspace.check_lake():
@@ -185,7 +195,7 @@ def build(
             as_of=now,
             run_id=run_id,
             code_version=code_version(),
-            built_from=None if moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
+            built_from=None if is_check or moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
         ),
         select,
     )

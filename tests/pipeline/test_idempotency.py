@@ -243,12 +243,18 @@ def test_signals_asof_an_old_moment_is_what_was_published_then(drop_market: Sand
     assert shown["value"] == pytest.approx(500_000 / days)
 
 
-def test_a_lost_warehouse_does_not_lose_the_log(revised: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("warehouse", ["lost", "of an older day"])
+def test_another_warehouse_does_not_lose_the_log(
+    drop_market: Sandbox, revised: Sandbox, tmp_path: Path, warehouse: str
+) -> None:
     later = revised.copy(tmp_path)
     before = later.query("select * from signals.signals order by all")
     assert before["revision_no"].max() == 2
-    shutil.rmtree(later.data / "warehouse")
-    later.run(("2026-01", "2026-01"))
+    if warehouse == "lost":
+        shutil.rmtree(later.data / "warehouse")
+    else:
+        shutil.copy(drop_market.open().paths.warehouse, later.open().paths.warehouse)
+    assert later.run(("2026-01", "2026-01")).unchanged
     pd.testing.assert_frame_equal(later.query("select * from signals.signals order by all"), before)
 
 

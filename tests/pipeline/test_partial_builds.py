@@ -44,8 +44,9 @@ Tables = dict[str, pd.DataFrame]
 class Step:
     """One run: how far the clock moves, what happens before the build, and what becomes of the build.
 
-    `event`: data, drops (drop files only), nothing, or a change of a reference table. `share` of the data that is due
-    arrives. `outcome`: whole, killed after some models, or a build of one model and those above it.
+    `event`: data, drops (drop files only), nothing, a change of a reference table, or one of the consumption.
+    `share` of the data that is due arrives. `outcome`: whole, killed after some models, or a build of one model and
+    those above it.
     """
 
     hours: int
@@ -61,18 +62,22 @@ HOURS: Final = (0, 1, 5, 22, 24, 24, 48, 72, 120, 240, -30)
 
 
 def steps(
-    events: Sequence[str] = EVENTS, outcomes: Sequence[str] = OUTCOMES, hours: Sequence[int] = HOURS
+    events: Sequence[str] = EVENTS,
+    outcomes: Sequence[str] = OUTCOMES,
+    hours: Sequence[int] = HOURS,
+    shares: Sequence[float] = (1.0, 0.9, 0.5),
+    least: int = 1,
 ) -> st.SearchStrategy[list[Step]]:
-    """Plans of up to four runs."""
+    """Plans of up to four runs, at least so many."""
     one = st.builds(
         Step,
         st.sampled_from(hours),
         st.sampled_from(events),
-        st.sampled_from((1.0, 0.9, 0.5)),
+        st.sampled_from(shares),
         st.sampled_from(outcomes),
         st.integers(0, 10**6),
     )
-    return st.lists(one, min_size=1, max_size=4)
+    return st.lists(one, min_size=least, max_size=4)
 
 
 @dataclass
@@ -253,6 +258,14 @@ def changed(tables: Tables, chosen: random.Random, now: pd.Timestamp) -> Tables:
     return tables | {name: pd.concat([kept, row.astype(table.dtypes.to_dict())], ignore_index=True)}
 
 
+def with_consumption(tables: Tables) -> Tables:
+    """The reference tables after an edit that changes days of stock from before the first build on."""
+    parameters = tables["parameters"]
+    row = parameters[parameters["name"] == "consumption_t_per_year"].tail(1)
+    row = row.assign(value=6e7, valid_from=pd.Timestamp("2026-01-13").as_unit("us")).astype(parameters.dtypes.to_dict())
+    return tables | {"parameters": pd.concat([parameters, row], ignore_index=True)}
+
+
 # --- sequences
 
 
@@ -294,6 +307,8 @@ def run(made: Site, plan: Iterable[Step]) -> dict[str, list[str]]:
             made.arrive(chosen, step.share, step.event == "drops")
         elif step.event == "reference":
             made.tables = changed(made.tables, chosen, made.now)
+        elif step.event == "consumption":
+            made.tables = with_consumption(made.tables)
         made.build(step)
     found = made.differences()
     made.con.close()
@@ -426,7 +441,9 @@ HAPPENS: Final = {
     no_drop: steps(("drops",), ("whole",)),
     no_reference: steps(("reference",), ("whole",)),
     no_later_knowledge: steps(("data", "nothing"), ("whole",), (0, 1, 3, 5)),
-    no_mark: steps(("reference", "nothing"), ("killed", "selected")),
+    no_mark: st.integers(0, 10**6).map(
+        lambda seed: [Step(1, "consumption", 1.0, "killed", seed), Step(1, "nothing", 1.0, "whole", seed)]
+    ),
 }
 FOLDED: Final = (
     "int_component_scores", "int_regime_daily", "int_price_states_asof", "arbitrage_daily", "smelter_margin_daily",
@@ -460,7 +477,7 @@ def test_a_mutant_is_caught(
 
     with pytest.raises(CaughtError):
         if isinstance(mutant, str):
-            plans = steps(("data",), ("whole",), (24,))
+            plans = steps(("data",), ("whole",), (24,), (1.0,), 3)
             sequences(tmp_path, tables, 120, check, plans, mutate=forgets(mutant), models=needed_for(mutant))
         else:
             sequences(tmp_path, tables, 120, check, HAPPENS[mutant])

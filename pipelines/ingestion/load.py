@@ -302,8 +302,9 @@ class Ingestion:
     def _digests(
         self, months: Collection[str], captured: Sequence[_Captured], dropped: Sequence[Payload]
     ) -> dict[str, str]:
-        """Digest of the inputs of each month."""
-        return month_digests(months, captured, dropped, self.reference.sha256)
+        """Digest of the inputs of each month. Parsers leave out the metals that are not in scope."""
+        metals = " ".join(metal.metal for metal in self.scope.metals)
+        return month_digests(months, captured, dropped, f"{self.reference.sha256} {metals}")
 
     def _loaded_until(
         self, captured: list[_Captured], dropped: Sequence[Payload], months: set[str], ledger: Ledger

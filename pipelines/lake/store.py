@@ -244,6 +244,8 @@ class Lake:
                 files[sha256] = file
                 former |= {*_parts(self.root / name / file)}
         for file, entry in entries.items():
+            if entry.lost_at and (self.root / name / file).is_file():
+                found.append(Damage(name, file, "is there again after its loss was accepted: move it out of the lake"))
             if entry.lost_at or file in former:
                 continue
             sha256, problem = _read_hash(self.root / name / file)

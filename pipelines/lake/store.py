@@ -259,7 +259,7 @@ class Lake:
     def unrecorded(self, name: str, entries: Container[str]) -> list[str]:
         """Files of a dataset, below its folder, that have no entry."""
         folder = self.root / name
-        paths = {*folder.rglob("*.parquet"), *folder.glob("*/*.parquet")}  # links to folders are followed by the second
+        paths = _glob(folder, "**/*.parquet", "*/*.parquet")  # links to folders are followed by the second
         files = (path.relative_to(folder).as_posix() for path in sorted(paths))
         return [file for file in files if file not in (EMPTY, FORMER_EMPTY, REPLACING) and file not in entries]
 
@@ -345,8 +345,7 @@ class Lake:
     def _listed(self, name: str) -> set[str]:
         """Files in a dataset's folder with a name of the lake, of this layout and the former one."""
         folder = self.root / name
-        paths = [*folder.glob("*.parquet"), *folder.glob("month=*/*.parquet")]
-        files = (path.relative_to(folder).as_posix() for path in paths)
+        files = (path.relative_to(folder).as_posix() for path in _glob(folder, "*.parquet", "month=*/*.parquet"))
         return {file for file in files if FILE_NAME.fullmatch(file)}
 
     def _found(self, name: str) -> dict[str, Entry]:
@@ -443,6 +442,13 @@ def write_merged(folder: Path, tables: Mapping[str, pa.Table]) -> Path:
     lengths = {file: table.num_rows for file, table in tables.items()}
     table = pa.concat_tables(tables.values()).combine_chunks()
     return write_parquet(folder, table, captured, {PARTS.decode(): json.dumps(lengths)})
+
+
+def _glob(folder: Path, *patterns: str) -> set[Path]:
+    """Files below a folder; read again where another process has deleted a folder meanwhile, which pathlib raises."""
+    while True:
+        with suppress(FileNotFoundError):
+            return {path for pattern in patterns for path in folder.glob(pattern)}
 
 
 def _batches(folder: Path, files: Sequence[str]) -> list[list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -354,6 +354,30 @@ def test_a_migration_that_is_killed_loses_nothing_and_shows_nothing_twice(
     with monkeypatch.context() as patch:
         assert each_step(patch, attempt) > len(files)
     check(attempts[-1])
+
+
+@pytest.mark.parametrize("work", ["read", "damage", "ensure", "months"])
+def test_a_migration_by_another_process_while_the_folders_are_listed(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    before, months = lake.read("stocks"), lake.months("stocks")
+    to_former_layout(lake, "stocks")
+    scandir, calls = os.scandir, []
+
+    def overtaken(path: str) -> Iterator[os.DirEntry[str]]:
+        if "month=" in str(path) and not calls:
+            calls.append(path)
+            lake.settle("stocks")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", overtaken)
+    if work == "read":
+        pd.testing.assert_frame_equal(lake.read("stocks"), before)
+    elif work == "ensure":
+        lake.ensure(["stocks"])
+    else:
+        assert getattr(lake, work)("stocks") == {"damage": [], "months": months}[work]
+    assert calls
 
 
 def test_damaged_and_foreign_files_of_the_former_layout_stay_and_are_named(lake: Lake) -> None:

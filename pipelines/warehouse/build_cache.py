@@ -126,8 +126,9 @@ def changed_from(
         moments.append(datetime.fromisoformat(last.wrong_from))
     if last.reference != now.reference:
         moments += [_first_valid(table, copies / f"{name}.parquet") for name, table in tables.items()]
-    for name in now.files:
-        moments += _first_known(lake, name, set(last.files.get(name, ())), last.moment, now.moment)
+    with duckdb.connect() as connection:  # one for all files: to open one takes longer than to read a dataset
+        for name in now.files:
+            moments += _first_known(connection, lake, name, set(last.files.get(name, ())), last.moment, now.moment)
     return min(moments)
 
 
@@ -138,7 +139,9 @@ def first_decision(moment: datetime) -> datetime:
     return times.min().to_pydatetime()  # type: ignore[no-any-return]
 
 
-def _first_known(lake: Lake, name: str, known: set[str], before: datetime, now: datetime) -> list[datetime]:
+def _first_known(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, known: set[str], before: datetime, now: datetime
+) -> list[datetime]:
     """Earliest knowledge times of a dataset's vintages that the last build did not have.
 
     They are in a new file, or were known only after that build. A file that replaces known ones has no new vintages.
@@ -148,21 +151,23 @@ def _first_known(lake: Lake, name: str, known: set[str], before: datetime, now: 
     if known - set().union(*files.values()):
         return [EVERYTHING]  # a file is gone
     new = [file for file, appended in files.items() if not appended <= known]
-    found = [_min_known(lake.root / name, new, EVERYTHING, now), _min_known(lake.root / name, files, before, now)]
+    folder = lake.root / name
+    found = [_min_known(connection, folder, new, EVERYTHING, now), _min_known(connection, folder, files, before, now)]
     return [moment for moment in found if moment is not None]
 
 
-def _min_known(folder: Path, files: Iterable[str], after: datetime, until: datetime) -> datetime | None:
+def _min_known(
+    connection: duckdb.DuckDBPyConnection, folder: Path, files: Iterable[str], after: datetime, until: datetime
+) -> datetime | None:
     """The earliest knowledge time in some files that is later than `after`, and `until` or earlier."""
     paths = [str(folder / file) for file in files]
     if not paths:
         return None
-    with duckdb.connect() as connection:
-        [[first]] = connection.execute(
-            "select epoch_us(min(knowledge_ts)) from read_parquet(?, hive_partitioning = false) "
-            "where knowledge_ts > make_timestamptz(?) and knowledge_ts <= make_timestamptz(?)",
-            [paths, _microseconds(after), _microseconds(until)],
-        ).fetchall()
+    [[first]] = connection.execute(
+        "select epoch_us(min(knowledge_ts)) from read_parquet(?, hive_partitioning = false) "
+        "where knowledge_ts > make_timestamptz(?) and knowledge_ts <= make_timestamptz(?)",
+        [paths, _microseconds(after), _microseconds(until)],
+    ).fetchall()
     return None if first is None else datetime.fromtimestamp(first / 1_000_000, UTC)
 
 

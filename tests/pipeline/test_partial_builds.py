@@ -400,11 +400,13 @@ def no_drop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drop files are not looked at."""
     right = build_cache._min_known
 
-    def feeds_only(folder: Path, files: Iterable[str], after: datetime, until: datetime) -> datetime | None:
+    def feeds_only(
+        connection: duckdb.DuckDBPyConnection, folder: Path, files: Iterable[str], after: datetime, until: datetime
+    ) -> datetime | None:
         def is_feed(file: str) -> bool:
             return "drop" not in pq.read_table(folder / file, partitioning=None)["source"].to_pylist()
 
-        return right(folder, filter(is_feed, files), after, until)
+        return right(connection, folder, filter(is_feed, files), after, until)
 
     monkeypatch.setattr(build_cache, "_min_known", feeds_only)
 
@@ -419,8 +421,8 @@ def no_later_knowledge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         build_cache,
         "_min_known",
-        lambda folder, files, after, until: (
-            right(folder, files, after, until) if after == build_cache.EVERYTHING else None
+        lambda connection, folder, files, after, until: (
+            right(connection, folder, files, after, until) if after == build_cache.EVERYTHING else None
         ),
     )
 

@@ -153,7 +153,10 @@ def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
 
 
 def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
-    """Each parameter of a formula exists, in its unit and range, for each metal from the metal's first day on."""
+    """Each parameter of a formula exists, in its unit and range, for each metal from the metal's first day on.
+
+    One that `begins` may start later.
+    """
     for name, about in PARAMETERS.items():
         rows = parameters[parameters["name"] == name]
         if len(wrong := rows[rows["unit"] != about.unit]):
@@ -173,7 +176,7 @@ def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
                 raise ReferenceDataError(
                     f"parameters.csv: {name} ({about.unit}) has no row for {metal.metal} and none for *: add one"
                 )
-            if (first := own["valid_from"].min()) > metal.valid_from:
+            if not about.begins and (first := own["valid_from"].min()) > metal.valid_from:
                 raise ReferenceDataError(
                     f"parameters.csv: {name} for {metal.metal} starts on {first:%Y-%m-%d}, the metal on "
                     f"{metal.valid_from:%Y-%m-%d}: add a row with that valid_from"

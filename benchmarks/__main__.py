@@ -1,7 +1,7 @@
 """`python -m benchmarks`: time and memory of runs on this machine, in temporary folders.
 
-Exit codes: 0 measured; 1 a measured program failed, a table differs from the one of limit.sql, or a second run on the
-same input published other rows.
+Exit codes: 0 measured; 1 a measured program failed, a table differs from the one of `limit/*.sql`, or a second run on
+the same input published other rows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
+from benchmarks.history import days_later, left_behind
 from benchmarks.measure import BenchmarkError, Cost, median, run
 from pipelines.common.settings import variable_names
 
@@ -49,11 +50,22 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A figure of the product and the most that it may be. Times are CPU times as multiples of the bare imports."""
+
+    what: str
+    measured: float
+    required: float
+    unit: str = "imports"
+
+
+@dataclass(frozen=True)
 class Bench:
     """Temporary folders of one benchmark: `data` for the runs, one more for each build."""
 
     root: Path
     status: Status
+    metals: str = ""  # TIGHTNESS_DEMO_METALS
 
     def environment(self, data: Path, now: str = NOW) -> dict[str, str]:
         """Environment for the demo market in `data`: no settings of the caller, no files in the project."""
@@ -63,9 +75,10 @@ class Bench:
             | settings
             | {
                 "TIGHTNESS_PROFILE": "demo",
+                "TIGHTNESS_DEMO_METALS": self.metals,
                 "TIGHTNESS_NOW": now,
                 "TIGHTNESS_DATA_DIR": str(data),
-                "DAGSTER_HOME": str(self.root / "dagster"),
+                "DAGSTER_HOME": str(self.instance),
                 "DAGSTER_EVENT_BATCH_SIZE": "1000",
                 "DBT_TARGET_PATH": str(self.root / "dbt"),
                 "DBT_LOG_PATH": str(self.root / "dbt"),
@@ -78,6 +91,11 @@ class Bench:
     def data(self) -> Path:
         """The data folder of the runs."""
         return self.root / "data"
+
+    @property
+    def instance(self) -> Path:
+        """The folder of Dagster's own history."""
+        return self.root / "dagster"
 
     def python(self, label: str, *args: str, data: Path | None = None, now: str = NOW) -> tuple[Cost, str]:
         """Run Python in a new process, in the temporary folder."""
@@ -103,13 +121,15 @@ class Bench:
         return folder
 
 
-def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
-    """Every measurement in turn; differences are added to `problems`. Raises `BenchmarkError`."""
+def measure(bench: Bench, problems: list[str]) -> Iterator[Line | Target]:
+    """Every measurement in turn, then the targets; differences are added to `problems`. Raises `BenchmarkError`."""
     # Parse the models where one is newer than the manifest: parsing is not part of the measurement.
     run([sys.executable, "-c", "from pipelines.warehouse.dbt import manifest; manifest()"], _inherited(), PROJECT)
 
     full, first = bench.tightness_run("full run")
-    yield Line("full run, 2008 to now, fresh folders", full, _rows(first))
+    files, history = left_behind(bench.data, bench.instance)
+    left = f"{files} lake files, {history:.1f} MB of Dagster's history"
+    yield Line("full run, 2008 to now, fresh folders", full, f"{_rows(first)}; {left}")
 
     again, second = bench.tightness_run("the same again")
     changed = _changed(first, second)
@@ -122,16 +142,36 @@ def measure(bench: Bench, problems: list[str]) -> Iterator[Line]:
     if changed:
         problems.append(f"a run on unchanged input published other rows in {', '.join(changed)}")
 
-    yield from _models(bench, problems)
+    models = list(_models(bench, problems))
+    yield from models
 
     months = ["--from", REFRESHED[0], "--to", REFRESHED[1]]
+    before = left_behind(bench.data, bench.instance)
     day, third = bench.tightness_run("one business day later", *months, now=NEXT_DAY)
-    yield Line(f"one business day later, {REFRESHED[0]} to {REFRESHED[1]}", day, _difference(third))
+    after = left_behind(bench.data, bench.instance)
+    left = f"{after[0] - before[0]} lake files and {after[1] - before[1]:.1f} MB of history more"
+    yield Line(f"one business day later, {REFRESHED[0]} to {REFRESHED[1]}", day, f"{_difference(third)}; {left}")
+    others = [Line(*line) for line in days_later(bench, day, REFRESHED, NEXT_DAY)]
+    yield from others
 
     bare = median([bench.python(f"imports {n + 1} of {TIMES}", "-c", IMPORTS)[0] for n in range(TIMES)])
     yield Line(f"{IMPORTS} (median of {TIMES})", bare)
     loaded = median([bench.python(f"definitions {n + 1} of {TIMES}", "-c", DEFINITIONS)[0] for n in range(TIMES)])
-    yield Line(f"the definitions (median of {TIMES})", loaded, f"{loaded.wall_s / bare.wall_s:.2f} of the bare imports")
+    yield Line(f"the definitions (median of {TIMES})", loaded)
+
+    six, short = (line.cost.cpu_s for line in others if line.what.startswith("one business day later"))
+    for what, cost, most in [
+        ("full run since 2008, all assets", full, 11), ("the same again", again, 3),
+        ("one business day later", day, 4.5), ("the whole dbt build", models[0].cost, 2.5),
+        ("definitions", loaded, 1.3),
+    ]:  # fmt: skip
+        yield Target(what, cost.cpu_s / bare.cpu_s, most)
+    yield Target("one day later, six metals' history against one metal's", six / day.cpu_s, 1.5, "times")
+    yield Target("one day later, history since 2008 against since 2023", day.cpu_s / short, 1.2, "times")
+    yield Target("peak memory of the full run", full.peak_mb, 700, "MB")
+    yield Target("lake files after a full run", files, 150, "files")
+    yield Target("Dagster's history after a full run", history, 12, "MB")
+    yield Target("Dagster's history of a daily run", after[1] - before[1], 1, "MB")
 
 
 def _models(bench: Bench, problems: list[str]) -> Iterator[Line]:
@@ -148,21 +188,21 @@ def _models(bench: Bench, problems: list[str]) -> Iterator[Line]:
         nodes[1] = about["nodes"]
         tables = [str(bench.data / "lake"), str(every / "warehouse" / "reference"), NOW]
         made = bench.root / f"limit{n}.duckdb"
-        cost, _ = bench.timed(f"limit.sql, {turn}", "-m", "benchmarks.limit", *tables, str(made))
+        cost, _ = bench.timed(f"limit/*.sql, {turn}", "-m", "benchmarks.limit", *tables, str(made))
         limit.append(cost)
 
     from benchmarks.limit import differences  # late: see measure.py
 
     rows, found = differences(every / "warehouse" / "warehouse.duckdb", made)
-    problems += [f"{TIGHTNESS}: {problem}" for problem in found]
+    problems += found
     best = min(cost.wall_s for cost in limit)
     for what, costs in [
         (f"dbt, {nodes[0]} models and tests", dbt),
         (f"dbt, {nodes[1]} of them: +{TIGHTNESS}", part),
-        (f"limit.sql: {TIGHTNESS} by hand", limit),
+        ("limit/*.sql: every table by hand", limit),
     ]:
         fastest = min(cost.wall_s for cost in costs)
-        note = f"best {fastest:.2f} s" + (f", {fastest / best:.1f} of the limit's best" if costs is not limit else "")
+        note = f"best {fastest:.2f} s" + (f", {fastest / best:.1f} of the limit's best" if costs is dbt else "")
         if costs is limit:
             note += "; DIFFERS, see below" if found else f"; {rows} rows equal to dbt's"
         yield Line(f"{what} (median of {TIMES})", median(costs), note)
@@ -200,17 +240,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     as_json = parser.parse_args().json
-    machine, lines, problems = _machine(), [], list[str]()
+    machine, lines, targets, problems = _machine(), list[Line](), list[Target](), list[str]()
     err = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="tightness-bench-") as root, err.status("") as status:
         try:
             for line in measure(Bench(Path(root).resolve(), status), problems):
+                if isinstance(line, Target):
+                    targets.append(line)
+                    continue
                 lines.append(line)
                 err.print(f"{line.what}: {line.cost.wall_s:.1f} s", highlight=False, markup=False)
         except BenchmarkError as error:
             problems.append(str(error))
     if as_json:
-        found = {"machine": machine, "now": NOW, "lines": [asdict(line) for line in lines], "problems": problems}
+        found: dict[str, Any] = {"machine": machine, "now": NOW, "problems": problems}
+        found |= {"lines": [asdict(line) for line in lines], "targets": [asdict(target) for target in targets]}
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:
         table = Table(title=f"Demo market as of {NOW}. {machine}", title_justify="left")
@@ -220,7 +264,15 @@ def main() -> int:
         for line in lines:
             cost = line.cost
             table.add_row(line.what, f"{cost.wall_s:.2f}", f"{cost.cpu_s:.2f}", f"{cost.peak_mb:.0f}", line.note)
-        Console(width=None if sys.stdout.isatty() else 160).print(table)
+        aims = Table(title="Targets; times are CPU times as multiples of the imports", title_justify="left")
+        for name in ("", "measured", "at most", ""):
+            aims.add_column(name, justify="right" if name else "left")
+        for target in targets:
+            missed = "" if target.measured <= target.required else "MISSED"
+            aims.add_row(
+                target.what, f"{target.measured:.2f}", f"{target.required:g} {target.unit}", missed,
+            )  # fmt: skip
+        Console(width=None if sys.stdout.isatty() else 160).print(table, aims, sep="\n")
     for problem in problems:
         err.print(problem, style="red", markup=False, soft_wrap=True)
     return 1 if problems else 0

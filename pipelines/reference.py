@@ -25,9 +25,9 @@ class ReferenceDataError(Exception):
     """An invalid reference file. The message has the file, line, column, value and rule."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReferenceTables:
-    """All reference tables, the hash of their files, and the files by name."""
+    """All reference tables, the hash of their files, and the files by name. One object for the same bytes."""
 
     tables: dict[str, pd.DataFrame]
     sha256: str
@@ -41,6 +41,17 @@ class ReferenceTables:
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.tables[name]
+
+    def text(self, name: str) -> pd.DataFrame:
+        """A table's cells as they are written in its file."""
+        return pd.read_csv(io.BytesIO(self.files[f"{name}.csv"]), dtype=str, keep_default_na=False, encoding="utf-8")
+
+    def with_rows(self, rows: Mapping[str, pd.DataFrame]) -> ReferenceTables:
+        """These tables with further rows in some of their files. Raises `ReferenceDataError` for an invalid one."""
+        bodies = {name.removesuffix(".csv"): body for name, body in self.files.items()}
+        for name, added in rows.items():
+            bodies[name] = pd.concat([self.text(name), added]).fillna("").to_csv(index=False).encode()
+        return _load(tuple(bodies.items()))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """A table's rows as plain dictionaries."""
@@ -157,58 +168,61 @@ def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
 
     One that `begins` may start later.
     """
+    every: list[Any] = list(parameters.itertuples())
+    since = dict(zip(metals["metal"], metals["valid_from"], strict=True))
     for name, about in PARAMETERS.items():
-        rows = parameters[parameters["name"] == name]
-        if len(wrong := rows[rows["unit"] != about.unit]):
-            raise _at(wrong, f"unit of {name} is {wrong['unit'].iloc[0]!r}: convert the value to {about.unit!r}")
-        if len(wrong := rows[~rows["value"].between(about.low, about.high)]):
-            allowed = f"{about.low:g} to {about.high:g} {about.unit}"
-            raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} is out of range: use {allowed}")
-        if about.whole and len(wrong := rows[rows["value"] % 1 != 0]):
-            raise _at(wrong, f"{name} = {wrong['value'].iloc[0]:g} must be a whole number of {about.unit}")
-        if about.shared and len(wrong := rows[rows["metal"] != "*"]):
-            raise _at(wrong, f"{name} is for all metals: write metal *")
-        for metal in metals.itertuples():
-            own = rows[rows["metal"].isin([metal.metal, "*"])]
-            if own.empty and about.smelting:
+        rows = [row for row in every if row.name == name]
+        for row in rows:
+            if row.unit != about.unit:
+                raise _at(row, f"unit of {name} is {row.unit!r}: convert the value to {about.unit!r}")
+        for row in rows:
+            if not about.low <= row.value <= about.high:
+                allowed = f"{about.low:g} to {about.high:g} {about.unit}"
+                raise _at(row, f"{name} = {row.value:g} is out of range: use {allowed}")
+        for row in rows:
+            if about.whole and row.value % 1 != 0:
+                raise _at(row, f"{name} = {row.value:g} must be a whole number of {about.unit}")
+        for row in rows:
+            if about.shared and row.metal != "*":
+                raise _at(row, f"{name} is for all metals: write metal *")
+        for metal, start in since.items():
+            first = min((row.valid_from for row in rows if row.metal in (metal, "*")), default=None)
+            if first is None and about.smelting:
                 continue
-            if own.empty:
+            if first is None:
                 raise ReferenceDataError(
-                    f"parameters.csv: {name} ({about.unit}) has no row for {metal.metal} and none for *: add one"
+                    f"parameters.csv: {name} ({about.unit}) has no row for {metal} and none for *: add one"
                 )
-            if not about.begins and (first := own["valid_from"].min()) > metal.valid_from:
+            if not about.begins and first > start:
                 raise ReferenceDataError(
-                    f"parameters.csv: {name} for {metal.metal} starts on {first:%Y-%m-%d}, the metal on "
-                    f"{metal.valid_from:%Y-%m-%d}: add a row with that valid_from"
+                    f"parameters.csv: {name} for {metal} starts on {first:%Y-%m-%d}, the metal on "
+                    f"{start:%Y-%m-%d}: add a row with that valid_from"
                 )
-    unknown = parameters[~parameters["name"].isin(list(PARAMETERS))]
-    if len(unknown):
-        name = unknown["name"].iloc[0]
-        raise _at(unknown, f"{name!r} is not a parameter of any formula: check its spelling")
-    for metal in metals["metal"]:
-        _check_order(parameters[parameters["metal"].isin([metal, "*"])], metal)
+    for row in every:
+        if row.name not in PARAMETERS:
+            raise _at(row, f"{row.name!r} is not a parameter of any formula: check its spelling")
+    for metal in since:
+        _check_order([row for row in every if row.metal in (metal, "*")], metal)
 
 
-def _check_order(parameters: pd.DataFrame, metal: str) -> None:
+def _check_order(rows: list[Any], metal: str) -> None:
     """The first of two ordered parameters is not above the second on any day on which one of them changes."""
     for low, high in ORDERED:
-        pair = parameters[parameters["name"].isin([low, high])]
-        for day in sorted(pair["valid_from"].unique()):
-            in_force = pair[pair["valid_from"] <= day].assign(general=lambda rows: rows["metal"] == "*")
-            in_force = in_force.sort_values(["general", "valid_from"], ascending=[False, True]).drop_duplicates(
-                "name", keep="last"
-            )
-            values = in_force.set_index("name")["value"]
-            if {low, high} <= set(values.index) and values[low] > values[high]:
+        # A row of the metal overrides those of all metals, a later row the earlier ones.
+        pair = [row for row in rows if row.name in (low, high)]
+        pair.sort(key=lambda row: (row.metal != "*", row.valid_from))
+        for day in sorted({row.valid_from for row in pair}):
+            in_force = {row.name: row for row in pair if row.valid_from <= day}
+            if len(in_force) == 2 and in_force[low].value > in_force[high].value:
                 raise _at(
-                    in_force[in_force["name"] == low],
-                    f"{low} = {values[low]:g} is more than {high} = {values[high]:g} for {metal} on {day:%Y-%m-%d}: "
-                    "lower the first or raise the second",
+                    in_force[low],
+                    f"{low} = {in_force[low].value:g} is more than {high} = {in_force[high].value:g} for {metal} on "
+                    f"{day:%Y-%m-%d}: lower the first or raise the second",
                 )
 
 
-def _at(rows: pd.DataFrame, problem: str) -> ReferenceDataError:
-    return ReferenceDataError(f"parameters.csv line {_lines(rows)[0]}: {problem}")
+def _at(row: Any, problem: str) -> ReferenceDataError:
+    return ReferenceDataError(f"parameters.csv line {row.Index + 2}: {problem}")
 
 
 @lru_cache(maxsize=64)

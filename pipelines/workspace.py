@@ -51,6 +51,7 @@ class Workspace:
             raise SettingsError(
                 f"TIGHTNESS_OPTIONAL_SOURCES contains {unknown[0]!r}, which is no source: give {optional}"
             )
+        _check_demo_metals(settings)
         if settings.profile == "live":
             check_proxies()
         if record is not None and settings.profile != "live":
@@ -79,13 +80,18 @@ class Workspace:
 
     @cached_property
     def reference(self) -> ReferenceTables:
-        """Validated reference tables. Raises `ReferenceDataError`."""
-        return load_reference(self.settings.reference)
+        """Validated reference tables, with rows for every metal of the demo market. Raises `ReferenceDataError`."""
+        tables = load_reference(self.settings.reference)
+        if not self.settings.demo:
+            return tables
+        from pipelines.transports.demo.reference import add_metals
+
+        return add_metals(tables, self.settings.demo)
 
     @cached_property
     def scope(self) -> Scope:
         """Metals and zones of the run. Raises `ReferenceDataError` for an unknown metal."""
-        return self.reference.scope(self.metals)
+        return self.reference.scope(self.metals or self.settings.demo)
 
     @cached_property
     def lake(self) -> Lake:
@@ -163,9 +169,9 @@ class Workspace:
         if self.settings.profile == "demo":
             from pipelines.transports.demo import DemoTransport
 
-            for name, body in DemoTransport(self.now, self.scope).dropped().items():
-                if dataset in (None, name.split("/")[0]):
-                    payloads.append(drop_payload(name, body, self.now))
+            transport = DemoTransport(self.now, self.scope, metals=self.settings.demo)
+            for name, body in transport.dropped(dataset).items():
+                payloads.append(drop_payload(name, body, self.now))
         return payloads, failures
 
     def ingestion(self, lake: Lake | None = None) -> Ingestion:
@@ -189,3 +195,16 @@ class Workspace:
         if message := problem(results):
             raise LakeDamageError(f"{message}. Nothing is published, the last release stays")
         return results
+
+
+def _check_demo_metals(settings: Settings) -> None:
+    """Raise `SettingsError` for a metal that the demo market does not have."""
+    if not settings.demo:
+        return
+    from pipelines.transports.demo.levels import LME
+
+    if unknown := next((metal for metal in settings.demo if metal not in LME), None):
+        raise SettingsError(
+            f"TIGHTNESS_DEMO_METALS contains {unknown!r}, which the demo market does not have: "
+            f"give one or more of {', '.join(LME)}, separated by commas"
+        )

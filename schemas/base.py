@@ -141,6 +141,7 @@ class Mart:
     schema: str  # marts or signals
     key: tuple[str, ...]
     cadence: str = "daily"  # or monthly, or on-change
+    rules: tuple[str, ...] = ()  # rules of a row beside those of its columns: SQL expressions
 
     @property
     def title(self) -> str:

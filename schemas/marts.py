@@ -177,5 +177,12 @@ MARTS: dict[str, Mart] = {
     "equity_daily": Mart(EquityDaily, "marts", key=("ticker", "obs_date")),
     "event_calendar": Mart(EventCalendar, "marts", key=("event_id", "as_of_date")),
     "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "indicator", "as_of_date")),
-    "tightness_daily": Mart(TightnessDaily, "marts", key=("metal", "as_of_date")),
+    "tightness_daily": Mart(
+        TightnessDaily, "marts", key=("metal", "as_of_date"),
+        # The contributions of the families sum to the index, to rounding.
+        rules=(
+            "abs(coalesce(contrib_curve, 0) + coalesce(contrib_inventory, 0) + coalesce(contrib_flow, 0) "
+            "- tightness_index) <= 1e-9",
+        ),
+    ),
 }  # fmt: skip

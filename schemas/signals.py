@@ -158,6 +158,8 @@ class SignalsWideDaily(Table):
 SIGNALS: dict[str, Mart] = {
     "signals": Mart(
         Signals, "signals", key=("signal_id", "signal_version", "metal", "region", "as_of_ts", "revision_no"),
+        # A signal without a value, or a state signal without a state, does not have quality OK.
+        rules=("quality <> 'OK' or (value is not null and (kind not in ('STATE', 'EVENT') or state is not null))",),
     ),
     "signals_latest": Mart(SignalsLatest, "signals", key=("signal_id", "metal", "region")),
     "signals_wide_daily": Mart(SignalsWideDaily, "signals", key=("metal", "as_of_date")),

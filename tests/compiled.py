@@ -1,14 +1,16 @@
 """The product's SQL without dbt's overhead: compiled by dbt once, then run in DuckDB by each test.
 
-It builds what dbt builds in an empty warehouse; tests/pipeline/test_compiled.py compares the two.
+It builds what dbt builds, in an empty warehouse or from a decision time on in the warehouse of an earlier build;
+tests/pipeline/test_compiled.py compares the two.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -32,7 +34,7 @@ from schemas.generate.arrow import arrow_schema
 DATABASE: Final = "warehouse"  # the catalog that dbt names in the SQL, after the file's name
 PUBLISHED: Final = ("marts", "signals")  # schemas
 # A dataset of the lake as compiled SQL reads it; group 1 is its name. Sentinels are put in for the run's variables.
-LAKE_READ: Final = re.compile(r"read_parquet\('@lake@/(\w+)/\*/\*\.parquet'[^)]*\)")
+LAKE_READ: Final = re.compile(r"read_parquet\('@lake@/(\w+)/\*\.parquet'[^)]*\)")
 REFERENCE_READ: Final = re.compile(r"read_parquet\('@reference@/(\w+)\.parquet'[^)]*\)")
 
 Rows = Mapping[str, pa.Table | pd.DataFrame]
@@ -45,7 +47,9 @@ class Model:
 
     name: str
     schema: str
+    materialized: str
     sql: str
+    partial_sql: str  # for a partial build, and for the log where it has rows
     inputs: frozenset[str]  # names of the models that it reads
 
     @property
@@ -61,15 +65,16 @@ class Model:
 
 @dataclass(frozen=True)
 class DataTest:
-    """One data test of the project: a query of the rows that break a rule."""
+    """One data test of the project: a query of the rows that break a rule, and how failures are counted in them."""
 
     name: str
     sql: str
+    failures: str
 
 
 @cache
 def models() -> tuple[Model, ...]:
-    """Every model that has a table, upstream models first, as dbt compiles it for a first build."""
+    """Every model that has a table, upstream models first, as dbt compiles it for a first and for a partial build."""
     return tuple(
         Model(**{**model, "inputs": frozenset(model["inputs"])})  # JSON has no sets
         for model in _compiled_project()["models"]
@@ -87,7 +92,8 @@ def _compiled_project() -> dict[str, Any]:
     """The compiled project, kept beside dbt's manifest: compiled again where a file of the project has changed."""
     kept = dbt.MANIFEST.with_name("compiled_project.json")
     kept.parent.mkdir(parents=True, exist_ok=True)
-    fingerprint = f"{dbt.project_fingerprint()} {version('dbt-core')} {version('dbt-duckdb')}"
+    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    fingerprint = f"{dbt.project_fingerprint()} {code} {version('dbt-core')} {version('dbt-duckdb')}"
     with FileLock(kept.with_suffix(".lock")):  # the other workers wait and read
         if kept.is_file() and (found := json.loads(kept.read_text()))["fingerprint"] == fingerprint:
             return dict(found)
@@ -98,33 +104,53 @@ def _compiled_project() -> dict[str, Any]:
 
 def _compile() -> dict[str, Any]:
     names = ("lake", "reference", "as_of", "run_id", "code_version")
-    with tempfile.TemporaryDirectory() as folder:
-        variables = {"warehouse": f"{folder}/{DATABASE}.duckdb"} | {name: f"@{name}@" for name in names}
-        options = ["compile", "--exclude", "resource_type:unit_test", "--target-path", f"{folder}/dbt"]
-        done = dbt._invoke(options, variables, dbt.manifest())
-    assert done.success, done.exception
-    nodes = {entry.node.unique_id: entry.node for entry in done.result if entry.node.resource_type == "model"}
-    order = TopologicalSorter({name: set(node.depends_on.nodes) & nodes.keys() for name, node in nodes.items()})
-    tables = [nodes[name] for name in order.static_order() if nodes[name].config.materialized != "ephemeral"]
+    given = {name: f"@{name}@" for name in names}
+    first, partial = _compiled(given), _compiled(given | {"built_from": "@built_from@"}, "signals.signals")
+    nodes = {node.unique_id: node for node in first if node.resource_type == "model"}
+    partial_sql = {node.unique_id: node.compiled_code for node in partial}
+    inputs = {name: set(_tables_above(name, dbt.manifest()["nodes"])) for name in nodes}
+    tables = [nodes[name] for name in TopologicalSorter(inputs).static_order()]
     assert all(node.database == DATABASE and node.alias == node.name for node in tables)
-    tests = [entry.node for entry in done.result if entry.node.resource_type == "test"]
-    assert {test.config.fail_calc for test in tests} == {"count(*)"}, "data tests are run as a count of rows"
+    tests = [node for node in first if node.resource_type == "test"]
     return {
         "models": [
             {
                 "name": node.name,
                 "schema": node.schema,
+                "materialized": node.config.materialized,
                 "sql": node.compiled_code,
-                "inputs": [nodes[name].name for name in node.depends_on.nodes if name in nodes],
+                "partial_sql": partial_sql[node.unique_id],
+                "inputs": [nodes[name].name for name in sorted(inputs[node.unique_id])],
             }
             for node in tables
         ],
         "tests": [
-            {"name": test.unique_id, "sql": test.compiled_code}
+            {"name": test.unique_id, "sql": test.compiled_code, "failures": test.config.fail_calc}
             for test in tests
             if test.config.severity.lower() == "error"
         ],
     }
+
+
+def _tables_above(name: str, nodes: Mapping[str, Any]) -> Iterator[str]:
+    """The models that a model reads; in place of an ephemeral one, those that it reads."""
+    for above in nodes[name]["depends_on"]["nodes"]:
+        if above.startswith("model."):
+            is_table = nodes[above]["config"]["materialized"] != "ephemeral"
+            yield from [above] if is_table else _tables_above(above, nodes)
+
+
+def _compiled(variables: Mapping[str, str], existing: str = "") -> list[Any]:
+    """The nodes of the project; `existing`: a table that the warehouse has already."""
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = f"{folder}/{DATABASE}.duckdb"
+        if existing:
+            with duckdb.connect(warehouse) as connection:
+                connection.execute(f"create schema {existing.split('.')[0]}; create table {existing} (x integer)")
+        options = ["compile", "--exclude", "resource_type:unit_test", "--target-path", f"{folder}/dbt"]
+        done = dbt._invoke(options, {**variables, "warehouse": warehouse}, dbt.manifest())
+    assert done.success, done.exception
+    return [entry.node for entry in done.result]
 
 
 def needed_for(name: str) -> tuple[Model, ...]:
@@ -142,35 +168,56 @@ def build(
     mutate: Mutation | None = None,
     only: Collection[Model] = (),
     warehouse: Path | None = None,
+    within: duckdb.DuckDBPyConnection | None = None,
+    built_from: datetime | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Every model as of a moment (UTC), in a database in memory or in the file `warehouse`.
+
+    `within`: the database of an earlier build, to build in it again and go on with its log of signals; `built_from`:
+    the rows of earlier decision times are kept.
 
     `lake`: the lake's folder, or its datasets as frames with the stored columns (a dataset that is not named has no
     rows). `reference`: the folder with the reference tables' Parquet copies, or frames of them. `mutate` is given each
     model's name and SQL, with `@lake@` and so on still in it, and returns the SQL that runs in its place. `only`: some
     of the models, instead of all.
     """
-    connection = duckdb.connect(config={"threads": 2})
-    connection.execute(f"set TimeZone = 'UTC'; attach '{warehouse or ':memory:'}' as {DATABASE}; use {DATABASE}")
-    run = {"as_of": pd.Timestamp(as_of).isoformat(), "run_id": "test", "code_version": "test"}
+    connection = within or duckdb.connect(config={"threads": 2})
+    if within is None:
+        connection.execute(f"set TimeZone = 'UTC'; attach '{warehouse or ':memory:'}' as {DATABASE}; use {DATABASE}")
+    start = built_from.isoformat() if built_from else "-infinity"
+    run = {
+        "as_of": pd.Timestamp(as_of).isoformat(), "run_id": "test", "code_version": "test", "built_from": start,
+    }  # fmt: skip
     read_lake = _reader(connection, "lake", lake, {name: arrow_schema(name).empty_table() for name in DATASETS})
     read_reference = _reader(connection, "reference", reference, {})
     for schema in {model.schema for model in models()}:
-        connection.execute(f'create schema "{schema}"')
+        connection.execute(f'create schema if not exists "{schema}"')
+    has_log = bool(connection.execute("select 1 from duckdb_tables() where schema_name = 'signals'").fetchall())
     for model in only or models():
-        sql = mutate(model.name, model.sql) if mutate else model.sql
+        goes_on = has_log if model.materialized == "incremental" else built_from is not None
+        sql = model.partial_sql if goes_on else model.sql
+        sql = mutate(model.name, sql) if mutate else sql
+        table = f'"{model.schema}"."{model.name}"'
+        if goes_on and model.materialized == "by_decision_time":
+            day = "cast(timestamptz '@built_from@' as date)"
+            connection.execute(f"delete from {table} where as_of_date >= {day}".replace("@built_from@", start))
+            sql = f"insert into {table} by name select * from ({sql}) as built where as_of_date >= {day}"
+        elif goes_on and model.materialized == "incremental":
+            sql = f"insert into {table} by name {sql}"
+        else:
+            sql = f"create or replace table {table} as {sql}"
         sql = REFERENCE_READ.sub(read_reference, LAKE_READ.sub(read_lake, sql))
         for name, value in run.items():
             sql = sql.replace(f"@{name}@", value)
         assert not re.search(r"'@\w+@", sql), f"{model.name}: a variable of the run is read in a way unknown here"
-        connection.execute(f'create table "{model.schema}"."{model.name}" as {sql}')
+        connection.execute(sql)
     return connection
 
 
 def failing_tests(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Each data test that fails on a build with every model, and how many rows break its rule."""
-    counts = {test.name: connection.sql(f"select count(*) from ({test.sql})").fetchall()[0][0] for test in data_tests()}
-    return {name: rows for name, rows in counts.items() if rows}
+    counts = {test.name: connection.sql(f"select {test.failures} from ({test.sql})") for test in data_tests()}
+    return {name: int(rows) for name, count in counts.items() if (rows := count.fetchall()[0][0])}
 
 
 def _reader(
@@ -179,10 +226,10 @@ def _reader(
     """SQL for a read of the lake or of the reference tables: the files of the run, or a table."""
     if isinstance(given, Path):
         return lambda read: read[0].replace(f"@{room}@", str(given))
-    connection.execute(f'create schema "{room}"')
+    connection.execute(f'create schema if not exists "{room}"')
     for name, rows in {**otherwise, **given}.items():
         connection.register("given", arrow_rows(name, rows) if room == "lake" else rows)
-        connection.execute(f'create table "{room}"."{name}" as select * from given')
+        connection.execute(f'create or replace table "{room}"."{name}" as select * from given')
         connection.unregister("given")
     return lambda read: f'"{DATABASE}"."{room}"."{read[1]}"'
 

@@ -82,18 +82,44 @@ inner join {{ obs }} as obs
 where obs.known_from <= candidates.as_of_ts and candidates.as_of_ts < obs.known_to and {{ condition }}
 {%- endmacro %}
 
-{# The rows of a reference table that are valid on each day: of each series (`by`) the one with the latest valid_from up to
-   the day; a metal's own row takes precedence over the row for all. days: relation with metal and calendar_date. #}
-{% macro valid_on(days, table, by, columns) -%}
+{# The rows of a reference table that are valid from each day on which one of them begins: of each series (`by`) the one
+   with the latest valid_from up to the day; a metal's own row takes precedence over the row for all. #}
+{% macro valid_rows(table, by, columns) -%}
+select
+    changes.metal,
+    changes.valid_from,
+    {% for c in by + columns %}reference_rows.{{ c }}{% if not loop.last %},{% endif %}{% endfor %}
+from (
+    select distinct metals.metal, beginning.valid_from
+    from {{ reference('metals') }} as metals
+    inner join {{ reference(table) }} as beginning on beginning.metal in (metals.metal, '*')
+) as changes
+inner join {{ reference(table) }} as reference_rows
+    on reference_rows.metal in (changes.metal, '*') and reference_rows.valid_from <= changes.valid_from
+qualify row_number() over (
+    partition by changes.metal, changes.valid_from{% for c in by %}, reference_rows.{{ c }}{% endfor %}
+    order by case when reference_rows.metal = '*' then 1 else 0 end asc nulls last, reference_rows.valid_from desc nulls last
+) = 1
+{%- endmacro %}
+
+{# Rows that begin on a day (valid_from), each repeated on the days until the next one of its metal begins. #}
+{% macro each_day(rows, columns) -%}
 select
     days.metal,
     days.calendar_date,
-    {% for c in by + columns %}reference_rows.{{ c }}{% if not loop.last %},{% endif %}{% endfor %}
-from {{ days }} as days
-inner join {{ reference(table) }} as reference_rows
-    on reference_rows.metal in (days.metal, '*') and reference_rows.valid_from <= days.calendar_date
-qualify row_number() over (
-    partition by days.metal, days.calendar_date{% for c in by %}, reference_rows.{{ c }}{% endfor %}
-    order by case when reference_rows.metal = '*' then 1 else 0 end asc nulls last, reference_rows.valid_from desc nulls last
-) = 1
+    {% for c in columns %}valid.{{ c }}{% if not loop.last %},
+    {% endif %}{% endfor %}
+from {{ ref('int_days') }} as days
+inner join (
+    select
+        *,
+        coalesce(
+            lead(valid_from) over (partition by metal order by valid_from asc nulls last), cast('9999-12-31' as date)
+        ) as valid_to
+    from {{ rows }}
+) as valid
+    on
+        days.metal = valid.metal
+        and days.calendar_date >= valid.valid_from
+        and days.calendar_date < valid.valid_to
 {%- endmacro %}

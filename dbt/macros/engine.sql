@@ -20,11 +20,10 @@
 {%- endmacro %}
 {% macro spark__parquet(glob) -%} parquet.`{{ glob }}` {%- endmacro %}
 
-{# A dataset of the lake. source() is called for the lineage only; the path is a variable of the run. A month may be a link
-   to another disk, which DuckDB follows for `*` and not for `**`. #}
+{# A dataset of the lake. source() is called for the lineage only; the path is a variable of the run. #}
 {% macro lake(name) -%}
     {%- set lineage = source('lake', name) -%}
-    {{ parquet(var('lake') ~ '/' ~ name ~ '/*/*.parquet') }}
+    {{ parquet(var('lake') ~ '/' ~ name ~ '/*.parquet') }}
 {%- endmacro %}
 
 {# A reference table, from the validated Parquet copy of the run. #}
@@ -37,6 +36,11 @@
 {% macro numbers_to(n) -%} {{ return(adapter.dispatch('numbers_to')(n)) }} {%- endmacro %}
 {% macro default__numbers_to(n) -%} unnest(generate_series(0, cast({{ n }} as bigint))) {%- endmacro %}
 {% macro spark__numbers_to(n) -%} explode(sequence(0, cast({{ n }} as bigint))) {%- endmacro %}
+
+{# The values of a list of expressions, one a row. #}
+{% macro each_of(values) -%} {{ return(adapter.dispatch('each_of')(values)) }} {%- endmacro %}
+{% macro default__each_of(values) -%} unnest([{{ values | join(', ') }}]) {%- endmacro %}
+{% macro spark__each_of(values) -%} explode(array({{ values | join(', ') }})) {%- endmacro %}
 
 {% macro days_between(later, earlier) -%} {{ return(adapter.dispatch('days_between')(later, earlier)) }} {%- endmacro %}
 {% macro default__days_between(later, earlier) -%} ({{ later }} - {{ earlier }}) {%- endmacro %}
@@ -70,13 +74,17 @@
 {# The latest of several instants; NULL inputs do not count (DuckDB skips them, Spark does too). #}
 {% macro latest(columns) -%} greatest({{ columns | join(', ') }}) {%- endmacro %}
 
-{# The worst basis or licence class of the rows of a group. #}
-{% macro worst_basis_of_group() -%} {{ _worst_of_group('knowledge_basis', ['ASSUMED', 'CALENDAR', 'OBSERVED']) }} {%- endmacro %}
-{% macro worst_licence_of_group() -%} {{ _worst_of_group('licence_class', ['RESTRICTED', 'BYO', 'OPEN']) }} {%- endmacro %}
-{% macro _worst_of_group(column, order) -%}
+{# The worst basis or licence class of the rows of a group, or of a window: `over`. #}
+{% macro worst_basis_of_group(over='') -%}
+    {{ _worst_of_group('knowledge_basis', ['ASSUMED', 'CALENDAR', 'OBSERVED'], over) }}
+{%- endmacro %}
+{% macro worst_licence_of_group(over='') -%}
+    {{ _worst_of_group('licence_class', ['RESTRICTED', 'BYO', 'OPEN'], over) }}
+{%- endmacro %}
+{% macro _worst_of_group(column, order, over) -%}
     case
         {%- for o in order %}
-        when max(case when {{ column }} = '{{ o }}' then 1 end) = 1 then '{{ o }}'
+        when max(case when {{ column }} = '{{ o }}' then 1 end) {{ over }} = 1 then '{{ o }}'
         {%- endfor %}
     end
 {%- endmacro %}

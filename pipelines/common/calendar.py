@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -145,30 +145,27 @@ def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.Da
     `period_end`: naive dates. `rules`: release_calendar rows. Returns knowledge_ts (UTC) and knowledge_basis, indexed
     like the input. Raises KeyError with dataset and source when no rule covers a period.
     """
-    own = release_rules(dataset, source, rules)
-    result = pd.DataFrame(
-        {
-            "knowledge_ts": pd.Series(pd.NaT, index=period_end.index, dtype="datetime64[us, UTC]"),
-            "knowledge_basis": None,
-        },
-        index=period_end.index,
-    )
-    for _, rule in own.iterrows():
-        applies = period_end >= rule.valid_from
+    # Each day once: a day of power prices has up to 100 rows.
+    days, position = np.unique(period_end.to_numpy().astype("datetime64[D]"), return_inverse=True)
+    known = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[us]")
+    basis = np.full(len(days), None, dtype=object)
+    own: list[Any] = list(release_rules(dataset, source, rules).itertuples())
+    for rule in own:
+        applies = days >= np.datetime64(rule.valid_from, "D")
         if applies.any():
-            days = period_end[applies].to_numpy().astype("datetime64[D]")
             instants = release_instants(
-                _release_days(days, rule.rule, int(rule.n), int(rule.months_after), rule.calendar),
+                _release_days(days[applies], rule.rule, int(rule.n), int(rule.months_after), rule.calendar),
                 rule.local_time,
                 rule.timezone,
                 rule.calendar,
             )
-            result.loc[applies, "knowledge_ts"] = instants.as_unit("us").to_numpy()
-            result.loc[applies, "knowledge_basis"] = "CALENDAR" if rule.status == "FACT" else "ASSUMED"
-    if result["knowledge_ts"].isna().any():
-        first = period_end[result["knowledge_ts"].isna()].iloc[0]
+            known[applies] = instants.tz_localize(None).as_unit("us").to_numpy()
+            basis[applies] = "CALENDAR" if rule.status == "FACT" else "ASSUMED"
+    if (missing := np.isnat(known)).any():
+        first = pd.Timestamp(days[missing][0])
         raise KeyError(f"release_calendar.csv has no rule for {dataset} from {source} on {first:%Y-%m-%d}: add a row")
-    return result
+    instants = pd.DatetimeIndex(known[position]).tz_localize("UTC")
+    return pd.DataFrame({"knowledge_ts": instants, "knowledge_basis": basis[position]}, index=period_end.index)
 
 
 def release_rules(dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:

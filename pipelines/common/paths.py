@@ -18,7 +18,6 @@ class DataPaths:
         self.reference_copies = self.warehouse.with_name("reference")  # reference tables as Parquet, read by dbt
         self.build_record = self.warehouse.with_name("build.json")  # inputs and result of the last complete build
         self.last_build = self.warehouse.with_name("built_as_of")  # its time, one ISO line
-        self.plots = self.warehouse.with_name("plots")  # cached pictures of the tables
         self.failures = self.warehouse.with_name("health")  # the failure log
         self.outbox = self.warehouse.with_name("outbox")  # notifications that are not yet delivered
         self.rate_limits = self.warehouse.with_name("pace")  # shared by all processes

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
 
     profile: Profile = "demo"
+    demo_metals: str = ""
     data_dir: Path = Path("data")
     reference_dir: Path | None = None
     drop_dir: Path | None = None
@@ -107,6 +108,13 @@ class Settings(BaseSettings):
     def accepted(self) -> tuple[str, ...]:
         """Prefixes of the SHA-256 of responses that are accepted although inspection refuses them."""
         return tuple(filter(None, self.accept.split(",")))
+
+    @property
+    def demo(self) -> tuple[str, ...]:
+        """Symbols of the metals of the demo market; empty for those of the reference tables, or in another profile."""
+        if self.profile != "demo":
+            return ()
+        return tuple(dict.fromkeys(filter(None, map(str.strip, self.demo_metals.upper().split(",")))))
 
     @property
     def enabled_sources(self) -> set[str]:

@@ -1,6 +1,6 @@
 """Summary of a run's changes in the lake: new and revised observations, and the first revisions before and after.
 
-It is read from the files that the run wrote, so that it describes what is stored.
+It is made from the vintages that the run appended.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from pipelines.datasets import DROP
 from pipelines.lake.store import Lake, Written
@@ -51,9 +50,7 @@ def changes(lake: Lake, dataset: str, written: Sequence[Written], shown: int = S
     for month in sorted({part.month for part in changed if part.revised}):
         if len(first) >= shown:
             break
-        files = {part.path for part in changed if part.month == month and part.revised}
-        added = pd.concat([pq.read_table(path).to_pandas(date_as_object=False) for path in sorted(map(str, files))])
-        added = added[added["vintage_no"] > 1]
+        added = pd.concat([part.revisions for part in changed if part.month == month])
         first += _revisions(DATASETS[dataset], lake.read(dataset, (month, month)), added)[: shown - len(first)]
     return Changes(
         dataset,

@@ -13,6 +13,7 @@ from pipelines.common.paths import DataPaths
 from pipelines.datasets import DROP, FEEDS
 from pipelines.ingestion.failures import Failure, FailureLog
 from pipelines.ingestion.landings import Landings
+from pipelines.lake.store import Lake
 from pipelines.sources.base import Payload, Request
 from pipelines.transports.drop import DropError, DropProblem, parse_drop, read_file, scan
 
@@ -73,7 +74,7 @@ def is_pending(paths: DataPaths, dataset: str, relative: str, content: Content) 
     """Whether a run must still take this content: it has not landed, or no run has reported that it is refused."""
     if content.refusal:
         return Failure(DROP, relative, (), content.refusal) not in FailureLog(paths.failures).read(dataset)
-    return not Landings(paths.lake / dataset).has_landed(relative, content.sha256)
+    return not _landings(paths, dataset).has_landed(relative, content.sha256)
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,12 @@ def drop_states(paths: DataPaths, folder: Path, now: datetime, *, max_mb: int) -
     return states
 
 
+def _landings(paths: DataPaths, dataset: str) -> Landings:
+    return Landings(Lake(paths.lake, records=paths.lake_record), dataset)
+
+
 def _state(paths: DataPaths, folder: Path, dataset: str, relative: str, body: bytes, now: datetime) -> DropState:
-    landings, sha256 = Landings(paths.lake / dataset), hashlib.sha256(body).hexdigest()
+    landings, sha256 = _landings(paths, dataset), hashlib.sha256(body).hexdigest()
     landing = landings.of(relative, sha256)
     if landing is not None and not landings.open_months(landing):
         left_out = f" {landing.at}, {landing.rows} row(s); left out: {landing.left_out}" if landing.left_out else ""

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from pipelines.common.files import read_json, write_json
+from pipelines.lake.store import Lake
 
 
 @dataclass(frozen=True)
@@ -21,19 +20,20 @@ class Landing:
     rows: int
     left_out: str  # empty rows and columns
     missing: tuple[str, ...]  # YYYY-MM, its months that no run has loaded yet
-    stored: tuple[str, ...]  # YYYY-MM, its loaded months of which the lake had files then
+    stored: tuple[str, ...]  # YYYY-MM, its loaded months of which the lake had rows then
 
 
 @dataclass(frozen=True)
 class Landings:
-    """Loaded drop files of a dataset by name, in one JSON file in its `folder` of the lake."""
+    """Loaded drop files of a dataset by name, in one JSON file in its folder of the lake."""
 
-    folder: Path
+    lake: Lake
+    dataset: str
 
     @property
     def path(self) -> Path:
         """The record."""
-        return self.folder / "_dropped.json"
+        return self.lake.root / self.dataset / "_dropped.json"
 
     def read(self) -> dict[str, Landing]:
         """All loaded files."""
@@ -49,19 +49,20 @@ class Landings:
         return landing if landing is not None and landing.sha256 == sha256 else None
 
     def has_landed(self, name: str, sha256: str) -> bool:
-        """Whether all months of this content were loaded, and the lake still has files of those that it had then."""
+        """Whether all months of this content were loaded, and the lake still has rows of those that it had then."""
         landing = self.of(name, sha256)
         return landing is not None and not self.open_months(landing)
 
     def open_months(self, landing: Landing) -> list[str]:
-        """Months (YYYY-MM) of a file that were not loaded, or of which the lake has lost its files."""
-        return sorted({*landing.missing, *(month for month in landing.stored if not self.has_files(month))})
+        """Months (YYYY-MM) of a file that were not loaded, or of which the lake has lost its rows."""
+        return sorted({*landing.missing, *({*landing.stored} - self.stored_months)})
 
-    def has_files(self, month: str) -> bool:
-        """Whether the lake has files of a month (YYYY-MM)."""
-        return any((self.folder / f"month={month}").glob("*.parquet"))
+    @property
+    def stored_months(self) -> set[str]:
+        """Months (YYYY-MM) of which the lake has rows."""
+        return set(self.lake.months(self.dataset))
 
     def update(self, landings: Mapping[str, Landing]) -> None:
         """Record these files. Other files stay."""
-        with FileLock(self.path.with_suffix(".lock")):
+        with self.lake.lock(self.dataset):
             write_json(self.path, {name: asdict(landing) for name, landing in {**self.read(), **landings}.items()})

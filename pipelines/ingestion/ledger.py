@@ -11,7 +11,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from pipelines.common.files import read_json, write_json
-from pipelines.sources.base import Payload
+from pipelines.sources.base import Payload, Request
+from pipelines.transports.archive import Capture
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class Ledger:
 
     def save(self, digests: Mapping[str, str]) -> None:
         """Record months as ingested. Other months stay."""
-        with FileLock(self.path.with_suffix(".lock")):
+        with FileLock(self.path.with_name(".lock")):
             write_json(self.path, {**read_json(self.path), **digests})
 
     def invalidate(self, months: Iterable[str]) -> None:
         """Remove months, so that they are read again."""
-        with FileLock(self.path.with_suffix(".lock")):
+        with FileLock(self.path.with_name(".lock")):
             removed = set(months)
             write_json(
                 self.path, {month: digest for month, digest in read_json(self.path).items() if month not in removed}
@@ -44,19 +45,19 @@ class Ledger:
 
 def month_digests(
     months: Iterable[str],
-    payloads: Iterable[tuple[Payload, Collection[str]]],
+    captures: Iterable[tuple[Request, Capture, Collection[str]]],
     dropped: Iterable[Payload],
     reference_sha256: str,
 ) -> dict[str, str]:
-    """Digest of the inputs of each month: code, reference tables, drop files, and the payloads that name the month."""
+    """Digest of the inputs of each month: code, reference tables, drop files, and the captures that name the month."""
     rules = hashlib.sha256((_code_fingerprint() + reference_sha256).encode())
     for payload in dropped:
         rules.update(payload.request.name.encode() + payload.sha256.encode())
     inputs: dict[str, list[str]] = {month: [rules.hexdigest()] for month in months}
-    for payload, needed in payloads:
-        for month in needed:
-            refused = f" without {payload.refused}" if payload.refused else ""
-            inputs[month].append(f"{payload.request.name} {payload.sha256}{refused}")
+    for request, capture, needed in captures:
+        refused = f" without {capture.refused}" if capture.refused else ""
+        for month in inputs.keys() & needed:
+            inputs[month].append(f"{request.name} {capture.sha256}{refused}")
     return {month: hashlib.sha256("\n".join(lines).encode()).hexdigest() for month, lines in inputs.items()}
 
 

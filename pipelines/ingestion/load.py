@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -33,15 +34,21 @@ from pipelines.lake.validate import SchemaMismatch, validate
 from pipelines.reference import ReferenceTables
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
-from pipelines.transports.archive import Archive
+from pipelines.transports.archive import Archive, Capture
 from pipelines.transports.drop import DropError, parse_drop
 from schemas.base import columns_of
 from schemas.fields import RESTATED
 
-# Months are loaded in at most `CHUNKS` chunks of at least `CHUNK_MONTHS` months. A crash loses the chunk in progress;
-# each chunk costs some hundredths of a second.
-CHUNKS: Final = 6
-CHUNK_MONTHS: Final = 3
+# Months are loaded in chunks of about this many bytes of payloads: a second's work, which is what a crash loses. Each
+# chunk costs a validation and a write, some tenths of a second.
+CHUNK_BYTES: Final = 8_000_000
+CUTS: Final = 50  # captures back to which the last load of a month is searched
+
+
+class _Captured(NamedTuple):
+    request: Request
+    capture: Capture
+    months: tuple[str, ...]  # YYYY-MM, the months that need it
 
 
 class _Archived(NamedTuple):
@@ -115,6 +122,7 @@ class Ingestion:
     use_sources: bool = True  # False in the drop profile
     synthetic: bool = False  # generated rows have an open licence
     released: Mapping[str, Collection[str]] = field(default_factory=dict)  # lake files of the current release
+    chunk_bytes: float = CHUNK_BYTES
 
     def run(
         self,
@@ -143,15 +151,14 @@ class Ingestion:
             report.failures.append(Failure("lake", name, (), problem(report.repaired)))
             return report
         wanted = {str(month) for month in months}
-        archived = self._archived(feed, months, report)
-        ledger = Ledger(self.lake.root / name / "_ingested.json")
-        digests = month_digests(wanted, archived, dropped, self.reference.sha256)
-        # Without a record, months may be missing that the ledger has.
-        pending = ledger.changed(digests) if self.lake.record(name).path.is_file() else set(wanted)
-        self.lake.adopt(name)
+        captured = self._captured(feed, months, report)
+        ledger = Ledger(self.lake.ledger(name))
+        digests = month_digests(wanted, captured, dropped, self.reference.sha256)
+        pending = ledger.changed(digests)
+        archived = self._unloaded(captured, dropped, pending, ledger, report)
         report.months_unchanged = len(wanted) - len(pending)
         watch(Progress(report.months_unchanged, len(wanted), "months"))
-        landings = Landings(self.lake.root / name)
+        landings = Landings(self.lake, name)
         records = [landings.of(payload.request.name, payload.sha256) for payload in dropped]
         if pending or any(record is None or (whole_files and record.missing) for record in records):
             for payload in dropped:
@@ -160,16 +167,18 @@ class Ingestion:
             files = self._open_dropped(feed, dropped, report)
             self._record_landings(landings, files, wanted - pending)
             others = self._contradicted_months(feed, archived, files, pending) - wanted
-            for chunk in _chunks(pending):
+            for chunk in _chunks(pending, archived, dropped, self.chunk_bytes):
                 self._load(feed, archived, files, chunk, report)
                 if not others:
                     self._record(ledger, landings, files, digests, chunk, report)
                 pending = pending - chunk
                 watch(Progress(len(wanted) - len(pending), len(wanted), "months", report.rows_read))
             report.further_months = sorted(others)
-            of_others = self._archived(feed, [pd.Period(month, "M") for month in report.further_months], report)
-            other_digests = month_digests(others, of_others, dropped, self.reference.sha256)
-            for chunk in _chunks(ledger.changed(other_digests)):
+            captured = self._captured(feed, [pd.Period(month, "M") for month in report.further_months], report)
+            other_digests = month_digests(others, captured, dropped, self.reference.sha256)
+            changed = ledger.changed(other_digests)
+            of_others = self._unloaded(captured, dropped, changed, ledger, report)
+            for chunk in _chunks(changed, of_others, dropped, self.chunk_bytes):
                 self._load(feed, of_others, files, chunk, report)
             if others:
                 self._record(ledger, landings, files, digests | other_digests, {*digests, *others}, report)
@@ -223,14 +232,14 @@ class Ingestion:
                 metals=tuple(metal.metal for metal in self.scope.metals),
                 reference=self.reference.sha256,
             )
-            self._append(feed, pd.concat(loaded, ignore_index=True), report, load)
+            report.written.extend(self.lake.append(feed.name, pd.concat(loaded, ignore_index=True), load=load))
         self._quarantine(feed, quarantined)
 
     # --- inputs
 
-    def _archived(self, feed: Feed, months: Sequence[pd.Period], report: IngestReport) -> list[_Archived]:
+    def _captured(self, feed: Feed, months: Sequence[pd.Period], report: IngestReport) -> list[_Captured]:
         """Every capture of the requests of these months, oldest first. Failed requests are added to the report."""
-        found: list[_Archived] = []
+        found: list[_Captured] = []
         for source in feed.sources if self.use_sources else ():
             for request, needed in plan_requests(source, months, self.scope).items():
                 receipt = self.archive.receipt(request.source, request.name)
@@ -238,10 +247,56 @@ class Ingestion:
                     continue
                 if receipt.error:
                     report.failures.append(Failure(source, request.name, needed, receipt.error["message"]))
-                try:
-                    found.extend(_Archived(payload, needed) for payload in self.archive.load(request))
-                except SourceError as error:  # an archived file is missing or damaged
-                    report.failures.append(Failure(source, request.name, needed, str(error)))
+                found.extend(_Captured(request, capture, needed) for capture in receipt.captures)
+        return found
+
+    def _unloaded(
+        self,
+        captured: list[_Captured],
+        dropped: Sequence[Payload],
+        pending: set[str],
+        ledger: Ledger,
+        report: IngestReport,
+    ) -> list[_Archived]:
+        """The captures that are not loaded into all of these months and, of each request, the last one that is: it is
+        compared with the next one. What cannot be read is added to the report.
+
+        A request that is sent daily has hundreds of captures of a period, and each holds the values of all before it.
+        """
+        loaded = self._loaded_until(captured, dropped, pending, ledger)
+        last: dict[Request, str] = {}
+        is_new: list[bool] = []
+        for request, capture, needed in captured:
+            is_new.append(any(capture.captured_at > loaded.get(month, "") for month in pending.intersection(needed)))
+            if not is_new[-1]:
+                last[request] = capture.captured_at
+        wanted = [
+            one
+            for one, new in zip(captured, is_new, strict=True)
+            if new or one.capture.captured_at == last.get(one.request)
+        ]
+        found: list[_Archived] = []
+        for request, captures in groupby(wanted, key=lambda one: one.request):
+            try:
+                found += [_Archived(self.archive.open(request, capture), months) for _, capture, months in captures]
+            except SourceError as error:  # an archived file is missing or damaged
+                months = next(one.months for one in wanted if one.request == request)
+                report.failures.append(Failure(request.source, request.name, months, str(error)))
+        return found
+
+    def _loaded_until(
+        self, captured: list[_Captured], dropped: Sequence[Payload], months: set[str], ledger: Ledger
+    ) -> dict[str, str]:
+        """Time of the last capture with which each month was loaded (ISO): the ledger has the digest of its inputs of
+        that time. Months in which more has changed than new captures are left out."""
+        found: dict[str, str] = {}
+        times = sorted({one.capture.captured_at for one in captured}, reverse=True)
+        for moment in times[1:CUTS]:
+            until = [one for one in captured if one.capture.captured_at <= moment]
+            digests = month_digests(months - found.keys(), until, dropped, self.reference.sha256)
+            found |= dict.fromkeys(digests.keys() - ledger.changed(digests), moment)
+            if len(found) == len(months):
+                break
         return found
 
     def _contradicted_months(
@@ -252,7 +307,7 @@ class Ingestion:
         Where a response contradicts the first stored day of its series, or none of its rows is stored, the archived
         responses of the period before are compared too, and so on back to a period without contradictions.
         """
-        stored = {folder.name.removeprefix("month=") for folder in (self.lake.root / feed.name).glob("month=*")}
+        stored = set(self.lake.months(feed.name))
         if stored <= months:
             return set()
         dropped = [file.rows.assign(source=DROP, captured_ts=file.payload.captured_at) for file in files]
@@ -367,7 +422,7 @@ class Ingestion:
             own = {month for month in months.dropna().unique() if FIRST_MONTH <= month <= last}
             missing = (set(before.missing) if before else own) - loaded
             if before is None or missing != set(before.missing):
-                stored = filter(landings.has_files, sorted(own - missing))
+                stored = sorted((own - missing) & landings.stored_months)
                 landed[payload.request.name] = Landing(
                     payload.sha256,
                     f"{self.now:%Y-%m-%dT%H:%M:%SZ}",
@@ -410,11 +465,12 @@ class Ingestion:
                 continue
             read[payload.request] = payload
             unreadable = [(bad.where, bad.raw, bad.reason) for bad in parsed.rejected if bad.dataset == feed.name]
-            quarantined.append(quarantine_rows(feed.name, payload, unreadable))
+            if unreadable:
+                quarantined.append(quarantine_rows(feed.name, payload, unreadable))
             rows = parsed.frames.get(feed.name)
             if rows is not None and len(rows):
                 rows = rows.set_axis(pd.RangeIndex(1, len(rows) + 1))
-                rows = rows[rows[feed.spec.period].dt.strftime("%Y-%m").isin(chunk)]
+                rows = rows[_in_months(rows[feed.spec.period], chunk)]
                 batch.add(payload, rows, parsed.written_at)
         absent_at = {}
         for payload in batch.payloads:
@@ -483,13 +539,6 @@ class Ingestion:
 
     # --- outputs
 
-    def _append(self, feed: Feed, rows: pd.DataFrame, report: IngestReport, load: Load) -> None:
-        """Append by capture, oldest first: values of an earlier capture are an earlier vintage."""
-        captures = rows.pop("captured_ts")
-        for captured, part in rows.groupby(captures, sort=True):
-            moment = pd.Timestamp(captured).to_pydatetime()
-            report.written.extend(self.lake.append(feed.name, part, ingest_ts=moment, load=load))
-
     def _quarantine(self, feed: Feed, rejected: list[pd.DataFrame]) -> None:
         parts = [part for part in rejected if len(part)]
         if parts:
@@ -507,12 +556,28 @@ def _newest(archived: Sequence[_Archived]) -> list[Payload]:
     return list({(payload.request, payload.sha256): payload for payload in parts}.values())
 
 
-def _chunks(months: set[str]) -> Iterator[set[str]]:
-    """Months in chunks, oldest first."""
-    ordered = sorted(months)
-    size = max(CHUNK_MONTHS, -(-len(ordered) // CHUNKS))
-    for start in range(0, len(ordered), size):
-        yield set(ordered[start : start + size])
+def _chunks(
+    months: set[str], archived: Sequence[_Archived], dropped: Sequence[Payload], chunk_bytes: float
+) -> Iterator[set[str]]:
+    """Months in chunks of about `chunk_bytes`, oldest first. A payload counts in equal parts for each of its months."""
+    sizes = dict.fromkeys(sorted(months), sum(len(payload.body) for payload in dropped) / max(len(months), 1))
+    for payload, needed in archived:
+        for month in sizes.keys() & needed:
+            sizes[month] += len(payload.body) / len(needed)
+    chunk, size = set[str](), 0.0
+    for month, own in sizes.items():
+        if chunk and size + own > chunk_bytes:
+            yield chunk
+            chunk, size = set(), 0.0
+        chunk.add(month)
+        size += own
+    if chunk:
+        yield chunk
+
+
+def _in_months(days: pd.Series, months: set[str]) -> NDArray[np.bool_]:
+    """Which of these days are in the months (YYYY-MM)."""
+    return np.isin(days.to_numpy().astype("datetime64[M]"), np.array(list(months), dtype="datetime64[M]"))
 
 
 def _batches(archived: list[_Archived], source: str, chunk: set[str]) -> list[list[_Archived]]:

@@ -1,7 +1,8 @@
 """Repair of lost lake files: the loads that wrote them are repeated from the archive in a scratch folder, and compared.
 
 A file is replaced only by the same bytes, or by the same rows where another version of the Parquet writer encodes them
-differently. So knowledge times, vintage numbers and capture times stay, whatever was loaded since.
+differently. So knowledge times, vintage numbers and capture times stay, whatever was loaded since. A file that replaced
+others is made again from those.
 """
 
 from __future__ import annotations
@@ -11,20 +12,21 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import takewhile
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.ingestion.drop_folder import drop_payload
 from pipelines.ingestion.ledger import Ledger
-from pipelines.lake.parquet import rows_sha256
+from pipelines.lake.parquet import rows_sha256, write_parquet
 from pipelines.lake.quarantine import Quarantine
-from pipelines.lake.record import Entry, Load, file_sha256
-from pipelines.lake.store import Damage, Lake
+from pipelines.lake.record import Entry, Load, file_sha256, originals
+from pipelines.lake.store import Damage, Lake, in_months, write_merged
 from pipelines.reference import ReferenceDataError, ReferenceTables, load_reference
 from pipelines.sources.base import SourceError
 from pipelines.transports.archive import Archive, ArchiveAt
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pipelines.ingestion.load import Ingestion
 
 SHOWN: Final = 3  # files in a message
+OTHER_ROWS: Final = "the archive gives other rows: the code or the archive has changed since"
 ADVICE: Final = (
     "restore lake/, raw/ and published/ of the same day from a backup, or run `tightness repair --accept-loss` to do "
     "without what is lost"
@@ -57,27 +60,27 @@ class Repaired:
 def repair(ingestion: Ingestion, name: str, *, dry_run: bool = False) -> list[Repaired]:
     """Find the damaged files of a dataset and write them again. `dry_run` writes nothing to the data folder."""
     lake, released = ingestion.lake, ingestion.released.get(name, ())
-    damaged = lake.damage(name, released)
-    if not damaged:
-        return []
-    results = []
-    with tempfile.TemporaryDirectory(prefix="tightness-repair-") as scratch:
-        replay = _Replay(ingestion, name, lake.entries(name, released), damaged, Path(scratch))
-        replay.run()
-        for damage in damaged:
-            reason = replay.reasons.get(damage.file, "")
-            if damage.entry is not None and not reason and not dry_run:
-                try:
-                    lake.restore(damage, replay.good[damage.file].read_bytes())
-                except OSError as error:
-                    reason = f"it cannot be written: {error.strerror or error}"
-            results.append(Repaired(damage, reason))
+    damaged, results = lake.damage(name, released), []
+    if damaged:
+        with tempfile.TemporaryDirectory(prefix="tightness-repair-") as scratch:
+            replay = _Replay(ingestion, name, lake.entries(name, released), damaged, Path(scratch))
+            replay.run()
+            for damage in damaged:
+                reason = replay.reasons.get(damage.file, "")
+                if damage.entry is not None and not reason and not dry_run:
+                    try:
+                        lake.restore(damage, replay.made[damage.file].read_bytes())
+                    except OSError as error:
+                        reason = f"it cannot be written: {error.strerror or error}"
+                results.append(Repaired(damage, reason))
     for result in results:
         # A copy is removed last: another copy or the file itself has the rows now.
         damage = result.damage
         original = next((one for one in results if one.damage.file == damage.copy_of), None)
         if damage.entry is None and damage.copy_of and not dry_run and not (original and original.reason):
             (lake.root / name / damage.file).unlink()
+    if not dry_run:
+        lake.settle(name)
     return results
 
 
@@ -100,7 +103,10 @@ def accept_loss(ingestion: Ingestion, name: str, results: Sequence[Repaired]) ->
             shutil.move(path, target)
     entries = [damage.entry for damage in lost if damage.entry is not None]
     lake.record(name).append([replace(entry, lost_at=ingestion.now.isoformat()) for entry in entries])
-    Ledger(lake.root / name / "_ingested.json").invalidate(entry.month for entry in entries)
+    if all(entry.months for entry in entries):
+        Ledger(lake.ledger(name)).invalidate(month for entry in entries for month in entry.months)
+    else:  # a file of the release alone
+        lake.ledger(name).unlink(missing_ok=True)
 
 
 def saved_reference(archive: Archive, sha256: str) -> Path:
@@ -110,67 +116,104 @@ def saved_reference(archive: Archive, sha256: str) -> Path:
 
 @dataclass
 class _Replay:
-    """Makes the lost files of a dataset again, load by load. `good`: where each file is; `reasons`: why one is not."""
+    """Makes the lost files of a dataset again. `made`: where each file is then; `reasons`: why one is not.
+
+    The rows of each append are those of an intact file, or of a part of one, or are made by repeating its load with
+    the rows that were stored before it: `rows`, by the file that was appended.
+    """
 
     ingestion: Ingestion
     name: str
     entries: dict[str, Entry]
     damaged: list[Damage]
     scratch: Path
-    good: dict[str, Path] = field(default_factory=dict)
+    made: dict[str, Path] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, pa.Table] = field(default_factory=dict)
 
     def run(self) -> None:
-        folder = self.ingestion.lake.root / self.name
-        lost = {damage.file: damage.entry for damage in self.damaged if damage.entry is not None}
-        self.good = {f: folder / f for f, entry in self.entries.items() if f not in lost and not entry.lost_at}
+        lake = self.ingestion.lake
+        folder = lake.root / self.name
         self.reasons = {d.file: "the lake has no such file" for d in self.damaged if d.entry is None and not d.copy_of}
+        lost = {damage.file: damage.entry for damage in self.damaged if damage.entry is not None}
         copies = {damage.copy_of: folder / damage.file for damage in self.damaged if damage.copy_of in lost}
         for number, (file, path) in enumerate(copies.items()):  # two files may have been exchanged
-            self.good[file] = Path(shutil.copyfile(path, self.scratch / f"copy{number}"))
-        loads: list[tuple[Load, list[Entry]]] = []
-        for entry in self.entries.values():
-            if entry.file not in lost or entry.file in copies:
-                continue
-            wanted = next((entries for load, entries in loads if load == entry.origin), None)
-            if wanted is None:
-                loads.append((entry.origin, wanted := []))
-            wanted.append(entry)
-        for number, (load, wanted) in enumerate(loads):
-            self._repeat(load, wanted, self.scratch / str(number))
+            self.made[file] = Path(shutil.copyfile(path, self.scratch / f"copy{number}"))
+        # Also files that a lost one has replaced: a killed writer, or an older copy of the lake, has left them.
+        for file, entry in self.entries.items():
+            path = self.made.get(file, folder / file)
+            if path.is_file() and entry.matches(file_sha256(path)):
+                self.rows |= lake.tables(self.name, path, file, self.entries)
+        wanted = {file: None for one in lost.keys() - copies.keys() for file in originals(one, self.entries)}
+        order = [file for file in self.entries if file in wanted and file not in self.rows]
+        for number, (load, files) in enumerate(_by_load([self.entries[file] for file in order])):
+            self._repeat(load, files, self.scratch / str(number))
+        for file in lost.keys() - copies.keys():
+            self._make(lost[file])
+
+    def _make(self, entry: Entry) -> None:
+        """Write a lost file from the rows of its appends."""
+        folder = self.scratch / "made"
+        parts = {part: list(originals(part, self.entries)) for part in entry.replaces or (entry.file,)}
+        if missing := [file for files in parts.values() for file in files if file not in self.rows]:
+            reason = self.reasons.get(missing[0], "the record does not have the files that it replaced")
+            self.reasons[entry.file] = reason if missing[0] == entry.file else f"{missing[0]}: {reason}"
+            return
+        tables = {part: pa.concat_tables([self.rows[file] for file in files]) for part, files in parts.items()}
+        if entry.replaces:
+            path = write_merged(folder, tables)
+        else:
+            path = write_parquet(folder, tables[entry.file].combine_chunks(), entry.captured)
+        if entry.matches(file_sha256(path)) or rows_sha256(pq.read_table(path)) == entry.rows_sha256:
+            self.made[entry.file] = path
+        else:
+            self.reasons[entry.file] = OTHER_ROWS
 
     def _repeat(self, load: Load, wanted: list[Entry], scratch: Path) -> None:
+        """Repeat a load, and take the rows of the files that it appended."""
         lake = Lake(scratch / "lake")
-        seeds = self._seed(lake, wanted)
+        seed = self._seed(lake, wanted)
+        months = sorted({month for entry in wanted for month in entry.months})
         try:
-            failures = self._load(load, lake, sorted({entry.month for entry in wanted}), scratch)
+            failures = self._load(load, lake, months, scratch)
         except (SourceError, ReferenceDataError) as error:
             failures = [str(error)]
+        files = [file for file in lake.present(self.name) if file != seed]
+        appended = [lake.tables(self.name, lake.root / self.name / file, file, {})[file] for file in files]
         for entry in wanted:
-            folder = lake.root / self.name
-            made = [path for path in (folder / entry.file).parent.glob("*.parquet") if path not in seeds]
-            same = next((path for path in made if _is_same(path, folder, entry)), None)
+            parts = [self._part(table, entry) for table in appended]
+            same = next((table for table in parts if self._is_same(table, entry)), None)
             if same is not None:
-                self.good[entry.file] = same
+                self.rows[entry.file] = same
             else:
-                other = "the archive gives other rows: the code or the archive has changed since"
                 missing = "the archive has no response of that time"
-                self.reasons[entry.file] = "; ".join(failures[:1]) or (other if made else missing)
+                self.reasons[entry.file] = "; ".join(failures[:1]) or (OTHER_ROWS if files else missing)
 
-    def _seed(self, lake: Lake, wanted: list[Entry]) -> set[Path]:
-        """Put the files that were there before into the scratch lake: a load compares its rows with them."""
-        stop = {entry.file for entry in wanted}
-        seeds = set()
-        for month in {entry.month for entry in wanted}:
-            of_month = [entry for entry in self.entries.values() if entry.month == month]
-            before = [e for e in takewhile(lambda entry: entry.file not in stop, of_month) if e.file in self.good]
-            for entry in before:
-                path = lake.root / self.name / entry.file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self.good[entry.file], path)
-                seeds.add(path)
-            lake.record(self.name).append([replace(e, sha256=file_sha256(self.good[e.file])) for e in before])
-        return seeds
+    def _seed(self, lake: Lake, wanted: list[Entry]) -> str:
+        """Write the rows that were stored before to one file of the scratch lake: a load compares its rows with them.
+        Returns its name."""
+        order = {file: number for number, file in enumerate(self.entries)}
+        first: dict[str, int] = {}
+        for entry in wanted:
+            first = {**dict.fromkeys(entry.months, order[entry.file]), **first}
+        before = []
+        for file, table in self.rows.items():
+            months = sorted(month for month, number in first.items() if order.get(file, -1) < number)
+            before.append(table.filter(in_months(self.name, months)))
+        stored = pa.concat_tables(before) if before else None
+        return write_parquet(lake.root / self.name, stored, wanted[0].captured).name if stored else ""
+
+    def _part(self, table: pa.Table, entry: Entry) -> pa.Table:
+        """The rows of an append that are in a file: in the former layout those of one month and capture."""
+        if not entry.former_month:
+            return table
+        captured = pc.field("ingest_ts") == pa.scalar(entry.captured, table.schema.field("ingest_ts").type)
+        return table.filter(in_months(self.name, entry.months) & captured)
+
+    def _is_same(self, table: pa.Table, entry: Entry) -> bool:
+        if entry.rows_sha256:
+            return rows_sha256(table) == entry.rows_sha256
+        return entry.matches(file_sha256(write_parquet(self.scratch / "compared", table, entry.captured)))
 
     def _load(self, load: Load, lake: Lake, months: list[str], scratch: Path) -> list[str]:
         """Repeat a load as of its time; returns what failed."""
@@ -189,6 +232,7 @@ class _Replay:
             now=at,
             use_sources=True,
             released={},
+            chunk_bytes=inf,
         )
         report = repeated.run(self.name, [pd.Period(month, "M") for month in months], dropped)
         return [failure.message for failure in report.failures]
@@ -203,8 +247,15 @@ class _Replay:
         return saved if saved.sha256 == load.reference else now
 
 
-def _is_same(path: Path, folder: Path, entry: Entry) -> bool:
-    if path.relative_to(folder).as_posix() == entry.file and entry.matches(file_sha256(path)):
-        return True
-    table: pa.Table = pq.read_table(path, partitioning=None)
-    return bool(entry.rows_sha256) and rows_sha256(table) == entry.rows_sha256
+def _by_load(entries: Iterable[Entry]) -> list[tuple[Load, list[Entry]]]:
+    """Files that one load makes again: each alone, but in the former layout, where an append wrote several."""
+    loads: list[tuple[Load, list[Entry]]] = []
+    for entry in entries:
+        former = [
+            files for load, files in loads if entry.former_month and files[0].former_month and load == entry.origin
+        ]
+        if former:
+            former[0].append(entry)
+        else:
+            loads.append((entry.origin, [entry]))
+    return loads

@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipelines.datasets import DROP
@@ -131,14 +130,13 @@ def _changed(spec: Spec, stored: pd.DataFrame, revised: Sequence[Written]) -> pd
     Revisions that are dated by the publisher, a calendar or a drop file are no rewritten history.
     """
     identity = [*spec.key, "source", "vintage_no"]
-    tables = [pq.read_table(str(part.path), columns=identity).to_pandas(date_as_object=False) for part in revised]
-    added = pd.concat(tables).astype(stored[identity].dtypes.to_dict()).drop_duplicates()
+    added = pd.concat([part.revisions for part in revised])
     observation = [*spec.key, "is_drop"]
     rows = stored.assign(is_drop=stored["source"] == DROP)
     rows = rows.sort_values([*observation, "knowledge_ts", "vintage_no"], kind="stable")
     before = rows.groupby(observation, sort=False)[value_columns(spec)].shift().add_suffix("_known")
     rows = rows.join(before).merge(added, on=identity)
-    rows = rows[(rows["vintage_no"] > 1) & (rows["knowledge_ts"] == rows["ingest_ts"])]
+    rows = rows[rows["knowledge_ts"] == rows["ingest_ts"]]
     # Of several captures in one run: the value before the first one, and after the last one.
     oldest = rows.drop_duplicates(observation).set_index(observation)
     newest = rows.drop_duplicates(observation, keep="last").set_index(observation)

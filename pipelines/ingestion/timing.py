@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from pipelines.common.calendar import release_times
@@ -35,7 +34,8 @@ def knowledge_times(
     if published_by is not None:
         scheduled = known["knowledge_ts"]
         is_plausible = published_by >= scheduled - MAX_EARLY
-        out = np.minimum(published_by.where(is_plausible, scheduled), captured)
+        out = published_by.where(is_plausible, scheduled)
+        out = out.where(out <= captured, captured)  # numpy's minimum makes a Python object of each time
         is_early = scheduled > out
         known.loc[is_early, "knowledge_ts"] = out[is_early]
         known.loc[is_early, "knowledge_basis"] = OBSERVED

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -12,11 +14,14 @@ import pyarrow.parquet as pq
 
 from pipelines.common.files import write_atomically
 
+ROW_GROUP: Final = 32_768  # rows: a month of the largest dataset has several, all rows of a small one are one
 
-def write_parquet(folder: Path, table: pa.Table, captured: datetime) -> Path:
-    """Write a table to `<folder>/<captured>-<hash>.parquet` (zstd, without metadata). Equal tables give equal files."""
+
+def write_parquet(folder: Path, table: pa.Table, captured: datetime, about: Mapping[str, str] | None = None) -> Path:
+    """Write a table to `<folder>/<captured>-<hash>.parquet` (zstd, with no metadata but `about`). Equal tables give
+    equal files."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(about), sink, compression="zstd", row_group_size=ROW_GROUP)
     body = sink.getvalue()
     name = f"{captured.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(body).hexdigest()[:8]}.parquet"
     write_atomically(folder / name, lambda temporary: temporary.write_bytes(body))

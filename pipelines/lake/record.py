@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from filelock import FileLock
 
-FILE_NAME: Final = re.compile(r"month=(\d{4}-\d{2})/(\d{8}T\d{12}Z)-([0-9a-f]{8})\.parquet")
+# `month=YYYY-MM/` in the layout of earlier versions.
+FILE_NAME: Final = re.compile(r"(?:month=(\d{4}-\d{2})/)?(\d{8}T\d{12})Z-([0-9a-f]{8})\.parquet")
 
 
 @dataclass(frozen=True)
@@ -40,26 +41,40 @@ class Load:
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: its path below the dataset's folder and hashes of its bytes and of its rows (empty: not known)."""
+    """One file: its path below the dataset's folder, hashes of its bytes and of its rows (empty: not known), and the
+    months of its rows (YYYY-MM, in order).
+
+    `replaces`: files whose rows it has, one after the other, each in its order; `lengths`: number of rows of each.
+    """
 
     file: str
     sha256: str = ""
     rows_sha256: str = ""
-    load: Load | None = None  # None for a file of an earlier version
+    load: Load | None = None  # None for a file of an earlier version, and for one that replaces others
     lost_at: str = ""  # when a user accepted that the file is lost (ISO, UTC)
+    months: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.months and self.former_month:
+            object.__setattr__(self, "months", (self.former_month,))
 
     @property
-    def month(self) -> str:
-        """Month of its rows (YYYY-MM)."""
-        return self.file.partition("/")[0].removeprefix("month=")
+    def former_month(self) -> str:
+        """Month (YYYY-MM) in the name of a file of the former layout; else empty."""
+        name = FILE_NAME.fullmatch(self.file)
+        return (name and name[1]) or ""
+
+    @property
+    def captured(self) -> datetime:
+        """Latest capture time of its rows (UTC), from its name."""
+        return datetime.strptime(self.file.rpartition("/")[2][:21], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
 
     @property
     def origin(self) -> Load:
-        """Its load; where that is not known, one at the capture time in its name."""
-        if self.load is not None:
-            return self.load
-        captured = datetime.strptime(self.file.partition("/")[2][:21], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
-        return Load(captured.isoformat())
+        """Its load; where that is not known, one at its capture time."""
+        return self.load if self.load is not None else Load(self.captured.isoformat())
 
     def matches(self, sha256: str) -> bool:
         """Whether bytes with this SHA-256 are those of the file."""
@@ -102,8 +117,22 @@ class FileRecord:
             os.fsync(file.fileno())
 
 
+def replaced(entries: Mapping[str, Entry]) -> set[str]:
+    """Files whose rows are in another one of these."""
+    return {part for entry in entries.values() for part in entry.replaces}
+
+
+def originals(file: str, entries: Mapping[str, Entry]) -> Iterator[str]:
+    """The files, each of one append, whose rows a file has, in its order."""
+    parts = entries[file].replaces if file in entries else ()
+    if not parts:
+        yield file
+    for part in parts:
+        yield from originals(part, entries)
+
+
 def named_after(file: str, sha256: str) -> bool:
-    """Whether a lake file (`month=YYYY-MM/<captured>-<hash>.parquet`) has the name of bytes with this SHA-256."""
+    """Whether a lake file (`<captured>-<hash>.parquet`) has the name of bytes with this SHA-256."""
     name = FILE_NAME.fullmatch(file)
     return name is not None and sha256[:8] == name[3]
 
@@ -125,7 +154,8 @@ def _entry(line: bytes) -> Entry | None:
         load = about.pop("load", None)
         if load is not None:
             about["load"] = Load(**load | {"metals": tuple(load.get("metals", ()))})
-        entry = Entry(**about)
+        lists = {name: tuple(about[name]) for name in ("months", "replaces", "lengths") if name in about}
+        entry = Entry(**about | lists)
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
     return entry if FILE_NAME.fullmatch(entry.file) else None

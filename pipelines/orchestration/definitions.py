@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from pipelines.common.settings import PROJECT, Settings, load_settings
-
-if TYPE_CHECKING:
-    import pandas as pd
+from pipelines.common.settings import Settings, load_settings
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
@@ -24,31 +20,32 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.orchestration.assets.publish import release, report, run_health
     from pipelines.orchestration.assets.reconciliation import cross_checks
     from pipelines.orchestration.assets.reference import reference_tables
-    from pipelines.orchestration.automation.freshness import dataset_freshness, release_freshness
+    from pipelines.orchestration.automation.freshness import policy
     from pipelines.orchestration.automation.jobs import jobs
     from pipelines.orchestration.automation.schedules import schedules
     from pipelines.orchestration.automation.sensors import sensors
+    from pipelines.orchestration.automation.timetable import timetable
     from pipelines.orchestration.partitions import monthly
     from pipelines.orchestration.resources import WorkspaceResource, no_step_progress
     from pipelines.sources import SOURCES
 
     partitions = monthly(settings)
-    rules, models = _release_calendar(settings), model_assets()
+    times, models = timetable(settings), model_assets()
     built = [*models.keys, *release.keys, *report.keys, *run_health.keys]
     return dg.Definitions(
         assets=[
             *(source_asset(name, partitions) for name in SOURCES),
             drop_asset(partitions),
             reference_tables,
-            *(_fresh(dataset_asset(feed, partitions), dataset_freshness(feed.name, rules)) for feed in FEEDS.values()),
+            *(_fresh(dataset_asset(feed, partitions), policy(times.windows[feed.name])) for feed in FEEDS.values()),
             models,
-            _fresh(release, release_freshness()),
+            _fresh(release, policy(times.windows[""])),
             report,
             run_health,
         ],
         asset_checks=cross_checks(),
         jobs=jobs(),
-        schedules=schedules(rules),
+        schedules=schedules(times.crons),
         sensors=sensors(built),
         resources={"workspace": WorkspaceResource(), "progress": no_step_progress, **resource_overrides},
         # In separate processes each step would repeat the imports, which take some seconds.
@@ -58,19 +55,6 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
 
 def _fresh(asset: dg.AssetsDefinition, policy: dg.FreshnessPolicy) -> dg.AssetsDefinition:
     return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
-
-
-def _release_calendar(settings: Settings) -> pd.DataFrame:
-    """The release calendar, for the times of schedules; the project's own where the configured one is invalid.
-
-    The UI must load in that case too: the error appears when a run reads the calendar.
-    """
-    from pipelines.reference import ReferenceDataError, load_reference
-
-    try:
-        return load_reference(settings.reference)["release_calendar"]
-    except ReferenceDataError:
-        return load_reference(PROJECT / "data" / "reference")["release_calendar"]
 
 
 @dg.definitions

@@ -1,38 +1,53 @@
-"""Dagster's SQLite event log, with batches written in one transaction and connections that are kept for a second.
+"""Dagster's SQLite event log in one file, with batches written in one transaction and events compressed.
 
 A backfill of 17 years reports several thousand partition events. Dagster passes them on in batches, but its SQLite
-storage writes each event in transactions of its own (about 16 ms each), which takes longer than the work they report,
-and it makes an engine and a connection for every transaction. Configured in `dagster.yaml`; all else is inherited from
-Dagster's class.
+storage writes each event twice (to a file of the run and to an index of all runs), in transactions of its own, which
+takes longer than the work they report. Here each event is stored once, in the index. Files of runs that an earlier
+version wrote are still read. Configured in `dagster.yaml`; all else is inherited from Dagster's class.
 
 The only module that imports from `dagster._core`: Dagster has no public API for event log storages (docs/adr).
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dagster import EventLogEntry
+from dagster import AssetKey, DagsterEventType, EventLogEntry, EventLogRecord, EventRecordsFilter
 from dagster._core.events import ASSET_EVENTS
+from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
 
+from pipelines.orchestration.event_words import WORDS
+
 BATCH_SIZE = 1000  # for DAGSTER_EVENT_BATCH_SIZE; without it Dagster does not batch
+EVENTS = ('{"__class__": "EventLogEntry"', '{"__class__": "EventLogRecord"')  # start of an event as Dagster writes it
+COMPRESSED = "zlib1:"  # start of a compressed event
 
 
 class BatchedSqliteEventLog(SqliteEventLogStorage):
-    """`SqliteEventLogStorage` whose `store_event_batch` is one transaction per database, not several per event."""
+    """`SqliteEventLogStorage` with one file for all runs, and one transaction for an event or a batch of them."""
+
+    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        self._open: dict[str, Connection] = {}
+        self._present: set[str] = set()
+        self._watcher = SqlPollingEventWatcher(self)
+        super().__init__(base_dir, inst_data)
+        self._db_lock = threading.RLock()  # type: ignore[assignment]  # a transaction contains those inside it
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -44,51 +59,159 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
         return cls(base_dir=str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data=inst_data)
 
     @contextmanager
-    def _connect(self, shard: str) -> Iterator[Connection]:
-        """A transaction on a run's file or the index; one at a time in this process, as in Dagster's class."""
+    def _connect(self, shard: str | None) -> Iterator[Connection]:
+        """A transaction on the index, or on the file of a run that has one; part of the one that is open already."""
+        if shard is None or not Path(self.path_for_shard(shard)).exists():
+            shard = INDEX_SHARD_NAME
         with self._db_lock:
+            if shard in self._open:
+                yield self._open[shard]
+                return
             engine = _engine(self.conn_string_for_shard(shard))
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
-                yield connection
+                self._open[shard] = connection
+                try:
+                    yield connection
+                finally:
+                    del self._open[shard]
 
     def dispose(self) -> None:
         """Close the connections, which writes SQLite's logs back into the files."""
+        self._watcher.close()
         super().dispose()
         for shard in self._initialized_dbs:
             _engine(self.conn_string_for_shard(shard)).dispose()
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store the asset events of each run together, and all other events one by one."""
-        by_run: dict[str, list[EventLogEntry]] = defaultdict(list)
-        for event in events:
-            dagster_event = event.dagster_event
-            if dagster_event and dagster_event.event_type in ASSET_EVENTS and dagster_event.asset_key:
-                by_run[event.run_id].append(event)
-            else:
-                self.store_event(event)
-        for run_id, asset_events in by_run.items():
-            self._store_asset_events(run_id, asset_events)
+    # --- what the index has: Dagster looks it up for every event, although it stays
 
-    def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
-        rows = [self._event_to_row(event) for event in events]
-        with self.run_connection(run_id) as connection:
-            connection.execute(SqlEventLogStorageTable.insert(), rows)
-        # The index shard serves queries across runs; tags and the latest event of an asset refer to its row ids.
+    def has_table(self, table_name: str) -> bool:
+        return self._has(f"table {table_name}", lambda: SqliteEventLogStorage.has_table(self, table_name))
+
+    def has_secondary_index(self, name: str) -> bool:
+        return self._has(f"index {name}", lambda: SqliteEventLogStorage.has_secondary_index(self, name))
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        def find() -> bool:
+            return SqliteEventLogStorage._has_asset_key_col_on_connection(self, conn, column_name)
+
+        return self._has(f"column {column_name}", find)
+
+    def _has(self, what: str, find: Callable[[], bool]) -> bool:
+        if what not in self._present and find():
+            self._present.add(what)
+        return what in self._present
+
+    # --- writing
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event and what follows from it in one transaction."""
+        with self._connect(event.run_id):
+            # SqliteEventLogStorage would write a second copy.
+            SqlEventLogStorage.store_event(self, _without_copy(event))
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store all events in one transaction: those of assets together, and all other events one by one."""
+        assets = [event for event in events if _is_of_asset(event)]
         with self.index_connection() as connection:
-            insert = SqlEventLogStorageTable.insert().returning(
-                SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
+            for event in events:
+                if not _is_of_asset(event):
+                    self.store_event(event)
+            if assets:
+                self._store_asset_events(connection, _without_repetition(assets))
+
+    def _store_asset_events(self, connection: Connection, events: Sequence[EventLogEntry]) -> None:
+        insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+        ids = list(connection.execute(insert, [self._event_to_row(event) for event in events]).scalars())
+        self._store_asset_event_tags(connection, events, ids)
+        latest = {
+            (event.get_dagster_event().asset_key, event.dagster_event_type): (event, event_id)
+            for event, event_id in zip(events, ids, strict=True)
+        }
+        for event, event_id in latest.values():
+            self._store_asset_event(connection, event, event_id)
+
+    # --- planned materializations: one event for a range of partitions
+
+    @property
+    def supports_partition_subset_in_asset_materialization_planned_events(self) -> bool:
+        return True
+
+    def get_latest_asset_partition_materialization_attempts_without_materializations(
+        self, asset_key: AssetKey, after_storage_id: int | None = None
+    ) -> Mapping[str, tuple[str, int]]:
+        """Run and event of the latest plan of each partition that has not been materialised since.
+
+        Dagster's own query finds events of single partitions only.
+        """
+        attempts = dict(
+            super().get_latest_asset_partition_materialization_attempts_without_materializations(
+                asset_key, after_storage_id
             )
-            ids = list(connection.execute(insert, rows).scalars())
-            self._store_asset_event_tags(connection, events, ids)
-            latest = {
-                event.get_dagster_event().asset_key: (event, event_id)
-                for event, event_id in zip(events, ids, strict=True)
-            }
-            for event, event_id in latest.values():
-                self._store_asset_event(connection, event, event_id)
+        )
+        planned = self.get_event_records(
+            EventRecordsFilter(
+                DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=asset_key, after_cursor=after_storage_id
+            ),
+            ascending=True,
+        )
+        made = self.get_latest_storage_id_by_partition(
+            asset_key, DagsterEventType.ASSET_MATERIALIZATION, after_cursor=after_storage_id
+        )
+        for record in planned:
+            subset = record.event_log_entry.get_dagster_event().partitions_subset
+            for partition in subset.get_partition_keys() if subset else ():
+                if made.get(partition, 0) < record.storage_id:
+                    attempts[partition] = (record.run_id, record.storage_id)
+        return attempts
+
+    # --- reading
+
+    def get_event_records(
+        self, event_records_filter: EventRecordsFilter, limit: int | None = None, ascending: bool = False
+    ) -> Sequence[EventLogRecord]:
+        return SqlEventLogStorage.get_event_records(self, event_records_filter, limit, ascending)
+
+    def watch(self, run_id: str, cursor: str | None, callback: Any) -> None:
+        """Call `callback` with the events of a run. Dagster's class watches the file of the run instead."""
+        self._watcher.watch_run(run_id, cursor, callback)
+
+    def end_watch(self, run_id: str, handler: Any) -> None:
+        self._watcher.unwatch_run(run_id, handler)
+
+
+def _is_of_asset(event: EventLogEntry) -> bool:
+    about = event.dagster_event
+    return about is not None and about.event_type in ASSET_EVENTS and about.asset_key is not None
+
+
+def _without_copy(event: EventLogEntry) -> EventLogEntry:
+    """The event; without its metadata where it is the output of an asset, whose materialization has the same."""
+    about = event.dagster_event
+    if about is None or about.event_type != DagsterEventType.STEP_OUTPUT:
+        return event
+    data = about.step_output_data._replace(metadata={})
+    return event._replace(dagster_event=about._replace(event_specific_data=data))
+
+
+def _without_repetition(events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
+    """The events of a batch. What the partitions of an asset have in common is kept in the last one only.
+
+    Dagster repeats the metadata and tags of a step in the event of each of its partitions.
+    """
+    last = {(event.run_id, made.asset_key): made for event in events if (made := event.asset_materialization)}
+    short = []
+    for event in events:
+        made = event.asset_materialization
+        of_all = last[event.run_id, made.asset_key] if made else None
+        if made and of_all and made is not of_all and (made.metadata, made.tags) == (of_all.metadata, of_all.tags):
+            about = event.get_dagster_event()
+            data = about.step_materialization_data._replace(materialization=made._replace(metadata={}, tags={}))
+            event = event._replace(dagster_event=about._replace(event_specific_data=data))
+        short.append(event)
+    return short
 
 
 @lru_cache(maxsize=8)
@@ -103,10 +226,35 @@ def _engine(address: str) -> Engine:
         address, poolclass=QueuePool, pool_size=1, max_overflow=-1, pool_recycle=1, connect_args=options
     )
 
-    listen(engine, "connect", _without_sync)
+    listen(engine, "connect", _prepare)
+    listen(engine, "before_cursor_execute", _compress_events, retval=True)
     return engine
 
 
-def _without_sync(connection: sqlite3.Connection, _: object) -> None:
+def _prepare(connection: sqlite3.Connection, _: object) -> None:
     # With a write-ahead log a power failure can lose the last events, but does not damage the file.
     connection.execute("pragma synchronous = normal")
+    connection.text_factory = _text
+
+
+def _text(stored: bytes) -> str:
+    """A text of the database, where it is a compressed event the event."""
+    text = stored.decode()
+    if not text.startswith(COMPRESSED):
+        return text
+    unpack = zlib.decompressobj(zdict=WORDS)
+    return (unpack.decompress(base64.b64decode(text[len(COMPRESSED) :])) + unpack.flush()).decode()
+
+
+def _compress_events(_: object, __: object, statement: str, parameters: Any, *___: object) -> tuple[str, Any]:
+    """The parameters of a statement with its events compressed, in whatever table they are stored."""
+    if isinstance(parameters, list):
+        return statement, [tuple(map(_compressed, row)) for row in parameters]
+    return statement, tuple(map(_compressed, parameters))
+
+
+def _compressed(value: object) -> object:
+    if not isinstance(value, str) or not value.startswith(EVENTS):
+        return value
+    pack = zlib.compressobj(zdict=WORDS)
+    return COMPRESSED + base64.b64encode(pack.compress(value.encode()) + pack.flush()).decode()

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 import duckdb
 
+from pipelines.publish.content import EVERY_ROW, difference
 from pipelines.warehouse.sql import Name, fetch_one, identifier, qualified_name, reader, sql_literal, tables_in
 
 
@@ -41,12 +42,26 @@ def diff_releases(
     matched in order. Raises `duckdb.Error` when a file cannot be opened.
     """
     with _attach_both(old_db, new_db) as con:
-        old, new = tables_in(con, "old"), tables_in(con, "new")
-        return {
-            ".".join(name): _diff_table(con, name, old.get(name), new.get(name), keys.get(name, ()))
-            for name in sorted(old.keys() | new.keys())
-            if only is None or name in only
-        }
+        names = {*tables_in(con, "old"), *tables_in(con, "new")}
+        return diff_databases(con, "old", "new", keys, names if only is None else names & {*only})
+
+
+def diff_databases(
+    con: duckdb.DuckDBPyConnection,
+    old: str,
+    new: str,
+    keys: Mapping[Name, tuple[str, ...]],
+    only: Collection[Name],
+    changed: Mapping[Name, str | None] | None = None,
+) -> dict[str, TableDiff]:
+    """`diff_releases` of two attached databases; `changed`: the results of `difference` that are known."""
+    before, after = tables_in(con, old), tables_in(con, new)
+    found = {}
+    for name in sorted(only):
+        sides, key = (_Side(old, before.get(name)), _Side(new, after.get(name))), keys.get(name, ())
+        where = _where(con, name, *sides, key) if changed is None or name not in changed else changed[name]
+        found[".".join(name)] = _diff() if where is None else _diff_table(con, name, *sides, key, where)
+    return found
 
 
 def changed_rows(old_db: Path, new_db: Path, name: Name, key: tuple[str, ...], limit: int) -> list[RowDiff]:
@@ -56,8 +71,9 @@ def changed_rows(old_db: Path, new_db: Path, name: Name, key: tuple[str, ...], l
     `duckdb.Error` when a file cannot be opened.
     """
     with _attach_both(old_db, new_db) as con:
-        old, new = tables_in(con, "old").get(name), tables_in(con, "new").get(name)
-        pairing = _pairing(name, old, new, key) if old and new else None
+        old, new = (_Side(database, tables_in(con, database).get(name)) for database in ("old", "new"))
+        where = _where(con, name, old, new, key)
+        pairing = _pairing(name, old, new, key, where) if where else None
         return _rows(con, pairing, limit) if pairing else []
 
 
@@ -67,23 +83,36 @@ def _attach_both(old_db: Path, new_db: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
+@dataclass(frozen=True)
+class _Side:
+    """One of the two databases, and the columns that a table has there (type by name); None without the table."""
+
+    database: str
+    columns: Mapping[str, str] | None
+
+    def count(self, con: duckdb.DuckDBPyConnection, name: Name, where: str) -> int:
+        """Rows of the table that fulfil a condition."""
+        if self.columns is None:
+            return 0
+        return int(fetch_one(con, f"select count(*) from {qualified_name(self.database, name)} where {where}")[0])
+
+
+def _where(con: duckdb.DuckDBPyConnection, name: Name, old: _Side, new: _Side, key: tuple[str, ...]) -> str | None:
+    """Condition on the rows to compare; None when no row differs."""
+    if old.columns is None or old.columns != new.columns:
+        return EVERY_ROW
+    return difference(con, old.database, new.database, name, old.columns, key)
+
+
 def _diff_table(
-    con: duckdb.DuckDBPyConnection,
-    name: Name,
-    old: Mapping[str, str] | None,
-    new: Mapping[str, str] | None,
-    key: tuple[str, ...],
+    con: duckdb.DuckDBPyConnection, name: Name, old: _Side, new: _Side, key: tuple[str, ...], where: str
 ) -> TableDiff:
-    if old is None or new is None:
-        rows = fetch_one(con, f"select count(*) from {qualified_name('old' if new is None else 'new', name)}")[0]
-        return _diff(added=rows if old is None else 0, removed=rows if new is None else 0)
-    columns_added = [column for column in new if column not in old]
-    columns_removed = [column for column in old if column not in new]
-    pairing = _pairing(name, old, new, key)
-    if pairing is None:
-        removed, added = (
-            fetch_one(con, f"select count(*) from {qualified_name(side, name)}")[0] for side in ("old", "new")
-        )
+    before, after = old.columns or {}, new.columns or {}
+    columns_added = [column for column in after if column not in before] if before else []
+    columns_removed = [column for column in before if column not in after] if after else []
+    removed, added = old.count(con, name, where), new.count(con, name, where)
+    pairing = _pairing(name, old, new, key, where)
+    if pairing is None or not (removed and added):
         return _diff(added=added, removed=removed, columns_added=columns_added, columns_removed=columns_removed)
     added, removed, changed, *by_column = fetch_one(
         con,
@@ -114,9 +143,10 @@ class _Pairing:
         return " or ".join(self.differs.values()) or "false"
 
 
-def _pairing(name: Name, old: Mapping[str, str], new: Mapping[str, str], key: tuple[str, ...]) -> _Pairing | None:
-    """The pairing of two sides (types by column); None where they have no common column."""
-    common = [column for column in new if column in old]
+def _pairing(name: Name, old: _Side, new: _Side, key: tuple[str, ...], where: str) -> _Pairing | None:
+    """The pairing of the rows that fulfil a condition; None where the sides have no common column."""
+    before, after = old.columns or {}, new.columns or {}
+    common = [column for column in after if column in before]
     if not common:
         return None
     by = list(key) if key and set(key) <= set(common) else common
@@ -125,13 +155,13 @@ def _pairing(name: Name, old: Mapping[str, str], new: Mapping[str, str], key: tu
     def side(database: str) -> str:
         # A column whose type changed is compared as text; rows with the same key are paired by their order.
         chosen = ", ".join(
-            identifier(c) if old[c] == new[c] else f"cast({identifier(c)} as varchar) as {identifier(c)}"
+            identifier(c) if before[c] == after[c] else f"cast({identifier(c)} as varchar) as {identifier(c)}"
             for c in common
         )
         return (
             f"(select {chosen}, true as {_PRESENT}, row_number() over "
             f"(partition by {_list(by)} order by {_list(values or by)}) as {_ORDINAL} "
-            f"from {qualified_name(database, name)})"
+            f"from {qualified_name(database, name)} where {where})"
         )
 
     match = " and ".join(f"o.{c} is not distinct from n.{c}" for c in [*map(identifier, by), _ORDINAL])
@@ -141,7 +171,7 @@ def _pairing(name: Name, old: Mapping[str, str], new: Mapping[str, str], key: tu
             c: f"(o.{_PRESENT} and n.{_PRESENT} and o.{identifier(c)} is distinct from n.{identifier(c)})"
             for c in values
         },
-        f"{side('old')} as o full join {side('new')} as n on {match}",
+        f"{side(old.database)} as o full join {side(new.database)} as n on {match}",
     )
 
 

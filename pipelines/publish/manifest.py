@@ -8,23 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypedDict
 
-import duckdb
-
-from pipelines.warehouse.sql import (
-    Name,
-    fetch_one,
-    identifier,
-    qualified_name,
-)
+from pipelines.warehouse.sql import Name
 
 STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open; 1.x cannot open the default of 2.0
+# Number of the order of rows and the definition of the hashes: a release of another one is no base of the next.
+LAYOUT = 2
 LAKE_FILES = "lake.json"  # in the release's own folder
-ISO = "%Y-%m-%dT%H:%M:%SZ"
 PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "metal-tightness", "pandas", "pandera", "pyarrow")
 SYNTHETIC_NOTE = "Synthetic demo data from a generated market: not prices or stocks of any real one."
 
@@ -43,38 +36,6 @@ class ManifestBase(TypedDict):
     inputs: dict[str, str]  # hash of each input by its name
 
 
-@dataclass(frozen=True)
-class Facts:
-    """Facts of one table: columns (DuckDB type by name, in order), row count and hash of the values."""
-
-    columns: dict[str, str]
-    rows: int
-    content_sha256: str
-
-
-def table_facts(con: duckdb.DuckDBPyConnection, database: str, name: Name, columns: Mapping[str, str]) -> Facts:
-    """Row count and content hash of a table: SHA-256 over the sorted hashes of its rows, whatever their order."""
-    values = ", ".join(identifier(column) for column in columns)
-    rows, content = fetch_one(
-        con,
-        "select count(*), sha256(coalesce(string_agg(h, '' order by h), '')) "
-        f"from (select md5(cast(json_array({values}) as varchar)) as h from {qualified_name(database, name)})",
-    )
-    return Facts(dict(columns), rows, content)
-
-
-def knowledge_ts_max(con: duckdb.DuckDBPyConnection, database: str, tables: Mapping[Name, Facts]) -> str | None:
-    """The latest `knowledge_ts_max` of all tables that have the column: ISO, UTC. None where none has a value."""
-    latest = [
-        fetch_one(
-            con, f"select strftime(max(knowledge_ts_max)::timestamp, '{ISO}') from {qualified_name(database, name)}"
-        )[0]
-        for name, facts in tables.items()
-        if "knowledge_ts_max" in facts.columns
-    ]
-    return max((value for value in latest if value is not None), default=None)
-
-
 def packages() -> dict[str, str | None]:
     """Installed versions of the packages that affect the result; None for one that is not installed."""
     found: dict[str, str | None] = {}
@@ -88,14 +49,14 @@ def packages() -> dict[str, str | None]:
 
 def describe(
     base: ManifestBase,
-    tables: Mapping[Name, Facts],
+    tables: Mapping[Name, Mapping[str, str]],
     keys: Mapping[Name, tuple[str, ...]],
     comments: Mapping[Name, Mapping[str, str]],
     *,
     synthetic: bool,
     known: str | None,
 ) -> Manifest:
-    """The manifest without the release's id, files and difference."""
+    """The manifest without rows and hashes of the tables (columns with types by name), id, files and difference."""
     return {
         "release_id": None,
         "previous_release_id": None,
@@ -107,15 +68,16 @@ def describe(
         "git_commit": base["git_commit"],
         "packages": packages(),
         "storage_version": STORAGE_VERSION,
+        "layout": LAYOUT,
         "inputs": dict(sorted(base["inputs"].items())),
         "tables": {
             ".".join(name): {
-                "rows": facts.rows,
-                "content_sha256": facts.content_sha256,
-                "schema_sha256": _digest([list(facts.columns.items()), dict(comments[name])]),
+                "rows": 0,
+                "content_sha256": "",
+                "schema_sha256": _digest([list(columns.items()), dict(comments[name])]),
                 "key": list(keys.get(name, ())),
             }
-            for name, facts in tables.items()
+            for name, columns in tables.items()
         },
         "files": {},
         "difference": None,
@@ -125,6 +87,11 @@ def describe(
 def same_content(old: Manifest, new: Manifest) -> bool:
     """True when a reader would see no difference between the releases except the time of the run."""
     return {k: v for k, v in old.items() if k not in PER_RUN} == {k: v for k, v in new.items() if k not in PER_RUN}
+
+
+def same_description(old: Manifest, new: Manifest) -> bool:
+    """True when both releases have the same tables, columns, keys, comments and marks: only rows may differ."""
+    return _description(old) == _description(new)
 
 
 def content_id(manifest: Manifest) -> str:
@@ -151,6 +118,11 @@ def released_lake_files(published: Path) -> dict[str, list[str]]:
     except (OSError, ValueError):
         return {}
     return {str(name): [str(file) for file in files] for name, files in found.items()}
+
+
+def _description(manifest: Manifest) -> list[object]:
+    tables = {name: (facts["schema_sha256"], facts["key"]) for name, facts in manifest["tables"].items()}
+    return [tables, *(manifest.get(entry) for entry in ("layout", "storage_version", "synthetic"))]
 
 
 def _digest(value: object) -> str:

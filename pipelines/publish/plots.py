@@ -1,24 +1,20 @@
-"""Charts of the marts: pure functions from a frame to PNG bytes.
+"""Charts of the marts: pure functions from a frame to an SVG image.
 
-Each has its own background, so that it is readable on a light and on a dark page. Drawn with Agg and at most 64
-colours: a chart is some tens of kilobytes, small enough for an event log and for the report.
+Each has its own background, so that it is readable on a light and on a dark page. An image holds no script and loads
+nothing; with whole units and relative coordinates it is some tens of kilobytes, small enough for an event log and for
+the report. Written directly: a plotting library takes a second of a daily run, the images a few hundredths.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from base64 import b64encode
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
-
-from pipelines.common.files import write_atomically
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +31,10 @@ REGIMES: Final = {
     "UNKNOWN": "#fcfcfa",
 }
 STAMP: Final = "SYNTHETIC DEMO DATA"
-SIZE, DPI, COLOURS = (8.0, 4.2), 120, 64
+# Units of the image: two for each pixel of its usual size.
+WIDTH, HEIGHT = 1920, 1008
+LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 150, 1810, 140, 950, 50
+LABEL, BARS = 22, 0.75  # size of text, opacity
 
 
 @dataclass(frozen=True)
@@ -46,62 +45,49 @@ class Plot:
     day: str  # column of the x axis
     columns: tuple[str, ...]
     title: str
-    draw: Callable[[Any, pd.DataFrame], None]
+    draw: Callable[[_Panel, pd.DataFrame], None]
     by: str | None = None  # one panel for each value of this column
 
 
 def read(connection: duckdb.DuckDBPyConnection, plot: Plot) -> dict[str, pd.DataFrame]:
-    """The rows of a plot by metal, from the warehouse or a published database."""
+    """The rows of a plot by metal, of the last five years, from the warehouse or a published database."""
     columns = ", ".join([*([plot.by] if plot.by else []), plot.day, *plot.columns])
-    rows = connection.execute(f"select metal, {columns} from {plot.table} order by all").df()
+    rows = connection.execute(
+        f"select metal, {columns} from {plot.table} "
+        f"where {plot.day} > (select max({plot.day}) - interval {YEARS} year from {plot.table}) order by all"
+    ).df()
     return {str(metal): part.drop(columns="metal") for metal, part in rows.groupby("metal")}
 
 
-def png(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> bytes:
-    """The chart of one metal as PNG: the last five years of the frame. Equal rows give equal bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from PIL import Image
-
+def svg(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> str:
+    """The chart of one metal: the last five years of the frame. Equal rows give an equal image."""
     rows = recent(frame, plot.day)
-    panels = [(str(name), part) for name, part in rows.groupby(plot.by)] if plot.by else [("", rows)]
-    figure = Figure(figsize=SIZE, dpi=DPI, facecolor=PAPER, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    figure.suptitle(f"{metal}: {plot.title}", x=0.02, ha="left", fontsize=13, fontweight="bold", color=INK)
-    all_axes = figure.subplots(len(panels) or 1, 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (name, part) in zip(all_axes, panels, strict=False):
-        _style_axes(axes)
+    parts = [(str(name), part) for name, part in rows.groupby(plot.by)] if plot.by else [("", rows)]
+    parts = parts or [("", rows)]
+    height = (BOTTOM - TOP - BETWEEN * (len(parts) - 1)) // len(parts)
+    drawn = [_text(40, 44, f"{metal}: {plot.title}", INK, 28, weight="bold")]
+    days = _ordinals(rows[plot.day]) if len(rows) else np.array([])
+    for at, (name, part) in enumerate(parts):
+        top = TOP + at * (height + BETWEEN)
         if part.empty:
-            axes.text(0.5, 0.5, "no rows yet", transform=axes.transAxes, ha="center", color=FAINT)
-        else:
-            plot.draw(axes, part)
-            _dates(axes)
+            drawn.append(_text(WIDTH // 2, top + height // 2, "no rows yet", FAINT, LABEL, anchor="middle"))
+            continue
+        panel = _Panel(_ordinals(part[plot.day]), int(days.min()), int(days.max()), top, top + height)
+        plot.draw(panel, part)
+        drawn += panel.drawn(with_legend=at == 0, with_dates=at == len(parts) - 1)
         if name:
-            axes.set_title(name, loc="right", fontsize=10, color=FAINT)
+            drawn.append(_text(RIGHT, top - 12, name, FAINT, LABEL, anchor="end"))
     if synthetic:
-        figure.text(
-            0.5, 0.47, STAMP, ha="center", va="center", rotation=18, fontsize=30, color=RED, alpha=0.16, zorder=9
-        )
-        figure.text(0.985, 0.965, STAMP, ha="right", va="center", fontsize=9, fontweight="bold", color=RED)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    image = Image.fromarray(_pixels(canvas)).quantize(COLOURS, dither=Image.Dither.NONE)
-    out = BytesIO()
-    image.save(out, "png", optimize=True)
-    return out.getvalue()
-
-
-def cached_png(folder: Path, plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> bytes:
-    """The chart from the folder if the same rows were drawn before; else drawn and stored there."""
-    hashes = pd.util.hash_pandas_object(recent(frame, plot.day), index=False).to_numpy().tobytes()
-    digest = hashlib.sha256(_code() + repr((plot.table, metal, synthetic)).encode() + hashes).hexdigest()[:16]
-    name = f"{plot.table}.{metal}"
-    path = folder / f"{name}.{digest}.png"
-    if not path.is_file():
-        content = png(plot, frame, metal, synthetic=synthetic)
-        for old in folder.glob(f"{name}.*.png"):
-            old.unlink(missing_ok=True)
-        write_atomically(path, lambda temporary: temporary.write_bytes(content))
-    return path.read_bytes()
+        turned = f'transform="rotate(-18 {WIDTH // 2} {HEIGHT // 2})" opacity=".16"'
+        drawn += [
+            _text(WIDTH // 2, HEIGHT // 2, STAMP, RED, 76, anchor="middle", more=turned),
+            _text(WIDTH - 30, 40, STAMP, RED, LABEL, anchor="end", weight="bold"),
+        ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH // 2}" '
+        f'height="{HEIGHT // 2}" font-family="DejaVu Sans,Verdana,Helvetica,Arial,sans-serif">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{PAPER}"/>{"".join(drawn)}</svg>'
+    )
 
 
 def recent(frame: pd.DataFrame, day: str) -> pd.DataFrame:
@@ -112,153 +98,263 @@ def recent(frame: pd.DataFrame, day: str) -> pd.DataFrame:
     return frame.assign(**{day: days})[days > days.max() - pd.DateOffset(years=YEARS)].sort_values(day)
 
 
-@cache
-def _code() -> bytes:
-    return Path(__file__).read_bytes()
+def data_url(image: str) -> str:
+    """The image as an address that holds it."""
+    return f"data:image/svg+xml;base64,{b64encode(image.encode()).decode()}"
 
 
-def markdown(image: bytes, text: str) -> str:
-    """Markdown with an embedded image."""
-    return f"![{text}](data:image/png;base64,{b64encode(image).decode()})"
+# --- drawing ----------------------------------------------------------------------------------------------------------
+
+_Values = np.ndarray
 
 
-def _pixels(canvas: Any) -> Any:
-    import numpy as np
+@dataclass(frozen=True)
+class _Scale:
+    """A y axis: values at the bottom and the top of a panel."""
 
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-
-
-# --- style ------------------------------------------------------------------------------------------------------------
-
-
-def _style_axes(axes: Any) -> None:
-    axes.set_facecolor(PAPER)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(GRID)
-    axes.tick_params(colors=FAINT, labelsize=9, length=0)
+    low: float
+    high: float
+    label: str
+    colour: str = FAINT
+    is_right: bool = False
 
 
-def _dates(axes: Any) -> None:
-    from matplotlib.dates import AutoDateFormatter, AutoDateLocator
+@dataclass
+class _Panel:
+    """One pair of axes. `days` are ordinals; `first` and `last` of the whole chart; `top`, `bottom` in units."""
 
-    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(AutoDateFormatter(locator))  # type: ignore[no-untyped-call]
+    days: _Values
+    first: int
+    last: int
+    top: int
+    bottom: int
+    scales: list[_Scale] = field(default_factory=list)
+    shapes: list[str] = field(default_factory=list)
+    legend: list[tuple[str, str, float]] = field(default_factory=list)  # text, colour, opacity; 0 for a line
+
+    def scale(self, label: str, low: float, high: float, colour: str = FAINT, *, right: bool = False) -> _Scale:
+        """Add a y axis with these limits."""
+        if not (np.isfinite(low) and np.isfinite(high)):
+            low, high = 0.0, 1.0
+        self.scales.append(_Scale(low, high if high > low else low + 1.0, label, colour, right))
+        return self.scales[-1]
+
+    def band(self, begin: int, end: int, colour: str) -> None:
+        """The background from one day to another."""
+        left, right = self._x(np.array([begin, end]))
+        self.shapes.append(_rect(left, self.top, right - left, self.bottom - self.top, colour))
+
+    def line(self, scale: _Scale, values: _Values, colour: str, width: int, label: str = "") -> None:
+        """A line, with gaps where a value is missing."""
+        points = [self._points(scale, self.days[part], values[part]) for part in _runs(np.isfinite(values))]
+        path = "".join(f"M{xs[0]} {ys[0]}{_steps(xs, ys)}" for xs, ys in points)
+        self.shapes.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
+        self._name(label, colour, 0)
+
+    def area(self, scale: _Scale, upper: _Values, lower: _Values, colour: str, opacity: float, label: str) -> None:
+        """The area between two series, where both have a value."""
+        path = ""
+        for part in _runs(np.isfinite(upper) & np.isfinite(lower)):
+            xs, above = self._points(scale, self.days[part], upper[part])
+            _, below = self._points(scale, self.days[part], lower[part])
+            xs, ys = np.concatenate([xs, xs[::-1]]), np.concatenate([above, below[::-1]])
+            path += f"M{xs[0]} {ys[0]}{_steps(xs, ys)}z"
+        self.shapes.append(f'<path d="{path}" fill="{colour}" opacity="{opacity:g}"/>')
+        self._name(label, colour, opacity)
+
+    def bars(self, scale: _Scale, values: _Values, base: _Values, colour: str, label: str) -> None:
+        """A bar for each day, from `base` up, as wide as the shortest distance of two days."""
+        width = max(4, int(0.8 * np.diff(self._x(self.days)).min(initial=60)))
+        path = ""
+        for day, value, below in zip(self.days, values, base, strict=True):
+            if np.isfinite(value) and np.isfinite(below):
+                [x], [low, high] = self._x(np.array([day])), self._y(scale, np.array([below, below + value]))
+                path += f"M{x - width // 2} {high}h{width}v{low - high}h{-width}z"
+        self.shapes.append(f'<path d="{path}" fill="{colour}" opacity="{BARS}"/>')
+        self._name(label, colour, BARS)
+
+    def dots(self, scale: _Scale, values: _Values, colour: str, label: str) -> None:
+        """A dot at each value that is there."""
+        xs, ys = self._points(scale, self.days, np.where(np.isfinite(values), values, scale.low))
+        found = [f'<circle cx="{x}" cy="{y}" r="6"/>' for x, y, v in zip(xs, ys, values, strict=True) if np.isfinite(v)]
+        if found:
+            self.shapes.append(f'<g fill="{colour}">{"".join(found)}</g>')
+            self._name(label, colour, 1)
+
+    def drawn(self, *, with_legend: bool, with_dates: bool) -> Iterator[str]:
+        """The panel as SVG: grid and labels, then the shapes, then dates and legend."""
+        for scale in self.scales:
+            yield from self._axis(scale)
+        yield from self.shapes
+        yield _rect(LEFT, self.bottom, RIGHT - LEFT, 2, GRID)
+        if with_dates:
+            for day, text in _dates(self.first, self.last):
+                yield _text(int(self._x(np.array([day]))[0]), self.bottom + 38, text, FAINT, LABEL, anchor="middle")
+        if with_legend:
+            x = LEFT
+            for text, colour, opacity in self.legend:
+                yield _rect(x, TOP - 52, 36, 18, colour, opacity) if opacity else _rect(x, TOP - 45, 36, 4, colour)
+                yield _text(x + 50, TOP - 34, text, INK, LABEL)
+                x += 90 + 14 * len(text)
+
+    def _axis(self, scale: _Scale) -> Iterator[str]:
+        x, anchor = (RIGHT + 14, "start") if scale.is_right else (LEFT - 14, "end")
+        for value in _ticks(scale.low, scale.high, 4 if self.bottom - self.top < 500 else 6):
+            y = int(self._y(scale, np.array([value]))[0])
+            if not scale.is_right:
+                yield _rect(LEFT, y, RIGHT - LEFT, 2, GRID)
+            yield _text(x, y + 8, _number(value), FAINT, LABEL, anchor=anchor)
+        x, y = WIDTH - 20 if scale.is_right else 34, (self.top + self.bottom) // 2
+        turned = f'transform="rotate(-90 {x} {y})"'
+        yield _text(x, y, scale.label, scale.colour, LABEL, anchor="middle", more=turned)
+
+    def _points(self, scale: _Scale, days: _Values, values: _Values) -> tuple[_Values, _Values]:
+        return self._x(days), self._y(scale, values)
+
+    def _x(self, days: _Values) -> _Values:
+        share = (days - self.first) / max(self.last - self.first, 1)
+        return np.rint(LEFT + share * (RIGHT - LEFT)).astype(int)
+
+    def _y(self, scale: _Scale, values: _Values) -> _Values:
+        share = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
+        return np.rint(self.bottom - share * (self.bottom - self.top)).astype(int)
+
+    def _name(self, text: str, colour: str, opacity: float) -> None:
+        if text:
+            self.legend.append((text, colour, opacity))
 
 
-def _label(axes: Any, text: str, colour: str = FAINT) -> None:
-    axes.set_ylabel(text, color=colour, fontsize=9)
-    axes.yaxis.set_major_formatter(_number)
+def _steps(xs: _Values, ys: _Values) -> str:
+    """Path commands from the first point through the others; a point alone is a short line."""
+    if len(xs) == 1:
+        return "h4"
+    moves = zip(np.diff(xs).tolist(), np.diff(ys).tolist(), strict=True)
+    return "l" + " ".join(f"{dx} {dy}" for dx, dy in moves)
 
 
-def _number(value: float, _: int) -> str:
+def _runs(present: _Values) -> Iterator[slice]:
+    """Slices of consecutive values that are present."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(int)))
+    for begin, end in edges.reshape(-1, 2).tolist():
+        yield slice(begin, end)
+
+
+def _ticks(low: float, high: float, most: int) -> Iterator[float]:
+    """Round values between two limits, at most so many and one."""
+    rough = (high - low) / most
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
+    for n in range(int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9)) + 1):
+        yield float(n * step)
+
+
+def _dates(first: int, last: int) -> Iterator[tuple[int, str]]:
+    """Days for the labels of the x axis: years, months or single days."""
+    begin, end, span = pd.Timestamp(first, unit="D"), pd.Timestamp(last, unit="D"), last - first
+    if span > 3 * 365:
+        marks, text = pd.date_range(begin, end, freq="YS"), "%Y"
+    elif span > 60:
+        marks, text = pd.date_range(begin, end, freq=f"{1 + span // 200}MS"), "%Y-%m"
+    else:
+        marks, text = pd.date_range(begin, end, freq=f"{1 + span // 6}D"), "%Y-%m-%d"
+    for mark in marks:
+        yield _ordinal(mark), mark.strftime(text)
+
+
+def _ordinals(days: pd.Series) -> _Values:
+    return pd.to_datetime(days).to_numpy().astype("datetime64[D]").astype(int)
+
+
+def _ordinal(moment: pd.Timestamp) -> int:
+    return int(moment.to_datetime64().astype("datetime64[D]").astype(int))
+
+
+def _number(value: float) -> str:
+    value = value or 0.0  # no minus sign at zero
     return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:,.2g}"
 
 
-def _right_axis(axes: Any, text: str, colour: str) -> Any:
-    """A second y axis on the right."""
-    other = axes.twinx()
-    _style_axes(other)
-    other.grid(visible=False)
-    other.set_zorder(axes.get_zorder() - 1)
-    axes.patch.set_visible(False)
-    other.patch.set_visible(False)
-    _label(other, text, colour)
-    return other
+def _text(
+    x: int, y: int, text: str, colour: str, size: int, anchor: str = "start", weight: str = "normal", more: str = ""
+) -> str:
+    style = f'fill="{colour}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}"'
+    return f'<text x="{x}" y="{y}" {style} {more}>{escape(text)}</text>'
 
 
-def _legend(*axes: Any) -> None:
-    found = [axis.get_legend_handles_labels() for axis in axes]
-    handles, labels = [h for hs, _ in found for h in hs], [name for _, names in found for name in names]
-    axes[0].legend(
-        handles, labels, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, frameon=False, fontsize=9,
-        labelcolor=INK, handlelength=1.4, borderaxespad=0.2, columnspacing=1.4,
-    )  # fmt: skip
+def _rect(x: int, y: int, width: int, height: int, colour: str, opacity: float = 1) -> str:
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{colour}" opacity="{opacity:g}"/>'
 
 
 # --- charts -----------------------------------------------------------------------------------------------------------
 
 
-def _price(axes: Any, rows: pd.DataFrame) -> None:
-    days = rows["obs_date"]
-    spread = _right_axis(axes, "spread, USD/t", FAINT)
-    values = rows["cash_3m_spread_usd_t"].astype(float)
-    spread.fill_between(days, values.clip(lower=0), 0, color=ORANGE, alpha=0.45, linewidth=0, label="backwardation")
-    spread.fill_between(days, values.clip(upper=0), 0, color=TEAL, alpha=0.45, linewidth=0, label="contango")
-    reach = float(values.abs().max() or 1.0)
-    spread.set_ylim(-1.15 * reach, 3.2 * reach)  # the spread fills the lower part, under the price
-    axes.plot(days, rows["m3_usd_t"].astype(float), color=BLUE, linewidth=1.6, label="three months")
-    axes.plot(days, rows["cash_usd_t"].astype(float), color=INK, linewidth=0.9, label="cash")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low - 0.35 * (high - low), high)
-    _label(axes, "price, USD/t")
-    _legend(axes, spread)
+def _floats(rows: pd.DataFrame, column: str, factor: float = 1.0) -> _Values:
+    return rows[column].to_numpy(dtype=float, na_value=np.nan) * factor
 
 
-def _stock(axes: Any, rows: pd.DataFrame) -> None:
-    days = rows["as_of_date"]
-    total, cancelled = rows["total_t"].astype(float) / 1000, rows["cancelled_t"].astype(float) / 1000
-    axes.fill_between(days, total, 0, color=BLUE, alpha=0.22, linewidth=0, label="registered")
-    axes.plot(days, total, color=BLUE, linewidth=1.4)
-    axes.fill_between(days, cancelled, 0, color=ORANGE, alpha=0.6, linewidth=0, label="of which cancelled")
-    axes.set_ylim(bottom=0)
-    _label(axes, "stock, kt")
-    ratio = _right_axis(axes, "cancelled ratio, %", RED)
-    ratio.plot(days, rows["cancelled_ratio"].astype(float) * 100, color=RED, linewidth=0.9, label="cancelled ratio")
-    ratio.set_ylim(0, 100)
-    ratio.set_zorder(axes.get_zorder() + 1)
-    _legend(axes, ratio)
+def _extent(*series: _Values) -> tuple[float, float]:
+    """Least and greatest of all values; 0 and 1 without any."""
+    values = np.concatenate(series)
+    values = values[np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
 
 
-def _index(axes: Any, rows: pd.DataFrame) -> None:
-    from matplotlib.patches import Patch
-
-    days, regimes = rows["as_of_date"], rows["regime"].astype(str)
-    spells = (regimes != regimes.shift()).cumsum()
-    firsts = days.groupby(spells).first()
-    ends = [*firsts.iloc[1:], days.iloc[-1]]
-    for begin, end, regime in zip(firsts, ends, regimes.groupby(spells).first(), strict=True):
-        axes.axvspan(begin, end, color=REGIMES.get(regime, PAPER), linewidth=0)
-    axes.plot(days, rows["tightness_index"].astype(float), color=INK, linewidth=1.4)
-    axes.set_ylim(0, 100)
-    if len(days) > 1:
-        axes.set_xlim(days.iloc[0], days.iloc[-1])
-    _label(axes, "tightness index, points")
-    seen = [name for name in REGIMES if name in set(regimes) and name != "UNKNOWN"]
-    axes.legend(
-        handles=[Patch(color=REGIMES[name], label=name.lower()) for name in seen], loc="lower left",
-        bbox_to_anchor=(0, 1.0), ncols=5, frameon=False, fontsize=9, labelcolor=INK, borderaxespad=0.2,
-    )  # fmt: skip
+def _padded(low: float, high: float, below: float = 0.05, above: float = 0.05) -> tuple[float, float]:
+    width = (high - low) or abs(high) or 1.0
+    return low - below * width, high + above * width
 
 
-def _power(axes: Any, rows: pd.DataFrame) -> None:
-    days = rows["as_of_date"]
-    power, limit = rows["power_usd_mwh_30d"].astype(float), rows["breakeven_power_usd_mwh"].astype(float)
-    axes.plot(days, limit, color=TEAL, linewidth=1.6, label="break-even power")
-    axes.plot(days, power, color=ORANGE, linewidth=1.2, label="day-ahead, 30-day mean")
-    axes.fill_between(
-        days, power, limit, where=power > limit, color=RED, alpha=0.3, linewidth=0, label="above break-even"
-    )
-    _label(axes, "USD/MWh")
-    if axes.get_subplotspec().is_first_row():
-        _legend(axes)
+def _price(panel: _Panel, rows: pd.DataFrame) -> None:
+    spread, nothing = _floats(rows, "cash_3m_spread_usd_t"), np.zeros(len(rows))
+    three_months, cash = _floats(rows, "m3_usd_t"), _floats(rows, "cash_usd_t")
+    price = panel.scale("price, USD/t", *_padded(*_extent(three_months, cash), below=0.4))
+    reach = max(map(abs, _extent(spread))) or 1.0
+    right = panel.scale("spread, USD/t", -1.15 * reach, 3.2 * reach, right=True)  # in the lower part, under the price
+    panel.area(right, np.where(spread > 0, spread, np.nan), nothing, ORANGE, 0.45, "backwardation")
+    panel.area(right, np.where(spread < 0, spread, np.nan), nothing, TEAL, 0.45, "contango")
+    panel.line(price, three_months, BLUE, 5, "three months")
+    panel.line(price, cash, INK, 2, "cash")
 
 
-def _visible(axes: Any, rows: pd.DataFrame) -> None:
-    days = rows["period_end"]
-    registered, shadow = rows["registered_t"].astype(float) / 1000, rows["offwarrant_t"].astype(float) / 1000
-    axes.bar(days, registered, width=24, color=BLUE, alpha=0.75, label="registered")
-    axes.bar(days, shadow, width=24, bottom=registered, color=ORANGE, alpha=0.75, label="off-warrant")
-    low = rows[rows["is_record_low"].fillna(value=False).astype(bool)]
-    if not low.empty:
-        axes.scatter(
-            low["period_end"], low["visible_t"].astype(float) / 1000, color=RED, s=14, zorder=3, label="record low"
-        )
-    _label(axes, "visible stock at month-end, kt")
-    _legend(axes)
+def _stock(panel: _Panel, rows: pd.DataFrame) -> None:
+    total, cancelled = _floats(rows, "total_t", 0.001), _floats(rows, "cancelled_t", 0.001)
+    ratio, nothing = _floats(rows, "cancelled_ratio", 100), np.zeros(len(rows))
+    stock = panel.scale("stock, kt", 0, 1.05 * _extent(total, cancelled)[1])
+    percent = panel.scale("cancelled ratio, %", 0, 100, RED, right=True)
+    panel.area(stock, total, nothing, BLUE, 0.22, "registered")
+    panel.line(stock, total, BLUE, 3)
+    panel.area(stock, cancelled, nothing, ORANGE, 0.6, "of which cancelled")
+    panel.line(percent, ratio, RED, 2, "cancelled ratio")
+
+
+def _index(panel: _Panel, rows: pd.DataFrame) -> None:
+    regimes = rows["regime"].astype(str).reset_index(drop=True)
+    starts = regimes.index[regimes != regimes.shift()]
+    points = panel.scale("tightness index, points", 0, 100)
+    for begin, end in zip(starts, [*starts[1:], len(regimes) - 1], strict=True):
+        panel.band(panel.days[begin], panel.days[end], REGIMES.get(regimes[begin], PAPER))
+    panel.line(points, _floats(rows, "tightness_index"), INK, 3)
+    found = set(regimes)
+    panel.legend += [(name.lower(), REGIMES[name], 1) for name in REGIMES if name in found and name != "UNKNOWN"]
+
+
+def _power(panel: _Panel, rows: pd.DataFrame) -> None:
+    power, limit = _floats(rows, "power_usd_mwh_30d"), _floats(rows, "breakeven_power_usd_mwh")
+    scale = panel.scale("USD/MWh", *_padded(*_extent(power, limit)))
+    panel.area(scale, np.where(power > limit, power, np.nan), limit, RED, 0.3, "above break-even")
+    panel.line(scale, limit, TEAL, 4, "break-even power")
+    panel.line(scale, power, ORANGE, 3, "day-ahead, 30-day mean")
+
+
+def _visible(panel: _Panel, rows: pd.DataFrame) -> None:
+    registered, shadow = _floats(rows, "registered_t", 0.001), _floats(rows, "offwarrant_t", 0.001)
+    visible = _floats(rows, "visible_t", 0.001)
+    is_low = rows["is_record_low"].fillna(value=False).astype(bool).to_numpy()
+    most = _extent(registered, registered + shadow, visible)[1]
+    scale = panel.scale("visible stock at month-end, kt", 0, 1.05 * most)
+    panel.bars(scale, registered, np.zeros(len(rows)), BLUE, "registered")
+    panel.bars(scale, shadow, registered, ORANGE, "off-warrant")
+    panel.dots(scale, np.where(is_low, visible, np.nan), RED, "record low")
 
 
 PLOTS: Final[Sequence[Plot]] = (
@@ -299,6 +395,3 @@ PLOTS: Final[Sequence[Plot]] = (
         by="zone",
     ),
 )
-
-# Where the home folder cannot be written, matplotlib warns about its font cache at every start.
-logging.getLogger("matplotlib").setLevel(logging.ERROR)

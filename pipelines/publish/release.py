@@ -6,6 +6,10 @@
       marts.duckdb, parquet/…, manifest.json   the current one; each file is replaced in one step
       .tmp-*                   being written; removed by the next publication if a crash left it
 
+A release begins as a copy of the one before: of the database, whose tables are replaced from the first time at which a
+row differs, and links to the Parquet files of tables without a difference. Where more than rows has changed, everything
+is written.
+
 Each file is complete at every moment, and a reader that has an old one open keeps it. Between files there is a short
 time in which Parquet is newer than the database and the database newer than the manifest: `manifest.json` is replaced
 last and holds the hash of every file. Readers that need all files of one release open `releases/<release_id>/`. The
@@ -26,23 +30,23 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.publish.diff import diff_releases
+from pipelines.publish.content import EVERY_ROW, Scan, content_sha256, difference, row_hashes, row_order, scan
+from pipelines.publish.diff import diff_databases
 from pipelines.publish.manifest import (
     LAKE_FILES,
     STORAGE_VERSION,
-    Facts,
     Manifest,
     ManifestBase,
     content_id,
     describe,
-    knowledge_ts_max,
     read_manifest,
     same_content,
-    table_facts,
+    same_description,
 )
 from pipelines.warehouse.sql import (
     MAIN,
     SCHEMAS,
+    WAREHOUSE,
     Name,
     fetch_one,
     identifier,
@@ -55,6 +59,9 @@ from pipelines.warehouse.sql import (
 DATABASE, MANIFEST = "marts.duckdb", "manifest.json"
 RELEASE_ID = "release_id"  # `select release_id()` in the database
 SYNTHETIC = "SYNTHETIC DEMO DATA. "
+PREVIOUS = "previous"
+# Hashes and numbers, which rarely repeat, are smaller and quicker without a dictionary; level 3 gains nothing more.
+PARQUET = "compression zstd, compression_level 1, dictionary_size_limit 1000"
 
 
 class PublicationError(Exception):
@@ -94,10 +101,30 @@ def publish(
     """
     with reader() as con:
         _attach(con, warehouse)
-        facts = _facts(con, _select(con, comments), comments, keys)
-        known = knowledge_ts_max(con, "warehouse", facts)
-        manifest = describe(manifest_base, facts, keys, comments, synthetic=synthetic, known=known)
+        columns = _select(con, comments, keys)
+        scans = {name: _scan(con, name, columns[name], keys.get(name, ())) for name in columns}
+        known = max((found.known for found in scans.values() if found.known), default=None)
+        manifest = describe(manifest_base, columns, keys, comments, synthetic=synthetic, known=known)
         current = read_manifest(published / MANIFEST)
+        previous = _previous(published, current)
+        if previous is not None:
+            con.execute(f"attach {sql_literal(previous)} as {PREVIOUS} (read_only)")
+        base = _Base(previous, current) if previous and current and same_description(current, manifest) else None
+        tables = {
+            name: _Table(
+                columns[name],
+                comments[name],
+                keys.get(name, ()),
+                scans[name],
+                difference(con, PREVIOUS, WAREHOUSE, name, columns[name], keys.get(name, ())) if base else EVERY_ROW,
+            )
+            for name in columns
+        }
+        for name, table in tables.items():
+            manifest["tables"][".".join(name)] |= {
+                "rows": table.scan.rows,
+                "content_sha256": _content_sha256(con, name, table, base),
+            }
         if current is not None and same_content(current, manifest) and _intact(published, current):
             return Release(current["release_id"], True, _folder(published, current["release_id"]), current)
 
@@ -105,28 +132,48 @@ def publish(
         release_id = _free_id(published, manifest)
         staged = published / f".tmp-{release_id}"
         staged.mkdir(parents=True)
-        _write(con, staged, release_id, facts, comments, keys, synthetic)
-    _add_macros(staged / DATABASE, macros or {})
-    _verify(staged, release_id, facts, comments, synthetic)
+        _write_database(con, staged / DATABASE, release_id, tables, base, macros or {}, synthetic)
+        if previous is not None:
+            changed = {name: table.changed for name, table in tables.items()} if base else {}
+            names = {*tables, *tables_in(con, PREVIOUS)}
+            manifest["difference"] = diff_databases(con, PREVIOUS, WAREHOUSE, keys, names, changed)
+        manifest |= {"release_id": release_id, "previous_release_id": current["release_id"] if current else None}
+        files = _write_parquet(con, staged, manifest, tables, base)
+    _verify(staged, release_id, tables, synthetic)
 
-    previous = _previous(published, current)
-    manifest |= {
-        "release_id": release_id,
-        "previous_release_id": current["release_id"] if current else None,
-        "files": {
-            path.relative_to(staged).as_posix(): _file_facts(path)
-            for path in [staged / DATABASE, *_parquet_files(staged)]
-        },
-        "difference": diff_releases(previous, staged / DATABASE, keys) if previous else None,
-    }
+    manifest["files"] = {DATABASE: _file_facts(staged / DATABASE), **files}
     (staged / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     if lake_files is not None:
         (staged / LAKE_FILES).write_text(json.dumps(lake_files, indent=0) + "\n", encoding="utf-8")
     release = _folder(published, release_id)
     _move_into_place(staged, release)
-    _make_current(release, published)
+    _make_current(release, published, manifest)
     _prune(published, release_id, keep)
     return Release(release_id, False, release, manifest)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table to publish. `changed`: a condition on its rows, outside of which the base has the same; None: no row."""
+
+    columns: dict[str, str]
+    comments: Mapping[str, str]
+    key: tuple[str, ...]
+    scan: Scan
+    changed: str | None
+
+
+@dataclass(frozen=True)
+class _Base:
+    """The release whose files the next one is made from: the current one, whole, with the same description."""
+
+    database: Path
+    manifest: Manifest
+
+    def parquet(self, name: Name) -> tuple[Path, object]:
+        """The Parquet file of a table, and its facts in the manifest."""
+        file = _parquet(name)
+        return self.database.parent / file, self.manifest["files"].get(file)
 
 
 def replace_file(published: Path, name: str, source: Path) -> None:
@@ -157,9 +204,11 @@ def _attach(con: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
         ) from error
 
 
-def _select(con: duckdb.DuckDBPyConnection, comments: Mapping[Name, Mapping[str, str]]) -> dict[Name, dict[str, str]]:
+def _select(
+    con: duckdb.DuckDBPyConnection, comments: Mapping[Name, Mapping[str, str]], keys: Mapping[Name, tuple[str, ...]]
+) -> dict[Name, dict[str, str]]:
     """The tables to publish, with their columns: exactly those that have a description."""
-    found = tables_in(con, "warehouse")
+    found = tables_in(con, WAREHOUSE)
     for schema, table in sorted(found.keys() - comments.keys()):
         raise PublicationError(f"{schema}.{table} has no description: add it to schemas/ or drop it from the warehouse")
     for schema, table in sorted(comments.keys() - found.keys()):
@@ -167,112 +216,151 @@ def _select(con: duckdb.DuckDBPyConnection, comments: Mapping[Name, Mapping[str,
     for schema in SCHEMAS:
         if not any(name[0] == schema for name in comments):
             raise PublicationError(f"schema {schema} would be empty: build its tables before publishing")
-    return {name: found[name] for name in sorted(comments)}
-
-
-def _facts(
-    con: duckdb.DuckDBPyConnection,
-    chosen: Mapping[Name, Mapping[str, str]],
-    comments: Mapping[Name, Mapping[str, str]],
-    keys: Mapping[Name, tuple[str, ...]],
-) -> dict[Name, Facts]:
-    for name, columns in chosen.items():
-        table, described, key = ".".join(name), comments.get(name, {}), keys.get(name, ())
-        for column in ["", *columns]:
-            if not described.get(column):
+    for name in sorted(comments):
+        table = ".".join(name)
+        for column in ["", *found[name]]:
+            if not comments[name].get(column):
                 raise PublicationError(f"{f'{table}.{column}'.rstrip('.')} has no description: add it to schemas/")
-        for column in key:
-            if column not in columns:
+        for column in keys.get(name, ()):
+            if column not in found[name]:
                 raise PublicationError(
                     f"{table} has no column {column}, which is in its key: correct the key in schemas/"
                 )
-        if key:
-            _check_unique(con, name, key)
-    return {name: table_facts(con, "warehouse", name, columns) for name, columns in chosen.items()}
+    return {name: found[name] for name in sorted(comments)}
 
 
-def _check_unique(con: duckdb.DuckDBPyConnection, name: Name, key: tuple[str, ...]) -> None:
-    by = ", ".join(map(identifier, key))
-    twice = con.execute(
-        f"select {by}, count(*) from {qualified_name('warehouse', name)} "
-        f"group by {by} having count(*) > 1 order by {by} limit 1"
-    ).fetchone()
-    if twice:
-        row = ", ".join(f"{column}={value}" for column, value in zip(key, twice, strict=False))
-        raise PublicationError(
-            f"{'.'.join(name)} has {twice[-1]} rows with {row}: its key must identify one row; correct model or key"
-        )
+def _scan(con: duckdb.DuckDBPyConnection, name: Name, columns: Mapping[str, str], key: tuple[str, ...]) -> Scan:
+    """The scan of a table of the warehouse, whose key must identify a row."""
+    found = scan(con, WAREHOUSE, name, columns, key)
+    if found.keys < found.rows:
+        by = ", ".join(map(identifier, key))
+        twice = con.execute(
+            f"select {by}, count(*) from {qualified_name(WAREHOUSE, name)} "
+            f"group by {by} having count(*) > 1 order by {by} limit 1"
+        ).fetchone()
+        if twice:  # else two keys have the same 64-bit hash
+            row = ", ".join(f"{column}={value}" for column, value in zip(key, twice, strict=False))
+            raise PublicationError(
+                f"{'.'.join(name)} has {twice[-1]} rows with {row}: its key must identify one row; correct model or key"
+            )
+    return found
+
+
+def _content_sha256(con: duckdb.DuckDBPyConnection, name: Name, table: _Table, base: _Base | None) -> str:
+    """The content hash of a table: that of the base, less its rows that differ, plus those of the warehouse."""
+    kept = 0
+    if base and table.changed != EVERY_ROW:
+        kept = int(base.manifest["tables"][".".join(name)]["content_sha256"], 16)
+        if table.changed:
+            kept -= row_hashes(con, PREVIOUS, name, table.columns, table.changed)
+    added = row_hashes(con, WAREHOUSE, name, table.columns, table.changed) if table.changed else 0
+    return content_sha256(kept + added)
 
 
 # --- writing and verification -----------------------------------------------------------------------------------------
 
 
-def _write(
+def _write_database(
     con: duckdb.DuckDBPyConnection,
-    staged: Path,
+    path: Path,
     release_id: str,
-    facts: Mapping[Name, Facts],
-    comments: Mapping[Name, Mapping[str, str]],
-    keys: Mapping[Name, tuple[str, ...]],
+    tables: Mapping[Name, _Table],
+    base: _Base | None,
+    macros: Mapping[Name, tuple[str, str]],
     synthetic: bool,
 ) -> None:
-    con.execute(f"attach {sql_literal(staged / DATABASE)} as release (storage_version {sql_literal(STORAGE_VERSION)})")
-    for schema in SCHEMAS:
-        con.execute(f"create schema if not exists {identifier('release', MAIN.get(schema, schema))}")
-        (staged / "parquet" / schema).mkdir(parents=True)
-    metadata = f"{{release_id: {sql_literal(release_id)}, synthetic: {sql_literal(str(synthetic).lower())}}}"
-    for name, known in facts.items():
-        table = qualified_name("release", name)
-        order = ", ".join(f"{identifier(c)} nulls last" for c in keys.get(name, ())) or "all nulls last"
-        con.execute(f"create table {table} as select * from {qualified_name('warehouse', name)} order by {order}")
-        con.execute(f"comment on table {table} is {sql_literal(_table_comment(comments[name], synthetic))}")
-        for column in known.columns:
-            con.execute(f"comment on column {table}.{identifier(column)} is {sql_literal(comments[name][column])}")
-        con.execute(
-            f"copy (select * from {table}) to {sql_literal(_parquet(staged, name))} "
-            f"(format parquet, compression zstd, kv_metadata {metadata})"
-        )
+    """Write the database: a copy of the base's in which the rows that differ are replaced, or a new one."""
+    if base:
+        shutil.copyfile(base.database, path)
+    con.execute(f"attach {sql_literal(path)} as release (storage_version {sql_literal(STORAGE_VERSION)})")
+    if not base:
+        for schema in SCHEMAS:
+            con.execute(f"create schema if not exists {identifier('release', MAIN.get(schema, schema))}")
+    for name, table in tables.items():
+        written = qualified_name("release", name)
+        if not base:
+            con.execute(f"create table {written} as from {qualified_name(WAREHOUSE, name)} limit 0")
+            con.execute(f"comment on table {written} is {sql_literal(_table_comment(table.comments, synthetic))}")
+            for column in table.columns:
+                con.execute(
+                    f"comment on column {written}.{identifier(column)} is {sql_literal(table.comments[column])}"
+                )
+        if table.changed:
+            con.execute(f"delete from {written} where {table.changed}")
+            con.execute(
+                f"insert into {written} select * from {qualified_name(WAREHOUSE, name)} where {table.changed} "
+                f"order by {row_order(table.columns, table.key)}"
+            )
+    # With the table names of a reader that has opened the file itself.
+    con.execute("use release")
     # A reader of marts.duckdb alone needs its release: the manifest beside it may belong to another one. A macro, not a
     # table: it holds no data, is in no list of tables, and also works in an attached file.
-    con.execute(f"create macro {identifier('release', 'main', RELEASE_ID)}() as {sql_literal(release_id)}")
+    con.execute(f"create or replace macro {identifier('main', RELEASE_ID)}() as {sql_literal(release_id)}")
+    for schema, macro in con.execute(
+        "select schema_name, function_name from duckdb_functions() "
+        "where database_name = 'release' and function_type = 'table_macro'"
+    ).fetchall():
+        con.execute(f"drop macro table {identifier(schema, macro)}")  # of the base
+    for name, (parameters, query) in macros.items():
+        macro = identifier(*name)
+        con.execute(f"create macro {macro}({parameters}) as table {query}")
+        con.execute(f"select * from {macro}(now()) limit 0")  # test that it can be called
+    con.execute("use memory")
     con.execute("checkpoint release")
-    con.execute("detach release")
 
 
-def _add_macros(database: Path, macros: Mapping[Name, tuple[str, str]]) -> None:
-    """Create table macros with the table names of a reader that has opened the file itself."""
-    with duckdb.connect() as con:
-        con.execute(f"attach {sql_literal(database)} as release")
-        con.execute("use release")
-        for name, (parameters, query) in macros.items():
-            con.execute(f"create macro {'.'.join(map(identifier, name))}({parameters}) as table {query}")
-            con.execute(f"select * from {'.'.join(map(identifier, name))}(now()) limit 0")  # test that it can be called
-        con.execute("use memory")
-        con.execute("checkpoint release")
-
-
-def _verify(
+def _write_parquet(
+    con: duckdb.DuckDBPyConnection,
     staged: Path,
-    release_id: str,
-    facts: Mapping[Name, Facts],
-    comments: Mapping[Name, Mapping[str, str]],
-    synthetic: bool,
-) -> None:
+    manifest: Manifest,
+    tables: Mapping[Name, _Table],
+    base: _Base | None,
+) -> dict[str, object]:
+    """Write the Parquet files, or link those of the base where no row differs. Returns the facts of each."""
+    files = {}
+    for name, table in tables.items():
+        path = staged / _parquet(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if base and table.changed is None:
+            source, facts = base.parquet(name)
+            if _is_file(source, facts):
+                _link(source, path)
+                files[_parquet(name)] = facts
+                continue
+        about = {
+            "release_id": manifest["release_id"],
+            "content_sha256": manifest["tables"][".".join(name)]["content_sha256"],
+            "synthetic": str(manifest["synthetic"]).lower(),
+        }
+        metadata = ", ".join(f"{entry}: {sql_literal(value)}" for entry, value in about.items())
+        con.execute(
+            f"copy (from {qualified_name('release', name)}) to {sql_literal(path)} "
+            f"(format parquet, {PARQUET}, kv_metadata {{{metadata}}})"
+        )
+        files[_parquet(name)] = _file_facts(path)
+    return files
+
+
+def _verify(staged: Path, release_id: str, tables: Mapping[Name, _Table], synthetic: bool) -> None:
     """Read the written files with a new connection and compare them. Raises `PublicationError`."""
-    expected = {name: _table_comment(comments[name], synthetic) for name in facts}
+    expected = {name: _table_comment(table.comments, synthetic) for name, table in tables.items()}
     with reader() as con:
         con.execute(f"attach {sql_literal(staged / DATABASE)} as release (read_only)")
         written = tables_in(con, "release")
-        if written.keys() != facts.keys():
+        if written.keys() != tables.keys():
             raise PublicationError("the written release has other tables than the warehouse: check the disk, run again")
-        for name, columns in written.items():
-            if table_facts(con, "release", name, columns) != facts[name]:
+        for name, table in tables.items():
+            found = scan(con, "release", name, table.columns)
+            if written[name] != table.columns or (found.rows, found.hashes) != (table.scan.rows, table.scan.hashes):
                 raise PublicationError(
                     f"{'.'.join(name)} differs from the warehouse after writing: check the disk, run again"
                 )
-            rows = fetch_one(con, f"select count(*) from read_parquet({sql_literal(_parquet(staged, name))})")[0]
-            if rows != facts[name].rows:
-                raise PublicationError(f"{'.'.join(name)}.parquet holds {rows} rows, not {facts[name].rows}: run again")
+        files = [str(staged / _parquet(name)) for name in tables]
+        stored = dict(con.execute("select file_name, num_rows from parquet_file_metadata(?)", [files]).fetchall())
+        for name, table in tables.items():
+            rows = stored[str(staged / _parquet(name))]
+            if rows != table.scan.rows:
+                raise PublicationError(f"{'.'.join(name)}.parquet holds {rows} rows, not {table.scan.rows}: run again")
         if fetch_one(con, f"select release.{RELEASE_ID}()")[0] != release_id:
             raise PublicationError("the written release returns another release_id(): run again")
         written_database = "database_name = 'release'"
@@ -316,14 +404,16 @@ def _move_into_place(staged: Path, release: Path) -> None:
     _sync_folder(release.parent)
 
 
-def _make_current(release: Path, published: Path) -> None:
+def _make_current(release: Path, published: Path, manifest: Manifest) -> None:
     # Left by a tool that opened the database for writing; DuckDB would replay it over the new database.
     (published / f"{DATABASE}.wal").unlink(missing_ok=True)
-    names = [path.relative_to(release).as_posix() for path in _parquet_files(release)]
-    for name in [*names, DATABASE, MANIFEST]:
-        replace_file(published, name, release / name)
-    for path in _parquet_files(published):
-        if path.relative_to(published).as_posix() not in names:
+    # The database after the Parquet files, the manifest last.
+    for name, facts in sorted(manifest["files"].items(), key=lambda file: file[0] == DATABASE):
+        if not _is_file(published / name, facts):
+            replace_file(published, name, release / name)
+    replace_file(published, MANIFEST, release / MANIFEST)
+    for path in (published / "parquet").rglob("*.parquet"):
+        if path.relative_to(published).as_posix() not in manifest["files"]:
             path.unlink()
 
 
@@ -362,19 +452,24 @@ def _free_id(published: Path, manifest: Manifest) -> str:
 
 
 def _previous(published: Path, current: Manifest | None) -> Path | None:
-    """The database to compare with: the current release's own, else the visible one; None for the first release."""
+    """The database to compare with: the current release's own, else the visible one; None when neither is whole."""
     if current is None:
         return None
-    kept = _folder(published, current["release_id"]) / DATABASE
-    return next((path for path in (kept, published / DATABASE) if path.is_file()), None)
+    kept, facts = _folder(published, current["release_id"]) / DATABASE, current["files"].get(DATABASE)
+    return next((path for path in (kept, published / DATABASE) if _is_file(path, facts)), None)
 
 
-def _parquet(folder: Path, name: Name) -> Path:
-    return folder / "parquet" / name[0] / f"{name[1]}.parquet"
+def _parquet(name: Name) -> str:
+    """Path of a table's Parquet file in a release."""
+    return f"parquet/{name[0]}/{name[1]}.parquet"
 
 
-def _parquet_files(folder: Path) -> list[Path]:
-    return sorted((folder / "parquet").rglob("*.parquet"))
+def _link(source: Path, target: Path) -> None:
+    """A second name of a file of a release, which never changes; a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _file_facts(path: Path) -> dict[str, object]:
@@ -382,13 +477,18 @@ def _file_facts(path: Path) -> dict[str, object]:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def _intact(published: Path, manifest: Manifest) -> bool:
-    """True when every current file has the hash in the manifest: a crash or a user may have changed one."""
+def _is_file(path: Path, facts: object) -> bool:
+    """True when the file is there with these facts: a crash or a user may have changed one."""
     with suppress(OSError):
-        return _folder(published, manifest["release_id"]).is_dir() and all(
-            _file_facts(published / name) == facts for name, facts in manifest["files"].items()
-        )
+        return _file_facts(path) == facts
     return False
+
+
+def _intact(published: Path, manifest: Manifest) -> bool:
+    """True when every current file is as in the manifest."""
+    return _folder(published, manifest["release_id"]).is_dir() and all(
+        _is_file(published / name, facts) for name, facts in manifest["files"].items()
+    )
 
 
 def _sync_file(path: Path) -> None:

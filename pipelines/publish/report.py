@@ -6,17 +6,17 @@ text is escaped, and the page's content security policy forbids it to load anyth
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from pipelines.publish.plots import REGIMES
-from pipelines.warehouse.sql import Row, read_rows
+from pipelines.publish.plots import REGIMES, data_url
+from pipelines.warehouse.sql import Row, fetch_rows
 
 FAMILIES: Final = {"curve": "#1f6fb2", "inventory": "#c8641b", "flow": "#13877b"}
 VERDICTS: Final = {"SUPPORTED": "good", "CONTRADICTED": "bad", "PARTIAL": "warn"}
@@ -52,17 +52,17 @@ _QUERIES: Final = {
 
 @dataclass(frozen=True)
 class Content:
-    """The values of a page: `tables` as `read` returns them, `charts` as PNG bytes by title."""
+    """The values of a page: `tables` as `read` returns them, `charts` as SVG by title."""
 
     manifest: Mapping[str, Any]
     tables: Mapping[str, Sequence[Row]]
     assumptions: Sequence[Row]  # name, metal, value, unit, valid_from, source
-    charts: Mapping[str, bytes]
+    charts: Mapping[str, str]
 
 
-def read(database: Path) -> dict[str, list[Row]]:
+def read(con: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
     """The rows of a published database that the report shows."""
-    return {name: read_rows(database, query) for name, query in _QUERIES.items()}
+    return {name: fetch_rows(con, query) for name, query in _QUERIES.items()}
 
 
 def render(content: Content) -> str:
@@ -73,7 +73,7 @@ def render(content: Content) -> str:
         synthetic=bool(manifest.get("synthetic")),
         **content.tables,
         assumptions=content.assumptions,
-        charts={title: b64encode(png).decode() for title, png in content.charts.items()},
+        charts={title: data_url(image) for title, image in content.charts.items()},
         about={
             "release": manifest["release_id"],
             "knowledge to": _when(manifest.get("knowledge_ts_max")),

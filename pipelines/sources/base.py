@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -180,8 +179,3 @@ class Parsed:
     written_at: datetime | None = None
     refused: dict[Series, str] = field(default_factory=dict)
     left_out: str = ""
-
-
-def frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """Rows as a frame with exactly these columns, also when there are no rows."""
-    return pd.DataFrame(list(rows), columns=list(columns))

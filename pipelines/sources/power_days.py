@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from pipelines.sources.parsing import INSTANTS, dtypes
+from pipelines.sources.parsing import INSTANTS, typed_frame
 
 SECONDS: Final = {"PT15M": 900, "PT30M": 1800, "PT60M": 3600}
 RESOLUTION: Final = {seconds: name for name, seconds in SECONDS.items()}
@@ -60,13 +60,13 @@ def power_frame(zone: str, timezone: str, days: Sequence[DeliveryDay]) -> pd.Dat
     counts = [len(day.prices) for day in days]
     points = [point for day in days for point in sorted(day.prices.items())]
     lengths = [(end - start) // day.step for day in days for start, end in [bounds(timezone, day.day)]]
+    resolutions = pd.array([RESOLUTION[day.step] for day in days], dtype="str")
     columns = {
-        "zone": [zone] * len(points),
+        "zone": pd.array([zone], dtype="str").repeat(len(points)),
         "delivery_date": np.repeat(np.array([day.day for day in days], dtype="datetime64[us]"), counts),
-        "resolution": np.repeat(np.array([RESOLUTION[day.step] for day in days], dtype=object), counts),
+        "resolution": resolutions.repeat(counts),
         "n_positions": np.repeat(np.array(lengths, dtype=np.int64), counts),
         "position": [position for position, _ in points],
         "price_eur_mwh": [price for _, price in points],
     }
-    types = dtypes("power")
-    return pd.DataFrame(columns)[list(types)].astype(types)
+    return typed_frame("power", columns)

@@ -120,23 +120,10 @@ class Archive:
 
         Raises `SourceError` when an archived file is missing or its content does not match its hash.
         """
-        return [self._load(request, capture) for capture in self._read(request).captures]
+        return [self.open(request, capture) for capture in self._read(request).captures]
 
-    def get(self, request: Request, sha256: str, captured_at: datetime) -> Payload:
-        """An archived body as the payload of a request. Raises `SourceError` when it is missing or damaged."""
-        return self._load(request, Capture(sha256, _iso(captured_at), 0))
-
-    def newest(self, request: Request) -> Payload | None:
-        """The last payload of the same URL; None when there is none, or its file is damaged."""
-        receipt = self._read(request)
-        if not receipt.captures or receipt.request["url"] != request.url:
-            return None
-        try:
-            return self._load(request, receipt.captures[-1])
-        except SourceError:
-            return None
-
-    def _load(self, request: Request, capture: Capture) -> Payload:
+    def open(self, request: Request, capture: Capture) -> Payload:
+        """One capture of a request. Raises `SourceError` when its file is missing or damaged."""
         path = self._path(request, capture.sha256)
         body = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(body).hexdigest() != capture.sha256:
@@ -146,6 +133,20 @@ class Archive:
         captured_at = datetime.fromisoformat(capture.captured_at)
         about = (capture.etag, capture.last_modified, capture.address, capture.refused)
         return Payload(request, body, captured_at, *about)
+
+    def get(self, request: Request, sha256: str, captured_at: datetime) -> Payload:
+        """An archived body as the payload of a request. Raises `SourceError` when it is missing or damaged."""
+        return self.open(request, Capture(sha256, _iso(captured_at), 0))
+
+    def newest(self, request: Request) -> Payload | None:
+        """The last payload of the same URL; None when there is none, or its file is damaged."""
+        receipt = self._read(request)
+        if not receipt.captures or receipt.request["url"] != request.url:
+            return None
+        try:
+            return self.open(request, receipt.captures[-1])
+        except SourceError:
+            return None
 
     def _path(self, request: Request, sha256: str) -> Path:
         suffix = Path(request.name).suffix

@@ -23,7 +23,7 @@ def make_transport(
     if settings.profile == "demo":
         from pipelines.transports.demo import DemoTransport
 
-        return DemoTransport(now, scope)
+        return DemoTransport(now, scope, metals=settings.demo)
     if settings.profile == "replay":
         from pipelines.transports.replay import ReplayTransport
 

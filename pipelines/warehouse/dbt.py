@@ -15,7 +15,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.common.calendar import trading_calendar
 from pipelines.common.settings import PROJECT
@@ -68,20 +71,27 @@ def write_reference(reference: ReferenceTables, folder: Path, last_day: date, fi
     calendar = trading_calendar(first_day, last_day)
     for name, table in {**reference.tables, "trading_calendar": calendar}.items():
         temporary = folder / f".{name}.tmp"
-        _with_dates(table).to_parquet(temporary, index=False)
+        pq.write_table(arrow_table(table), temporary)
         temporary.replace(folder / f"{name}.parquet")
 
 
-def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
-    """Convert timestamps without a zone to dates: pandas has no date type, but dbt's contracts distinguish them."""
+def arrow_table(table: pd.DataFrame) -> pa.Table:
+    """A reference table as stored; timestamps without a zone are dates, which pandas lacks and dbt's contracts need."""
     dates = table.select_dtypes("datetime").columns
-    return table.assign(**{name: table[name].dt.date for name in dates})
+    return pa.Table.from_pandas(table.assign(**{name: table[name].dt.date for name in dates}), preserve_index=False)
 
 
 def run_vars(
-    *, warehouse: Path, lake: Path, reference: Path, as_of: datetime, run_id: str, code_version: str
+    *,
+    warehouse: Path,
+    lake: Path,
+    reference: Path,
+    as_of: datetime,
+    run_id: str,
+    code_version: str,
+    built_from: datetime | None = None,
 ) -> dict[str, str]:
-    """The variables of a run, by their names in `dbt_project.yml`."""
+    """The variables of a run, by their names in `dbt_project.yml`. `built_from`: None for every decision time."""
     return {
         "warehouse": str(plain_path(warehouse.parent) / warehouse.name),
         "lake": str(plain_path(lake)),
@@ -89,6 +99,7 @@ def run_vars(
         "as_of": as_of.isoformat(),
         "run_id": run_id,
         "code_version": code_version,
+        "built_from": built_from.isoformat() if built_from else "-infinity",
     }
 
 
@@ -123,13 +134,27 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
             NodeResult(
                 unique_id=entry.node.unique_id,
                 status=str(entry.status),
-                message=entry.message or "",
+                message=_failing_rows(variables["warehouse"], entry) or entry.message or "",
                 failures=int(entry.failures or 0),
                 seconds=float(entry.execution_time),
             )
             for entry in result.result
         ]
     )
+
+
+def _failing_rows(warehouse: str, entry: Any, limit: int = 3) -> str | None:
+    """The first rows that a data test finds; None for a model, and for a test that passed or could not run."""
+    if str(entry.status) not in {"fail", "warn"}:
+        return None
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        found = connection.execute(f"select * from ({entry.node.compiled_code}) limit {limit + 1}")
+        names = [column[0] for column in found.description or []]
+        rows = [
+            ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True)) for row in found.fetchall()
+        ]
+    return "; ".join(rows[:limit]) + ("; and more" if len(rows) > limit else "")
 
 
 def compiled(warehouse: Path, node: Mapping[str, Any]) -> str | None:
@@ -174,7 +199,8 @@ def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, 
         str(DBT_PROJECT),
         "--profiles-dir",
         str(DBT_PROJECT),
-        "--quiet",
+        "--log-level",
+        "none",
         "--log-level-file",
         "none",
     ]

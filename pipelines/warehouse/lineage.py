@@ -20,7 +20,7 @@ from schemas.reference import REFERENCE_TABLES
 Columns = Mapping[str, Iterable[str]]  # table as schema.name, its columns
 Lineage = dict[str, dict[str, list[list[str]]]]  # table, column: tables and columns it is computed from
 
-_FILES = re.compile(r"(?:/(?P<lake>\w+)/\*/\*|/(?P<reference>\w+))\.parquet$")
+_FILES = re.compile(r"(?:/(?P<lake>\w+)/\*|/(?P<reference>\w+))\.parquet$")
 
 
 def warehouse_lineage(manifest: Mapping[str, Any], warehouse: Path, columns: Columns) -> Lineage:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -58,6 +58,12 @@ def restore(warehouse: Path, published: Path) -> bool:
     return True
 
 
+def first_unpublished(warehouse: Path, published: Path, now: datetime) -> datetime | None:
+    """The earliest decision time of the rows that `delete_unpublished` deletes; None when there are none."""
+    rows = _unpublished("select epoch_us(min(as_of_ts)) from", warehouse, published, now)
+    return datetime.fromtimestamp(rows[0][0] / 1_000_000, UTC) if rows and rows[0][0] is not None else None
+
+
 def delete_unpublished(warehouse: Path, published: Path, now: datetime) -> int:
     """Delete rows of the log that a run at another time than `now` has built and that were never published.
 
@@ -65,17 +71,22 @@ def delete_unpublished(warehouse: Path, published: Path, now: datetime) -> int:
     the signals of a past moment would change. The caller holds the writer lock. Returns the number of deleted rows; 0
     when there is no release to compare with.
     """
+    rows = _unpublished("delete from", warehouse, published, now)
+    return int(rows[0][0]) if rows else 0
+
+
+def _unpublished(verb: str, warehouse: Path, published: Path, now: datetime) -> list[tuple[Any, ...]]:
+    """A statement on the rows of the log that were never published; no result without both logs."""
     if not (warehouse.is_file() and published.is_file()):
-        return 0
+        return []
     with duckdb.connect(str(warehouse)) as con:
         con.execute(f"attach {sql_literal(published)} as release (read_only)")
         if len(con.execute(f"{LOG_EXISTS} and database_name in ('release', current_database())").fetchall()) < 2:
-            return 0
-        row = con.execute(
-            "delete from signals.signals as built where epoch_us(computed_ts) <> ? and not exists ("
+            return []
+        return con.execute(
+            f"{verb} signals.signals as built where epoch_us(computed_ts) <> ? and not exists ("
             "select 1 from release.signals.signals as published where "
             + " and ".join(f"built.{column} = published.{column}" for column in REVISION)
             + ")",
             [int(now.timestamp() * 1_000_000)],
-        ).fetchone()
-        return int(row[0]) if row else 0
+        ).fetchall()

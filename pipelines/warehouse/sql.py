@@ -6,6 +6,8 @@ import atexit
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,11 +74,23 @@ def reader() -> duckdb.DuckDBPyConnection:
 
 def read_rows(database: Path, query: str, *parameters: object) -> list[Row]:
     """Rows of a query on a database file, opened read-only; instants in UTC."""
+    with opened(database) as con:
+        return fetch_rows(con, query, *parameters)
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to a database file, with UTC as its time zone."""
     with duckdb.connect(str(database), read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
-        cursor = con.execute(query, parameters)
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        yield con
+
+
+def fetch_rows(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> list[Row]:
+    """Rows of a query, as values by column."""
+    cursor = con.execute(query, parameters)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def tables_in(con: duckdb.DuckDBPyConnection, database: str) -> dict[Name, dict[str, str]]:

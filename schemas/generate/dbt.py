@@ -92,7 +92,7 @@ def models_yaml(models: Mapping[str, Mart]) -> str:
                         "meta": {"key": list(mart.key), "cadence": mart.cadence},
                     },
                     "columns": [_contracted(mart.model, column) for column in _columns(mart.model)],
-                    "data_tests": _data_tests(mart),
+                    "data_tests": _data_tests(name, mart),
                 }
                 for name, mart in models.items()
             ],
@@ -107,37 +107,23 @@ def _contracted(model: type[pa.DataFrameModel], column: dict[str, Any]) -> dict[
     return column | {"constraints": [{"type": "not_null"}]}
 
 
-def _data_tests(mart: Mart) -> list[dict[str, Any]]:
-    """Tests that follow from the model: the key, the values that the rules allow, nothing known after its decision."""
-    tests: list[dict[str, Any]] = [
+def _data_tests(name: str, mart: Mart) -> list[dict[str, Any]]:
+    """The test of a table: its key, the values that the rules allow, nothing known after its decision."""
+    columns = columns_of(mart.model)
+    rules = [sql for column, of in mart.model.to_schema().columns.items() for sql in _allowed(column, of.checks)]
+    if {"as_of_ts", "knowledge_ts_max"} <= columns.keys():
+        rules.append("knowledge_ts_max <= as_of_ts")
+    arguments = {"key": list(mart.key), "rules": [*rules, *mart.rules]}
+    return [
         {
-            "unique_combination_of_columns": {
-                "description": "The key identifies one row.",
-                "arguments": {"combination_of_columns": list(mart.key)},
+            "follows_schema": {
+                "name": f"{name}_follows_schema",
+                "description": "The key identifies one row, every value follows the rules of its schema, and no row "
+                "uses what was known only after its decision time.",
+                "arguments": arguments | ({"decision_time": "as_of_ts"} if "as_of_ts" in columns else {}),
             }
         }
     ]
-    allowed = [sql for name, column in mart.model.to_schema().columns.items() for sql in _allowed(name, column.checks)]
-    if allowed:
-        tests.append(
-            {
-                "expression_is_true": {
-                    "name": "values_allowed",
-                    "description": "Every value follows the rules of its schema.",
-                    "arguments": {"expression": " and ".join(allowed)},
-                }
-            }
-        )
-    if {"as_of_ts", "knowledge_ts_max"} <= set(columns_of(mart.model)):
-        tests.append(
-            {
-                "not_known_after": {
-                    "description": "No row uses what was known only after its decision time.",
-                    "arguments": {"knowledge_time": "knowledge_ts_max", "decision_time": "as_of_ts"},
-                }
-            }
-        )
-    return tests
 
 
 def _allowed(name: str, checks: Iterable[Any]) -> list[str]:

@@ -81,7 +81,7 @@ def test_the_mid_ranks_equal_the_fixture(acceptance: Path, definitions: dict[str
 def test_the_regimes_equal_the_fixture(acceptance: Path, definitions: dict[str, dict[str, Any]]) -> None:
     test, wanted = definitions["every_transition_of_the_regime"], acceptance / "expected" / "I_regime.csv"
     given = vector(test, ["i", "x"], "given").astype({"x": float})
-    walk = vector(test, ["i", "regime", "status"]).merge(given, on="i")
+    walk = vector(test, ["i", "regime", "status", "pending", "n_pending", "n_gap"]).merge(given, on="i")
     beyond = walk["i"].between(1, 19)
     pd.testing.assert_frame_equal(
         walk.loc[beyond, ["i", "x", "regime", "status"]].reset_index(drop=True),

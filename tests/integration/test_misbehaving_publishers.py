@@ -175,7 +175,7 @@ class SourceSandbox:
         root = self.sandbox.data / "lake"
         return {
             path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(root.glob("*/month=*/*.parquet"))
+            for path in sorted(root.glob("*/[0-9]*.parquet"))
         }
 
     def quarantine_rows(self) -> set[tuple[str, str]]:

@@ -296,7 +296,9 @@ def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> 
     code, _, lines = own.at("2026-01-22T20:00:00Z").call("run", "--from", "2026-01")
     errors = "\n".join(lines)
     assert code == 1, errors
-    assert "unique_combination_of_columns_signals" in errors
+    assert "signals_follows_schema" in errors
+    assert "rule: one row for each signal_id, signal_version, metal, region, as_of_ts, revision_no" in errors
+    assert "failing_rows: 1, example: signal_id " in errors
     assert "Nothing is published, the last release stays" in errors
     assert "Traceback" not in errors
     assert own.published() == released

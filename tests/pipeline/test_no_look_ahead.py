@@ -44,6 +44,7 @@ from lookahead import RUN_COLUMNS, Rule, differing, key_of, leaks, published_tab
 from sandbox import Sandbox, differences
 from time_markets import market, reference
 
+from pipelines.warehouse.build_cache import first_decision
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 
@@ -192,6 +193,22 @@ def test_no_random_moment_sees_what_is_known_later(request: pytest.FixtureReques
             return differing(then, now, every) | leaks(snapshot.whole, then, moment)
 
     found = in_parallel(some_moments(snapshot, n), check)
+    assert not found, described(found)
+
+
+@pytest.mark.parametrize("name", ["fixture", "generated"])
+def test_builds_that_keep_rows_do_not_look_ahead(request: pytest.FixtureRequest, name: str) -> None:
+    """Builds one after the other, each from what was known by then: every row, and every entry of the log."""
+    snapshot: Snapshot = request.getfixturevalue(name)
+    warehouse: Connection | None = None
+    last: pd.Timestamp | None = None
+    found = {}
+    for moment in some_moments(snapshot, 5, seed=11):
+        known, start = known_at(snapshot.rows, moment), last and first_decision(last.to_pydatetime())
+        warehouse = build(known, snapshot.reference, moment, within=warehouse, built_from=start)
+        found |= {moment.isoformat(): leaks(snapshot.whole, warehouse, moment)}
+        last = moment
+    found = {moment: problems for moment, problems in found.items() if problems}
     assert not found, described(found)
 
 

@@ -70,7 +70,7 @@ def test_every_plot_is_drawn_and_a_plot_that_fails_is_left_out(
     log = logging.getLogger("test")
     found = draw_plots(workspace, log)
     assert {name: set(about) for name, about in found.items()} == {plot.table: {"plot AL"} for plot in PLOTS}
-    monkeypatch.setattr("pipelines.publish.plots.cached_png", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("pipelines.publish.plots.svg", lambda *_, **__: 1 / 0)
     assert draw_plots(workspace, log) == {}
 
 
@@ -79,7 +79,7 @@ def test_the_report_is_that_of_the_release_and_the_same_twice(workspace: Workspa
     assert page == workspace.paths.published / "report.html"
     first = page.read_text()
     assert release_id in first
-    assert first.count("data:image/png;base64,") == len(PLOTS)
+    assert first.count("data:image/svg+xml;base64,") == len(PLOTS)
     assert "other_cash_usd_t" in first  # an assumption
     with duckdb.connect(str(workspace.paths.database), read_only=True) as con:
         for (claim,) in con.execute("select distinct claim_id from signals.claim_audit").fetchall():

@@ -319,13 +319,13 @@ def state(data: Path) -> dict[str, str]:
     """The result of a run, each part as a hash of its content: lake, archive, quarantine, published tables."""
     from pipelines.lake.quarantine import Quarantine
     from pipelines.lake.store import Lake
-    from pipelines.publish.manifest import table_facts
+    from pipelines.publish.content import content_sha256, row_hashes
     from pipelines.warehouse.sql import reader, sql_literal, tables_in
     from schemas.datasets import DATASETS
 
     found = {}
     for name in DATASETS:
-        rows = Lake(data / "lake").read(name)
+        rows = Lake(data / "lake", records=data / "raw" / "lake").read(name)
         found[f"lake {name}"] = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
     rows = Quarantine(data / "quarantine").read().sort_values(["dataset", "payload_sha256", "where", "reason"])
     found["quarantine"] = hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
@@ -336,7 +336,7 @@ def state(data: Path) -> dict[str, str]:
         con.execute(f"attach {sql_literal(data / 'published' / 'marts.duckdb')} as release (read_only)")
         for table, columns in tables_in(con, "release").items():
             kept = {name: kind for name, kind in columns.items() if name not in PER_RUN}
-            found[".".join(table)] = table_facts(con, "release", table, kept).content_sha256
+            found[".".join(table)] = content_sha256(row_hashes(con, "release", table, kept))
     # The database and the Parquet files of a finished publication are those of one release.
     manifest = json.loads((data / "published" / "manifest.json").read_text())
     of_release = all(sha256(data / "published" / name) == facts["sha256"] for name, facts in manifest["files"].items())
@@ -348,16 +348,16 @@ def step_of(root: Path) -> str:
     """The step that the newest run was in, from Dagster's event log."""
     import sqlite3
 
-    logs = [path for path in (root / "dagster").glob("history/runs/*.db") if path.name != "index.db"]
-    if not logs:
+    log = root / "dagster" / "history" / "runs" / "index.db"
+    if not log.exists():
         return "before the first step"
-    newest = max(logs, key=lambda path: path.stat().st_mtime_ns)
-    with sqlite3.connect(newest) as con:
+    with sqlite3.connect(log) as con:
         if not con.execute("select 1 from sqlite_master where name = 'event_logs'").fetchall():
             return "before the first step"  # killed between the file and its tables
         rows = con.execute(
             "select dagster_event_type, step_key from event_logs "
-            "where dagster_event_type in ('STEP_START', 'STEP_SUCCESS', 'RUN_SUCCESS') order by id desc limit 1"
+            "where dagster_event_type in ('STEP_START', 'STEP_SUCCESS', 'RUN_SUCCESS') "
+            "and run_id = (select run_id from event_logs order by id desc limit 1) order by id desc limit 1"
         ).fetchall()
     if not rows:
         return "before the first step"

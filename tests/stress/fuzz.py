@@ -35,7 +35,7 @@ from pipelines.common.settings import PROJECT
 from pipelines.lake.validate import validate
 from pipelines.reference import load_reference
 from pipelines.sources import SOURCES
-from pipelines.sources.base import NoData, Parsed, Payload, Scope, SourceError, frame
+from pipelines.sources.base import NoData, Parsed, Payload, Scope, SourceError
 from pipelines.sources.parsing import dtypes
 from schemas.datasets import DATASETS
 
@@ -308,7 +308,7 @@ def wrong(source: str, parsed: Parsed) -> Iterator[str]:
         if dataset not in SOURCES[source].DATASETS:
             yield f"rows of {dataset}, which the source does not serve"
             continue
-        expected = frame([], list(dtypes(dataset))).astype(dtypes(dataset))
+        expected = pd.DataFrame(columns=list(dtypes(dataset))).astype(dtypes(dataset))
         if list(rows.columns) != list(expected.columns):
             yield f"{dataset} has the columns {list(rows.columns)}"
         elif (rows.dtypes != expected.dtypes).any():

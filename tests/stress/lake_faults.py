@@ -91,7 +91,7 @@ def _periods(months: Months) -> list[pd.Period]:
 
 def lake_files(sandbox: Sandbox) -> list[Path]:
     """The files with rows."""
-    return sorted((sandbox.data / "lake").glob("*/month=*/*.parquet"))
+    return sorted((sandbox.data / "lake").glob("*/[0-9]*.parquet"))
 
 
 def lake_bytes(sandbox: Sandbox) -> dict[str, bytes]:
@@ -122,7 +122,7 @@ def _to_dangling_link(path: Path) -> None:
 
 def _swap(path: Path) -> None:
     """Exchange the bytes with another file of the dataset, or of the lake."""
-    others = [*path.parents[1].rglob("*.parquet"), *path.parents[2].rglob("*.parquet")]
+    others = [*path.parent.glob("*.parquet"), *path.parents[1].rglob("*.parquet")]
     other = next(one for one in others if one.read_bytes() != path.read_bytes())
     body = path.read_bytes()
     path.write_bytes(other.read_bytes())

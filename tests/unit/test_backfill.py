@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -20,6 +21,8 @@ from pipelines.ingestion.progress import Progress
 from pipelines.lake.store import Lake, Written
 from pipelines.sources.base import NoData, Payload, Request, SourceError
 from pipelines.transports.archive import Archive
+from pipelines.transports.demo import DemoTransport
+from pipelines.workspace import Workspace
 
 NOW = "2026-01-14T20:00:00Z"
 PAGE = Request("westmetall", "al_2024.html", "https://example.org/?year=2024", "AL", "2024")
@@ -194,8 +197,12 @@ def test_responses_before_a_crash_are_kept_and_not_requested_again(tmp_path: Pat
 def test_a_stopped_ingestion_keeps_finished_months_and_its_repetition_equals_a_clean_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In chunks of a quarter of the page, which has the months of a year."""
     clean = Sandbox(tmp_path / "clean", "demo", NOW)
     months = ("2023-01", "2023-12")
+    [page] = DemoTransport(clean.open().now, clean.open().scope).fetch(Request("westmetall", "", "", "AL", "2023"))
+    ingestion, size = Workspace.ingestion, len(page.body) / 4 + 1
+    monkeypatch.setattr(Workspace, "ingestion", lambda self: replace(ingestion(self), chunk_bytes=size))
     whole = clean.ingest(months, ["prices"]).read["prices"]
     parquet = {name for name in clean.stored() if name.endswith(".parquet")}
 

@@ -7,16 +7,22 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import openpyxl
 import pandas as pd
 import pytest
-from sandbox import Ingested, Sandbox
+from sandbox import Ingested, Sandbox, assert_same_rows
 
 from pipelines.ingestion.extract import FetchReport
-from pipelines.ingestion.inspection import validator
-from pipelines.sources.base import Request
+from pipelines.ingestion.inspection import parse, response, validator
+from pipelines.sources import SOURCES
+from pipelines.sources.base import Parsed, Payload, Request, Scope, SourceError
+from pipelines.sources.protocol import Source
 from pipelines.transports.demo import DemoTransport
 
 MONTHS = ("2026-10", "2026-11")
@@ -385,3 +391,90 @@ def test_levels_of_every_series_refuse_the_response(two_metals: Sandbox) -> None
     later.record(f"worldbank/{WORKBOOK}", file.getvalue())
     [failure] = loaded(later).fetched["worldbank"].failures
     assert "(refused, stored data is unchanged" in failure.message
+
+
+# --- work that is done once
+
+
+@pytest.fixture
+def parses(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Number of times that each response is parsed, by source and file name, in a process that has parsed none."""
+    counted: Counter[str] = Counter()
+
+    def counting(name: str, parse: Callable[[Source, Payload, Scope], Parsed]) -> Callable[..., Parsed]:
+        def counted_parse(self: Source, payload: Payload, scope: Scope) -> Parsed:
+            counted[f"{name} {payload.request.name} {payload.captured_at}"] += 1
+            return parse(self, payload, scope)
+
+        return counted_parse
+
+    for name, source in SOURCES.items():
+        monkeypatch.setattr(type(source), "parse", counting(name, type(source).parse))
+    monkeypatch.setattr(response, "_CACHE", response._Cache())
+    return counted
+
+
+@pytest.mark.slow
+def test_a_response_is_parsed_once_and_the_same_bytes_never_again(
+    tmp_path: Path, parses: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of a year is in three datasets and twelve months, a workbook in all; a rerun is another process."""
+    first = Sandbox(tmp_path, "demo", "2026-11-20T20:00:00Z")
+    done = first.ingest(("2026-09", "2026-11"))
+    assert done.failures == []
+    receipts = (first.data / "raw").glob("*/receipts/*.json")
+    captures = [capture for path in receipts for capture in json.loads(path.read_text())["captures"]]
+    assert len(captures) > 20
+    assert (len(parses), set(parses.values())) == (len(captures), {1})
+
+    parses.clear()
+    monkeypatch.setattr(response, "_CACHE", response._Cache())
+    assert first.ingest(("2026-09", "2026-11")).failures == []
+    assert parses == Counter()
+
+
+@pytest.mark.slow
+def test_of_daily_captures_only_the_new_one_and_the_one_before_are_parsed(
+    tmp_path: Path, parses: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lake and the quarantine are those of runs that load every capture each day. A row of the 4th comes late."""
+    datasets = ["prices", "stocks", "equities"]
+    days, months = ["2025-11-06", "2025-11-07", "2025-11-10"], ("2025-10", "2025-11")
+    daily, whole = (Sandbox(tmp_path / name, "demo", f"{days[0]}T20:00:00Z") for name in ("daily", "whole"))
+    for day in days:
+        for sandbox in (whole, daily):
+            parses.clear()
+            monkeypatch.setattr(response, "_CACHE", response._Cache())
+            if sandbox is whole:
+                for name in datasets:
+                    sandbox.open().lake.ledger(name).unlink(missing_ok=True)
+            assert sandbox.at(f"{day}T20:00:00Z").ingest(months, datasets).failures == []
+    assert set(parses.values()) == {1}
+    assert {request.split()[-2] for request in parses} == set(days[-2:])
+    assert_same_rows(daily.rows(datasets), whole.rows(datasets))
+
+    parses.clear()
+    monkeypatch.setattr(response, "_CACHE", response._Cache())
+    daily.set_parameters(rank_min_periods=5)
+    assert daily.at(f"{days[-1]}T20:00:00Z").ingest(months, datasets).failures == []
+    assert {request.split()[-2] for request in parses} == set(days), "with other reference tables all are loaded"
+
+
+def test_a_response_without_rows_is_parsed_once(
+    sandbox: Sandbox, parses: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of a parser is a result too."""
+    payload = Payload(PAGE, b"<html></html>", datetime(2026, 11, 20, tzinfo=UTC))
+    for _ in range(2):
+        with pytest.raises(SourceError) as raised:
+            parse(payload, sandbox.open().scope)
+    assert list(parses.values()) == [1]
+    assert raised.value.__traceback__ is not None
+    assert raised.value.__traceback__.tb_next is not None
+    assert raised.value.__traceback__.tb_next.tb_next is None  # not that of the parser
+
+    monkeypatch.setattr(response, "CACHE_BYTES", len(payload.body))
+    parse(replace(payload, body=page(sandbox)), sandbox.open().scope)  # takes the place of the smaller one
+    with pytest.raises(SourceError):
+        parse(payload, sandbox.open().scope)
+    assert sorted(parses.values()) == [3]

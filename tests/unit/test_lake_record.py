@@ -26,23 +26,23 @@ T2 = T1 + timedelta(days=1)
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    """Stocks of two months, one of them with a revision: three files."""
+    """Stocks of two months, one of them with a revision: three files of three appends."""
     lake = Lake(tmp_path / "lake")
     lake.ensure()
-    lake.append("stocks", observed([("2025-12-30", 1, None), ("2026-01-05", 2, None)]), ingest_ts=T1)
+    lake.append("stocks", observed([("2025-12-30", 1, None)]), ingest_ts=T1)
+    lake.append("stocks", observed([("2026-01-05", 2, None)]), ingest_ts=T1)
     lake.append("stocks", observed([("2026-01-05", 3, None)]), ingest_ts=T2)
     assert lake.damage("stocks") == []
     return lake
 
 
 def files(lake: Lake) -> list[Path]:
-    return sorted((lake.root / "stocks").glob("month=*/*.parquet"))
+    return sorted((lake.root / "stocks").glob("[0-9]*.parquet"))
 
 
 REMOVED: dict[str, Callable[[Path], object]] = {
-    "its month removed": lambda path: shutil.rmtree(path.parent),
-    "its dataset removed": lambda path: shutil.rmtree(path.parents[1]),
-    "the lake removed": lambda path: shutil.rmtree(path.parents[2]),
+    "its dataset removed": lambda path: shutil.rmtree(path.parent),
+    "the lake removed": lambda path: shutil.rmtree(path.parents[1]),
 }
 PROBLEMS = {
     "deleted": "is gone",
@@ -62,45 +62,45 @@ def test_each_kind_of_damage_is_found_and_names_the_file(lake: Lake, kind: str, 
     path = files(lake)[number]
     {**DAMAGE, **REMOVED}[kind](path)
     found = {one.file: one.problem for one in lake.damage("stocks")}
-    assert found[f"{path.parent.name}/{path.name}"].startswith(PROBLEMS[kind])
+    assert found[path.name].startswith(PROBLEMS[kind])
     assert len(found) <= (3 if kind in REMOVED else 2 if kind == "swapped with another" else 1)
 
 
 def test_a_copy_a_foreign_file_and_a_renamed_one_are_found(lake: Lake) -> None:
     first = files(lake)[0]
     shutil.copy(first, first.with_name("copy of it.parquet"))
+    (lake.root / "stocks" / "month=2026-01").mkdir()
     shutil.copy(first, lake.root / "stocks" / "month=2026-01" / first.name)
     pq.write_table(pq.read_table(first), first.with_name("own.parquet"), compression="none")
-    problems = [(one.file.rpartition("/")[2], one.problem, bool(one.copy_of)) for one in lake.damage("stocks")]
+    problems = [(one.file, one.problem, bool(one.copy_of)) for one in lake.damage("stocks")]
     assert [(name, is_copy) for name, _, is_copy in problems] == [
-        ("copy of it.parquet", True), ("own.parquet", False), (first.name, True),
+        ("copy of it.parquet", True), (f"month=2026-01/{first.name}", True), ("own.parquet", False),
     ]  # fmt: skip
-    assert "is a copy of month=2025-12/" in problems[0][1]
+    assert problems[0][1] == f"is a copy of {first.name}"
 
 
-@pytest.mark.parametrize("place", ["prices/month=2025-12", "stocks/month=2026-01", "stocks/month=2025-11"])
+@pytest.mark.parametrize("place", ["prices", "stocks/month=2026-01", "stocks/month=2025-11"])
 @pytest.mark.parametrize("has_record", [True, False])
 def test_a_file_in_the_folder_of_another_dataset_or_month_is_found_and_not_adopted(
     lake: Lake, place: str, has_record: bool
 ) -> None:
     """Its name has the hash of its bytes wherever it is."""
-    path = lake.root / place / files(lake)[0].name
+    first = files(lake)[0]
+    path = lake.root / place / first.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(files(lake)[0], path)
+    shutil.copy(first, path)
     if not has_record:
         lake.record("stocks").path.unlink()
     name = place.partition("/")[0]
     [damage] = lake.damage(name)
     assert damage.file == path.relative_to(lake.root / name).as_posix()
-    assert damage.problem.startswith(
-        "is a copy of" if has_record and name == "stocks" else "has rows of another dataset or month"
-    )
-    lake.adopt(name)
+    assert damage.problem.startswith("is a copy of" if name == "stocks" else "has rows of another dataset or month")
+    lake.settle(name)
     assert damage.file not in lake.record(name).read()
 
 
 def test_an_unfinished_file_and_the_file_without_rows_are_no_damage(lake: Lake) -> None:
-    (lake.root / "stocks" / "month=2026-01" / ".tmp-abc").write_bytes(b"half")
+    (lake.root / "stocks" / ".tmp-abc").write_bytes(b"half")
     assert lake.damage("stocks") == []
     assert {len(lake.damage(name)) for name in ("prices", "fx")} == {0}
 
@@ -108,16 +108,14 @@ def test_an_unfinished_file_and_the_file_without_rows_are_no_damage(lake: Lake) 
 # --- whatever way the folder is reached
 
 
-@pytest.mark.parametrize(
-    "moved", ["copied elsewhere", "the lake is a link", "a dataset is a link", "a month is a link"]
-)
+@pytest.mark.parametrize("moved", ["copied elsewhere", "the lake is a link", "a dataset is a link"])
 def test_a_lake_that_is_moved_or_linked_is_the_same_lake(lake: Lake, tmp_path: Path, moved: str) -> None:
     if moved == "copied elsewhere":
         shutil.copytree(tmp_path / "lake", tmp_path / "other" / "lake")
         shutil.copytree(tmp_path / "lake_record", tmp_path / "other" / "lake_record")
         lake = Lake(tmp_path / "other" / "lake")
     else:
-        folder = {"the lake": lake.root, "a dataset": lake.root / "stocks", "a month": files(lake)[0].parent}
+        folder = {"the lake": lake.root, "a dataset": lake.root / "stocks"}
         linked = folder[moved.removesuffix(" is a link")]
         linked.rename(tmp_path / "elsewhere")
         linked.symlink_to(tmp_path / "elsewhere")
@@ -126,7 +124,7 @@ def test_a_lake_that_is_moved_or_linked_is_the_same_lake(lake: Lake, tmp_path: P
     assert len(lake.read("stocks")) == 3
     # The models read the same files.
     with duckdb.connect() as connection:
-        query = f"select count(*) from read_parquet('{lake.root}/stocks/*/*.parquet')"
+        query = f"select count(*) from read_parquet('{lake.root}/stocks/*.parquet')"
         assert connection.execute(query).fetchall() == [(3,)]
     [written] = lake.append("stocks", observed([("2025-12-30", 9, None)]), ingest_ts=T2)
     assert written.revised == 1 and lake.damage("stocks") == []
@@ -141,12 +139,12 @@ def test_a_lake_without_a_record_is_adopted(lake: Lake) -> None:
     before = lake.record("stocks").read()
     lake.record("stocks").path.unlink()
     assert lake.damage("stocks") == [], "the name of a file holds its hash"
-    lake.adopt("stocks")
+    lake.settle("stocks")
     adopted = lake.record("stocks").read()
     assert {file: (entry.sha256, entry.rows_sha256) for file, entry in adopted.items()} == {
         file: (entry.sha256, entry.rows_sha256) for file, entry in before.items()
     }
-    lake.adopt("stocks")
+    lake.settle("stocks")
     assert lake.record("stocks").read() == adopted
     files(lake)[1].unlink()
     assert [one.problem for one in lake.damage("stocks")] == ["is gone"]
@@ -155,7 +153,7 @@ def test_a_lake_without_a_record_is_adopted(lake: Lake) -> None:
 def test_a_damaged_file_is_not_adopted(lake: Lake) -> None:
     lake.record("stocks").path.unlink()
     DAMAGE["one byte changed"](files(lake)[0])
-    lake.adopt("stocks")
+    lake.settle("stocks")
     assert len(lake.record("stocks").read()) == 2
     assert [one.problem for one in lake.damage("stocks")] == ["is not as the lake wrote it: move it out of the lake"]
 
@@ -173,7 +171,8 @@ def test_a_writer_that_was_killed_before_the_line_accuses_nothing_and_loses_noth
     assert len(files(lake)) == 4 and lake.damage("stocks") == []
     [again] = lake.append("stocks", observed([("2025-12-31", 5, None)]), ingest_ts=T2)
     assert again.path is None
-    lake.adopt("stocks")
+    assert len(lake.record("stocks").read()) == 4, "its line is before those of later appends, as a repair needs it"
+    lake.settle("stocks")
     assert len(lake.record("stocks").read()) == 4
 
 
@@ -182,7 +181,7 @@ def test_half_a_line_is_left_out_and_the_next_line_is_whole(lake: Lake) -> None:
     lines = record.path.read_bytes()
     record.path.write_bytes(lines[:-20])
     assert len(record.read()) == 2
-    lake.adopt("stocks")
+    lake.settle("stocks")
     assert len(record.read()) == 3 and lake.damage("stocks") == []
     lake.append("stocks", observed([("2025-12-31", 5, None)]), ingest_ts=T2)
     assert len(record.read()) == 4
@@ -197,24 +196,26 @@ def test_a_line_that_is_no_entry_is_left_out(lake: Lake, line: bytes) -> None:
 
 def test_an_entry_is_returned_as_it_was_stored(tmp_path: Path) -> None:
     record = FileRecord(tmp_path / "new" / "stocks.jsonl")
-    name = "month=2026-01/20260201T120000000000Z-0123abcd.parquet"
+    name = "20260201T120000000000Z-0123abcd.parquet"
     entries = [
         Entry(
             name, "0123abcd" * 8, "b" * 64, Load("2026-02-01T13:00:00+00:00", "", {"stocks/own.csv": "c" * 64}, ("AL",))
         ),
-        Entry(name.replace("0123abcd", "99999999"), "9" * 64),
+        Entry(name.replace("0123abcd", "99999999"), "9" * 64, months=("2025-12", "2026-01")),
+        Entry(name.replace("0123abcd", "88888888"), replaces=(name,), lengths=(3,)),
+        Entry(f"month=2026-01/{name}"),
     ]
     assert record.read() == {}
     record.append(entries)
     assert list(record.read().values()) == entries
     assert entries[1].origin == Load("2026-02-01T12:00:00+00:00"), "by its name"
-    assert entries[0].month == "2026-01"
+    assert entries[3].months == ("2026-01",)
 
 
 def test_files_of_the_release_that_the_record_lacks_are_gone(lake: Lake) -> None:
     """A lake and a record that are older than the release."""
-    released = [f"{path.parent.name}/{path.name}" for path in files(lake)]
-    last = max(lake.record("stocks").read(), key=lambda file: file.partition("/")[2])
+    released = [path.name for path in files(lake)]
+    last = max(lake.record("stocks").read())
     record = lake.record("stocks").path
     record.write_bytes(b"".join(line + b"\n" for line in record.read_bytes().splitlines() if last.encode() not in line))
     (lake.root / "stocks" / last).unlink()
@@ -224,7 +225,7 @@ def test_files_of_the_release_that_the_record_lacks_are_gone(lake: Lake) -> None
 
 def test_the_hash_of_the_rows_does_not_depend_on_how_the_file_is_encoded(lake: Lake, tmp_path: Path) -> None:
     path = files(lake)[0]
-    entry = lake.record("stocks").read()[f"{path.parent.name}/{path.name}"]
+    entry = lake.record("stocks").read()[path.name]
     pq.write_table(pq.read_table(path, partitioning=None), tmp_path / "again.parquet", compression="snappy")
     again = pq.read_table(tmp_path / "again.parquet")
     assert again.equals(pq.read_table(path, partitioning=None))
@@ -235,7 +236,7 @@ def test_the_hash_of_the_rows_does_not_depend_on_how_the_file_is_encoded(lake: L
 
 @pytest.mark.parametrize("damage", ["deleted", "truncated", "swapped with another", "a folder in its place"])
 def test_the_file_without_rows_is_written_again(lake: Lake, damage: str) -> None:
-    path = lake.root / "stocks" / "_schema" / "empty.parquet"
+    path = lake.root / "stocks" / "_schema.parquet"
     DAMAGE[damage](path)
     lake.ensure(["stocks"])
     assert pq.read_table(path).num_rows == 0

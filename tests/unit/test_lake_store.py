@@ -33,7 +33,7 @@ def vintages(lake: Lake, day: str = "2026-01-05", **query: object) -> list[tuple
 
 
 def parquet_files(lake: Lake) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in sorted(lake.root.rglob("month=*/*.parquet"))}
+    return {path: path.read_bytes() for path in sorted(lake.root.rglob("[0-9]*.parquet"))}
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_arrow_schema_is_the_model_and_the_bitemporal_columns() -> None:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_dataset_has_an_empty_file_with_all_columns_that_duckdb_finds(lake: Lake, name: str) -> None:
-    found = duckdb.execute(f"select * from read_parquet('{lake.root}/{name}/*/*.parquet')")
+    found = duckdb.execute(f"select * from read_parquet('{lake.root}/{name}/*.parquet')")
     assert [column[0] for column in found.description] == list(stored_columns(name))
     assert found.fetchall() == []
 
@@ -79,10 +79,14 @@ def test_a_row_is_returned_unchanged(lake: Lake) -> None:
     assert pq.read_schema(written.path).equals(arrow_schema("stocks"))
 
 
-def test_rows_are_stored_in_the_month_of_their_date(lake: Lake) -> None:
-    rows = observed([("2025-12-31", 1, None), ("2026-01-02", 2, None)])
-    assert [w.month for w in lake.append("stocks", rows, ingest_ts=T1)] == ["2025-12", "2026-01"]
-    assert {path.parent.name for path in parquet_files(lake)} == {"month=2025-12", "month=2026-01"}
+def test_one_append_is_one_file_with_all_its_months(lake: Lake) -> None:
+    rows = observed([("2025-12-31", 1, None), ("2026-01-02", 2, None), ("2024-01-02", 3, None)])
+    written = lake.append("stocks", rows, ingest_ts=T1)
+    assert [w.month for w in written] == ["2024-01", "2025-12", "2026-01"]
+    assert {w.path for w in written} == parquet_files(lake).keys()
+    assert len(parquet_files(lake)) == 1
+    assert lake.months("stocks") == ["2024-01", "2025-12", "2026-01"]
+    assert lake.read("stocks", months=("2024-02", "2025-12"))["total_t"].tolist() == [1.0]
     assert lake.read("stocks", months=("2026-01", "2026-01"))["total_t"].tolist() == [2.0]
     assert lake.read("stocks", months=(pd.Period("2025-12"), pd.Period("2026-01")))["total_t"].tolist() == [1.0, 2.0]
 
@@ -205,7 +209,7 @@ def test_row_order_and_duplicates_change_nothing(tmp_path: Path, seed: int) -> N
         lake.append("stocks", frame, ingest_ts=T1)
         contents.append({path.relative_to(lake.root): body for path, body in parquet_files(lake).items()})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 2
+    assert len(contents[0]) == 1
 
 
 def test_as_of_gives_the_last_vintage_known_by_then_to_the_second(lake: Lake) -> None:
@@ -216,6 +220,28 @@ def test_as_of_gives_the_last_vintage_known_by_then_to_the_second(lake: Lake) ->
     assert [row[0] for row in vintages(lake, as_of=known)] == [500_000.0]
     assert [row[0] for row in vintages(lake, as_of=T2 - timedelta(seconds=1))] == [500_000.0]
     assert [row[0] for row in vintages(lake, as_of=T2)] == [1.0]
+
+
+# --- several captures in one append
+
+
+def test_rows_of_several_captures_are_one_file_with_the_vintages_of_several_appends(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    parts = []
+    for captured in (T1, T2, T3):
+        days = [("2025-12-30", "2026-01-05", "2026-02-03")[number] for number in rng.permutation(3)[:2]]
+        parts.append((captured, observed([(day, int(rng.integers(1, 3)), None) for day in days])))
+    one, other = Lake(tmp_path / "one"), Lake(tmp_path / "other")
+    for captured, frame in parts:
+        one.append("stocks", frame, ingest_ts=captured)
+    given = pd.concat([frame.assign(captured_ts=pd.Timestamp(captured)) for captured, frame in parts])
+    written = other.append("stocks", given.sample(frac=1, random_state=1))
+    pd.testing.assert_frame_equal(other.read("stocks"), one.read("stocks"))
+    assert other.read("stocks")["vintage_no"].max() > 1
+    assert len(parquet_files(other)) == 1
+    assert sum(w.rows for w in written) == 6
+    assert not any(w.path for w in other.append("stocks", given))
+    assert other.append("stocks", given.iloc[:0]) == []
 
 
 # --- drops
@@ -432,13 +458,13 @@ def test_a_drop_of_one_country_leaves_the_others_to_their_source(lake: Lake) -> 
 
 def test_files_from_before_the_column_are_read_as_not_suspect(lake: Lake) -> None:
     append(lake, C1, (1, K1, 500), (1, K2, 510))
-    [path] = lake.root.rglob("month=*/*.parquet")
+    [path] = lake.root.rglob("[0-9]*.parquet")
     pq.write_table(pq.read_table(path).drop_columns(["is_suspect", "vintage"]), path)
     pq.write_table(
-        arrow_schema("exports").empty_table().drop_columns(["is_suspect"]), lake.root / "exports/_schema/empty.parquet"
+        arrow_schema("exports").empty_table().drop_columns(["is_suspect"]), lake.root / "exports/_schema.parquet"
     )
     lake.ensure(["exports"])
-    assert pq.read_schema(lake.root / "exports/_schema/empty.parquet").equals(arrow_schema("exports"))
+    assert pq.read_schema(lake.root / "exports/_schema.parquet").equals(arrow_schema("exports"))
     rows = lake.read("exports")
     assert rows["is_suspect"].dtype == bool
     assert rows["is_suspect"].tolist() == [False, False]
@@ -473,26 +499,28 @@ def test_an_instant_without_zone_is_rejected(lake: Lake) -> None:
 # --- concurrent and crashed writers
 
 
-def test_a_concurrent_write_is_compared_again_under_the_lock(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another writer stores the same rows after the first comparison and before the lock."""
-    lock, overtaken = Lake._lock, []
+def test_a_write_is_compared_with_the_file_of_a_writer_that_had_the_lock_before(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer stores the same rows just before this one has the lock."""
+    lock, overtaken = Lake.lock, []
 
-    def overtake(self: Lake, name: str, month: str):  # type: ignore[no-untyped-def]
+    def overtake(self: Lake, name: str):  # type: ignore[no-untyped-def]
         if not overtaken:
-            overtaken.append(month)
+            overtaken.append(name)
             lake.append(name, observed([FIRST]), ingest_ts=T1)
-        return lock(self, name, month)
+        return lock(self, name)
 
-    monkeypatch.setattr(Lake, "_lock", overtake)
+    monkeypatch.setattr(Lake, "lock", overtake)
     [written] = lake.append("stocks", observed([FIRST]), ingest_ts=T2)
     assert overtaken
     assert (written.new, written.path) == (0, None)
     assert [row[3] for row in vintages(lake)] == [1]
 
 
-def test_a_month_that_stays_locked_is_an_error_that_names_it(lake: Lake) -> None:
+def test_a_dataset_that_stays_locked_is_an_error_that_names_it(lake: Lake) -> None:
     impatient = Lake(lake.root, lock_timeout=0.05)
-    with lake._lock("stocks", "2026-01"), pytest.raises(TimeoutError, match=r"lake stocks 2026-01: another process"):
+    with lake.lock("stocks"), pytest.raises(TimeoutError, match=r"lake stocks: another process"):
         impatient.append("stocks", observed([FIRST]), ingest_ts=T1)
     assert lake.append("stocks", observed([FIRST]), ingest_ts=T1)[0].new == 1
 
@@ -512,7 +540,7 @@ def test_a_crash_between_writing_and_moving_leaves_readers_whole(lake: Lake, mon
     left = list(lake.root.rglob(".tmp-*"))
     assert len(left) == 1
     assert parquet_files(lake) == before
-    glob = f"{lake.root}/stocks/*/*.parquet"
+    glob = f"{lake.root}/stocks/*.parquet"
     assert duckdb.execute(f"select count(*) from read_parquet('{glob}')").fetchone() == (1,)
 
     lake.ensure()
@@ -524,7 +552,7 @@ def test_a_crash_between_writing_and_moving_leaves_readers_whole(lake: Lake, mon
 
 
 def test_ensure_renews_an_empty_file_of_an_older_schema(lake: Lake) -> None:
-    path = lake.root / "stocks" / "_schema/empty.parquet"
+    path = lake.root / "stocks" / "_schema.parquet"
     pq.write_table(arrow_schema("stocks").remove(0).empty_table(), path)
     lake.ensure(["stocks"])
     assert pq.read_schema(path).equals(arrow_schema("stocks"))

@@ -16,7 +16,7 @@ with added as (
 )
 select added.*, 1 as fixed, rates.sofr_pct as rate
 from added
-left join read_parquet('/some/folder/lake/rates/*/*.parquet', hive_partitioning = false) as rates
+left join read_parquet('/some/folder/lake/rates/*.parquet', hive_partitioning = false) as rates
     on added.day = rates.obs_date
 """
 

@@ -11,7 +11,7 @@ import pytest
 from pipelines.common.calendar import business_days, release_rules, release_times
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
-from pipelines.orchestration.automation.freshness import GRACE, dataset_freshness, release_freshness
+from pipelines.orchestration.automation.freshness import GRACE, dataset_windows, policy, release_windows
 from pipelines.orchestration.automation.release_schedule import (
     PUBLICATIONS,
     SAMPLE,
@@ -196,8 +196,8 @@ def test_days_without_a_build() -> None:
 @pytest.mark.parametrize("dataset", list(FEEDS))
 def test_no_dataset_is_late_before_its_next_release_is(rules: pd.DataFrame, dataset: str) -> None:
     """Run once after each release: the deadline lies after the next one, on every holiday of the sample years."""
-    feed, policy = FEEDS[dataset], dataset_freshness(dataset, rules)
-    window, warning = policy.fail_window.to_timedelta(), policy.warn_window.to_timedelta()  # type: ignore[attr-defined]
+    feed, late = FEEDS[dataset], policy(dataset_windows(dataset, rules))
+    window, warning = late.fail_window.to_timedelta(), late.warn_window.to_timedelta()  # type: ignore[attr-defined]
     known = releases(dataset, feed.sources[0] if feed.sources else "drop", rules)
     assert (known.diff().dropna() <= warning).all()
     assert window - warning == GRACE[feed.spec.cadence]
@@ -207,5 +207,5 @@ def test_no_dataset_is_late_before_its_next_release_is(rules: pd.DataFrame, data
 
 
 def test_the_publication_is_late_after_a_business_day_without_a_build() -> None:
-    window = release_freshness().fail_window.to_timedelta()  # type: ignore[attr-defined]
+    window = policy(release_windows()).fail_window.to_timedelta()  # type: ignore[attr-defined]
     assert timedelta(days=5) <= window <= timedelta(days=7)

@@ -13,7 +13,8 @@ import pytest
 from sandbox import Sandbox
 
 from pipelines.ingestion.repair import ADVICE, LakeDamageError, accept_loss, problem, repair
-from pipelines.lake import parquet
+from pipelines.lake import parquet, store
+from tests.former_lake import to_former_layout
 from tests.stress.lake_faults import DAMAGE, add_history, lake_bytes, lake_files
 
 MONTHS = ("2025-12", "2026-01")
@@ -38,7 +39,7 @@ def in_tiers(names: Iterable[str], fast: Sequence[str]) -> list[object]:
 
 
 def file_of(sandbox: Sandbox, dataset: str, number: int = 0) -> Path:
-    return [path for path in lake_files(sandbox) if path.parents[1].name == dataset][number]
+    return [path for path in lake_files(sandbox) if path.parent.name == dataset][number]
 
 
 def changed(sandbox: Sandbox, months: tuple[str, str] = MONTHS) -> int:
@@ -57,7 +58,7 @@ def test_the_history_of_this_test_has_every_kind_of_row(made: Sandbox) -> None:
     prices = rows["prices"].set_index(["obs_date", "vintage_no"])
     assert prices["cash_usd_t"][pd.Timestamp("2026-01-06")].index.tolist() == [1, 2, 3], "revised, and back"
     assert prices["knowledge_basis"][pd.Timestamp("2026-01-05"), 1] == "OBSERVED", "late"
-    assert len(lake_files(made)) > 10
+    assert len(lake_files(made)) == 8
     assert not (made.root / "drop" / "stocks" / "own.csv").exists(), "the user has removed it since"
 
 
@@ -69,7 +70,7 @@ def test_a_load_repairs_each_kind_of_damage_with_the_same_bytes(sandbox: Sandbox
     assert lake_bytes(sandbox) == before
 
 
-@pytest.mark.parametrize("lost", in_tiers(["lake/stocks/month=2026-01", "lake/stocks", "lake"], fast=("lake/stocks",)))
+@pytest.mark.parametrize("lost", in_tiers(["lake/stocks", "lake"], fast=("lake/stocks",)))
 def test_a_lost_folder_is_made_again_before_a_build(sandbox: Sandbox, lost: str) -> None:
     before = lake_bytes(sandbox)
     shutil.rmtree(sandbox.data / lost)
@@ -89,7 +90,7 @@ def test_files_that_were_moved_or_copied_are_where_they_belong_again(sandbox: Sa
     assert lake_bytes(sandbox) == before
 
 
-def test_a_month_of_an_earlier_load_is_repaired_between_intact_ones(sandbox: Sandbox) -> None:
+def test_a_file_of_an_earlier_load_is_repaired_between_intact_ones(sandbox: Sandbox) -> None:
     """The files of later loads stay: the first vintages are those of the first load, not of the archive now."""
     before = lake_bytes(sandbox)
     for path in lake_files(sandbox):
@@ -115,6 +116,82 @@ def test_another_parquet_writer_makes_files_with_the_same_rows(
     assert sandbox.open().check_lake() == [], "the record has the new hashes"
 
 
+# --- files that replaced others
+
+
+@pytest.fixture
+def merged(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """All files of a dataset but its largest ones replaced by one, and that one with a later file by another one."""
+    lake = sandbox.open().lake
+    for few in (2, 1):
+        monkeypatch.setattr(store, "MAX_FILES", few)
+        monkeypatch.setattr(store, "MERGED_FILES", 2)
+        for name in DATASETS:
+            lake.compact(name, lake.appended(name))
+    assert len(lake_files(sandbox)) == len(DATASETS)
+    return sandbox
+
+
+def test_a_lost_merged_file_is_made_again_from_the_loads_of_the_files_that_it_replaced(merged: Sandbox) -> None:
+    before = lake_bytes(merged)
+    for path in lake_files(merged):
+        path.unlink()
+    assert len(merged.open().check_lake()) == len(DATASETS)
+    assert lake_bytes(merged) == before
+    assert changed(merged) == 0
+
+
+def test_a_file_after_a_merged_one_is_repaired_with_the_rows_that_were_stored_before_it(
+    made: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The merged file also has rows of later loads."""
+    sandbox = made.copy(tmp_path / "sandbox")
+    lake = sandbox.open().lake
+    monkeypatch.setattr(store, "MAX_FILES", 1)
+    monkeypatch.setattr(store, "MERGED_FILES", 2)
+    between = lake.appended("prices")[1]
+    lake.compact("prices", [file for file in lake.appended("prices") if file != between])
+    before = lake_bytes(sandbox)
+    (sandbox.data / "lake" / "prices" / between).unlink()
+    assert [one.reason for one in sandbox.open().check_lake()] == [""]
+    assert lake_bytes(sandbox) == before
+
+
+def test_a_merged_file_whose_loads_are_lost_is_named_and_its_months_are_read_again(merged: Sandbox) -> None:
+    no_archive(merged)
+    [path] = [path for path in lake_files(merged) if path.parent.name == "prices"]
+    path.write_bytes(b"half")
+    ingestion = merged.open().ingestion()
+    results = repair(ingestion, "prices")
+    assert f"prices/{path.name} is damaged" in problem(results) and "the archived payload" in problem(results)
+    accept_loss(ingestion, "prices", results)
+    ledger = json.loads((merged.data / "lake" / "prices" / "_ingested.json").read_text())
+    assert not {*MONTHS} & ledger.keys()
+    assert merged.open().check_lake() == []
+    assert merged.open().lake.months("prices") == []
+
+
+def test_a_lake_of_the_former_layout_is_repaired_and_migrated(sandbox: Sandbox) -> None:
+    wanted = sandbox.rows(DATASETS)
+    files = {name: to_former_layout(sandbox.open().lake, name) for name in DATASETS}
+    release(sandbox)
+    for name in DATASETS:
+        for file in files[name][::2]:
+            (sandbox.data / "lake" / name / file).unlink()
+    assert len(sandbox.open().check_lake()) == sum(len(files[name][::2]) for name in DATASETS)
+    before = lake_bytes(sandbox)
+    for again in range(2):
+        for name, frame in sandbox.rows(DATASETS).items():
+            pd.testing.assert_frame_equal(frame, wanted[name], obj=name)
+        assert len(lake_files(sandbox)) == len(DATASETS) and not list(sandbox.data.glob("lake/*/month=*"))
+        assert lake_bytes(sandbox) == before
+        if not again:
+            for path in lake_files(sandbox):
+                path.unlink()
+            assert len(sandbox.open().check_lake()) == len(DATASETS)
+    assert changed(sandbox) == 0
+
+
 # --- what cannot be repaired
 
 
@@ -132,7 +209,7 @@ def test_what_the_archive_does_not_have_is_named_and_other_datasets_land(sandbox
     report = later.open().ingestion().run("prices", [pd.Period("2026-01", "M")])
     assert report.is_damaged and report.written == []
     [failure] = report.failures
-    assert failure.message.startswith(f"the lake is damaged: prices/{path.parent.name}/{path.name} is gone (")
+    assert failure.message.startswith(f"the lake is damaged: prices/{path.name} is gone (")
     assert "the archived payload westmetall/" in failure.message and failure.message.endswith(ADVICE)
     assert "\n" not in failure.message
     assert lake_bytes(later) == before, "nothing is compared with a hole"
@@ -165,7 +242,7 @@ def test_a_foreign_file_is_named_and_kept(sandbox: Sandbox) -> None:
 
 
 def test_a_loss_that_is_accepted_is_read_again_as_far_as_the_archive_has_it(sandbox: Sandbox) -> None:
-    shutil.rmtree(sandbox.data / "lake" / "stocks" / "month=2026-01")
+    file_of(sandbox, "stocks", -1).unlink()
     spoiled = file_of(sandbox, "stocks")
     spoiled.write_bytes(b"half")
     for path in (sandbox.data / "raw" / "drop").glob("??/*"):
@@ -176,7 +253,7 @@ def test_a_loss_that_is_accepted_is_read_again_as_far_as_the_archive_has_it(sand
     assert problem(results)
     accept_loss(ingestion, "stocks", results)
     assert sandbox.open().check_lake() == []
-    kept = sandbox.data / "quarantine" / "lake" / "stocks" / spoiled.parent.name / spoiled.name
+    kept = sandbox.data / "quarantine" / "lake" / "stocks" / spoiled.name
     assert kept.read_bytes() == b"half" or not any(one.reason and one.damage.file == spoiled.name for one in results)
     assert changed(sandbox) > 0, "the months are read again"
     assert sandbox.open().check_lake() == []
@@ -219,7 +296,7 @@ def test_a_lake_and_archive_older_than_the_release_are_refused(sandbox: Sandbox,
     release(sandbox)
     swap(sandbox, day_before, "lake", "raw")
     before = lake_bytes(sandbox)
-    with pytest.raises(LakeDamageError, match=r"stocks/month=2026-01/20260114.* is gone"):
+    with pytest.raises(LakeDamageError, match=r"stocks/20260114.* is gone"):
         sandbox.open().check_lake()
     report = sandbox.at("2026-01-15T20:00:00Z").ingest(MONTHS, ["stocks"])
     assert report.read["stocks"].is_damaged and lake_bytes(sandbox) == before
@@ -254,10 +331,11 @@ def test_a_lost_ledger_is_made_again(sandbox: Sandbox, state: str) -> None:
 
 
 def test_without_a_record_the_ledger_is_not_trusted(sandbox: Sandbox) -> None:
-    """Record and month are lost: the month is read again from the archive, with its knowledge times."""
+    """Record and files are lost: the months are read again from the archive, with their knowledge times."""
     before = sandbox.open().lake.read("prices").drop(columns=["vintage_no", "is_suspect"])
     shutil.rmtree(sandbox.data / "raw" / "lake")
-    shutil.rmtree(sandbox.data / "lake" / "prices" / "month=2025-12")
+    for path in (sandbox.data / "lake" / "prices").glob("[0-9]*.parquet"):
+        path.unlink()
     assert changed(sandbox) > 0
     pd.testing.assert_frame_equal(sandbox.open().lake.read("prices").drop(columns=["vintage_no", "is_suspect"]), before)
     assert changed(sandbox) == 0
@@ -268,7 +346,7 @@ def test_a_lost_record_is_made_again_and_still_repairs(sandbox: Sandbox) -> None
     before = lake_bytes(sandbox)
     shutil.rmtree(sandbox.data / "raw" / "lake")
     assert changed(sandbox) == 0
-    for path in [path for path in lake_files(sandbox) if path.parents[1].name == "prices"]:
+    for path in [path for path in lake_files(sandbox) if path.parent.name == "prices"]:
         path.unlink()
     sandbox.open().check_lake()
     assert lake_bytes(sandbox) == before
@@ -286,7 +364,7 @@ def test_doctor_and_repair(sandbox: Sandbox) -> None:
     code, lines, _ = sandbox.call("doctor", "--json")
     [finding] = [one for one in json.loads("\n".join(lines)) if one["what"] == "lake prices"]
     assert (code, finding["state"]) == (1, "bad")
-    assert f"{path.parent.name}/{path.name} is gone: run `tightness repair --dry-run`" in finding["detail"]
+    assert f"{path.name} is gone: run `tightness repair --dry-run`" in finding["detail"]
     code, lines, _ = sandbox.call("repair", "--dry-run", "--json")
     [about] = json.loads("\n".join(lines))["files"]
     assert (code, about["dataset"], about["problem"], about["result"]) == (0, "prices", "is gone", "would be repaired")

@@ -71,7 +71,7 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
         assumptions=[
             {"name": text, "metal": "*", "value": 500.0, "unit": text, "valid_from": DAY, "source": text},
         ],
-        charts={text: b"\x89PNG"},
+        charts={text: "<svg/>"},
     )
 
 

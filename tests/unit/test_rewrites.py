@@ -6,12 +6,14 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from sandbox import Ingested, Sandbox
 
-from pipelines.ingestion import load, rewrites
+from pipelines.ingestion import rewrites
+from pipelines.lake.store import Lake, Written
 
 FIRST, LATER, LAST = "2026-05-29T22:00:00Z", "2026-06-30T22:00:00Z", "2026-07-01T22:00:00Z"
 APRIL_MAY, MAY, JUNE = ("2026-04", "2026-05"), ("2026-05", "2026-05"), ("2026-06", "2026-06")
@@ -270,15 +272,15 @@ def test_a_crash_before_the_other_months_are_loaded_loses_nothing(
 ) -> None:
     later = sandbox.at(LATER)
     record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))
-    append = load.Ingestion._append
+    append = Lake.append
 
-    def killed(self: load.Ingestion, feed: load.Feed, rows: pd.DataFrame, *more: object) -> None:
+    def killed(self: Lake, name: str, rows: pd.DataFrame, **more: Any) -> list[Written]:
         if (rows["obs_date"] < "2026-06").any():
             raise KeyboardInterrupt
-        append(self, feed, rows, *more)
+        return append(self, name, rows, **more)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(load.Ingestion, "_append", killed)
+        patched.setattr(Lake, "append", killed)
         later.ingest(JUNE, ["equities"])
     assert max(closes_of(later).values()) > 40
     done = later.at(LAST).ingest(JUNE, ["equities"])
@@ -467,10 +469,10 @@ def test_rewritten_history_that_is_lost_is_repaired_to_the_byte(sandbox: Sandbox
     record_closes(later, factor(days("2026-01-05", "2026-06-30"), 0.5))
     later.ingest(JUNE, ["equities"])
     folder = later.data / "lake" / "equities"
-    stored = {path: path.read_bytes() for path in sorted(folder.glob("month=*/*.parquet"))}
-    assert len(stored) == 5, "April and May twice, June once"
+    stored = {path: path.read_bytes() for path in sorted(folder.glob("[0-9]*.parquet"))}
+    assert len(stored) == 3, "April and May; June; April and May again"
     for lost in [*([path] for path in stored), list(stored)]:
         for path in lost:
             path.unlink()
         assert len(later.open().check_lake()) == len(lost)
-        assert {path: path.read_bytes() for path in sorted(folder.glob("month=*/*.parquet"))} == stored
+        assert {path: path.read_bytes() for path in sorted(folder.glob("[0-9]*.parquet"))} == stored

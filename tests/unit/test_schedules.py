@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.common.settings import PROJECT
 from pipelines.orchestration.automation.schedules import schedules
+from pipelines.orchestration.automation.timetable import compute
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.reference import load_reference
 
@@ -28,7 +29,8 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def all_schedules() -> dict[str, dg.ScheduleDefinition]:
-    return {s.name: s for s in schedules(load_reference(PROJECT / "data" / "reference")["release_calendar"])}
+    rules = load_reference(PROJECT / "data" / "reference")["release_calendar"]
+    return {s.name: s for s in schedules(compute(rules).crons)}
 
 
 @pytest.fixture(scope="module")

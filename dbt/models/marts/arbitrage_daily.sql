@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 -- Arbitrage between China and the world at each decision time, against the three-month price. Taxes are those of the
 -- day.
 with quotes as (
@@ -27,7 +28,6 @@ inputs as (
         taxes.import_duty,
         taxes.semis_rebate,
         p.port_cny_t,
-        p.arb_shut_days,
         {{ latest(['quotes.known_from', 'prices.known_from']) }} as knowledge_ts_max,
         {{ worst_basis(['quotes.knowledge_basis', 'prices.knowledge_basis']) }} as knowledge_basis,
         {{ worst_licence(['quotes.licence_class', 'prices.licence_class']) }} as licence_class
@@ -53,38 +53,54 @@ arbs as (
             'shfe_cny_t', 'lme_usd_t', 'dest_premium_usd_t', 'freight_usd_t', 'usdcny', 'vat', 'semis_rebate'
         ) }} as semis_export_arb_usd_t
     from inputs
+),
+
+last_days as (
+    select
+        days.metal,
+        days.as_of_date,
+        case
+            when count(case when days.semis_export_arb_usd_t < 0 then 1 end) over last_days >= p.arb_shut_days
+                then 'SHUT'
+            when count(case when days.semis_export_arb_usd_t >= 0 then 1 end) over last_days > 0
+                then 'OPEN'
+        end as export_window
+    from (
+        select metal, as_of_date, semis_export_arb_usd_t from arbs
+        {% if is_partial() -%}
+        union all
+        select metal, as_of_date, semis_export_arb_usd_t
+        from {{ kept_rows(this, ['metal'], longest('arb_shut_days')) }} as kept
+        {%- endif %}
+    ) as days
+    inner join {{ ref('int_parameters') }} as p on days.metal = p.metal and days.as_of_date = p.calendar_date
+    window last_days as (
+        partition by days.metal order by days.as_of_date asc nulls last {{ last_rows('p.arb_shut_days') }}
+    )
 )
 
 select
-    metal,
-    as_of_date,
-    as_of_ts,
-    arb_obs_date,
-    price_obs_date,
-    shfe_cny_t,
-    lme_usd_t,
-    cif_premium_usd_t,
-    usdcny,
-    dest_premium_usd_t,
-    freight_usd_t,
-    vat,
-    import_duty,
-    semis_rebate,
-    port_cny_t,
-    import_arb_cny_t,
-    shfe_lme_ratio,
-    semis_export_arb_usd_t,
-    case
-        when
-            count(case when semis_export_arb_usd_t < 0 then 1 end) over last_days >= arb_shut_days
-            then 'SHUT'
-        when count(case when semis_export_arb_usd_t >= 0 then 1 end) over last_days > 0
-            then 'OPEN'
-    end as export_window,
-    knowledge_ts_max,
-    knowledge_basis,
-    licence_class
+    arbs.metal,
+    arbs.as_of_date,
+    arbs.as_of_ts,
+    arbs.arb_obs_date,
+    arbs.price_obs_date,
+    arbs.shfe_cny_t,
+    arbs.lme_usd_t,
+    arbs.cif_premium_usd_t,
+    arbs.usdcny,
+    arbs.dest_premium_usd_t,
+    arbs.freight_usd_t,
+    arbs.vat,
+    arbs.import_duty,
+    arbs.semis_rebate,
+    arbs.port_cny_t,
+    arbs.import_arb_cny_t,
+    arbs.shfe_lme_ratio,
+    arbs.semis_export_arb_usd_t,
+    last_days.export_window,
+    arbs.knowledge_ts_max,
+    arbs.knowledge_basis,
+    arbs.licence_class
 from arbs
-window last_days as (
-    partition by metal order by as_of_date asc nulls last {{ last_rows('arb_shut_days') }}
-)
+inner join last_days on arbs.metal = last_days.metal and arbs.as_of_date = last_days.as_of_date

@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 -- Watched events at each decision time: days until the event, by the date known then.
 with spine as (
     select distinct as_of_date, as_of_ts

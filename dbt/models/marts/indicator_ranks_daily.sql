@@ -1,3 +1,5 @@
+{{ config(materialized='by_decision_time') }}
+{% set scores = built_rows(ref('int_component_scores')) %}
 -- Each component of the index ranked over several windows, and its robust z. Daily indicators have 252 days a year,
 -- monthly ones 12 periods of their own.
 with daily as (
@@ -17,7 +19,10 @@ with daily as (
         case when scores.n_hist >= p.rank_min_periods then median(scores.value) over in_window end as median,
         case when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.value') }} over in_window end
             as mad
-    from {{ ref('int_component_scores') }} as scores
+    from {{ window_rows(
+        ref('int_component_scores'), ['metal', 'indicator'],
+        'greatest(' ~ longest('rank_window') ~ ', ' ~ rank_years() | max * rank_days_a_year() ~ ')'
+    ) }} as scores
     inner join {{ ref('int_parameters') }} as p
         on scores.metal = p.metal and scores.as_of_date = p.calendar_date
     where not scores.is_monthly
@@ -37,7 +42,7 @@ monthly as (
         {% endfor -%}
         exports.median,
         exports.mad
-    from {{ ref('int_component_scores') }} as scores
+    from {{ scores }} as scores
     inner join {{ ref('int_exports_asof') }} as exports
         on
             scores.metal = exports.metal
@@ -59,7 +64,7 @@ breaks as (
         scores.indicator,
         scores.as_of_date,
         string_agg(breaks.break_id, ' ' order by breaks.break_id asc nulls last) as break_ids
-    from {{ ref('int_component_scores') }} as scores
+    from {{ scores }} as scores
     inner join {{ reference('series_breaks') }} as breaks
         on
             breaks.metal in (scores.metal, '*')
@@ -98,7 +103,7 @@ select
     scores.ranked_from,
     breaks.break_ids is not null as is_break,
     breaks.break_ids
-from {{ ref('int_component_scores') }} as scores
+from {{ scores }} as scores
 inner join {{ ref('int_as_of_dates') }} as dates
     on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
 inner join {{ ref('int_parameters') }} as p

@@ -1,36 +1,62 @@
+{{ config(materialized='by_decision_time') }}
 -- Smelter cost, margin, break-even power and supply stress by zone at each decision time. Supply stress is not part of
 -- the tightness index: margins are high because the market is tight.
-with ranked as (
+with history as (
+    select metal, zone, as_of_date, power_mean_30d_usd_mwh, headroom_usd_mwh
+    from {{ ref('int_smelter_costs') }}
+    {% if is_partial() -%}
+    union all
+    select metal, zone, as_of_date, power_usd_mwh_30d, headroom_usd_mwh
+    from {{ kept_rows(
+        this, ['metal', 'zone'], 'greatest(' ~ longest('rank_window') ~ ', ' ~ longest('curtailment_days') ~ ')'
+    ) }} as kept
+    {%- endif %}
+),
+
+ranked as (
     select
-        costs.*,
-        {% for name, x in [('power', 'costs.power_mean_30d_usd_mwh'), ('headroom', 'costs.headroom_usd_mwh')] -%}
-        {{ mid_rank(x, 'costs.metal, costs.zone', 'costs.as_of_date asc nulls last', 'p.rank_window') }}
+        history.metal,
+        history.zone,
+        history.as_of_date,
+        {% for name, x in [('power', 'history.power_mean_30d_usd_mwh'), ('headroom', 'history.headroom_usd_mwh')] -%}
+        {{ mid_rank(x, 'history.metal, history.zone', 'history.as_of_date asc nulls last', 'p.rank_window') }}
             as percentile_{{ name }},
         count({{ x }}) over (
-            partition by costs.metal, costs.zone order by costs.as_of_date asc nulls last
+            partition by history.metal, history.zone order by history.as_of_date asc nulls last
             {{ last_rows('p.rank_window') }}
         ) as n_{{ name }},
         {% endfor -%}
         p.rank_min_periods,
         p.curtailment_days,
-        count(case when costs.headroom_usd_mwh < 0 then 1 end) over (
-            partition by costs.metal, costs.zone order by costs.as_of_date asc nulls last
+        count(case when history.headroom_usd_mwh < 0 then 1 end) over (
+            partition by history.metal, history.zone order by history.as_of_date asc nulls last
             {{ last_rows('p.curtailment_days') }}
         ) as n_days_under_water,
-        count(costs.headroom_usd_mwh) over (
-            partition by costs.metal, costs.zone order by costs.as_of_date asc nulls last
+        count(history.headroom_usd_mwh) over (
+            partition by history.metal, history.zone order by history.as_of_date asc nulls last
             {{ last_rows('p.curtailment_days') }}
         ) as n_days_with_headroom
-    from {{ ref('int_smelter_costs') }} as costs
-    inner join {{ ref('int_parameters') }} as p on costs.metal = p.metal and costs.as_of_date = p.calendar_date
+    from history
+    inner join {{ ref('int_parameters') }} as p on history.metal = p.metal and history.as_of_date = p.calendar_date
 ),
 
 scored as (
     select
-        *,
-        case when n_power >= rank_min_periods then percentile_power end as score_power,
-        case when n_headroom >= rank_min_periods then 1 - percentile_headroom end as score_headroom
-    from ranked
+        costs.*,
+        ranked.n_power,
+        ranked.n_headroom,
+        ranked.curtailment_days,
+        ranked.n_days_under_water,
+        ranked.n_days_with_headroom,
+        case when ranked.n_power >= ranked.rank_min_periods then ranked.percentile_power end as score_power,
+        case when ranked.n_headroom >= ranked.rank_min_periods then 1 - ranked.percentile_headroom end
+            as score_headroom
+    from {{ ref('int_smelter_costs') }} as costs
+    inner join ranked
+        on
+            costs.metal = ranked.metal
+            and costs.zone = ranked.zone
+            and costs.as_of_date = ranked.as_of_date
 )
 
 select

@@ -1,10 +1,11 @@
+{{ config(materialized='by_decision_time') }}
 -- The wide row of each decision time: the inputs known by then, scores, index and regime.
 with scores as (
     select
         metal,
         as_of_date,
         {{ pivoted(published_indicators(), 'indicator', 'score', 'score_') }}
-    from {{ ref('int_component_scores') }}
+    from {{ built_rows(ref('int_component_scores')) }}
     group by metal, as_of_date
 ),
 

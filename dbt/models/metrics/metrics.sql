@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 with metric_values as (
     {% for part in [
         'price', 'curve', 'inventory', 'visible', 'flow', 'trade', 'output', 'idled', 'power', 'market', 'index'
@@ -16,7 +17,7 @@ scores as (
         score,
         n_hist,
         ranked_from
-    from {{ ref('int_component_scores') }}
+    from {{ built_rows(ref('int_component_scores')) }}
 )
 
 select

@@ -1,8 +1,9 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'obs_end': 'price_obs_date', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}
 with curve as (
-    select * from {{ ref('curve_daily') }}
+    select * from {{ built_rows(ref('curve_daily')) }}
 )
 
 {{ metric_rows('curve', [

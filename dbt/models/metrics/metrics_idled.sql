@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'entity': 'region', 'obs_end': 'as_of_date', 'basis': "'ASSUMED'", 'licence': "'OPEN'", 'known': 'cast(last_change as ' ~ type_instant() ~ ')',
 } %}

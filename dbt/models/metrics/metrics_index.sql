@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'value': 'tightness_index', 'obs_end': 'greatest(price_obs_date, stock_obs_date)', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'coverage': 'completeness', 'n_components': 'n_components', 'is_suspect': 'is_suspect',
@@ -14,7 +15,7 @@ tightness as (
         -- A family counts in full even where one of its components is missing: the share of components shows that.
         least(tightness.coverage, tightness.n_components / cast(expected.n_expected as double)) as completeness,
         exports.is_suspect and tightness.score_exports_yoy_3m is not null as is_suspect
-    from {{ ref('tightness_daily') }} as tightness
+    from {{ built_rows(ref('tightness_daily')) }} as tightness
     inner join expected on tightness.metal = expected.metal and tightness.as_of_date = expected.as_of_date
     left join {{ ref('int_components') }} as flow
         on

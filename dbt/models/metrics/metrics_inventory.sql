@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'obs_end': 'stock_obs_date', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}
@@ -6,7 +7,7 @@ with inventory as (
         inventory.*,
         unwind.state as unwind_state,
         {{ latest(['inventory.knowledge_ts_max', 'unwind.known_from']) }} as unwind_known
-    from {{ ref('inventory_daily') }} as inventory
+    from {{ built_rows(ref('inventory_daily')) }} as inventory
     left join {{ ref('int_stock_unwind') }} as unwind
         on inventory.metal = unwind.metal and inventory.as_of_date = unwind.as_of_date
 )

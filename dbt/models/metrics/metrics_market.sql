@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 with equities as (
     select equity.*, p.near_high_obs, p.near_high_ratio, {{ near_high('equity.close_usd', 'equity.high_usd') }} as ratio
     from {{ ref('int_equity_asof') }} as equity
@@ -6,9 +7,9 @@ with equities as (
 
 events as (
     select distinct dates.metal, calendar.*
-    from {{ ref('event_calendar') }} as calendar
-    inner join (select distinct event_id, metal from {{ reference('events') }}) as named
-        on calendar.event_id = named.event_id
+    from {{ built_rows(ref('event_calendar')) }} as calendar
+    inner join {{ reference('events') }} as named
+        on calendar.event_id = named.event_id and calendar.as_of_date >= named.valid_from
     inner join {{ ref('int_as_of_dates') }} as dates
         on calendar.as_of_date = dates.as_of_date and named.metal in (dates.metal, '*')
 )

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'entity': 'country', 'obs_end': 'period_end', 'known': 'known_from', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'is_suspect': 'is_suspect',

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'entity': 'zone', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
     'obs_end': 'least(price_obs_date, cost_obs_date, power_delivery_date)',
@@ -20,7 +21,7 @@ smelters as (
         power.known_from as power_known,
         power.share_above_115usd,
         p.power_line_high_usd_mwh
-    from {{ ref('smelter_margin_daily') }} as margin
+    from {{ built_rows(ref('smelter_margin_daily')) }} as margin
     inner join power
         on
             margin.metal = power.metal

@@ -1,7 +1,8 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {'obs_end': 'm3_obs_date', 'basis': 'knowledge_basis', 'licence': 'licence_class'} %}
 {% set of_spread = dict(known, obs_end='spread_obs_date', known='states_known_from', value='spread_usd_t') %}
 with states as (
-    select * from {{ ref('int_price_states_asof') }}
+    select * from {{ built_rows(ref('int_price_states_asof')) }}
 )
 
 {{ metric_rows('states', [

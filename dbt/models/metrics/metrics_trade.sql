@@ -1,9 +1,10 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'entity': "'CN'", 'obs_end': 'least(arb_obs_date, price_obs_date)', 'known': 'knowledge_ts_max',
     'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}
 with arbitrage as (
-    select * from {{ ref('arbitrage_daily') }}
+    select * from {{ built_rows(ref('arbitrage_daily')) }}
 )
 
 {{ metric_rows('arbitrage', [

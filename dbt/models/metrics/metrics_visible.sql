@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 {% set known = {
     'obs_end': 'period_end', 'known': 'known_from', 'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}

@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 with defined as (
     select
         definitions.signal_id,
@@ -42,11 +43,20 @@ valued as (
         coalesce(metrics.is_suspect, false) as is_suspect,
         breaks.is_break is not null as is_break,
         cast({{ days_between('defined.as_of_date', 'metrics.obs_end') }} as integer) as staleness_days,
-        coalesce(metrics.n_hist, cast(count(metrics.value) over (
-            partition by defined.signal_id order by defined.as_of_date asc nulls last
-        ) as integer)) as n_hist
+        coalesce(metrics.n_hist, cast(
+            {% if is_partial() %}coalesce(kept.n_values, 0) + {% endif %}count(metrics.value) over (
+                partition by defined.signal_id order by defined.as_of_date asc nulls last
+            ) as integer
+        )) as n_hist
     from defined
-    left join {{ ref('metrics') }} as metrics
+    {% if is_partial() -%}
+    left join (
+        select signal_id, count(value) as n_values
+        from {{ kept_rows(this) }} as kept
+        group by signal_id
+    ) as kept on defined.signal_id = kept.signal_id
+    {% endif -%}
+    left join {{ built_rows(ref('metrics')) }} as metrics
         on
             defined.metal = metrics.metal
             and defined.as_of_date = metrics.as_of_date
@@ -55,7 +65,7 @@ valued as (
     -- Values that are compared across a break of their series.
     left join (
         select distinct compared.metal, compared.as_of_date, compared.metric_id, compared.entity, true as is_break
-        from {{ ref('metrics') }} as compared
+        from {{ built_rows(ref('metrics')) }} as compared
         inner join {{ reference('series_breaks') }} as days
             on
                 days.metal in (compared.metal, '*')
@@ -79,8 +89,16 @@ known_states as (
         lag(state) over (
             partition by signal_id, signal_version order by as_of_date asc nulls last
         ) as prev_state
-    from valued
-    where state is not null
+    from (
+        select signal_id, signal_version, as_of_date, state, cast(null as date) as kept_since
+        from valued
+        where state is not null
+        {% if is_partial() -%}
+        union all
+        select signal_id, signal_version, as_of_date, state, state_since as kept_since
+        from {{ kept_rows(this, ['signal_id', 'signal_version'], 1, 'state is not null') }} as kept
+        {%- endif %}
+    ) as states
 ),
 
 state_runs as (
@@ -89,7 +107,7 @@ state_runs as (
         as_of_date,
         prev_state,
         prev_state is not null and prev_state <> state as is_transition,
-        max(case when prev_state is null or prev_state <> state then as_of_date end)
+        max(coalesce(kept_since, case when prev_state is null or prev_state <> state then as_of_date end))
             over (partition by signal_id, signal_version order by as_of_date asc nulls last) as state_since
     from known_states
 )

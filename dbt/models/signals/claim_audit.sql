@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 -- Every claim tested against what was known at each decision time, from its valid_from to its horizon. The evidence is
 -- the observation of the claim's period, or the latest one for a claim without a period. Where the period is not public
 -- yet, the latest observation is shown.
@@ -56,12 +57,40 @@ metric_values as (
         end as in_period_on
     from claims
     inner join {{ ref('int_as_of_dates') }} as dates on claims.metal = dates.metal
-    left join {{ ref('metrics') }} as metrics
+    left join {{ built_rows(ref('metrics')) }} as metrics
         on
             claims.metal = metrics.metal
             and claims.metric_id = metrics.metric_id
             and claims.entity = metrics.entity
             and dates.as_of_date = metrics.as_of_date
+    {% if is_partial() -%}
+    -- The last value and the last one of the claim's period before the rows of this build.
+    union all
+    select *
+    from (
+        select
+            claims.claim_id,
+            kept.as_of_date,
+            cast(null as {{ type_instant() }}) as as_of_ts,
+            kept.value,
+            kept.obs_end,
+            kept.known,
+            kept.as_of_date as valued_on,
+            case
+                when claims.period_from is null or kept.obs_end between claims.period_from and claims.period_to
+                    then kept.as_of_date
+            end as in_period_on
+        from claims
+        inner join {{ kept_rows(ref('metrics'), condition='value is not null') }} as kept
+            on
+                claims.metal = kept.metal
+                and claims.metric_id = kept.metric_id
+                and claims.entity = kept.entity
+    ) as kept_values
+    qualify
+        valued_on = max(valued_on) over (partition by claim_id)
+        or in_period_on = max(in_period_on) over (partition by claim_id)
+    {%- endif %}
 ),
 
 -- The last such value until then; before the first one, the last value of the metric.

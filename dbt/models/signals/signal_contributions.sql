@@ -1,9 +1,10 @@
+{{ config(materialized='by_decision_time') }}
 -- The parts of each signal's value, which add up to it. The index and its regime by component, supply stress by its two
 -- scores, thesis_broken by its two conditions; every other signal has one part, its metric.
 with signals as (
     select
         signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id, entity, value, score, unit
-    from {{ ref('signal_candidates') }}
+    from {{ built_rows(ref('signal_candidates')) }}
     where value is not null
 ),
 
@@ -18,7 +19,7 @@ index_parts as (
         scores.weight,
         100 * scores.weight / totals.coverage * scores.score
         / count(scores.score) over (partition by scores.metal, scores.as_of_date, scores.family) as contribution
-    from {{ ref('int_component_scores') }} as scores
+    from {{ built_rows(ref('int_component_scores')) }} as scores
     inner join {{ ref('int_index_daily') }} as totals
         on scores.metal = totals.metal and scores.as_of_date = totals.as_of_date
     where scores.score is not null
@@ -27,18 +28,18 @@ index_parts as (
 stress_parts as (
     select
         metal, zone, as_of_date, 'power_mean_30d' as component, power_usd_mwh_30d as value, score_power as score
-    from {{ ref('smelter_margin_daily') }}
+    from {{ built_rows(ref('smelter_margin_daily')) }}
     union all
     select metal, zone, as_of_date, 'headroom' as component, headroom_usd_mwh as value, score_headroom as score
-    from {{ ref('smelter_margin_daily') }}
+    from {{ built_rows(ref('smelter_margin_daily')) }}
 ),
 
 thesis_parts as (
     select metal, as_of_date, 'level_state_5of5' as component, m3_usd_t as value, is_below as contribution
-    from {{ ref('int_price_states_asof') }}
+    from {{ built_rows(ref('int_price_states_asof')) }}
     union all
     select metal, as_of_date, 'cash_3m_spread' as component, spread_usd_t as value, is_not_backwardated as contribution
-    from {{ ref('int_price_states_asof') }}
+    from {{ built_rows(ref('int_price_states_asof')) }}
 ),
 
 parts as (

@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 -- Append-only: every published change of a state, once, even if later reversed. The key does not depend on the run, so
 -- that an alert is sent once. Changes of a claim's verdict are included.
 with signal_changes as (
@@ -16,7 +17,7 @@ with signal_changes as (
         quality,
         revision_no,
         knowledge_ts_max
-    from {{ ref('signals') }}
+    from {{ built_rows(ref('signals')) }}
     where is_transition
 ),
 
@@ -24,7 +25,7 @@ verdicts as (
     select
         *,
         lag(status) over (partition by claim_id order by as_of_ts asc nulls last) as prev_status
-    from {{ ref('claim_audit') }}
+    from {{ window_rows(ref('claim_audit'), ['claim_id'], 1) }}
 ),
 
 claim_changes as (

@@ -8,14 +8,14 @@
     'licence_class', 'params_hash',
 ] %}
 with candidates as (
-    select * from {{ ref('signal_candidates') }}
+    select * from {{ built_rows(ref('signal_candidates')) }}
 )
 {% if is_incremental() %}
 ,
 
 published as (
     select *
-    from {{ this }}
+    from {{ built_rows(this) }} as log
     qualify row_number() over (
         partition by signal_id, signal_version, metal, region, as_of_ts order by revision_no desc nulls last
     ) = 1

@@ -1,8 +1,9 @@
+{{ config(materialized='by_decision_time') }}
 -- One row a day and metal, one column a metric: the latest revision of each signal, for charts and spreadsheets.
 with latest_revisions as (
     select signals.*
-    from {{ ref('signals') }} as signals
-    inner join {{ ref('signal_candidates') }} as candidates
+    from {{ built_rows(ref('signals')) }} as signals
+    inner join {{ built_rows(ref('signal_candidates')) }} as candidates
         on
             signals.signal_id = candidates.signal_id
             and signals.signal_version = candidates.signal_version

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -23,15 +25,59 @@ from schemas.fields import PLAUSIBLE
 
 Days = NDArray[np.datetime64]
 
-# A payload is parsed once a run, for its inspection and for every dataset that reads it. A full history has about 700
-# payloads (40 MB parsed); beyond this number the oldest are parsed again.
-CACHE_SIZE: Final = 1024
+# A response is parsed once a process: for its inspection and for every dataset that reads it. The responses of a full
+# history have 20 MB, and their rows about as many. Beyond this size the ones not used for longest are parsed again.
+CACHE_BYTES: Final = 64_000_000  # of bodies, which are not kept themselves
+_Result = Parsed | NoData | SourceError
 
 
-@lru_cache(maxsize=CACHE_SIZE)
+@dataclass
+class _Cache:
+    """Results of parsers by what they depend on, the last used at the end."""
+
+    results: OrderedDict[Hashable, tuple[_Result, int]] = field(default_factory=OrderedDict)
+    size: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def get(self, key: Hashable) -> _Result | None:
+        with self.lock:
+            if key not in self.results:
+                return None
+            self.results.move_to_end(key)
+            return self.results[key][0]
+
+    def put(self, key: Hashable, result: _Result, size: int) -> None:
+        with self.lock:
+            self.size += size - self.results.get(key, (result, 0))[1]
+            self.results[key] = (result, size)
+            while self.size > CACHE_BYTES and len(self.results) > 1:
+                _, (_, removed) = self.results.popitem(last=False)
+                self.size -= removed
+
+
+_CACHE: Final = _Cache()
+
+
 def parse(payload: Payload, scope: Scope) -> Parsed:
-    """Rows of a payload, without its refused series. Raises `NoData` or `SourceError` like its source's parser."""
-    parsed = SOURCES[payload.request.source].parse(payload, scope)
+    """Rows of a payload, without its refused series. Raises `NoData` or `SourceError` like its source's parser.
+
+    Later callers get the same object: it must not be changed.
+    """
+    key = (payload.request, payload.sha256, payload.captured_at, payload.refused, scope)
+    result = _CACHE.get(key)
+    if result is None:
+        result = _parse(payload, scope)
+        _CACHE.put(key, result, len(payload.body))
+    if isinstance(result, Exception):
+        raise result.with_traceback(None)  # a traceback would keep the variables of the parser
+    return result
+
+
+def _parse(payload: Payload, scope: Scope) -> _Result:
+    try:
+        parsed = SOURCES[payload.request.source].parse(payload, scope)
+    except (NoData, SourceError) as error:
+        return error
     if payload.refused:
         parsed.frames = {name: _without(name, rows, payload.refused) for name, rows in parsed.frames.items()}
     return parsed
@@ -47,11 +93,22 @@ def group_by_capture(payloads: Sequence[Payload]) -> list[list[Payload]]:
     return [list(parts) for _, parts in groupby(payloads, key=lambda payload: payload.captured_at)]
 
 
+def archived_responses(request: Request, archive: Archive) -> Iterator[list[Payload]]:
+    """Payloads of the accepted responses, newest first; each is read from the archive when it is reached.
+
+    Raises `SourceError` when a file cannot be read.
+    """
+    receipt = archive.receipt(request.source, request.name)
+    captures = receipt.captures if receipt else ()
+    for _, parts in groupby(reversed(captures), key=lambda capture: capture.captured_at):
+        yield [archive.open(request, capture) for capture in reversed(list(parts))]
+
+
 def newest_response(request: Request, archive: Archive) -> list[Payload]:
     """Payloads of the last accepted response; empty without one, or when its files cannot be read."""
     try:
-        return group_by_capture(archive.load(request))[-1]
-    except (SourceError, IndexError):
+        return next(archived_responses(request, archive), [])
+    except SourceError:
         return []
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from pipelines.ingestion.inspection.checks import Finding, check_absence, inspect
-from pipelines.ingestion.inspection.response import ParsedResponse, group_by_capture
+from pipelines.ingestion.inspection.response import ParsedResponse, archived_responses, group_by_capture
 from pipelines.ingestion.rewrites import compare
 from pipelines.lake.quarantine import Quarantine
 from pipelines.sources.base import Payload, Request, Scope, Series, SourceError
@@ -97,19 +97,19 @@ class ResponseValidator:
 
     def _archived_response(self, request: Request) -> ParsedResponse | None:
         """The last accepted response; series that are refused in it as they were in the last response that has them."""
+        responses = archived_responses(request, self.archive)
         try:
-            captures = group_by_capture(self.archive.load(request))
+            parts = next(responses, [])
+            missing = {series for one in parts for series in one.refused}
+            while missing and (older := next(responses, [])):
+                there = {series for _, series, _ in ParsedResponse(older, self.scope).series}
+                if found := there & missing:
+                    parts += [replace(one, refused=(*one.refused, *sorted(there - found))) for one in older]
+                    missing -= found
         except SourceError:
             return None
-        if not captures:
+        if not parts:
             return None
-        parts = captures[-1]
-        missing = {series for one in parts for series in one.refused}
-        for older in reversed(captures[:-1]):
-            there = {series for _, series, _ in ParsedResponse(older, self.scope).series}
-            if found := there & missing:
-                parts = [*parts, *(replace(one, refused=(*one.refused, *sorted(there - found))) for one in older)]
-                missing -= found
         return ParsedResponse(parts, self.scope)
 
     def _inspect(self, response: ParsedResponse, previous: ParsedResponse | None) -> list[Finding]:

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from datetime import date
 from functools import cache
 from typing import Any
 
 import dagster as dg
 import duckdb
-from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtProject
 
 from pipelines.common.calendar import calendar_end
 from pipelines.common.version import code_version
@@ -66,20 +67,24 @@ class Translator(DagsterDbtTranslator):
 def model_assets() -> dg.AssetsDefinition:
     """Every model and its tests as assets and checks."""
     manifest = dbt.manifest()
+    specs, check_specs = _specs(manifest)
 
-    @dbt_assets(
-        manifest=manifest,
+    # Not `@dbt_assets`: it selects the nodes of the manifest with dbt's own graph, whose imports take half a second.
+    @dg.multi_asset(
         name="models",
-        dagster_dbt_translator=Translator(manifest),
+        specs=specs,
+        check_specs=check_specs,
+        can_subset=True,
         pool=POOL,
-        exclude="resource_type:unit_test",
+        allow_arbitrary_check_specs=True,
     )
     def models(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[Any]:
         open_workspace = workspace.open()
         every = {spec.key for spec in models.specs}
         chosen = context.selected_asset_keys
         tests = {key.name for key in context.selected_asset_check_keys}
-        names = {key.path[-1] for key in chosen} or tests  # a check may be executed without its asset
+        # With the models above them, whose tables may hold some decision times only. A check may be executed alone.
+        names = {f"+{key.path[-1]}" for key in chosen} or tests
         select = [] if chosen == every else ["--select", *sorted(names)]
         if not any(open_workspace.lake.has_files(name) for name in DATASETS):
             raise dg.Failure(
@@ -103,6 +108,23 @@ def model_assets() -> dg.AssetsDefinition:
     return models
 
 
+def _specs(manifest: Mapping[str, Any]) -> tuple[list[dg.AssetSpec], list[dg.AssetCheckSpec]]:
+    """The assets and checks of a manifest, as `dbt_assets` would make them: tables and views, and tests of one each."""
+    translator = Translator(manifest)
+    assets, checks = [], {}
+    for unique_id, node in manifest["nodes"].items():
+        if node["resource_type"] != "model" or node["config"]["materialized"] == "ephemeral":
+            continue
+        spec = translator.get_asset_spec(manifest, unique_id, None)
+        assets.append(spec)
+        for child in manifest["child_map"][unique_id]:
+            if child.startswith("test."):
+                check = translator.get_asset_check_spec(spec, manifest, child, None)
+                if check is not None:
+                    checks[check.key] = check
+    return assets, list(checks.values())
+
+
 def build(
     workspace: Workspace,
     run_id: str,
@@ -112,48 +134,59 @@ def build(
 ) -> dbt.BuildResult:
     """Build the models as of the workspace's clock, or keep them where their inputs are unchanged.
 
-    The caller holds the writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the
-    trading calendar. Raises `LakeDamageError`.
+    Rows of decision times before the first one with other inputs are kept too (docs/adr/0026). The caller holds the
+    writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the trading calendar.
+    Raises `LakeDamageError`.
     """
     for one in workspace.check_lake():
         log.warning(f"repaired from the archive: {one}")
     now = workspace.build_clock.advance()
-    lake = workspace.lake.root  # every dataset has a schema file there
-    record = workspace.paths.build_record
-    inputs = build_cache.fingerprint(
-        build_cache.lake_fingerprint(lake), workspace.reference.sha256, dbt.project_fingerprint(), str(workspace.scope)
+    lake = workspace.lake  # every dataset has a schema file there
+    paths = workspace.paths
+    this = build_cache.Record(
+        code=build_cache.fingerprint(dbt.project_fingerprint(), code_version(), str(workspace.scope), str(first_day)),
+        as_of=now.isoformat(),
+        reference=workspace.reference.sha256,
+        files={name: lake.appended(name) for name in DATASETS},
+        nodes=[],
     )
-    current = workspace.paths.database
+    last = build_cache.load(paths.build_record)
+    current = paths.database
     is_lost = not current.is_file() or database_damage(current)
-    if is_lost and (manifest := read_manifest(workspace.paths.manifest)):
+    if is_lost and (manifest := read_manifest(paths.manifest)):
         current = current.parent / "releases" / manifest["release_id"] / current.name  # the publication restores it
-    if damage := database_damage(workspace.paths.warehouse):
+    if damage := database_damage(paths.warehouse):
         log.warning(f"the warehouse is damaged and is built again from the lake and the last release: {damage}")
-        workspace.paths.warehouse.unlink()
-        workspace.paths.warehouse.with_name(f"{workspace.paths.warehouse.name}.wal").unlink(missing_ok=True)
-    if signal_log.delete_unpublished(workspace.paths.warehouse, current, now):
-        build_cache.invalidate(record)
-    if not select and workspace.paths.warehouse.is_file():
-        cached = build_cache.load(record, inputs, now)
-        if cached is not None:
-            return cached
-    build_cache.invalidate(record)
-    signal_log.restore(workspace.paths.warehouse, current)
-    dbt.write_reference(workspace.reference, workspace.paths.reference_copies, calendar_end(now).date(), first_day)
+        paths.warehouse.unlink()
+        paths.warehouse.with_name(f"{paths.warehouse.name}.wal").unlink(missing_ok=True)
+    if (unpublished := signal_log.first_unpublished(paths.warehouse, current, now)) is not None:
+        last = build_cache.begin(paths.build_record, last, unpublished)
+        signal_log.delete_unpublished(paths.warehouse, current, now)
+    if not paths.warehouse.is_file():
+        last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
+    if signal_log.restore(paths.warehouse, current):
+        last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
+    moment = build_cache.changed_from(last, this, lake, workspace.reference.tables, paths.reference_copies)
+    if last is not None and not select and build_cache.is_same(last, this, moment):
+        return last.result()
+    build_cache.begin(paths.build_record, last, moment)
+    dbt.write_reference(workspace.reference, paths.reference_copies, calendar_end(now).date(), first_day)
     result = dbt.build(
         dbt.run_vars(
-            warehouse=workspace.paths.warehouse,
-            lake=lake,
-            reference=workspace.paths.reference_copies,
+            warehouse=paths.warehouse,
+            lake=lake.root,
+            reference=paths.reference_copies,
             as_of=now,
             run_id=run_id,
             code_version=code_version(),
+            built_from=None if moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
         ),
         select,
     )
     if not select and not result.failed:
-        until = build_cache.holds_until(lake, workspace.paths.reference_copies, now)
-        build_cache.save(record, inputs, now, until, result)
+        build_cache.save(paths.build_record, replace(this, nodes=[asdict(node) for node in result.nodes]))
+        for name, files in this.files.items():
+            lake.compact(name, files)
     return result
 
 
@@ -184,16 +217,15 @@ def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[st
 
 
 def draw_plots(workspace: Workspace, log: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
-    """The plots by table; one is drawn again only when its rows have changed."""
+    """The plots by table."""
     found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
-    folder = workspace.paths.plots
     with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
         for plot in plots.PLOTS:
             try:
                 for metal, rows in plots.read(connection, plot).items():
-                    chart = plots.cached_png(folder, plot, rows, metal, synthetic=workspace.settings.synthetic)
-                    shown = dg.MetadataValue.md(plots.markdown(chart, f"{metal}: {plot.title}"))
-                    found.setdefault(plot.table, {})[f"plot {metal}"] = shown
+                    image = plots.svg(plot, rows, metal, synthetic=workspace.settings.synthetic)
+                    shown = f"![{metal}: {plot.title}]({plots.data_url(image)})"
+                    found.setdefault(plot.table, {})[f"plot {metal}"] = dg.MetadataValue.md(shown)
             except Exception as error:  # of any type: a plot must not fail the build
                 log.warning(f"no plot of {plot.table}: {error}")
     return found
@@ -245,13 +277,13 @@ def _results(
     checks = {str(spec.metadata["dagster_dbt/unique_id"]): spec.key for spec in context.assets_def.check_specs}
     for node in result.nodes:
         if node.unique_id in checks:
-            key = checks[node.unique_id]
+            check = checks[node.unique_id]
             config = manifest["nodes"][node.unique_id]["config"]
             severity = "WARN" if str(config.get("severity", "error")).lower() == "warn" else "ERROR"
-            if key in context.selected_asset_check_keys:
+            if check in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
-                    asset_key=key.asset_key,
-                    check_name=key.name,
+                    asset_key=check.asset_key,
+                    check_name=check.name,
                     passed=node.status == "pass",
                     severity=dg.AssetCheckSeverity[severity],
                     description=f"{node.failures:,} failing rows" if node.status != "pass" else "No row fails",
@@ -260,7 +292,8 @@ def _results(
         elif node.status == "success":
             properties = manifest["nodes"][node.unique_id]
             name = f"{properties['schema']}.{properties['name']}"
-            yield dg.MaterializeResult(
-                asset_key=dg.AssetKey(name.split(".")),
-                metadata={**tables.get(name, {}), "seconds": round(node.seconds, 3)},
-            )
+            key = dg.AssetKey(name.split("."))
+            if key in context.selected_asset_keys:
+                yield dg.MaterializeResult(
+                    asset_key=key, metadata={**tables.get(name, {}), "seconds": round(node.seconds, 3)}
+                )

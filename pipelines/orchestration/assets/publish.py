@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 
 from pipelines.common.files import write_atomically
 from pipelines.common.version import git_commit
@@ -16,9 +15,8 @@ from pipelines.publish import plots
 from pipelines.publish.manifest import read_manifest
 from pipelines.publish.release import Release, publish
 from pipelines.publish.report import Content, read, render
-from pipelines.warehouse.build_cache import lake_fingerprint
 from pipelines.warehouse.signal_log import TABLE_MACROS
-from pipelines.warehouse.sql import Name
+from pipelines.warehouse.sql import Name, opened
 from pipelines.workspace import Workspace
 from schemas.datasets import DATASETS
 from schemas.generate.dbt import comments, keys
@@ -79,7 +77,7 @@ def publish_release(workspace: Workspace) -> Release:
             "git_commit": git_commit(),
             "inputs": {
                 "reference": workspace.reference.sha256,
-                "lake": lake_fingerprint(workspace.paths.lake),
+                "lake": workspace.lake.fingerprint(),
             },
         },
         comments=with_keys(comments(MODELS), keys(MODELS)),
@@ -117,17 +115,18 @@ def write_report(workspace: Workspace) -> tuple[Path, str]:
     if manifest is None:
         raise dg.Failure("nothing is published yet: materialize publish/release first", allow_retries=False)
     database = workspace.paths.published / "releases" / manifest["release_id"] / "marts.duckdb"
-    charts: dict[str, bytes] = {}
-    with duckdb.connect(str(database), read_only=True) as connection:
-        for plot in plots.PLOTS:
-            for metal, rows in plots.read(connection, plot).items():
-                folder, synthetic = workspace.paths.plots, bool(manifest["synthetic"])
-                charts[f"{metal}: {plot.title}"] = plots.cached_png(folder, plot, rows, metal, synthetic=synthetic)
+    with opened(database) as connection:
+        rows = read(connection)
+        charts = {
+            f"{metal}: {plot.title}": plots.svg(plot, frame, metal, synthetic=bool(manifest["synthetic"]))
+            for plot in plots.PLOTS
+            for metal, frame in plots.read(connection, plot).items()
+        }
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
-    page = render(Content(manifest, read(database), [dict(row) for _, row in assumed.iterrows()], charts))
+    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts))
     path = workspace.paths.published / "report.html"
     write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     path.chmod(0o644)

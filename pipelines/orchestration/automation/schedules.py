@@ -5,6 +5,7 @@ All are stopped until switched on, so that opening the UI starts nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import dagster as dg
@@ -19,7 +20,6 @@ from pipelines.orchestration.automation.release_schedule import (
     build_cron,
     everything_due,
     no_build_reason,
-    publication_cron,
     publication_due,
 )
 from pipelines.orchestration.partitions import range_tags
@@ -29,16 +29,15 @@ from pipelines.workspace import Workspace
 Outcome = dg.RunRequest | dg.SkipReason
 
 
-def schedules(rules: pd.DataFrame) -> list[dg.ScheduleDefinition]:
+def schedules(crons: Mapping[str, tuple[str, str]]) -> list[dg.ScheduleDefinition]:
     """One schedule a publication, the daily build, and the daily refresh that replaces them all.
 
-    `rules`: the release calendar, for the times. The months of a tick follow from the calendar at that tick.
+    `crons`: cron line and time zone of each publication. The months of a tick follow from the calendar at that tick.
     """
-    return [*(_fetch(publication, rules) for publication in PUBLICATIONS.values()), _build(), _refresh()]
+    return [*(_fetch(one, *crons[name]) for name, one in PUBLICATIONS.items()), _build(), _refresh()]
 
 
-def _fetch(publication: Publication, rules: pd.DataFrame) -> dg.ScheduleDefinition:
-    cron, zone = publication_cron(publication, rules)
+def _fetch(publication: Publication, cron: str, zone: str) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name=f"{fetch_job(publication)}_schedule",

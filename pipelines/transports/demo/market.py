@@ -42,7 +42,7 @@ COST_NOISE: Final = 0.004
 FX_NOISE: Final = 0.004
 GAP_NOISE: Final = 10.0  # CNY/t
 SHARE_NOISE: Final = 0.015
-LOT: Final = 25.0  # t: registered stock is a number of whole warrants
+LOT: Final = 25.0  # t: registered stock is a number of whole warrants; `levels.LOTS` has other sizes
 
 
 class Lme(NamedTuple):
@@ -118,7 +118,8 @@ def lme_year(metal: str, year: int, seed: int) -> Lme:
     cash_usd = m3_usd + np.round(path("spread", spread, SPREAD_NOISE) * 2) / 2
     tonnes = np.exp(path("stock", np.log(stock * 1000), STOCK_NOISE))
     # Stated levels are published figures and kept exactly; between them stock changes by whole warrants.
-    tonnes = np.where(np.isin(days, knots), np.round(tonnes), np.round(tonnes / LOT) * LOT)
+    lot = levels.LOTS.get(metal, LOT)
+    tonnes = np.where(np.isin(days, knots), np.round(tonnes), np.round(tonnes / lot) * lot)
     return Lme(days, *(_read_only(values) for values in (cash_usd, m3_usd, tonnes)))
 
 
@@ -128,8 +129,9 @@ def cancelled_year(metal: str, year: int, seed: int) -> Daily:
     lme = lme_year(metal, year, seed)
     knots, (share,) = _columns(levels.CANCELLED[metal])
     ratio = np.exp(_path(f"{metal}.cancelled", lme.days, knots, np.log(share), CANCELLED_NOISE, seed))
-    warrants = np.round(lme.stock * np.minimum(ratio, 0.95) / LOT)
-    return Daily(lme.days, _read_only(np.minimum(warrants, lme.stock // LOT) * LOT))
+    lot = levels.LOTS.get(metal, LOT)
+    warrants = np.round(lme.stock * np.minimum(ratio, 0.95) / lot)
+    return Daily(lme.days, _read_only(np.minimum(warrants, lme.stock // lot) * lot))
 
 
 @cache

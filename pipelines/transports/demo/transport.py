@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -34,15 +34,17 @@ class DemoTransport:
     """Responses to every source's requests from the generated market, as known at `now` (UTC).
 
     The response for a past period has the same bytes at every later `now`. A revised response comes with its earlier
-    captures, oldest first. A payload's `captured_at` is `now`, or the time of the earlier capture.
+    captures, oldest first. A payload's `captured_at` is `now`, or the time of the earlier capture. `metals`: of the
+    responses that hold several, beside `levels.LISTED`.
     """
 
-    def __init__(self, now: datetime, scope: Scope, seed: int = 0) -> None:
+    def __init__(self, now: datetime, scope: Scope, seed: int = 0, metals: Collection[str] = ()) -> None:
         if now.tzinfo is None:
             raise ValueError(f"now={now.isoformat()} has no time zone: give a time in UTC")
         self.now = now.astimezone(UTC)
         self.scope = scope
         self.seed = seed
+        self.listed = [metal for metal in levels.LME if metal in levels.LISTED or metal in metals]
         self._responses: dict[str, Callable[[Request, datetime], bytes]] = {
             "westmetall": self._westmetall,
             "worldbank": self._worldbank,
@@ -73,8 +75,8 @@ class DemoTransport:
                 payloads.append(Payload(request, body, moment))
         return payloads
 
-    def dropped(self) -> dict[str, bytes]:
-        """CSV files that a user would have put into the drop folder by `now`, by their path in it.
+    def dropped(self, dataset: str | None = None) -> dict[str, bytes]:
+        """CSV files that a user would have put into the drop folder by `now`, by their path in it: of a dataset or all.
 
         Off-warrant stock (t, month-ends from 2018), smelter costs (USD/t) and Shanghai arbitrage (London business days
         from 2015), and primary production (kt, months from 2015, January and February together). Without
@@ -107,6 +109,8 @@ class DemoTransport:
         )  # fmt: skip
         files: dict[str, bytes] = {}
         for name, columns, metals, first_year, released in tables:
+            if dataset not in (None, name.split("/")[0]):
+                continue
             rows = [
                 (metal.metal, *row)
                 for metal in self.scope.metals
@@ -160,7 +164,8 @@ class DemoTransport:
         if request.name != "lme_stock.json":
             raise _no_data(request)
         days: dict[str, dict[str, list[float | str]]] = {}
-        for metal, name in levels.JIN10_NAMES.items():
+        for metal in self.listed:
+            name = levels.JIN10_NAMES[metal]
             wrong = defects(request.source, metal, "", at)
             for year in range(JIN10_FIRST_DAY.year, at.year + 1):
                 lme = market.lme_year(metal, year, self.seed)
@@ -172,7 +177,7 @@ class DemoTransport:
                         days.setdefault(day.isoformat(), {})[name] = [total, registered, cell]
         if not days:
             raise _no_data(request)
-        return wire.jin10_json(list(levels.JIN10_NAMES.values()), days)
+        return wire.jin10_json([levels.JIN10_NAMES[metal] for metal in self.listed], days)
 
     def _yahoo(self, request: Request, at: datetime) -> bytes:
         ticker, year = request.entity, _year(request)
@@ -214,7 +219,8 @@ class DemoTransport:
         months = _released_months(request, timetable.PINK_SHEET, at)
         wrong = defects(request.source, "", "", at)
         columns: dict[str, list[float | str]] = {}
-        for metal, column in levels.WORLD_BANK_COLUMNS.items():
+        for metal in self.listed:
+            column = levels.WORLD_BANK_COLUMNS[metal]
             means = self._monthly_means(metal, int(str(months[-1])[:4]))
             columns[column] = [_cell(wrong, str(month), column, means[str(month)]) for month in months]
         names = [str(month).replace("-", "M") for month in months]
@@ -348,8 +354,11 @@ class DemoTransport:
         return wire.shfe_page(
             day,
             {
-                name: (self._shanghai_stock(metal, day - timedelta(days=7)), self._shanghai_stock(metal, day))
-                for metal, name in levels.JIN10_NAMES.items()
+                levels.JIN10_NAMES[metal]: (
+                    self._shanghai_stock(metal, day - timedelta(days=7)),
+                    self._shanghai_stock(metal, day),
+                )
+                for metal in self.listed
             },
         )
 

@@ -10,4 +10,7 @@ inner join {{ reference('trading_calendar') }} as calendar
     on first_prices.first_known <= calendar.as_of_ts
 inner join {{ reference('metals') }} as metals
     on first_prices.metal = metals.metal and calendar.calendar_date >= metals.valid_from
-where calendar.is_business_day and calendar.as_of_ts <= {{ as_of() }}
+where
+    calendar.is_business_day
+    and calendar.as_of_ts <= {{ as_of() }}
+    and calendar.calendar_date >= {{ first_day_built() }}

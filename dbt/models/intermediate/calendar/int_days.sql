@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 select metals.metal, calendar.calendar_date
 from {{ reference('metals') }} as metals
 inner join {{ reference('trading_calendar') }} as calendar

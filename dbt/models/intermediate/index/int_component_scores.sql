@@ -1,4 +1,18 @@
-with ranked as (
+{{ config(materialized='by_decision_time') }}
+{% set columns -%}
+metal, as_of_date, family, indicator, region, is_monthly, sign, weight, value
+{%- endset %}
+with component_values as (
+    select {{ columns }}, native_percentile, n_ranked, ranked_from
+    from {{ ref('int_component_values') }}
+    {% if is_partial() -%}
+    union all
+    select {{ columns }}, cast(null as double), cast(null as bigint), cast(null as date)
+    from {{ kept_rows(this, ['metal', 'indicator'], longest('rank_window'), 'not is_monthly') }} as kept
+    {%- endif %}
+),
+
+ranked as (
     select
         component.metal,
         component.as_of_date,
@@ -31,7 +45,7 @@ with ranked as (
             )
         end as ranked_from,
         case when component.is_monthly then p.rank_min_periods_monthly else p.rank_min_periods end as min_periods
-    from {{ ref('int_component_values') }} as component
+    from component_values as component
     inner join {{ ref('int_parameters') }} as p
         on component.metal = p.metal and component.as_of_date = p.calendar_date
 )

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 with daily as (
     {% for indicator, source in daily_indicators().items() -%}
     select

@@ -6,7 +6,7 @@ with families as (
         max(weight) as weight,
         {{ ordered_mean('score', 'indicator') }} as family_score,
         count(score) as n_scores
-    from {{ ref('int_component_scores') }}
+    from {{ built_rows(ref('int_component_scores')) }}
     group by metal, as_of_date, family
 ),
 

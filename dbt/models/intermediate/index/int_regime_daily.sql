@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 {% set target -%}
 case
     when a.state = 'SQUEEZE' and d.x >= d.exit_squeeze then 'SQUEEZE'
@@ -43,6 +44,21 @@ case
     else 'STALE'
 end
 {%- endset %}
+{% set next_n_gap = 'case when d.x is null then a.n_gap + 1 else 0 end' %}
+{% set history_type -%}
+struct(
+    as_of_date date, regime varchar, regime_status varchar, pending varchar, n_pending integer, n_gap integer
+)[]
+{%- endset %}
+{# The fold begins as on the first day ever, or with the last kept row. #}
+{% set initial = {
+    'state': "'UNKNOWN'", 'pending': "'UNKNOWN'", 'n_pending': '0', 'n_gap': '0', 'is_started': 'false',
+} %}
+{% if is_partial() -%}
+{% for name, value in initial.items() -%}
+{% do initial.update({name: 'coalesce(kept.' ~ name ~ ', ' ~ value ~ ')'}) %}
+{%- endfor %}
+{%- endif %}
 with days as (
     select
         index_daily.metal,
@@ -64,27 +80,32 @@ with days as (
 
 folded as (
     select
-        metal,
+        days.metal,
         {{ fold(
             'items',
-            struct({
-                'state': "'UNKNOWN'", 'pending': "'UNKNOWN'", 'n_pending': '0', 'n_gap': '0', 'is_started': 'false',
-                'history': "cast([] as struct(as_of_date date, regime varchar, regime_status varchar)[])"
-            }),
+            struct(dict(initial, history='cast([] as ' ~ history_type ~ ')')),
             'a', 'd',
             struct({
                 'state': next_state, 'pending': next_pending, 'n_pending': next_n_pending,
-                'n_gap': 'case when d.x is null then a.n_gap + 1 else 0 end',
+                'n_gap': next_n_gap,
                 'is_started': 'a.is_started or d.x is not null',
                 'history': appended('a.history', struct({
-                    'as_of_date': 'd.as_of_date', 'regime': next_state, 'regime_status': status
+                    'as_of_date': 'd.as_of_date', 'regime': next_state, 'regime_status': status,
+                    'pending': next_pending, 'n_pending': next_n_pending, 'n_gap': next_n_gap,
                 }))
             })
         ) }} as result
     from days
+    {% if is_partial() -%}
+    left join (
+        select metal, regime as state, pending, n_pending, n_gap, regime_status <> 'WARMUP' as is_started
+        from {{ kept_rows(this, ['metal'], 1) }} as last_row
+    ) as kept on days.metal = kept.metal
+    {%- endif %}
 )
 
-select metal, entry.as_of_date, entry.regime, entry.regime_status
+select
+    metal, entry.as_of_date, entry.regime, entry.regime_status, entry.pending, entry.n_pending, entry.n_gap
 from (
     select metal, unnest(result.history) as entry
     from folded

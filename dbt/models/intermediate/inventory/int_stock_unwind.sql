@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 with changes as (
     select
         recent.metal,

@@ -1,3 +1,4 @@
+{{ config(materialized='ephemeral') }}
 select * from (
     {{ known_at(
         ref('int_as_of_dates'), ref('stg_costs'), 'obs_date', 45, by=['metal'],

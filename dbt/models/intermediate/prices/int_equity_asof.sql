@@ -1,19 +1,104 @@
+{{ config(materialized='ephemeral') }}
+{# Days before a decision time that a close of its year may lie. #}
+{% set days_back = 's.near_high_obs * 3 / 2 + 30' %}
 with spine as (
     select dates.metal, names.ticker, dates.as_of_date, dates.as_of_ts, p.near_high_obs
     from {{ ref('int_as_of_dates') }} as dates
-    inner join (select distinct metal, ticker from {{ reference('equities') }}) as names on dates.metal = names.metal
+    inner join (
+        select metal, ticker, min(valid_from) as valid_from
+        from {{ reference('equities') }}
+        group by metal, ticker
+    ) as names
+        on dates.metal = names.metal and dates.as_of_date >= names.valid_from
     inner join {{ ref('int_parameters') }} as p on dates.metal = p.metal and dates.as_of_date = p.calendar_date
     -- A ticker without a close has no rows: leave it out of the join.
     where names.ticker in (select ticker from {{ ref('stg_equities') }})
 ),
 
+-- The newest close between one moment at which a close became known and the next.
+newest as (
+    select
+        ticker,
+        max(obs_date) over (partition by ticker order by known_from asc nulls last) as obs_date,
+        known_from,
+        coalesce(
+            lead(known_from) over (partition by ticker order by known_from asc nulls last), {{ far_future() }}
+        ) as known_to
+    from {{ ref('stg_equities') }}
+),
+
+-- The year of closes that ends with each, from the last vintage of each.
+years as (
+    select
+        last.ticker,
+        last.obs_date,
+        windows.near_high_obs,
+        last.close_usd,
+        min(last.obs_date) over one_year as first_obs_date,
+        max(last.close_usd) over one_year as high_usd,
+        count(*) over one_year as n_closes,
+        max(last.known_from) over one_year as known_from,
+        min(last.known_to) over one_year as known_to,
+        {{ worst_basis_of_group('over one_year') }} as knowledge_basis,
+        {{ worst_licence_of_group('over one_year') }} as licence_class
+    from (
+        select *
+        from {{ ref('stg_equities') }}
+        qualify row_number() over (partition by ticker, obs_date order by known_from desc nulls last) = 1
+    ) as last
+    cross join (select distinct near_high_obs from spine) as windows
+    window one_year as (
+        partition by last.ticker, windows.near_high_obs order by last.obs_date asc nulls last
+        {{ last_rows('windows.near_high_obs') }}
+    )
+),
+
+-- Where all closes of that year are the ones known at the decision time, no other is needed.
+whole_years as (
+    select
+        s.metal,
+        s.ticker,
+        s.as_of_date,
+        s.as_of_ts,
+        years.obs_date,
+        years.first_obs_date,
+        years.close_usd,
+        years.high_usd,
+        years.n_closes,
+        years.known_from,
+        years.knowledge_basis,
+        years.licence_class
+    from spine as s
+    inner join newest
+        on s.ticker = newest.ticker and s.as_of_ts >= newest.known_from and s.as_of_ts < newest.known_to
+    inner join years
+        on newest.ticker = years.ticker and newest.obs_date = years.obs_date and s.near_high_obs = years.near_high_obs
+    where
+        years.known_from <= s.as_of_ts
+        and s.as_of_ts < years.known_to
+        and years.obs_date <= s.as_of_date
+        and years.first_obs_date >= {{ days_before('s.as_of_date', days_back) }}
+),
+
+-- A close that became known late, or another value later: the closes of each such decision time, one by one.
+others as (
+    select spine.*
+    from spine
+    left join whole_years as found
+        on spine.metal = found.metal and spine.ticker = found.ticker and spine.as_of_date = found.as_of_date
+    where found.metal is null
+),
+
 closes as (
     {{ known_at(
-        'spine', ref('stg_equities'), 'obs_date', 's.near_high_obs * 3 / 2 + 30', by=['ticker'],
+        'others', ref('stg_equities'), 'obs_date', days_back, by=['ticker'],
         columns=['close_usd'], keep=['metal', 'near_high_obs'],
     ) }}
 )
 
+select *
+from whole_years
+union all
 select
     metal,
     ticker,

@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 with latest_prices as (
     select recent.*, p.yoy_max_staleness_days
     from {{ ref('int_price_recent') }} as recent
@@ -48,16 +49,74 @@ backwardation as (
     group by recent.metal, recent.as_of_date
 ),
 
--- Runs of decision times with a price known: a market without one (none in 45 days) starts its level machine again.
-runs as (
+moves as (
     select
         spine.metal,
         spine.as_of_date,
-        row_number() over (partition by spine.metal order by spine.as_of_date asc nulls last) as n,
-        sum(case when crossings.metal is null then 1 else 0 end)
-            over (partition by spine.metal order by spine.as_of_date asc nulls last) as run
+        case when crossings.metal is null then 1 else 0 end as is_gap,
+        {% for variant, k, m in level_variants() -%}
+        {% for crossing, test in level_crossings('') -%}
+        crossings.{{ crossing }}_{{ variant }},
+        {% endfor -%}
+        {% endfor -%}
+        backwardation.is_sustained,
+        backwardation.is_left,
+        {{ latest(['crossings.known_from', 'backwardation.known_from']) }} as known_from
     from {{ ref('int_as_of_dates') }} as spine
     left join crossings on spine.metal = crossings.metal and spine.as_of_date = crossings.as_of_date
+    left join backwardation on spine.metal = backwardation.metal and spine.as_of_date = backwardation.as_of_date
+    {% if is_partial() -%}
+    -- The states of the last kept row stand for all moves until then: as if they had been entered on it.
+    union all
+    select
+        metal,
+        as_of_date,
+        0 as is_gap,
+        {% for variant, k, m in level_variants() -%}
+        coalesce(level_state_{{ variant }} = 'ABOVE', false) as above_up_{{ variant }},
+        false as below_up_{{ variant }},
+        false as above_down_{{ variant }},
+        coalesce(level_state_{{ variant }} = 'BELOW', false) as below_down_{{ variant }},
+        {% endfor -%}
+        last_spread_state in ('BACKWARDATION', 'UNWOUND') as is_sustained,
+        last_spread_state = 'UNWOUND' as is_left,
+        states_known_from as known_from
+    from {{ kept_rows(this, ['metal'], 1) }} as kept
+    {%- endif %}
+),
+
+-- Runs of decision times with a price known: a market without one (none in 45 days) starts its level machine again.
+runs as (
+    select
+        *,
+        row_number() over (partition by metal order by as_of_date asc nulls last) as n,
+        sum(is_gap) over (partition by metal order by as_of_date asc nulls last) as run
+    from moves
+),
+
+states as (
+    select
+        metal,
+        as_of_date,
+        is_sustained,
+        {% for variant, k, m in level_variants() -%}
+        {{ level_state(
+            'above_up_' ~ variant, 'below_up_' ~ variant, 'above_down_' ~ variant, 'below_down_' ~ variant, 'n',
+            'so_far'
+        ) }} as level_state_{{ variant }},
+        {% endfor -%}
+        case
+            when max(case when is_sustained then n end) over so_far
+            > coalesce(max(case when is_left then n end) over so_far, 0) then 'BACKWARDATION'
+            when max(case when is_sustained then n end) over so_far is not null then 'UNWOUND'
+            else 'CONTANGO'
+        end as last_spread_state,
+        -- A state depends on all crossings of its run, so the latest of their knowledge times counts.
+        max(known_from) over so_far as states_known_from
+    from runs
+    window so_far as (
+        partition by metal, run order by as_of_date asc nulls last rows between unbounded preceding and current row
+    )
 ),
 
 -- The last price on or before the same day a year earlier, at most yoy_max_staleness_days older, as known then.
@@ -84,83 +143,36 @@ year_ago as (
     qualify row_number() over (
         partition by candidates.metal, candidates.as_of_date order by prices.obs_date desc nulls last
     ) = 1
-),
-
-joined as (
-    select
-        runs.metal,
-        runs.as_of_date,
-        runs.n,
-        runs.run,
-        latest_prices.obs_date as m3_obs_date,
-        latest_prices.value as m3_usd_t,
-        latest_prices.known_from as m3_known_from,
-        {{ yoy('latest_prices.value', 'year_ago.base_usd_t') }} as m3_yoy,
-        year_ago.base_date as m3_yoy_base_date,
-        {% for variant, k, m in level_variants() -%}
-        {% for crossing, test in level_crossings('') -%}
-        crossings.{{ crossing }}_{{ variant }},
-        {% endfor -%}
-        {% endfor -%}
-        backwardation.is_sustained,
-        backwardation.is_left,
-        backwardation.spread_usd_t,
-        backwardation.spread_obs_date,
-        backwardation.spread_known_from,
-        {{ latest(['latest_prices.known_from', 'year_ago.known_from']) }} as yoy_known_from,
-        {{ latest(['crossings.known_from', 'backwardation.known_from']) }} as recent_known_from,
-        {{ worst_basis(['latest_prices.knowledge_basis', 'year_ago.knowledge_basis']) }} as knowledge_basis,
-        {{ worst_licence(['latest_prices.licence_class', 'year_ago.licence_class']) }} as licence_class
-    from runs
-    left join latest_prices on runs.metal = latest_prices.metal and runs.as_of_date = latest_prices.as_of_date
-    left join crossings on runs.metal = crossings.metal and runs.as_of_date = crossings.as_of_date
-    left join year_ago on runs.metal = year_ago.metal and runs.as_of_date = year_ago.as_of_date
-    left join backwardation on runs.metal = backwardation.metal and runs.as_of_date = backwardation.as_of_date
-),
-
-states as (
-    select
-        *,
-        {% for variant, k, m in level_variants() -%}
-        case when m3_usd_t is not null then {{ level_state(
-            'above_up_' ~ variant, 'below_up_' ~ variant, 'above_down_' ~ variant, 'below_down_' ~ variant, 'n',
-            'so_far'
-        ) }} end as level_state_{{ variant }},
-        {% endfor -%}
-        max(case when is_sustained then n end) over so_far as n_sustained,
-        max(case when is_left then n end) over so_far as n_left,
-        -- A state depends on all crossings of its run, so the latest of their knowledge times counts.
-        max(recent_known_from) over so_far as states_known_from
-    from joined
-    window so_far as (
-        partition by metal, run order by as_of_date asc nulls last rows between unbounded preceding and current row
-    )
 )
 
 select
-    metal,
-    as_of_date,
-    m3_obs_date,
-    m3_usd_t,
-    m3_yoy,
-    m3_yoy_base_date,
-    level_state_5of5,
-    level_state_3of5,
-    spread_obs_date,
-    spread_usd_t,
-    spread_known_from,
-    m3_known_from,
-    is_sustained as backwardation_sustained,
+    states.metal,
+    states.as_of_date,
+    latest_prices.obs_date as m3_obs_date,
+    latest_prices.value as m3_usd_t,
+    {{ yoy('latest_prices.value', 'year_ago.base_usd_t') }} as m3_yoy,
+    year_ago.base_date as m3_yoy_base_date,
+    {% for variant, k, m in level_variants() -%}
+    case when latest_prices.value is not null then states.level_state_{{ variant }} end as level_state_{{ variant }},
+    {% endfor -%}
+    backwardation.spread_obs_date,
+    backwardation.spread_usd_t,
+    backwardation.spread_known_from,
+    latest_prices.known_from as m3_known_from,
+    states.is_sustained as backwardation_sustained,
+    case when backwardation.spread_usd_t is not null then states.last_spread_state end as spread_state,
+    states.last_spread_state,
     case
-        when spread_usd_t is null then null
-        when n_sustained > coalesce(n_left, 0) then 'BACKWARDATION'
-        when n_sustained is not null then 'UNWOUND'
-        else 'CONTANGO'
-    end as spread_state,
-    case when level_state_5of5 = 'BELOW' then 1 else 0 end as is_below,
-    case when spread_usd_t <= 0 then 1 when spread_usd_t > 0 then 0 end as is_not_backwardated,
-    yoy_known_from,
-    states_known_from,
-    knowledge_basis,
-    licence_class
-from states
+        when latest_prices.value is not null and states.level_state_5of5 = 'BELOW' then 1 else 0
+    end as is_below,
+    case when backwardation.spread_usd_t <= 0 then 1 when backwardation.spread_usd_t > 0 then 0 end
+        as is_not_backwardated,
+    {{ latest(['latest_prices.known_from', 'year_ago.known_from']) }} as yoy_known_from,
+    states.states_known_from,
+    {{ worst_basis(['latest_prices.knowledge_basis', 'year_ago.knowledge_basis']) }} as knowledge_basis,
+    {{ worst_licence(['latest_prices.licence_class', 'year_ago.licence_class']) }} as licence_class
+from {{ ref('int_as_of_dates') }} as spine
+inner join states on spine.metal = states.metal and spine.as_of_date = states.as_of_date
+left join latest_prices on spine.metal = latest_prices.metal and spine.as_of_date = latest_prices.as_of_date
+left join year_ago on spine.metal = year_ago.metal and spine.as_of_date = year_ago.as_of_date
+left join backwardation on spine.metal = backwardation.metal and spine.as_of_date = backwardation.as_of_date

@@ -1,0 +1,38 @@
+-- Shares and events: marts.equity_daily, marts.event_calendar.
+
+-- Closes with the highest of the window before them. Closes are not revised.
+create temp table highs as
+    select
+        closes.*, max(close_usd) over w as high, count(*) over w as n_closes, min(obs_date) over w as first_obs_date,
+        max(known_from) over w as window_known, min(basis) over w as window_basis,
+        min(licence) over w as window_licence, close_usd / nullif(high, 0) as near_high
+    from closes
+    where known_to = 'infinity'
+    window w as (
+        partition by ticker order by obs_date
+        rows between (select near_high_obs::int - 1 from p) preceding and current row
+    );
+
+create or replace table marts.equity_daily as
+    select
+        ticker, obs_date, close_usd, high as high_252_usd, n_closes::integer as n_closes, near_high,
+        known_from as knowledge_ts, window_known as knowledge_ts_max, vintage_no, source, basis as knowledge_basis,
+        licence::varchar as licence_class
+    from highs;
+
+create temp table events as
+    select distinct on (event_id, as_of_date) event_id, as_of_date, as_of_ts, title, event_date, valid_from, status
+    from spine
+    join reference('events') as events on as_of_date >= valid_from
+    order by valid_from desc;
+
+create or replace table marts.event_calendar as
+    select
+        event_id, as_of_date, as_of_ts, title, event_date, (event_date - as_of_date)::integer as days_to_event,
+        case
+            when days_to_event > event_before_days then 'AHEAD'
+            when days_to_event >= -event_after_days then 'ACTIVE'
+            else 'PAST'
+        end as state,
+        valid_from as known_since, status
+    from events, p;

@@ -1,0 +1,213 @@
+-- The metrics of each decision time, which signals publish and claims are tested on: a row for each metric and entity.
+create temp table registry as
+    from (values {metrics}) as registry (metric_id, unit, formula, states, parameters);
+create temp type metric as enum (select metric_id from registry);
+
+create temp table metrics (
+    as_of_date date, metric_id metric, entity varchar default '', value double, state varchar, n_hist integer,
+    window_start date, obs_end date, known timestamptz, basis varchar, licence licence, coverage double,
+    n_components integer, is_suspect boolean, regime_status varchar
+);
+
+insert into metrics by name
+    select as_of_date, basis, licence, unnest([
+        {'metric_id': 'm3_usd_t', 'value': m3_usd_t, 'obs_end': m3_obs_date, 'known': m3_known},
+        {
+            'metric_id': 'px_yoy', 'value': m3_yoy, 'window_start': base_date, 'obs_end': m3_obs_date,
+            'known': yoy_known
+        },
+        {
+            'metric_id': 'level_state_5of5', 'value': m3_usd_t, 'state': level_state_5of5, 'obs_end': m3_obs_date,
+            'known': states_known
+        },
+        {
+            'metric_id': 'level_state_3of5', 'value': m3_usd_t, 'state': level_state_3of5, 'obs_end': m3_obs_date,
+            'known': states_known
+        },
+        {'metric_id': 'cash_3m_spread', 'value': spread_usd_t, 'obs_end': spread_obs_date, 'known': spread_known},
+        {
+            'metric_id': 'backwardation_sustained', 'value': spread_usd_t, 'obs_end': spread_obs_date,
+            'known': states_known, 'state': case backwardation_sustained when true then 'ON' when false then 'OFF' end
+        },
+        {
+            'metric_id': 'spread_unwind', 'value': spread_usd_t, 'state': spread_state, 'obs_end': spread_obs_date,
+            'known': states_known
+        },
+        {
+            'metric_id': 'thesis_broken', 'value': is_below + is_not_backwardated, 'obs_end': spread_obs_date,
+            'known': states_known,
+            'state': case is_below + is_not_backwardated when 2 then 'ON' when 1 then 'OFF' when 0 then 'OFF' end
+        }
+    ], recursive := true)
+    from price_states;
+
+insert into metrics by name
+    select as_of_date, 'carry_tightness' as metric_id, carry_tightness as value, price_obs_date as obs_end,
+        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence
+    from marts.curve_daily;
+
+insert into metrics by name
+    select as_of_date, knowledge_basis as basis, licence_class as licence, unnest([
+        {
+            'metric_id': 'cancelled_ratio', 'value': cancelled_ratio, 'obs_end': cancelled_obs_date,
+            'known': knowledge_ts_max
+        },
+        {'metric_id': 'stock_days', 'value': stock_days, 'obs_end': stock_obs_date, 'known': knowledge_ts_max},
+        {'metric_id': 'stock_log_chg', 'value': stock_log_chg, 'obs_end': stock_obs_date, 'known': knowledge_ts_max},
+        {
+            'metric_id': 'stock_unwind', 'value': stock_log_chg, 'state': state, 'obs_end': stock_obs_date,
+            'known': greatest(knowledge_ts_max, stock_unwinds.known)
+        }
+    ], recursive := true)
+    from marts.inventory_daily
+    left join stock_unwinds using (as_of_date);
+
+insert into metrics by name
+    select as_of_date, period_end as obs_end, release_ts as known, basis, licence, unnest([
+        {'metric_id': 'visible_t', 'value': visible_t},
+        {
+            'metric_id': 'visible_low', 'value': visible_t, 'window_start': coalesce(lowest_since, first_period_end),
+            'state': case
+                when low_age >= visible_low_age_days then if(lowest_since is null, 'RECORD', 'MULTI_YEAR_LOW')
+                when lowest_since is not null then 'OFF'
+            end
+        },
+        {'metric_id': 'visible_low_age', 'value': period_end - lowest_since},
+        {'metric_id': 'offwarrant_yoy', 'value': offwarrant_yoy, 'window_start': base_period_end},
+        {
+            'metric_id': 'offwarrant_drain', 'value': offwarrant_yoy, 'window_start': base_period_end,
+            'state': if(offwarrant_yoy <= offwarrant_drain, 'ON', if(offwarrant_yoy is null, null, 'OFF'))
+        }
+    ], recursive := true)
+    from (select *, period_end - coalesce(lowest_since, first_period_end) as low_age from visible_latest), p;
+
+insert into metrics by name
+    select as_of_date, country as entity, period_end as obs_end, release_ts as known, basis, licence, unnest([
+        {'metric_id': 'exports_yoy', 'value': exports_yoy, 'is_suspect': is_suspect},
+        {
+            'metric_id': 'exports_yoy_3m', 'value': exports_yoy_3m, 'is_suspect': is_suspect, 'n_hist': n_ranked,
+            'window_start': ranked_from
+        },
+        {'metric_id': 'exports_ytd_yoy', 'value': exports_ytd_yoy, 'is_suspect': is_ytd_suspect},
+        {'metric_id': 'exports_drop', 'value': exports_yoy_3m, 'is_suspect': is_suspect, 'state': drop_state}
+    ], recursive := true)
+    from exports_asof;
+
+insert into metrics by name
+    select as_of_date, 'CN' as entity, least(arb_obs_date, price_obs_date) as obs_end, knowledge_ts_max as known,
+        knowledge_basis as basis, licence_class as licence, unnest([
+            {'metric_id': 'import_arb', 'value': import_arb_cny_t},
+            {'metric_id': 'semis_export_arb', 'value': semis_export_arb_usd_t},
+            {'metric_id': 'export_window', 'value': semis_export_arb_usd_t, 'state': export_window}
+        ], recursive := true)
+    from marts.arbitrage_daily;
+
+insert into metrics by name
+    select as_of_date, 'cap_utilisation' as metric_id, country as entity, cap_utilisation as value,
+        period_end as obs_end, known, basis, licence, is_suspect,
+        case
+            when cap_utilisation > cap_breach then 'BREACH'
+            when cap_utilisation >= cap_binding then 'BINDING'
+            when cap_utilisation is not null then 'SLACK'
+        end as state
+    from newest('output', 200, series := country), p;
+
+-- Idled capacity changes on few days: a sum after each.
+insert into metrics by name
+    with steps as (
+        select distinct region, valid_from, sum(change) over (partition by region order by valid_from) as idled_kt
+        from (
+            select *, idled_kt - lag(idled_kt, 1, 0) over (partition by plant order by valid_from) as change
+            from of_metal('smelters')
+        )
+    )
+    select as_of_date, now.region as entity, as_of_date as obs_end, now.valid_from::timestamptz as known,
+        'ASSUMED' as basis, 'OPEN' as licence, unnest([
+            {'metric_id': 'idled_kt', 'value': now.idled_kt},
+            {
+                'metric_id': 'idled_event', 'value': now.idled_kt - coalesce(earlier.idled_kt, 0),
+                'state': case
+                    when now.idled_kt - coalesce(earlier.idled_kt, 0) >= idled_event_kt then 'IDLED'
+                    when now.idled_kt - coalesce(earlier.idled_kt, 0) <= -idled_event_kt then 'RESTARTED'
+                    else 'STEADY'
+                end
+            }
+        ], recursive := true)
+    from (from spine, p, (select distinct region from steps)) as day
+    asof join steps as now on day.region = now.region and day.as_of_date >= now.valid_from
+    asof left join steps as earlier
+        on day.region = earlier.region and day.as_of_date - day.idled_event_days::int >= earlier.valid_from;
+
+insert into metrics by name
+    select as_of_date, zone as entity, knowledge_basis as basis, licence_class as licence, unnest([
+        {
+            'metric_id': 'power_cost', 'value': power_cost_usd_t, 'obs_end': power_delivery_date, 'known': power_known
+        },
+        {
+            'metric_id': 'share_above_115usd', 'value': share_above_115usd, 'obs_end': power_delivery_date,
+            'known': power_known
+        },
+        {
+            'metric_id': 'power_mean_30d', 'value': power_usd_mwh_30d, 'obs_end': power_delivery_date,
+            'known': power_known,
+            'state': case
+                when power_usd_mwh_30d >= power_line_high_usd_mwh then 'HIGH'
+                when power_usd_mwh_30d is not null then 'NORMAL'
+            end
+        },
+        {
+            'metric_id': 'smelter_margin', 'value': margin_usd_t, 'known': knowledge_ts_max,
+            'obs_end': least(price_obs_date, cost_obs_date, power_delivery_date)
+        },
+        {
+            'metric_id': 'breakeven_power', 'value': breakeven_power_usd_mwh, 'known': knowledge_ts_max,
+            'obs_end': least(price_obs_date, cost_obs_date)
+        },
+        {
+            'metric_id': 'curtailment_risk', 'value': headroom_usd_mwh, 'known': knowledge_ts_max,
+            'obs_end': least(price_obs_date, cost_obs_date, power_delivery_date), 'state': curtailment_state
+        },
+        {
+            'metric_id': 'supply_stress', 'value': supply_stress, 'known': knowledge_ts_max, 'n_hist': n_hist,
+            'obs_end': least(price_obs_date, cost_obs_date, power_delivery_date), 'n_components': 2
+        }
+    ], recursive := true)
+    from smelters, (select power_line_high_usd_mwh from p);
+
+insert into metrics by name
+    select as_of_date, 'near_high' as metric_id, ticker as entity, near_high as value, n_closes as n_hist,
+        first_obs_date as window_start, obs_date as obs_end, window_known as known, window_basis as basis,
+        window_licence as licence,
+        case
+            when n_closes < near_high_obs then null
+            when near_high >= near_high_ratio then 'NEAR_HIGH'
+            else 'BELOW'
+        end as state
+    from newest('highs', (select near_high_obs::int * 3 // 2 + 30 from p), series := ticker), p
+    where ticker in (select ticker from of_metal('equities'));
+
+insert into metrics by name
+    select as_of_date, event_id as entity, as_of_date as obs_end, known_since::timestamptz as known,
+        'CALENDAR' as basis, 'OPEN' as licence, unnest([
+            {'metric_id': 'days_to_event', 'value': days_to_event, 'state': state},
+            {'metric_id': 'event_month', 'value': year(event_date) * 100 + month(event_date)}
+        ], recursive := true)
+    from marts.event_calendar
+    where event_id in (select event_id from of_metal('events'));
+
+insert into metrics by name
+    select as_of_date, tightness_index as value, greatest(price_obs_date, stock_obs_date) as obs_end,
+        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, n_components,
+        -- A family counts in full even where one of its components is missing.
+        least(coverage, n_components / (select count(*) from component)) as coverage,
+        is_suspect and score_exports_yoy_3m is not null as is_suspect,
+        unnest([
+            {'metric_id': 'tightness_index'},
+            {'metric_id': 'regime', 'state': nullif(regime, 'UNKNOWN'), 'regime_status': regime_status}
+        ], recursive := true)
+    from marts.tightness_daily
+    left join (
+        select as_of_date, is_suspect
+        from exports_asof
+        join component on indicator = 'exports_yoy_3m' and region = country
+    ) using (as_of_date);

@@ -1,0 +1,175 @@
+-- Signals: signals.signal_dictionary, signals, signals_latest, signals_wide_daily, signal_contributions.
+-- The first build: every row of the log is a first revision.
+create temp table definitions as
+    with parameter_values as (
+        select name, unnest(max_by({'value': value::varchar, 'unit': unit, 'status': status}, metal))
+        from of_metal('parameters')
+        group by name
+        union all
+        select
+            'index_components',
+            string_agg(concat_ws(' ', indicator, region, sign, weight, max_age_days), ', ' order by indicator),
+            'indicator region sign weight max_age_days', max(status)
+        from component
+        union all
+        select 'component_' || indicator, concat_ws(' ', region, sign, max_age_days), 'region sign max_age_days', status
+        from component
+    ),
+    used as (
+        select
+            metric_id,
+            string_agg(name || '=' || value, ';' order by name) as pairs,
+            string_agg(concat(name, ' = ', value, ' ', unit, ' (', status, ')'), '; ' order by name) as parameters
+        from (select metric_id, unnest(parameters) as name from registry)
+        join parameter_values using (name)
+        group by metric_id
+    )
+    select
+        signal.* replace (signal.metric_id::metric as metric_id), row_number() over ()::utinyint as s,
+        string_split(tight_states, ' ') as tight, string_split(loose_states, ' ') as loose,
+        registry.formula, registry.states, used.parameters,
+        md5(signal_version || coalesce(pairs, '')) as params_hash
+    from of_metal('signal_definitions') as signal
+    join registry using (metric_id)
+    left join used using (metric_id);
+
+create or replace table signals.signal_dictionary as
+    select
+        signal_id, signal_version, valid_from, metal, region, kind, metric_id::varchar as metric_id, entity, unit,
+        sign::integer as sign, description, formula, states, tight_states, loose_states,
+        max_age_days::integer as max_age_days, parameters, params_hash, status, source
+    from definitions;
+
+create temp table valued as
+    with scores as (
+        select as_of_date, indicator::metric as metric_id, if(region = 'GLOBAL', '', region) as entity, score,
+            n_hist as n_ranked, ranked_from
+        from marts.indicator_ranks_daily
+    ),
+    breaks as (
+        select distinct as_of_date, metric_id, entity, true as is_break
+        from metrics
+        join (select metric_id::metric as metric_id, valid_from, break_date from of_metal('series_breaks')) as days
+            using (metric_id)
+        left join scores using (as_of_date, metric_id, entity)
+        where as_of_date >= valid_from and coalesce(window_start, ranked_from) < break_date and obs_end >= break_date
+    )
+    select
+        s, as_of_date, as_of_ts, metrics.* exclude (as_of_date, metric_id, entity, window_start),
+        score, n_ranked, is_break
+    from definitions
+    join spine on as_of_date >= valid_from
+    left join metrics using (as_of_date, metric_id, entity)
+    left join scores using (as_of_date, metric_id, entity)
+    left join breaks using (as_of_date, metric_id, entity);
+
+-- Windows over few columns: the wide rows are joined, not sorted.
+create temp table counted as
+    select s, as_of_date, count(value) over w as n, state, lag(state ignore nulls) over w as prev_state
+    from valued
+    window w as (partition by s order by as_of_date);
+create temp table stated as
+    select
+        s, as_of_date, prev_state, coalesce(state <> prev_state, false) as is_transition,
+        max(case when prev_state is null or is_transition then as_of_date end)
+            over (partition by s order by as_of_date) as state_since
+    from counted
+    where state is not null;
+
+create or replace table signals.signals as
+    select
+        signal_id, signal_version, metal, region, as_of_ts, as_of_date, 1 as revision_no,
+        'first publication' as revision_reason, kind, value, unit, score, valued.state,
+        (case
+            when score is not null then sign(score - 0.5)
+            when list_contains(tight, valued.state) then 1
+            when list_contains(loose, valued.state) then -1
+            when valued.state is not null or kind <> 'LEVEL' then 0
+            when unit = 'index points' then coalesce(sign(value - 50), 0)
+            when unit in ('ratio', 'ln', 'USD/t', 'CNY/t') then coalesce(sign(value), 0) * sign
+            else 0
+        end)::integer as direction,
+        stated.prev_state, state_since, coalesce(is_transition, false) as is_transition, coverage,
+        coalesce(n_hist, n_ranked, n)::integer as n_hist,
+        coalesce(n_components, if(value is null, 0, 1)) as n_components,
+        obs_end as obs_end_max, known as knowledge_ts_max, (as_of_date - obs_end)::integer as staleness_days,
+        case
+            when value is null and regime_status in ('WARMUP', 'STALE') then regime_status
+            when value is null and coverage is not null and n = 0 then 'WARMUP'
+            when value is null then 'MISSING'
+            when as_of_date - obs_end > max_age_days then 'STALE'
+            when kind = 'SCORE' and score is null or kind in ('STATE', 'EVENT') and valued.state is null then 'WARMUP'
+            when is_suspect then 'SUSPECT'
+            when is_break then 'BREAK'
+            when coverage < 1 then 'PARTIAL'
+            else 'OK'
+        end as quality,
+        basis as knowledge_basis, licence::varchar as licence_class, params_hash,
+        md5(concat_ws('|', obs_end, known, coalesce(n_hist, n_ranked, n), value, valued.state)) as inputs_hash,
+        getvariable('code_version') as code_version, getvariable('run_id') as run_id,
+        getvariable('as_of') as computed_ts
+    from valued
+    join definitions using (s)
+    join counted using (s, as_of_date)
+    left join stated using (s, as_of_date);
+
+create or replace table signals.signals_latest as
+    from signals.signals qualify as_of_ts = max(as_of_ts) over (partition by signal_id);
+
+create or replace table signals.signals_wide_daily as
+    with named as (
+        select as_of_date, name, state, if(part = 'score', score, value) as number
+        from signals.signals
+        join (
+            select name, part, getvariable('metal') || '.' || signal as signal_id
+            from (values {wide_names}) as wide (name, signal, part)
+        ) using (signal_id)
+    ),
+    numbers as (
+        pivot (select as_of_date, name, number from named)
+        on name in ({wide_numbers}) using max(number) group by as_of_date
+    ),
+    states as (
+        pivot (select as_of_date, name, state from named)
+        on name in ({wide_states}) using max(state) group by as_of_date
+    )
+    select metal, as_of_date, as_of_ts, {wide_columns}, knowledge_ts_max, licence_class::varchar as licence_class
+    from spine
+    join (
+        select as_of_date, max(known) as knowledge_ts_max, min(licence) as licence_class from valued group by as_of_date
+    ) using (as_of_date)
+    join numbers using (as_of_date)
+    join states using (as_of_date);
+
+create or replace table signals.signal_contributions as
+    with parts as (
+        select
+            as_of_date, unnest(['tightness_index', 'regime'])::metric as metric_id, '' as entity,
+            indicator as component, family, value, score, weight,
+            100 * weight / coverage * score / count(score) over (partition by as_of_date, family) as contribution
+        from marts.indicator_ranks_daily
+        join indexed using (as_of_date)
+        where score is not null
+        union all
+        select as_of_date, 'supply_stress', zone, unnest(['power_mean_30d', 'headroom']), 'SUPPLY',
+            unnest([power_usd_mwh_30d, headroom_usd_mwh]), unnest([score_power, score_headroom]), 0.5,
+            unnest([50 * score_power, 50 * score_headroom])
+        from smelters
+        union all
+        select as_of_date, 'thesis_broken', '', unnest(['level_state_5of5', 'cash_3m_spread']), null,
+            unnest([m3_usd_t, spread_usd_t]), null, null, unnest([is_below, is_not_backwardated])
+        from price_states
+    )
+    select
+        signal_id, signal_version, metal, region, as_of_ts, as_of_date, component, family, parts.value, parts.score,
+        weight, contribution, unit
+    from valued
+    join definitions using (s)
+    join parts using (as_of_date, metric_id, entity)
+    where valued.value is not null
+    union all
+    select signal_id, signal_version, metal, region, as_of_ts, as_of_date, metric_id::varchar, null, value, score,
+        null, value, unit
+    from valued
+    join definitions using (s)
+    where value is not null and metric_id not in ('tightness_index', 'regime', 'supply_stress', 'thesis_broken');

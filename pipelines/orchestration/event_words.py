@@ -1,0 +1,47 @@
+"""What most events of Dagster have in common: the dictionary by which the event log compresses a small one.
+
+Never changed, not by a character: the events that were stored with it can only be read with it. Another dictionary
+needs another mark in `event_log.py`, beside this one.
+"""
+
+WORDS = (
+    b'{"__class__": "EventLogRecord", "event_log_entry": , "storage_id": '
+    b'"dagster/input_data_version/dagster/input_event_pointer/"FloatMetadataEntryData", "value": '
+    b'"MarkdownMetadataEntryData", "md_str": ""TextMetadataEntryData", "text": "2026-JsonMetadataEntryData", '
+    b'"data": {"__class__": "EventLogEntry", "dagster_event": {"__class__": "DagsterEvent", '
+    b'"event_specific_data": {"__class__": "AssetCheckEvaluation", "asset_key": {"__class__": "AssetKey", "path": '
+    b'["marts", ""]}, "blocking": true, "check_name": "unique_combination_of_columns_", "description": "No row '
+    b'fails", "metadata": {"failing rows": {"__class__": "IntMetadataEntryData", "value": 0}}, "partition": null, '
+    b'"severity": {"__enum__": "AssetCheckSeverity.ERROR"}, "success": true, "target_materialization_data": '
+    b'{"__class__": "AssetCheckEvaluationTargetMaterializationData", "run_id": "", "storage_id": 1, "timestamp": '
+    b'1}}, "event_type_value": "ASSET_CHECK_EVALUATION", "logging_tags": Asset check \' on \'\' passed. Description: '
+    b'\'No row fails\'{"__class__": "EventLogEntry", "dagster_event": {"__class__": "DagsterEvent", '
+    b'"event_specific_data": {"__class__": "AssetCheckEvaluationPlanned", "asset_key": {"__class__": "AssetKey", '
+    b'"path": ["lake", ""]}, "check_name": "", "partitions_subset": null}, "event_type_value": '
+    b'"ASSET_CHECK_EVALUATION_PLANNED", "logging_tags": {}, "message": "full_run intends to execute asset check '
+    b'on asset [\\"lake\\", \\"{"__class__": "EventLogEntry", "dagster_event": {"__class__": "DagsterEvent", '
+    b'"event_specific_data": {"__class__": "AssetMaterializationPlannedData", "asset_key": {"__class__": '
+    b'"AssetKey", "path": ["raw", ""]}, "partition": null, "partitions_subset": null}, "event_type_value": '
+    b'"ASSET_MATERIALIZATION_PLANNED", "logging_tags": {}, "message": "full_run intends to materialize asset '
+    b'[\\"raw\\", \\"\\"]", "pid": null, "pipeline_name": "full_run", "solid_handle": null, "step_handle": null, '
+    b'"step_key": "models", "step_kind_value": null}, "error_info": null, "level": 10, "message": "", '
+    b'"pipeline_name": "full_run", "run_id": "{"__class__": "EventLogEntry", "dagster_event": {"__class__": '
+    b'"DagsterEvent", "event_specific_data": null, "event_type_value": "STEP_START", "STEP_SUCCESS", '
+    b'{"__class__": "StepOutputData", "metadata_entries": [], "step_output_handle": {"__class__": '
+    b'"StepOutputHandle", "mapping_key": null, "output_name": "intermediate__int_", "step_key": "models"}, '
+    b'"type_check_data": {"__class__": "TypeCheckData", "description": null, "label": "", "metadata_entries": [], '
+    b'"success": true}, "version": null}, "event_type_value": "STEP_OUTPUT", "logging_tags": Yielded output \\"\\" '
+    b'of type \\"Nothing\\". (Type check passed).", "pid": {"__class__": "EventLogEntry", "dagster_event": '
+    b'{"__class__": "DagsterEvent", "event_specific_data": {"__class__": "StepMaterializationData", '
+    b'"asset_lineage": [], "materialization": {"__class__": "AssetMaterialization", "asset_key": {"__class__": '
+    b'"AssetKey", "path": ["lake", "prices"]}, "description": null, "metadata_entries": [{"__class__": '
+    b'"EventMetadataEntry", "description": null, "entry_data": {"__class__": "IntMetadataEntryData", "value": }, '
+    b'"label": "], "partition": "20", "tags": {"dagster/code_version": "dagster/data_version": "}}}, '
+    b'"event_type_value": "ASSET_MATERIALIZATION", "logging_tags": {"job_name": "full_run", "op_name": "models", '
+    b'"resource_fn_name": "None", "resource_name": "None", "run_id": "", "step_key": "models"}, "message": '
+    b'"Materialized value lake prices.", "pid": 1, "pipeline_name": "full_run", "solid_handle": {"__class__": '
+    b'"SolidHandle", "name": "models", "parent": null}, "step_handle": {"__class__": "StepHandle", "key": '
+    b'"models", "solid_handle": {"__class__": "SolidHandle", "name": "models", "parent": null}}, "step_key": '
+    b'"models", "step_kind_value": "COMPUTE"}, "error_info": null, "level": 10, "message": "", "pipeline_name": '
+    b'"full_run", "run_id": "", "step_key": "models", "timestamp": 179.0, "user_message": ""}'
+)

@@ -155,11 +155,19 @@ class Sandbox:
 
     def build(self, select: Sequence[str] = ()) -> BuildResult:
         """Build the models as of the clock. Errors of dbt itself raise; failed models and tests are in the result."""
-        from pipelines.orchestration.assets.models import build
+        from pipelines.orchestration.assets.models import build, selected
 
         workspace = self.open()
         with workspace.writing():
-            return build(workspace, "test", [*(["--select"] if select else []), *select], self.first_day)
+            return build(workspace, "test", selected(select), self.first_day)
+
+    def check(self, test: str) -> BuildResult:
+        """Execute one data test alone."""
+        from pipelines.orchestration.assets.models import build, selected
+
+        workspace = self.open()
+        with workspace.writing():
+            return build(workspace, "test", selected([test]), self.first_day, is_check=True)
 
     def build_compiled(self) -> None:
         """Build every model in an empty warehouse from the compiled SQL, without dbt, and run the data tests.

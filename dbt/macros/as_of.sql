@@ -2,24 +2,52 @@
 
    Duplicate rows are removed. A month in the drop folder overrides every other source of that series and month from the time
    on at which its first row was known; until then the source counts, because that is what was known.
+   Most observations have one row, so only the others are sorted.
    Columns: the dataset's, known_from, known_to, vintage_no, is_suspect, source, knowledge_basis, licence_class. #}
 {% macro vintages(name) -%}
 {%- set spec = datasets()[name] -%}
 {%- set key = spec.key | join(', ') -%}
-{%- set month = 'year(' ~ spec.period ~ '), month(' ~ spec.period ~ ')' -%}
-with known_rows as (
+{%- set entity = (spec.entity ~ ', ') if spec.entity else '' -%}
+with captured as (
     select
         *,
         source = 'drop' as is_drop,
-        min(case when source = 'drop' then knowledge_ts end)
-            over (partition by {{ (spec.entity ~ ', ') if spec.entity else '' }}{{ month }}) as drop_known_from
+        {{ year_month(spec.period) }} as year_and_month
     from {{ lake(name) }}
     where knowledge_ts <= {{ as_of() }}
+),
+
+drops as (
+    select {{ entity }}year_and_month, min(knowledge_ts) as drop_known_from
+    from captured
+    where is_drop
+    group by {{ entity }}year_and_month
+),
+
+repeated as (
+    select {{ key }}, true as is_repeated
+    from captured
+    group by {{ key }}
+    having count(*) > 1
+),
+
+known_rows as (
+    select
+        captured.*,
+        coalesce(repeated.is_repeated, false) as is_repeated,
+        case when captured.is_drop then {{ far_future() }} else coalesce(drops.drop_known_from, {{ far_future() }}) end
+            as overridden_from
+    from captured
+    left join drops on captured.year_and_month = drops.year_and_month
+        {%- for c in spec.entity.split(', ') if c %} and captured.{{ c }} = drops.{{ c }}{% endfor %}
+    left join repeated on
+        {%- for c in spec.key %} {{ 'and ' if not loop.first }}captured.{{ c }} = repeated.{{ c }}{% endfor %}
 ),
 
 distinct_vintages as (
     select *
     from known_rows
+    where is_repeated
     qualify row_number() over (
         partition by {{ key }}, is_drop, knowledge_ts
         order by vintage_no desc nulls last, ingest_ts desc nulls last, payload_sha256 asc nulls last
@@ -34,22 +62,31 @@ intervals as (
                 lead(knowledge_ts) over (partition by {{ key }}, is_drop order by knowledge_ts asc nulls last),
                 {{ far_future() }}
             ),
-            case when is_drop then {{ far_future() }} else coalesce(drop_known_from, {{ far_future() }}) end
+            overridden_from
         ) as known_to
     from distinct_vintages
+),
+
+numbered as (
+    select *, row_number() over (partition by {{ key }} order by knowledge_ts asc nulls last) as n
+    from intervals
+    where knowledge_ts < known_to
+    union all
+    select *, overridden_from as known_to, 1 as n
+    from known_rows
+    where not is_repeated and knowledge_ts < overridden_from
 )
 
 select
     {{ spec.columns | join(',\n    ') }},
     knowledge_ts as known_from,
     known_to,
-    cast(row_number() over (partition by {{ key }} order by knowledge_ts asc nulls last) as integer) as vintage_no,
+    cast(n as integer) as vintage_no,
     coalesce(is_suspect, false) as is_suspect,
     source,
     knowledge_basis,
     licence_class
-from intervals
-where knowledge_ts < known_to
+from numbered
 {%- endmacro %}
 
 {# What was known at each decision time, newest observation first.

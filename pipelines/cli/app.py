@@ -363,6 +363,10 @@ def repair(
         verb = "read" if dry_run else "read or written"
         _fail(f"{error.filename or workspace.paths.lake} cannot be {verb}: {error.strerror or error}", 1)
     print_repair(workspace, results, dry_run=dry_run, accepted=accept_loss, as_json=as_json)
+    lost = [one.damage.entry for one in results if one.reason and one.damage.entry]
+    if accept_loss and (months := sorted({month for entry in lost for month in entry.months})):
+        command = f"tightness backfill --from {months[0]} --to {months[-1]}"
+        err.print(f"what is still in the archive of these files is read again by: {command}", soft_wrap=True)
     if not accept_loss and (message := lake_repair.problem(results)):
         _fail(message, 1)
 

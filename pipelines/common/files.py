@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -35,12 +36,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove temporary files of killed processes under a folder; those under an hour old may still be in use."""
-    for temporary in folder.rglob(f"{TEMPORARY}*"):
-        try:
-            if time.time() - temporary.stat().st_mtime > ABANDONED_AFTER_S:
-                temporary.unlink()
-        except FileNotFoundError:  # its writer has just renamed it
-            pass
+    with suppress(FileNotFoundError):  # a folder below was just deleted: the next run removes the rest
+        for temporary in folder.rglob(f"{TEMPORARY}*"):
+            with suppress(FileNotFoundError):  # its writer has just renamed it
+                if time.time() - temporary.stat().st_mtime > ABANDONED_AFTER_S:
+                    temporary.unlink()
 
 
 def read_json(path: Path) -> dict[str, str]:

@@ -153,7 +153,7 @@ class Ingestion:
         wanted = {str(month) for month in months}
         captured = self._captured(feed, months, report)
         ledger = Ledger(self.lake.ledger(name))
-        digests = month_digests(wanted, captured, dropped, self.reference.sha256)
+        digests = self._digests(wanted, captured, dropped)
         pending = ledger.changed(digests)
         archived = self._unloaded(captured, dropped, pending, ledger, report)
         report.months_unchanged = len(wanted) - len(pending)
@@ -175,7 +175,7 @@ class Ingestion:
                 watch(Progress(len(wanted) - len(pending), len(wanted), "months", report.rows_read))
             report.further_months = sorted(others)
             captured = self._captured(feed, [pd.Period(month, "M") for month in report.further_months], report)
-            other_digests = month_digests(others, captured, dropped, self.reference.sha256)
+            other_digests = self._digests(others, captured, dropped)
             changed = ledger.changed(other_digests)
             of_others = self._unloaded(captured, dropped, changed, ledger, report)
             for chunk in _chunks(changed, of_others, dropped, self.chunk_bytes):
@@ -218,7 +218,7 @@ class Ingestion:
             for batch in _batches(archived, source, chunk):
                 rows = self._read(feed, batch, newest, previous, chunk, report, quarantined)
                 by_priority.extend([rows.assign(priority=priority)] if len(rows) else [])
-        loaded = [_preferred(feed, pd.concat(by_priority, ignore_index=True))] if by_priority else []
+        loaded = [self._preferred(feed, pd.concat(by_priority, ignore_index=True), chunk)] if by_priority else []
         # Rows of all drop files are validated together: two files may not contradict each other.
         in_chunk = [(file.payload, file.rows[file.months.isin(chunk)]) for file in files]
         drop_rows = self._admit_dropped(feed, in_chunk, report, quarantined)
@@ -234,6 +234,21 @@ class Ingestion:
             )
             report.written.extend(self.lake.append(feed.name, pd.concat(loaded, ignore_index=True), load=load))
         self._quarantine(feed, quarantined)
+
+    def _preferred(self, feed: Feed, rows: pd.DataFrame, chunk: set[str]) -> pd.DataFrame:
+        """Rows of the source with the lowest `priority` that has any, by series and month.
+
+        Stored rows count: a series may be missing in the last responses of its source, and earlier ones are not read.
+        """
+        both = [rows]
+        if rows["priority"].any():
+            stored = self.lake.read(feed.name, (min(chunk), max(chunk)))
+            priority = stored["source"].map({source: number for number, source in enumerate(feed.sources)})
+            both.append(stored.assign(priority=priority).dropna(subset="priority"))
+        every = pd.concat([part[[feed.spec.period, *feed.spec.series, "priority"]] for part in both])
+        month = every[feed.spec.period].dt.to_period("M")
+        best = every.groupby([month, *(every[column] for column in feed.spec.series)])["priority"].transform("min")
+        return rows[(every["priority"] == best).to_numpy()[: len(rows)]].drop(columns="priority")
 
     # --- inputs
 
@@ -284,6 +299,13 @@ class Ingestion:
                 report.failures.append(Failure(request.source, request.name, months, str(error)))
         return found
 
+    def _digests(
+        self, months: Collection[str], captured: Sequence[_Captured], dropped: Sequence[Payload]
+    ) -> dict[str, str]:
+        """Digest of the inputs of each month. Parsers leave out the metals that are not in scope."""
+        metals = " ".join(metal.metal for metal in self.scope.metals)
+        return month_digests(months, captured, dropped, f"{self.reference.sha256} {metals}")
+
     def _loaded_until(
         self, captured: list[_Captured], dropped: Sequence[Payload], months: set[str], ledger: Ledger
     ) -> dict[str, str]:
@@ -293,7 +315,7 @@ class Ingestion:
         times = sorted({one.capture.captured_at for one in captured}, reverse=True)
         for moment in times[1:CUTS]:
             until = [one for one in captured if one.capture.captured_at <= moment]
-            digests = month_digests(months - found.keys(), until, dropped, self.reference.sha256)
+            digests = self._digests(months - found.keys(), until, dropped)
             found |= dict.fromkeys(digests.keys() - ledger.changed(digests), moment)
             if len(found) == len(months):
                 break
@@ -600,14 +622,6 @@ def _batches(archived: list[_Archived], source: str, chunk: set[str]) -> list[li
             batches.append([])
         batches[positions[capture]].append(one)
     return batches
-
-
-def _preferred(feed: Feed, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the source with the lowest `priority` that has any, by series and month."""
-    month = rows[feed.spec.period].dt.to_period("M")
-    by = [month, *(rows[column] for column in feed.spec.series)]
-    best = rows.groupby(by)["priority"].transform("min")
-    return rows[rows["priority"] == best].drop(columns="priority")
 
 
 def _outside(feed: Feed, payload: Payload, rows: pd.DataFrame, covered: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
@@ -102,11 +102,20 @@ def accept_loss(ingestion: Ingestion, name: str, results: Sequence[Repaired]) ->
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(path, target)
     entries = [damage.entry for damage in lost if damage.entry is not None]
-    lake.record(name).append([replace(entry, lost_at=ingestion.now.isoformat()) for entry in entries])
+    gone = [part for entry in entries for part in _gone(lake.root / name, entry, lake.record(name).read())]
+    lake.record(name).append([replace(entry, lost_at=ingestion.now.isoformat()) for entry in gone])
     if all(entry.months for entry in entries):
         Ledger(lake.ledger(name)).invalidate(month for entry in entries for month in entry.months)
     else:  # a file of the release alone
         lake.ledger(name).unlink(missing_ok=True)
+
+
+def _gone(folder: Path, entry: Entry, known: Mapping[str, Entry]) -> Iterator[Entry]:
+    """The entry of a lost file and of those that it had replaced, without the ones that are still there."""
+    yield entry
+    for part in entry.replaces:
+        if part in known and not (folder / part).is_file():
+            yield from _gone(folder, known[part], known)
 
 
 def saved_reference(archive: Archive, sha256: str) -> Path:

@@ -118,8 +118,8 @@ class FileRecord:
 
 
 def replaced(entries: Mapping[str, Entry]) -> set[str]:
-    """Files whose rows are in another one of these."""
-    return {part for entry in entries.values() for part in entry.replaces}
+    """Files whose rows are in another one of these that is not lost."""
+    return {part for entry in entries.values() if not entry.lost_at for part in entry.replaces}
 
 
 def originals(file: str, entries: Mapping[str, Entry]) -> Iterator[str]:

@@ -43,6 +43,8 @@ FORMER_EMPTY: Final = "_schema/empty.parquet"  # of the former layout
 REPLACING: Final = "compaction_in_progress.parquet"
 MAX_FILES: Final = 16  # of a dataset; a build merges some of more
 MERGED_FILES: Final = 8  # at least, where files are merged
+MAX_ROWS: Final = 250_000  # of a small file
+MAX_MERGED: Final = MERGED_FILES * MAX_ROWS  # rows of a merged file, which is made in memory
 PARTS: Final = b"replaces"  # key in the footer of a file that replaces others: JSON of their numbers of rows
 ADDED: Final = ("vintage_no", "ingest_ts", SUSPECT)  # columns that append sets
 T = TypeVar("T")
@@ -242,6 +244,8 @@ class Lake:
                 files[sha256] = file
                 former |= {*_parts(self.root / name / file)}
         for file, entry in entries.items():
+            if entry.lost_at and (self.root / name / file).is_file():
+                found.append(Damage(name, file, "is there again after its loss was accepted: move it out of the lake"))
             if entry.lost_at or file in former:
                 continue
             sha256, problem = _read_hash(self.root / name / file)
@@ -255,7 +259,7 @@ class Lake:
     def unrecorded(self, name: str, entries: Container[str]) -> list[str]:
         """Files of a dataset, below its folder, that have no entry."""
         folder = self.root / name
-        paths = {*folder.rglob("*.parquet"), *folder.glob("*/*.parquet")}  # links to folders are followed by the second
+        paths = _glob(folder, "**/*.parquet", "*/*.parquet")  # links to folders are followed by the second
         files = (path.relative_to(folder).as_posix() for path in sorted(paths))
         return [file for file in files if file not in (EMPTY, FORMER_EMPTY, REPLACING) and file not in entries]
 
@@ -285,12 +289,16 @@ class Lake:
             found = {file: one for file, one in self._found(name).items() if built.issuperset(originals(file, known))}
             if len(found) <= MAX_FILES:
                 return
-            rows = {file: pq.read_metadata(self.root / name / file).num_rows for file in found}
+            counts = {file: pq.read_metadata(self.root / name / file).num_rows for file in found}
+            rows = {file: count for file, count in counts.items() if count <= MAX_ROWS}
+            if len(rows) <= MAX_FILES:
+                return
             smallest = sorted(rows, key=lambda file: (rows[file], file))
             chosen = smallest[:MERGED_FILES]
             # Files with no more rows than those before together: each row is copied a few times, however many files.
             for file in smallest[MERGED_FILES:]:
-                if rows[file] > sum(rows[one] for one in chosen):
+                total = sum(rows[one] for one in chosen)
+                if rows[file] > min(total, MAX_MERGED - total):
                     break
                 chosen.append(file)
             self._merge(name, {file: entry for file, entry in found.items() if file in chosen})
@@ -337,8 +345,7 @@ class Lake:
     def _listed(self, name: str) -> set[str]:
         """Files in a dataset's folder with a name of the lake, of this layout and the former one."""
         folder = self.root / name
-        paths = [*folder.glob("*.parquet"), *folder.glob("month=*/*.parquet")]
-        files = (path.relative_to(folder).as_posix() for path in paths)
+        files = (path.relative_to(folder).as_posix() for path in _glob(folder, "*.parquet", "month=*/*.parquet"))
         return {file for file in files if FILE_NAME.fullmatch(file)}
 
     def _found(self, name: str) -> dict[str, Entry]:
@@ -391,18 +398,18 @@ class Lake:
             self.record(name).append(added)
 
     def _merge(self, name: str, entries: Mapping[str, Entry]) -> None:
-        """Replace files by one with their rows, one after the other. A damaged one stays."""
+        """Replace files by one with their rows, one after the other, or by several where they are many. A damaged one
+        stays."""
         folder = self.root / name
-        whole = {file: one for file, one in entries.items() if one.matches(_read_hash(folder / file)[0])}
-        if not whole:
-            return
-        (folder / REPLACING).touch()
-        path = write_merged(folder, {file: _stored_table(name, folder / file) for file in whole})
-        entry = self._described(name, path.name)
-        if entry is None:
-            raise OSError(errno.EIO, "is not as it was written", str(path))
-        self._record(name, entry)
-        self._delete_replaced(name)
+        whole = [file for file, one in entries.items() if one.matches(_read_hash(folder / file)[0])]
+        for files in _batches(folder, whole):
+            (folder / REPLACING).touch()
+            path = write_merged(folder, {file: _stored_table(name, folder / file) for file in files})
+            entry = self._described(name, path.name)
+            if entry is None:
+                raise OSError(errno.EIO, "is not as it was written", str(path))
+            self._record(name, entry)
+            self._delete_replaced(name)
 
     def _delete_replaced(self, name: str) -> None:
         folder, known, listed = self.root / name, self.record(name).read(), self._listed(name)
@@ -435,6 +442,27 @@ def write_merged(folder: Path, tables: Mapping[str, pa.Table]) -> Path:
     lengths = {file: table.num_rows for file, table in tables.items()}
     table = pa.concat_tables(tables.values()).combine_chunks()
     return write_parquet(folder, table, captured, {PARTS.decode(): json.dumps(lengths)})
+
+
+def _glob(folder: Path, *patterns: str) -> set[Path]:
+    """Files below a folder; read again where another process has deleted a folder meanwhile, which pathlib raises."""
+    while True:
+        with suppress(FileNotFoundError):
+            return {path for pattern in patterns for path in folder.glob(pattern)}
+
+
+def _batches(folder: Path, files: Sequence[str]) -> list[list[str]]:
+    """Files in order, in batches of up to `MAX_MERGED` rows, or of one file."""
+    found: list[list[str]] = []
+    total = 0
+    for file in files:
+        rows = pq.read_metadata(folder / file).num_rows
+        if not found or total + rows > MAX_MERGED:
+            found.append([])
+            total = 0
+        found[-1].append(file)
+        total += rows
+    return found
 
 
 def _delete_former_folders(folder: Path) -> None:

@@ -18,7 +18,17 @@ STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open;
 # Number of the order of rows and the definition of the hashes: a release of another one is no base of the next.
 LAYOUT = 2
 LAKE_FILES = "lake.json"  # in the release's own folder
-PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "metal-tightness", "pandas", "pandera", "pyarrow")
+PACKAGES = (
+    "dagster",
+    "dbt-core",
+    "dbt-duckdb",
+    "duckdb",
+    "holidays",
+    "metal-tightness",
+    "pandas",
+    "pandera",
+    "pyarrow",
+)
 SYNTHETIC_NOTE = "Synthetic demo data from a generated market: not prices or stocks of any real one."
 
 # Entries that differ between two runs with the same content; any other difference makes a new release.

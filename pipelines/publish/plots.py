@@ -199,11 +199,11 @@ class _Panel:
 
     def _axis(self, scale: _Scale) -> Iterator[str]:
         x, anchor = (RIGHT + 14, "start") if scale.is_right else (LEFT - 14, "end")
-        for value in _ticks(scale.low, scale.high, 4 if self.bottom - self.top < 500 else 6):
+        for value, text in _ticks(scale.low, scale.high, 4 if self.bottom - self.top < 500 else 6):
             y = int(self._y(scale, np.array([value]))[0])
             if not scale.is_right:
                 yield _rect(LEFT, y, RIGHT - LEFT, 2, GRID)
-            yield _text(x, y + 8, _number(value), FAINT, LABEL, anchor=anchor)
+            yield _text(x, y + 8, text, FAINT, LABEL, anchor=anchor)
         x, y = WIDTH - 20 if scale.is_right else 34, (self.top + self.bottom) // 2
         turned = f'transform="rotate(-90 {x} {y})"'
         yield _text(x, y, scale.label, scale.colour, LABEL, anchor="middle", more=turned)
@@ -239,13 +239,14 @@ def _runs(present: _Values) -> Iterator[slice]:
         yield slice(begin, end)
 
 
-def _ticks(low: float, high: float, most: int) -> Iterator[float]:
-    """Round values between two limits, at most so many and one."""
+def _ticks(low: float, high: float, most: int) -> Iterator[tuple[float, str]]:
+    """Round values between two limits, at most so many and one, with labels that have the decimals of a step."""
     rough = (high - low) / most
     power = 10.0 ** np.floor(np.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
+    decimals = len(f"{step:.9f}".rstrip("0").partition(".")[2])
     for n in range(int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9)) + 1):
-        yield float(n * step)
+        yield float(n * step), f"{n * step:,.{decimals}f}"
 
 
 def _dates(first: int, last: int) -> Iterator[tuple[int, str]]:
@@ -267,11 +268,6 @@ def _ordinals(days: pd.Series) -> _Values:
 
 def _ordinal(moment: pd.Timestamp) -> int:
     return int(moment.to_datetime64().astype("datetime64[D]").astype(int))
-
-
-def _number(value: float) -> str:
-    value = value or 0.0  # no minus sign at zero
-    return f"{value:,.0f}" if abs(value) >= 10 or value == round(value) else f"{value:,.2g}"
 
 
 def _text(

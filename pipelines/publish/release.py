@@ -106,10 +106,10 @@ def publish(
         known = max((found.known for found in scans.values() if found.known), default=None)
         manifest = describe(manifest_base, columns, keys, comments, synthetic=synthetic, known=known)
         current = read_manifest(published / MANIFEST)
-        previous = _previous(published, current)
-        if previous is not None:
-            con.execute(f"attach {sql_literal(previous)} as {PREVIOUS} (read_only)")
-        base = _Base(previous, current) if previous and current and same_description(current, manifest) else None
+        previous = _attach_previous(con, published, current)
+        base = None
+        if previous and current and same_description(current, manifest):
+            base = _Base(previous, _folder(published, current["release_id"]), current)
         tables = {
             name: _Table(
                 columns[name],
@@ -147,7 +147,11 @@ def publish(
         (staged / LAKE_FILES).write_text(json.dumps(lake_files, indent=0) + "\n", encoding="utf-8")
     release = _folder(published, release_id)
     _move_into_place(staged, release)
-    _make_current(release, published, manifest)
+    try:
+        _make_current(release, published, manifest)
+    except OSError:  # such as a full disk, which the next attempts would only fill further
+        shutil.rmtree(release, ignore_errors=True)
+        raise
     _prune(published, release_id, keep)
     return Release(release_id, False, release, manifest)
 
@@ -165,15 +169,16 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Base:
-    """The release whose files the next one is made from: the current one, whole, with the same description."""
+    """The release whose files the next one is made from: the current one, with the same description."""
 
-    database: Path
+    database: Path  # the release's own, or the visible one
+    folder: Path  # the release's own: a visible file must not become a second name of one
     manifest: Manifest
 
     def parquet(self, name: Name) -> tuple[Path, object]:
         """The Parquet file of a table, and its facts in the manifest."""
         file = _parquet(name)
-        return self.database.parent / file, self.manifest["files"].get(file)
+        return self.folder / file, self.manifest["files"].get(file)
 
 
 def replace_file(published: Path, name: str, source: Path) -> None:
@@ -202,6 +207,20 @@ def _attach(con: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
         raise PublicationError(
             f"{warehouse.name} cannot be read: {str(error).splitlines()[0]}; close the program that has it open"
         ) from error
+
+
+def _attach_previous(con: duckdb.DuckDBPyConnection, published: Path, current: Manifest | None) -> Path | None:
+    """Attach the database to compare with: the current release's own, else the visible one.
+
+    Returns None when neither is whole and can be read: a program may have one open for writing.
+    """
+    if current is not None:
+        for folder in (_folder(published, current["release_id"]), published):
+            if _is_file(folder / DATABASE, current["files"].get(DATABASE)):
+                with suppress(duckdb.Error):
+                    con.execute(f"attach {sql_literal(folder / DATABASE)} as {PREVIOUS} (read_only)")
+                    return folder / DATABASE
+    return None
 
 
 def _select(
@@ -451,14 +470,6 @@ def _free_id(published: Path, manifest: Manifest) -> str:
     return release_id
 
 
-def _previous(published: Path, current: Manifest | None) -> Path | None:
-    """The database to compare with: the current release's own, else the visible one; None when neither is whole."""
-    if current is None:
-        return None
-    kept, facts = _folder(published, current["release_id"]) / DATABASE, current["files"].get(DATABASE)
-    return next((path for path in (kept, published / DATABASE) if _is_file(path, facts)), None)
-
-
 def _parquet(name: Name) -> str:
     """Path of a table's Parquet file in a release."""
     return f"parquet/{name[0]}/{name[1]}.parquet"
@@ -478,16 +489,20 @@ def _file_facts(path: Path) -> dict[str, object]:
 
 
 def _is_file(path: Path, facts: object) -> bool:
-    """True when the file is there with these facts: a crash or a user may have changed one."""
+    """True when the file is there with these facts: a crash or a user may have changed one.
+
+    A database with a log beside it, left by a program that wrote to it, is not: DuckDB adds what is in the log.
+    """
     with suppress(OSError):
-        return _file_facts(path) == facts
+        return not path.with_name(f"{path.name}.wal").exists() and _file_facts(path) == facts
     return False
 
 
 def _intact(published: Path, manifest: Manifest) -> bool:
-    """True when every current file is as in the manifest."""
-    return _folder(published, manifest["release_id"]).is_dir() and all(
-        _is_file(published / name, facts) for name, facts in manifest["files"].items()
+    """True when every current file and every file of the release's own folder is as in the manifest."""
+    folder = _folder(published, manifest["release_id"])
+    return read_manifest(folder / MANIFEST) == manifest and all(
+        _is_file(place / name, facts) for place in (published, folder) for name, facts in manifest["files"].items()
     )
 
 

@@ -22,7 +22,9 @@ from pipelines.common.files import write_atomically
 from pipelines.lake.record import originals
 from pipelines.lake.store import Lake
 from pipelines.warehouse.dbt import BuildResult, NodeResult, arrow_table
+from pipelines.warehouse.sql import sql_literal
 
+BUILD_ID: Final = "build_id"  # `select build_id()` in the warehouse
 EVERYTHING: Final = datetime.min.replace(tzinfo=UTC)  # before every decision time
 
 
@@ -30,9 +32,10 @@ EVERYTHING: Final = datetime.min.replace(tzinfo=UTC)  # before every decision ti
 class Record:
     """A whole build: its inputs and results.
 
-    `code`: fingerprint of what changes every row: dbt project, code version, scope, start of the calendar. `files`:
+    `code`: fingerprint of what changes every row: dbt project, versions, scope, start of the calendar. `files`:
     those appended to the lake, by dataset. `wrong_from`: rows of these decision times may be wrong, because a later
-    build did not finish or built some of the models; empty when none are.
+    build did not finish or built some of the models; empty when none are. `build_id`: of the last build that changed
+    the warehouse, which has it too (`mark`).
     """
 
     code: str
@@ -40,6 +43,7 @@ class Record:
     reference: str
     files: Mapping[str, list[str]]
     nodes: list[dict[str, str | int | float]]
+    build_id: str
     wrong_from: str = ""  # ISO, UTC
 
     @property
@@ -57,6 +61,23 @@ def fingerprint(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def mark(warehouse: Path, build_id: str) -> None:
+    """Store the id of a build in the warehouse, before it is changed."""
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(f"create or replace macro {BUILD_ID}() as {sql_literal(build_id)}")
+
+
+def is_of(record: Record, warehouse: Path) -> bool:
+    """Whether a record describes a warehouse; not where an older file of it was put back, or another one."""
+    if not warehouse.is_file():
+        return False
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        try:
+            return connection.execute(f"select {BUILD_ID}()").fetchone() == (record.build_id,)
+        except duckdb.CatalogException:
+            return False
+
+
 def load(path: Path) -> Record | None:
     """The record of the last whole build; None without one, or when every row may be wrong since."""
     try:
@@ -70,8 +91,8 @@ def save(path: Path, record: Record) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(json.dumps(asdict(record))))
 
 
-def begin(path: Path, record: Record | None, moment: datetime) -> Record | None:
-    """Note before the warehouse is changed that rows from a moment on may be wrong, until a whole build succeeds.
+def begin(path: Path, record: Record | None, moment: datetime, build_id: str) -> Record | None:
+    """Note before a build changes the warehouse that rows from a moment on may be wrong, until a whole build succeeds.
 
     Returns the record as it is now; None when every row may be wrong.
     """
@@ -79,7 +100,7 @@ def begin(path: Path, record: Record | None, moment: datetime) -> Record | None:
         path.unlink(missing_ok=True)
         return None
     wrong = [datetime.fromisoformat(record.wrong_from)] if record.wrong_from else []
-    record = replace(record, wrong_from=min([moment, *wrong]).isoformat())
+    record = replace(record, build_id=build_id, wrong_from=min([moment, *wrong]).isoformat())
     save(path, record)
     return record
 
@@ -105,8 +126,9 @@ def changed_from(
         moments.append(datetime.fromisoformat(last.wrong_from))
     if last.reference != now.reference:
         moments += [_first_valid(table, copies / f"{name}.parquet") for name, table in tables.items()]
-    for name in now.files:
-        moments += _first_known(lake, name, set(last.files.get(name, ())), last.moment, now.moment)
+    with duckdb.connect() as connection:  # one for all files: to open one takes longer than to read a dataset
+        for name in now.files:
+            moments += _first_known(connection, lake, name, set(last.files.get(name, ())), last.moment, now.moment)
     return min(moments)
 
 
@@ -117,7 +139,9 @@ def first_decision(moment: datetime) -> datetime:
     return times.min().to_pydatetime()  # type: ignore[no-any-return]
 
 
-def _first_known(lake: Lake, name: str, known: set[str], before: datetime, now: datetime) -> list[datetime]:
+def _first_known(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, known: set[str], before: datetime, now: datetime
+) -> list[datetime]:
     """Earliest knowledge times of a dataset's vintages that the last build did not have.
 
     They are in a new file, or were known only after that build. A file that replaces known ones has no new vintages.
@@ -127,21 +151,23 @@ def _first_known(lake: Lake, name: str, known: set[str], before: datetime, now: 
     if known - set().union(*files.values()):
         return [EVERYTHING]  # a file is gone
     new = [file for file, appended in files.items() if not appended <= known]
-    found = [_min_known(lake.root / name, new, EVERYTHING, now), _min_known(lake.root / name, files, before, now)]
+    folder = lake.root / name
+    found = [_min_known(connection, folder, new, EVERYTHING, now), _min_known(connection, folder, files, before, now)]
     return [moment for moment in found if moment is not None]
 
 
-def _min_known(folder: Path, files: Iterable[str], after: datetime, until: datetime) -> datetime | None:
+def _min_known(
+    connection: duckdb.DuckDBPyConnection, folder: Path, files: Iterable[str], after: datetime, until: datetime
+) -> datetime | None:
     """The earliest knowledge time in some files that is later than `after`, and `until` or earlier."""
     paths = [str(folder / file) for file in files]
     if not paths:
         return None
-    with duckdb.connect() as connection:
-        [[first]] = connection.execute(
-            "select epoch_us(min(knowledge_ts)) from read_parquet(?, hive_partitioning = false) "
-            "where knowledge_ts > make_timestamptz(?) and knowledge_ts <= make_timestamptz(?)",
-            [paths, _microseconds(after), _microseconds(until)],
-        ).fetchall()
+    [[first]] = connection.execute(
+        "select epoch_us(min(knowledge_ts)) from read_parquet(?, hive_partitioning = false) "
+        "where knowledge_ts > make_timestamptz(?) and knowledge_ts <= make_timestamptz(?)",
+        [paths, _microseconds(after), _microseconds(until)],
+    ).fetchall()
     return None if first is None else datetime.fromtimestamp(first / 1_000_000, UTC)
 
 

@@ -39,23 +39,27 @@ LOG_EXISTS: Final = "select 1 from duckdb_tables() where schema_name = 'signals'
 TABLE_MACROS: Final[dict[Name, tuple[str, str]]] = {("signals", "signals_asof"): ("ts", SIGNALS_ASOF)}
 
 
-def restore(warehouse: Path, published: Path) -> bool:
-    """Copy the log of the last release into a warehouse that has none, so that no revision is lost.
-
-    The caller holds the writer lock. True when the log was copied; False when the warehouse has one, or no release has.
-    """
+def is_behind(warehouse: Path, published: Path) -> bool:
+    """Whether the log of a warehouse lacks rows of the last release: it is new, or an older file was put back."""
     if not published.is_file():
         return False
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(warehouse)) as con:
-        if con.execute(f"{LOG_EXISTS} and database_name = current_database()").fetchone():
-            return False
         con.execute(f"attach {sql_literal(published)} as release (read_only)")
         if not con.execute(f"{LOG_EXISTS} and database_name = 'release'").fetchone():
             return False
+        if not con.execute(f"{LOG_EXISTS} and database_name = current_database()").fetchone():
+            return True
+        lost = f"select 1 from release.signals.signals as one where {_is_absent('signals.signals')} limit 1"
+        return con.execute(lost).fetchone() is not None
+
+
+def restore(warehouse: Path, published: Path) -> None:
+    """Replace the log of a warehouse by that of the last release. The caller holds the writer lock."""
+    with duckdb.connect(str(warehouse)) as con:
+        con.execute(f"attach {sql_literal(published)} as release (read_only)")
         con.execute("create schema if not exists signals")
-        con.execute("create table signals.signals as select * from release.signals.signals")
-    return True
+        con.execute("create or replace table signals.signals as select * from release.signals.signals")
 
 
 def first_unpublished(warehouse: Path, published: Path, now: datetime) -> datetime | None:
@@ -84,9 +88,13 @@ def _unpublished(verb: str, warehouse: Path, published: Path, now: datetime) -> 
         if len(con.execute(f"{LOG_EXISTS} and database_name in ('release', current_database())").fetchall()) < 2:
             return []
         return con.execute(
-            f"{verb} signals.signals as built where epoch_us(computed_ts) <> ? and not exists ("
-            "select 1 from release.signals.signals as published where "
-            + " and ".join(f"built.{column} = published.{column}" for column in REVISION)
-            + ")",
+            f"{verb} signals.signals as one "
+            f"where epoch_us(computed_ts) <> ? and {_is_absent('release.signals.signals')}",
             [int(now.timestamp() * 1_000_000)],
         ).fetchall()
+
+
+def _is_absent(log: str) -> str:
+    """The condition that a row (`one`) is not in a log."""
+    same = " and ".join(f"one.{column} = other.{column}" for column in REVISION)
+    return f"not exists (select 1 from {log} as other where {same})"

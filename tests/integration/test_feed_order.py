@@ -11,6 +11,7 @@ from sandbox import Sandbox
 
 from pipelines.common.calendar import months_between
 from pipelines.sources import SOURCES
+from pipelines.sources.base import Payload
 from pipelines.sources.power_days import bounds
 from pipelines.transports.demo import DemoTransport
 
@@ -68,6 +69,29 @@ def test_smard_provides_the_months_that_energy_charts_lacks(tmp_path: Path) -> N
     rows = stored(sandbox, "power")
     assert by_month(rows, "delivery_date") == {"2024-04": {"smard"}, "2024-05": {"energy_charts"}}
     assert len(rows) == (30 + 31) * 24, "a week that belongs to both months is stored once"
+
+
+@pytest.mark.slow
+def test_a_month_stays_with_its_source_when_later_responses_lack_it(tmp_path: Path) -> None:
+    """The user has accepted responses without the month: of daily captures only the last two are read."""
+    at_first, later = {"2024-04-30": 5.3, "2024-05-01": 5.31}, {"2024-04-30": 5.3}
+    found = {}
+    for kind in ("daily", "whole"):
+        sandbox = Sandbox(tmp_path / kind, "demo", "2024-05-03T20:00:00Z")
+        for number, rates in enumerate([at_first, later, later | {"2024-04-29": 5.3}]):
+            sandbox = sandbox.at(f"2024-05-{3 + number:02d}T20:00:00Z")
+            workspace = sandbox.open()
+            nyfed = [{"effectiveDate": day, "type": "SOFR", "percentRate": rate} for day, rate in rates.items()]
+            fred = "observation_date,SOFR\n" + "".join(f"2024-05-0{n + 1},5.99\n" for n in range(number + 1))
+            for source, body in {"nyfed": json.dumps({"refRates": nyfed}), "fred": fred}.items():
+                (request, *_) = SOURCES[source].requests(pd.Period("2024-05", "M"), workspace.scope)
+                workspace.archive.record(request, [Payload(request, body.encode(), workspace.now)])
+            if kind == "whole":
+                workspace.lake.ledger("rates").unlink(missing_ok=True)
+            assert workspace.ingestion().run("rates", months_between(*MONTHS)).failures == []
+        found[kind] = sandbox.open().lake.read("rates")
+    assert by_month(found["daily"], "obs_date") == {"2024-04": {"nyfed"}, "2024-05": {"nyfed"}}
+    pd.testing.assert_frame_equal(found["daily"], found["whole"])
 
 
 @pytest.mark.slow

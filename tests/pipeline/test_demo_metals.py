@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from sandbox import Sandbox
+from sandbox import Sandbox, assert_same_rows
 
 from pipelines.common.calendar import months_between
 from pipelines.common.settings import PROJECT, SettingsError
@@ -69,6 +71,25 @@ def test_every_source_of_a_metal_serves_all_six(tmp_path: Path, monkeypatch: pyt
     assert len(served) == 5
     stock = next(payload for payload in workspace.dropped("off_warrant")[0])
     assert {line[:2] for line in stock.body.decode().splitlines()[1:]} == set(SIX)
+
+
+@pytest.mark.slow
+def test_a_metal_that_a_run_left_out_is_loaded_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of responses with all metals, a run of one metal stores its own rows only."""
+    months, datasets = ("2025-12", "2026-01"), ["exchange_stocks"]
+    monkeypatch.setenv("TIGHTNESS_DEMO_METALS", "AL,ZN")
+    both = Sandbox(tmp_path / "both", "demo", "2026-01-20T20:00:00Z")
+    assert both.ingest(months, datasets).failures == []
+    first = both.copy(tmp_path / "first")
+    for folder in ("lake", "raw/lake"):
+        shutil.rmtree(first.data / folder)
+    workspace = first.open()
+    for metals in (("AL",), ()):
+        ingestion = replace(workspace.ingestion(), scope=workspace.reference.scope(metals))
+        for name in datasets:
+            assert ingestion.run(name, months_between(*months)).failures == []
+        assert set(workspace.lake.read("exchange_stocks")["metal"]) == ({*metals} or {"AL", "ZN"})
+    assert_same_rows(first.rows(datasets), both.rows(datasets))
 
 
 def test_rows_for_further_metals_are_marked_as_synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import duckdb
 import pandas as pd
 import pytest
 from sandbox import Sandbox
+
+from pipelines.publish.release import PublicationError
 
 NOW = "2026-01-14T20:00:00Z"
 MONTHS = ("2024-10", "2026-01")
@@ -240,12 +243,18 @@ def test_signals_asof_an_old_moment_is_what_was_published_then(drop_market: Sand
     assert shown["value"] == pytest.approx(500_000 / days)
 
 
-def test_a_lost_warehouse_does_not_lose_the_log(revised: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("warehouse", ["lost", "of an older day"])
+def test_another_warehouse_does_not_lose_the_log(
+    drop_market: Sandbox, revised: Sandbox, tmp_path: Path, warehouse: str
+) -> None:
     later = revised.copy(tmp_path)
     before = later.query("select * from signals.signals order by all")
     assert before["revision_no"].max() == 2
-    shutil.rmtree(later.data / "warehouse")
-    later.run(("2026-01", "2026-01"))
+    if warehouse == "lost":
+        shutil.rmtree(later.data / "warehouse")
+    else:
+        shutil.copy(drop_market.open().paths.warehouse, later.open().paths.warehouse)
+    assert later.run(("2026-01", "2026-01")).unchanged
     pd.testing.assert_frame_equal(later.query("select * from signals.signals order by all"), before)
 
 
@@ -285,13 +294,17 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
 # --- what must not be published
 
 
+def doubled(sandbox: Sandbox, row: str) -> None:
+    """Store a row of the log twice, as a bug or a manual edit of the warehouse could: the oldest or the newest one."""
+    order = "asc" if row == "oldest" else "desc"
+    with duckdb.connect(str(sandbox.open().paths.warehouse)) as connection:
+        connection.execute(f"insert into signals.signals from signals.signals order by as_of_ts {order} limit 1")
+
+
 def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> None:
     released = own.published()
-    # A duplicate row in the log, as a bug or a manual edit of the warehouse could cause.
-    with duckdb.connect(str(own.open().paths.warehouse)) as connection:
-        connection.execute("insert into signals.signals select * from signals.signals order by as_of_ts limit 1")
-    stocks = own.root / "drop" / "stocks" / "own.csv"
-    stocks.write_text(stocks.read_text() + "AL,2026-01-21,400000\n")
+    doubled(own, "newest")
+    own.drop("stocks/late.csv", "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-13,2026-01-14T09:00:00Z,400000\n")
 
     code, _, lines = own.at("2026-01-22T20:00:00Z").call("run", "--from", "2026-01")
     errors = "\n".join(lines)
@@ -303,3 +316,26 @@ def test_a_failing_test_on_the_marts_withholds_the_publication(own: Sandbox) -> 
     assert "Traceback" not in errors
     assert own.published() == released
     assert 400_000 not in own.query("select total_t from marts.inventory_daily")["total_t"].tolist()
+
+
+def test_a_repeated_row_that_a_build_keeps_is_not_published(own: Sandbox) -> None:
+    """A build tests the rows that it makes; a test alone and the publication examine all."""
+    doubled(own, "oldest")
+    later = own.at("2026-01-21T20:00:00Z")
+    assert later.build().failed == []
+    with pytest.raises(PublicationError, match=r"signals.signals has 2 rows with .*: its key must identify one row"):
+        later.publish()
+    [failed] = later.check("signals_follows_schema").failed
+    assert "one row for each signal_id" in failed.message
+
+
+def test_a_model_alone_needs_no_other_table_of_the_day(own: Sandbox) -> None:
+    later = own.at("2026-01-21T20:00:00Z")
+    assert later.build(["+tightness_daily"]).failed == []
+    with duckdb.connect(str(later.open().paths.warehouse), read_only=True) as warehouse:
+        newest = warehouse.execute("select max(as_of_date) from marts.tightness_daily").fetchone()
+    assert newest == (date(2026, 1, 21),)
+    later.run(("2026-01", "2026-01"))
+    assert later.query("select max(as_of_date) as day from signals.signals_wide_daily")["day"][0] == pd.Timestamp(
+        "2026-01-21"
+    )

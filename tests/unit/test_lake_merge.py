@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -121,6 +121,24 @@ def test_files_of_one_append_that_is_older_than_a_merge_add_nothing(lake: Lake) 
     before = lake.read("stocks")
     appended(lake, MAX_FILES + 1)
     pd.testing.assert_frame_equal(lake.read("stocks"), before)
+
+
+def test_large_files_are_left_as_they_are_and_a_merged_one_is_no_larger_than_memory_allows(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third append has three rows, the very first one a year, the others one."""
+    monkeypatch.setattr(store, "MAX_ROWS", 2)
+    monkeypatch.setattr(store, "MAX_MERGED", 12)
+    files = names(lake)
+    lake.compact("stocks", lake.appended("stocks"))
+    assert names(lake) == files, "of more than 16 files, 11 are small"
+    appended(lake, 13, MAX_FILES + 1)
+    before, files = lake.read("stocks"), names(lake)
+    lake.compact("stocks", lake.appended("stocks"))
+    [merged] = names(lake) - files
+    assert lake.record("stocks").read()[merged].lengths == (1,) * 12
+    pd.testing.assert_frame_equal(lake.read("stocks"), before)
+    assert lake.damage("stocks") == []
 
 
 # --- killed at each step
@@ -289,6 +307,17 @@ def test_a_lake_of_the_former_layout_is_read_and_becomes_one_file(lake: Lake, ha
     assert {path.name for path in (lake.root / "stocks").iterdir()} == kept, "the ledger is of no lake without a record"
 
 
+def test_a_large_lake_of_the_former_layout_becomes_several_files(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = lake.read("stocks")
+    to_former_layout(lake, "stocks")
+    monkeypatch.setattr(store, "MAX_MERGED", 100)
+    lake.settle("stocks")
+    sizes = [pq.read_metadata(lake.root / "stocks" / file).num_rows for file in names(lake)]
+    assert len(sizes) > 2 and max(sizes) <= 100
+    assert lake.damage("stocks") == [] and not list((lake.root / "stocks").glob("*/"))
+    pd.testing.assert_frame_equal(lake.read("stocks"), before)
+
+
 def test_a_lake_of_the_former_layout_grows_without_being_migrated(lake: Lake) -> None:
     before = lake.read("stocks")
     to_former_layout(lake, "stocks")
@@ -325,6 +354,30 @@ def test_a_migration_that_is_killed_loses_nothing_and_shows_nothing_twice(
     with monkeypatch.context() as patch:
         assert each_step(patch, attempt) > len(files)
     check(attempts[-1])
+
+
+@pytest.mark.parametrize("work", ["read", "damage", "ensure", "months"])
+def test_a_migration_by_another_process_while_the_folders_are_listed(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    before, months = lake.read("stocks"), lake.months("stocks")
+    to_former_layout(lake, "stocks")
+    scandir, calls = os.scandir, []
+
+    def overtaken(path: str) -> Iterator[os.DirEntry[str]]:
+        if "month=" in str(path) and not calls:
+            calls.append(path)
+            lake.settle("stocks")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", overtaken)
+    if work == "read":
+        pd.testing.assert_frame_equal(lake.read("stocks"), before)
+    elif work == "ensure":
+        lake.ensure(["stocks"])
+    else:
+        assert getattr(lake, work)("stocks") == {"damage": [], "months": months}[work]
+    assert calls
 
 
 def test_damaged_and_foreign_files_of_the_former_layout_stay_and_are_named(lake: Lake) -> None:

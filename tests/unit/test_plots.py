@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.publish.plots import HEIGHT, LEFT, PLOTS, RIGHT, STAMP, WIDTH, Plot, recent, svg
+from pipelines.publish.plots import HEIGHT, LEFT, PLOTS, RIGHT, STAMP, WIDTH, Plot, _ticks, recent, svg
 
 LIMIT = 60_000
 every_plot = pytest.mark.parametrize("plot", [pytest.param(plot, id=plot.table) for plot in PLOTS])
@@ -102,6 +102,22 @@ def test_the_labels_are_years_and_round_numbers() -> None:
     assert [text for text in found if re.fullmatch(r"\d+", text) and len(text) < 4][-6:] == [
         "0", "20", "40", "60", "80", "100",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (10, 22, ["10.0", "12.5", "15.0", "17.5", "20.0"]),
+        (-1.1, 1.1, ["-1.0", "-0.5", "0.0", "0.5", "1.0"]),
+        (1, 2.2, ["1.00", "1.25", "1.50", "1.75", "2.00"]),
+        (0, 4600, ["0", "1,000", "2,000", "3,000", "4,000"]),
+        (4999.94, 5000.06, ["4,999.950", "4,999.975", "5,000.000", "5,000.025", "5,000.050"]),
+    ],
+)
+def test_a_label_has_the_decimals_that_its_value_needs(low: float, high: float, labels: list[str]) -> None:
+    found = list(_ticks(low, high, 5))
+    assert [text for _, text in found] == labels
+    assert [value for value, _ in found] == pytest.approx([float(text.replace(",", "")) for text in labels])
 
 
 def test_an_image_holds_no_script_and_loads_nothing_whatever_the_text() -> None:

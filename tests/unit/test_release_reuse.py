@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -178,6 +182,92 @@ def test_a_damaged_file_of_the_last_release_does_not_reach_the_next(tmp_path: Pa
     assert (counts["added"], counts["changed"]) == (1, 0)
     assert published_hashes(second) == hashes(second.path / "marts.duckdb")
     assert len(rows_of(second.path)[f"'/{PARQUET[1]}'"]) == 2
+
+
+def write_to(database: Path, sql: str) -> None:
+    """Write to a database as a program that is killed: the change stays in the log beside the file."""
+    code = "import duckdb, os, sys; con = duckdb.connect(sys.argv[1]); con.execute(sys.argv[2]); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code, str(database), sql], check=True)
+    assert database.with_name("marts.duckdb.wal").exists()
+
+
+@contextmanager
+def open_for_writing(database: Path) -> Iterator[None]:
+    code = "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdout
+        program.stdout.readline()
+        try:
+            yield
+        finally:
+            program.communicate(b"\n")
+
+
+@pytest.mark.parametrize("damage", ["database", "folder"])
+def test_a_release_made_from_the_visible_database_shares_no_visible_file(tmp_path: Path, damage: str) -> None:
+    published = tmp_path / "published"
+    first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), published)
+    if damage == "database":
+        (first.path / "marts.duckdb").unlink()
+    else:
+        shutil.rmtree(first.path)
+    second = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS | {"2026-01-14": 1.0}), published)
+
+    assert second.manifest["difference"]["marts.price_daily"]["added"] == 1
+    for name in [*PARQUET, "marts.duckdb"]:
+        assert not (published / name).samefile(second.path / name), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [True, False])
+@pytest.mark.parametrize("place", ["release", "visible"])
+def test_what_a_killed_program_wrote_to_a_published_database_is_discarded(
+    tmp_path: Path, place: str, changed: bool
+) -> None:
+    published = tmp_path / "published"
+    first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), published)
+    prices = TWO_DAYS | ({"2026-01-14": 1.0} if changed else {})
+    write_to((first.path if place == "release" else published) / "marts.duckdb", "delete from marts.price_daily")
+    second = release(warehouse(tmp_path / "w.duckdb", prices), published)
+
+    for folder in (second.path, published):
+        assert [float(row[2]) for row in rows_of(folder)["marts.price_daily"]] == [
+            prices[day] for day in sorted(prices)
+        ]
+    assert published_hashes(second) == hashes(second.path / "marts.duckdb")
+    assert second.manifest["difference"]["marts.price_daily"]["added"] == len(prices) - 2
+    assert release(warehouse(tmp_path / "w.duckdb", prices), published).unchanged
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("places", [["release"], ["visible"], ["release", "visible"]])
+def test_a_program_that_has_a_published_database_open_for_writing_stops_no_publication(
+    tmp_path: Path, places: Sequence[str]
+) -> None:
+    published = tmp_path / "published"
+    first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), published)
+    with ExitStack() as programs:
+        for place in places:
+            folder = first.path if place == "release" else published
+            programs.enter_context(open_for_writing(folder / "marts.duckdb"))
+        second = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS | {"2026-01-14": 1.0}), published)
+    for folder in (second.path, published):
+        assert len(rows_of(folder)["marts.price_daily"]) == 3
+    assert published_hashes(second) == hashes(second.path / "marts.duckdb")
+
+
+@pytest.mark.parametrize("name", ["marts.duckdb", "manifest.json", *PARQUET])
+def test_a_damaged_file_in_the_folder_of_an_unchanged_release_makes_a_new_one(tmp_path: Path, name: str) -> None:
+    published, source = tmp_path / "published", warehouse(tmp_path / "w.duckdb", TWO_DAYS)
+    first = release(source, published)
+    (first.path / name).write_bytes(b"damaged")
+    second = release(source, published)
+
+    assert not second.unchanged and second.path != first.path
+    assert rows_of(second.path) == rows_of(published)
+    assert release(source, published).unchanged
 
 
 def test_a_release_of_an_earlier_layout_is_compared_and_not_copied(

@@ -171,6 +171,21 @@ def test_a_merged_file_whose_loads_are_lost_is_named_and_its_months_are_read_aga
     assert merged.open().lake.months("prices") == []
 
 
+def test_rows_that_are_loaded_again_after_a_lost_merged_file_are_watched_again(made: Sandbox, merged: Sandbox) -> None:
+    """The file of such a load may have the name of one that the lost file had replaced."""
+    first = file_of(made, "prices")
+    file_of(merged, "prices").unlink()
+    no_archive(merged)
+    ingestion = merged.open().ingestion()
+    accept_loss(ingestion, "prices", repair(ingestion, "prices"))
+    lake = merged.open().lake
+    rows = pq.read_table(first).to_pandas(date_as_object=False)
+    lake.append("prices", rows.assign(captured_ts=rows["ingest_ts"], explicit_knowledge=False))
+    assert lake.present("prices") == lake.appended("prices") == [first.name]
+    file_of(merged, "prices").unlink()
+    assert [one.file for one in lake.damage("prices")] == [first.name]
+
+
 def test_a_lake_of_the_former_layout_is_repaired_and_migrated(sandbox: Sandbox) -> None:
     wanted = sandbox.rows(DATASETS)
     files = {name: to_former_layout(sandbox.open().lake, name) for name in DATASETS}
@@ -239,6 +254,22 @@ def test_a_foreign_file_is_named_and_kept(sandbox: Sandbox) -> None:
     with pytest.raises(LakeDamageError, match=r"own\.parquet is not as the lake wrote it: move it out of the lake"):
         sandbox.open().check_lake()
     assert path.read_bytes() == b"anything"
+
+
+def test_a_file_that_comes_back_after_its_loss_was_accepted_is_named(sandbox: Sandbox, made: Sandbox) -> None:
+    """Its rows may have been read again since, and would count twice."""
+    path = file_of(sandbox, "prices")
+    path.unlink()
+    no_archive(sandbox)
+    ingestion = sandbox.open().ingestion()
+    accept_loss(ingestion, "prices", repair(ingestion, "prices"))
+    assert sandbox.open().check_lake() == []
+    shutil.copyfile(file_of(made, "prices"), path)
+    with pytest.raises(LakeDamageError, match=rf"{path.name} is there again after its loss was accepted"):
+        sandbox.open().check_lake()
+    accept_loss(ingestion, "prices", repair(ingestion, "prices"))
+    assert sandbox.open().check_lake() == []
+    assert (sandbox.data / "quarantine" / "lake" / "prices" / path.name).is_file()
 
 
 def test_a_loss_that_is_accepted_is_read_again_as_far_as_the_archive_has_it(sandbox: Sandbox) -> None:
@@ -376,8 +407,9 @@ def test_doctor_and_repair(sandbox: Sandbox) -> None:
     code, lines, [message] = sandbox.call("repair")
     assert code == 1 and any("cannot be repaired" in line for line in lines) and path.name in message
     assert sandbox.call("repair", "--dry-run", "--accept-loss")[0] == 2
-    assert sandbox.call("repair", "--accept-loss")[0] == 0
-    assert sandbox.call("repair")[0] == 0
+    code, _, [remedy] = sandbox.call("repair", "--accept-loss")
+    assert code == 0 and remedy.endswith(f"is read again by: tightness backfill --from {MONTHS[0]} --to {MONTHS[1]}")
+    assert sandbox.call("repair") == (0, ["the lake is whole: every file of its record is there, unchanged"], [])
 
 
 def tree(folder: Path) -> dict[str, int]:

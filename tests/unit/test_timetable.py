@@ -19,6 +19,7 @@ FIRST, SECOND = Timetable({"lme": ("5 9 * * 1-5", "Europe/London")}, {"": (1.5, 
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     shutil.copytree(REFERENCE, tmp_path / "reference")
     monkeypatch.setenv("TIGHTNESS_REFERENCE_DIR", str(tmp_path / "reference"))
+    (tmp_path / "data" / "warehouse").mkdir(parents=True)
     return load_settings(profile="demo", data_dir=tmp_path / "data")
 
 
@@ -83,9 +84,14 @@ def test_a_damaged_file_is_made_again(settings: Settings, computed: list[Any], d
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(settings: Settings, computed: list[Any]) -> None:
-    settings.data.mkdir(parents=True, exist_ok=True)
-    (settings.data / "warehouse").write_text("a file")
+    stored(settings).mkdir()
     assert timetable(settings) == FIRST
+
+
+def test_a_folder_without_a_warehouse_stays_as_it_is(settings: Settings, computed: list[Any]) -> None:
+    shutil.rmtree(settings.data)
+    assert timetable(settings) == FIRST
+    assert not settings.data.exists()
 
 
 def test_an_invalid_calendar_is_replaced_by_that_of_the_project(settings: Settings, computed: list[Any]) -> None:

@@ -1,11 +1,12 @@
 """The dbt models as Dagster assets, built by one dbt call a run, in this process."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import duckdb
@@ -18,7 +19,7 @@ from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
-from pipelines.publish.manifest import read_manifest
+from pipelines.publish.manifest import packages, read_manifest
 from pipelines.warehouse import build_cache, dbt, lineage, signal_log
 from pipelines.warehouse.damage import database_damage
 from pipelines.workspace import Workspace
@@ -85,7 +86,7 @@ def model_assets() -> dg.AssetsDefinition:
         tests = {key.name for key in context.selected_asset_check_keys}
         # With the models above them, whose tables may hold some decision times only. A check may be executed alone.
         names = {f"+{key.path[-1]}" for key in chosen} or tests
-        select = [] if chosen == every else ["--select", *sorted(names)]
+        select = [] if chosen == every else selected(names)
         if not any(open_workspace.lake.has_files(name) for name in DATASETS):
             raise dg.Failure(
                 f"the lake is empty: profile {open_workspace.settings.profile} has loaded no data, so there is nothing "
@@ -93,7 +94,7 @@ def model_assets() -> dg.AssetsDefinition:
                 allow_retries=False,
             )
         with open_workspace.writing():
-            result = build(open_workspace, context.run.run_id, select, log=context.log)
+            result = build(open_workspace, context.run.run_id, select, is_check=not chosen, log=context.log)
             tables = table_metadata(open_workspace, manifest)
             for name, charts in draw_plots(open_workspace, context.log).items():
                 tables[name] |= charts
@@ -125,17 +126,27 @@ def _specs(manifest: Mapping[str, Any]) -> tuple[list[dg.AssetSpec], list[dg.Ass
     return assets, list(checks.values())
 
 
+def selected(names: Collection[str]) -> list[str]:
+    """The arguments of dbt for some models and tests; none for everything.
+
+    A test that also reads other models is left out: their tables may lack the newest decision times.
+    """
+    return ["--indirect-selection", "cautious", "--select", *sorted(names)] if names else []
+
+
 def build(
     workspace: Workspace,
     run_id: str,
     select: list[str],
     first_day: date = dbt.CALENDAR_START,
+    is_check: bool = False,
     log: logging.Logger = LOG,
 ) -> dbt.BuildResult:
     """Build the models as of the workspace's clock, or keep them where their inputs are unchanged.
 
     Rows of decision times before the first one with other inputs are kept too (docs/adr/0026). The caller holds the
     writer lock. `select`: selection arguments for dbt; none for everything. `first_day`: of the trading calendar.
+    `is_check`: only tests are selected, and examine all rows in place of those that the build makes.
     Raises `LakeDamageError`.
     """
     for one in workspace.check_lake():
@@ -143,12 +154,14 @@ def build(
     now = workspace.build_clock.advance()
     lake = workspace.lake  # every dataset has a schema file there
     paths = workspace.paths
+    code = [dbt.project_fingerprint(), code_version(), str(packages()), str(workspace.scope), str(first_day)]
     this = build_cache.Record(
-        code=build_cache.fingerprint(dbt.project_fingerprint(), code_version(), str(workspace.scope), str(first_day)),
+        code=build_cache.fingerprint(*code),
         as_of=now.isoformat(),
         reference=workspace.reference.sha256,
         files={name: lake.appended(name) for name in DATASETS},
         nodes=[],
+        build_id=uuid4().hex,
     )
     last = build_cache.load(paths.build_record)
     current = paths.database
@@ -159,17 +172,20 @@ def build(
         log.warning(f"the warehouse is damaged and is built again from the lake and the last release: {damage}")
         paths.warehouse.unlink()
         paths.warehouse.with_name(f"{paths.warehouse.name}.wal").unlink(missing_ok=True)
+    if last is not None and not build_cache.is_of(last, paths.warehouse):
+        last = None
     if (unpublished := signal_log.first_unpublished(paths.warehouse, current, now)) is not None:
-        last = build_cache.begin(paths.build_record, last, unpublished)
+        last = build_cache.begin(paths.build_record, last, unpublished, this.build_id)
+        build_cache.mark(paths.warehouse, this.build_id)
         signal_log.delete_unpublished(paths.warehouse, current, now)
-    if not paths.warehouse.is_file():
-        last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
-    if signal_log.restore(paths.warehouse, current):
-        last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING)
+    if signal_log.is_behind(paths.warehouse, current):
+        last = build_cache.begin(paths.build_record, last, build_cache.EVERYTHING, this.build_id)
+        signal_log.restore(paths.warehouse, current)
     moment = build_cache.changed_from(last, this, lake, workspace.reference.tables, paths.reference_copies)
     if last is not None and not select and build_cache.is_same(last, this, moment):
         return last.result()
-    build_cache.begin(paths.build_record, last, moment)
+    build_cache.begin(paths.build_record, last, moment, this.build_id)
+    build_cache.mark(paths.warehouse, this.build_id)
     dbt.write_reference(workspace.reference, paths.reference_copies, calendar_end(now).date(), first_day)
     result = dbt.build(
         dbt.run_vars(
@@ -179,7 +195,7 @@ def build(
             as_of=now,
             run_id=run_id,
             code_version=code_version(),
-            built_from=None if moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
+            built_from=None if is_check or moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
         ),
         select,
     )

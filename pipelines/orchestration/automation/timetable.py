@@ -39,8 +39,8 @@ class Timetable:
 def timetable(settings: Settings) -> Timetable:
     """The timetable of the settings' release calendar, of the project's own where that one is invalid.
 
-    The UI must load in that case too: the error appears when a run reads the calendar. The file is made again when a
-    reference table or the code has changed.
+    The UI must load in that case too: the error appears when a run reads the calendar. The file is in the folder of the
+    warehouse, once there is one, and made again when a reference table or the code has changed.
     """
     path = settings.data / "warehouse" / "timetable.json"
     made_from = _fingerprint(settings.reference)
@@ -52,8 +52,9 @@ def timetable(settings: Settings) -> Timetable:
                 {name: (late, failed) for name, (late, failed) in stored["windows"].items()},
             )
     made = compute(_release_calendar(settings.reference))
-    with suppress(OSError):  # definitions load in a folder that cannot be written too
-        write_json(path, {"made_from": made_from, **asdict(made)})
+    if path.parent.is_dir():  # where nothing was built yet, commands that only look write nothing
+        with suppress(OSError):  # definitions load in a folder that cannot be written too
+            write_json(path, {"made_from": made_from, **asdict(made)})
     return made
 
 

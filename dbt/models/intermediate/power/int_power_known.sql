@@ -1,22 +1,7 @@
-with days as (
-    select
-        zone,
-        delivery_date,
-        release_ts,
-        resolution,
-        resolution_min,
-        max(n_positions) as n_mtu,
-        count(*) as n_points,
-        sum(n_units) as n_units,
-        max(source) as source,
-        {{ worst_basis_of_group() }} as knowledge_basis,
-        {{ worst_licence_of_group() }} as licence_class
-    from {{ ref('int_power_points') }}
-    group by zone, delivery_date, release_ts, resolution, resolution_min
-    -- Of two resolutions of a day the finer one counts.
-    qualify row_number() over (
-        partition by zone, delivery_date, release_ts order by resolution_min asc nulls last
-    ) = 1
+-- Each release of a delivery day, with what its prices in EUR are compared with.
+with releases as (
+    select distinct zone, delivery_date, known_from as release_ts
+    from {{ ref('stg_power') }}
 ),
 
 rates as (
@@ -30,7 +15,7 @@ rates as (
         fx.licence_class
     from (
         select zone, delivery_date, release_ts, {{ numbers_to(10) }} as days_back
-        from days
+        from releases
     ) as candidates
     inner join {{ ref('stg_fx') }} as fx
         on
@@ -52,38 +37,83 @@ smelter_parameters as (
     qualify row_number() over (partition by calendar_date order by metal asc nulls last) = 1
 ),
 
-means as (
+converted as (
     select
-        points.zone,
-        points.delivery_date,
-        points.release_ts,
-        {{ ordered_sum('points.price_eur_mwh * points.n_units', 'points.position') }}
-        / max(points.n_positions) as mean_eur_mwh,
-        {{ ordered_mean('points.price_eur_mwh', 'points.position') }} as naive_mean_of_points_eur_mwh,
-        {{ share_beyond(
-            'points.price_eur_mwh * rates.eurusd', '>', 'p.power_line_high_usd_mwh', 'points.n_units',
-            'max(points.n_positions)'
-        ) }} as share_above,
-        {{ share_beyond(
-            'points.price_eur_mwh * rates.eurusd', '<', 'p.power_line_low_usd_mwh', 'points.n_units',
-            'max(points.n_positions)'
-        ) }} as share_below
-    from {{ ref('int_power_points') }} as points
-    inner join days
-        on
-            points.zone = days.zone
-            and points.delivery_date = days.delivery_date
-            and points.release_ts = days.release_ts
-            and points.resolution = days.resolution
-    inner join smelter_parameters as p on points.delivery_date = p.calendar_date
+        releases.*,
+        rates.eurusd,
+        rates.fx_obs_date,
+        rates.knowledge_basis as fx_basis,
+        rates.licence_class as fx_licence,
+        p.mwh_per_t,
+        p.power_line_high_usd_mwh,
+        p.power_line_low_usd_mwh
+    from releases
+    inner join smelter_parameters as p on releases.delivery_date = p.calendar_date
     left join rates
         on
-            points.zone = rates.zone
-            and points.delivery_date = rates.delivery_date
-            and points.release_ts = rates.release_ts
-    -- A day whose first units are missing has no earlier point to repeat, and no mean.
-    where days.n_units = days.n_mtu
-    group by points.zone, points.delivery_date, points.release_ts
+            releases.zone = rates.zone
+            and releases.delivery_date = rates.delivery_date
+            and releases.release_ts = rates.release_ts
+),
+
+-- The auction's points as known at each release. Under curve type A03 a missing position repeats the one before, so
+-- each point has the number of market time units that it covers.
+points as (
+    select
+        converted.zone,
+        converted.delivery_date,
+        converted.release_ts,
+        converted.power_line_high_usd_mwh,
+        converted.power_line_low_usd_mwh,
+        points.resolution,
+        points.n_positions,
+        points.position,
+        points.price_eur_mwh,
+        points.price_eur_mwh * converted.eurusd as price_usd_mwh,
+        coalesce(
+            lead(points.position) over (
+                partition by converted.zone, converted.delivery_date, converted.release_ts, points.resolution
+                order by points.position asc nulls last
+            ),
+            points.n_positions + 1
+        ) - points.position as n_units,
+        points.source,
+        points.knowledge_basis,
+        points.licence_class
+    from converted
+    inner join {{ ref('stg_power') }} as points
+        on
+            converted.zone = points.zone
+            and converted.delivery_date = points.delivery_date
+            and converted.release_ts >= points.known_from
+            and converted.release_ts < points.known_to
+),
+
+days as (
+    select
+        zone,
+        delivery_date,
+        release_ts,
+        cast(substr(resolution, 3, 2) as integer) as resolution_min,
+        max(n_positions) as n_mtu,
+        count(*) as n_points,
+        -- A day whose first units are missing has no earlier point to repeat, and no mean.
+        sum(n_units) = max(n_positions) as is_whole,
+        {{ ordered_sum('price_eur_mwh * n_units', 'position') }} / max(n_positions) as mean_eur_mwh,
+        {{ ordered_mean('price_eur_mwh', 'position') }} as naive_mean_of_points_eur_mwh,
+        {{ share_beyond('price_usd_mwh', '>', 'power_line_high_usd_mwh', 'n_units', 'max(n_positions)') }}
+            as share_above,
+        {{ share_beyond('price_usd_mwh', '<', 'power_line_low_usd_mwh', 'n_units', 'max(n_positions)') }}
+            as share_below,
+        max(source) as source,
+        {{ worst_basis_of_group() }} as knowledge_basis,
+        {{ worst_licence_of_group() }} as licence_class
+    from points
+    group by zone, delivery_date, release_ts, resolution
+    -- Of two resolutions of a day the finer one counts.
+    qualify row_number() over (
+        partition by zone, delivery_date, release_ts order by cast(substr(resolution, 3, 2) as integer) asc nulls last
+    ) = 1
 )
 
 select
@@ -98,26 +128,21 @@ select
     days.resolution_min,
     days.n_mtu,
     days.n_points,
-    means.mean_eur_mwh,
-    means.naive_mean_of_points_eur_mwh,
-    rates.fx_obs_date,
-    rates.eurusd,
-    means.mean_eur_mwh * rates.eurusd as mean_usd_mwh,
-    {{ power_cost('means.mean_eur_mwh * rates.eurusd', 'p.mwh_per_t') }} as power_cost_usd_t,
-    case when rates.eurusd is not null then means.share_above end as share_above_115usd,
-    case when rates.eurusd is not null then means.share_below end as share_below_40usd,
+    case when days.is_whole then days.mean_eur_mwh end as mean_eur_mwh,
+    case when days.is_whole then days.naive_mean_of_points_eur_mwh end as naive_mean_of_points_eur_mwh,
+    converted.fx_obs_date,
+    converted.eurusd,
+    case when days.is_whole then days.mean_eur_mwh * converted.eurusd end as mean_usd_mwh,
+    case when days.is_whole then {{ power_cost('days.mean_eur_mwh * converted.eurusd', 'converted.mwh_per_t') }} end
+        as power_cost_usd_t,
+    case when days.is_whole and converted.eurusd is not null then days.share_above end as share_above_115usd,
+    case when days.is_whole and converted.eurusd is not null then days.share_below end as share_below_40usd,
     days.source,
-    {{ worst_basis(['days.knowledge_basis', 'rates.knowledge_basis']) }} as knowledge_basis,
-    {{ worst_licence(['days.licence_class', 'rates.licence_class']) }} as licence_class
+    {{ worst_basis(['days.knowledge_basis', 'converted.fx_basis']) }} as knowledge_basis,
+    {{ worst_licence(['days.licence_class', 'converted.fx_licence']) }} as licence_class
 from days
-inner join smelter_parameters as p on days.delivery_date = p.calendar_date
-left join means
+inner join converted
     on
-        days.zone = means.zone
-        and days.delivery_date = means.delivery_date
-        and days.release_ts = means.release_ts
-left join rates
-    on
-        days.zone = rates.zone
-        and days.delivery_date = rates.delivery_date
-        and days.release_ts = rates.release_ts
+        days.zone = converted.zone
+        and days.delivery_date = converted.delivery_date
+        and days.release_ts = converted.release_ts

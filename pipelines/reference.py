@@ -164,7 +164,10 @@ def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
 
 
 def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
-    """Each parameter of a formula exists, in its unit and range, for each metal from the metal's first day on."""
+    """Each parameter of a formula exists, in its unit and range, for each metal from the metal's first day on.
+
+    One that `begins` may start later.
+    """
     every: list[Any] = list(parameters.itertuples())
     since = dict(zip(metals["metal"], metals["valid_from"], strict=True))
     for name, about in PARAMETERS.items():
@@ -190,7 +193,7 @@ def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:
                 raise ReferenceDataError(
                     f"parameters.csv: {name} ({about.unit}) has no row for {metal} and none for *: add one"
                 )
-            if first > start:
+            if not about.begins and first > start:
                 raise ReferenceDataError(
                     f"parameters.csv: {name} for {metal} starts on {first:%Y-%m-%d}, the metal on "
                     f"{start:%Y-%m-%d}: add a row with that valid_from"

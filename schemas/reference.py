@@ -314,14 +314,16 @@ class Parameter(NamedTuple):
     whole: bool = False
     smelting: bool = False  # only a metal with smelters has it; without it the smelter figures are empty
     shared: bool = False  # tables without a metal use it, so that it is given for all metals at once
+    dated: bool = False  # changes from year to year: the project's table has a row for each known change
+    begins: bool = False  # did not exist before its first row; without it what rests on it is empty
 
 
 # All parameters of the formulas; each metal needs a value of its own or the one for all metals.
 PARAMETERS: dict[str, Parameter] = {
     "day_count": Parameter("days", 360, 366, whole=True),
-    "rent_usd_t_day": Parameter("USD/t/day", 0, 10),
+    "rent_usd_t_day": Parameter("USD/t/day", 0, 10, dated=True),
     "financing_spread": Parameter("fraction per year", -0.05, 0.5),
-    "consumption_t_per_year": Parameter("t/yr", 1, 1e10),
+    "consumption_t_per_year": Parameter("t/yr", 1, 1e10, dated=True),
     "stock_chg_obs": Parameter("observations", 1, 260, whole=True),
     "yoy_max_staleness_days": Parameter("days", 0, 31, whole=True),
     "tick_usd_t": Parameter("USD/t", 0, 100),
@@ -357,12 +359,12 @@ PARAMETERS: dict[str, Parameter] = {
     "exports_drop_prints": Parameter("periods", 1, 12, whole=True),
     "port_cny_t": Parameter("CNY/t", 0, 5_000),
     "arb_shut_days": Parameter("days", 1, 260, whole=True),
-    "china_cap_t": Parameter("t/yr", 1, 1e10, smelting=True),
+    "china_cap_t": Parameter("t/yr", 1, 1e10, smelting=True, begins=True),
     "cap_binding": Parameter("ratio", 0, 2),
     "cap_breach": Parameter("ratio", 0, 2),
     "idled_event_kt": Parameter("kt/yr", 0, 10_000),
     "idled_event_days": Parameter("days", 1, 366, whole=True),
-    "mwh_per_t": Parameter("MWh/t", 0.1, 50, smelting=True),
+    "mwh_per_t": Parameter("MWh/t", 0.1, 50, smelting=True, dated=True),
     "alumina_t_per_t": Parameter("t/t", 0, 10, smelting=True),
     "other_cash_usd_t": Parameter("USD/t", 0, 10_000, smelting=True),
     "power_line_high_usd_mwh": Parameter("USD/MWh", 0, 5_000, shared=True),

@@ -98,12 +98,18 @@ def cash_prompt(day: date) -> date:
 
 
 def three_month_prompt(day: date) -> date:
-    """The same day of the month three months on; else the next business day of that month, else the one before."""
+    """The same day of the month three months on; else the next business day of that month, else the one before.
+
+    A Saturday after a business day, Good Friday, and Christmas Day from Tuesday to Friday go back.
+    """
     wanted = months_later(day, 3)
     after = wanted
     while not is_london_business_day(after):
         after += timedelta(1)
-    if after.month == wanted.month:
+    is_good_friday = wanted.weekday() == 4 and wanted.month in (3, 4) and not is_london_business_day(wanted)
+    is_christmas = (wanted.month, wanted.day) == (12, 25) and wanted.weekday() in (1, 2, 3, 4)
+    is_saturday = wanted.weekday() == 5 and is_london_business_day(wanted - timedelta(1))
+    if after.month == wanted.month and not (is_good_friday or is_christmas or is_saturday):
         return after
     while not is_london_business_day(wanted):
         wanted -= timedelta(1)

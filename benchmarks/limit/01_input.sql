@@ -1,6 +1,6 @@
 -- Every published table as plain DuckDB scripts, run in order, with which the dbt project is compared.
--- Assumed here but not there: one metal; one value of each parameter, one version of each signal and one list of
--- components for all days; the first vintages of a series become known in the order of their days; power is known
+-- Assumed here but not there: one metal; one value of each parameter but those that are dated here, one version of each
+-- signal and one list of components for all days; the first vintages of a series become known in the order of their days; power is known
 -- before its day; power and closes are not revised; a month has one day of visible stock.
 -- The session sets lake and reference (folders), as_of, run_id and code_version.
 
@@ -66,6 +66,16 @@ create temp table p as pivot (
     select name, max_by(value, metal) as value from of_metal('parameters') group by name
 ) on name using max(value);
 create temp table calendar as from reference('trading_calendar');
+-- Parameters that change over the years, by day.
+create temp table dated as pivot (
+    select calendar_date, names.name, value
+    from calendar
+    cross join (
+        select distinct name from of_metal('parameters')
+        where name in ('consumption_t_per_year', 'rent_usd_t_day', 'mwh_per_t', 'china_cap_t')
+    ) as names
+    asof join of_metal('parameters') as step on names.name = step.name and calendar_date >= valid_from
+) on name using max(value);
 create temp table component as from of_metal('index_components');
 
 create temp table quoted_spreads as from vintages('spreads', series := spread);

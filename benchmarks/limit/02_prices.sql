@@ -173,15 +173,16 @@ create or replace table marts.curve_daily as
             coalesce(price.days_cash_to_3m, calendar.days_cash_to_3m)::integer as d,
             price.cash_usd_t - price.m3_usd_t as cash_3m_spread_usd_t,
             case when spine.as_of_date - rate.obs_date <= max_age_days_rate then rate.sofr_pct / 100 end as r,
-            price.cash_usd_t * (r + financing_spread) * d / day_count + rent_usd_t_day * d as full_carry_usd_t,
+            price.cash_usd_t * (r + financing_spread) * d / day_count + dated.rent_usd_t_day * d as full_carry_usd_t,
             quoted.* exclude (as_of_date, known, basis, licence), tick_usd_t,
             greatest(price.known, rate.known, quoted.known) as knowledge_ts_max,
             least(price.basis, rate.basis, quoted.basis) as knowledge_basis,
             least(price.licence, rate.licence, quoted.licence) as licence_class
         from spine
         cross join p
+        join dated on spine.as_of_date = dated.calendar_date
         left join newest('prices', 45) as price using (as_of_date)
-        left join calendar on price.obs_date = calendar_date
+        left join calendar on price.obs_date = calendar.calendar_date
         left join newest('rates', 45) as rate using (as_of_date)
         left join quoted using (as_of_date)
     )

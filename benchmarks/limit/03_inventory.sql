@@ -11,7 +11,7 @@ create or replace table marts.inventory_daily as
         case when part.obs_date = stock.obs_date then stock.total_t - part.cancelled_t end as live_t,
         part.cancelled_t,
         part.cancelled_t / nullif(part.total_t, 0) as cancelled_ratio,
-        stock.total_t / (consumption_t_per_year / 365) as stock_days,
+        stock.total_t / (dated.consumption_t_per_year / 365) as stock_days,
         case when stock.total_t > 0 and earlier.total_t > 0 then ln(stock.total_t / earlier.total_t) end
             as stock_log_chg,
         greatest(stock.known, part.known, earlier.known_from) as knowledge_ts_max,
@@ -19,6 +19,7 @@ create or replace table marts.inventory_daily as
         least(stock.licence, part.licence, earlier.licence)::varchar as licence_class
     from spine
     cross join p
+    join dated on spine.as_of_date = dated.calendar_date
     left join newest('stocks', (select 15 + 2 * stock_chg_obs from p)) as stock using (as_of_date)
     left join newest('cancelled', (select 15 + 2 * stock_chg_obs from p)) as part using (as_of_date)
     left join before('stocks', (select 15 + 2 * stock_chg_obs from p), (select [stock_chg_obs::int] from p))

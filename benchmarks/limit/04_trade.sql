@@ -98,10 +98,11 @@ create temp table output as
         production.*, period_end as obs_date,
         period_end - date_trunc('month', period_end - to_months((period_months - 1)::int))::date + 1 as n_days,
         production_kt / n_days * 365 as annualised_kt,
-        case when country = 'CN' then china_cap_t end as cap_t,
+        case when country = 'CN' then dated.china_cap_t end as cap_t,
         annualised_kt * 1000 / nullif(cap_t, 0) as cap_utilisation,
         year(period_end) * 12 + month(period_end) as month_no
-    from production, p;
+    from production
+    join dated on period_end = dated.calendar_date;
 
 create or replace table marts.supply_monthly as
     select

@@ -42,11 +42,12 @@ create temp table power_days as
         case when is_whole then naive_mean end as naive_mean_of_points_eur_mwh,
         rate_date as fx_obs_date, rate as eurusd,
         case when is_whole then days.mean_eur_mwh * rate end as mean_usd_mwh,
-        mean_usd_mwh * mwh_per_t as power_cost_usd_t,
+        mean_usd_mwh * dated.mwh_per_t as power_cost_usd_t,
         case when is_whole and rate is not null then above end as share_above_115usd,
         case when is_whole and rate is not null then below end as share_below_40usd,
         release_ts as knowledge_ts, source, basis as knowledge_basis, licence
-    from days, p;
+    from days
+    join dated on delivery_date = dated.calendar_date;
 
 create or replace table marts.power_daily as
     select * exclude (licence), licence::varchar as licence_class from power_days;
@@ -84,13 +85,13 @@ create temp table smelters as
         select
             curve.metal, power.zone, curve.as_of_date, curve.as_of_ts, curve.price_obs_date,
             cost.obs_date as cost_obs_date, power.power_delivery_date, curve.cash_usd_t, cost.premium_usd_t,
-            cost.alumina_usd_t, mwh_per_t, alumina_t_per_t, other_cash_usd_t, other_cash_status,
+            cost.alumina_usd_t, dated.mwh_per_t, alumina_t_per_t, other_cash_usd_t, other_cash_status,
             case when curve.as_of_date - power.power_delivery_date <= 7 then power.mean_usd_mwh end as power_usd_mwh,
-            power_usd_mwh * mwh_per_t as power_cost_usd_t,
+            power_usd_mwh * dated.mwh_per_t as power_cost_usd_t,
             power_cost_usd_t + alumina_t_per_t * alumina_usd_t + other_cash_usd_t as cash_cost_usd_t,
             power_cost_usd_t / nullif(cash_cost_usd_t, 0) as power_share_of_cost,
             cash_usd_t + premium_usd_t - cash_cost_usd_t as margin_usd_t,
-            (cash_usd_t + premium_usd_t - alumina_t_per_t * alumina_usd_t - other_cash_usd_t) / nullif(mwh_per_t, 0)
+            (cash_usd_t + premium_usd_t - alumina_t_per_t * alumina_usd_t - other_cash_usd_t) / nullif(dated.mwh_per_t, 0)
                 as breakeven_power_usd_mwh,
             breakeven_power_usd_mwh - power_usd_mwh as headroom_usd_mwh,
             len(power.means)::integer as n_power_days_30d,
@@ -102,6 +103,7 @@ create temp table smelters as
             power.known as power_known, power.share_above_115usd, rank_min_periods, curtailment_days
         from marts.curve_daily as curve
         cross join parameters
+        join dated on curve.as_of_date = dated.calendar_date
         join power_recent as power on curve.as_of_date = power.as_of_date and len(power.means) > 0
         left join newest('costs', 45) as cost on curve.as_of_date = cost.as_of_date
     ),

@@ -1,27 +1,43 @@
 -- Signals: signals.signal_dictionary, signals, signals_latest, signals_wide_daily, signal_contributions.
 -- The first build: every row of the log is a first revision.
-create temp table definitions as
-    with parameter_values as (
-        select name, unnest(max_by({'value': value::varchar, 'unit': unit, 'status': status}, metal))
+-- The parameters of each metric from each day on, on which one of any metric changes.
+create temp table parameters_used as
+    with steps as (
+        select name, metal, valid_from, value::varchar as value, unit, status
         from of_metal('parameters')
-        group by name
         union all
         select
-            'index_components',
+            'index_components', metal, valid_from,
             string_agg(concat_ws(' ', indicator, region, sign, weight, max_age_days), ', ' order by indicator),
             'indicator region sign weight max_age_days', max(status)
         from component
+        group by metal, valid_from
         union all
-        select 'component_' || indicator, concat_ws(' ', region, sign, max_age_days), 'region sign max_age_days', status
+        select
+            'component_' || indicator, metal, valid_from, concat_ws(' ', region, sign, max_age_days),
+            'region sign max_age_days', status
         from component
     ),
-    used as (
-        select
-            metric_id,
-            string_agg(name || '=' || value, ';' order by name) as pairs,
-            string_agg(concat(name, ' = ', value, ' ', unit, ' (', status, ')'), '; ' order by name) as parameters
-        from (select metric_id, unnest(parameters) as name from registry)
-        join parameter_values using (name)
+    in_force as (
+        select metric_id, day, steps.*
+        from (select metric_id, unnest(parameters) as name from registry) as registered
+        join steps using (name)
+        join (select distinct valid_from as day from steps) as days on valid_from <= day
+        -- A metal's own value takes precedence: '*' sorts before letters.
+        qualify row_number() over (partition by metric_id, day, name order by metal desc, valid_from desc) = 1
+    )
+    select
+        metric_id, day,
+        string_agg(name || '=' || value, ';' order by name) as pairs,
+        string_agg(concat(name, ' = ', value, ' ', unit, ' (', status, ')'), '; ' order by name) as parameters
+    from in_force
+    group by metric_id, day;
+
+create temp table definitions as
+    with used as (
+        select metric_id, max_by(pairs, day) as pairs, max_by(parameters, day) as parameters
+        from parameters_used
+        where day <= getvariable('as_of')::date
         group by metric_id
     )
     select
@@ -32,6 +48,11 @@ create temp table definitions as
     from of_metal('signal_definitions') as signal
     join registry using (metric_id)
     left join used using (metric_id);
+
+create temp table hashes as
+    select s, day, md5(signal_version || coalesce(pairs, '')) as params_hash
+    from definitions
+    join parameters_used using (metric_id);
 
 create or replace table signals.signal_dictionary as
     select
@@ -104,12 +125,14 @@ create or replace table signals.signals as
             when coverage < 1 then 'PARTIAL'
             else 'OK'
         end as quality,
-        basis as knowledge_basis, licence::varchar as licence_class, params_hash,
+        basis as knowledge_basis, licence::varchar as licence_class,
+        coalesce(hashes.params_hash, definitions.params_hash) as params_hash,
         md5(concat_ws('|', obs_end, known, coalesce(n_hist, n_ranked, n), value, valued.state)) as inputs_hash,
         getvariable('code_version') as code_version, getvariable('run_id') as run_id,
         getvariable('as_of') as computed_ts
     from valued
     join definitions using (s)
+    asof left join hashes on definitions.s = hashes.s and valued.as_of_date >= hashes.day
     join counted using (s, as_of_date)
     left join stated using (s, as_of_date);
 

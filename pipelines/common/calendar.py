@@ -92,10 +92,30 @@ def release_instants(days: NDArray[np.datetime64], local_time: str, zone: str, c
 def three_months_on(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Three-month prompt of each trade date: the same day of the month three months later.
 
-    If that is no London business day: the following one inside the month, else the preceding one.
+    If that is no London business day: the following one inside the month, else the preceding one. The preceding one
+    also for a Saturday after a business day, Good Friday, and Christmas Day on a Tuesday to Friday (LME Rulebook, Part
+    3, rule 8.4.1).
     """
     target = (pd.DatetimeIndex(days) + pd.DateOffset(months=3)).to_numpy().astype("datetime64[D]")
-    return np.asarray(np.busday_offset(target, 0, roll="modifiedfollowing", busdaycal=business_days("LONDON")))
+    following = np.busday_offset(target, 0, roll="modifiedfollowing", busdaycal=business_days("LONDON"))
+    preceding = np.busday_offset(target, 0, roll="preceding", busdaycal=business_days("LONDON"))
+    return np.where(_goes_back(target), preceding, following)
+
+
+def _goes_back(days: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+    """Mask of the days whose prompt is the business day before, where they are none themselves."""
+    dates = pd.DatetimeIndex(days)
+    is_saturday = (dates.day_of_week == 5) & is_london_business_day(days - np.timedelta64(1, "D"))
+    is_christmas = (dates.month == 12) & (dates.day == 25) & dates.day_of_week.isin([1, 2, 3, 4])
+    return np.asarray(is_saturday | is_christmas | np.isin(days, _good_fridays()))
+
+
+@cache
+def _good_fridays() -> NDArray[np.datetime64]:
+    import holidays
+
+    named = holidays.country_holidays("GB", subdiv="ENG", years=range(FIRST_YEAR, LAST_YEAR + 1))
+    return np.array([day for day, name in named.items() if "Good Friday" in name], dtype="datetime64[D]")
 
 
 def trading_calendar(first: date, last: date) -> pd.DataFrame:

@@ -156,13 +156,13 @@ def test_a_revision_is_added_to_the_log_with_its_reason_and_leaves_the_earlier_r
     assert second[["revision_no", "revision_reason"]].drop_duplicates().to_numpy().tolist() == [[2, "an input changed"]]
     # Known at 09:00 on the 14th, it is the latest stock of that day only.
     assert second["as_of_date"].dt.strftime("%Y-%m-%d").tolist() == ["2026-01-14"]
-    assert second["value"].tolist() == pytest.approx([450_000 / (73_000_000 / 365)])
+    assert second["value"].tolist() == pytest.approx([450_000 / (74_650_000 / 365)])
     about = release.manifest["difference"]["signals.signals"]
     assert (about["removed"], about["changed"]) == (0, 0)
 
 
 def test_a_parameter_that_changed_is_the_reason(own: Sandbox) -> None:
-    own.set_parameters(consumption_t_per_year=36_500_000)
+    own.set_parameters(consumption_t_per_year=37_325_000)
     own.run(("2026-01", "2026-01"))
     log = own.query(LOG)
     second = log[log["revision_no"] == 2]
@@ -177,7 +177,7 @@ def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(o
     before = own.query(everything)
     path = own.reference() / "parameters.csv"
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    new = rows[rows["name"] == "consumption_t_per_year"].assign(value="36500000", valid_from="2026-01-14")
+    new = rows[rows["name"] == "consumption_t_per_year"].tail(1).assign(value="37325000", valid_from="2026-01-14")
     pd.concat([rows, new]).to_csv(path, index=False)
     own.run(("2026-01", "2026-01"))
     after = own.query(everything)
@@ -194,7 +194,7 @@ def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(o
     [entry] = own.query(
         "select parameters, params_hash from signals.signal_dictionary where signal_id = 'AL.INVENTORY.STOCK_DAYS'"
     ).itertuples()
-    assert "consumption_t_per_year = 36500000.0 t/yr (ASSUMPTION)" in entry.parameters
+    assert "consumption_t_per_year = 37325000.0 t/yr (ASSUMPTION)" in entry.parameters
     assert entry.params_hash == days["params_hash"].iloc[-1]
 
 
@@ -228,7 +228,7 @@ def asof(sandbox: Sandbox, moment: str) -> tuple[str, float]:
 
 
 def test_signals_asof_an_old_moment_is_what_was_published_then(drop_market: Sandbox, revised: Sandbox) -> None:
-    days = 73_000_000 / 365
+    days = 74_650_000 / 365
     assert asof(drop_market, "2026-01-20T20:30:00Z") == ("2026-01-20", pytest.approx(500_000 / days))
     later = revised
     assert asof(later, "2026-01-20T21:30:00Z") == ("2026-01-20", pytest.approx(450_000 / days))

@@ -14,7 +14,7 @@ from copper import add_copper
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
 from pipelines.reference import ReferenceDataError, load_reference
-from schemas.reference import REFERENCE
+from schemas.reference import PARAMETERS, REFERENCE
 
 
 @pytest.fixture
@@ -43,6 +43,17 @@ def test_the_committed_tables_are_valid() -> None:
         assert set(table["status"]) <= {"FACT", "ASSUMPTION"}, name
 
 
+def test_what_changes_over_the_years_has_a_row_for_each_known_figure() -> None:
+    """A constant of one year makes days of use, carry and break-even power meaningless in others."""
+    parameters = load_reference(PROJECT / "data" / "reference")["parameters"].query("metal == 'AL'")
+    for name in [name for name, about in PARAMETERS.items() if about.dated]:
+        days = parameters.loc[parameters["name"] == name, "valid_from"].sort_values()
+        assert len(days) > 1, name
+        assert days.diff().max() < pd.Timedelta(days=366 * 7), name
+    [cap] = parameters.loc[parameters["name"] == "china_cap_t", "valid_from"]
+    assert cap == pd.Timestamp("2017-10-20"), "no cap before it existed"
+
+
 def test_the_committed_defaults_are_those_of_the_methodology() -> None:
     """The values of docs/methodology.md#parameters and #index-and-regime."""
     parameters = load_reference(PROJECT / "data" / "reference")["parameters"].set_index("name")["value"]
@@ -51,7 +62,7 @@ def test_the_committed_defaults_are_those_of_the_methodology() -> None:
         "min_coverage": 0.60, "enter_tight": 70, "exit_tight": 60, "enter_squeeze": 85, "exit_squeeze": 75,
         "enter_loose": 30, "exit_loose": 40, "regime_confirm": 2, "regime_max_gap": 5, "level_up": 3200,
         "level_down": 3000, "level_k": 5, "level_m": 5, "level_alt_k": 3, "level_alt_m": 5, "bw_k": 3, "bw_m": 5,
-        "yoy_max_staleness_days": 7, "day_count": 360, "mwh_per_t": 14.1,
+        "yoy_max_staleness_days": 7, "day_count": 360,
     }  # fmt: skip
     assert {name: parameters[name] for name in wanted} == wanted
     components = load_reference(PROJECT / "data" / "reference")["index_components"].query("metal == 'AL'")
@@ -99,13 +110,13 @@ def test_every_dataset_has_a_release_rule() -> None:
         ),
         (
             "parameters",
-            with_cell("value", "20.5", 4),
-            "parameters.csv line 6: stock_chg_obs = 20.5 must be a whole number of observations",
+            with_cell("value", "20.5", 27),
+            "parameters.csv line 29: stock_chg_obs = 20.5 must be a whole number of observations",
         ),
         (
             "parameters",
-            with_cell("valid_from", "2015-01-01", 1),
-            "parameters.csv: rent_usd_t_day for AL starts on 2015-01-01, the metal on 2008-01-01: add a row",
+            with_cell("valid_from", "2015-01-01", 0),
+            "parameters.csv: day_count for AL starts on 2015-01-01, the metal on 2008-01-01: add a row",
         ),
         (
             "parameters",

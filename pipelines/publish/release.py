@@ -147,11 +147,7 @@ def publish(
         (staged / LAKE_FILES).write_text(json.dumps(lake_files, indent=0) + "\n", encoding="utf-8")
     release = _folder(published, release_id)
     _move_into_place(staged, release)
-    try:
-        _make_current(release, published, manifest)
-    except OSError:  # such as a full disk, which the next attempts would only fill further
-        shutil.rmtree(release, ignore_errors=True)
-        raise
+    _make_current(release, published, manifest)
     _prune(published, release_id, keep)
     return Release(release_id, False, release, manifest)
 

@@ -36,8 +36,8 @@ def test_the_definitions_load_only_what_they_need(tmp_path: Path) -> None:
         "build_defs(load_settings(profile='demo')).get_repository_def(); "
         "print(*sorted({'networkx', 'holidays', 'dbt.graph', 'dbt.cli'} & sys.modules.keys()))"
     )
-    (tmp_path / "warehouse").mkdir()
-    printed(code, TIGHTNESS_DATA_DIR=str(tmp_path))
+    stored = "from pipelines.orchestration.automation.timetable import store; store(load_settings(profile='demo'))"
+    printed(f"from pipelines.common.settings import load_settings; {stored}", TIGHTNESS_DATA_DIR=str(tmp_path))
     assert printed(code, TIGHTNESS_DATA_DIR=str(tmp_path)) == ""
 
 

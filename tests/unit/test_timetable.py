@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.common.settings import PROJECT, Settings, load_settings
 from pipelines.orchestration.automation import timetable as module
-from pipelines.orchestration.automation.timetable import Timetable, timetable
+from pipelines.orchestration.automation.timetable import Timetable, store
 
 REFERENCE = PROJECT / "data" / "reference"
 FIRST, SECOND = Timetable({"lme": ("5 9 * * 1-5", "Europe/London")}, {"": (1.5, 2.0)}), Timetable({}, {})
@@ -19,7 +19,7 @@ FIRST, SECOND = Timetable({"lme": ("5 9 * * 1-5", "Europe/London")}, {"": (1.5, 
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     shutil.copytree(REFERENCE, tmp_path / "reference")
     monkeypatch.setenv("TIGHTNESS_REFERENCE_DIR", str(tmp_path / "reference"))
-    (tmp_path / "data" / "warehouse").mkdir(parents=True)
+    module._computed.cache_clear()
     return load_settings(profile="demo", data_dir=tmp_path / "data")
 
 
@@ -34,6 +34,13 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(module, "compute", compute)
     return calendars
+
+
+def timetable(settings: Settings) -> Timetable:
+    """The timetable of a load that a build follows."""
+    found = module.timetable(settings)
+    store(settings)
+    return found
 
 
 def stored(settings: Settings) -> Path:
@@ -79,19 +86,19 @@ def test_a_damaged_file_is_made_again(settings: Settings, computed: list[Any], d
     made_from = json.loads(stored(settings).read_text())["made_from"]
     text = json.dumps({"made_from": made_from, "crons": {"lme": "5 9"}}) if damage is None else damage
     stored(settings).write_text(text)
+    module._computed.cache_clear()  # as in another process
     assert timetable(settings) == SECOND
     assert json.loads(stored(settings).read_text())["made_from"] == made_from
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(settings: Settings, computed: list[Any]) -> None:
-    stored(settings).mkdir()
+    stored(settings).mkdir(parents=True)
     assert timetable(settings) == FIRST
 
 
-def test_a_folder_without_a_warehouse_stays_as_it_is(settings: Settings, computed: list[Any]) -> None:
-    shutil.rmtree(settings.data)
-    assert timetable(settings) == FIRST
-    assert not settings.data.exists()
+def test_a_load_alone_writes_nothing(settings: Settings, computed: list[Any]) -> None:
+    assert module.timetable(settings) == FIRST
+    assert not stored(settings).exists()
 
 
 def test_an_invalid_calendar_is_replaced_by_that_of_the_project(settings: Settings, computed: list[Any]) -> None:

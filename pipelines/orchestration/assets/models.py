@@ -17,6 +17,7 @@ from pipelines.common.version import code_version
 from pipelines.orchestration.assets.describe import COLUMNS, KNOWN, LINEAGE, OWNER, ROWS, model_tags, moment
 from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
+from pipelines.orchestration.automation.timetable import store
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
 from pipelines.publish.manifest import packages, read_manifest
@@ -98,6 +99,7 @@ def model_assets() -> dg.AssetsDefinition:
             tables = table_metadata(open_workspace, manifest)
             for name, charts in draw_plots(open_workspace, context.log).items():
                 tables[name] |= charts
+            store(open_workspace.settings)
         yield from _results(context, manifest, result, tables)
         if result.failed:
             raise dg.Failure(

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,23 +40,39 @@ class Timetable:
 def timetable(settings: Settings) -> Timetable:
     """The timetable of the settings' release calendar, of the project's own where that one is invalid.
 
-    The UI must load in that case too: the error appears when a run reads the calendar. The file is in the folder of the
-    warehouse, once there is one, and made again when a reference table or the code has changed.
+    The UI must load in that case too: the error appears when a run reads the calendar. Nothing is written.
     """
-    path = settings.data / "warehouse" / "timetable.json"
     made_from = _fingerprint(settings.reference)
+    return _stored(settings, made_from) or _computed(settings.reference, made_from)
+
+
+def store(settings: Settings) -> None:
+    """Store the timetable for later loads, unless it is stored: a build does. A reference table or code that changed
+    makes it old."""
+    made_from = _fingerprint(settings.reference)
+    if _stored(settings, made_from) is None:
+        with suppress(OSError):  # a file that cannot be written costs the next loads a second each
+            write_json(_path(settings), {"made_from": made_from, **asdict(_computed(settings.reference, made_from))})
+
+
+def _path(settings: Settings) -> Path:
+    return settings.data / "warehouse" / "timetable.json"
+
+
+def _stored(settings: Settings, made_from: str) -> Timetable | None:
     with suppress(OSError, ValueError, TypeError, KeyError):
-        stored = json.loads(path.read_text())
+        stored = json.loads(_path(settings).read_text())
         if stored["made_from"] == made_from:
             return Timetable(
                 {name: (cron, zone) for name, (cron, zone) in stored["crons"].items()},
                 {name: (late, failed) for name, (late, failed) in stored["windows"].items()},
             )
-    made = compute(_release_calendar(settings.reference))
-    if path.parent.is_dir():  # where nothing was built yet, commands that only look write nothing
-        with suppress(OSError):  # definitions load in a folder that cannot be written too
-            write_json(path, {"made_from": made_from, **asdict(made)})
-    return made
+    return None
+
+
+@lru_cache(maxsize=1)
+def _computed(reference: Path, made_from: str) -> Timetable:
+    return compute(_release_calendar(reference))
 
 
 def compute(rules: pd.DataFrame) -> Timetable:

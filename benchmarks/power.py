@@ -184,10 +184,12 @@ def by_pandas(lake: Path, reference: Path, as_of: str, database: Path) -> None:
     days = days.merge(candidates.drop_duplicates(key, keep="last")[[*key, "obs_date", "rate"]], on=key, how="left")
 
     parameters = pd.read_parquet(reference / "parameters.parquet")
-    high, low, mwh_per_t = (
+    high, low = (
         float(parameters.loc[parameters["name"] == name, "value"].iloc[0])
-        for name in ("power_line_high_usd_mwh", "power_line_low_usd_mwh", "mwh_per_t")
+        for name in ("power_line_high_usd_mwh", "power_line_low_usd_mwh")
     )
+    energy = parameters[parameters["name"] == "mwh_per_t"].sort_values("valid_from")
+    since = pd.to_datetime(energy["valid_from"]).to_numpy()
     rows["delivery_date"] = pd.to_datetime(rows["delivery_date"])
     rows = rows.merge(days[[*key, "rate", "first"]], on=key)
     rows = rows[(rows["first"] == 1) & rows["rate"].notna()]  # the other days have no shares
@@ -195,6 +197,7 @@ def by_pandas(lake: Path, reference: Path, as_of: str, database: Path) -> None:
     rows["above"], rows["below"] = rows["units"].where(usd > high, 0), rows["units"].where(usd < low, 0)
     days = days.merge(rows.groupby(key)[["above", "below"]].sum().reset_index(), on=key, how="left")
     days.loc[days["first"] > 1, ["total", "naive"]] = None  # no price for the first units of the day
+    mwh_per_t = energy["value"].to_numpy()[since.searchsorted(days["delivery_date"].to_numpy(), side="right") - 1]
     result = pd.DataFrame(
         {
             "zone": days["zone"],

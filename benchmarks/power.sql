@@ -1,12 +1,12 @@
 -- marts.power_daily as one plain DuckDB query, with which the dbt project is compared.
--- Assumed here but not there: no drop files, one value of each parameter for all days.
+-- Assumed here but not there: no drop files, one metal with smelters, one value of each line for all days.
 -- The session sets lake and reference (folders) and as_of.
 set TimeZone = 'UTC';
 create schema marts;
 create table marts.power_daily as
     with p as (
         pivot (select name, value from read_parquet(getvariable('reference') || '/parameters.parquet'))
-        on name in ('mwh_per_t', 'power_line_high_usd_mwh', 'power_line_low_usd_mwh') using max(value)
+        on name in ('power_line_high_usd_mwh', 'power_line_low_usd_mwh') using max(value)
     ),
     points as (  -- of several vintages of a position the latest
         select
@@ -68,4 +68,10 @@ create table marts.power_daily as
         source,
         knowledge_basis,
         licence_class
-    from converted, p;
+    from converted
+    asof join (
+        select value as mwh_per_t, valid_from
+        from read_parquet(getvariable('reference') || '/parameters.parquet')
+        where name = 'mwh_per_t'
+    ) as energy on converted.delivery_date >= energy.valid_from
+    cross join p;

@@ -546,7 +546,10 @@ class Oracle:
         components: Sequence[Row],
         now: datetime,
         metal: str = "AL",
+        dated: Mapping[str, Sequence[tuple[date, float]]] | None = None,
     ) -> None:
+        """`dated`: values of parameters that change, each from its day on."""
+        self.dated = dated or {}
         self.market, self.p, self.components = market, {**DEFAULTS, **parameters}, components
         self.now, self.metal = now, metal
         self.prices, self.stocks = self._of("prices", "obs_date"), self._of("stocks", "obs_date")
@@ -645,7 +648,7 @@ class Oracle:
         if price and d is None:
             d = days_cash_to_3m(price["obs_date"])
         r = rate["sofr_pct"] / 100 if rate and is_fresh else None  # its day shows how stale it is
-        carry = full_carry(c, r, self.p["financing_spread"], d, self.p["rent_usd_t_day"], self.p["day_count"])
+        carry = full_carry(c, r, self.p["financing_spread"], d, self._on("rent_usd_t_day", day), self.p["day_count"])
         share = contango_share_of_full_carry(c, f, carry)
         return {
             "price_obs_date": price["obs_date"] if price else None,
@@ -663,6 +666,10 @@ class Oracle:
             "knowledge_ts_max": last_known(price, rate),
         }
 
+    def _on(self, name: str, day: date) -> float:
+        """A parameter as it is on a day."""
+        return valid_on(day, self.dated[name]) if name in self.dated else self.p[name]
+
     # --- stocks
 
     def _inventory(self, day: date, moment: datetime) -> Row:
@@ -678,7 +685,7 @@ class Oracle:
             "total_t": total,
             "live_t": live_t(total, last["cancelled_t"]) if last else None,
             "cancelled_ratio": cancelled_ratio(reporting["cancelled_t"], reporting["total_t"]) if reporting else None,
-            "stock_days": stock_days(total, self.p["consumption_t_per_year"]),
+            "stock_days": stock_days(total, self._on("consumption_t_per_year", day)),
             "stock_log_chg": stock_log_chg(total, before["total_t"] if before else None),
             "knowledge_ts_max": last_known(last, reporting, before),
         }
@@ -899,7 +906,7 @@ class Oracle:
                 "fx_obs_date": fixing["obs_date"] if fixing else None,
                 "eurusd": eurusd,
                 "mean_usd_mwh": mean_usd,
-                "power_cost_usd_t": power_cost(mean_usd, self.p["mwh_per_t"]),
+                "power_cost_usd_t": power_cost(mean_usd, self._on("mwh_per_t", day)),
                 "share_above_115usd": share_above(usd, self.p["power_line_high_usd_mwh"]),
                 "share_below_40usd": share_below(usd, self.p["power_line_low_usd_mwh"]),
                 "knowledge_ts": published,
@@ -926,10 +933,10 @@ class Oracle:
                 last = max(known)
                 usd_mwh = known[last] if (day - last).days <= POWER_DAYS else None
                 month = list(known.values())
-                power_usd_t = power_cost(usd_mwh, p["mwh_per_t"])
+                power_usd_t = power_cost(usd_mwh, self._on("mwh_per_t", day))
                 cost_usd_t = cash_cost(power_usd_t, alumina, p["alumina_t_per_t"], p["other_cash_usd_t"])
                 breakeven = breakeven_power(
-                    c, premium, alumina, p["alumina_t_per_t"], p["other_cash_usd_t"], p["mwh_per_t"]
+                    c, premium, alumina, p["alumina_t_per_t"], p["other_cash_usd_t"], self._on("mwh_per_t", day)
                 )
                 found.append(
                     {
@@ -996,7 +1003,7 @@ class Oracle:
                         "period_end": day,
                         "production_kt": row["production_kt"],
                         "cap_utilisation": cap_utilisation(
-                            row["production_kt"], (day - first).days + 1, self.p["china_cap_t"]
+                            row["production_kt"], (day - first).days + 1, self._on("china_cap_t", day)
                         ),
                     }
                 )

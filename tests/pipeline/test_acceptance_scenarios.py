@@ -43,6 +43,7 @@ def scenarios(acceptance: Path) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def published(acceptance: Path, scenarios: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("scenarios"), "drop", "2026-01-22T00:00:00Z")
+    sandbox.set_parameters(mwh_per_t=14.1)  # of the fixture
     by_day = scenarios.drop_duplicates("day")
     arbitrage = given(acceptance, "arb_rows")
     prices = pd.concat(

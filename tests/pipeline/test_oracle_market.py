@@ -58,7 +58,12 @@ def reference(sandbox: Sandbox) -> Oracle:
         {**row, "sign": int(row["sign"]), "weight": float(row["weight"]), "max_age_days": int(row["max_age_days"])}
         for row in read(folder / "index_components.csv")
     ]
-    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW))
+    dated: dict[str, list[tuple[date, float]]] = {}
+    for row in read(folder / "parameters.csv"):
+        if row["metal"] == "AL":
+            dated.setdefault(row["name"], []).append((date.fromisoformat(row["valid_from"]), float(row["value"])))
+    dated = {name: sorted(steps) for name, steps in dated.items() if len(steps) > 1}
+    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated)
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -24,13 +24,13 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.orchestration.automation.jobs import jobs
     from pipelines.orchestration.automation.schedules import schedules
     from pipelines.orchestration.automation.sensors import sensors
-    from pipelines.orchestration.automation.timetable import timetable
+    from pipelines.orchestration.automation.timetable import store, timetable
     from pipelines.orchestration.partitions import monthly
     from pipelines.orchestration.resources import WorkspaceResource, no_step_progress
     from pipelines.sources import SOURCES
 
     partitions = monthly(settings)
-    times, models = timetable(settings), model_assets()
+    times, models = timetable(settings), model_assets(after_build=store)
     built = [*models.keys, *release.keys, *report.keys, *run_health.keys]
     return dg.Definitions(
         assets=[

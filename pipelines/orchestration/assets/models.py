@@ -1,7 +1,7 @@
 """The dbt models as Dagster assets, built by one dbt call a run, in this process."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from functools import cache
@@ -13,11 +13,11 @@ import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 
 from pipelines.common.calendar import calendar_end
+from pipelines.common.settings import Settings
 from pipelines.common.version import code_version
 from pipelines.orchestration.assets.describe import COLUMNS, KNOWN, LINEAGE, OWNER, ROWS, model_tags, moment
 from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
-from pipelines.orchestration.automation.timetable import store
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish import plots
 from pipelines.publish.manifest import packages, read_manifest
@@ -66,8 +66,8 @@ class Translator(DagsterDbtTranslator):
         return str(dbt_resource_props["description"])
 
 
-def model_assets() -> dg.AssetsDefinition:
-    """Every model and its tests as assets and checks."""
+def model_assets(after_build: Callable[[Settings], None]) -> dg.AssetsDefinition:
+    """Every model and its tests as assets and checks; `after_build` is called under the writer's lock."""
     manifest = dbt.manifest()
     specs, check_specs = _specs(manifest)
 
@@ -99,7 +99,7 @@ def model_assets() -> dg.AssetsDefinition:
             tables = table_metadata(open_workspace, manifest)
             for name, charts in draw_plots(open_workspace, context.log).items():
                 tables[name] |= charts
-            store(open_workspace.settings)
+            after_build(open_workspace.settings)
         yield from _results(context, manifest, result, tables)
         if result.failed:
             raise dg.Failure(

@@ -278,6 +278,7 @@ def test_first_days_are_those_of_the_reference_tables(tmp_path: Path) -> None:
     assert dict(load_reference(sandbox.reference()).scope(()).listed)["FCX"] == date(2010, 6, 1)
 
 
+@pytest.mark.slow
 def test_the_new_year_ends_without_a_failure(tmp_path: Path) -> None:
     """On 1 January the ECB has no fixing of the year: an empty body. December is whole."""
     sandbox = Sandbox(tmp_path, "replay", "2027-01-01T18:00:00Z")

@@ -409,6 +409,7 @@ def test_shanghai_follows_london_with_tax() -> None:
     assert january["dest_premium_usd_t"] == pytest.approx(350, abs=25)
 
 
+@pytest.mark.slow
 def test_canada_exports_by_code(full_run: dict[Request, list[Payload]]) -> None:
     months = {r.period: json.loads(p[-1].body)["data"] for r, p in full_run.items() if r.source == "comtrade" and p}
     assert (min(months), max(months)) == ("2015-01", "2026-08")  # of August since the first days of November
@@ -431,6 +432,7 @@ def test_any_period_alone_equals_that_of_the_full_run(full_run: dict[Request, li
         assert [(p.body, p.captured_at) for p in alone] == [(p.body, p.captured_at) for p in full_run[request]]
 
 
+@pytest.mark.slow
 def test_a_past_response_has_the_same_bytes_at_every_later_time(full_run: dict[Request, list[Payload]]) -> None:
     later = DemoTransport(NOW + timedelta(days=500), SCOPE)
     past = [r for r in full_run if r.period and r.period[:7] < ("2026" if len(r.period) == 4 else "2026-09")]

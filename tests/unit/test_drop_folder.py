@@ -41,6 +41,7 @@ def landings(sandbox: Sandbox) -> Landings:
     return Landings(sandbox.open().lake, "stocks")
 
 
+@pytest.mark.slow
 def test_a_file_is_pending_until_all_its_months_are_loaded(sandbox: Sandbox) -> None:
     path = sandbox.drop("stocks/mine.csv", rows("2025-11-03", "2025-12-01", "2026-01-05"))
     os.utime(path, (0, 0))  # copied with its time
@@ -63,6 +64,7 @@ def test_a_file_is_pending_until_all_its_months_are_loaded(sandbox: Sandbox) -> 
     assert len(sandbox.open().lake.read("stocks")) == 3
 
 
+@pytest.mark.slow
 def test_whole_files_are_loaded_with_the_months_outside_the_run(sandbox: Sandbox) -> None:
     sandbox.drop("stocks/mine.csv", rows("2024-05-06", "2025-12-01", "2026-01-05"))
     workspace, months = sandbox.open(), months_between("2026-01", "2026-01")
@@ -74,6 +76,7 @@ def test_whole_files_are_loaded_with_the_months_outside_the_run(sandbox: Sandbox
     assert len(workspace.lake.read("stocks")) == 3
 
 
+@pytest.mark.slow
 def test_a_load_that_stops_in_between_is_continued(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox.drop("stocks/mine.csv", rows(*(f"2025-{month:02d}-03" for month in range(1, 13))))
     append, calls = Lake.append, []

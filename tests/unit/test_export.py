@@ -196,6 +196,7 @@ def test_an_unknown_table_is_an_error_that_lists_the_tables(current: KeptRelease
 # --- the command
 
 
+@pytest.mark.slow
 def test_the_command_writes_below_the_data_folder_or_to_a_given_folder(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
     done = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), sandbox.data / "published")

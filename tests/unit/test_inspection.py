@@ -188,6 +188,7 @@ def test_an_older_page_that_returns_is_rejected(sandbox: Sandbox) -> None:
     assert fetched(last).failures == []
 
 
+@pytest.mark.slow
 def test_doctor_lists_refused_responses(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     later.record(f"westmetall/{PAGE.name}", page(later).replace(b"Cash-Settlement", b"Kasse"))
@@ -200,6 +201,7 @@ def test_doctor_lists_refused_responses(sandbox: Sandbox) -> None:
     assert findings["refused responses of westmetall"]["state"] == "warn"
 
 
+@pytest.mark.slow
 def test_the_stored_line_of_a_hostile_row_is_bounded(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     hostile = re.sub(rb'(?<=<td class="last">)[\d,]+', "\u202e[red]".encode() * 100_000, page(later), count=1)
@@ -235,6 +237,7 @@ def test_unchanged_bytes_are_not_inspected_again(sandbox: Sandbox, monkeypatch: 
         fetched(sandbox.at(LAST))
 
 
+@pytest.mark.slow
 def test_a_part_of_a_recording_that_comes_later_removes_nothing(real: Path, tmp_path: Path) -> None:
     """Two recorded days of one month are two parts of its response, whichever comes first."""
     sandbox = Sandbox(tmp_path, "replay", "2025-01-10T00:00:00Z")

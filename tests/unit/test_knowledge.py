@@ -72,6 +72,7 @@ def test_the_knowledge_time_is_the_due_time_unless_a_response_contradicts_it(
     assert (rates.at[MONDAY, "knowledge_ts"], rates.at[MONDAY, "knowledge_basis"]) == (pd.Timestamp(when), basis)
 
 
+@pytest.mark.slow
 def test_the_archive_alone_gives_the_same_knowledge_times(sandbox: Sandbox, tmp_path: Path) -> None:
     """A lost lake is loaded again from the archive."""
     responses = [(sofr("2026-01-09"), AFTER), (sofr("2026-01-09", MONDAY), LATER)]

@@ -370,6 +370,7 @@ K1, K2, K3 = "2026-02-10T03:00:00Z", "2026-02-14T03:00:00Z", "2026-02-18T03:00:0
 C1, C2, C3, C4 = (datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3, 4))
 
 
+@pytest.mark.slow
 def test_a_release_number_is_stored_and_its_repetition_adds_nothing(lake: Lake) -> None:
     assert append(lake, C1, (1, K1, 500), (2, K2, 510)) == 2
     assert append(lake, C2, (3, K1, 500), (4, K2, 510)) == 0
@@ -387,6 +388,7 @@ def test_of_two_figures_under_one_number_the_one_known_later_is_suspect(lake: La
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [K1, "2026-02-09T03:00:00Z", None], ids=["same", "earlier", "none"])
 def test_another_figure_under_a_known_number_is_known_since_it_was_captured(lake: Lake, own: str | None) -> None:
     append(lake, C1, (1, K1, 500))
@@ -404,6 +406,7 @@ def test_a_later_capture_keeps_its_own_later_knowledge_time(lake: Lake) -> None:
     assert prints(lake)[1] == (510.0, 1, "02-14", "OBSERVED", True)
 
 
+@pytest.mark.slow
 def test_a_figure_changed_back_under_its_number_is_a_suspect_vintage(lake: Lake) -> None:
     for captured, value in ((C1, 500), (C2, 510), (C3, 500)):
         assert append(lake, captured, (1, K1, value)) == 1
@@ -414,6 +417,7 @@ def test_a_figure_changed_back_under_its_number_is_a_suspect_vintage(lake: Lake)
     ]
 
 
+@pytest.mark.slow
 def test_a_corrected_first_release_does_not_replace_the_second(lake: Lake) -> None:
     append(lake, C1, (1, K1, 500), (2, K2, 520))
     assert append(lake, C2, (1, K1, 510), (2, K2, 520)) == 2

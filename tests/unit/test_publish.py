@@ -72,6 +72,7 @@ def test_readers_find_the_tables_in_key_order_with_their_descriptions(released: 
     assert dict(columns) == {k: v for k, v in COMMENTS[LATEST].items() if k}
 
 
+@pytest.mark.slow
 def test_the_database_names_its_release(source: Path, published: Path, tmp_path: Path) -> None:
     first = release(source, published)
     second = release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
@@ -156,6 +157,7 @@ def test_the_same_content_in_another_row_order_changes_no_file(source: Path, pub
     assert tree(published) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [
@@ -194,6 +196,7 @@ def test_the_manifest_of_a_new_release_counts_its_changes(released: Path, tmp_pa
     assert prices_in(released / "marts.duckdb")[-1] == ("2026-01-14", 3300.0)
 
 
+@pytest.mark.slow
 def test_a_change_of_the_last_bit_is_a_change(published: Path, tmp_path: Path) -> None:
     release(warehouse(tmp_path / "a.duckdb", {"2026-01-13": 0.1}), published)
     second = release(warehouse(tmp_path / "b.duckdb", {"2026-01-13": 0.1 + 2**-56}), published)
@@ -222,6 +225,7 @@ def test_only_the_last_releases_are_kept_and_the_current_one_always(published: P
     assert not list(published.glob(".tmp-*"))
 
 
+@pytest.mark.slow
 def test_a_removed_table_leaves_no_parquet_file(published: Path, tmp_path: Path) -> None:
     extra, described = ("marts", "fx_daily"), {"": "Rates", "rate": "Rate"}
     two = warehouse(tmp_path / "two.duckdb", TWO_DAYS, "create table marts.fx_daily as select 1.5::double as rate")
@@ -328,6 +332,7 @@ def test_an_open_reader_keeps_the_old_release(released: Path, tmp_path: Path) ->
     assert prices_in(released / "marts.duckdb") == [("2026-01-14", 1.0)]
 
 
+@pytest.mark.slow
 def test_a_write_to_the_visible_file_changes_no_release(source: Path, published: Path, tmp_path: Path) -> None:
     first = release(source, published)
     with duckdb.connect(published / "marts.duckdb") as con:

@@ -291,6 +291,7 @@ def test_another_metal_needs_only_rows(folder: Path) -> None:
         reference.scope(("XX",))
 
 
+@pytest.mark.slow
 def test_sources_get_exporters_codes_and_shares(folder: Path) -> None:
     scope = load_reference(folder).scope()
     assert [(e.country, e.name, e.comtrade_code, e.source) for e in scope.exporters] == [

@@ -54,6 +54,7 @@ def test_the_sources_of_a_publication_share_a_time_zone(rules: pd.DataFrame) -> 
         assert len(zones) == 1, f"{publication.name}: {', '.join(sorted(zones))} need a line of PUBLICATIONS each"
 
 
+@pytest.mark.slow
 def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
     found = {name: publication_cron(publication, rules) for name, publication in PUBLICATIONS.items()}
     assert found == found | {

@@ -73,6 +73,7 @@ def test_without_a_publication_nothing_can_be_compared(tmp_path: Path) -> None:
     assert (code, printed, line) == (1, [], "nothing is published yet: run `tightness run` first")
 
 
+@pytest.mark.slow
 def test_the_first_release_has_no_previous_one_and_a_removed_one_is_reported(tmp_path: Path) -> None:
     first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), tmp_path)
     with pytest.raises(NoReleaseError, match=f"there is no previous release: {first.release_id} is the first"):
@@ -109,6 +110,7 @@ def test_the_number_of_kept_releases_is_a_setting(tmp_path: Path, monkeypatch: p
     assert given["keep"] == keep
 
 
+@pytest.mark.slow
 def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
     days = {f"{year}-{month:02}-{day:02}": 1.0 for year in (2024, 2025) for month in range(1, 13) for day in (1, 2)}
     first = release(warehouse(tmp_path / "a.duckdb", days), tmp_path, keep=1)
@@ -187,6 +189,7 @@ def test_a_table_of_one_release_and_a_removed_column_are_reported(sandbox: Sandb
     assert (back["marts.fx_daily"]["rows"], back["marts.price_daily"]["columns_added"]) == ([], ["cash_usd_t"])
 
 
+@pytest.mark.slow
 def test_the_table_shows_counts_columns_and_cells(sandbox: Sandbox, ids: list[str]) -> None:
     code, out, _ = sandbox.call("diff", ids[0], "current", "--rows", "1")
     shown = "\n".join(out)
@@ -236,6 +239,7 @@ def test_rows_are_limited_by_kind_and_in_order_of_their_key(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.slow
 def test_a_missing_value_is_not_text_and_only_changed_cells_are_shown(tmp_path: Path) -> None:
     release(warehouse(tmp_path / "a.duckdb", TWO_DAYS), tmp_path)
     changed = SIGNALS_SQL.replace("'AL.B', null", "'AL.B', 0.5")
@@ -244,6 +248,7 @@ def test_a_missing_value_is_not_text_and_only_changed_cells_are_shown(tmp_path: 
     assert found.rows == [{"kind": "changed", "key": {"signal_id": "AL.B"}, "cells": {"value": (None, "0.50")}}]
 
 
+@pytest.mark.slow
 def test_a_release_that_lost_its_database_cannot_be_compared(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
     published = sandbox.data / "published"

@@ -139,6 +139,7 @@ def test_an_unchanged_past_adds_nothing_outside_the_asked_months(sandbox: Sandbo
     assert set(rows["knowledge_basis"]) == {"CALENDAR"}
 
 
+@pytest.mark.slow
 def test_a_corrected_day_is_a_revision_and_no_split(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     record_closes(later, factor(days("2026-01-05", "2026-06-30"), 1) | {"2026-05-12": 43.21})
@@ -202,6 +203,7 @@ def test_a_year_that_stays_on_the_old_basis_is_a_failure_that_names_its_months(t
     assert max(closes_of(last).values()) < 21
 
 
+@pytest.mark.slow
 def test_a_publisher_that_rewrites_a_part_of_the_past_is_a_failure(sandbox: Sandbox) -> None:
     later = sandbox.at(LATER)
     partly = factor(days("2026-01-05", "2026-06-30"), 0.5) | factor(days("2026-01-05", "2026-04-15"), 1)
@@ -240,6 +242,7 @@ def test_a_users_own_months_on_the_old_basis_are_a_failure(sandbox: Sandbox, by:
         )
 
 
+@pytest.mark.slow
 def test_a_corrected_part_that_joins_its_neighbours_is_no_failure(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", FIRST)
     wrong = factor(days("2026-04-01", "2026-05-28"), 1) | factor(days("2026-05-01", "2026-05-15"), 0.01)
@@ -288,6 +291,7 @@ def test_a_crash_before_the_other_months_are_loaded_loses_nothing(
     assert "2:1 split" in messages(done, "equities")[0]
 
 
+@pytest.mark.slow
 def test_the_check_of_as_of_reads_can_fail(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutant that dates rewritten rows by the calendar changes what was known before the capture."""
     from pipelines.lake import vintages
@@ -327,6 +331,7 @@ def sofr(values: Mapping[str, float]) -> str:
     return json.dumps({"refRates": entries})
 
 
+@pytest.mark.slow
 def test_a_revised_year_file_of_rates_is_loaded_for_its_stored_months(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", FIRST)
     first = {day: 4.3 + int(day[-2:]) / 1000 for day in days("2026-04-01", "2026-05-28")}
@@ -397,6 +402,7 @@ def test_another_source_of_the_same_series_contradicts_nothing(tmp_path: Path) -
     assert set(rows[rows["obs_date"] < "2026-06"]["sofr_pct"]) == {4.31}
 
 
+@pytest.mark.slow
 def test_a_drop_file_that_is_corrected_in_other_months_is_loaded_for_them(tmp_path: Path) -> None:
     """A currency redenomination: the whole file is a thousandth."""
     sandbox = Sandbox(tmp_path, "drop", FIRST)
@@ -423,6 +429,7 @@ def stocks(changed: Mapping[str, float]) -> pd.DataFrame:
     return pd.DataFrame({"metal": "AL", "obs_date": own, "total_t": values.values()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [

@@ -56,6 +56,7 @@ def tick(
     return request
 
 
+@pytest.mark.slow
 def test_schedules_are_stopped_by_default(all_schedules: dict[str, dg.ScheduleDefinition]) -> None:
     for schedule in all_schedules.values():
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED, schedule.name
@@ -72,6 +73,7 @@ def test_a_tick_requests_one_run_of_the_due_months(
     assert request.run_key == "fetch_lme 2026-02-03T09:05Z"
 
 
+@pytest.mark.slow
 def test_a_tick_has_one_run_key_for_every_evaluation(
     all_schedules: dict[str, dg.ScheduleDefinition], instance: dg.DagsterInstance
 ) -> None:

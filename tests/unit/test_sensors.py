@@ -199,6 +199,7 @@ def test_a_run_whose_step_failed_after_it_loaded_the_file_is_not_repeated(sandbo
     assert watched.skip() == NOTHING
 
 
+@pytest.mark.slow
 def test_repetitions_wait_longer_each_time_and_never_end(sandbox: Path, watched: Ticking) -> None:
     path = drop(sandbox, "prices/a.csv", rows("2024-03-04"), 1)
     watched.skip()
@@ -238,6 +239,7 @@ def test_a_run_that_was_only_created_is_launched_by_the_same_key(sandbox: Path, 
     assert watched.run().run_key == request.run_key
 
 
+@pytest.mark.slow
 def test_a_file_that_another_run_loaded_starts_no_run(sandbox: Path, watched: Ticking) -> None:
     drop(sandbox, "prices/a.csv", rows("2024-03-04", "2024-05-06"), 1)
     watched.skip()
@@ -248,6 +250,7 @@ def test_a_file_that_another_run_loaded_starts_no_run(sandbox: Path, watched: Ti
     assert watched.skip() == NOTHING
 
 
+@pytest.mark.slow
 def test_a_new_modification_time_is_no_change_and_a_returned_content_is_one(sandbox: Path, watched: Ticking) -> None:
     keys = []
     for step, days in enumerate([("2024-03-04",), ("2024-06-03",), ("2024-03-04",)]):
@@ -280,6 +283,7 @@ def test_a_lost_cursor_requests_a_run_with_the_same_key_and_no_run_for_what_land
     assert watched.skip() == NOTHING
 
 
+@pytest.mark.slow
 def test_a_file_that_was_removed_before_it_landed_is_pending_when_it_comes_back(
     sandbox: Path, watched: Ticking
 ) -> None:
@@ -326,6 +330,7 @@ def test_several_files_are_one_run(sandbox: Path, watched: Ticking) -> None:
     assert [key.path[-1] for key in request.asset_selection or []] == ["drop", "prices", "stocks", "release"]
 
 
+@pytest.mark.slow
 def test_rows_outside_the_months_of_the_lake_leave_no_month_out(sandbox: Path, watched: Ticking) -> None:
     drop(sandbox, "prices/a.csv", rows("1999-01-04", "2024-03-04", "2025-05-05", "2027-01-04"), 1)
     watched.skip()
@@ -435,6 +440,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Taken:
     return sink
 
 
+@pytest.mark.slow
 def test_the_first_tick_sends_nothing_and_every_later_change_is_sent_once(
     sandbox: Path, transitions: Ticking, taken: Taken
 ) -> None:

@@ -25,6 +25,7 @@ def pink_sheet(real):
     return result.frames["benchmark_prices"].set_index("period_end")["mean_usd_t"]
 
 
+@pytest.mark.slow
 def test_recorded_workbook_whole(pink_sheet, real):
     # By another library than the parser's.
     rows = CalamineWorkbook.from_path(str(real / FILE)).get_sheet_by_name("Monthly Prices").to_python()[4:]

@@ -139,14 +139,24 @@ qualify row_number() over (
 ) = 1
 {%- endmacro %}
 
-{# Rows that begin on a day (valid_from), each repeated on the days until the next one of its metal begins. #}
+{# Rows that begin on a day (valid_from), each repeated on the days until the next one of its metal begins.
+
+   The days begin with the one on which a metal is followed and end two days after the run's time, because day-ahead power
+   is known before its day. #}
 {% macro each_day(rows, columns) -%}
 select
     days.metal,
     days.calendar_date,
     {% for c in columns %}valid.{{ c }}{% if not loop.last %},
     {% endif %}{% endfor %}
-from {{ ref('int_days') }} as days
+from (
+    select metals.metal, calendar.calendar_date
+    from {{ reference('metals') }} as metals
+    inner join {{ reference('trading_calendar') }} as calendar
+        on
+            metals.valid_from <= calendar.calendar_date
+            and calendar.calendar_date <= {{ days_before('cast(' ~ as_of() ~ ' as date)', -2) }}
+) as days
 inner join (
     select
         *,

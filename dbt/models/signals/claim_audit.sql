@@ -26,7 +26,7 @@ period_values as (
         observations.value_known_from as known
     from claims
     inner join {{ ref('int_as_of_dates') }} as dates on claims.metal = dates.metal
-    inner join {{ ref('int_period_values') }} as observations
+    inner join ({{ period_values() }}) as observations
         on
             claims.metal = observations.metal
             and claims.metric_id = observations.metric_id

@@ -1,4 +1,5 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of price and spread: one row for each metal, decision day and metric. #}
+{% macro metrics_price() -%}
 {% set known = {'obs_end': 'm3_obs_date', 'basis': 'knowledge_basis', 'licence': 'licence_class'} %}
 {% set of_spread = dict(known, obs_end='spread_obs_date', known='states_known_from', value='spread_usd_t') %}
 with states as (
@@ -17,3 +18,4 @@ with states as (
     dict(of_spread, metric='thesis_broken', value='is_below + is_not_backwardated', state="case
         when is_below + is_not_backwardated = 2 then 'ON' when is_below + is_not_backwardated < 2 then 'OFF' end"),
 ]) }}
+{%- endmacro %}

@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal, ticker and decision day: the latest close of a producer's share known then, and the highest
+   of the last year of closes known then. #}
+{% macro equity_asof() -%}
 {# Days before a decision time that a close of its year may lie. #}
 {% set days_back = 's.near_high_obs * 3 / 2 + 30' %}
 with spine as (
@@ -115,3 +117,4 @@ select
 from closes
 where recency <= near_high_obs
 group by metal, ticker, as_of_date, as_of_ts
+{%- endmacro %}

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sandbox import Sandbox
 
-from pipelines.publish.release import PublicationError
+from pipelines.publish.release_tables import PublicationError
 
 NOW = "2026-01-14T20:00:00Z"
 MONTHS = ("2024-10", "2026-01")

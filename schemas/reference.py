@@ -89,10 +89,16 @@ class Parameters(Reference):
 
 
 class DailyIndicator(NamedTuple):
-    """Place of a daily indicator: its table without the layer's prefix, and the column of its age."""
+    """Place of a daily indicator: its table without the layer's prefix, and the column of its age.
+
+    `is_stale` and `is_suspect` are SQL conditions over the table: an input of the value was carried too long, or is
+    suspect. Signals of the indicator, and the index that it is a component of, are flagged by them.
+    """
 
     table: str
     age_days: str
+    is_stale: str = "false"
+    is_suspect: str = "false"
 
 
 DAILY_INDICATORS: Final = {
@@ -189,7 +195,7 @@ class SignalDefinitions(Reference):
 
 
 class SeriesBreaks(Reference):
-    """Changed definitions of a series; a comparison across one has the quality BREAK from `valid_from` on."""
+    """Changed definitions of a series; a comparison across one has the flag BREAK from `valid_from` on."""
 
     __columns__ = "break_id metal metric_id break_date description"
     break_id = field(unique=True)

@@ -131,8 +131,8 @@ def test_no_model_lists_the_families_of_the_index() -> None:
 
 
 def test_daily_indicators_are_columns_of_their_tables() -> None:
-    for indicator, (table, age_days) in DAILY_INDICATORS.items():
-        assert {indicator, age_days} <= set(MARTS[table].model.to_schema().columns), indicator
+    for indicator, place in DAILY_INDICATORS.items():
+        assert {indicator, place.age_days} <= set(MARTS[place.table].model.to_schema().columns), indicator
 
 
 def test_the_published_database_is_an_exposure_of_every_published_table(manifest: dict[str, Any]) -> None:

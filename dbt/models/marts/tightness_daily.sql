@@ -1,4 +1,12 @@
 {{ config(materialized='by_decision_time') }}
+{% set quality_flags = quality_flags({
+    'MISSING': "index_daily.tightness_index is null and regimes.regime_status <> 'WARMUP'",
+    'STALE': 'index_daily.is_stale',
+    'WARMUP': "regimes.regime_status = 'WARMUP'",
+    'SUSPECT': 'index_daily.tightness_index is not null and index_daily.is_suspect',
+    'BREAK': 'index_daily.tightness_index is not null and index_daily.is_break',
+    'PARTIAL': 'index_daily.is_partial',
+}) %}
 -- The wide row of each decision time: the inputs known by then, scores, index and regime.
 with scores as (
     select
@@ -61,6 +69,8 @@ select
     index_daily.tightness_index,
     regimes.regime,
     regimes.regime_status,
+    {{ worst_flag(quality_flags) }} as quality,
+    {{ quality_flags }} as quality_flags,
     {{ latest([
         'curve.knowledge_ts_max', 'inventory.knowledge_ts_max', 'exports.known_from', 'visible.known_from'
     ]) }} as knowledge_ts_max,

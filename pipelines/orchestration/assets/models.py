@@ -188,6 +188,7 @@ def build(
         return last.result()
     build_cache.begin(paths.build_record, last, moment, this.build_id)
     build_cache.mark(paths.warehouse, this.build_id)
+    signal_log.add_columns(paths.warehouse)
     dbt.write_reference(workspace.reference, paths.reference_copies, calendar_end(now).date(), first_day)
     result = dbt.build(
         dbt.run_vars(

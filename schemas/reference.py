@@ -296,7 +296,7 @@ REFERENCE: dict[str, type[Reference]] = {
 class TradingCalendar(Model):
     """Days with London business days, decision times and prompts; computed by the run, not a file."""
 
-    __columns__ = "calendar_date is_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
+    __columns__ = "calendar_date is_business_day previous_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
     as_of_ts = field("Decision time: 18:00 Europe/London")
     days_cash_to_3m = field("Calendar days from cash_prompt to m3_prompt", ge=None, le=None)
 

@@ -3,8 +3,9 @@
    Duplicate rows are removed. A month in the drop folder overrides every other source of that series and month from the time
    on at which its first row was known; until then the source counts, because that is what was known.
    Most observations have one row, so only the others are sorted.
+   relation: its rows, by default as the lake has them.
    Columns: the dataset's, known_from, known_to, vintage_no, is_suspect, source, knowledge_basis, licence_class. #}
-{% macro vintages(name) -%}
+{% macro vintages(name, relation=none) -%}
 {%- set spec = datasets()[name] -%}
 {%- set key = spec.key | join(', ') -%}
 {%- set entity = (spec.entity ~ ', ') if spec.entity else '' -%}
@@ -13,7 +14,7 @@ with captured as (
         *,
         source = 'drop' as is_drop,
         {{ year_month(spec.period) }} as year_and_month
-    from {{ lake(name) }}
+    from {{ relation or lake(name) }}
     where knowledge_ts <= {{ as_of() }}
 ),
 

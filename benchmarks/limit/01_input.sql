@@ -79,7 +79,9 @@ create temp table dated as pivot (
     from calendar
     cross join (
         select distinct name from of_metal('parameters')
-        where name in ('consumption_t_per_year', 'rent_usd_t_day', 'mwh_per_t', 'china_cap_t')
+        where name in (
+            'consumption_t_per_year', 'rent_usd_t_day', 'mwh_per_t', 'china_cap_t', 'level_up', 'level_down'
+        )
     ) as names
     asof join of_metal('parameters') as step on names.name = step.name and calendar_date >= valid_from
 ) on name using max(value);

@@ -32,6 +32,7 @@ PARAMETERS = {
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
 }
+LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
@@ -62,7 +63,7 @@ def reference(sandbox: Sandbox) -> Oracle:
     for row in read(folder / "parameters.csv"):
         if row["metal"] == "AL":
             dated.setdefault(row["name"], []).append((date.fromisoformat(row["valid_from"]), float(row["value"])))
-    dated = {name: sorted(steps) for name, steps in dated.items() if len(steps) > 1}
+    dated = {name: sorted(steps) for name, steps in dated.items()}
     return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated)
 
 
@@ -75,6 +76,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
+    sandbox.begin_parameters(level_up=LEVELS_FROM, level_down=LEVELS_FROM)
     to_drop(market(**MARKET), sandbox)
     sandbox.run_compiled()
     return sandbox
@@ -105,8 +107,11 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert {row["regime_status"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
     assert {row["coverage"] for row in rows} >= {0.2, 0.6, 0.8, 1.0}
-    states = {row["level_state_5of5"] for row in reference(published).price_daily()}
-    assert states == {"ABOVE", "INSIDE", "BELOW", None}
+    prices = [row for row in reference(published).price_daily() if row["m3_usd_t"] is not None]
+    begun = [row["obs_date"] >= date.fromisoformat(LEVELS_FROM) for row in prices]
+    assert begun.index(True) > 40
+    assert [row["level_state_5of5"] is not None for row in prices] == begun
+    assert {row["level_state_5of5"] for row in prices} == {"ABOVE", "INSIDE", "BELOW", None}
 
 
 def test_the_comparison_can_fail() -> None:

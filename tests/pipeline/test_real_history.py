@@ -181,7 +181,19 @@ def test_the_price_spike_of_march_2022(sandbox: Sandbox, daily: pd.DataFrame) ->
     assert spike["carry_tightness"].min() > daily.loc["2020-04":"2020-12", "carry_tightness"].max()
     assert spike["score_carry_tightness"].median() > 0.95
     assert set(spike["regime"]) <= {"TIGHT", "SQUEEZE"}
-    assert row_of(sandbox, "price_daily", "2022-03-07")["level_state_5of5"] == "ABOVE"
+
+
+def test_levels_of_2026_say_nothing_of_the_years_before(sandbox: Sandbox) -> None:
+    """The levels were published on 2026-01-13: until then there is no state, rather than OFF or INSIDE."""
+    states = sandbox.query("select count(level_state_5of5) + count(level_state_3of5) as n from marts.price_daily")
+    assert states["n"].tolist() == [0]
+    signals = sandbox.query(
+        "select signal_id, quality, count(state) + count(value) as n, count(*) as days from signals.signals "
+        "where signal_id like 'AL.PRICE.LEVEL%' or signal_id = 'AL.PRICE.THESIS_BROKEN' group by all"
+    )
+    assert set(signals["quality"]) == {"MISSING"}
+    assert signals["n"].tolist() == [0, 0, 0]
+    assert (signals["days"] > 4_300).all()
 
 
 def test_the_contango_of_2020_is_loose(daily: pd.DataFrame) -> None:

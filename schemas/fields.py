@@ -509,6 +509,7 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "calendar_date": Field(date, "Day, weekends included"),
     "is_business_day": Field(bool, "Whether it is a business day in London"),
+    "previous_business_day": Field(date, "London business day before it"),
     "cash_prompt": Field(date, "Prompt of the cash price: two business days later"),
     "m3_prompt": Field(date, "Prompt of the three-month price"),
 }  # fmt: skip

@@ -302,7 +302,7 @@ REFERENCE: dict[str, type[Reference]] = {
 class TradingCalendar(Model):
     """Days with London business days, decision times and prompts; computed by the run, not a file."""
 
-    __columns__ = "calendar_date is_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
+    __columns__ = "calendar_date is_business_day previous_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
     as_of_ts = field("Decision time: 18:00 Europe/London")
     days_cash_to_3m = field("Calendar days from cash_prompt to m3_prompt", ge=None, le=None)
 
@@ -333,8 +333,8 @@ PARAMETERS: dict[str, Parameter] = {
     "stock_chg_obs": Parameter("observations", 1, 260, whole=True),
     "yoy_max_staleness_days": Parameter("days", 0, 31, whole=True),
     "tick_usd_t": Parameter("USD/t", 0, 100),
-    "level_up": Parameter("USD/t", 0, 1e6),
-    "level_down": Parameter("USD/t", 0, 1e6),
+    "level_up": Parameter("USD/t", 0, 1e6, begins=True),
+    "level_down": Parameter("USD/t", 0, 1e6, begins=True),
     "level_k": Parameter("observations", 1, 30, whole=True),
     "level_m": Parameter("observations", 1, 30, whole=True),
     "level_alt_k": Parameter("observations", 1, 30, whole=True),

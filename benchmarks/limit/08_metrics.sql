@@ -17,11 +17,13 @@ insert into metrics by name
             'known': yoy_known
         },
         {
-            'metric_id': 'level_state_5of5', 'value': m3_usd_t, 'state': level_state_5of5, 'obs_end': m3_obs_date,
+            'metric_id': 'level_state_5of5', 'value': if(level_state_5of5 is not null, m3_usd_t, null),
+            'state': level_state_5of5, 'obs_end': m3_obs_date,
             'known': states_known
         },
         {
-            'metric_id': 'level_state_3of5', 'value': m3_usd_t, 'state': level_state_3of5, 'obs_end': m3_obs_date,
+            'metric_id': 'level_state_3of5', 'value': if(level_state_3of5 is not null, m3_usd_t, null),
+            'state': level_state_3of5, 'obs_end': m3_obs_date,
             'known': states_known
         },
         {'metric_id': 'cash_3m_spread', 'value': spread_usd_t, 'obs_end': spread_obs_date, 'known': spread_known},

@@ -33,6 +33,7 @@ PARAMETERS = {
     "level_buffer": 1 / 128,
 }
 LATE_BREAK = {"metric_id": "stock_log_chg", "break_date": "2025-10-06", "valid_from": "2025-11-06"}
+LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
@@ -67,7 +68,7 @@ def reference(sandbox: Sandbox) -> Oracle:
     for row in read(folder / "parameters.csv"):
         if row["metal"] == "AL":
             dated.setdefault(row["name"], []).append((date.fromisoformat(row["valid_from"]), float(row["value"])))
-    dated = {name: sorted(steps) for name, steps in dated.items() if len(steps) > 1}
+    dated = {name: sorted(steps) for name, steps in dated.items()}
     return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated, breaks=breaks)
 
 
@@ -83,6 +84,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     breaks = pd.read_csv(sandbox.reference() / "series_breaks.csv", dtype=str, keep_default_na=False)
     own = breaks.tail(1).assign(break_id="OWN", metal="AL", **LATE_BREAK)  # known a month after it
     pd.concat([breaks, own]).to_csv(sandbox.reference() / "series_breaks.csv", index=False)
+    sandbox.begin_parameters(level_up=LEVELS_FROM, level_down=LEVELS_FROM)
     to_drop(market(**MARKET), sandbox)
     sandbox.run_compiled()
     return sandbox
@@ -137,8 +139,11 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["quality_flags"] for row in rows} >= {
         "WARMUP PARTIAL", "MISSING PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK",
     }  # fmt: skip
-    states = {row["level_state_5of5"] for row in reference(published).price_daily()}
-    assert states == {"ABOVE", "INSIDE", "BELOW", None}
+    prices = [row for row in reference(published).price_daily() if row["m3_usd_t"] is not None]
+    begun = [row["obs_date"] >= date.fromisoformat(LEVELS_FROM) for row in prices]
+    assert begun.index(True) > 40
+    assert [row["level_state_5of5"] is not None for row in prices] == begun
+    assert {row["level_state_5of5"] for row in prices} == {"ABOVE", "INSIDE", "BELOW", None}
 
 
 def test_the_comparison_can_fail() -> None:

@@ -9,8 +9,10 @@ with states as (
 {{ metric_rows('states', [
     dict(known, metric='m3_usd_t', value='m3_usd_t', known='m3_known_from'),
     dict(known, metric='px_yoy', value='m3_yoy', window_start='m3_yoy_base_date', known='yoy_known_from'),
-    dict(known, metric='level_state_5of5', value='m3_usd_t', state='level_state_5of5', known='states_known_from'),
-    dict(known, metric='level_state_3of5', value='m3_usd_t', state='level_state_3of5', known='states_known_from'),
+    dict(known, metric='level_state_5of5', value='case when level_state_5of5 is not null then m3_usd_t end',
+        state='level_state_5of5', known='states_known_from'),
+    dict(known, metric='level_state_3of5', value='case when level_state_3of5 is not null then m3_usd_t end',
+        state='level_state_3of5', known='states_known_from'),
     dict(of_spread, metric='cash_3m_spread', known='spread_known_from'),
     dict(of_spread, metric='backwardation_sustained', state="case
         when backwardation_sustained then 'ON' when not backwardation_sustained then 'OFF' end"),

@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 {% set known = {
-    'entity': 'region', 'obs_end': 'as_of_date', 'basis': "'ASSUMED'", 'licence': "'OPEN'", 'known': 'cast(last_change as ' ~ type_instant() ~ ')',
+    'entity': 'entity', 'obs_end': 'least(as_of_date, review_by)', 'basis': "'ASSUMED'", 'licence': "'OPEN'", 'known': 'cast(last_change as ' ~ type_instant() ~ ')',
 } %}
 with idled as (
     select idled.*, p.idled_event_kt

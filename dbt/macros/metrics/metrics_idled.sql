@@ -1,7 +1,7 @@
 {# Metrics of idled smelter capacity: one row for each metal, decision day, metric and region. #}
 {% macro metrics_idled() -%}
 {% set known = {
-    'entity': 'region', 'obs_end': 'as_of_date', 'basis': "'ASSUMED'", 'licence': "'OPEN'", 'known': 'cast(last_change as ' ~ type_instant() ~ ')',
+    'entity': 'entity', 'obs_end': 'least(as_of_date, review_by)', 'basis': "'ASSUMED'", 'licence': "'OPEN'", 'known': 'cast(last_change as ' ~ type_instant() ~ ')',
 } %}
 with idled as (
     select idled.*, p.idled_event_kt

@@ -22,7 +22,8 @@ with visible as (
             when lowest_since is null and low_age >= visible_low_age_days then 'RECORD'
             when lowest_since is not null and low_age >= visible_low_age_days then 'MULTI_YEAR_LOW'
             when lowest_since is not null then 'OFF' end"),
-    dict(known, metric='visible_low_age', value='case when lowest_since is not null then low_age end'),
+    dict(known, metric='visible_low_age', value='case when lowest_since is not null then low_age end',
+        window_start='lowest_since'),
     dict(known, metric='offwarrant_yoy', value='offwarrant_yoy', window_start='base_period_end'),
     dict(known, metric='offwarrant_drain', value='offwarrant_yoy', window_start='base_period_end',
         state="case when offwarrant_yoy <= offwarrant_drain then 'ON' when offwarrant_yoy is not null then 'OFF' end"),

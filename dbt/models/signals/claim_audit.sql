@@ -23,6 +23,7 @@ observations as (
         claims.claim_id,
         claims.metal,
         known.period_end,
+        known.window_start,
         known.known_from,
         known.known_to,
         known.value,

@@ -32,7 +32,6 @@ PARAMETERS = {
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
 }
-LATE_BREAK = {"metric_id": "stock_log_chg", "break_date": "2025-10-06", "valid_from": "2025-11-06"}
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
@@ -80,9 +79,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
-    breaks = pd.read_csv(sandbox.reference() / "series_breaks.csv", dtype=str, keep_default_na=False)
-    own = breaks.tail(1).assign(break_id="OWN", metal="AL", **LATE_BREAK)  # known a month after it
-    pd.concat([breaks, own]).to_csv(sandbox.reference() / "series_breaks.csv", index=False)
+    sandbox.add_break("stock_log_chg", "2025-10-06", valid_from="2025-11-06")
     to_drop(market(**MARKET), sandbox)
     sandbox.run_compiled()
     return sandbox

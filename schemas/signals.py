@@ -94,12 +94,13 @@ class ClaimAudit(Table):
     __columns__ = (
         "claim_id metal as_of_ts as_of_date claim_text source_doc claim_date metric_id? entity definition operator? "
         "threshold? threshold_high? tolerance? unit? status evidence_value? evidence_obs_date? evidence_knowledge_ts? "
-        "explanation horizon_end"
+        "explanation status_at_claim? evidence_value_at_claim? horizon_end"
     )
     metric_id = field("Metric that the claim is tested on; missing for a claim that cannot be tested")
     unit = field("Unit of threshold, tolerance and evidence_value")
     status = field(
-        "Verdict on the claim", isin=["SUPPORTED", "CONTRADICTED", "PARTIAL", "NOT_TESTABLE", "DATA_NOT_YET_PUBLIC"]
+        "Verdict on the claim by what was known at as_of_ts",
+        isin=["SUPPORTED", "CONTRADICTED", "PARTIAL", "NOT_TESTABLE", "DATA_NOT_YET_PUBLIC"],
     )
 
 

@@ -396,11 +396,19 @@ def sustained(flags: Sequence[bool], k: float, m: float) -> bool:
     return len(flags) >= m and flags[-1] and sum(flags[-int(m) :]) >= k
 
 
-def level_state(values: Sequence[float], up: float, down: float, k: float, m: float, buffer: float) -> list[str]:
-    """The level machine over a run of prices: ABOVE, INSIDE or BELOW after each."""
-    states: list[str] = []
+def level_state(
+    values: Sequence[float], levels: Sequence[tuple[Value, Value]], k: float, m: float, buffer: float
+) -> list[str | None]:
+    """The level machine over a run of prices: ABOVE, INSIDE or BELOW after each; None before there are levels.
+
+    `levels`: the upper and the lower one of each price's day.
+    """
+    states: list[str | None] = []
     state = "INSIDE"
-    for i in range(len(values)):
+    for i, (up, down) in enumerate(levels):
+        if up is None or down is None:
+            states.append(None)
+            continue
         run = values[max(0, i + 1 - int(m)) : i + 1]
         above_up = sustained([value > up * (1 + buffer) for value in run], k, m)
         below_up = sustained([value < up * (1 - buffer) for value in run], k, m)
@@ -630,18 +638,18 @@ class Oracle:
             )
         return found
 
-    def _level_states(self, m3: Mapping[date, float], name: str) -> dict[date, str]:
+    def _level_states(self, m3: Mapping[date, float], name: str) -> dict[date, str | None]:
         """The machine over every run of prices without a long gap. A day without a price is no observation."""
         runs: list[list[date]] = [[day] for day in list(m3)[:1]]
         for before, day in pairwise(m3):
             if (day - before).days > PRICE_DAYS:
                 runs.append([])
             runs[-1].append(day)
-        up, down, buffer = self.p["level_up"], self.p["level_down"], self.p["level_buffer"]
-        k, m = self.p[f"{name}_k"], self.p[f"{name}_m"]
-        states: dict[date, str] = {}
+        k, m, buffer = self.p[f"{name}_k"], self.p[f"{name}_m"], self.p["level_buffer"]
+        states: dict[date, str | None] = {}
         for run in runs:
-            states |= zip(run, level_state([m3[day] for day in run], up, down, k, m, buffer), strict=True)
+            levels = [(self._on("level_up", day), self._on("level_down", day)) for day in run]
+            states |= zip(run, level_state([m3[day] for day in run], levels, k, m, buffer), strict=True)
         return states
 
     def _price(self, day: date, moment: datetime) -> Row | None:
@@ -675,9 +683,12 @@ class Oracle:
             "knowledge_ts_max": last_known(price, rate),
         }
 
-    def _on(self, name: str, day: date) -> float:
-        """A parameter as it is on a day."""
-        return valid_on(day, self.dated[name]) if name in self.dated else self.p[name]
+    def _on(self, name: str, day: date) -> Any:
+        """A parameter as it is on a day; None before its first row."""
+        if name not in self.dated:
+            return self.p[name]
+        values = [value for since, value in self.dated[name] if since <= day]
+        return values[-1] if values else None
 
     # --- stocks
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sandbox import Sandbox
 
-from pipelines.publish.release import PublicationError
+from pipelines.publish.release_tables import PublicationError
 from schemas.base import columns_of
 from schemas.signals import Signals
 

@@ -32,6 +32,7 @@ PARAMETERS = {
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
 }
+LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
@@ -66,7 +67,7 @@ def reference(sandbox: Sandbox) -> Oracle:
     for row in read(folder / "parameters.csv"):
         if row["metal"] == "AL":
             dated.setdefault(row["name"], []).append((date.fromisoformat(row["valid_from"]), float(row["value"])))
-    dated = {name: sorted(steps) for name, steps in dated.items() if len(steps) > 1}
+    dated = {name: sorted(steps) for name, steps in dated.items()}
     return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated, breaks=breaks)
 
 
@@ -80,6 +81,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
     sandbox.add_break("stock_log_chg", "2025-10-06", valid_from="2025-11-06")
+    sandbox.begin_parameters(level_up=LEVELS_FROM, level_down=LEVELS_FROM)
     to_drop(market(**MARKET), sandbox)
     sandbox.run_compiled()
     return sandbox
@@ -134,8 +136,11 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["quality_flags"] for row in rows} >= {
         "WARMUP PARTIAL", "MISSING PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK",
     }  # fmt: skip
-    states = {row["level_state_5of5"] for row in reference(published).price_daily()}
-    assert states == {"ABOVE", "INSIDE", "BELOW", None}
+    prices = [row for row in reference(published).price_daily() if row["m3_usd_t"] is not None]
+    begun = [row["obs_date"] >= date.fromisoformat(LEVELS_FROM) for row in prices]
+    assert begun.index(True) > 40
+    assert [row["level_state_5of5"] is not None for row in prices] == begun
+    assert {row["level_state_5of5"] for row in prices} == {"ABOVE", "INSIDE", "BELOW", None}
 
 
 def test_the_comparison_can_fail() -> None:

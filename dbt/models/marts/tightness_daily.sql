@@ -96,7 +96,7 @@ left join {{ ref('int_exports_asof') }} as exports
         flow.metal = exports.metal
         and flow.region = exports.country
         and flow.as_of_date = exports.as_of_date
-left join {{ ref('int_visible_asof') }} as visible
+left join ({{ visible_asof() }}) as visible
     on spine.metal = visible.metal and spine.as_of_date = visible.as_of_date
 left join scores on spine.metal = scores.metal and spine.as_of_date = scores.as_of_date
 left join families on spine.metal = families.metal and spine.as_of_date = families.as_of_date

@@ -1,9 +1,10 @@
 {{ config(materialized='by_decision_time') }}
 with metric_values as (
     {% for part in [
-        'price', 'curve', 'inventory', 'visible', 'flow', 'trade', 'output', 'idled', 'power', 'market', 'index'
+        metrics_price(), metrics_curve(), metrics_inventory(), metrics_visible(), metrics_flow(), metrics_trade(),
+        metrics_output(), metrics_idled(), metrics_power(), metrics_market(), metrics_index(),
     ] -%}
-    select * from {{ ref('metrics_' ~ part) }}
+    select * from ({{ part }}) as part_{{ loop.index }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),

@@ -116,7 +116,7 @@ def _specs(manifest: Mapping[str, Any]) -> tuple[list[dg.AssetSpec], list[dg.Ass
     translator = Translator(manifest)
     assets, checks = [], {}
     for unique_id, node in manifest["nodes"].items():
-        if node["resource_type"] != "model" or node["config"]["materialized"] == "ephemeral":
+        if node["resource_type"] != "model":
             continue
         spec = translator.get_asset_spec(manifest, unique_id, None)
         assets.append(spec)

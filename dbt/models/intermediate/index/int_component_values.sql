@@ -1,4 +1,3 @@
-{{ config(materialized='ephemeral') }}
 with daily as (
     {% for indicator, source in daily_indicators().items() -%}
     select

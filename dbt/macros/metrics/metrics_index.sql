@@ -1,4 +1,5 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of the index and its regime: one row for each metal, decision day and metric. #}
+{% macro metrics_index() -%}
 {% set known = {
     'value': 'tightness_index', 'obs_end': 'greatest(price_obs_date, stock_obs_date)', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'coverage': 'coverage', 'n_components': 'n_components', 'is_stale': 'is_stale',
@@ -20,3 +21,4 @@ with tightness as (
     dict(known, metric='tightness_index', status="case when regime_status = 'WARMUP' then 'WARMUP' end"),
     dict(known, metric='regime', state="case when regime <> 'UNKNOWN' then regime end", status='regime_status'),
 ]) }}
+{%- endmacro %}

@@ -32,7 +32,6 @@ PARAMETERS = {
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
 }
-LATE_BREAK = {"metric_id": "stock_log_chg", "break_date": "2025-10-06", "valid_from": "2025-11-06"}
 LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
@@ -81,9 +80,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
-    breaks = pd.read_csv(sandbox.reference() / "series_breaks.csv", dtype=str, keep_default_na=False)
-    own = breaks.tail(1).assign(break_id="OWN", metal="AL", **LATE_BREAK)  # known a month after it
-    pd.concat([breaks, own]).to_csv(sandbox.reference() / "series_breaks.csv", index=False)
+    sandbox.add_break("stock_log_chg", "2025-10-06", valid_from="2025-11-06")
     sandbox.begin_parameters(level_up=LEVELS_FROM, level_down=LEVELS_FROM)
     to_drop(market(**MARKET), sandbox)
     sandbox.run_compiled()

@@ -239,9 +239,7 @@ def test_a_rank_or_change_across_a_break_is_flagged(tmp_path: Path) -> None:
     """A break is flagged in every window that spans it, from the day on which it was known."""
     other = Sandbox(tmp_path, "drop", NOW)
     put_market(other)
-    breaks = pd.read_csv(other.reference() / "series_breaks.csv", dtype=str, keep_default_na=False)
-    own = breaks.tail(1).assign(break_id="OWN", metal="AL", metric_id="px_yoy", break_date=DAYS[6], valid_from=DAYS[8])
-    pd.concat([breaks, own]).to_csv(other.reference() / "series_breaks.csv", index=False)
+    other.add_break("px_yoy", DAYS[6], valid_from=DAYS[8])
     days = pd.bdate_range("2025-01-27", periods=45).strftime("%Y-%m-%d")
     other.drop(
         "prices/before.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 2600, "m3_usd_t": 2600})

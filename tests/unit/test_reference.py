@@ -52,6 +52,8 @@ def test_what_changes_over_the_years_has_a_row_for_each_known_figure() -> None:
         assert days.diff().max() < pd.Timedelta(days=366 * 7), name
     [cap] = parameters.loc[parameters["name"] == "china_cap_t", "valid_from"]
     assert cap == pd.Timestamp("2017-10-20"), "no cap before it existed"
+    levels = parameters.loc[parameters["name"].isin(["level_up", "level_down"]), "valid_from"]
+    assert set(levels) == {pd.Timestamp("2026-01-13")}, "no level before it was published"
 
 
 def test_the_committed_defaults_are_those_of_the_methodology() -> None:
@@ -96,7 +98,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "parameters",
             lambda rows: rows.assign(name=rows["name"].replace("level_up", "levle_up")),
-            "parameters.csv: level_up (USD/t) has no row for AL",
+            "parameters.csv: level_up (USD/t) has no row for AL and none for *: add one",
         ),
         (
             "parameters",
@@ -158,6 +160,27 @@ def test_every_dataset_has_a_release_rule() -> None:
             with_cell("idled_kt", "9999"),
             "smelters.csv line 2: breaks the rule: idled_kt is more than capacity_kt",
         ),
+        (
+            "smelters",
+            with_cell("idled_kt", "1"),
+            "smelters.csv line 2: breaks the rule: idled_kt above 0 needs cause and review_by, 0 has no cause",
+        ),
+        (
+            "smelters",
+            with_cell("cause", "ACCIDENT"),
+            "smelters.csv line 2: breaks the rule: idled_kt above 0 needs cause and review_by, 0 has no cause",
+        ),
+        (
+            "smelters",
+            with_cell("cause", "WEATHER", 25),
+            "smelters.csv line 27: cause 'WEATHER' breaks the rule",
+        ),
+        (
+            "smelters",
+            with_cell("review_by", "2007-12-31"),
+            "smelters.csv line 2: breaks the rule: review_by is before valid_from",
+        ),
+        ("claims", with_cell("max_age_days", "a week", 4), "claims.csv line 6: max_age_days 'a week' must be a whole"),
         (
             "parameters",
             lambda rows: pd.concat([rows, rows[rows["name"] == "near_high_obs"].assign(metal="AL")]),

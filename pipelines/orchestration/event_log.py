@@ -161,6 +161,7 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
         """The rows of events. The text of an asset's partitions is made once, and each one's name and time put in."""
         rows: list[dict[str, Any]] = []
         of_all: dict[Hashable, dict[str, Any]] = {}
+        insert_time: Callable[[EventLogEntry], Any] = self._event_insert_timestamp
         for event in events:
             made = event.asset_materialization
             if made is None or made.partition is None or made.metadata or made.tags:
@@ -172,10 +173,7 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
                 of_all[alike] = self._event_to_row(_with(event, made._replace(partition=PARTITION), TIME))
             text = str(of_all[alike]["event"]).replace(f'"{PARTITION}"', json.dumps(made.partition))
             text = text.replace(f'"timestamp": {TIME}', f'"timestamp": {event.timestamp}')
-            rows.append(
-                of_all[alike]
-                | {"event": text, "timestamp": self._event_insert_timestamp(event), "partition": made.partition}
-            )
+            rows.append(of_all[alike] | {"event": text, "timestamp": insert_time(event), "partition": made.partition})
         return rows
 
     # --- planned materializations: one event for a range of partitions

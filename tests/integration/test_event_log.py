@@ -155,7 +155,7 @@ def test_another_process_sees_where_a_run_is(tmp_path: Path, monkeypatch: pytest
     """What a step yields may be stored at its end; its start, its lines and all earlier steps are there at once."""
     seen: dict[str, list[tuple[str | None, str | None]]] = {}
 
-    def look(context: dg.AssetExecutionContext) -> None:
+    def read_events(context: dg.AssetExecutionContext) -> None:
         with instance_in(tmp_path / "ours", OURS, monkeypatch) as other:
             entries = other.all_logs(context.run.run_id)
         step = context.op_execution_context.op.name
@@ -163,13 +163,13 @@ def test_another_process_sees_where_a_run_is(tmp_path: Path, monkeypatch: pytest
 
     @dg.asset(name="first", check_specs=[dg.AssetCheckSpec("sound", asset="first")])
     def first(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        look(context)
+        read_events(context)
         return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
 
     @dg.asset(deps=[first])
     def second(context: dg.AssetExecutionContext) -> None:
         context.log.info("half done")
-        look(context)
+        read_events(context)
 
     with instance_in(tmp_path / "ours", OURS, monkeypatch) as instance:
         run_id = dg.materialize([first, second], instance=instance).run_id

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 BASES: Final = ("OBSERVED", "CALENDAR", "ASSUMED")  # best first: a computed row carries the worst of its inputs
 LICENCES: Final = ("OPEN", "BYO", "RESTRICTED")  # freest first
+QUALITIES: Final = ("MISSING", "STALE", "WARMUP", "SUSPECT", "BREAK", "PARTIAL")  # worst first; OK where none holds
 
 OWN_UNIT: Final = "see unit"  # in the row's column `unit`
 
@@ -430,8 +431,10 @@ FIELDS: Final[dict[str, Field]] = {
     "obs_end_max": Field(date, "Last day of the latest observation used"),
     "staleness_days": Field(int, "Days from obs_end_max to as_of_date", "days"),
     "quality": Field(
-        str, "OK, STALE, PARTIAL, WARMUP, BREAK, SUSPECT or MISSING",
-        isin=["OK", "STALE", "PARTIAL", "WARMUP", "BREAK", "SUSPECT", "MISSING"],
+        str, f"Worst of quality_flags: {', '.join(QUALITIES)} (worst first) or OK", isin=[*QUALITIES, "OK"],
+    ),
+    "quality_flags": Field(
+        str, "Every quality flag that holds, worst first, separated by spaces; OK where none does",
     ),
     "params_hash": Field(str, "Hash of the signal's version and of the parameters in force"),
     "inputs_hash": Field(str, "Hash of the values and knowledge times of the inputs"),
@@ -515,6 +518,7 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "calendar_date": Field(date, "Day, weekends included"),
     "is_business_day": Field(bool, "Whether it is a business day in London"),
+    "previous_business_day": Field(date, "London business day before it"),
     "cash_prompt": Field(date, "Prompt of the cash price: two business days later"),
     "m3_prompt": Field(date, "Prompt of the three-month price"),
 }  # fmt: skip

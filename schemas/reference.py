@@ -89,10 +89,16 @@ class Parameters(Reference):
 
 
 class DailyIndicator(NamedTuple):
-    """Place of a daily indicator: its table without the layer's prefix, and the column of its age."""
+    """Place of a daily indicator: its table without the layer's prefix, and the column of its age.
+
+    `is_stale` and `is_suspect` are SQL conditions over the table: an input of the value was carried too long, or is
+    suspect. Signals of the indicator, and the index that it is a component of, are flagged by them.
+    """
 
     table: str
     age_days: str
+    is_stale: str = "false"
+    is_suspect: str = "false"
 
 
 DAILY_INDICATORS: Final = {
@@ -189,7 +195,7 @@ class SignalDefinitions(Reference):
 
 
 class SeriesBreaks(Reference):
-    """Changed definitions of a series; a comparison across one has the quality BREAK from `valid_from` on."""
+    """Changed definitions of a series; a comparison across one has the flag BREAK from `valid_from` on."""
 
     __columns__ = "break_id metal metric_id break_date description"
     break_id = field(unique=True)
@@ -319,7 +325,7 @@ REFERENCE: dict[str, type[Reference]] = {
 class TradingCalendar(Model):
     """Days with London business days, decision times and prompts; computed by the run, not a file."""
 
-    __columns__ = "calendar_date is_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
+    __columns__ = "calendar_date is_business_day previous_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
     as_of_ts = field("Decision time: 18:00 Europe/London")
     days_cash_to_3m = field("Calendar days from cash_prompt to m3_prompt", ge=None, le=None)
 
@@ -350,8 +356,8 @@ PARAMETERS: dict[str, Parameter] = {
     "stock_chg_obs": Parameter("observations", 1, 260, whole=True),
     "yoy_max_staleness_days": Parameter("days", 0, 31, whole=True),
     "tick_usd_t": Parameter("USD/t", 0, 100),
-    "level_up": Parameter("USD/t", 0, 1e6),
-    "level_down": Parameter("USD/t", 0, 1e6),
+    "level_up": Parameter("USD/t", 0, 1e6, begins=True),
+    "level_down": Parameter("USD/t", 0, 1e6, begins=True),
     "level_k": Parameter("observations", 1, 30, whole=True),
     "level_m": Parameter("observations", 1, 30, whole=True),
     "level_alt_k": Parameter("observations", 1, 30, whole=True),

@@ -6,7 +6,7 @@ create temp type metric as enum (select metric_id from registry);
 create temp table metrics (
     as_of_date date, metric_id metric, entity varchar default '', value double, state varchar, n_hist integer,
     window_start date, obs_end date, known timestamptz, basis varchar, licence licence, coverage double,
-    n_components integer, is_suspect boolean, regime_status varchar
+    n_components integer, is_stale boolean, is_suspect boolean, is_break boolean, is_partial boolean, status varchar
 );
 
 insert into metrics by name
@@ -17,11 +17,13 @@ insert into metrics by name
             'known': yoy_known
         },
         {
-            'metric_id': 'level_state_5of5', 'value': m3_usd_t, 'state': level_state_5of5, 'obs_end': m3_obs_date,
+            'metric_id': 'level_state_5of5', 'value': if(level_state_5of5 is not null, m3_usd_t, null),
+            'state': level_state_5of5, 'obs_end': m3_obs_date,
             'known': states_known
         },
         {
-            'metric_id': 'level_state_3of5', 'value': m3_usd_t, 'state': level_state_3of5, 'obs_end': m3_obs_date,
+            'metric_id': 'level_state_3of5', 'value': if(level_state_3of5 is not null, m3_usd_t, null),
+            'state': level_state_3of5, 'obs_end': m3_obs_date,
             'known': states_known
         },
         {'metric_id': 'cash_3m_spread', 'value': spread_usd_t, 'obs_end': spread_obs_date, 'known': spread_known},
@@ -225,17 +227,11 @@ insert into metrics by name
 
 insert into metrics by name
     select as_of_date, tightness_index as value, greatest(price_obs_date, stock_obs_date) as obs_end,
-        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, n_components,
-        -- A family counts in full even where one of its components is missing.
-        least(coverage, n_components / (select count(*) from component)) as coverage,
-        is_suspect and score_exports_yoy_3m is not null as is_suspect,
+        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, n_components, coverage,
+        is_stale, is_suspect, is_break, is_partial,
         unnest([
-            {'metric_id': 'tightness_index'},
-            {'metric_id': 'regime', 'state': nullif(regime, 'UNKNOWN'), 'regime_status': regime_status}
+            {'metric_id': 'tightness_index', 'status': if(regime_status = 'WARMUP', 'WARMUP', null)},
+            {'metric_id': 'regime', 'state': nullif(regime, 'UNKNOWN'), 'status': regime_status}
         ], recursive := true)
     from marts.tightness_daily
-    left join (
-        select as_of_date, is_suspect
-        from exports_asof
-        join component on indicator = 'exports_yoy_3m' and region = country
-    ) using (as_of_date);
+    join (select as_of_date, is_stale, is_suspect, is_break, is_partial from indexed) using (as_of_date);

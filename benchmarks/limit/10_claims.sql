@@ -173,12 +173,12 @@ create or replace table signals.signal_transitions as
     ),
     changes as (
         select signal_id, signal_version, metal, region, as_of_ts, as_of_date, prev_state, state, value, unit,
-            direction, quality, revision_no, knowledge_ts_max
+            direction, quality, quality_flags, revision_no, knowledge_ts_max
         from signals.signals
         where is_transition
         union all
         select 'CLAIM.' || claim_id, '1.0.0', metal, 'GLOBAL', as_of_ts, as_of_date, prev_status, status,
-            evidence_value, unit, 0, 'OK', 1, evidence_knowledge_ts
+            evidence_value, unit, 0, 'OK', 'OK', 1, evidence_knowledge_ts
         from verdicts
         where prev_status <> status and as_of_date > claim_date
     )

@@ -751,21 +751,38 @@
 {% macro daily_indicators() -%} {{ return({
     "carry_tightness": {
         "table": "curve_daily",
-        "age_days": "price_age_days"
+        "age_days": "price_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     },
     "cancelled_ratio": {
         "table": "inventory_daily",
-        "age_days": "cancelled_age_days"
+        "age_days": "cancelled_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     },
     "stock_days": {
         "table": "inventory_daily",
-        "age_days": "stock_age_days"
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     },
     "stock_log_chg": {
         "table": "inventory_daily",
-        "age_days": "stock_age_days"
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     }
 }) }} {%- endmacro %}
+
+{% macro quality_order() -%} {{ return([
+    "MISSING",
+    "STALE",
+    "WARMUP",
+    "SUSPECT",
+    "BREAK",
+    "PARTIAL"
+]) }} {%- endmacro %}
 
 {% macro published_indicators() -%} {{ return([
     "carry_tightness",

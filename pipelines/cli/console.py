@@ -219,7 +219,7 @@ def print_signals(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_js
             "" if row["score"] is None else f"{row['score']:.2f}",
             f"{row['state'] or ''} {ARROWS[row['direction']][in_other_encoding]}".strip(),
             str(row["state_since"] or ""),
-            row["quality"],
+            row["quality_flags"],
             style=None if row["quality"] == "OK" else "dim",
         )
     out.print(table)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pipelines.warehouse.sql import Row, read_rows
 
-_SIGNALS = "signal_id, as_of_date, value, unit, score, state, direction, quality, state_since, knowledge_ts_max"
+_SIGNALS = (
+    "signal_id, as_of_date, value, unit, score, state, direction, quality, quality_flags, state_since, knowledge_ts_max"
+)
 
 
 def latest_signals(database: Path, moment: datetime | None = None) -> list[Row]:

@@ -52,6 +52,8 @@ def test_what_changes_over_the_years_has_a_row_for_each_known_figure() -> None:
         assert days.diff().max() < pd.Timedelta(days=366 * 7), name
     [cap] = parameters.loc[parameters["name"] == "china_cap_t", "valid_from"]
     assert cap == pd.Timestamp("2017-10-20"), "no cap before it existed"
+    levels = parameters.loc[parameters["name"].isin(["level_up", "level_down"]), "valid_from"]
+    assert set(levels) == {pd.Timestamp("2026-01-13")}, "no level before it was published"
 
 
 def test_the_events_of_the_market_are_listed_with_their_sources() -> None:
@@ -109,7 +111,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "parameters",
             lambda rows: rows.assign(name=rows["name"].replace("level_up", "levle_up")),
-            "parameters.csv: level_up (USD/t) has no row for AL",
+            "parameters.csv: level_up (USD/t) has no row for AL and none for *: add one",
         ),
         (
             "parameters",

@@ -12,5 +12,5 @@ select
     known_since,
     status,
     source
-from {{ ref('int_events_asof') }}
+from ({{ events_asof() }}) as events
 where is_near

@@ -17,28 +17,44 @@ units as (
     {% endfor %}
 ),
 
--- For a claim about a period: the latest observation in it that was known at each decision time.
-period_values as (
+-- The observations of the periods that claims are about: few, so they are joined to days afterwards.
+observations as (
     select
         claims.claim_id,
+        claims.metal,
+        known.period_end,
+        known.window_start,
+        known.known_from,
+        known.known_to,
+        known.value,
+        known.value_known_from
+    from claims
+    inner join ({{ period_values() }}) as known
+        on
+            claims.metal = known.metal
+            and claims.metric_id = known.metric_id
+            and claims.entity = known.entity
+            and known.period_end between claims.period_from and claims.period_to
+    where known.value is not null
+),
+
+-- The latest of them that was known at each decision time.
+period_values as (
+    select
+        observations.claim_id,
         dates.as_of_date,
         observations.value,
         observations.period_end as obs_end,
         observations.window_start,
         observations.value_known_from as known
-    from claims
-    inner join {{ ref('int_as_of_dates') }} as dates on claims.metal = dates.metal
-    inner join {{ ref('int_period_values') }} as observations
+    from observations
+    inner join {{ ref('int_as_of_dates') }} as dates
         on
-            claims.metal = observations.metal
-            and claims.metric_id = observations.metric_id
-            and claims.entity = observations.entity
-            and observations.period_end between claims.period_from and claims.period_to
+            observations.metal = dates.metal
             and dates.as_of_ts >= observations.known_from
             and dates.as_of_ts < observations.known_to
-    where observations.value is not null
     qualify row_number() over (
-        partition by claims.claim_id, dates.as_of_date order by observations.period_end desc nulls last
+        partition by observations.claim_id, dates.as_of_date order by observations.period_end desc nulls last
     ) = 1
 ),
 

@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal, region and decision day: idled smelter capacity from the register as valid on that day, and
+   its change over idled_event_days. #}
+{% macro idled_daily() -%}
 with spine as (
     select
         dates.metal,
@@ -62,3 +64,4 @@ select
     *,
     idled_kt - idled_before_kt as idled_chg_kt
 from sums
+{%- endmacro %}

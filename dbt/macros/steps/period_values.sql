@@ -1,4 +1,7 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal, metric, entity, period and release: the value of the period as known from that release until
+   the next one. Claims about a period are tested against it; the daily metrics have the latest period only and miss a
+   later revision of an earlier one. #}
+{% macro period_values() -%}
 with visible as (
     select
         *,
@@ -142,3 +145,4 @@ select
     ) as known_to,
     px_yoy as value, change_known_from as value_known_from, base_date as window_start
 from price_changes
+{%- endmacro %}

@@ -1,4 +1,5 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of price and spread: one row for each metal, decision day and metric. #}
+{% macro metrics_price() -%}
 {% set known = {'obs_end': 'm3_obs_date', 'basis': 'knowledge_basis', 'licence': 'licence_class'} %}
 {% set of_spread = dict(known, obs_end='spread_obs_date', known='states_known_from', value='spread_usd_t') %}
 {% set window -%}
@@ -31,8 +32,10 @@ states as (
 {{ metric_rows('states', [
     dict(known, metric='m3_usd_t', value='m3_usd_t', known='m3_known_from'),
     dict(known, metric='px_yoy', value='m3_yoy', window_start='m3_yoy_base_date', known='yoy_known_from'),
-    dict(known, metric='level_state_5of5', value='m3_usd_t', state='level_state_5of5', known='states_known_from'),
-    dict(known, metric='level_state_3of5', value='m3_usd_t', state='level_state_3of5', known='states_known_from'),
+    dict(known, metric='level_state_5of5', value='case when level_state_5of5 is not null then m3_usd_t end',
+        state='level_state_5of5', known='states_known_from'),
+    dict(known, metric='level_state_3of5', value='case when level_state_3of5 is not null then m3_usd_t end',
+        state='level_state_3of5', known='states_known_from'),
     dict(of_spread, metric='cash_3m_spread', known='spread_known_from'),
     dict(of_spread, metric='backwardation_days', value='n_backwardation', known='n_backwardation_known_from'),
     dict(of_spread, metric='spread_rank', value='spread_rank', known='spread_known_from', n_hist='n_spreads',
@@ -43,3 +46,4 @@ states as (
     dict(of_spread, metric='thesis_broken', value='is_below + is_not_backwardated', state="case
         when is_below + is_not_backwardated = 2 then 'ON' when is_below + is_not_backwardated < 2 then 'OFF' end"),
 ]) }}
+{%- endmacro %}

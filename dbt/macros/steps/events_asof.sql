@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each event and decision day from the day on which the event was known: its date as known then, and whether
+   it is near. #}
+{% macro events_asof() -%}
 with spine as (
     select distinct as_of_date, as_of_ts
     from {{ ref('int_as_of_dates') }}
@@ -61,3 +63,4 @@ select
     distances.days_to_event between -windows.event_near_after_days and windows.event_near_before_days as is_near
 from distances
 inner join windows on distances.as_of_date = windows.calendar_date
+{%- endmacro %}

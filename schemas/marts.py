@@ -12,10 +12,11 @@ class PriceDaily(Table):
 
     __columns__ = (
         "metal obs_date cash_usd_t? m3_usd_t? cash_3m_spread_usd_t? m3_yoy? m3_yoy_base_date? level_state_5of5? "
-        "level_state_3of5? backwardation_sustained knowledge_ts knowledge_ts_max knowledge_basis vintage_no source "
-        "licence_class"
+        "level_state_3of5? backwardation_sustained is_suspect knowledge_ts knowledge_ts_max knowledge_basis vintage_no "
+        "source licence_class"
     )
-    knowledge_ts_max = field("Latest knowledge time of all prices that the states and m3_yoy depend on")
+    is_suspect = field("Whether m3_usd_t lies beyond the prices before and after it by more than price_reversal")
+    knowledge_ts_max = field("Latest knowledge time of all prices that the states, m3_yoy and is_suspect depend on")
 
 
 class CurveDaily(Table):

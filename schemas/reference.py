@@ -327,6 +327,7 @@ PARAMETERS: dict[str, Parameter] = {
     "stock_chg_obs": Parameter("observations", 1, 260, whole=True),
     "yoy_max_staleness_days": Parameter("days", 0, 31, whole=True),
     "tick_usd_t": Parameter("USD/t", 0, 100),
+    "price_reversal": Parameter("ratio", 0.01, 10),
     "level_up": Parameter("USD/t", 0, 1e6, begins=True),
     "level_down": Parameter("USD/t", 0, 1e6, begins=True),
     "level_k": Parameter("observations", 1, 30, whole=True),

@@ -41,6 +41,7 @@ LONGER_WINDOWS_MONTHLY = {"rank_2y": 24, "rank_5y": 60, "rank_10y": 120}  # peri
 # What the project's parameters.csv may not hold (docs/methodology.md#parameters).
 DEFAULTS = {
     "z_cap": 5.0,
+    "price_reversal": 0.08,
     "alumina_t_per_t": 1.93,
     "other_cash_usd_t": 500.0,
     "china_cap_t": 45_000_000.0,
@@ -390,6 +391,17 @@ def px_yoy(prices: Mapping[date, float], day: date, max_staleness_days: float) -
     return (change(prices.get(day), prices[max(usable)]), max(usable)) if usable else (None, None)
 
 
+def suspects(prices: Mapping[date, float], share: float) -> set[date]:
+    """Days whose price lies beyond the prices before and after it, on one side, by more than a share of them."""
+    found = set()
+    for (_, before), (day, price), (_, after) in zip(
+        prices.items(), list(prices.items())[1:], list(prices.items())[2:], strict=False
+    ):
+        if price > (1 + share) * max(before, after) or price < (1 - share) * min(before, after):
+            found.add(day)
+    return found
+
+
 def sustained(flags: Sequence[bool], k: float, m: float) -> bool:
     """k of the last m, the latest included; not while there are fewer than m."""
     return len(flags) >= m and flags[-1] and sum(flags[-int(m) :]) >= k
@@ -426,6 +438,16 @@ def level_state(
 def backwardation_sustained(spreads: Sequence[float], k: float, m: float) -> bool:
     """Spread above 0 on k of the last m, the latest included; false while there are fewer than m."""
     return sustained([spread > 0 for spread in spreads], k, m)
+
+
+def runs(m3: Mapping[date, float]) -> list[list[date]]:
+    """Days with a price, in runs without a long gap."""
+    found: list[list[date]] = [[day] for day in list(m3)[:1]]
+    for before, day in pairwise(m3):
+        if (day - before).days > PRICE_DAYS:
+            found.append([])
+        found[-1].append(day)
+    return found
 
 
 def cap_utilisation(production_kt: float, days: int, cap_t: float) -> float:
@@ -605,6 +627,7 @@ class Oracle:
         found: list[Row] = []
         spreads: list[float] = []
         states = {name: self._level_states(m3, name) for name in ("level", "level_alt")}
+        wrong = {day for run in runs(m3) for day in suspects({at: m3[at] for at in run}, self.p["price_reversal"])}
         for day, row in known.items():
             spread = cash_3m_spread(row["cash_usd_t"], row["m3_usd_t"])
             if spread is not None:
@@ -623,6 +646,7 @@ class Oracle:
                     "level_state_3of5": states["level_alt"].get(day),
                     "backwardation_sustained": spread is not None
                     and backwardation_sustained(spreads, self.p["bw_k"], self.p["bw_m"]),
+                    "is_suspect": day in wrong,
                     "knowledge_ts": row["knowledge_ts"],
                     "vintage_no": self.prices.number(day, self.now),
                 }
@@ -631,17 +655,33 @@ class Oracle:
 
     def _level_states(self, m3: Mapping[date, float], name: str) -> dict[date, str | None]:
         """The machine over every run of prices without a long gap. A day without a price is no observation."""
-        runs: list[list[date]] = [[day] for day in list(m3)[:1]]
-        for before, day in pairwise(m3):
-            if (day - before).days > PRICE_DAYS:
-                runs.append([])
-            runs[-1].append(day)
         k, m, buffer = self.p[f"{name}_k"], self.p[f"{name}_m"], self.p["level_buffer"]
         states: dict[date, str | None] = {}
-        for run in runs:
+        for run in runs(m3):
             levels = [(self._on("level_up", day), self._on("level_down", day)) for day in run]
             states |= zip(run, level_state([m3[day] for day in run], levels, k, m, buffer), strict=True)
         return states
+
+    def _suspect_from(self) -> dict[date, date]:
+        """Days whose three-month price was suspect, as known at some decision time, and the first of these times."""
+        found: dict[date, date] = {}
+        for day in self.as_of_dates():
+            known = self.prices.rows(decision_time(day), since=day - timedelta(PRICE_DAYS))
+            m3 = {at: row["m3_usd_t"] for at, row in known.items() if at <= day and row["m3_usd_t"] is not None}
+            for at in suspects(m3, self.p["price_reversal"]):
+                found.setdefault(at, day)
+        return found
+
+    def _counted(self, name: str, n: int) -> list[Value]:
+        """The first n values of an indicator, as the ranks of the last of them count them: a carry that rests on a
+        price that is suspect by then is missing."""
+        if name != "carry_tightness":
+            return self.ranked[name][:n]
+        today = self.ranked_on[n - 1]
+        return [
+            None if at in self.suspect_from and self.suspect_from[at] <= today else value
+            for value, at in zip(self.ranked[name][:n], self.price_days, strict=False)
+        ]
 
     def _price(self, day: date, moment: datetime) -> Row | None:
         """The latest price known, at most 45 days old."""
@@ -790,7 +830,9 @@ class Oracle:
         exports = self._of_country("exports", country)
         ranked: dict[str, list[Value]] = {name: [] for name in by_name if name != "exports_yoy_3m"}
         scored: dict[tuple[tuple[date, datetime], ...], tuple[Value, int]] = {}
-        self.ranked = ranked
+        self.ranked, self.suspect_from = ranked, self._suspect_from()
+        self.ranked_on: list[date] = []
+        self.price_days: list[date | None] = []  # of the carry of each decision time
         histories: dict[tuple[tuple[date, datetime], ...], list[Value]] = {}
         self.monthly: list[tuple[list[Value], bool]] = []  # the series as known on each day, and is it fresh
         found: list[Row] = []
@@ -821,6 +863,8 @@ class Oracle:
                 "exports_yoy_3m": last,
             }
             scores: dict[str, Value] = {}
+            self.ranked_on.append(day)
+            self.price_days.append(row["price_obs_date"])
             for name, component in by_name.items():
                 at = seen_on[name]
                 is_fresh = at is not None and (day - at).days <= component["max_age_days"]
@@ -833,7 +877,7 @@ class Oracle:
                     scores[name] = scored[state][0] if is_fresh else None
                 else:
                     ranked[name].append(row[name] if is_fresh else None)
-                    window = ranked[name][-int(self.p["rank_window"]) :]
+                    window = self._counted(name, len(ranked[name]))[-int(self.p["rank_window"]) :]
                     scores[name] = signed(mid_rank(window, self.p["rank_min_periods"]), component["sign"])
             row |= {f"score_{name}": score for name, score in scores.items()}
             row |= tightness(scores, self.components, self.p["min_coverage"])
@@ -859,8 +903,8 @@ class Oracle:
                     if not is_fresh:
                         value, ranks = None, {**dict.fromkeys(ranks), "n_hist": ranks["n_hist"]}
                 else:
-                    history = self.ranked[name][: i + 1]
-                    ranks, value = self._ranks(history, "", LONGER_WINDOWS, component["sign"]), history[-1]
+                    history = self._counted(name, i + 1)
+                    ranks, value = self._ranks(history, "", LONGER_WINDOWS, component["sign"]), self.ranked[name][i]
                 found.append({"metal": self.metal, "indicator": name, "as_of_date": day, "value": value, **ranks})
         return found
 

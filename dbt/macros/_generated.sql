@@ -231,6 +231,7 @@
     "stock_chg_obs",
     "yoy_max_staleness_days",
     "tick_usd_t",
+    "price_reversal",
     "level_up",
     "level_down",
     "level_k",

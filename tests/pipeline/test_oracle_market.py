@@ -31,6 +31,7 @@ PARAMETERS = {
     "stock_chg_obs": 5,
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
+    "price_reversal": 0.01,  # so that prices are suspect on some days
 }
 LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
@@ -107,6 +108,11 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert {row["regime_status"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
     assert {row["coverage"] for row in rows} >= {0.2, 0.6, 0.8, 1.0}
+    every = reference(published)
+    every.tightness_daily()
+    on_suspects = [at in every.suspect_from for at in every.price_days]
+    assert 5 < sum(on_suspects) < 0.2 * len(on_suspects), "carries that rest on suspect prices"
+    assert sum(row["is_suspect"] for row in every.price_daily()) > 5
     prices = [row for row in reference(published).price_daily() if row["m3_usd_t"] is not None]
     begun = [row["obs_date"] >= date.fromisoformat(LEVELS_FROM) for row in prices]
     assert begun.index(True) > 40

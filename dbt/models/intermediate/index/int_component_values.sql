@@ -44,6 +44,7 @@ select
     components.region,
     components.sign,
     components.weight,
+    {{ days_before('all_values.as_of_date', 'all_values.age_days') }} as obs_date,
     case when all_values.age_days <= components.max_age_days then all_values.value end as value,
     case when all_values.age_days <= components.max_age_days then all_values.native_percentile end as native_percentile,
     all_values.n_ranked,

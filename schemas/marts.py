@@ -36,8 +36,8 @@ class InventoryDaily(Table):
 
     __columns__ = (
         "metal as_of_date as_of_ts stock_obs_date? cancelled_obs_date? stock_age_days? cancelled_age_days? total_t? "
-        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? knowledge_ts_max? knowledge_basis? "
-        "licence_class?"
+        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? relabelled? knowledge_ts_max? "
+        "knowledge_basis? licence_class?"
     )
     cancelled_t = field("Cancelled warrants of cancelled_obs_date")
     cancelled_ratio = field("cancelled / total of cancelled_obs_date; missing where total is 0")

@@ -352,6 +352,8 @@ PARAMETERS: dict[str, Parameter] = {
     "regime_confirm": Parameter("observations", 1, 60, whole=True),
     "regime_max_gap": Parameter("observations", 0, 60, whole=True),
     "max_age_days_rate": Parameter("days", 1, 366, whole=True),
+    "relabel_jump": Parameter("ratio", 0.001, 10),
+    "relabel_share": Parameter("ratio", 0.001, 1),
     "stock_unwind_ln": Parameter("ln", 0, 2),
     "stock_unwind_k": Parameter("observations", 1, 60, whole=True),
     "visible_low_age_days": Parameter("days", 1, 10_000, whole=True),

@@ -42,6 +42,8 @@ LONGER_WINDOWS_MONTHLY = {"rank_2y": 24, "rank_5y": 60, "rank_10y": 120}  # peri
 DEFAULTS = {
     "z_cap": 5.0,
     "price_reversal": 0.08,
+    "relabel_jump": 0.05,
+    "relabel_share": 0.25,
     "alumina_t_per_t": 1.93,
     "other_cash_usd_t": 500.0,
     "china_cap_t": 45_000_000.0,
@@ -738,8 +740,41 @@ class Oracle:
             "cancelled_ratio": cancelled_ratio(reporting["cancelled_t"], reporting["total_t"]) if reporting else None,
             "stock_days": stock_days(total, self._on("consumption_t_per_year", day)),
             "stock_log_chg": stock_log_chg(total, before["total_t"] if before else None),
+            "relabelled": (
+                self._relabelled(list(known.values())[-1 - n :], moment)
+                if before and stock_log_chg(total, before["total_t"]) is not None
+                else None
+            ),
             "knowledge_ts_max": last_known(last, reporting, before),
         }
+
+    def inventory_daily(self) -> list[Row]:
+        """Registered stock at each decision time."""
+        return [
+            {"metal": self.metal, "as_of_date": day, **self._inventory(day, decision_time(day))}
+            for day in self.as_of_dates()
+        ]
+
+    def _relabelled(self, rows: Sequence[Row], moment: datetime) -> bool | None:
+        """Whether one of the changes between these stocks is, in part, metal that was only relabelled; None while that
+        of a jump is not known."""
+        months = {month_of(at): row["offwarrant_t"] for at, row in self.offwarrant.rows(moment).items()}
+        verdicts: list[bool | None] = []
+        for before, now in pairwise(rows):
+            moved = now["total_t"] - before["total_t"]
+            if moved == 0 or abs(moved) < self.p["relabel_jump"] * before["total_t"]:
+                continue
+            month = month_of(now["obs_date"])
+            cancelled = cash_3m_spread(now["cancelled_t"], before["cancelled_t"])
+            off_warrant = cash_3m_spread(months.get(month), months.get(month_before(month, 1)))
+            parts = [-part / moved for part in (cancelled, off_warrant) if part is not None]
+            if any(part >= self.p["relabel_share"] for part in parts):
+                verdicts.append(True)
+            else:
+                verdicts.append(None if off_warrant is None else False)
+        if True in verdicts:
+            return True
+        return None if None in verdicts else False
 
     def _visible(self, moment: datetime, day: date | None = None) -> Row:
         """A month-end (the last one known if none is given) as it stood after the releases until a moment."""
@@ -840,7 +875,7 @@ class Oracle:
             moment = decision_time(day)
             row: Row = {"metal": self.metal, "as_of_date": day, "as_of_ts": moment}
             curve, inventory, visible = self._curve(day, moment), self._inventory(day, moment), self._visible(moment)
-            row |= curve | inventory
+            row |= curve | {name: value for name, value in inventory.items() if name != "relabelled"}
             row["offwarrant_period_end"] = visible.get("period_end")
             row |= {name: visible.get(name) for name in ("offwarrant_yoy", "visible_t")}
             known = exports.rows(moment)

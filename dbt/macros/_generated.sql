@@ -256,6 +256,8 @@
     "regime_confirm",
     "regime_max_gap",
     "max_age_days_rate",
+    "relabel_jump",
+    "relabel_share",
     "stock_unwind_ln",
     "stock_unwind_k",
     "visible_low_age_days",

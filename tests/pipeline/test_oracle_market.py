@@ -32,11 +32,14 @@ PARAMETERS = {
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
     "price_reversal": 0.01,  # so that prices are suspect on some days
+    "relabel_jump": 0.01,
+    "relabel_share": 0.1,
 }
 LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
+    "inventory_daily": ["metal", "as_of_date"],
     "exports_monthly": ["metal", "country", "period_end", "vintage_no"],
     "inventory_visible_monthly": ["metal", "period_end"],
     "power_daily": ["zone", "delivery_date"],
@@ -108,6 +111,8 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert {row["regime_status"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
     assert {row["coverage"] for row in rows} >= {0.2, 0.6, 0.8, 1.0}
+    flags = [row["relabelled"] for row in reference(published).inventory_daily()]
+    assert min(flags.count(True), flags.count(False), flags.count(None)) > 20
     every = reference(published)
     every.tightness_daily()
     on_suspects = [at in every.suspect_from for at in every.price_days]

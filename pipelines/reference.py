@@ -261,7 +261,7 @@ _SPELLINGS: Final[dict[str, tuple[str, str]]] = {
 def _check_cells(file: str, frame: pd.DataFrame, model: type[Reference]) -> None:
     """Raise `ReferenceDataError` for the first cell whose text is not of its column's type."""
     for name, about in columns_of(model).items():
-        kind = next((kind for kind in _SPELLINGS if str(about["dtype"]).startswith(kind)), None)
+        kind = next((kind for kind in _SPELLINGS if str(about["dtype"]).lower().startswith(kind)), None)
         given = frame[name].dropna()
         if kind is None or given.empty:
             continue

@@ -155,11 +155,13 @@ class TightnessDaily(Table):
         "cancelled_ratio? stock_days? stock_log_chg? exports_yoy? exports_yoy_3m? exports_ytd_yoy? offwarrant_yoy? "
         "visible_t? score_carry_tightness? score_cancelled_ratio? score_stock_days? score_stock_log_chg? "
         "score_exports_yoy_3m? family_curve? family_inventory? family_flow? contrib_curve? contrib_inventory? "
-        "contrib_flow? coverage n_components tightness_index? regime regime_status knowledge_ts_max? knowledge_basis? "
-        "licence_class?"
+        "contrib_flow? coverage n_components tightness_index? regime regime_status quality quality_flags "
+        "knowledge_ts_max? knowledge_basis? licence_class?"
     )
     rate = SOFR
 
+
+WORST_FLAG = "quality = split_part(quality_flags, ' ', 1)"
 
 MARTS: dict[str, Mart] = {
     "price_daily": Mart(PriceDaily, "marts", key=("metal", "obs_date")),
@@ -180,8 +182,10 @@ MARTS: dict[str, Mart] = {
     "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "indicator", "as_of_date")),
     "tightness_daily": Mart(
         TightnessDaily, "marts", key=("metal", "as_of_date"),
-        # The contributions of the families sum to the index, to rounding.
         rules=(
+            WORST_FLAG,
+            "quality <> 'OK' or tightness_index is not null",
+            # The contributions of the families sum to the index, to rounding.
             "abs(coalesce(contrib_curve, 0) + coalesce(contrib_inventory, 0) + coalesce(contrib_flow, 0) "
             "- tightness_index) <= 1e-9",
         ),

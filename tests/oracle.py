@@ -36,6 +36,7 @@ POWER_DAYS = 7  # a delivery day is carried this long into the margin
 FX_DAYS = 10  # a fixing is of the delivery day or at most this much older
 MONTH_OF_POWER = (30, 25)  # days of the mean, and how many of them must be there
 NEAR_HIGH = 252  # observations
+QUALITIES = ("MISSING", "STALE", "WARMUP", "SUSPECT", "BREAK", "PARTIAL")  # worst first
 LONGER_WINDOWS = {"rank_2y": 504, "rank_5y": 1260, "rank_10y": 2520}  # rows
 LONGER_WINDOWS_MONTHLY = {"rank_2y": 24, "rank_5y": 60, "rank_10y": 120}  # periods
 # What the project's parameters.csv may not hold (docs/methodology.md#parameters).
@@ -565,6 +566,13 @@ def _regime_of(state: str, x: float, p: Mapping[str, float]) -> str:
     return "NEUTRAL"
 
 
+def quality(flags: Iterable[str]) -> Row:
+    """The flags as one text, worst first, and the worst of them; OK where there is none."""
+    held = set(flags)
+    ordered = [flag for flag in QUALITIES if flag in held] or ["OK"]
+    return {"quality": ordered[0], "quality_flags": " ".join(ordered)}
+
+
 # --- tables
 
 
@@ -579,9 +587,10 @@ class Oracle:
         now: datetime,
         metal: str = "AL",
         dated: Mapping[str, Sequence[tuple[date, float]]] | None = None,
+        breaks: Sequence[Row] = (),
     ) -> None:
-        """`dated`: values of parameters that change, each from its day on."""
-        self.dated = dated or {}
+        """`dated`: values of parameters that change, each from its day on; `breaks`: the rows of series_breaks."""
+        self.dated, self.breaks = dated or {}, breaks
         self.market, self.p, self.components = market, {**DEFAULTS, **parameters}, components
         self.now, self.metal = now, metal
         self.prices, self.stocks = self._of("prices", "obs_date"), self._of("stocks", "obs_date")
@@ -871,7 +880,9 @@ class Oracle:
         histories: dict[tuple[tuple[date, datetime], ...], list[Value]] = {}
         self.monthly: list[tuple[list[Value], bool]] = []  # the series as known on each day, and is it fresh
         found: list[Row] = []
-        for day in self.as_of_dates():
+        flags: list[set[str]] = []
+        days = self.as_of_dates()
+        for n, day in enumerate(days, 1):
             moment = decision_time(day)
             row: Row = {"metal": self.metal, "as_of_date": day, "as_of_ts": moment}
             curve, inventory, visible = self._curve(day, moment), self._inventory(day, moment), self._visible(moment)
@@ -900,6 +911,7 @@ class Oracle:
             scores: dict[str, Value] = {}
             self.ranked_on.append(day)
             self.price_days.append(row["price_obs_date"])
+            held: set[str] = set()
             for name, component in by_name.items():
                 at = seen_on[name]
                 is_fresh = at is not None and (day - at).days <= component["max_age_days"]
@@ -910,17 +922,39 @@ class Oracle:
                         histories[state] = self._exports_history(known)
                     self.monthly.append((histories.get(state, []), is_fresh))
                     scores[name] = scored[state][0] if is_fresh else None
+                    window, places = histories.get(state, [])[-int(self.p["rank_window_monthly"]) :], sorted(known)
                 else:
                     ranked[name].append(row[name] if is_fresh else None)
                     window = self._counted(name, len(ranked[name]))[-int(self.p["rank_window"]) :]
                     scores[name] = signed(mid_rank(window, self.p["rank_min_periods"]), component["sign"])
+                    places = days[:n]
+                if scores[name] is None:
+                    held.add("PARTIAL")
+                elif self._spans_break(name, day, window, places, at):
+                    held.add("BREAK")
+            flags.append(held)
             row |= {f"score_{name}": score for name, score in scores.items()}
             row |= tightness(scores, self.components, self.p["min_coverage"])
             found.append(row)
         states = regimes([row["tightness_index"] for row in found], self.p)
-        for row, (state, status) in zip(found, states, strict=True):
+        for row, (state, status), held in zip(found, states, flags, strict=True):
             row |= {"regime": state, "regime_status": status}
+            if row["tightness_index"] is None:
+                held = {"WARMUP" if status == "WARMUP" else "MISSING", *held - {"BREAK", "SUSPECT"}}
+            row |= quality(held)
         return found
+
+    def _spans_break(self, name: str, day: date, window: Sequence[Value], places: Sequence[date], last: date) -> bool:
+        """Whether the series changed its meaning after the first value of the window, and its last observation saw it.
+
+        `places`: the days or periods of the window's values, and of those before it.
+        """
+        first = next(at for value, at in zip(window, places[-len(window) :], strict=True) if value is not None)
+        return any(
+            row["valid_from"] <= day and first < row["break_date"] <= last
+            for row in self.breaks
+            if row["metric_id"] == name and row["metal"] in (self.metal, "*")
+        )
 
     def indicator_ranks_daily(self) -> list[Row]:
         """The indicators' ranks over several windows and the robust z; monthly ones by their own periods."""

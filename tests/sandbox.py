@@ -84,6 +84,15 @@ class Sandbox:
         """Set other age limits for components of the index."""
         self._change("index_components", "indicator", "max_age_days", days)
 
+    def add_break(self, metric_id: str, break_date: str, valid_from: str) -> None:
+        """Add a break of an aluminium series, known from `valid_from` on (ISO days)."""
+        path = self.reference() / "series_breaks.csv"
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        own = rows.tail(1).assign(
+            break_id="OWN", metal="AL", metric_id=metric_id, break_date=break_date, valid_from=valid_from
+        )
+        pd.concat([rows, own]).to_csv(path, index=False)
+
     def _change(self, table: str, by: str, column: str, values: Mapping[str, float | str]) -> None:
         path = self.reference() / f"{table}.csv"
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)

@@ -133,6 +133,8 @@ def reference(root: Path) -> dict[str, pa.Table]:
     sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5, level_up=3_200, level_down=3_000)
     sandbox.set_parameters(price_reversal=0.01)  # prices are suspect on many days
     sandbox.set_max_age(exports_yoy_3m=120)
+    broken, known = (f"{LAST - pd.Timedelta(days=days):%Y-%m-%d}" for days in (24, 17))
+    sandbox.add_break("stock_days", broken, valid_from=known)
     workspace, folder = sandbox.open(), root / "copies"
     dbt.write_reference(workspace.reference, folder, calendar_end(workspace.now).date())
     return reference_rows(folder, (LAST - pd.DateOffset(years=2)).date())

@@ -156,12 +156,17 @@ create temp table price_states as
     ),
     curve as (
         select
-            as_of_date, list(value order by place) as xs, max(known_from) as known,
+            as_of_date, list(value order by place) filter (place < bw_m) as xs,
+            max(known_from) filter (place < bw_m) as known,
             max(obs_date) as spread_obs_date, max(known_from) filter (where place = 0) as spread_known,
             coalesce(backwardation_of(xs, any_value(bw_k), any_value(bw_m)), 0) as backwardation,
-            count_if(is_wrong) > 0 as is_backwardation_suspect,
-            count_if(is_wrong and place = 0) > 0 as is_spread_suspect
-        from before('spread', 45, (select range(bw_m::int) from p))
+            count_if(is_wrong and place < bw_m) > 0 as is_backwardation_suspect,
+            count_if(is_wrong and place = 0) > 0 as is_spread_suspect,
+            case when count_if(place < bw_window) = any_value(bw_window)
+                then count_if(place < bw_window and value > 0)
+            end as n_backwardation,
+            max(known_from) filter (place < bw_window) as n_backwardation_known
+        from before('spread', 45, (select range(greatest(bw_m, bw_window)::int) from p))
         left join (select as_of_date, obs_date, true as is_wrong from suspect_prices) as wrong
             using (as_of_date, obs_date)
         cross join p
@@ -172,7 +177,7 @@ create temp table price_states as
             spine.as_of_date, latest.* exclude (as_of_date),
             count_if(m3_usd_t is null) over (order by spine.as_of_date) as run,
             has_levels, up, down, alt_up, alt_down, nullif(backwardation, 0) as side, curve.xs[1] as spread_usd_t,
-            spread_obs_date, spread_known, backwardation = 1 as backwardation_sustained,
+            spread_obs_date, spread_known, n_backwardation, n_backwardation_known, backwardation = 1 as backwardation_sustained,
             is_suspect_5of5, is_suspect_3of5, is_backwardation_suspect, is_spread_suspect,
             greatest(sides.known, curve.known) as recent_known
         from spine

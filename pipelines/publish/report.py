@@ -25,8 +25,8 @@ CHANGES: Final = 12  # latest changes of state on the page
 
 _QUERIES: Final = {
     "index": """
-        select metal, as_of_date, tightness_index, regime, regime_status, coverage, contrib_curve, contrib_inventory,
-            contrib_flow, knowledge_ts_max
+        select metal, as_of_date, tightness_index, regime, regime_status, quality_flags, coverage, contrib_curve,
+            contrib_inventory, contrib_flow, knowledge_ts_max
         from marts.tightness_daily qualify row_number() over (partition by metal order by as_of_date desc) = 1
         order by metal""",
     "parts": """

@@ -20,7 +20,7 @@ from pipelines.reference import load_reference
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Exporter, Metal, NoData, Parsed, Payload, Request, Scope, Zone
 from pipelines.transports.demo import KNOWN_DEFECTS, DemoTransport, defects, market
-from pipelines.transports.drop import parse_drop
+from pipelines.transports.drop_parser import parse_drop
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 

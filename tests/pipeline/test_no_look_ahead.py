@@ -47,6 +47,7 @@ from time_markets import market, reference
 from pipelines.warehouse.build_cache import first_decision
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
+from schemas.fields import QUALITIES
 
 pytestmark = pytest.mark.slow
 SECOND: Final = pd.Timedelta(seconds=1)
@@ -148,6 +149,16 @@ def test_every_table_has_a_rule(fixture: Snapshot) -> None:
     """A new table needs a rule for what a later build may change in it: see `lookahead.Rule`."""
     rules = {table: rule_of(table, fixture.whole.table(table).columns) for table in published_tables()}
     assert [table for table, rule in rules.items() if rule is None] == []
+
+
+def test_every_quality_flag_is_in_the_snapshots(fixture: Snapshot, generated: Snapshot) -> None:
+    """So that the comparisons below would find a flag that looks ahead, in the index too."""
+    for table, wanted in [
+        ("signals.signals", {*QUALITIES, "OK"}),
+        ("marts.tightness_daily", {*QUALITIES, "OK"} - {"STALE"}),
+    ]:
+        flags = f"select distinct unnest(string_split(quality_flags, ' ')) from {table}"
+        assert {flag for one in (fixture, generated) for (flag,) in one.whole.sql(flags).fetchall()} == wanted, table
 
 
 def test_no_release_second_sees_what_is_known_later(fixture: Snapshot) -> None:

@@ -161,6 +161,27 @@ def test_every_dataset_has_a_release_rule() -> None:
             "smelters.csv line 2: breaks the rule: idled_kt is more than capacity_kt",
         ),
         (
+            "smelters",
+            with_cell("idled_kt", "1"),
+            "smelters.csv line 2: breaks the rule: idled_kt above 0 needs cause and review_by, 0 has no cause",
+        ),
+        (
+            "smelters",
+            with_cell("cause", "ACCIDENT"),
+            "smelters.csv line 2: breaks the rule: idled_kt above 0 needs cause and review_by, 0 has no cause",
+        ),
+        (
+            "smelters",
+            with_cell("cause", "WEATHER", 25),
+            "smelters.csv line 27: cause 'WEATHER' breaks the rule",
+        ),
+        (
+            "smelters",
+            with_cell("review_by", "2007-12-31"),
+            "smelters.csv line 2: breaks the rule: review_by is before valid_from",
+        ),
+        ("claims", with_cell("max_age_days", "a week", 4), "claims.csv line 6: max_age_days 'a week' must be a whole"),
+        (
             "parameters",
             lambda rows: pd.concat([rows, rows[rows["name"] == "near_high_obs"].assign(metal="AL")]),
             "near_high_obs is for all metals: write metal *",

@@ -19,4 +19,4 @@
     left join {{ reference('trading_calendar') }} as calendar on reports.obs_date = calendar.calendar_date
 )
 {%- endset %}
-{{ vintages('stocks', dated) }}
+{{ vintages('stocks', relation=dated) }}

@@ -56,7 +56,7 @@ left join {{ ref('int_stocks_recent') }} as earlier
         and spine.as_of_date = earlier.as_of_date
         and earlier.recency = spine.stock_chg_obs + 1
         and {{ days_between('spine.as_of_date', 'earlier.obs_date') }} <= 15 + 2 * spine.stock_chg_obs
-left join {{ ref('int_stock_relabelled') }} as relabelled
+left join ({{ stock_relabelled() }}) as relabelled
     on spine.metal = relabelled.metal and spine.as_of_date = relabelled.as_of_date
 left join with_cancelled as cancelled
     on spine.metal = cancelled.metal and spine.as_of_date = cancelled.as_of_date

@@ -56,7 +56,11 @@ backwardation as (
         max(recent.value) filter (where recent.recency = 1) as spread_usd_t,
         max(recent.obs_date) filter (where recent.recency = 1) as spread_obs_date,
         max(recent.known_from) filter (where recent.recency = 1) as spread_known_from,
-        max(recent.known_from) filter (where recent.recency <= p.bw_m) as known_from
+        max(recent.known_from) filter (where recent.recency <= p.bw_m) as known_from,
+        case when count(*) filter (where recent.recency <= p.bw_window) >= max(p.bw_window) then
+            count(*) filter (where recent.recency <= p.bw_window and recent.value > 0)
+        end as n_backwardation,
+        max(recent.known_from) filter (where recent.recency <= p.bw_window) as n_backwardation_known_from
     from recent_prices as recent
     inner join {{ ref('int_parameters') }} as p
         on recent.metal = p.metal and recent.as_of_date = p.calendar_date
@@ -182,6 +186,8 @@ select
     backwardation.spread_obs_date,
     backwardation.spread_usd_t,
     backwardation.spread_known_from,
+    backwardation.n_backwardation,
+    backwardation.n_backwardation_known_from,
     latest_prices.known_from as m3_known_from,
     states.is_sustained as backwardation_sustained,
     case when backwardation.spread_usd_t is not null then states.last_spread_state end as spread_state,

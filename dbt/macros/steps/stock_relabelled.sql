@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal and decision day with a jump of registered stock among the changes that stock_log_chg spans:
+   whether metal that was only relabelled makes part of one (docs/methodology.md#inventories), as known then. #}
+{% macro stock_relabelled() -%}
 with changes as (
     select
         recent.metal,
@@ -56,3 +58,4 @@ select
     end as relabelled
 from parts
 group by metal, as_of_date
+{%- endmacro %}

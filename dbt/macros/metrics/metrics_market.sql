@@ -1,7 +1,9 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of producers' shares and of dated events: one row for each metal, decision day, metric and ticker or event.
+   #}
+{% macro metrics_market() -%}
 with equities as (
     select equity.*, p.near_high_obs, p.near_high_ratio, {{ near_high('equity.close_usd', 'equity.high_usd') }} as ratio
-    from {{ ref('int_equity_asof') }} as equity
+    from ({{ equity_asof() }}) as equity
     inner join {{ ref('int_parameters') }} as p on equity.metal = p.metal and equity.as_of_date = p.calendar_date
 ),
 
@@ -32,3 +34,4 @@ union all
         'obs_end': 'as_of_date', 'known': 'cast(known_since as ' ~ type_instant() ~ ')', 'basis': "'CALENDAR'", 'licence': "'OPEN'",
     },
 ]) }}
+{%- endmacro %}

@@ -198,6 +198,10 @@ FIELDS: Final[dict[str, Field]] = {
         float, "ln(S_t / S_t-n): change of the registered stock S over n = stock_chg_obs stock observations", "ln",
     ),
     "stock_obs_date": Field(date, "Day of the latest known stock"),
+    "relabelled": Field(
+        bool, "Whether stock_log_chg has a jump of metal that was only put on warrant or taken off it; missing while "
+        "neither cancelled warrants nor off-warrant stock decide",
+    ),
     "stock_age_days": Field(int, "Days from stock_obs_date to as_of_date", "days"),
     "cancelled_obs_date": Field(date, "Latest known day with cancelled warrants reported"),
     "cancelled_age_days": Field(int, "Days from cancelled_obs_date to as_of_date", "days"),

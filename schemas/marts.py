@@ -12,10 +12,11 @@ class PriceDaily(Table):
 
     __columns__ = (
         "metal obs_date cash_usd_t? m3_usd_t? cash_3m_spread_usd_t? m3_yoy? m3_yoy_base_date? level_state_5of5? "
-        "level_state_3of5? backwardation_sustained knowledge_ts knowledge_ts_max knowledge_basis vintage_no source "
-        "licence_class"
+        "level_state_3of5? backwardation_sustained is_suspect knowledge_ts knowledge_ts_max knowledge_basis vintage_no "
+        "source licence_class"
     )
-    knowledge_ts_max = field("Latest knowledge time of all prices that the states and m3_yoy depend on")
+    is_suspect = field("Whether m3_usd_t lies beyond the prices before and after it by more than price_reversal")
+    knowledge_ts_max = field("Latest knowledge time of all prices that the states, m3_yoy and is_suspect depend on")
 
 
 class CurveDaily(Table):
@@ -35,8 +36,8 @@ class InventoryDaily(Table):
 
     __columns__ = (
         "metal as_of_date as_of_ts stock_obs_date? cancelled_obs_date? stock_age_days? cancelled_age_days? total_t? "
-        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? knowledge_ts_max? knowledge_basis? "
-        "licence_class?"
+        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? relabelled? knowledge_ts_max? "
+        "knowledge_basis? licence_class?"
     )
     cancelled_t = field("Cancelled warrants of cancelled_obs_date")
     cancelled_ratio = field("cancelled / total of cancelled_obs_date; missing where total is 0")

@@ -31,11 +31,15 @@ PARAMETERS = {
     "stock_chg_obs": 5,
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
+    "price_reversal": 0.01,  # so that prices are suspect on some days
+    "relabel_jump": 0.01,
+    "relabel_share": 0.1,
 }
 LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
+    "inventory_daily": ["metal", "as_of_date"],
     "exports_monthly": ["metal", "country", "period_end", "vintage_no"],
     "inventory_visible_monthly": ["metal", "period_end"],
     "power_daily": ["zone", "delivery_date"],
@@ -136,6 +140,13 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["quality_flags"] for row in rows} >= {
         "WARMUP PARTIAL", "MISSING PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK",
     }  # fmt: skip
+    flags = [row["relabelled"] for row in reference(published).inventory_daily()]
+    assert min(flags.count(True), flags.count(False), flags.count(None)) > 20
+    every = reference(published)
+    every.tightness_daily()
+    on_suspects = [at in every.suspect_from for at in every.price_days]
+    assert 5 < sum(on_suspects) < 0.2 * len(on_suspects), "carries that rest on suspect prices"
+    assert sum(row["is_suspect"] for row in every.price_daily()) > 5
     prices = [row for row in reference(published).price_daily() if row["m3_usd_t"] is not None]
     begun = [row["obs_date"] >= date.fromisoformat(LEVELS_FROM) for row in prices]
     assert begun.index(True) > 40

@@ -106,10 +106,25 @@ def test_a_blank_three_month_price_is_never_filled(sandbox: Sandbox, daily: pd.D
     assert pd.notna(daily.loc["2008-06-17", "m3_usd_t"])
 
 
-def test_a_typing_error_of_the_source_is_published_unchanged(sandbox: Sandbox, daily: pd.DataFrame) -> None:
-    """Cash 2,631 against three months 2,339 (2008-01-30): published unchanged."""
+def test_a_typing_error_of_the_source_is_published_unchanged_and_suspect(sandbox: Sandbox, daily: pd.DataFrame) -> None:
+    """Cash 2,631 against three months 2,339 (2008-01-30), between 2,592 and 2,685. It is the only suspect price: not
+    October 2008, not March 2022."""
     row = row_of(sandbox, "price_daily", "2008-01-30")
     assert (row["cash_usd_t"], row["m3_usd_t"], row["cash_3m_spread_usd_t"]) == (2631, 2339, 292)
+    suspect = sandbox.query("select obs_date from marts.price_daily where is_suspect")["obs_date"]
+    assert suspect.tolist() == [pd.Timestamp("2008-01-30")]
+    quality = sandbox.query(
+        "select as_of_date, signal_id, quality from signals.signals where signal_id in ('AL.CURVE.CASH_3M_SPREAD', "
+        "'AL.CURVE.BACKWARDATION', 'AL.CURVE.SPREAD_UNWIND', 'AL.PRICE.YOY') and quality = 'SUSPECT'"
+    )
+    days = quality.groupby("signal_id")["as_of_date"].agg(lambda days: [f"{day:%Y-%m-%d}" for day in sorted(days)])
+    # Not on its own day, before the next price is known. Then as one of five prices, and as a base a year later.
+    window = ["2008-01-31", "2008-02-01", "2008-02-04", "2008-02-05"]
+    assert days.to_dict() == {
+        "AL.CURVE.BACKWARDATION": window,
+        "AL.CURVE.SPREAD_UNWIND": window,
+        "AL.PRICE.YOY": ["2009-01-30"],
+    }
     spreads = daily.loc["2008-01-02":"2008-02-19", "cash_3m_spread_usd_t"]
     assert spreads.idxmax() == pd.Timestamp("2008-01-30")
     assert spreads.drop(pd.Timestamp("2008-01-30")).max() < 30

@@ -306,6 +306,14 @@ def test_cancelled_ratio_moves_as_the_real_one_did(real: Path) -> None:
     assert generated.corr(expected) > 0.7
 
 
+def test_metal_was_put_on_warrant_in_a_day_in_part_by_taking_back_cancellations() -> None:
+    """The figures of 2024-05-09: 479,850 t to 903,850 t, 137,050 t of them cancelled before (Reuters, 2024-05-10)."""
+    stock = lme(2024)["stock"]
+    assert stock["2024-05-08":"2024-05-09"].tolist() == [479_850, 903_850]
+    gone = pd.Series(market.cancelled_year("AL", 2024, 0).values, index=stock.index)
+    assert gone["2024-05-08"] - gone["2024-05-09"] == pytest.approx(137_050, abs=1_000)
+
+
 def test_cancelled_warrants_are_whole_and_part_of_the_stock() -> None:
     for metal in ("AL", "CU"):
         for year in range(2014, 2031):

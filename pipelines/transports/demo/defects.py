@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-Kind = Literal["MISSING", "REPEATED", "LATE", "REVISED", "MALFORMED", "RULE"]
+Kind = Literal["MISSING", "REPEATED", "LATE", "REVISED", "MALFORMED", "RULE", "TYPO"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ FOUR_DAYS: Final = timedelta(days=4)
 ALUMINIUM: Final = "Unwrought Aluminum and Aluminum Products"
 
 KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
+    Defect("westmetall", "AL", "2008-01-30", "m3", "TYPO", "2,339.00"),  # as on the real page, never corrected
     Defect("westmetall", "AL", "2010-06-15", "row", "MISSING"),
     Defect("westmetall", "AL", "2012-04-17", "m3", "MISSING"),  # blank price
     Defect("westmetall", "AL", "2018-10-09", "stock", "MISSING"),  # blank stock

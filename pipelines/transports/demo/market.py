@@ -116,18 +116,20 @@ class Power(NamedTuple):
 @cache
 def lme_year(metal: str, year: int, seed: int) -> Lme:
     """Cash and 3M prices (USD/t, in half dollars) and registered stock (t) of a year. KeyError for an unknown metal."""
-    knots, (m3, spread, stock) = _columns(levels.LME[metal])
+    knots, (m3, spread, _) = _columns(levels.LME[metal])
+    steps = [(day, stock) for day, _, _, stock in levels.LME[metal]]
+    stock_knots, (stock,) = _columns(sorted([*steps, *levels.STOCK_STEPS.get(metal, ())]))
     days = _open_days("LONDON", year)
 
-    def path(name: str, values: Floats, noise: float) -> Floats:
+    def path(name: str, knots: Days, values: Floats, noise: float) -> Floats:
         return _path(f"{metal}.{name}", days, knots, values, noise, seed)
 
-    m3_usd = np.round(np.exp(path("m3", np.log(m3), PRICE_NOISE)) * 2) / 2
-    cash_usd = m3_usd + np.round(path("spread", spread, SPREAD_NOISE) * 2) / 2
-    tonnes = np.exp(path("stock", np.log(stock * 1000), STOCK_NOISE))
+    m3_usd = np.round(np.exp(path("m3", knots, np.log(m3), PRICE_NOISE)) * 2) / 2
+    cash_usd = m3_usd + np.round(path("spread", knots, spread, SPREAD_NOISE) * 2) / 2
+    tonnes = np.exp(path("stock", stock_knots, np.log(stock * 1000), STOCK_NOISE))
     # Stated levels are published figures and kept exactly; between them stock changes by whole warrants.
     lot = levels.LOTS.get(metal, LOT)
-    tonnes = np.where(np.isin(days, knots), np.round(tonnes), np.round(tonnes / lot) * lot)
+    tonnes = np.where(np.isin(days, stock_knots), np.round(tonnes), np.round(tonnes / lot) * lot)
     return Lme(days, *(_read_only(values) for values in (cash_usd, m3_usd, tonnes)))
 
 

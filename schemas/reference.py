@@ -138,8 +138,9 @@ class IndexComponents(Reference):
 class ReleaseCalendar(Reference):
     """Release times by source tier. Knowledge basis: CALENDAR for status FACT, ASSUMED for ASSUMPTION."""
 
-    __columns__ = "dataset data_source rule n months_after calendar timezone local_time"
+    __columns__ = "dataset data_source entity rule n months_after calendar timezone local_time"
     data_source = field("Source module, drop for files of the user, or * for all others")
+    entity = field("Series that alone has this rule, for example EFFR; empty for all others", required=False)
     timezone = field("IANA time zone of the release")
 
 
@@ -186,6 +187,13 @@ class SignalDefinitions(Reference):
     def kind_of_the_metric(cls, df: pd.DataFrame) -> pd.Series:
         has_states = df["metric_id"].isin([name for name, metric in METRICS.items() if metric.states])
         return ~df["kind"].isin(["STATE", "EVENT"]) | has_states
+
+
+class RateChain(Reference):
+    """Overnight rates that count, each for the observation dates from `valid_from` until the next one begins."""
+
+    __columns__ = "rate_id"
+    valid_from = field("First observation date from which the rate counts", unique=True)
 
 
 class SeriesBreaks(Reference):
@@ -284,6 +292,7 @@ REFERENCE: dict[str, type[Reference]] = {
     "parameters": Parameters,
     "index_components": IndexComponents,
     "release_calendar": ReleaseCalendar,
+    "rate_chain": RateChain,
     "series_breaks": SeriesBreaks,
     "signal_definitions": SignalDefinitions,
     "claims": Claims,
@@ -350,7 +359,8 @@ PARAMETERS: dict[str, Parameter] = {
     "exit_loose": Parameter("index points", 0, 100),
     "regime_confirm": Parameter("observations", 1, 60, whole=True),
     "regime_max_gap": Parameter("observations", 0, 60, whole=True),
-    "max_age_days_rate": Parameter("days", 1, 366, whole=True),
+    "stale_days_rate": Parameter("days", 1, 45, whole=True),
+    "max_age_days_rate": Parameter("days", 1, 45, whole=True),
     "stock_unwind_ln": Parameter("ln", 0, 2),
     "stock_unwind_k": Parameter("observations", 1, 60, whole=True),
     "visible_low_age_days": Parameter("days", 1, 10_000, whole=True),
@@ -380,6 +390,7 @@ PARAMETERS: dict[str, Parameter] = {
 
 # Pairs of parameters whose first is never more than the second.
 ORDERED: tuple[tuple[str, str], ...] = (
+    ("stale_days_rate", "max_age_days_rate"),
     ("level_down", "level_up"),
     ("level_k", "level_m"),
     ("level_alt_k", "level_alt_m"),

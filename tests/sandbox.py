@@ -78,7 +78,11 @@ class Sandbox:
         """Set other age limits for components of the index."""
         self._change("index_components", "indicator", "max_age_days", days)
 
-    def _change(self, table: str, by: str, column: str, values: Mapping[str, float]) -> None:
+    def set_rate_chain(self, **first: str) -> None:
+        """Set the first observation date (YYYY-MM-DD) from which each rate counts."""
+        self._change("rate_chain", "rate_id", "valid_from", first)
+
+    def _change(self, table: str, by: str, column: str, values: Mapping[str, float | str]) -> None:
         path = self.reference() / f"{table}.csv"
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
         for name, value in values.items():

@@ -40,7 +40,7 @@ STEPS: Final[dict[str, tuple[float, float, int]]] = {
     "shfe_cny_t": (22_000, 500, 6),
     "usdcny": (7.0, 0.1, 4),
     "close_usd": (50, 2, 8),
-    "sofr_pct": (3.5, 0.25, 4),
+    "rate_pct": (3.5, 0.25, 4),
     "rate": (1.1, 0.02, 5),
     "price_eur_mwh": (-10, 30, 6),
 }
@@ -132,6 +132,8 @@ def reference(root: Path) -> dict[str, pa.Table]:
     sandbox.set_parameters(stock_chg_obs=3, rank_min_periods=4, rank_window=8)
     sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5)
     sandbox.set_max_age(exports_yoy_3m=120)
+    # Both rates count on days of the market.
+    sandbox.set_rate_chain(SOFR=f"{LAST - pd.offsets.BDay(8):%Y-%m-%d}")
     workspace, folder = sandbox.open(), root / "copies"
     dbt.write_reference(workspace.reference, folder, calendar_end(workspace.now).date())
     return reference_rows(folder, (LAST - pd.DateOffset(years=2)).date())

@@ -181,6 +181,7 @@ create temp table regimes as
 create or replace table marts.tightness_daily as
     select
         spine.metal, spine.as_of_date, spine.as_of_ts, curve.price_obs_date, stock.stock_obs_date, curve.rate_obs_date,
+        curve.rate_id, curve.is_rate_stale,
         export.period_end as exports_period_end, visible.period_end as offwarrant_period_end,
         curve.cash_usd_t, curve.m3_usd_t, curve.days_cash_to_3m, curve.cash_3m_spread_usd_t, curve.basis_ann,
         curve.rate, curve.full_carry_usd_t, curve.contango_share_of_full_carry, curve.carry_tightness,

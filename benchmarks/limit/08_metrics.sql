@@ -6,7 +6,7 @@ create temp type metric as enum (select metric_id from registry);
 create temp table metrics (
     as_of_date date, metric_id metric, entity varchar default '', value double, state varchar, n_hist integer,
     window_start date, obs_end date, known timestamptz, basis varchar, licence licence, coverage double,
-    n_components integer, is_suspect boolean, regime_status varchar
+    n_components integer, is_suspect boolean, is_stale boolean, regime_status varchar
 );
 
 insert into metrics by name
@@ -43,7 +43,7 @@ insert into metrics by name
 
 insert into metrics by name
     select as_of_date, 'carry_tightness' as metric_id, carry_tightness as value, price_obs_date as obs_end,
-        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence
+        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, is_rate_stale as is_stale
     from marts.curve_daily;
 
 insert into metrics by name
@@ -201,6 +201,7 @@ insert into metrics by name
         -- A family counts in full even where one of its components is missing.
         least(coverage, n_components / (select count(*) from component)) as coverage,
         is_suspect and score_exports_yoy_3m is not null as is_suspect,
+        is_rate_stale and score_carry_tightness is not null as is_stale,
         unnest([
             {'metric_id': 'tightness_index'},
             {'metric_id': 'regime', 'state': nullif(regime, 'UNKNOWN'), 'regime_status': regime_status}

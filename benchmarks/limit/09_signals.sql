@@ -118,7 +118,7 @@ create or replace table signals.signals as
             when value is null and regime_status in ('WARMUP', 'STALE') then regime_status
             when value is null and coverage is not null and n = 0 then 'WARMUP'
             when value is null then 'MISSING'
-            when as_of_date - obs_end > max_age_days then 'STALE'
+            when as_of_date - obs_end > max_age_days or is_stale then 'STALE'
             when kind = 'SCORE' and score is null or kind in ('STATE', 'EVENT') and valued.state is null then 'WARMUP'
             when is_suspect then 'SUSPECT'
             when is_break then 'BREAK'

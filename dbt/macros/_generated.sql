@@ -77,13 +77,15 @@
     },
     "rates": {
         "key": [
+            "rate_id",
             "obs_date"
         ],
         "period": "obs_date",
-        "entity": "",
+        "entity": "rate_id",
         "columns": [
+            "rate_id",
             "obs_date",
-            "sofr_pct"
+            "rate_pct"
         ]
     },
     "fx": {
@@ -254,6 +256,7 @@
     "exit_loose",
     "regime_confirm",
     "regime_max_gap",
+    "stale_days_rate",
     "max_age_days_rate",
     "stock_unwind_ln",
     "stock_unwind_k",
@@ -354,6 +357,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "rank_window",
             "rank_min_periods",
@@ -683,6 +687,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "consumption_t_per_year",
             "stock_chg_obs",
@@ -702,6 +707,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "consumption_t_per_year",
             "stock_chg_obs",

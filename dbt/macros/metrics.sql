@@ -7,7 +7,8 @@
 {%- set columns = [
     ('value', 'double'), ('state', type_text()), ('n_hist', 'integer'), ('window_start', 'date'),
     ('obs_end', 'date'), ('known', type_instant()), ('basis', type_text()), ('licence', type_text()),
-    ('coverage', 'double'), ('n_components', 'integer'), ('is_suspect', 'boolean'), ('status', type_text()),
+    ('coverage', 'double'), ('n_components', 'integer'), ('is_suspect', 'boolean'), ('is_stale', 'boolean'),
+    ('status', type_text()),
 ] -%}
 {% for row in rows -%}
 {%- if row.metric not in metric_registry() -%}

@@ -31,7 +31,9 @@ PARAMETERS = {
     "stock_chg_obs": 5,
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
+    "max_age_days_rate": 10,  # the market's longest gap of rates is longer
 }
+RATE_CHAIN = {"EFFR": "2000-07-03", "SOFR": "2025-03-04"}
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
@@ -63,7 +65,8 @@ def reference(sandbox: Sandbox) -> Oracle:
         if row["metal"] == "AL":
             dated.setdefault(row["name"], []).append((date.fromisoformat(row["valid_from"]), float(row["value"])))
     dated = {name: sorted(steps) for name, steps in dated.items() if len(steps) > 1}
-    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated)
+    chain = [(date.fromisoformat(first), rate) for rate, first in RATE_CHAIN.items()]
+    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated, rate_chain=chain)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -75,6 +78,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
+    sandbox.set_rate_chain(**RATE_CHAIN)
     to_drop(market(**MARKET), sandbox)
     sandbox.run_compiled()
     return sandbox
@@ -105,6 +109,8 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert {row["regime_status"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
     assert {row["coverage"] for row in rows} >= {0.2, 0.6, 0.8, 1.0}
+    rates = {(row["rate_id"], row["is_rate_stale"], row["rate"] is None) for row in rows}
+    assert rates == {(rate, *age) for rate in RATE_CHAIN for age in ((False, False), (True, False), (True, True))}
     states = {row["level_state_5of5"] for row in reference(published).price_daily()}
     assert states == {"ABOVE", "INSIDE", "BELOW", None}
 

@@ -38,6 +38,7 @@ select
     metric_values.coverage,
     metric_values.n_components,
     metric_values.is_suspect,
+    metric_values.is_stale,
     metric_values.status
 from metric_values
 left join scores

@@ -2,6 +2,7 @@
 {% set known = {
     'value': 'tightness_index', 'obs_end': 'greatest(price_obs_date, stock_obs_date)', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'coverage': 'completeness', 'n_components': 'n_components', 'is_suspect': 'is_suspect',
+    'is_stale': 'is_rate_stale and score_carry_tightness is not null',
 } %}
 with expected as (
     select metal, as_of_date, count(*) as n_expected

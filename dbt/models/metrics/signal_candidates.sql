@@ -41,6 +41,7 @@ valued as (
         metrics.n_components,
         metrics.status,
         coalesce(metrics.is_suspect, false) as is_suspect,
+        coalesce(metrics.is_stale, false) as is_stale,
         breaks.is_break is not null as is_break,
         cast({{ days_between('defined.as_of_date', 'metrics.obs_end') }} as integer) as staleness_days,
         coalesce(metrics.n_hist, cast(
@@ -151,7 +152,7 @@ select
         when valued.value is null and valued.status in ('WARMUP', 'STALE') then valued.status
         when valued.value is null and valued.coverage is not null and valued.n_hist = 0 then 'WARMUP'
         when valued.value is null then 'MISSING'
-        when valued.staleness_days > valued.max_age_days then 'STALE'
+        when valued.staleness_days > valued.max_age_days or valued.is_stale then 'STALE'
         when valued.kind = 'SCORE' and valued.score is null then 'WARMUP'
         when valued.kind in ('STATE', 'EVENT') and valued.state is null then 'WARMUP'
         when valued.is_suspect then 'SUSPECT'

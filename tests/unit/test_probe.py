@@ -82,7 +82,7 @@ def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has
         def fetch(self, request: Request) -> list[Payload]:
             raise NoData("nothing yet")
 
-    request = requested["ecb"]
+    request = requested["ecb"][0]
     assert request is not None
     assert probe(request, MARKET, Nothing()).status == "no data"
 

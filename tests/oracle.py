@@ -576,6 +576,12 @@ def quality(flags: Iterable[str]) -> Row:
 # --- tables
 
 
+def _counting(chain: Sequence[tuple[date, str]], day: date) -> str | None:
+    """The rate that counts on an observation date."""
+    begun = [(first, rate) for first, rate in chain if first <= day]
+    return max(begun)[1] if begun else None
+
+
 class Oracle:
     """The tables of a market as of a moment, each a list of rows in the order of its key."""
 
@@ -588,15 +594,21 @@ class Oracle:
         metal: str = "AL",
         dated: Mapping[str, Sequence[tuple[date, float]]] | None = None,
         breaks: Sequence[Row] = (),
+        rate_chain: Sequence[tuple[date, str]] = ((date(2018, 4, 3), "SOFR"),),
     ) -> None:
-        """`dated`: values of parameters that change, each from its day on; `breaks`: the rows of series_breaks."""
+        """`dated`: values of parameters that change, each from its day on; `breaks`: the rows of series_breaks;
+        `rate_chain`: the rate that counts from each observation date on.
+        """
         self.dated, self.breaks = dated or {}, breaks
         self.market, self.p, self.components = market, {**DEFAULTS, **parameters}, components
         self.now, self.metal = now, metal
         self.prices, self.stocks = self._of("prices", "obs_date"), self._of("stocks", "obs_date")
         self.offwarrant = self._of("off_warrant", "period_end")
         self.costs, self.arbitrage = self._of("costs", "obs_date"), self._of("arbitrage", "obs_date")
-        self.rates = Known(market.get("rates", []), "obs_date")
+        rates = market.get("rates", [])
+        self.rates = Known(
+            [row for row in rates if row["rate_id"] == _counting(rate_chain, row["obs_date"])], "obs_date"
+        )
         self.eurusd = Known([row for row in market.get("fx", []) if row["pair"] == "EURUSD"], "obs_date")
         self._power_days: dict[tuple[str, date, int], Row] = {}
         points: dict[tuple[str, date], list[Row]] = {}
@@ -700,18 +712,21 @@ class Oracle:
 
     def _curve(self, day: date, moment: datetime) -> Row:
         price, rate = self._price(day, moment), latest(self.rates.rows(moment))
-        is_fresh = rate is not None and (day - rate["obs_date"]).days <= self.p["max_age_days_rate"]
+        age = (day - rate["obs_date"]).days if rate else None
         c = price["cash_usd_t"] if price else None
         f = price["m3_usd_t"] if price else None
         d = price.get("days_cash_to_3m") if price else None
         if price and d is None:
             d = days_cash_to_3m(price["obs_date"])
-        r = rate["sofr_pct"] / 100 if rate and is_fresh else None  # its day shows how stale it is
+        # Its day shows how old it is.
+        r = rate["rate_pct"] / 100 if rate and age is not None and age <= self.p["max_age_days_rate"] else None
         carry = full_carry(c, r, self.p["financing_spread"], d, self._on("rent_usd_t_day", day), self.p["day_count"])
         share = contango_share_of_full_carry(c, f, carry)
         return {
             "price_obs_date": price["obs_date"] if price else None,
             "rate_obs_date": rate["obs_date"] if rate else None,
+            "rate_id": rate["rate_id"] if rate else None,
+            "is_rate_stale": None if age is None else age > self.p["stale_days_rate"],
             "cash_usd_t": c,
             "m3_usd_t": f,
             "days_cash_to_3m": d,
@@ -930,7 +945,10 @@ class Oracle:
                     places = days[:n]
                 if scores[name] is None:
                     held.add("PARTIAL")
-                elif self._spans_break(name, day, window, places, at):
+                    continue
+                if name == "carry_tightness" and row["is_rate_stale"]:
+                    held.add("STALE")
+                if self._spans_break(name, day, window, places, at):
                     held.add("BREAK")
             flags.append(held)
             row |= {f"score_{name}": score for name, score in scores.items()}

@@ -222,11 +222,12 @@ create or replace table marts.curve_daily as
         select
             spine.metal, spine.as_of_date, spine.as_of_ts,
             price.obs_date as price_obs_date, rate.obs_date as rate_obs_date,
+            rate.rate_id, spine.as_of_date - rate.obs_date > stale_days_rate as is_rate_stale,
             (spine.as_of_date - price.obs_date)::integer as price_age_days,
             price.cash_usd_t, price.m3_usd_t,
             coalesce(price.days_cash_to_3m, calendar.days_cash_to_3m)::integer as d,
             price.cash_usd_t - price.m3_usd_t as cash_3m_spread_usd_t,
-            case when spine.as_of_date - rate.obs_date <= max_age_days_rate then rate.sofr_pct / 100 end as r,
+            case when spine.as_of_date - rate.obs_date <= max_age_days_rate then rate.rate_pct / 100 end as r,
             price.cash_usd_t * (r + financing_spread) * d / day_count + dated.rent_usd_t_day * d as full_carry_usd_t,
             quoted.* exclude (as_of_date, known, basis, licence), tick_usd_t,
             greatest(price.known, rate.known, quoted.known) as knowledge_ts_max,
@@ -241,7 +242,7 @@ create or replace table marts.curve_daily as
         left join quoted using (as_of_date)
     )
     select
-        metal, as_of_date, as_of_ts, price_obs_date, rate_obs_date, price_age_days, cash_usd_t, m3_usd_t,
+        metal, as_of_date, as_of_ts, price_obs_date, rate_obs_date, rate_id, is_rate_stale, price_age_days, cash_usd_t, m3_usd_t,
         d as days_cash_to_3m, cash_3m_spread_usd_t,
         cash_3m_spread_usd_t / nullif(cash_usd_t, 0) * 365 / d as basis_ann,
         r as rate, full_carry_usd_t,

@@ -4,17 +4,18 @@
 -- over 2, of the n in the window.
 create temp table component_ranks as
     with components as (
-        select as_of_date, 'carry_tightness' as indicator, carry_tightness as x, price_age_days as age
+        select as_of_date, 'carry_tightness' as indicator, carry_tightness as x, price_age_days as age,
+            coalesce(is_rate_stale, false) as is_stale
         from marts.curve_daily
         union all
-        select as_of_date, 'cancelled_ratio', cancelled_ratio, cancelled_age_days from marts.inventory_daily
+        select as_of_date, 'cancelled_ratio', cancelled_ratio, cancelled_age_days, false from marts.inventory_daily
         union all
-        select as_of_date, 'stock_days', stock_days, stock_age_days from marts.inventory_daily
+        select as_of_date, 'stock_days', stock_days, stock_age_days, false from marts.inventory_daily
         union all
-        select as_of_date, 'stock_log_chg', stock_log_chg, stock_age_days from marts.inventory_daily
+        select as_of_date, 'stock_log_chg', stock_log_chg, stock_age_days, false from marts.inventory_daily
     ),
     given as (
-        select as_of_date, indicator, as_of_date - age as obs_end, case when age <= max_age_days then x end as value, suspect_from
+        select as_of_date, indicator, is_stale, as_of_date - age as obs_end, case when age <= max_age_days then x end as value, suspect_from
         from components
         join component using (indicator)
         left join (select obs_date, min(as_of_date) as suspect_from from suspect_prices group by all) as suspects
@@ -36,7 +37,7 @@ create temp table component_ranks as
     ),
     ranked as (
         select
-            as_of_date, indicator, obs_end, false as is_stale, false as is_suspect, value, x,
+            as_of_date, indicator, obs_end, is_stale, false as is_suspect, value, x,
             count(x) over w as n, rank_min_periods as least,
             n + rank(order by x nulls last) over w - rank(order by x desc nulls last) over w as places,
             min(case when x is not null then as_of_date end) over w as ranked_from,
@@ -222,6 +223,7 @@ create temp table regimes as
 create or replace table marts.tightness_daily as
     select
         spine.metal, spine.as_of_date, spine.as_of_ts, curve.price_obs_date, stock.stock_obs_date, curve.rate_obs_date,
+        curve.rate_id, curve.is_rate_stale,
         export.period_end as exports_period_end, visible.period_end as offwarrant_period_end,
         curve.cash_usd_t, curve.m3_usd_t, curve.days_cash_to_3m, curve.cash_3m_spread_usd_t, curve.basis_ann,
         curve.rate, curve.full_carry_usd_t, curve.contango_share_of_full_carry, curve.carry_tightness,

@@ -65,7 +65,7 @@ insert into metrics by name
 
 insert into metrics by name
     select as_of_date, 'carry_tightness' as metric_id, carry_tightness as value, price_obs_date as obs_end,
-        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence
+        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, is_rate_stale as is_stale
     from marts.curve_daily;
 
 insert into metrics by name

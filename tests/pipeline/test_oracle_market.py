@@ -34,7 +34,9 @@ PARAMETERS = {
     "price_reversal": 0.01,  # so that prices are suspect on some days
     "relabel_jump": 0.01,
     "relabel_share": 0.1,
+    "max_age_days_rate": 10,  # the market's longest gap of rates is longer
 }
+RATE_CHAIN = {"EFFR": "2000-07-03", "SOFR": "2025-03-04"}
 LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
@@ -72,7 +74,9 @@ def reference(sandbox: Sandbox) -> Oracle:
         if row["metal"] == "AL":
             dated.setdefault(row["name"], []).append((date.fromisoformat(row["valid_from"]), float(row["value"])))
     dated = {name: sorted(steps) for name, steps in dated.items()}
-    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated, breaks=breaks)
+    chain = [(date.fromisoformat(first), rate) for rate, first in RATE_CHAIN.items()]
+    now = datetime.fromisoformat(NOW)
+    return Oracle(market(**MARKET), parameters, components, now, dated=dated, breaks=breaks, rate_chain=chain)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -84,6 +88,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
+    sandbox.set_rate_chain(**RATE_CHAIN)
     sandbox.add_break("stock_log_chg", "2025-10-06", valid_from="2025-11-06")
     sandbox.begin_parameters(level_up=LEVELS_FROM, level_down=LEVELS_FROM)
     to_drop(market(**MARKET), sandbox)
@@ -137,6 +142,8 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert {row["regime_status"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
     assert {row["coverage"] for row in rows} >= {0.2, 0.6, 0.8, 1.0}
+    rates = {(row["rate_id"], row["is_rate_stale"], row["rate"] is None) for row in rows}
+    assert rates == {(rate, *age) for rate in RATE_CHAIN for age in ((False, False), (True, False), (True, True))}
     assert {row["quality_flags"] for row in rows} >= {
         "WARMUP PARTIAL", "MISSING PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK",
     }  # fmt: skip

@@ -54,7 +54,7 @@ KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
     Defect("westmetall", "AL", "2025-11-04", "row", "LATE", until=_utc("2025-11-10T09:00")),
     Defect("worldbank", "", "2015-07", "Aluminum", "MISSING", ".."),
     Defect("worldbank", "", "2019-03", "Aluminum", "MALFORMED", "1,8x1.2"),
-    Defect("nyfed", "", "2023-04-19", "percentRate", "MALFORMED", "n/a"),
+    Defect("nyfed", "SOFR", "2023-04-19", "percentRate", "MALFORMED", "n/a"),
     Defect("ecb", "", "2023-10-18", "USD", "MALFORMED", "1.0.8"),
     Defect("jin10", "AL", "2019-05-14", "cancelled", "MALFORMED", "12x5"),
     Defect("energy_charts", "DE-LU", "2019-10", "month", "MISSING"),  # no response: SMARD has the prices

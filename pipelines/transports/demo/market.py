@@ -247,6 +247,17 @@ def sofr_year(year: int, seed: int) -> Daily:
 
 
 @cache
+def effr_year(year: int, seed: int) -> Daily:
+    """Effective federal funds rate of a year by US business day, percent; from 2018-04 on 2 bp above SOFR."""
+    days = _open_days("NEW_YORK", year)
+    steps = [*levels.EFFR, *((day, rate + 0.02) for day, rate in levels.SOFR)]
+    since = np.array([day for day, _ in steps], dtype="datetime64[D]")
+    base = np.array([rate for _, rate in steps])[np.searchsorted(since, days, side="right") - 1]
+    noise = _rng(seed, "effr", year).normal(0, 0.006, len(days))
+    return Daily(days, _read_only(np.round(np.maximum(base + noise, 0.01), 2)))
+
+
+@cache
 def fx_year(pair: str, year: int, seed: int) -> Daily:
     """Reference rate of a year by TARGET business day, four decimals. KeyError for an unknown pair."""
     days = _open_days("TARGET", year)

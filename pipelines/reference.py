@@ -62,33 +62,38 @@ class ReferenceTables:
 
         Raises `ReferenceDataError` for an unknown metal.
         """
-        known = {row["metal"]: row for row in self.rows("metals")}
-        for metal in metals:
-            if metal not in known:
-                raise ReferenceDataError(f"metal {metal!r} is not in metals.csv; known: {', '.join(known)}")
-        return Scope(
-            metals=tuple(
-                Metal(**{about.name: row[about.name] for about in fields(Metal)})
-                for symbol, row in known.items()
-                if not metals or symbol in metals
-            ),
-            zones=tuple(
-                Zone(row["zone"], row["eic"], row["timezone"], row["data_source"], row["valid_from"].date())
-                for row in self.rows("power_zones")
-            ),
-            exporters=tuple(
-                Exporter(row["country"], row["name"], int(row["comtrade_code"]), row["data_source"])
-                for row in self.rows("exporters")
-            ),
-            # A company may produce several metals; its share is requested once.
-            tickers=tuple(
-                dict.fromkeys(row["ticker"] for row in self.rows("equities") if not metals or row["metal"] in metals)
-            ),
-            listed=tuple(
-                (str(ticker), first.date())
-                for ticker, first in self["equities"].groupby("ticker")["valid_from"].min().items()
-            ),
-        )
+        return _scope(self, metals)
+
+
+@lru_cache(maxsize=8)
+def _scope(tables: ReferenceTables, metals: tuple[str, ...]) -> Scope:
+    known = {row["metal"]: row for row in tables.rows("metals")}
+    for metal in metals:
+        if metal not in known:
+            raise ReferenceDataError(f"metal {metal!r} is not in metals.csv; known: {', '.join(known)}")
+    return Scope(
+        metals=tuple(
+            Metal(**{about.name: row[about.name] for about in fields(Metal)})
+            for symbol, row in known.items()
+            if not metals or symbol in metals
+        ),
+        zones=tuple(
+            Zone(row["zone"], row["eic"], row["timezone"], row["data_source"], row["valid_from"].date())
+            for row in tables.rows("power_zones")
+        ),
+        exporters=tuple(
+            Exporter(row["country"], row["name"], int(row["comtrade_code"]), row["data_source"])
+            for row in tables.rows("exporters")
+        ),
+        # A company may produce several metals; its share is requested once.
+        tickers=tuple(
+            dict.fromkeys(row["ticker"] for row in tables.rows("equities") if not metals or row["metal"] in metals)
+        ),
+        listed=tuple(
+            (str(ticker), first.date())
+            for ticker, first in tables["equities"].groupby("ticker")["valid_from"].min().items()
+        ),
+    )
 
 
 def load_reference(folder: Path) -> ReferenceTables:
@@ -109,6 +114,7 @@ def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
     _check_keys(tables)
     _check_times(tables["release_calendar"], tables["power_zones"])
     _check_metals(tables)
+    _check_rate_chain(tables["rate_chain"], tables["metals"])
     _check_parameters(tables["parameters"], tables["metals"])
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies))
     return ReferenceTables(tables, digest.hexdigest(), {f"{name}.csv": body for name, body in bodies})
@@ -119,7 +125,7 @@ _KEYS: Final = {
     "power_zones": ["zone"],
     "exporters": ["country"],
     "equities": ["ticker", "metal"],
-    "release_calendar": ["dataset", "data_source", "valid_from"],
+    "release_calendar": ["dataset", "data_source", "entity", "valid_from"],
 }
 
 
@@ -146,6 +152,19 @@ def _check_times(calendar: pd.DataFrame, zones: pd.DataFrame) -> None:
             raise ReferenceDataError(
                 f"release_calendar.csv line {line}: unknown dataset {dataset!r}: use one of {known}"
             )
+
+
+def _check_rate_chain(chain: pd.DataFrame, metals: pd.DataFrame) -> None:
+    """Some rate counts on every day on which there may be prices."""
+    chain, start = chain.sort_values("valid_from"), metals["valid_from"].min()
+    if chain.empty:
+        raise ReferenceDataError("rate_chain.csv has no row: copy it from data/reference")
+    first = chain.iloc[0]
+    if first["valid_from"] > start:
+        raise ReferenceDataError(
+            f"rate_chain.csv line {_lines(chain)[0]}: the first rate, {first['rate_id']}, counts from "
+            f"{first['valid_from']:%Y-%m-%d}, the first metal from {start:%Y-%m-%d}: add a rate for the days before"
+        )
 
 
 def _lines(table: pd.DataFrame | pd.Series) -> list[int]:
@@ -261,7 +280,7 @@ _SPELLINGS: Final[dict[str, tuple[str, str]]] = {
 def _check_cells(file: str, frame: pd.DataFrame, model: type[Reference]) -> None:
     """Raise `ReferenceDataError` for the first cell whose text is not of its column's type."""
     for name, about in columns_of(model).items():
-        kind = next((kind for kind in _SPELLINGS if str(about["dtype"]).startswith(kind)), None)
+        kind = next((kind for kind in _SPELLINGS if str(about["dtype"]).lower().startswith(kind)), None)
         given = frame[name].dropna()
         if kind is None or given.empty:
             continue

@@ -7,8 +7,11 @@ the column's name, made with `field`.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar, Final, NamedTuple, cast
 
 import numpy as np
@@ -121,6 +124,9 @@ class Spec:
     # Hours after 00:00 UTC of the period's last day before which no value can be known, not even an early one.
     known_from_hours: int = 0
     staged: bool = True  # whether dbt reads it; the others serve reconciliation and readers of the lake
+    # Users' files and lake files of earlier versions may have former names of columns, and lack those with a default.
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)  # former name to name
+    defaults: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -164,8 +170,12 @@ class Vintages(Model):
     __columns__ = "known_from known_to vintage_no is_suspect source knowledge_basis licence_class"
 
 
+@cache
 def columns_of(model: type[pa.DataFrameModel]) -> dict[str, dict[str, Any]]:
-    """Column name to `{dtype, nullable, required, description, unit}`, in the order in which they are written."""
+    """Column name to `{dtype, nullable, required, description, unit}`, in the order in which they are written.
+
+    Later callers get the same object: it must not be changed.
+    """
     schema = model.to_schema()
     return {
         name: {

@@ -32,7 +32,9 @@ class Stocks(Dataset):
     """Registered exchange stock at the close of a day: live and cancelled warrants."""
 
     __columns__ = "metal obs_date total_t cancelled_t?"
-    obs_date = field("Day of the close")
+    obs_date = field(
+        "Day of the close in a drop file; in a source's response the day of the report, a business day later"
+    )
 
     @pa.dataframe_check(name="cancelled_within_total", error="cancelled_t is more than total_t")
     def cancelled_within_total(cls, df: pd.DataFrame) -> pd.Series:
@@ -73,9 +75,9 @@ class Exports(MonthlyFlow):
 
 
 class Rates(Dataset):
-    """Secured overnight financing rate by US business day."""
+    """Overnight rates in USD by US business day; the rate chain has the one that counts on a day."""
 
-    __columns__ = "obs_date sofr_pct"
+    __columns__ = "rate_id obs_date rate_pct"
     obs_date = field("US business day of the rate")
 
 
@@ -159,7 +161,10 @@ DATASETS: dict[str, Spec] = {
         Exports, key=("metal", "country", "period_end"), period="period_end", cadence="monthly", within=("country",),
         known_from_hours=FLOW_KNOWN_FROM,
     ),
-    "rates": Spec(Rates, key=("obs_date",), entity=None),
+    "rates": Spec(
+        Rates, key=("rate_id", "obs_date"), entity="rate_id", aliases={"sofr_pct": "rate_pct"},
+        defaults={"rate_id": "SOFR"},
+    ),
     "fx": Spec(Fx, key=("pair", "obs_date"), entity="pair"),
     "power": Spec(
         Power, key=("zone", "delivery_date", "resolution", "position"), period="delivery_date", entity="zone",

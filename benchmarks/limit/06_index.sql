@@ -3,53 +3,78 @@
 -- Mid-distribution percentile: the values below plus half of the equal ones are (n + rank from below - rank from above)
 -- over 2, of the n in the window.
 create temp table component_ranks as
-    with given as (
-        select as_of_date, 'carry_tightness' as indicator, carry_tightness as x, price_age_days as age
+    with components as (
+        select as_of_date, 'carry_tightness' as indicator, carry_tightness as x, price_age_days as age,
+            coalesce(is_rate_stale, false) as is_stale
         from marts.curve_daily
         union all
-        select as_of_date, 'cancelled_ratio', cancelled_ratio, cancelled_age_days from marts.inventory_daily
+        select as_of_date, 'cancelled_ratio', cancelled_ratio, cancelled_age_days, false from marts.inventory_daily
         union all
-        select as_of_date, 'stock_days', stock_days, stock_age_days from marts.inventory_daily
+        select as_of_date, 'stock_days', stock_days, stock_age_days, false from marts.inventory_daily
         union all
-        select as_of_date, 'stock_log_chg', stock_log_chg, stock_age_days from marts.inventory_daily
+        select as_of_date, 'stock_log_chg', stock_log_chg, stock_age_days, false from marts.inventory_daily
+    ),
+    given as (
+        select as_of_date, indicator, is_stale, as_of_date - age as obs_end, case when age <= max_age_days then x end as value, suspect_from
+        from components
+        join component using (indicator)
+        left join (select obs_date, min(as_of_date) as suspect_from from suspect_prices group by all) as suspects
+            on indicator = 'carry_tightness' and as_of_date - age = suspects.obs_date
+    ),
+    -- Decision times that ranked a value before its price was suspect: they are ranked apart, with the rows up to them.
+    early as (
+        select distinct day.as_of_date as apart
+        from given as wrong
+        join given as day on day.as_of_date between wrong.as_of_date and wrong.suspect_from - 1
+    ),
+    counted as (
+        select *, null::date as apart, if(suspect_from is null, value, null) as x from given
+        union all
+        select given.*, apart, if(suspect_from <= apart, null, value)
+        from given
+        join early on as_of_date <= apart
+        where indicator = 'carry_tightness'
     ),
     ranked as (
         select
-            as_of_date, indicator, case when age <= max_age_days then x end as value,
-            count(value) over w as n, rank_min_periods as least,
-            n + rank(order by value nulls last) over w - rank(order by value desc nulls last) over w as places,
-            min(case when value is not null then as_of_date end) over w as ranked_from,
-            median(value) over w as median, mad(value) over w as mad,
-            count(value) over w2 as n2,
-            n2 + rank(order by value nulls last) over w2 - rank(order by value desc nulls last) over w2 as places2,
-            count(value) over w5 as n5,
-            n5 + rank(order by value nulls last) over w5 - rank(order by value desc nulls last) over w5 as places5,
-            count(value) over w10 as n10,
-            n10 + rank(order by value nulls last) over w10 - rank(order by value desc nulls last) over w10 as places10
-        from given
-        join component using (indicator)
+            as_of_date, indicator, obs_end, is_stale, false as is_suspect, value, x,
+            count(x) over w as n, rank_min_periods as least,
+            n + rank(order by x nulls last) over w - rank(order by x desc nulls last) over w as places,
+            min(case when x is not null then as_of_date end) over w as ranked_from,
+            median(x) over w as median, mad(x) over w as mad,
+            count(x) over w2 as n2,
+            n2 + rank(order by x nulls last) over w2 - rank(order by x desc nulls last) over w2 as places2,
+            count(x) over w5 as n5,
+            n5 + rank(order by x nulls last) over w5 - rank(order by x desc nulls last) over w5 as places5,
+            count(x) over w10 as n10,
+            n10 + rank(order by x nulls last) over w10 - rank(order by x desc nulls last) over w10 as places10
+        from counted
         cross join p
         window
             w as (
-                partition by indicator order by as_of_date
+                partition by indicator, apart order by as_of_date
                 rows between (select rank_window::int - 1 from p) preceding and current row
             ),
-            w2 as (partition by indicator order by as_of_date rows 503 preceding),
-            w5 as (partition by indicator order by as_of_date rows 1259 preceding),
-            w10 as (partition by indicator order by as_of_date rows 2519 preceding)
+            w2 as (partition by indicator, apart order by as_of_date rows 503 preceding),
+            w5 as (partition by indicator, apart order by as_of_date rows 1259 preceding),
+            w10 as (partition by indicator, apart order by as_of_date rows 2519 preceding)
+        qualify coalesce(
+            apart = as_of_date, indicator <> 'carry_tightness' or as_of_date not in (select early.apart from early)
+        )
     )
     select
-        as_of_date, indicator, value, n::integer as n_hist, ranked_from,
-        case when value is not null and n >= least then places / 2 / n end as percentile,
+        as_of_date, indicator, obs_end, is_stale, is_suspect, value, n::integer as n_hist, ranked_from,
+        case when x is not null and n >= least then places / 2 / n end as percentile,
         case when value is not null and n >= least then median end as median,
         case when value is not null and n >= least then mad end as mad,
-        case when value is not null and n2 >= least then places2 / 2 / n2 end as rank_2y,
-        case when value is not null and n5 >= least then places5 / 2 / n5 end as rank_5y,
-        case when value is not null and n10 >= least then places10 / 2 / n10 end as rank_10y
+        case when x is not null and n2 >= least then places2 / 2 / n2 end as rank_2y,
+        case when x is not null and n5 >= least then places5 / 2 / n5 end as rank_5y,
+        case when x is not null and n10 >= least then places10 / 2 / n10 end as rank_10y
     from ranked
     union all by name
     select
-        as_of_date, indicator, n_ranked::integer as n_hist, ranked_from,
+        as_of_date, indicator, period_end as obs_end, false as is_stale, is_suspect, n_ranked::integer as n_hist,
+        ranked_from,
         case when is_fresh then exports_yoy_3m end as value,
         case when is_fresh then percentile end as percentile,
         case when value is not null then median end as median, case when value is not null then mad end as mad,
@@ -79,7 +104,7 @@ create or replace table marts.indicator_ranks_daily as
         select as_of_date, indicator, string_agg(break_id, ' ' order by break_id) as break_ids
         from component_ranks
         join of_metal('series_breaks') as days on indicator = metric_id
-            and as_of_date >= days.valid_from and as_of_date >= break_date and ranked_from < break_date
+            and as_of_date >= days.valid_from and obs_end >= break_date and ranked_from < break_date
         group by as_of_date, indicator
     ) as breaks using (as_of_date, indicator);
 
@@ -110,7 +135,7 @@ create temp table indexed as
         from scores, weights, p
     )
     select
-        * exclude (weighted, weight),
+        families.* exclude (weighted, weight), facts.* exclude (as_of_date),
         100 * weighted[1] / weight as contrib_curve,
         100 * weighted[3] / weight as contrib_inventory,
         100 * weighted[2] / weight as contrib_flow,
@@ -118,7 +143,18 @@ create temp table indexed as
             score_carry_tightness, score_cancelled_ratio, score_stock_days, score_stock_log_chg, score_exports_yoy_3m
         ])::integer as n_components,
         100 * list_sum(weighted) / weight as tightness_index
-    from families;
+    from families
+    -- Of the components that count; a configured one that is missing makes the index partial.
+    join (
+        select
+            as_of_date, count(score) < (select count(*) from component) as is_partial,
+            coalesce(bool_or(is_stale) filter (where score is not null), false) as is_stale,
+            coalesce(bool_or(is_suspect) filter (where score is not null), false) as is_suspect,
+            coalesce(bool_or(is_break) filter (where score is not null), false) as is_break
+        from marts.indicator_ranks_daily
+        join (select as_of_date, indicator, is_stale, is_suspect from component_ranks) using (as_of_date, indicator)
+        group by as_of_date
+    ) as facts using (as_of_date);
 
 -- The next state for a value in a state, with hysteresis: 1 LOOSE, 2 NEUTRAL, 3 TIGHT, 4 SQUEEZE.
 create temp macro regime_at(x, state, p) as case
@@ -127,6 +163,12 @@ create temp macro regime_at(x, state, p) as case
     when x <= p.enter_loose or state = 1 and x <= p.exit_loose then 1
     else 2
 end;
+
+-- Quality flags that hold, the worst first.
+create temp macro flags(missing, stale, warmup, suspect, broken, partial) as coalesce(nullif(concat_ws(
+    ' ', case when missing then 'MISSING' end, case when stale then 'STALE' end, case when warmup then 'WARMUP' end,
+    case when suspect then 'SUSPECT' end, case when broken then 'BREAK' end, case when partial then 'PARTIAL' end
+), ''), 'OK');
 
 create temp table regimes as
     with numbered as (
@@ -181,6 +223,7 @@ create temp table regimes as
 create or replace table marts.tightness_daily as
     select
         spine.metal, spine.as_of_date, spine.as_of_ts, curve.price_obs_date, stock.stock_obs_date, curve.rate_obs_date,
+        curve.rate_id, curve.is_rate_stale,
         export.period_end as exports_period_end, visible.period_end as offwarrant_period_end,
         curve.cash_usd_t, curve.m3_usd_t, curve.days_cash_to_3m, curve.cash_3m_spread_usd_t, curve.basis_ann,
         curve.rate, curve.full_carry_usd_t, curve.contango_share_of_full_carry, curve.carry_tightness,
@@ -190,6 +233,8 @@ create or replace table marts.tightness_daily as
         score_carry_tightness, score_cancelled_ratio, score_stock_days, score_stock_log_chg, score_exports_yoy_3m,
         family_curve, family_inventory, family_flow, contrib_curve, contrib_inventory, contrib_flow,
         coverage, n_components, tightness_index, regime, regime_status,
+        split_part(quality_flags, ' ', 1) as quality,
+        quality_flags,
         greatest(curve.knowledge_ts_max, stock.knowledge_ts_max, export.release_ts, visible.release_ts)
             as knowledge_ts_max,
         least(curve.knowledge_basis, stock.knowledge_basis, export.basis, visible.basis) as knowledge_basis,
@@ -203,4 +248,10 @@ create or replace table marts.tightness_daily as
     join regimes using (as_of_date)
     left join exports_asof as export on spine.as_of_date = export.as_of_date
         and export.country = (select region from component where indicator = 'exports_yoy_3m')
-    left join visible_latest as visible on spine.as_of_date = visible.as_of_date;
+    left join visible_latest as visible on spine.as_of_date = visible.as_of_date
+    cross join lateral (
+        select flags(
+            tightness_index is null and regime_status <> 'WARMUP', is_stale, regime_status = 'WARMUP',
+            tightness_index is not null and indexed.is_suspect, tightness_index is not null and is_break, is_partial
+        ) as quality_flags
+    );

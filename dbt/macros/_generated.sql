@@ -77,13 +77,15 @@
     },
     "rates": {
         "key": [
+            "rate_id",
             "obs_date"
         ],
         "period": "obs_date",
-        "entity": "",
+        "entity": "rate_id",
         "columns": [
+            "rate_id",
             "obs_date",
-            "sofr_pct"
+            "rate_pct"
         ]
     },
     "fx": {
@@ -231,6 +233,7 @@
     "stock_chg_obs",
     "yoy_max_staleness_days",
     "tick_usd_t",
+    "price_reversal",
     "level_up",
     "level_down",
     "level_k",
@@ -240,6 +243,7 @@
     "level_buffer",
     "bw_k",
     "bw_m",
+    "bw_window",
     "rank_min_periods",
     "rank_min_periods_monthly",
     "rank_window",
@@ -254,7 +258,10 @@
     "exit_loose",
     "regime_confirm",
     "regime_max_gap",
+    "stale_days_rate",
     "max_age_days_rate",
+    "relabel_jump",
+    "relabel_share",
     "stock_unwind_ln",
     "stock_unwind_k",
     "visible_low_age_days",
@@ -279,7 +286,9 @@
     "near_high_obs",
     "near_high_ratio",
     "event_before_days",
-    "event_after_days"
+    "event_after_days",
+    "event_near_before_days",
+    "event_near_after_days"
 ]) }} {%- endmacro %}
 
 {% macro metric_registry() -%} {{ return({
@@ -347,6 +356,23 @@
             "OFF"
         ]
     },
+    "backwardation_days": {
+        "unit": "days",
+        "formula": "observations with C - F > 0 among the last bw_window",
+        "parameters": [
+            "bw_window"
+        ],
+        "states": []
+    },
+    "spread_rank": {
+        "unit": "ratio",
+        "formula": "mid-rank of C - F among those of the last rank_window decision days",
+        "parameters": [
+            "rank_window",
+            "rank_min_periods"
+        ],
+        "states": []
+    },
     "carry_tightness": {
         "unit": "ratio",
         "formula": "1 - (F - C) / full carry",
@@ -354,6 +380,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "rank_window",
             "rank_min_periods",
@@ -550,7 +577,7 @@
     },
     "idled_kt": {
         "unit": "kt/yr",
-        "formula": "sum of idled capacity in the smelter register of the region",
+        "formula": "sum of idled capacity in the smelter register of the region, or of one cause in it",
         "parameters": [],
         "states": []
     },
@@ -683,6 +710,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "consumption_t_per_year",
             "stock_chg_obs",
@@ -702,6 +730,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "consumption_t_per_year",
             "stock_chg_obs",
@@ -731,21 +760,38 @@
 {% macro daily_indicators() -%} {{ return({
     "carry_tightness": {
         "table": "curve_daily",
-        "age_days": "price_age_days"
+        "age_days": "price_age_days",
+        "is_stale": "coalesce(is_rate_stale, false)",
+        "is_suspect": "false"
     },
     "cancelled_ratio": {
         "table": "inventory_daily",
-        "age_days": "cancelled_age_days"
+        "age_days": "cancelled_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     },
     "stock_days": {
         "table": "inventory_daily",
-        "age_days": "stock_age_days"
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     },
     "stock_log_chg": {
         "table": "inventory_daily",
-        "age_days": "stock_age_days"
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     }
 }) }} {%- endmacro %}
+
+{% macro quality_order() -%} {{ return([
+    "MISSING",
+    "STALE",
+    "WARMUP",
+    "SUSPECT",
+    "BREAK",
+    "PARTIAL"
+]) }} {%- endmacro %}
 
 {% macro published_indicators() -%} {{ return([
     "carry_tightness",

@@ -2,9 +2,10 @@
 
    Duplicate rows are removed. A month in the drop folder overrides every other source of that series and month from the time
    on at which its first row was known; until then the source counts, because that is what was known.
-   Most observations have one row, so only the others are sorted. `condition` narrows the rows to whole months.
+   Most observations have one row, so only the others are sorted. `condition` narrows the rows to whole months;
+   `relation` is the dataset's rows, by default as the lake has them.
    Columns: the dataset's, known_from, known_to, vintage_no, is_suspect, source, knowledge_basis, licence_class. #}
-{% macro vintages(name, condition='true') -%}
+{% macro vintages(name, condition='true', relation=none) -%}
 {%- set spec = datasets()[name] -%}
 {%- set key = spec.key | join(', ') -%}
 {%- set entity = (spec.entity ~ ', ') if spec.entity else '' -%}
@@ -12,7 +13,7 @@
 {%- set captured -%}
 (
     select *, source = 'drop' as is_drop, {{ year_month(spec.period) }} as year_and_month
-    from {{ lake(name) }}
+    from {{ relation or lake(name) }}
     where knowledge_ts <= {{ as_of() }} and {{ condition }}
 ) as captured
 {%- endset -%}
@@ -139,14 +140,24 @@ qualify row_number() over (
 ) = 1
 {%- endmacro %}
 
-{# Rows that begin on a day (valid_from), each repeated on the days until the next one of its metal begins. #}
+{# Rows that begin on a day (valid_from), each repeated on the days until the next one of its metal begins.
+
+   The days begin with the one on which a metal is followed and end two days after the run's time, because day-ahead power
+   is known before its day. #}
 {% macro each_day(rows, columns) -%}
 select
     days.metal,
     days.calendar_date,
     {% for c in columns %}valid.{{ c }}{% if not loop.last %},
     {% endif %}{% endfor %}
-from {{ ref('int_days') }} as days
+from (
+    select metals.metal, calendar.calendar_date
+    from {{ reference('metals') }} as metals
+    inner join {{ reference('trading_calendar') }} as calendar
+        on
+            metals.valid_from <= calendar.calendar_date
+            and calendar.calendar_date <= {{ days_before('cast(' ~ as_of() ~ ' as date)', -2) }}
+) as days
 inner join (
     select
         *,

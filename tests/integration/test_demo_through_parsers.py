@@ -85,6 +85,15 @@ def by_day(days: Iterable[np.datetime64], values: Iterable[float]) -> dict[pd.Ti
     return {pd.Timestamp(day): float(value) for day, value in zip(days, values, strict=True)}
 
 
+def reported(day: pd.Timestamp, series: str, column: str) -> float:
+    """The close of the business day before, which the report of a day has."""
+    figures: dict[pd.Timestamp, float] = {}
+    for year in (day.year - 1, day.year):
+        values = getattr(market, series)("AL", year, 0)
+        figures |= by_day(values.days, getattr(values, column))
+    return figures[max(other for other in figures if other < day)]
+
+
 def exchange(column: str) -> dict[pd.Timestamp, float]:
     """The market's figures for the requested pages: those released by then, without the rows that the pages omit."""
     years = [market.lme_year("AL", year, 0) for year in YEARS]
@@ -139,7 +148,7 @@ def test_exchange_prices_and_stock_equal_the_market(read: Read) -> None:
         del expected[malformed]
         assert prices[name].to_dict() == expected
     stocks = newest(read, "westmetall", "stocks").set_index("obs_date")
-    assert stocks["total_t"].to_dict() == exchange("stock")
+    assert stocks["total_t"].to_dict() == {day: reported(day, "lme_year", "stock") for day in exchange("stock")}
     assert stocks["cancelled_t"].isna().all()
     spreads = newest(read, "westmetall", "spreads").set_index("obs_date")["usd_t"]
     assert spreads.to_dict() == (prices["cash_usd_t"] - prices["m3_usd_t"]).to_dict()
@@ -159,23 +168,23 @@ def test_cancelled_warrants_equal_the_market(read: Read) -> None:
     (defect,) = (d for d in KNOWN_DEFECTS if d.source == "jin10")
     assert pd.Timestamp(defect.where) not in stocks.index
     for year in YEARS:
-        lme, gone = market.lme_year("AL", year, 0), market.cancelled_year("AL", year, 0)
         here = stocks[stocks.index.year == year]
         assert len(here) > 220
-        totals, cancelled = by_day(lme.days, lme.stock), by_day(gone.days, gone.values)
-        assert here["total_t"].to_dict() == {day: totals[day] for day in here.index}
-        assert here["cancelled_t"].to_dict() == {day: cancelled[day] for day in here.index}
+        assert here["total_t"].to_dict() == {day: reported(day, "lme_year", "stock") for day in here.index}
+        cancelled = {day: reported(day, "cancelled_year", "values") for day in here.index}
+        assert here["cancelled_t"].to_dict() == cancelled
     months = set(stocks.index.to_period("M"))
     absent = pd.period_range("2014-07", "2026-11", freq="M").difference(pd.PeriodIndex(sorted(months)))
     assert [str(month) for month in absent] == ["2021-10", "2021-11", "2021-12", "2022-01", "2022-02"]
 
 
 def test_rates_and_exchange_rates_equal_the_market(read: Read) -> None:
-    sofr = {day: v for year in YEARS for day, v in by_day(*market.sofr_year(year, 0)).items()}
-    rates = newest(read, "nyfed", "rates").set_index("obs_date")["sofr_pct"]
-    assert rates.to_dict() == {day: sofr[day] for day in sofr if day <= rates.index.max()}
-    second = newest(read, "fred", "rates").set_index("obs_date")["sofr_pct"]
-    assert second[second.index.year.isin(YEARS)].to_dict() == rates.to_dict()
+    for rate, rate_year in (("SOFR", market.sofr_year), ("EFFR", market.effr_year)):
+        expected = {day: v for year in YEARS for day, v in by_day(*rate_year(year, 0)).items()}
+        first, second = (newest(read, source, "rates") for source in ("nyfed", "fred"))
+        first, second = (one[one["rate_id"] == rate].set_index("obs_date")["rate_pct"] for one in (first, second))
+        assert first.to_dict() == {day: expected[day] for day in expected if day <= first.index.max()}
+        assert second[second.index.year.isin(YEARS)].to_dict() == first.to_dict()
     fx = newest(read, "ecb", "fx")
     for pair in ("EURUSD", "EURCNY"):
         expected = {day: v for year in YEARS for day, v in by_day(*market.fx_year(pair, year, 0)).items()}

@@ -8,28 +8,30 @@ with daily as (
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
-        case when count(scores.value) over (
-            partition by scores.metal, scores.indicator order by scores.as_of_date asc nulls last
+        case when count(scores.ranked_value) over (
+            partition by scores.metal, scores.indicator, scores.ranked_on order by scores.as_of_date asc nulls last
             {{ last_rows(years * rank_days_a_year()) }}
         ) >= p.rank_min_periods then {{ mid_rank(
-            'scores.value', 'scores.metal, scores.indicator', 'scores.as_of_date asc nulls last',
+            'scores.ranked_value', 'scores.metal, scores.indicator, scores.ranked_on', 'scores.as_of_date asc nulls last',
             years * rank_days_a_year()
         ) }} end as rank_{{ years }}y,
         {% endfor -%}
-        case when scores.n_hist >= p.rank_min_periods then median(scores.value) over in_window end as median,
-        case when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.value') }} over in_window end
-            as mad
-    from {{ window_rows(
+        case when scores.n_hist >= p.rank_min_periods then median(scores.ranked_value) over in_window end as median,
+        case
+            when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.ranked_value') }} over in_window
+        end as mad
+    from {{ ranked_values(window_rows(
         ref('int_component_scores'), ['metal', 'indicator'],
         'greatest(' ~ longest('rank_window') ~ ', ' ~ rank_years() | max * rank_days_a_year() ~ ')'
-    ) }} as scores
+    )) }} as scores
     inner join {{ ref('int_parameters') }} as p
         on scores.metal = p.metal and scores.as_of_date = p.calendar_date
     where not scores.is_monthly
     window in_window as (
-        partition by scores.metal, scores.indicator order by scores.as_of_date asc nulls last
+        partition by scores.metal, scores.indicator, scores.ranked_on order by scores.as_of_date asc nulls last
         {{ last_rows('p.rank_window') }}
     )
+    qualify scores.is_ranked_here
 ),
 
 monthly as (
@@ -55,24 +57,6 @@ window_ranks as (
     select * from daily
     union all
     select * from monthly
-),
-
--- Series breaks inside the ranking window.
-breaks as (
-    select
-        scores.metal,
-        scores.indicator,
-        scores.as_of_date,
-        string_agg(breaks.break_id, ' ' order by breaks.break_id asc nulls last) as break_ids
-    from {{ scores }} as scores
-    inner join {{ reference('series_breaks') }} as breaks
-        on
-            breaks.metal in (scores.metal, '*')
-            and scores.indicator = breaks.metric_id
-            and scores.as_of_date >= breaks.valid_from
-            and scores.ranked_from < breaks.break_date
-            and scores.as_of_date >= breaks.break_date
-    group by scores.metal, scores.indicator, scores.as_of_date
 )
 
 select
@@ -101,8 +85,8 @@ select
         {{ robust_z('scores.value', 'window_ranks.median', 'window_ranks.mad', 'p.z_cap') }}
     end as robust_z,
     scores.ranked_from,
-    breaks.break_ids is not null as is_break,
-    breaks.break_ids
+    scores.break_ids is not null as is_break,
+    scores.break_ids
 from {{ scores }} as scores
 inner join {{ ref('int_as_of_dates') }} as dates
     on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
@@ -113,8 +97,3 @@ left join window_ranks
         scores.metal = window_ranks.metal
         and scores.indicator = window_ranks.indicator
         and scores.as_of_date = window_ranks.as_of_date
-left join breaks
-    on
-        scores.metal = breaks.metal
-        and scores.indicator = breaks.indicator
-        and scores.as_of_date = breaks.as_of_date

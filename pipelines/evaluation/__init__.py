@@ -1,0 +1,4 @@
+"""Evaluation of the signals: samples, statistics and verdicts.
+
+No Dagster and no network. statsmodels and arch are imported where they are used, as they take seconds.
+"""

@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
-import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Console
-from rich.status import Status
 from rich.table import Table
 
+from benchmarks.bench import NOW, PROJECT, Bench, Line, benchmark, cost_table, inherited, machine, show, show_progress
 from benchmarks.history import days_later, left_behind
-from benchmarks.measure import BenchmarkError, Cost, median, run
-from pipelines.common.settings import variable_names
+from benchmarks.measure import median, run
 
-PROJECT = Path(__file__).resolve().parents[1]
-OURS = ("TIGHTNESS_", "DAGSTER_", "DBT_", "ENTSOE_")
-NOW, NEXT_DAY = "2026-11-20T20:00:00Z", "2026-11-23T20:00:00Z"  # a Friday, and the business day after it
+NEXT_DAY = "2026-11-23T20:00:00Z"  # the business day after `NOW`
 REFRESHED = ("2026-10", "2026-11")
 TIMES = 3
 IMPORTS = "import dagster, dagster_dbt"
@@ -41,15 +33,6 @@ ONLY_TIGHTNESS = ["--select", f"+{TIGHTNESS}", "--indirect-selection", "cautious
 
 
 @dataclass(frozen=True)
-class Line:
-    """One measurement. `note`: what it is compared with."""
-
-    what: str
-    cost: Cost
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Target:
     """A figure of the product and the most that it may be. Times are CPU times as multiples of the bare imports."""
 
@@ -59,72 +42,10 @@ class Target:
     unit: str = "imports"
 
 
-@dataclass(frozen=True)
-class Bench:
-    """Temporary folders of one benchmark: `data` for the runs, one more for each build."""
-
-    root: Path
-    status: Status
-    metals: str = ""  # TIGHTNESS_DEMO_METALS
-
-    def environment(self, data: Path, now: str = NOW) -> dict[str, str]:
-        """Environment for the demo market in `data`: no settings of the caller, no files in the project."""
-        settings = dict.fromkeys(variable_names().values(), "")  # nothing of a developer's .env either
-        return (
-            _inherited()
-            | settings
-            | {
-                "TIGHTNESS_PROFILE": "demo",
-                "TIGHTNESS_DEMO_METALS": self.metals,
-                "TIGHTNESS_NOW": now,
-                "TIGHTNESS_DATA_DIR": str(data),
-                "DAGSTER_HOME": str(self.instance),
-                "DAGSTER_EVENT_BATCH_SIZE": "1000",
-                "DBT_TARGET_PATH": str(self.root / "dbt"),
-                "DBT_LOG_PATH": str(self.root / "dbt"),
-                "PYTHONPATH": str(PROJECT),
-                "NO_COLOR": "1",
-            }
-        )
-
-    @property
-    def data(self) -> Path:
-        """The data folder of the runs."""
-        return self.root / "data"
-
-    @property
-    def instance(self) -> Path:
-        """The folder of Dagster's own history."""
-        return self.root / "dagster"
-
-    def python(self, label: str, *args: str, data: Path | None = None, now: str = NOW) -> tuple[Cost, str]:
-        """Run Python in a new process, in the temporary folder."""
-        self.status.update(label)
-        return run([sys.executable, *args], self.environment(data or self.data, now), self.root)
-
-    def tightness_run(self, label: str, *args: str, now: str = NOW) -> tuple[Cost, dict[str, Any]]:
-        """`tightness run`: its cost and the manifest of the release after it."""
-        cost, _ = self.python(label, "-m", "pipelines.cli.app", "run", *args, now=now)
-        return cost, json.loads((self.data / "published" / "manifest.json").read_text())
-
-    def timed(self, label: str, *args: str, data: Path | None = None) -> tuple[Cost, dict[str, Any]]:
-        """A program that prints its own cost as JSON: this cost with the peak memory of the process, and the JSON."""
-        whole, output = self.python(label, *args, data=data)
-        inside = json.loads(output.splitlines()[-1])
-        return replace(whole, wall_s=inside["wall_s"], cpu_s=inside["cpu_s"]), inside
-
-    def fresh(self, name: str) -> Path:
-        """A data folder without a warehouse, with the lake of the runs."""
-        folder = self.root / name
-        folder.mkdir()
-        (folder / "lake").symlink_to(self.data / "lake", target_is_directory=True)
-        return folder
-
-
 def measure(bench: Bench, problems: list[str]) -> Iterator[Line | Target]:
     """Every measurement in turn, then the targets; differences are added to `problems`. Raises `BenchmarkError`."""
     # Parse the models where one is newer than the manifest: parsing is not part of the measurement.
-    run([sys.executable, "-c", "from pipelines.warehouse.dbt import manifest; manifest()"], _inherited(), PROJECT)
+    run([sys.executable, "-c", "from pipelines.warehouse.dbt import manifest; manifest()"], inherited(), PROJECT)
 
     full, first = bench.tightness_run("full run")
     files, history = left_behind(bench.data, bench.instance)
@@ -208,11 +129,6 @@ def _models(bench: Bench, problems: list[str]) -> Iterator[Line]:
         yield Line(f"{what} (median of {TIMES})", median(costs), note)
 
 
-def _inherited() -> dict[str, str]:
-    """The caller's environment without settings of this project."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-
-
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Published tables whose content differs between the manifests."""
     old, new = (
@@ -230,51 +146,32 @@ def _difference(manifest: dict[str, Any]) -> str:
     return ", ".join(f"{sum(table[kind] for table in tables)} rows {kind}" for kind in ("added", "changed", "removed"))
 
 
-def _machine() -> str:
-    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}{load}"
-
-
 def main() -> int:
     """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     as_json = parser.parse_args().json
-    machine, lines, targets, problems = _machine(), list[Line](), list[Target](), list[str]()
-    err = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="tightness-bench-") as root, err.status("") as status:
-        try:
-            for line in measure(Bench(Path(root).resolve(), status), problems):
-                if isinstance(line, Target):
-                    targets.append(line)
-                    continue
+    about, lines, targets, problems = machine(), list[Line](), list[Target](), list[str]()
+    with benchmark("tightness-bench-", problems) as bench:
+        for line in measure(bench, problems):
+            if isinstance(line, Target):
+                targets.append(line)
+            else:
                 lines.append(line)
-                err.print(f"{line.what}: {line.cost.wall_s:.1f} s", highlight=False, markup=False)
-        except BenchmarkError as error:
-            problems.append(str(error))
+                show_progress(line)
     if as_json:
-        found: dict[str, Any] = {"machine": machine, "now": NOW, "problems": problems}
+        found: dict[str, Any] = {"machine": about, "now": NOW, "problems": problems}
         found |= {"lines": [asdict(line) for line in lines], "targets": [asdict(target) for target in targets]}
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        show(problems)
     else:
-        table = Table(title=f"Demo market as of {NOW}. {machine}", title_justify="left")
-        for name in ("", "wall s", "CPU s", "peak MB"):
-            table.add_column(name, justify="right" if name else "left", no_wrap=bool(name))
-        table.add_column("")
-        for line in lines:
-            cost = line.cost
-            table.add_row(line.what, f"{cost.wall_s:.2f}", f"{cost.cpu_s:.2f}", f"{cost.peak_mb:.0f}", line.note)
         aims = Table(title="Targets; times are CPU times as multiples of the imports", title_justify="left")
         for name in ("", "measured", "at most", ""):
             aims.add_column(name, justify="right" if name else "left")
         for target in targets:
             missed = "" if target.measured <= target.required else "MISSED"
-            aims.add_row(
-                target.what, f"{target.measured:.2f}", f"{target.required:g} {target.unit}", missed,
-            )  # fmt: skip
-        Console(width=None if sys.stdout.isatty() else 160).print(table, aims, sep="\n")
-    for problem in problems:
-        err.print(problem, style="red", markup=False, soft_wrap=True)
+            aims.add_row(target.what, f"{target.measured:.2f}", f"{target.required:g} {target.unit}", missed)
+        show(problems, cost_table(f"Demo market as of {NOW}. {about}", lines), aims)
     return 1 if problems else 0
 
 

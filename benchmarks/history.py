@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks.measure import Cost
 
 if TYPE_CHECKING:
-    from benchmarks.__main__ import Bench
+    from benchmarks.bench import Bench
 
 SIX = "AL,CU,ZN,NI,PB,SN"
 

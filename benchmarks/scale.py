@@ -10,15 +10,9 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.__main__ import NOW, Bench, Line, _machine
-from benchmarks.measure import BenchmarkError
+from benchmarks.bench import NOW, Bench, Line, benchmark, cost_table, machine, show, show_progress
 
 ZONES, DAYS = (45, 450), 250
 POWER = "-m", "benchmarks.power"
@@ -65,23 +59,12 @@ def main() -> int:
     parser.add_argument("--zones", type=int, nargs="*", default=ZONES, help="numbers of zones, by default 45 and 450")
     parser.add_argument("--days", type=int, default=DAYS, help=f"number of daily runs, by default {DAYS}")
     arguments = parser.parse_args()
-    problems = list[str]()
-    table = Table(title=f"At scale, as of {NOW}. {_machine()}", title_justify="left")
-    for name in ("", "wall s", "CPU s", "peak MB"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=bool(name))
-    table.add_column("")
-    err = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="tightness-scale-") as root, err.status("") as status:
-        try:
-            for line in measure(Bench(Path(root).resolve(), status), arguments.zones, arguments.days, problems):
-                err.print(f"{line.what}: {line.cost.wall_s:.1f} s", highlight=False, markup=False)
-                numbers = f"{line.cost.wall_s:.2f}", f"{line.cost.cpu_s:.2f}", f"{line.cost.peak_mb:.0f}"
-                table.add_row(line.what, *numbers, line.note)
-        except BenchmarkError as error:
-            problems.append(str(error))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    for problem in problems:
-        err.print(problem, style="red", markup=False, soft_wrap=True)
+    about, lines, problems = machine(), list[Line](), list[str]()
+    with benchmark("tightness-scale-", problems) as bench:
+        for line in measure(bench, arguments.zones, arguments.days, problems):
+            lines.append(line)
+            show_progress(line)
+    show(problems, cost_table(f"At scale, as of {NOW}. {about}", lines))
     return 1 if problems else 0
 
 

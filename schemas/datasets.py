@@ -32,7 +32,9 @@ class Stocks(Dataset):
     """Registered exchange stock at the close of a day: live and cancelled warrants."""
 
     __columns__ = "metal obs_date total_t cancelled_t?"
-    obs_date = field("Day of the close")
+    obs_date = field(
+        "Day of the close in a drop file; in a source's response the day of the report, a business day later"
+    )
 
     @pa.dataframe_check(name="cancelled_within_total", error="cancelled_t is more than total_t")
     def cancelled_within_total(cls, df: pd.DataFrame) -> pd.Series:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 BASES: Final = ("OBSERVED", "CALENDAR", "ASSUMED")  # best first: a computed row carries the worst of its inputs
 LICENCES: Final = ("OPEN", "BYO", "RESTRICTED")  # freest first
+QUALITIES: Final = ("MISSING", "STALE", "WARMUP", "SUSPECT", "BREAK", "PARTIAL")  # worst first; OK where none holds
 
 OWN_UNIT: Final = "see unit"  # in the row's column `unit`
 
@@ -348,6 +349,9 @@ FIELDS: Final[dict[str, Field]] = {
     "near_high": Field(float, "close_usd / high_252_usd", "ratio", gt=0, le=1),
     "event_id": Field(str, "Stable identifier of the event", accepts=IDENTIFIER),
     "title": Field(str, "Name of the event"),
+    "event_kind": Field(
+        str, "What the event changes", isin=["EXCHANGE_RULE", "SANCTION", "TARIFF", "TRADE_RULE", "SUPPLY"]
+    ),
     "event_date": Field(date, "Day of the event"),
     "days_to_event": Field(int, "event_date - as_of_date; negative after the event", "days"),
     "known_since": Field(date, "Day from which event_date was known"),
@@ -428,8 +432,10 @@ FIELDS: Final[dict[str, Field]] = {
     "obs_end_max": Field(date, "Last day of the latest observation used"),
     "staleness_days": Field(int, "Days from obs_end_max to as_of_date", "days"),
     "quality": Field(
-        str, "OK, STALE, PARTIAL, WARMUP, BREAK, SUSPECT or MISSING",
-        isin=["OK", "STALE", "PARTIAL", "WARMUP", "BREAK", "SUSPECT", "MISSING"],
+        str, f"Worst of quality_flags: {', '.join(QUALITIES)} (worst first) or OK", isin=[*QUALITIES, "OK"],
+    ),
+    "quality_flags": Field(
+        str, "Every quality flag that holds, worst first, separated by spaces; OK where none does",
     ),
     "params_hash": Field(str, "Hash of the signal's version and of the parameters in force"),
     "inputs_hash": Field(str, "Hash of the values and knowledge times of the inputs"),
@@ -446,7 +452,7 @@ FIELDS: Final[dict[str, Field]] = {
     "states": Field(str, "Possible states"),
     "tight_states": Field(str, "States that are tighter, separated by spaces"),
     "loose_states": Field(str, "States that are looser, separated by spaces"),
-    "max_age_days": Field(int, "Age in days above which the signal is STALE", "days", accepts={"gt": 0}),
+    "max_age_days": Field(int, "Age in days above which the signal is STALE", "days", accepts={"ge": 0}),
     "parameters": Field(str, "Parameters, each with value, unit and whether it is a FACT or an ASSUMPTION"),
     # Evaluation
     "bucket": Field(str, "State of the signal, or the fixed bin of its score, that is compared with all other dates"),
@@ -539,6 +545,8 @@ FIELDS: Final[dict[str, Field]] = {
     "evidence_obs_date": Field(date, "Day or period end of that value"),
     "evidence_knowledge_ts": Field(datetime, "Knowledge time of that value", "UTC"),
     "explanation": Field(str, "The verdict in words, with its numbers"),
+    "status_at_claim": Field(str, "Verdict at the last decision time up to the end of claim_date; missing before"),
+    "evidence_value_at_claim": Field(float, "Value of the metric that was tested at that decision time", OWN_UNIT),
     # Reference tables
     "valid_from": Field(date, "First day on which the row is in force"),
     "status": Field(str, "Whether the row is a FACT or an ASSUMPTION", isin=["FACT", "ASSUMPTION"]),
@@ -572,12 +580,17 @@ FIELDS: Final[dict[str, Field]] = {
     "plant": Field(str, "Name of the plant"),
     "capacity_kt": Field(float, "Yearly capacity; 0 after a permanent closure", "kt/yr", ge=0, le=10_000),
     "idled_kt": Field(float, "Idled part of the capacity", "kt/yr", ge=0, le=10_000),
+    "cause": Field(str, "Reason why the capacity is idled; empty where none is"),
+    "review_by": Field(
+        date, "Last day on which the row counts as current without a later one: what rests on it is STALE after it"
+    ),
     "tax": Field(
         str, "Value added tax, import duty on the metal, or rebate of value added tax on exports of semis",
         isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE"],
     ),
     "calendar_date": Field(date, "Day, weekends included"),
     "is_business_day": Field(bool, "Whether it is a business day in London"),
+    "previous_business_day": Field(date, "London business day before it"),
     "cash_prompt": Field(date, "Prompt of the cash price: two business days later"),
     "m3_prompt": Field(date, "Prompt of the three-month price"),
 }  # fmt: skip

@@ -123,14 +123,20 @@ class EquityDaily(Table):
 
 
 class EventCalendar(Table):
-    """Watched events at each decision time, each on the date that was known then."""
+    """Watched events that are near, at each decision time, each on the date that was known then.
 
-    __columns__ = "event_id as_of_date as_of_ts title event_date days_to_event state known_since status"
+    Near: at most event_near_before_days ahead, or event_near_after_days past. Signals and claims do not depend on it.
+    """
+
+    __columns__ = (
+        "event_id as_of_date as_of_ts title event_kind event_date days_to_event state known_since status source"
+    )
     state = field(
         "ACTIVE from event_before_days before the event to event_after_days after it, else AHEAD or PAST",
         isin=["AHEAD", "ACTIVE", "PAST"],
     )
     status = field("Whether event_date is a FACT or an ASSUMPTION")
+    source = field("Document or publisher of the event")
 
 
 class IndicatorRanksDaily(Table):
@@ -154,11 +160,13 @@ class TightnessDaily(Table):
         "cancelled_ratio? stock_days? stock_log_chg? exports_yoy? exports_yoy_3m? exports_ytd_yoy? offwarrant_yoy? "
         "visible_t? score_carry_tightness? score_cancelled_ratio? score_stock_days? score_stock_log_chg? "
         "score_exports_yoy_3m? family_curve? family_inventory? family_flow? contrib_curve? contrib_inventory? "
-        "contrib_flow? coverage n_components tightness_index? regime regime_status knowledge_ts_max? knowledge_basis? "
-        "licence_class?"
+        "contrib_flow? coverage n_components tightness_index? regime regime_status quality quality_flags "
+        "knowledge_ts_max? knowledge_basis? licence_class?"
     )
     rate = SOFR
 
+
+WORST_FLAG = "quality = split_part(quality_flags, ' ', 1)"
 
 MARTS: dict[str, Mart] = {
     "price_daily": Mart(PriceDaily, "marts", key=("metal", "obs_date")),
@@ -179,8 +187,10 @@ MARTS: dict[str, Mart] = {
     "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "indicator", "as_of_date")),
     "tightness_daily": Mart(
         TightnessDaily, "marts", key=("metal", "as_of_date"),
-        # The contributions of the families sum to the index, to rounding.
         rules=(
+            WORST_FLAG,
+            "quality <> 'OK' or tightness_index is not null",
+            # The contributions of the families sum to the index, to rounding.
             "abs(coalesce(contrib_curve, 0) + coalesce(contrib_inventory, 0) + coalesce(contrib_flow, 0) "
             "- tightness_index) <= 1e-9",
         ),

@@ -58,6 +58,8 @@ METRICS: Final[dict[str, Metric]] = {
         "USD/t", "value C - F; state ON when C - F > 0 on at least 3 of the last 5, the latest included",
         ("bw_k", "bw_m"), ON_OFF,
     ),
+    "backwardation_days": Metric("days", "observations with C - F > 0 among the last bw_window", ("bw_window",)),
+    "spread_rank": Metric("ratio", "mid-rank of C - F among those of the last rank_window decision days", RANK),
     "carry_tightness": Metric("ratio", "1 - (F - C) / full carry", (*CARRY, *RANK, f"{COMPONENT}carry_tightness")),
     "spread_unwind": Metric(
         "USD/t", "value C - F; state BACKWARDATION once sustained, UNWOUND once C - F <= 0 on 3 of 5 after it",
@@ -117,7 +119,7 @@ METRICS: Final[dict[str, Metric]] = {
         "ratio", "output / days of the period * 365 / cap; state BINDING from cap_binding on, BREACH above cap_breach",
         ("china_cap_t", "cap_binding", "cap_breach"), ("SLACK", "BINDING", "BREACH"),
     ),
-    "idled_kt": Metric("kt/yr", "sum of idled capacity in the smelter register of the region"),
+    "idled_kt": Metric("kt/yr", "sum of idled capacity in the smelter register of the region, or of one cause in it"),
     "idled_event": Metric(
         "kt/yr", "value change of idled_kt over idled_event_days; state IDLED or RESTARTED from idled_event_kt on",
         ("idled_event_kt", "idled_event_days"), ("IDLED", "RESTARTED", "STEADY"),

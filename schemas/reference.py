@@ -90,10 +90,16 @@ class Parameters(Reference):
 
 
 class DailyIndicator(NamedTuple):
-    """Place of a daily indicator: its table without the layer's prefix, and the column of its age."""
+    """Place of a daily indicator: its table without the layer's prefix, and the column of its age.
+
+    `is_stale` and `is_suspect` are SQL conditions over the table: an input of the value was carried too long, or is
+    suspect. Signals of the indicator, and the index that it is a component of, are flagged by them.
+    """
 
     table: str
     age_days: str
+    is_stale: str = "false"
+    is_suspect: str = "false"
 
 
 DAILY_INDICATORS: Final = {
@@ -190,7 +196,7 @@ class SignalDefinitions(Reference):
 
 
 class SeriesBreaks(Reference):
-    """Changed definitions of a series; a comparison across one has the quality BREAK from `valid_from` on."""
+    """Changed definitions of a series; a comparison across one has the flag BREAK from `valid_from` on."""
 
     __columns__ = "break_id metal metric_id break_date description"
     break_id = field(unique=True)
@@ -200,23 +206,43 @@ class SeriesBreaks(Reference):
 
 
 class Events(Reference):
-    """Watched events. A date is known from `valid_from` on; a later row of the same event moves it."""
+    """Watched events. A date is known from `valid_from` on; a later row of the same event moves it.
 
-    __columns__ = "event_id metal title event_date"
+    An event that was not announced has the day on which it was reported as `valid_from`.
+    """
+
+    __columns__ = "event_id metal title event_kind event_date"
     metal = METAL_OR_ALL
 
     one_date_at_a_time = one_row_for("event_id", "metal", "valid_from")
 
 
-class Smelters(Reference):
-    """Smelter register: capacity and idled capacity by plant, from `valid_from` on."""
+CAUSES = ("POWER_PRICE", "INSOLVENCY", "ACCIDENT")
 
-    __columns__ = "plant metal country region capacity_kt idled_kt"
+
+class Smelters(Reference):
+    """Smelter register: capacity and idled capacity by plant, from `valid_from` on: the day on which it was known.
+
+    A restart is a row with less idled capacity, a permanent closure one with a capacity of 0: a closed plant is not
+    idled.
+    """
+
+    __columns__ = "plant metal country region capacity_kt idled_kt cause review_by?"
+    cause = field(isin=[*CAUSES, ""])
     region = field("Region whose idled capacity includes the plant, for example EUROPE")
 
     @pa.dataframe_check(name="idled_within_capacity", error="idled_kt is more than capacity_kt")
     def idled_within_capacity(cls, df: pd.DataFrame) -> pd.Series:
         return df["idled_kt"] <= df["capacity_kt"]
+
+    @pa.dataframe_check(name="idled_has_cause", error="idled_kt above 0 needs cause and review_by, 0 has no cause")
+    def idled_has_cause(cls, df: pd.DataFrame) -> pd.Series:
+        is_idled = df["idled_kt"] > 0
+        return ((df["cause"] != "") == is_idled) & (df["review_by"].notna() | ~is_idled)
+
+    @pa.dataframe_check(name="review_in_order", error="review_by is before valid_from")
+    def review_in_order(cls, df: pd.DataFrame) -> pd.Series:
+        return df["review_by"].isna() | (df["review_by"] >= df["valid_from"])
 
     one_row_a_day = one_row_for("plant", "metal", "valid_from")
 
@@ -238,12 +264,12 @@ class Claims(Reference):
     """Written claims, tested from `valid_from` until `horizon_end` against what was known then.
 
     A claim without `metric_id` cannot be tested. `period_from` and `period_to` select the tested observation; without
-    them it is the latest one known.
+    them it is the latest one known. A statement with several parts that can be measured is a row for each.
     """
 
     __columns__ = (
         "claim_id metal claim_text source_doc claim_date metric_id entity definition operator threshold? "
-        "threshold_high? tolerance? period_from? period_to? horizon_end"
+        "threshold_high? tolerance? max_age_days? period_from? period_to? horizon_end"
     )
     claim_id = field(unique=True)
     metric_id = field(
@@ -253,6 +279,9 @@ class Claims(Reference):
     threshold = field(unit="see metric")
     threshold_high = field(unit="see metric")
     tolerance = field(unit="see metric")
+    max_age_days = field(
+        "Age of the evidence above which the verdict is at most PARTIAL; empty for no limit", "days", required=False
+    )
 
     @pa.dataframe_check(
         name="testable_claims_are_complete", error="a claim with metric_id needs operator, threshold and tolerance"
@@ -331,7 +360,7 @@ REFERENCE: dict[str, type[Reference]] = {
 class TradingCalendar(Model):
     """Days with London business days, decision times and prompts; computed by the run, not a file."""
 
-    __columns__ = "calendar_date is_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
+    __columns__ = "calendar_date is_business_day previous_business_day as_of_ts cash_prompt m3_prompt days_cash_to_3m"
     as_of_ts = field("Decision time: 18:00 Europe/London")
     days_cash_to_3m = field("Calendar days from cash_prompt to m3_prompt", ge=None, le=None)
 
@@ -362,8 +391,8 @@ PARAMETERS: dict[str, Parameter] = {
     "stock_chg_obs": Parameter("observations", 1, 260, whole=True),
     "yoy_max_staleness_days": Parameter("days", 0, 31, whole=True),
     "tick_usd_t": Parameter("USD/t", 0, 100),
-    "level_up": Parameter("USD/t", 0, 1e6),
-    "level_down": Parameter("USD/t", 0, 1e6),
+    "level_up": Parameter("USD/t", 0, 1e6, begins=True),
+    "level_down": Parameter("USD/t", 0, 1e6, begins=True),
     "level_k": Parameter("observations", 1, 30, whole=True),
     "level_m": Parameter("observations", 1, 30, whole=True),
     "level_alt_k": Parameter("observations", 1, 30, whole=True),
@@ -371,6 +400,7 @@ PARAMETERS: dict[str, Parameter] = {
     "level_buffer": Parameter("ratio", 0, 0.5),
     "bw_k": Parameter("observations", 1, 30, whole=True),
     "bw_m": Parameter("observations", 1, 30, whole=True),
+    "bw_window": Parameter("observations", 1, 30, whole=True),
     "rank_min_periods": Parameter("observations", 1, 10_000, whole=True),
     "rank_min_periods_monthly": Parameter("observations", 1, 1_000, whole=True),
     "rank_window": Parameter("observations", 2, 10_000, whole=True),
@@ -411,6 +441,8 @@ PARAMETERS: dict[str, Parameter] = {
     "near_high_ratio": Parameter("ratio", 0, 1),
     "event_before_days": Parameter("days", 0, 366, whole=True, shared=True),
     "event_after_days": Parameter("days", 0, 366, whole=True, shared=True),
+    "event_near_before_days": Parameter("days", 0, 3_660, whole=True, shared=True),
+    "event_near_after_days": Parameter("days", 0, 3_660, whole=True, shared=True),
 }
 
 # Pairs of parameters whose first is never more than the second.
@@ -429,4 +461,6 @@ ORDERED: tuple[tuple[str, str], ...] = (
     ("cap_binding", "cap_breach"),
     ("power_line_low_usd_mwh", "power_line_high_usd_mwh"),
     ("power_mean_min_days", "power_mean_days"),
+    ("event_before_days", "event_near_before_days"),
+    ("event_after_days", "event_near_after_days"),
 )

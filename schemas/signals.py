@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.base import Mart, Table, field
+from schemas.marts import WORST_FLAG
 
 
 def wide(signal: str, part: str, unit: str = "") -> Any:
@@ -33,8 +34,8 @@ class Signals(Table):
     __columns__ = (
         "signal_id signal_version metal region as_of_ts as_of_date revision_no revision_reason kind value? unit score? "
         "state? direction prev_state? state_since? is_transition coverage? n_hist n_components obs_end_max? "
-        "knowledge_ts_max? staleness_days? quality knowledge_basis? licence_class? params_hash inputs_hash "
-        "code_version run_id computed_ts"
+        "knowledge_ts_max? staleness_days? quality quality_flags knowledge_basis? licence_class? params_hash "
+        "inputs_hash code_version run_id computed_ts"
     )
     coverage = field("Sum of the weights of the available families, for the index and the regime")
     n_hist = field("Number of observations in the ranking window, or in the history so far")
@@ -49,7 +50,7 @@ class SignalTransitions(Table):
 
     __columns__ = (
         "transition_id signal_id signal_version metal region as_of_ts as_of_date prev_state state value? unit? "
-        "direction quality revision_no knowledge_ts_max?"
+        "direction quality quality_flags revision_no knowledge_ts_max?"
     )
     signal_id = field("Identifier of the signal, or CLAIM. and the claim_id for a changed verdict")
     prev_state = field("State before the change")
@@ -93,12 +94,13 @@ class ClaimAudit(Table):
     __columns__ = (
         "claim_id metal as_of_ts as_of_date claim_text source_doc claim_date metric_id? entity definition operator? "
         "threshold? threshold_high? tolerance? unit? status evidence_value? evidence_obs_date? evidence_knowledge_ts? "
-        "explanation horizon_end"
+        "explanation status_at_claim? evidence_value_at_claim? horizon_end"
     )
     metric_id = field("Metric that the claim is tested on; missing for a claim that cannot be tested")
     unit = field("Unit of threshold, tolerance and evidence_value")
     status = field(
-        "Verdict on the claim", isin=["SUPPORTED", "CONTRADICTED", "PARTIAL", "NOT_TESTABLE", "DATA_NOT_YET_PUBLIC"]
+        "Verdict on the claim by what was known at as_of_ts",
+        isin=["SUPPORTED", "CONTRADICTED", "PARTIAL", "NOT_TESTABLE", "DATA_NOT_YET_PUBLIC"],
     )
 
 
@@ -158,8 +160,11 @@ class SignalsWideDaily(Table):
 SIGNALS: dict[str, Mart] = {
     "signals": Mart(
         Signals, "signals", key=("signal_id", "signal_version", "metal", "region", "as_of_ts", "revision_no"),
-        # A signal without a value, or a state signal without a state, does not have quality OK.
-        rules=("quality <> 'OK' or (value is not null and (kind not in ('STATE', 'EVENT') or state is not null))",),
+        rules=(
+            WORST_FLAG,
+            # A signal without a value, or a state signal without a state, does not have quality OK.
+            "quality <> 'OK' or (value is not null and (kind not in ('STATE', 'EVENT') or state is not null))",
+        ),
     ),
     "signals_latest": Mart(SignalsLatest, "signals", key=("signal_id", "metal", "region")),
     "signals_wide_daily": Mart(SignalsWideDaily, "signals", key=("metal", "as_of_date")),

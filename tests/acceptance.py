@@ -50,6 +50,7 @@ def publish_market(root: Path, acceptance: Path) -> Sandbox:
     same = ["day_count", "rent_usd_t_day", "financing_spread", "consumption_t_per_year", "stock_chg_obs"]
     same += ["yoy_max_staleness_days", "rank_min_periods", "rank_window", "min_coverage", "mwh_per_t"]
     sandbox.set_parameters(**{name: params[name] for name in same}, rank_min_periods_monthly=params["rank_min_periods"])
+    sandbox.set_parameters(level_up=params["level"]["up"], level_down=params["level"]["down"])
     for name, source in INPUTS.items():
         sandbox.drop(name, acceptance / "inputs" / f"{source}.csv")
     days = ["2025-10-24", "2026-01-12"]  # the last fixings before each auction

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -74,7 +74,7 @@ class DataTest:
 
 @cache
 def models() -> tuple[Model, ...]:
-    """Every model that has a table, upstream models first, as dbt compiles it for a first and for a partial build."""
+    """Every model, upstream models first, as dbt compiles it for a first and for a partial build."""
     return tuple(
         Model(**{**model, "inputs": frozenset(model["inputs"])})  # JSON has no sets
         for model in _compiled_project()["models"]
@@ -108,7 +108,7 @@ def _compile() -> dict[str, Any]:
     first, partial = _compiled(given), _compiled(given | {"built_from": "@built_from@"}, "signals.signals")
     nodes = {node.unique_id: node for node in first if node.resource_type == "model"}
     partial_sql = {node.unique_id: node.compiled_code for node in partial}
-    inputs = {name: set(_tables_above(name, dbt.manifest()["nodes"])) for name in nodes}
+    inputs = {name: {above for above in node.depends_on.nodes if above in nodes} for name, node in nodes.items()}
     tables = [nodes[name] for name in TopologicalSorter(inputs).static_order()]
     assert all(node.database == DATABASE and node.alias == node.name for node in tables)
     tests = [node for node in first if node.resource_type == "test"]
@@ -130,14 +130,6 @@ def _compile() -> dict[str, Any]:
             if test.config.severity.lower() == "error"
         ],
     }
-
-
-def _tables_above(name: str, nodes: Mapping[str, Any]) -> Iterator[str]:
-    """The models that a model reads; in place of an ephemeral one, those that it reads."""
-    for above in nodes[name]["depends_on"]["nodes"]:
-        if above.startswith("model."):
-            is_table = nodes[above]["config"]["materialized"] != "ephemeral"
-            yield from [above] if is_table else _tables_above(above, nodes)
 
 
 def _compiled(variables: Mapping[str, str], existing: str = "") -> list[Any]:
@@ -246,6 +238,17 @@ def known_at(rows: Rows, moment: datetime) -> dict[str, pa.Table]:
     tables = {name: arrow_rows(name, given) for name, given in rows.items()}
     last = pa.scalar(moment, pa.timestamp("us", tz="UTC"))
     return {name: table.filter(pc.less_equal(table["knowledge_ts"], last)) for name, table in tables.items()}
+
+
+def reference_known_at(reference: Mapping[str, pa.Table], moment: datetime) -> dict[str, pa.Table]:
+    """The rows of the reference tables that were in force by the day of a moment; the calendar as it is."""
+    day = pa.scalar(pd.Timestamp(moment).tz_localize(None).normalize().to_pydatetime())
+    return {
+        name: table.filter(pc.less_equal(pc.cast(table["valid_from"], day.type), day))
+        if "valid_from" in table.column_names
+        else table
+        for name, table in reference.items()
+    }
 
 
 def reference_rows(folder: Path, first: date) -> dict[str, pa.Table]:

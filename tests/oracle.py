@@ -36,6 +36,7 @@ POWER_DAYS = 7  # a delivery day is carried this long into the margin
 FX_DAYS = 10  # a fixing is of the delivery day or at most this much older
 MONTH_OF_POWER = (30, 25)  # days of the mean, and how many of them must be there
 NEAR_HIGH = 252  # observations
+QUALITIES = ("MISSING", "STALE", "WARMUP", "SUSPECT", "BREAK", "PARTIAL")  # worst first
 LONGER_WINDOWS = {"rank_2y": 504, "rank_5y": 1260, "rank_10y": 2520}  # rows
 LONGER_WINDOWS_MONTHLY = {"rank_2y": 24, "rank_5y": 60, "rank_10y": 120}  # periods
 # What the project's parameters.csv may not hold (docs/methodology.md#parameters).
@@ -395,11 +396,19 @@ def sustained(flags: Sequence[bool], k: float, m: float) -> bool:
     return len(flags) >= m and flags[-1] and sum(flags[-int(m) :]) >= k
 
 
-def level_state(values: Sequence[float], up: float, down: float, k: float, m: float, buffer: float) -> list[str]:
-    """The level machine over a run of prices: ABOVE, INSIDE or BELOW after each."""
-    states: list[str] = []
+def level_state(
+    values: Sequence[float], levels: Sequence[tuple[Value, Value]], k: float, m: float, buffer: float
+) -> list[str | None]:
+    """The level machine over a run of prices: ABOVE, INSIDE or BELOW after each; None before there are levels.
+
+    `levels`: the upper and the lower one of each price's day.
+    """
+    states: list[str | None] = []
     state = "INSIDE"
-    for i in range(len(values)):
+    for i, (up, down) in enumerate(levels):
+        if up is None or down is None:
+            states.append(None)
+            continue
         run = values[max(0, i + 1 - int(m)) : i + 1]
         above_up = sustained([value > up * (1 + buffer) for value in run], k, m)
         below_up = sustained([value < up * (1 - buffer) for value in run], k, m)
@@ -533,6 +542,13 @@ def _regime_of(state: str, x: float, p: Mapping[str, float]) -> str:
     return "NEUTRAL"
 
 
+def quality(flags: Iterable[str]) -> Row:
+    """The flags as one text, worst first, and the worst of them; OK where there is none."""
+    held = set(flags)
+    ordered = [flag for flag in QUALITIES if flag in held] or ["OK"]
+    return {"quality": ordered[0], "quality_flags": " ".join(ordered)}
+
+
 # --- tables
 
 
@@ -547,9 +563,10 @@ class Oracle:
         now: datetime,
         metal: str = "AL",
         dated: Mapping[str, Sequence[tuple[date, float]]] | None = None,
+        breaks: Sequence[Row] = (),
     ) -> None:
-        """`dated`: values of parameters that change, each from its day on."""
-        self.dated = dated or {}
+        """`dated`: values of parameters that change, each from its day on; `breaks`: the rows of series_breaks."""
+        self.dated, self.breaks = dated or {}, breaks
         self.market, self.p, self.components = market, {**DEFAULTS, **parameters}, components
         self.now, self.metal = now, metal
         self.prices, self.stocks = self._of("prices", "obs_date"), self._of("stocks", "obs_date")
@@ -621,18 +638,18 @@ class Oracle:
             )
         return found
 
-    def _level_states(self, m3: Mapping[date, float], name: str) -> dict[date, str]:
+    def _level_states(self, m3: Mapping[date, float], name: str) -> dict[date, str | None]:
         """The machine over every run of prices without a long gap. A day without a price is no observation."""
         runs: list[list[date]] = [[day] for day in list(m3)[:1]]
         for before, day in pairwise(m3):
             if (day - before).days > PRICE_DAYS:
                 runs.append([])
             runs[-1].append(day)
-        up, down, buffer = self.p["level_up"], self.p["level_down"], self.p["level_buffer"]
-        k, m = self.p[f"{name}_k"], self.p[f"{name}_m"]
-        states: dict[date, str] = {}
+        k, m, buffer = self.p[f"{name}_k"], self.p[f"{name}_m"], self.p["level_buffer"]
+        states: dict[date, str | None] = {}
         for run in runs:
-            states |= zip(run, level_state([m3[day] for day in run], up, down, k, m, buffer), strict=True)
+            levels = [(self._on("level_up", day), self._on("level_down", day)) for day in run]
+            states |= zip(run, level_state([m3[day] for day in run], levels, k, m, buffer), strict=True)
         return states
 
     def _price(self, day: date, moment: datetime) -> Row | None:
@@ -666,9 +683,12 @@ class Oracle:
             "knowledge_ts_max": last_known(price, rate),
         }
 
-    def _on(self, name: str, day: date) -> float:
-        """A parameter as it is on a day."""
-        return valid_on(day, self.dated[name]) if name in self.dated else self.p[name]
+    def _on(self, name: str, day: date) -> Any:
+        """A parameter as it is on a day; None before its first row."""
+        if name not in self.dated:
+            return self.p[name]
+        values = [value for since, value in self.dated[name] if since <= day]
+        return values[-1] if values else None
 
     # --- stocks
 
@@ -783,7 +803,9 @@ class Oracle:
         histories: dict[tuple[tuple[date, datetime], ...], list[Value]] = {}
         self.monthly: list[tuple[list[Value], bool]] = []  # the series as known on each day, and is it fresh
         found: list[Row] = []
-        for day in self.as_of_dates():
+        flags: list[set[str]] = []
+        days = self.as_of_dates()
+        for n, day in enumerate(days, 1):
             moment = decision_time(day)
             row: Row = {"metal": self.metal, "as_of_date": day, "as_of_ts": moment}
             curve, inventory, visible = self._curve(day, moment), self._inventory(day, moment), self._visible(moment)
@@ -810,6 +832,7 @@ class Oracle:
                 "exports_yoy_3m": last,
             }
             scores: dict[str, Value] = {}
+            held: set[str] = set()
             for name, component in by_name.items():
                 at = seen_on[name]
                 is_fresh = at is not None and (day - at).days <= component["max_age_days"]
@@ -820,17 +843,39 @@ class Oracle:
                         histories[state] = self._exports_history(known)
                     self.monthly.append((histories.get(state, []), is_fresh))
                     scores[name] = scored[state][0] if is_fresh else None
+                    window, places = histories.get(state, [])[-int(self.p["rank_window_monthly"]) :], sorted(known)
                 else:
                     ranked[name].append(row[name] if is_fresh else None)
                     window = ranked[name][-int(self.p["rank_window"]) :]
                     scores[name] = signed(mid_rank(window, self.p["rank_min_periods"]), component["sign"])
+                    places = days[:n]
+                if scores[name] is None:
+                    held.add("PARTIAL")
+                elif self._spans_break(name, day, window, places, at):
+                    held.add("BREAK")
+            flags.append(held)
             row |= {f"score_{name}": score for name, score in scores.items()}
             row |= tightness(scores, self.components, self.p["min_coverage"])
             found.append(row)
         states = regimes([row["tightness_index"] for row in found], self.p)
-        for row, (state, status) in zip(found, states, strict=True):
+        for row, (state, status), held in zip(found, states, flags, strict=True):
             row |= {"regime": state, "regime_status": status}
+            if row["tightness_index"] is None:
+                held = {"WARMUP" if status == "WARMUP" else "MISSING", *held - {"BREAK", "SUSPECT"}}
+            row |= quality(held)
         return found
+
+    def _spans_break(self, name: str, day: date, window: Sequence[Value], places: Sequence[date], last: date) -> bool:
+        """Whether the series changed its meaning after the first value of the window, and its last observation saw it.
+
+        `places`: the days or periods of the window's values, and of those before it.
+        """
+        first = next(at for value, at in zip(window, places[-len(window) :], strict=True) if value is not None)
+        return any(
+            row["valid_from"] <= day and first < row["break_date"] <= last
+            for row in self.breaks
+            if row["metric_id"] == name and row["metal"] in (self.metal, "*")
+        )
 
     def indicator_ranks_daily(self) -> list[Row]:
         """The indicators' ranks over several windows and the robust z; monthly ones by their own periods."""

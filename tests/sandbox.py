@@ -26,6 +26,7 @@ from pipelines.ingestion.load import IngestReport
 from pipelines.publish.release import Release
 from pipelines.warehouse.dbt import BuildResult, write_reference
 from pipelines.workspace import Workspace
+from schemas.reference import PARAMETERS
 
 Months = tuple[str, str]
 OURS = ("TIGHTNESS_", "DAGSTER_", "ENTSOE_")
@@ -73,12 +74,26 @@ class Sandbox:
     def set_parameters(self, **values: float) -> None:
         """Set parameters to other values, for every metal and from the beginning."""
         self._change("parameters", "name", "value", values)
+        self.begin_parameters(**{name: "2008-01-01" for name in values if PARAMETERS[name].begins})
+
+    def begin_parameters(self, **days: str) -> None:
+        """Set the first days of parameters that begin."""
+        self._change("parameters", "name", "valid_from", days)
 
     def set_max_age(self, **days: int) -> None:
         """Set other age limits for components of the index."""
         self._change("index_components", "indicator", "max_age_days", days)
 
-    def _change(self, table: str, by: str, column: str, values: Mapping[str, float]) -> None:
+    def add_break(self, metric_id: str, break_date: str, valid_from: str) -> None:
+        """Add a break of an aluminium series, known from `valid_from` on (ISO days)."""
+        path = self.reference() / "series_breaks.csv"
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        own = rows.tail(1).assign(
+            break_id="OWN", metal="AL", metric_id=metric_id, break_date=break_date, valid_from=valid_from
+        )
+        pd.concat([rows, own]).to_csv(path, index=False)
+
+    def _change(self, table: str, by: str, column: str, values: Mapping[str, float | str]) -> None:
         path = self.reference() / f"{table}.csv"
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
         for name, value in values.items():

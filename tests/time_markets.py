@@ -130,8 +130,10 @@ def reference(root: Path) -> dict[str, pa.Table]:
     """The product's reference tables for such a market, by way of a place at `root`: short histories and windows."""
     sandbox = Sandbox(root, "drop", f"{LAST + pd.Timedelta('60D'):%Y-%m-%dT00:00:00Z}")
     sandbox.set_parameters(stock_chg_obs=3, rank_min_periods=4, rank_window=8)
-    sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5)
+    sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5, level_up=3_200, level_down=3_000)
     sandbox.set_max_age(exports_yoy_3m=120)
+    broken, known = (f"{LAST - pd.Timedelta(days=days):%Y-%m-%d}" for days in (24, 17))
+    sandbox.add_break("stock_days", broken, valid_from=known)
     workspace, folder = sandbox.open(), root / "copies"
     dbt.write_reference(workspace.reference, folder, calendar_end(workspace.now).date())
     return reference_rows(folder, (LAST - pd.DateOffset(years=2)).date())

@@ -24,12 +24,20 @@ create temp macro lake(dataset) as table
     )
     where knowledge_ts <= getvariable('as_of');
 
+create temp table calendar as from reference('trading_calendar');
+-- Publishers list the stock of a close under the day of its report; a user's file has the day of the close.
+create temp macro day_of_close(source, day) as case
+    when source = 'drop' then day
+    else (select previous_business_day from calendar where calendar_date = day)
+end;
+
 -- The vintages of a dataset, each with the end of its validity. A month in the drop folder overrides other sources from
 -- its first row on. series and part: what identifies an observation beside its day. Few observations have several rows.
-create temp macro vintages(dataset, series := 0, part := 0) as table
+create temp macro vintages(dataset, series := 0, part := 0, day := null) as table
     with captured as (
         select
-            *, series as s, part as q, date_trunc('month', obs_end) as month, source = 'drop' as is_drop,
+            * replace (coalesce(day, obs_end) as obs_end), series as s, part as q,
+            date_trunc('month', coalesce(day, obs_end)) as month, source = 'drop' as is_drop,
             'infinity'::timestamptz as next_from
         from lake(dataset)
     ),
@@ -65,14 +73,15 @@ set variable metal = (select distinct metal from prices);  -- an error where the
 create temp table p as pivot (
     select name, max_by(value, metal) as value from of_metal('parameters') group by name
 ) on name using max(value);
-create temp table calendar as from reference('trading_calendar');
 -- Parameters that change over the years, by day.
 create temp table dated as pivot (
     select calendar_date, names.name, value
     from calendar
     cross join (
         select distinct name from of_metal('parameters')
-        where name in ('consumption_t_per_year', 'rent_usd_t_day', 'mwh_per_t', 'china_cap_t')
+        where name in (
+            'consumption_t_per_year', 'rent_usd_t_day', 'mwh_per_t', 'china_cap_t', 'level_up', 'level_down'
+        )
     ) as names
     asof join of_metal('parameters') as step on names.name = step.name and calendar_date >= valid_from
 ) on name using max(value);
@@ -81,7 +90,9 @@ create temp table component as from of_metal('index_components');
 create temp table quoted_spreads as from vintages('spreads', series := spread);
 create temp table rates as from vintages('rates');
 create temp table fx as from vintages('fx', series := pair) where pair = 'EURUSD';
-create temp table stocks as select *, dense_rank() over (order by obs_date) as n from vintages('stocks');
+create temp table stocks as
+    select * replace (day_of_close(source, obs_date) as obs_date), dense_rank() over (order by day_of_close(source, obs_date)) as n
+    from vintages('stocks', day := day_of_close(source, obs_end));
 create temp table off_warrant as from vintages('off_warrant');
 create temp table exports as from vintages('exports', series := country);
 create temp table production as from vintages('production', series := country);

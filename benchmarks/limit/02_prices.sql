@@ -40,23 +40,28 @@ create or replace table marts.price_daily as
     ),
     sides as (
         select
-            obs_date, run,
+            obs_date, run, dated.level_up + dated.level_down is not null as has_levels,
             list_reverse(list(m3_usd_t) over (
                 partition by run order by obs_date
                 rows between (select greatest(level_m, level_alt_m)::int - 1 from p) preceding and current row
             )) as xs,
-            side_of(xs, level_up, level_buffer, level_k, level_m) as up,
-            side_of(xs, level_down, level_buffer, level_k, level_m) as down,
-            side_of(xs, level_up, level_buffer, level_alt_k, level_alt_m) as alt_up,
-            side_of(xs, level_down, level_buffer, level_alt_k, level_alt_m) as alt_down
-        from runs, p
+            side_of(xs, dated.level_up, level_buffer, level_k, level_m) as up,
+            side_of(xs, dated.level_down, level_buffer, level_k, level_m) as down,
+            side_of(xs, dated.level_up, level_buffer, level_alt_k, level_alt_m) as alt_up,
+            side_of(xs, dated.level_down, level_buffer, level_alt_k, level_alt_m) as alt_down
+        from runs
+        join dated on obs_date = calendar_date
+        cross join p
     ),
     levels as (
         select
             obs_date,
-            level_state(last_value(up ignore nulls) over w, last_value(down ignore nulls) over w) as level_state_5of5,
-            level_state(last_value(alt_up ignore nulls) over w, last_value(alt_down ignore nulls) over w)
-                as level_state_3of5
+            case when has_levels
+                then level_state(last_value(up ignore nulls) over w, last_value(down ignore nulls) over w)
+            end as level_state_5of5,
+            case when has_levels
+                then level_state(last_value(alt_up ignore nulls) over w, last_value(alt_down ignore nulls) over w)
+            end as level_state_3of5
         from sides
         window w as (partition by run order by obs_date)
     ),
@@ -102,29 +107,37 @@ create temp table price_states as
     sides as (
         select
             as_of_date, list(value order by place) as xs, max(known_from) as known,
-            side_of(xs, any_value(level_up), any_value(level_buffer), any_value(level_k), any_value(level_m)) as up,
-            side_of(xs, any_value(level_down), any_value(level_buffer), any_value(level_k), any_value(level_m)) as down,
-            side_of(xs, any_value(level_up), any_value(level_buffer), any_value(level_alt_k), any_value(level_alt_m))
+            any_value(dated.level_up + dated.level_down) is not null as has_levels,
+            side_of(xs, any_value(dated.level_up), any_value(level_buffer), any_value(level_k), any_value(level_m)) as up,
+            side_of(xs, any_value(dated.level_down), any_value(level_buffer), any_value(level_k), any_value(level_m)) as down,
+            side_of(xs, any_value(dated.level_up), any_value(level_buffer), any_value(level_alt_k), any_value(level_alt_m))
                 as alt_up,
-            side_of(xs, any_value(level_down), any_value(level_buffer), any_value(level_alt_k), any_value(level_alt_m))
+            side_of(xs, any_value(dated.level_down), any_value(level_buffer), any_value(level_alt_k), any_value(level_alt_m))
                 as alt_down
-        from before('m3', 45, (select range(greatest(level_m, level_alt_m)::int) from p)), p
+        from before('m3', 45, (select range(greatest(level_m, level_alt_m)::int) from p))
+        join dated on as_of_date = calendar_date
+        cross join p
         group by as_of_date
     ),
     curve as (
         select
-            as_of_date, list(value order by place) as xs, max(known_from) as known,
+            as_of_date, list(value order by place) filter (place < bw_m) as xs,
+            max(known_from) filter (place < bw_m) as known,
             max(obs_date) as spread_obs_date, max(known_from) filter (where place = 0) as spread_known,
-            coalesce(backwardation_of(xs, any_value(bw_k), any_value(bw_m)), 0) as backwardation
-        from before('spread', 45, (select range(bw_m::int) from p)), p
+            coalesce(backwardation_of(xs, any_value(bw_k), any_value(bw_m)), 0) as backwardation,
+            case when count_if(place < bw_window) = any_value(bw_window)
+                then count_if(place < bw_window and value > 0)
+            end as n_backwardation,
+            max(known_from) filter (place < bw_window) as n_backwardation_known
+        from before('spread', 45, (select range(greatest(bw_m, bw_window)::int) from p)), p
         group by as_of_date
     ),
     runs as (  -- a market without a price in 45 days starts again
         select
             spine.as_of_date, latest.* exclude (as_of_date),
             count_if(m3_usd_t is null) over (order by spine.as_of_date) as run,
-            up, down, alt_up, alt_down, nullif(backwardation, 0) as side, curve.xs[1] as spread_usd_t,
-            spread_obs_date, spread_known, backwardation = 1 as backwardation_sustained,
+            has_levels, up, down, alt_up, alt_down, nullif(backwardation, 0) as side, curve.xs[1] as spread_usd_t,
+            spread_obs_date, spread_known, n_backwardation, n_backwardation_known, backwardation = 1 as backwardation_sustained,
             greatest(sides.known, curve.known) as recent_known
         from spine
         left join latest using (as_of_date)
@@ -132,11 +145,11 @@ create temp table price_states as
         left join curve using (as_of_date)
     )
     select
-        * exclude (run, up, down, alt_up, alt_down, side, recent_known),
-        case when m3_usd_t is not null
+        * exclude (run, has_levels, up, down, alt_up, alt_down, side, recent_known),
+        case when has_levels
             then level_state(last_value(up ignore nulls) over w, last_value(down ignore nulls) over w)
         end as level_state_5of5,
-        case when m3_usd_t is not null
+        case when has_levels
             then level_state(last_value(alt_up ignore nulls) over w, last_value(alt_down ignore nulls) over w)
         end as level_state_3of5,
         case
@@ -145,7 +158,7 @@ create temp table price_states as
             when max(side) over w = 1 then 'UNWOUND'
             else 'CONTANGO'
         end as spread_state,
-        if(level_state_5of5 = 'BELOW', 1, 0) as is_below,
+        if(level_state_5of5 = 'BELOW', 1, if(level_state_5of5 is not null, 0, null)) as is_below,
         case when spread_usd_t <= 0 then 1 when spread_usd_t > 0 then 0 end as is_not_backwardated,
         max(recent_known) over w as states_known
     from runs

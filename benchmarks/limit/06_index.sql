@@ -15,7 +15,8 @@ create temp table component_ranks as
     ),
     ranked as (
         select
-            as_of_date, indicator, case when age <= max_age_days then x end as value,
+            as_of_date, indicator, as_of_date - age as obs_end, false as is_stale, false as is_suspect,
+            case when age <= max_age_days then x end as value,
             count(value) over w as n, rank_min_periods as least,
             n + rank(order by value nulls last) over w - rank(order by value desc nulls last) over w as places,
             min(case when value is not null then as_of_date end) over w as ranked_from,
@@ -39,7 +40,7 @@ create temp table component_ranks as
             w10 as (partition by indicator order by as_of_date rows 2519 preceding)
     )
     select
-        as_of_date, indicator, value, n::integer as n_hist, ranked_from,
+        as_of_date, indicator, obs_end, is_stale, is_suspect, value, n::integer as n_hist, ranked_from,
         case when value is not null and n >= least then places / 2 / n end as percentile,
         case when value is not null and n >= least then median end as median,
         case when value is not null and n >= least then mad end as mad,
@@ -49,7 +50,8 @@ create temp table component_ranks as
     from ranked
     union all by name
     select
-        as_of_date, indicator, n_ranked::integer as n_hist, ranked_from,
+        as_of_date, indicator, period_end as obs_end, false as is_stale, is_suspect, n_ranked::integer as n_hist,
+        ranked_from,
         case when is_fresh then exports_yoy_3m end as value,
         case when is_fresh then percentile end as percentile,
         case when value is not null then median end as median, case when value is not null then mad end as mad,
@@ -79,7 +81,7 @@ create or replace table marts.indicator_ranks_daily as
         select as_of_date, indicator, string_agg(break_id, ' ' order by break_id) as break_ids
         from component_ranks
         join of_metal('series_breaks') as days on indicator = metric_id
-            and as_of_date >= days.valid_from and as_of_date >= break_date and ranked_from < break_date
+            and as_of_date >= days.valid_from and obs_end >= break_date and ranked_from < break_date
         group by as_of_date, indicator
     ) as breaks using (as_of_date, indicator);
 
@@ -110,7 +112,7 @@ create temp table indexed as
         from scores, weights, p
     )
     select
-        * exclude (weighted, weight),
+        families.* exclude (weighted, weight), facts.* exclude (as_of_date),
         100 * weighted[1] / weight as contrib_curve,
         100 * weighted[3] / weight as contrib_inventory,
         100 * weighted[2] / weight as contrib_flow,
@@ -118,7 +120,18 @@ create temp table indexed as
             score_carry_tightness, score_cancelled_ratio, score_stock_days, score_stock_log_chg, score_exports_yoy_3m
         ])::integer as n_components,
         100 * list_sum(weighted) / weight as tightness_index
-    from families;
+    from families
+    -- Of the components that count; a configured one that is missing makes the index partial.
+    join (
+        select
+            as_of_date, count(score) < (select count(*) from component) as is_partial,
+            coalesce(bool_or(is_stale) filter (where score is not null), false) as is_stale,
+            coalesce(bool_or(is_suspect) filter (where score is not null), false) as is_suspect,
+            coalesce(bool_or(is_break) filter (where score is not null), false) as is_break
+        from marts.indicator_ranks_daily
+        join (select as_of_date, indicator, is_stale, is_suspect from component_ranks) using (as_of_date, indicator)
+        group by as_of_date
+    ) as facts using (as_of_date);
 
 -- The next state for a value in a state, with hysteresis: 1 LOOSE, 2 NEUTRAL, 3 TIGHT, 4 SQUEEZE.
 create temp macro regime_at(x, state, p) as case
@@ -127,6 +140,12 @@ create temp macro regime_at(x, state, p) as case
     when x <= p.enter_loose or state = 1 and x <= p.exit_loose then 1
     else 2
 end;
+
+-- Quality flags that hold, the worst first.
+create temp macro flags(missing, stale, warmup, suspect, broken, partial) as coalesce(nullif(concat_ws(
+    ' ', case when missing then 'MISSING' end, case when stale then 'STALE' end, case when warmup then 'WARMUP' end,
+    case when suspect then 'SUSPECT' end, case when broken then 'BREAK' end, case when partial then 'PARTIAL' end
+), ''), 'OK');
 
 create temp table regimes as
     with numbered as (
@@ -190,6 +209,8 @@ create or replace table marts.tightness_daily as
         score_carry_tightness, score_cancelled_ratio, score_stock_days, score_stock_log_chg, score_exports_yoy_3m,
         family_curve, family_inventory, family_flow, contrib_curve, contrib_inventory, contrib_flow,
         coverage, n_components, tightness_index, regime, regime_status,
+        split_part(quality_flags, ' ', 1) as quality,
+        quality_flags,
         greatest(curve.knowledge_ts_max, stock.knowledge_ts_max, export.release_ts, visible.release_ts)
             as knowledge_ts_max,
         least(curve.knowledge_basis, stock.knowledge_basis, export.basis, visible.basis) as knowledge_basis,
@@ -203,4 +224,10 @@ create or replace table marts.tightness_daily as
     join regimes using (as_of_date)
     left join exports_asof as export on spine.as_of_date = export.as_of_date
         and export.country = (select region from component where indicator = 'exports_yoy_3m')
-    left join visible_latest as visible on spine.as_of_date = visible.as_of_date;
+    left join visible_latest as visible on spine.as_of_date = visible.as_of_date
+    cross join lateral (
+        select flags(
+            tightness_index is null and regime_status <> 'WARMUP', is_stale, regime_status = 'WARMUP',
+            tightness_index is not null and indexed.is_suspect, tightness_index is not null and is_break, is_partial
+        ) as quality_flags
+    );

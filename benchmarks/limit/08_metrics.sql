@@ -6,7 +6,7 @@ create temp type metric as enum (select metric_id from registry);
 create temp table metrics (
     as_of_date date, metric_id metric, entity varchar default '', value double, state varchar, n_hist integer,
     window_start date, obs_end date, known timestamptz, basis varchar, licence licence, coverage double,
-    n_components integer, is_suspect boolean, regime_status varchar
+    n_components integer, is_stale boolean, is_suspect boolean, is_break boolean, is_partial boolean, status varchar
 );
 
 insert into metrics by name
@@ -17,14 +17,25 @@ insert into metrics by name
             'known': yoy_known
         },
         {
-            'metric_id': 'level_state_5of5', 'value': m3_usd_t, 'state': level_state_5of5, 'obs_end': m3_obs_date,
+            'metric_id': 'level_state_5of5', 'value': if(level_state_5of5 is not null, m3_usd_t, null),
+            'state': level_state_5of5, 'obs_end': m3_obs_date,
             'known': states_known
         },
         {
-            'metric_id': 'level_state_3of5', 'value': m3_usd_t, 'state': level_state_3of5, 'obs_end': m3_obs_date,
+            'metric_id': 'level_state_3of5', 'value': if(level_state_3of5 is not null, m3_usd_t, null),
+            'state': level_state_3of5, 'obs_end': m3_obs_date,
             'known': states_known
         },
         {'metric_id': 'cash_3m_spread', 'value': spread_usd_t, 'obs_end': spread_obs_date, 'known': spread_known},
+        {
+            'metric_id': 'backwardation_days', 'value': n_backwardation, 'obs_end': spread_obs_date,
+            'known': n_backwardation_known
+        },
+        {
+            'metric_id': 'spread_rank', 'obs_end': spread_obs_date, 'known': spread_known, 'n_hist': n,
+            'window_start': ranked_from,
+            'value': case when spread_usd_t is not null and n >= rank_min_periods then places / 2 / n end
+        },
         {
             'metric_id': 'backwardation_sustained', 'value': spread_usd_t, 'obs_end': spread_obs_date,
             'known': states_known, 'state': case backwardation_sustained when true then 'ON' when false then 'OFF' end
@@ -39,7 +50,16 @@ insert into metrics by name
             'state': case is_below + is_not_backwardated when 2 then 'ON' when 1 then 'OFF' when 0 then 'OFF' end
         }
     ], recursive := true)
-    from price_states;
+    from (
+        select
+            *, count(spread_usd_t) over w as n,
+            n + rank(order by spread_usd_t nulls last) over w - rank(order by spread_usd_t desc nulls last) over w as places,
+            min(case when spread_usd_t is not null then as_of_date end) over w as ranked_from
+        from price_states
+        window w as (
+            order by as_of_date rows between (select rank_window::int - 1 from p) preceding and current row
+        )
+    ), (select rank_min_periods from p);
 
 insert into metrics by name
     select as_of_date, 'carry_tightness' as metric_id, carry_tightness as value, price_obs_date as obs_end,
@@ -72,7 +92,7 @@ insert into metrics by name
                 when lowest_since is not null then 'OFF'
             end
         },
-        {'metric_id': 'visible_low_age', 'value': period_end - lowest_since},
+        {'metric_id': 'visible_low_age', 'value': period_end - lowest_since, 'window_start': lowest_since},
         {'metric_id': 'offwarrant_yoy', 'value': offwarrant_yoy, 'window_start': base_period_end},
         {
             'metric_id': 'offwarrant_drain', 'value': offwarrant_yoy, 'window_start': base_period_end,
@@ -112,16 +132,25 @@ insert into metrics by name
         end as state
     from newest('output', 200, series := country), p;
 
--- Idled capacity changes on few days: a sum after each.
+-- Idled capacity of a region, and of each cause in it, changes on few days: a sum after each.
 insert into metrics by name
-    with steps as (
-        select distinct region, valid_from, sum(change) over (partition by region order by valid_from) as idled_kt
-        from (
-            select *, idled_kt - lag(idled_kt, 1, 0) over (partition by plant order by valid_from) as change
-            from of_metal('smelters')
-        )
+    with register as (
+        select *, lead(valid_from, 1, 'infinity') over (partition by plant order by valid_from) as valid_to
+        from of_metal('smelters')
+    ),
+    plants as (
+        select *, unnest(if(cause = '', [region], [region, region || '.' || cause])) as entity from register
+    ),
+    steps as (
+        select
+            entity, day, coalesce(sum(idled_kt) filter (day < valid_to), 0) as idled_kt,
+            min(review_by) filter (day < valid_to and idled_kt > 0) as review_by
+        from (select distinct entity, unnest([valid_from, valid_to]) as day from plants) as changes
+        join plants using (entity)
+        where valid_from <= day
+        group by entity, day
     )
-    select as_of_date, now.region as entity, as_of_date as obs_end, now.valid_from::timestamptz as known,
+    select as_of_date, now.entity, least(as_of_date, now.review_by) as obs_end, now.day::timestamptz as known,
         'ASSUMED' as basis, 'OPEN' as licence, unnest([
             {'metric_id': 'idled_kt', 'value': now.idled_kt},
             {
@@ -133,10 +162,10 @@ insert into metrics by name
                 end
             }
         ], recursive := true)
-    from (from spine, p, (select distinct region from steps)) as day
-    asof join steps as now on day.region = now.region and day.as_of_date >= now.valid_from
+    from (from spine, p, (select distinct entity from steps)) as today
+    asof join steps as now on today.entity = now.entity and today.as_of_date >= now.day
     asof left join steps as earlier
-        on day.region = earlier.region and day.as_of_date - day.idled_event_days::int >= earlier.valid_from;
+        on today.entity = earlier.entity and today.as_of_date - today.idled_event_days::int >= earlier.day;
 
 insert into metrics by name
     select as_of_date, zone as entity, knowledge_basis as basis, licence_class as licence, unnest([
@@ -192,22 +221,17 @@ insert into metrics by name
             {'metric_id': 'days_to_event', 'value': days_to_event, 'state': state},
             {'metric_id': 'event_month', 'value': year(event_date) * 100 + month(event_date)}
         ], recursive := true)
-    from marts.event_calendar
-    where event_id in (select event_id from of_metal('events'));
+    from events
+    where event_id in (select event_id from of_metal('events'))
+        and event_id in (select entity from of_metal('signal_definitions') union select entity from of_metal('claims'));
 
 insert into metrics by name
     select as_of_date, tightness_index as value, greatest(price_obs_date, stock_obs_date) as obs_end,
-        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, n_components,
-        -- A family counts in full even where one of its components is missing.
-        least(coverage, n_components / (select count(*) from component)) as coverage,
-        is_suspect and score_exports_yoy_3m is not null as is_suspect,
+        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, n_components, coverage,
+        is_stale, is_suspect, is_break, is_partial,
         unnest([
-            {'metric_id': 'tightness_index'},
-            {'metric_id': 'regime', 'state': nullif(regime, 'UNKNOWN'), 'regime_status': regime_status}
+            {'metric_id': 'tightness_index', 'status': if(regime_status = 'WARMUP', 'WARMUP', null)},
+            {'metric_id': 'regime', 'state': nullif(regime, 'UNKNOWN'), 'status': regime_status}
         ], recursive := true)
     from marts.tightness_daily
-    left join (
-        select as_of_date, is_suspect
-        from exports_asof
-        join component on indicator = 'exports_yoy_3m' and region = country
-    ) using (as_of_date);
+    join (select as_of_date, is_stale, is_suspect, is_break, is_partial from indexed) using (as_of_date);

@@ -64,8 +64,9 @@ create or replace table signals.signal_dictionary as
 create temp table valued as
     with scores as (
         select as_of_date, indicator::metric as metric_id, if(region = 'GLOBAL', '', region) as entity, score,
-            n_hist as n_ranked, ranked_from
+            n_hist as n_ranked, ranked_from, is_stale as is_scored_stale, is_suspect as is_scored_suspect
         from marts.indicator_ranks_daily
+        join (select as_of_date, indicator, is_stale, is_suspect from component_ranks) using (as_of_date, indicator)
     ),
     breaks as (
         select distinct as_of_date, metric_id, entity, true as is_break
@@ -76,8 +77,12 @@ create temp table valued as
         where as_of_date >= valid_from and coalesce(window_start, ranked_from) < break_date and obs_end >= break_date
     )
     select
-        s, as_of_date, as_of_ts, metrics.* exclude (as_of_date, metric_id, entity, window_start),
-        score, n_ranked, is_break
+        s, as_of_date, as_of_ts, score, n_ranked,
+        metrics.status = 'WARMUP' as is_warmup, metrics.status = 'STALE' as is_kept,
+        metrics.* exclude (as_of_date, metric_id, entity, window_start, status) replace (
+            coalesce(is_stale, is_scored_stale) as is_stale, coalesce(is_suspect, is_scored_suspect) as is_suspect,
+            coalesce(metrics.is_break, breaks.is_break) as is_break
+        )
     from definitions
     join spine on as_of_date >= valid_from
     left join metrics using (as_of_date, metric_id, entity)
@@ -114,17 +119,8 @@ create or replace table signals.signals as
         coalesce(n_hist, n_ranked, n)::integer as n_hist,
         coalesce(n_components, if(value is null, 0, 1)) as n_components,
         obs_end as obs_end_max, known as knowledge_ts_max, (as_of_date - obs_end)::integer as staleness_days,
-        case
-            when value is null and regime_status in ('WARMUP', 'STALE') then regime_status
-            when value is null and coverage is not null and n = 0 then 'WARMUP'
-            when value is null then 'MISSING'
-            when as_of_date - obs_end > max_age_days then 'STALE'
-            when kind = 'SCORE' and score is null or kind in ('STATE', 'EVENT') and valued.state is null then 'WARMUP'
-            when is_suspect then 'SUSPECT'
-            when is_break then 'BREAK'
-            when coverage < 1 then 'PARTIAL'
-            else 'OK'
-        end as quality,
+        split_part(quality_flags, ' ', 1) as quality,
+        quality_flags,
         basis as knowledge_basis, licence::varchar as licence_class,
         coalesce(hashes.params_hash, definitions.params_hash) as params_hash,
         md5(concat_ws('|', obs_end, known, coalesce(n_hist, n_ranked, n), value, valued.state)) as inputs_hash,
@@ -134,7 +130,19 @@ create or replace table signals.signals as
     join definitions using (s)
     asof left join hashes on definitions.s = hashes.s and valued.as_of_date >= hashes.day
     join counted using (s, as_of_date)
-    left join stated using (s, as_of_date);
+    left join stated using (s, as_of_date)
+    cross join lateral (
+        select flags(
+            value is null and not coalesce(is_warmup or is_kept, false),
+            as_of_date - obs_end > max_age_days or is_stale or is_kept,
+            is_warmup or value is not null and case
+                when kind in ('STATE', 'EVENT') then valued.state is null
+                when kind = 'SCORE'
+                    then score is null and as_of_date - obs_end <= max_age_days and not coalesce(is_suspect, false)
+            end,
+            value is not null and is_suspect, value is not null and is_break, is_partial
+        ) as quality_flags
+    );
 
 create or replace table signals.signals_latest as
     from signals.signals qualify as_of_ts = max(as_of_ts) over (partition by signal_id);

@@ -20,7 +20,12 @@ create temp table in_period as
                 when 'visible_low_age' then stock.period_end - stock.lowest_since
                 when 'offwarrant_yoy' then stock.offwarrant_yoy
             end as value,
-            if(metric_id = 'offwarrant_yoy', stock.change_known, stock.known_from) as known
+            if(metric_id = 'offwarrant_yoy', stock.change_known, stock.known_from) as known,
+            case metric_id
+                when 'visible_low_age' then stock.lowest_since
+                when 'offwarrant_yoy' then stock.base_period_end
+                else stock.period_end
+            end as window_start
         from days
         join visible_latest as latest using (as_of_date)
         join visible as stock
@@ -37,7 +42,8 @@ create temp table in_period as
                 when 'exports_yoy' then change.yoy_known
                 when 'exports_yoy_3m' then change.yoy_3m_known
                 else change.ytd_known
-            end
+            end,
+            change.period_end
         from days
         join exports_asof as latest on days.as_of_date = latest.as_of_date and entity = latest.country
         join export_changes as change
@@ -51,14 +57,17 @@ create temp table in_period as
                 when 'cash_3m_spread' then price.cash_usd_t - price.m3_usd_t
                 when 'px_yoy' then price.m3_usd_t / nullif(base.m3_usd_t, 0) - 1
             end,
-            case metric_id when 'px_yoy' then greatest(price.known_from, base.known_from) else price.known_from end
+            case metric_id when 'px_yoy' then greatest(price.known_from, base.known_from) else price.known_from end,
+            case metric_id when 'px_yoy' then base.obs_date else price.obs_date end
         from days
         join m3 as price on price.obs_date between period_from and period_to
             and as_of_ts >= price.known_from and as_of_ts < price.known_to
         left join year_earlier on price.obs_date = year_earlier.obs_date
         left join m3 as base on base_n = base.n and as_of_ts >= base.known_from and as_of_ts < base.known_to
     )
-    select claim_id, as_of_date, unnest(max_by({'obs_end': obs_end, 'value': value, 'known': known}, obs_end))
+    select claim_id, as_of_date, unnest(max_by({
+        'obs_end': obs_end, 'value': value, 'known': known, 'window_start': window_start
+    }, obs_end))
     from observed
     where value is not null
     group by claim_id, as_of_date;
@@ -67,7 +76,9 @@ create or replace table signals.claim_audit as
     with so_far as (  -- the last value of the period until then, or the last one of the metric
         select
             claims.*, as_of_date, as_of_ts, value is not null as is_current,
-            {'value': value, 'obs_end': obs_end, 'known': known} as now,
+            {
+                'value': value, 'obs_end': obs_end, 'known': known, 'window_start': coalesce(window_start, obs_end)
+            } as now,
             value is not null and (period_from is null or obs_end between period_from and period_to) as is_meant,
             last_value(case when is_meant then now end ignore nulls) over w as meant,
             last_value(case when is_current then now end ignore nulls) over w as latest
@@ -82,6 +93,8 @@ create or replace table signals.claim_audit as
             coalesce(in_period.value, meant.value, latest.value) as x,
             if(in_period.value is not null, in_period.obs_end, coalesce(meant, latest).obs_end) as obs_end,
             if(in_period.value is not null, in_period.known, coalesce(meant, latest).known) as known,
+            if(in_period.value is not null, in_period.window_start, coalesce(meant, latest).window_start)
+                as window_start,
             in_period.value is not null or meant is not null as is_public,
             case  -- how far the value is from holding; not above 0: it holds
                 when operator in ('APPROX', 'EQ') then abs(x - threshold) - tolerance
@@ -93,32 +106,55 @@ create or replace table signals.claim_audit as
         left join in_period using (claim_id, as_of_date)
         where as_of_date between valid_from and horizon_end
     ),
+    broken as (
+        select claim_id, as_of_date, max(break_date) as break_date
+        from evidence
+        join of_metal('series_breaks') as days
+            on evidence.metric_id = days.metric_id and as_of_date >= days.valid_from
+                and window_start < break_date and obs_end >= break_date
+        group by claim_id, as_of_date
+    ),
     judged as (
         select
-            *,
+            evidence.* exclude (status),
             case
                 when metric_id = '' then 'the claim names nothing that can be measured'
                 when x is null then 'no data: nothing of this metric and series is known'
                 when period_from is null and not is_current
                     then 'the metric has no value now; shown is the last one that it had'
                 when not is_public then 'the period that the claim speaks of is not public yet; shown is the latest one'
-            end as remark
+            end as remark,
+            concat_ws(
+                '; ', 'at most PARTIAL: compared across the break of the series on ' || break_date,
+                case when as_of_date - obs_end > max_age_days
+                    then 'at most PARTIAL: no later evidence than of ' || obs_end
+                end
+            ) as limits,
+            case
+                when remark is not null
+                    then if(x is not null and period_from is not null, 'DATA_NOT_YET_PUBLIC', 'NOT_TESTABLE')
+                when missed < 0 or missed = 0 and operator not in ('GT', 'LT')
+                    then if(limits = '', 'SUPPORTED', 'PARTIAL')
+                when operator = 'APPROX' and missed <= 2 * tolerance and sign(x) = sign(threshold) then 'PARTIAL'
+                when operator not in ('APPROX', 'EQ') and tolerance > 0 and missed <= tolerance then 'PARTIAL'
+                else 'CONTRADICTED'
+            end as status
         from evidence
+        left join broken using (claim_id, as_of_date)
+    ),
+    at_claim as (
+        select claim_id, max_by(status, as_of_date) as status, max_by({'x': x}, as_of_date).x as x
+        from judged
+        where as_of_date <= claim_date
+        group by claim_id
     )
     select
-        claim_id, metal, as_of_ts, as_of_date, claim_text, source_doc, claim_date, nullif(metric_id, '') as metric_id,
-        entity, definition, nullif(operator, '') as operator, threshold, threshold_high, tolerance, unit,
-        case
-            when remark is not null
-                then if(x is not null and period_from is not null, 'DATA_NOT_YET_PUBLIC', 'NOT_TESTABLE')
-            when missed < 0 or missed = 0 and operator not in ('GT', 'LT') then 'SUPPORTED'
-            when operator = 'APPROX' and missed <= 2 * tolerance and sign(x) = sign(threshold) then 'PARTIAL'
-            when operator not in ('APPROX', 'EQ') and tolerance > 0 and missed <= tolerance then 'PARTIAL'
-            else 'CONTRADICTED'
-        end as status,
-        x as evidence_value, obs_end as evidence_obs_date, known as evidence_knowledge_ts,
-        coalesce(remark, concat_ws(
-            ' ', round(x, 4), nullif(unit, ''), 'against',
+        judged.claim_id, metal, as_of_ts, as_of_date, claim_text, source_doc, claim_date,
+        nullif(metric_id, '') as metric_id, entity, definition, nullif(operator, '') as operator, threshold,
+        threshold_high, tolerance, unit, judged.status, judged.x as evidence_value, obs_end as evidence_obs_date,
+        known as evidence_knowledge_ts,
+        coalesce(remark, concat_ws('; ', concat_ws(
+            ' ', round(judged.x, 4), nullif(unit, ''), 'against',
             case operator
                 when 'APPROX' then 'about' when 'EQ' then 'equal to' when 'GT' then 'more than'
                 when 'GE' then 'at least' when 'LT' then 'less than' when 'LE' then 'at most'
@@ -126,9 +162,10 @@ create or replace table signals.claim_audit as
             end,
             threshold, case when operator = 'BETWEEN' then 'and ' || threshold_high end,
             case when tolerance > 0 then '(tolerance ' || tolerance || ')' end
-        )) as explanation,
-        horizon_end
-    from judged;
+        ), nullif(limits, ''))) as explanation,
+        at_claim.status as status_at_claim, at_claim.x as evidence_value_at_claim, horizon_end
+    from judged
+    left join at_claim on judged.claim_id = at_claim.claim_id and as_of_date >= claim_date;
 
 create or replace table signals.signal_transitions as
     with verdicts as (
@@ -136,12 +173,12 @@ create or replace table signals.signal_transitions as
     ),
     changes as (
         select signal_id, signal_version, metal, region, as_of_ts, as_of_date, prev_state, state, value, unit,
-            direction, quality, revision_no, knowledge_ts_max
+            direction, quality, quality_flags, revision_no, knowledge_ts_max
         from signals.signals
         where is_transition
         union all
         select 'CLAIM.' || claim_id, '1.0.0', metal, 'GLOBAL', as_of_ts, as_of_date, prev_status, status,
-            evidence_value, unit, 0, 'OK', 1, evidence_knowledge_ts
+            evidence_value, unit, 0, 'OK', 'OK', 1, evidence_knowledge_ts
         from verdicts
         where prev_status <> status and as_of_date > claim_date
     )

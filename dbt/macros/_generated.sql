@@ -240,6 +240,7 @@
     "level_buffer",
     "bw_k",
     "bw_m",
+    "bw_window",
     "rank_min_periods",
     "rank_min_periods_monthly",
     "rank_window",
@@ -279,7 +280,9 @@
     "near_high_obs",
     "near_high_ratio",
     "event_before_days",
-    "event_after_days"
+    "event_after_days",
+    "event_near_before_days",
+    "event_near_after_days"
 ]) }} {%- endmacro %}
 
 {% macro metric_registry() -%} {{ return({
@@ -346,6 +349,23 @@
             "ON",
             "OFF"
         ]
+    },
+    "backwardation_days": {
+        "unit": "days",
+        "formula": "observations with C - F > 0 among the last bw_window",
+        "parameters": [
+            "bw_window"
+        ],
+        "states": []
+    },
+    "spread_rank": {
+        "unit": "ratio",
+        "formula": "mid-rank of C - F among those of the last rank_window decision days",
+        "parameters": [
+            "rank_window",
+            "rank_min_periods"
+        ],
+        "states": []
     },
     "carry_tightness": {
         "unit": "ratio",
@@ -550,7 +570,7 @@
     },
     "idled_kt": {
         "unit": "kt/yr",
-        "formula": "sum of idled capacity in the smelter register of the region",
+        "formula": "sum of idled capacity in the smelter register of the region, or of one cause in it",
         "parameters": [],
         "states": []
     },
@@ -731,21 +751,38 @@
 {% macro daily_indicators() -%} {{ return({
     "carry_tightness": {
         "table": "curve_daily",
-        "age_days": "price_age_days"
+        "age_days": "price_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     },
     "cancelled_ratio": {
         "table": "inventory_daily",
-        "age_days": "cancelled_age_days"
+        "age_days": "cancelled_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     },
     "stock_days": {
         "table": "inventory_daily",
-        "age_days": "stock_age_days"
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     },
     "stock_log_chg": {
         "table": "inventory_daily",
-        "age_days": "stock_age_days"
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false"
     }
 }) }} {%- endmacro %}
+
+{% macro quality_order() -%} {{ return([
+    "MISSING",
+    "STALE",
+    "WARMUP",
+    "SUSPECT",
+    "BREAK",
+    "PARTIAL"
+]) }} {%- endmacro %}
 
 {% macro published_indicators() -%} {{ return([
     "carry_tightness",

@@ -2,55 +2,52 @@
 
    Duplicate rows are removed. A month in the drop folder overrides every other source of that series and month from the time
    on at which its first row was known; until then the source counts, because that is what was known.
-   Most observations have one row, so only the others are sorted.
+   Most observations have one row, so only the others are sorted. `condition` narrows the rows to whole months;
+   `relation` is the dataset's rows, by default as the lake has them.
    Columns: the dataset's, known_from, known_to, vintage_no, is_suspect, source, knowledge_basis, licence_class. #}
-{% macro vintages(name) -%}
+{% macro vintages(name, condition='true', relation=none) -%}
 {%- set spec = datasets()[name] -%}
 {%- set key = spec.key | join(', ') -%}
 {%- set entity = (spec.entity ~ ', ') if spec.entity else '' -%}
-with captured as (
-    select
-        *,
-        source = 'drop' as is_drop,
-        {{ year_month(spec.period) }} as year_and_month
-    from {{ lake(name) }}
-    where knowledge_ts <= {{ as_of() }}
-),
-
-drops as (
+{#- Not a CTE: each part reads only its columns and rows of the files, and nothing is kept in memory. -#}
+{%- set captured -%}
+(
+    select *, source = 'drop' as is_drop, {{ year_month(spec.period) }} as year_and_month
+    from {{ relation or lake(name) }}
+    where knowledge_ts <= {{ as_of() }} and {{ condition }}
+) as captured
+{%- endset -%}
+{%- set overridden_from -%}
+case when captured.is_drop then {{ far_future() }} else coalesce(drops.drop_known_from, {{ far_future() }}) end
+{%- endset -%}
+with drops as (
     select {{ entity }}year_and_month, min(knowledge_ts) as drop_known_from
-    from captured
+    from {{ captured }}
     where is_drop
     group by {{ entity }}year_and_month
+    having count(*) > 0  -- all: an estimate of fewer rows, so that a join keeps these in memory and not the others
 ),
 
 repeated as (
-    select {{ key }}, true as is_repeated
-    from captured
+    select {{ key }}
+    from {{ captured }}
     group by {{ key }}
     having count(*) > 1
 ),
 
-known_rows as (
-    select
-        captured.*,
-        coalesce(repeated.is_repeated, false) as is_repeated,
-        case when captured.is_drop then {{ far_future() }} else coalesce(drops.drop_known_from, {{ far_future() }}) end
-            as overridden_from
-    from captured
+distinct_vintages as (
+    select captured.*, {{ overridden_from }} as overridden_from
+    from {{ captured }}
+    inner join repeated on
+        {%- for c in spec.key %} {{ 'and ' if not loop.first }}captured.{{ c }} = repeated.{{ c }}{% endfor %}
     left join drops on captured.year_and_month = drops.year_and_month
         {%- for c in spec.entity.split(', ') if c %} and captured.{{ c }} = drops.{{ c }}{% endfor %}
-    left join repeated on
-        {%- for c in spec.key %} {{ 'and ' if not loop.first }}captured.{{ c }} = repeated.{{ c }}{% endfor %}
-),
-
-distinct_vintages as (
-    select *
-    from known_rows
-    where is_repeated
     qualify row_number() over (
-        partition by {{ key }}, is_drop, knowledge_ts
-        order by vintage_no desc nulls last, ingest_ts desc nulls last, payload_sha256 asc nulls last
+        partition by {% for c in spec.key %}captured.{{ c }}, {% endfor %}captured.is_drop, captured.knowledge_ts
+        order by
+            captured.vintage_no desc nulls last,
+            captured.ingest_ts desc nulls last,
+            captured.payload_sha256 asc nulls last
     ) = 1
 ),
 
@@ -72,9 +69,13 @@ numbered as (
     from intervals
     where knowledge_ts < known_to
     union all
-    select *, overridden_from as known_to, 1 as n
-    from known_rows
-    where not is_repeated and knowledge_ts < overridden_from
+    select captured.*, {{ overridden_from }} as overridden_from, {{ overridden_from }} as known_to, 1 as n
+    from {{ captured }}
+    left join repeated on
+        {%- for c in spec.key %} {{ 'and ' if not loop.first }}captured.{{ c }} = repeated.{{ c }}{% endfor %}
+    left join drops on captured.year_and_month = drops.year_and_month
+        {%- for c in spec.entity.split(', ') if c %} and captured.{{ c }} = drops.{{ c }}{% endfor %}
+    where repeated.{{ spec.key[0] }} is null and captured.knowledge_ts < {{ overridden_from }}
 )
 
 select
@@ -139,14 +140,24 @@ qualify row_number() over (
 ) = 1
 {%- endmacro %}
 
-{# Rows that begin on a day (valid_from), each repeated on the days until the next one of its metal begins. #}
+{# Rows that begin on a day (valid_from), each repeated on the days until the next one of its metal begins.
+
+   The days begin with the one on which a metal is followed and end two days after the run's time, because day-ahead power
+   is known before its day. #}
 {% macro each_day(rows, columns) -%}
 select
     days.metal,
     days.calendar_date,
     {% for c in columns %}valid.{{ c }}{% if not loop.last %},
     {% endif %}{% endfor %}
-from {{ ref('int_days') }} as days
+from (
+    select metals.metal, calendar.calendar_date
+    from {{ reference('metals') }} as metals
+    inner join {{ reference('trading_calendar') }} as calendar
+        on
+            metals.valid_from <= calendar.calendar_date
+            and calendar.calendar_date <= {{ days_before('cast(' ~ as_of() ~ ' as date)', -2) }}
+) as days
 inner join (
     select
         *,

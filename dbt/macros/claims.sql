@@ -33,15 +33,15 @@ end
 {%- endmacro %}
 
 {# The comparison behind a verdict as a sentence. #}
-{% macro explain_verdict() -%}
+{% macro explain_verdict(v) -%}
     concat_ws(
-        ' ', cast(round(evidence_value, 4) as {{ type_text() }}), nullif(unit, ''), 'against',
-        case operator
+        ' ', cast(round({{ v }}.evidence_value, 4) as {{ type_text() }}), nullif({{ v }}.unit, ''), 'against',
+        case {{ v }}.operator
             when 'APPROX' then 'about' when 'EQ' then 'equal to' when 'GT' then 'more than' when 'GE' then 'at least'
             when 'LT' then 'less than' when 'LE' then 'at most' when 'BETWEEN' then 'between'
         end,
-        cast(threshold as {{ type_text() }}),
-        case when operator = 'BETWEEN' then 'and ' || cast(threshold_high as {{ type_text() }}) end,
-        case when tolerance > 0 then '(tolerance ' || cast(tolerance as {{ type_text() }}) || ')' end
+        cast({{ v }}.threshold as {{ type_text() }}),
+        case when {{ v }}.operator = 'BETWEEN' then 'and ' || cast({{ v }}.threshold_high as {{ type_text() }}) end,
+        case when {{ v }}.tolerance > 0 then '(tolerance ' || cast({{ v }}.tolerance as {{ type_text() }}) || ')' end
     )
 {%- endmacro %}

@@ -106,6 +106,45 @@
 
 {% macro ordered_mean(x, order_by) -%} ({{ ordered_sum(x, order_by) }} / nullif(count({{ x }}), 0)) {%- endmacro %}
 
+{# The rows of a group as a list of structs, in any order. #}
+{% macro list_of(fields) -%} {{ return(adapter.dispatch('list_of')(fields)) }} {%- endmacro %}
+{% macro default__list_of(fields) -%}
+    list({ {%- for f in fields %}'{{ f }}': {{ f }}{% if not loop.last %}, {% endif %}{% endfor -%} })
+{%- endmacro %}
+{% macro spark__list_of(fields) -%} collect_list(struct({{ fields | join(', ') }})) {%- endmacro %}
+
+{# The lists of a group as one, sorted by the first field. #}
+{% macro sorted_lists(lists) -%} {{ return(adapter.dispatch('sorted_lists')(lists)) }} {%- endmacro %}
+{% macro default__sorted_lists(lists) -%} list_sort(flatten(list({{ lists }}))) {%- endmacro %}
+{% macro spark__sorted_lists(lists) -%} array_sort(flatten(collect_list({{ lists }}))) {%- endmacro %}
+
+{# The sum of an expression over the elements of a list, `x`, in their order. #}
+{% macro list_total(elements, expression) -%} {{ return(adapter.dispatch('list_total')(elements, expression)) }} {%- endmacro %}
+{% macro default__list_total(elements, expression) -%}
+    list_sum([{{ expression }} for x in {{ elements }}])
+{%- endmacro %}
+{% macro spark__list_total(elements, expression) -%}
+    aggregate({{ elements }}, cast(0 as double), (a, x) -> a + {{ expression }})
+{%- endmacro %}
+
+{# Points with the number of market time units that each covers: up to the next one, the last one to the end. #}
+{% macro covering_units(points, n_positions) -%} {{ return(adapter.dispatch('covering_units')(points, n_positions)) }} {%- endmacro %}
+{% macro default__covering_units(points, n_positions) -%}
+    [
+        {
+            'price_eur_mwh': x.price_eur_mwh,
+            'n_units': coalesce({{ points }}[i + 1].position, {{ n_positions }} + 1) - x.position
+        }
+        for x, i in {{ points }}
+    ]
+{%- endmacro %}
+{% macro spark__covering_units(points, n_positions) -%}
+    transform({{ points }}, (x, i) -> struct(
+        x.price_eur_mwh as price_eur_mwh,
+        coalesce(get({{ points }}, i + 1).position, {{ n_positions }} + 1) - x.position as n_units
+    ))
+{%- endmacro %}
+
 {# The first day of a month, and a day's year and month as one number: 202601. #}
 {% macro first_of_month(day) -%} cast(date_trunc('month', {{ day }}) as date) {%- endmacro %}
 {% macro year_month(day) -%} (year({{ day }}) * 100 + month({{ day }})) {%- endmacro %}

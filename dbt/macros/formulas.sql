@@ -88,12 +88,9 @@
     )
 {%- endmacro %}
 
-{# Share of a day's market time units whose price, in USD, lies beyond a line; `beyond` is > or <. #}
-{% macro share_beyond(price_usd_mwh, beyond, line_usd_mwh, units, n_units) -%}
-    (
-        sum(case when {{ price_usd_mwh }} {{ beyond }} {{ line_usd_mwh }} then {{ units }} else 0 end)
-        / cast({{ n_units }} as double)
-    )
+{# Share of a day's market time units whose price, in USD, lies beyond a line; `units`: of a point `x`. #}
+{% macro share_beyond(points, is_beyond, units, n_units) -%}
+    ({{ list_total(points, 'case when ' ~ is_beyond ~ ' then ' ~ units ~ ' else 0 end') }} / cast({{ n_units }} as double))
 {%- endmacro %}
 
 {# --- supply #}

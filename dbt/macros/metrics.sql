@@ -2,12 +2,14 @@
 
    from: relation with metal, as_of_date and the columns that `rows` use; rows: dictionaries of SQL expressions by column.
    `metric` and `value` are required, other columns are NULL by default. `known` is when the last of the inputs became
-   known, `window_start` the first day that the value is compared with. #}
+   known, `window_start` the first day that the value is compared with. The facts is_stale, is_suspect, is_break and
+   is_partial make its quality flags (signal_candidates); those of components of the index are in int_component_values. #}
 {% macro metric_rows(from, rows) -%}
 {%- set columns = [
     ('value', 'double'), ('state', type_text()), ('n_hist', 'integer'), ('window_start', 'date'),
     ('obs_end', 'date'), ('known', type_instant()), ('basis', type_text()), ('licence', type_text()),
-    ('coverage', 'double'), ('n_components', 'integer'), ('is_suspect', 'boolean'), ('status', type_text()),
+    ('coverage', 'double'), ('n_components', 'integer'), ('is_stale', 'boolean'), ('is_suspect', 'boolean'),
+    ('is_break', 'boolean'), ('is_partial', 'boolean'), ('status', type_text()),
 ] -%}
 {% for row in rows -%}
 {%- if row.metric not in metric_registry() -%}

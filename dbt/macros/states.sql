@@ -48,6 +48,20 @@
     {{ return([('5of5', 'level_k', 'level_m'), ('3of5', 'level_alt_k', 'level_alt_m')]) }}
 {%- endmacro %}
 
+{# Levels that the prices of a group are sustained beyond, k of the last m and the latest included: a boolean for each
+   crossing and variant, and whether the levels count yet. `p`: parameters; recency: 1 for the latest price. Prices from
+   before the first day of a level may be among the m. #}
+{% macro level_moves(price, recency) -%}
+    max(p.level_up) is not null and max(p.level_down) is not null as has_levels
+    {%- for variant, k, m in level_variants() -%}
+    {%- for crossing, test in level_crossings(price) -%}
+    ,
+        count(*) filter (where {{ recency }} <= p.{{ m }}) >= max(p.{{ m }})
+        and count(*) filter (where {{ recency }} <= p.{{ m }} and {{ test }}) >= max(p.{{ k }})
+        and count(*) filter (where {{ recency }} = 1 and {{ test }}) = 1 as {{ crossing }}_{{ variant }}
+    {%- endfor -%}{%- endfor -%}
+{%- endmacro %}
+
 {# The four crossings that move the level machine: name, side, level parameter, SQL test of a price. #}
 {% macro level_crossings(price) -%}
     {{ return([

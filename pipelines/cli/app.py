@@ -5,10 +5,12 @@ Exit codes: 0 ok, 1 failed, 2 bad usage. Heavy imports are inside the commands, 
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -67,12 +69,28 @@ def main() -> None:
         err.file = robust(sys.stderr, os.dup(sys.stderr.fileno()))
     try:
         app()
+    except SystemExit as end:
+        _end(end.code)
+        raise
     except OSError as error:
         if error.errno not in NOT_OURS:
             raise
         reason = f"{error.filename or 'standard output'}: {error.strerror}"
         err.print(f"{reason}: give this user the right, or make room", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _end(code: object) -> None:
+    """End the process, unless its output cannot be written: the usual end reports that.
+
+    The interpreter would first free a million objects one by one, which takes half a second.
+    """
+    with suppress(OSError, ValueError):
+        for stream in (sys.stdout, sys.stderr, err.file):
+            if stream is not None:
+                stream.flush()
+        atexit._run_exitfuncs()
+        os._exit(code if isinstance(code, int) else bool(code))
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -176,7 +176,7 @@ def print_claims(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_jso
         return
     table = _table(
         "Claims" + (" against SYNTHETIC DEMO DATA" if synthetic else ""),
-        "claim,definition,verdict,evidence,of!,known since,as of!",
+        "claim,definition,on its day,latest,evidence,of!,known since,as of!",
         show_lines=True,
     )
     for row in rows:
@@ -184,6 +184,7 @@ def print_claims(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_jso
         table.add_row(
             f"[bold]{row['claim_id']}[/]\n{escape(row['claim_text'])}",
             escape(row["definition"]),
+            _styled(row["status_at_claim"] or ""),
             _styled(row["status"]),
             escape(row["explanation"]) + _evidence(row),
             str(row["evidence_obs_date"] or ""),
@@ -220,7 +221,7 @@ def print_signals(workspace: Workspace, rows: Sequence[Mapping[str, Any]], as_js
             "" if row["score"] is None else f"{row['score']:.2f}",
             f"{row['state'] or ''} {ARROWS[row['direction']][in_other_encoding]}".strip(),
             str(row["state_since"] or ""),
-            row["quality"],
+            row["quality_flags"],
             style=None if row["quality"] == "OK" else "dim",
         )
     out.print(table)

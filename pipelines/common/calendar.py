@@ -121,16 +121,18 @@ def _good_fridays() -> NDArray[np.datetime64]:
 def trading_calendar(first: date, last: date) -> pd.DataFrame:
     """One row per calendar day from `first` to `last`.
 
-    Columns: calendar_date, is_business_day (London), as_of_ts (decision time, UTC), cash_prompt (T+2), m3_prompt,
-    days_cash_to_3m.
+    Columns: calendar_date, is_business_day (London), previous_business_day, as_of_ts (decision time, UTC), cash_prompt
+    (T+2), m3_prompt, days_cash_to_3m.
     """
     days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
     cash = np.busday_offset(days, 2, roll="backward", busdaycal=business_days("LONDON"))
     three = three_months_on(days)
+    before = np.busday_offset(days, -1, roll="forward", busdaycal=business_days("LONDON"))
     return pd.DataFrame(
         {
             "calendar_date": days.astype("datetime64[us]"),
             "is_business_day": is_london_business_day(days),
+            "previous_business_day": before.astype("datetime64[us]"),
             "as_of_ts": to_utc(days, DECISION_TIME, DECISION_ZONE).as_unit("us"),
             "cash_prompt": cash.astype("datetime64[us]"),
             "m3_prompt": three.astype("datetime64[us]"),

@@ -15,7 +15,8 @@ from pipelines.ingestion.failures import Failure, FailureLog
 from pipelines.ingestion.landings import Landings
 from pipelines.lake.store import Lake
 from pipelines.sources.base import Payload, Request
-from pipelines.transports.drop import DropError, DropProblem, parse_drop, read_file, scan
+from pipelines.transports.drop import DropProblem, read_file, scan
+from pipelines.transports.drop_parser import DropError, parse_drop
 
 DROPPABLE: Final = tuple(name for name, feed in FEEDS.items() if feed.droppable)
 

@@ -68,7 +68,7 @@ def _code_fingerprint() -> str:
 
     pipelines = Path(__file__).parents[1]
     files = [pipelines / "ingestion" / name for name in ("load.py", "rewrites.py", "timing.py")]
-    files += [pipelines / "common" / "calendar.py", pipelines / "transports" / "drop.py"]
+    files += [pipelines / "common" / "calendar.py", pipelines / "transports" / "drop_parser.py"]
     files += [*(pipelines / "sources").glob("*.py"), *(pipelines / "lake").glob("*.py")]
     files += Path(schemas.__file__).parent.rglob("*.py")
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()

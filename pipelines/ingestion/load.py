@@ -35,7 +35,7 @@ from pipelines.reference import ReferenceTables
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
 from pipelines.transports.archive import Archive, Capture
-from pipelines.transports.drop import DropError, parse_drop
+from pipelines.transports.drop_parser import DropError, parse_drop
 from schemas.base import columns_of
 from schemas.fields import RESTATED
 

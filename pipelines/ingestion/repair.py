@@ -23,10 +23,12 @@ import pyarrow.parquet as pq
 
 from pipelines.ingestion.drop_folder import drop_payload
 from pipelines.ingestion.ledger import Ledger
+from pipelines.lake.merge import write_merged
 from pipelines.lake.parquet import rows_sha256, write_parquet
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.record import Entry, Load, file_sha256, originals
-from pipelines.lake.store import Damage, Lake, in_months, write_merged
+from pipelines.lake.rows import in_months
+from pipelines.lake.store import Damage, Lake
 from pipelines.reference import ReferenceDataError, ReferenceTables, load_reference
 from pipelines.sources.base import SourceError
 from pipelines.transports.archive import Archive, ArchiveAt

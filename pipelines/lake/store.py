@@ -1,4 +1,4 @@
-"""The lake: append-only bitemporal Parquet, its locks, and the merging of small files.
+"""The lake: append-only bitemporal Parquet, its files and locks.
 
 One file for each dataset and write with new vintages: `<dataset>/<captured>-<hash>.parquet`, its rows in the order of
 their months. Writers of one dataset take turns. Each file has a line in the record of its dataset
@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from functools import cache, partial
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -27,26 +26,17 @@ import pyarrow.parquet as pq
 
 from pipelines.common.files import sweep, write_atomically
 from pipelines.datasets import DROP
+from pipelines.lake import merge
 from pipelines.lake.parquet import rows_sha256, write_parquet
 from pipelines.lake.record import FILE_NAME, Entry, FileRecord, Load, file_sha256, named_after, originals, replaced
-from pipelines.lake.vintages import SUSPECT, compared_columns, new_vintages
-from schemas.base import columns_of
+from pipelines.lake.rows import added_vintages, arrow_table, empty_file, load_rows, stored_table, typed_rows, utc
+from pipelines.lake.vintages import SUSPECT, compared_columns
 from schemas.datasets import DATASETS
-from schemas.generate.arrow import arrow_schema, pandas_types
-
-if TYPE_CHECKING:
-    import pyarrow.dataset as ds
+from schemas.generate.arrow import arrow_schema
 
 EMPTY: Final = "_schema.parquet"
-FORMER_EMPTY: Final = "_schema/empty.parquet"  # of the former layout
 # While files are replaced by one, a pattern would match both: no program opens this file, which is empty, as Parquet.
 REPLACING: Final = "compaction_in_progress.parquet"
-MAX_FILES: Final = 16  # of a dataset; a build merges some of more
-MERGED_FILES: Final = 8  # at least, where files are merged
-MAX_ROWS: Final = 250_000  # of a small file
-MAX_MERGED: Final = MERGED_FILES * MAX_ROWS  # rows of a merged file, which is made in memory
-PARTS: Final = b"replaces"  # key in the footer of a file that replaces others: JSON of their numbers of rows
-ADDED: Final = ("vintage_no", "ingest_ts", SUSPECT)  # columns that append sets
 T = TypeVar("T")
 
 
@@ -105,7 +95,7 @@ class Lake:
         Also removes temporary files of writers that were killed more than an hour ago.
         """
         for name in names:
-            path, body = self.root / name / EMPTY, _empty_file(name)
+            path, body = self.root / name / EMPTY, empty_file(name)
             if not path.is_file() or path.read_bytes() != body:
                 write_atomically(path, partial(Path.write_bytes, data=body))
             sweep(self.root / name)
@@ -134,15 +124,15 @@ class Lake:
         Raises `ValueError` for a frame that cannot be stored, `TimeoutError` when another writer holds the dataset for
         longer than `lock_timeout`.
         """
-        rows = _typed_rows(name, frame, ingest_ts)
+        rows = typed_rows(name, frame, ingest_ts)
         months = sorted(rows["month"].unique())
         with self.lock(name):
             self._adopt(name)
             stored = self._rows(name, months, compared_columns(DATASETS[name]))
-            added = _added(name, rows, stored)
+            added = added_vintages(name, rows, stored)
             path = None
             if len(added):
-                table = _table(name, added)
+                table = arrow_table(name, added)
                 path = write_parquet(self.root / name, table, added["ingest_ts"].max().to_pydatetime())
                 own = tuple(sorted(added["month"].unique()))
                 self._record(name, Entry(path.name, file_sha256(path), rows_sha256(table), load, months=own))
@@ -162,7 +152,7 @@ class Lake:
         rows = self._rows(name, span)
         spec = DATASETS[name]
         if as_of is not None:
-            rows = rows[rows["knowledge_ts"] <= _utc(as_of, "as_of")]
+            rows = rows[rows["knowledge_ts"] <= utc(as_of, "as_of")]
             series = [rows[spec.period].dt.to_period("M"), *(rows[column] for column in spec.series)]
             is_drop = rows["source"] == DROP
             rows = rows[is_drop == is_drop.groupby(series).transform("any")]
@@ -242,7 +232,7 @@ class Lake:
                 found.append(Damage(name, file, "has rows of another dataset or month: move it where it belongs"))
             else:
                 files[sha256] = file
-                former |= {*_parts(self.root / name / file)}
+                former |= {*merge.parts(self.root / name / file)}
         for file, entry in entries.items():
             if entry.lost_at and (self.root / name / file).is_file():
                 found.append(Damage(name, file, "is there again after its loss was accepted: move it out of the lake"))
@@ -261,7 +251,7 @@ class Lake:
         folder = self.root / name
         paths = _glob(folder, "**/*.parquet", "*/*.parquet")  # links to folders are followed by the second
         files = (path.relative_to(folder).as_posix() for path in sorted(paths))
-        return [file for file in files if file not in (EMPTY, FORMER_EMPTY, REPLACING) and file not in entries]
+        return [file for file in files if file not in (EMPTY, merge.FORMER_EMPTY, REPLACING) and file not in entries]
 
     def settle(self, name: str) -> None:
         """Bring a dataset's folder to the state of its record, after killed writers, a restored backup or an upgrade.
@@ -279,7 +269,7 @@ class Lake:
             self._delete_replaced(name)
 
     def compact(self, name: str, appended: Iterable[str]) -> None:
-        """Replace small files by one where there are more than `MAX_FILES`. All vintages stay as they are.
+        """Replace small files by one where there are more than `merge.MAX_FILES`. All vintages stay as they are.
 
         `appended`: those that the last build had, so that a merged file has nothing new for the next one. The caller
         holds the writer's lock: builds read a pattern of file names.
@@ -287,20 +277,10 @@ class Lake:
         with self.lock(name):
             known, built = self.record(name).read(), set(appended)
             found = {file: one for file, one in self._found(name).items() if built.issuperset(originals(file, known))}
-            if len(found) <= MAX_FILES:
+            if len(found) <= merge.MAX_FILES:
                 return
             counts = {file: pq.read_metadata(self.root / name / file).num_rows for file in found}
-            rows = {file: count for file, count in counts.items() if count <= MAX_ROWS}
-            if len(rows) <= MAX_FILES:
-                return
-            smallest = sorted(rows, key=lambda file: (rows[file], file))
-            chosen = smallest[:MERGED_FILES]
-            # Files with no more rows than those before together: each row is copied a few times, however many files.
-            for file in smallest[MERGED_FILES:]:
-                total = sum(rows[one] for one in chosen)
-                if rows[file] > min(total, MAX_MERGED - total):
-                    break
-                chosen.append(file)
+            chosen = merge.chosen_files(counts)
             self._merge(name, {file: entry for file, entry in found.items() if file in chosen})
 
     def restore(self, damage: Damage, body: bytes) -> None:
@@ -319,7 +299,7 @@ class Lake:
 
     def tables(self, name: str, path: Path, file: str, entries: Mapping[str, Entry]) -> dict[str, pa.Table]:
         """The rows in the bytes of a file, by the file that was appended with them."""
-        return _tables(_stored_table(name, path), file, entries)
+        return merge.by_append(stored_table(name, path), file, entries)
 
     def _rows(
         self, name: str, months: Sequence[str] | None = None, columns: Sequence[str] | None = None
@@ -327,7 +307,7 @@ class Lake:
         """Rows of some months, or of all, with some columns, or with all."""
 
         def read(paths: list[Path]) -> pd.DataFrame:
-            return _load(name, paths, columns, months)
+            return load_rows(name, paths, columns, months)
 
         return self._reading(name, read, months)
 
@@ -370,7 +350,7 @@ class Lake:
             return None
         table = pq.read_table(path, partitioning=None)
         months = sorted({f"{day:%Y-%m}" for day in pc.unique(table[DATASETS[name].period]).to_pylist()})
-        parts = _parts(path)
+        parts = merge.parts(path)
         own = rows_sha256(table.replace_schema_metadata(None))
         return Entry(file, sha256, own, None, "", tuple(months), tuple(parts), tuple(parts.values()))
 
@@ -402,9 +382,9 @@ class Lake:
         stays."""
         folder = self.root / name
         whole = [file for file, one in entries.items() if one.matches(_read_hash(folder / file)[0])]
-        for files in _batches(folder, whole):
+        for files in merge.batches(folder, whole):
             (folder / REPLACING).touch()
-            path = write_merged(folder, {file: _stored_table(name, folder / file) for file in files})
+            path = merge.write_merged(folder, {file: stored_table(name, folder / file) for file in files})
             entry = self._described(name, path.name)
             if entry is None:
                 raise OSError(errno.EIO, "is not as it was written", str(path))
@@ -419,7 +399,7 @@ class Lake:
                 for part in parts:
                     (folder / part).unlink()
         (folder / REPLACING).unlink(missing_ok=True)
-        _delete_former_folders(folder)
+        merge.delete_former_folders(folder)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -436,50 +416,11 @@ class Lake:
             raise TimeoutError(f"{problem}; wait for it or stop it") from None
 
 
-def write_merged(folder: Path, tables: Mapping[str, pa.Table]) -> Path:
-    """Write the rows of files, one after the other, to one file that names them."""
-    captured = max(Entry(file).captured for file in tables)
-    lengths = {file: table.num_rows for file, table in tables.items()}
-    table = pa.concat_tables(tables.values()).combine_chunks()
-    return write_parquet(folder, table, captured, {PARTS.decode(): json.dumps(lengths)})
-
-
 def _glob(folder: Path, *patterns: str) -> set[Path]:
     """Files below a folder; read again where another process has deleted a folder meanwhile, which pathlib raises."""
     while True:
         with suppress(FileNotFoundError):
             return {path for pattern in patterns for path in folder.glob(pattern)}
-
-
-def _batches(folder: Path, files: Sequence[str]) -> list[list[str]]:
-    """Files in order, in batches of up to `MAX_MERGED` rows, or of one file."""
-    found: list[list[str]] = []
-    total = 0
-    for file in files:
-        rows = pq.read_metadata(folder / file).num_rows
-        if not found or total + rows > MAX_MERGED:
-            found.append([])
-            total = 0
-        found[-1].append(file)
-        total += rows
-    return found
-
-
-def _delete_former_folders(folder: Path) -> None:
-    """Delete what the former layout had beside the files, and its folders that have no file left."""
-    for path in [*folder.glob(".locks/*.lock"), *folder.glob("_*.lock"), folder / FORMER_EMPTY]:
-        path.unlink(missing_ok=True)
-    for path in [*folder.glob("month=*"), folder / ".locks", folder / "_schema"]:
-        with suppress(OSError):  # not empty, or not there
-            path.resolve().rmdir()
-            path.unlink(missing_ok=True)  # a link to the folder
-
-
-@cache
-def _empty_file(name: str) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(arrow_schema(name).empty_table(), sink)
-    return bytes(sink.getvalue())
 
 
 def _read_hash(path: Path) -> tuple[str, str]:
@@ -492,125 +433,15 @@ def _read_hash(path: Path) -> tuple[str, str]:
         return "", f"cannot be read ({error.strerror})"
 
 
-def _parts(path: Path) -> dict[str, int]:
-    """The files whose rows a whole file has, and the number of rows of each; empty for a file of one append."""
-    about = pq.read_metadata(path).metadata or {}
-    return {str(file): int(rows) for file, rows in json.loads(about.get(PARTS, b"{}")).items()}
-
-
-def _stored_table(name: str, path: Path) -> pa.Table:
-    """A file's rows with all columns: those that it was written without have no values."""
-    schema, table = arrow_schema(name), pq.read_table(path, partitioning=None)
-    columns = [table[one.name] if one.name in table.column_names else pa.nulls(len(table), one.type) for one in schema]
-    return pa.table(columns, schema=schema)
-
-
-def _tables(table: pa.Table, file: str, entries: Mapping[str, Entry]) -> dict[str, pa.Table]:
-    if file not in entries or not entries[file].replaces:
-        return {file: table}
-    found: dict[str, pa.Table] = {}
-    start = 0
-    for part, rows in zip(entries[file].replaces, entries[file].lengths, strict=True):
-        found |= _tables(table.slice(start, rows), part, entries)
-        start += rows
-    return found
-
-
-def _load(
-    name: str, paths: Sequence[Path], columns: Sequence[str] | None = None, months: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Rows of these files, with all columns or some, of all months or some (in order)."""
-    import pyarrow.dataset as ds
-
-    schema = arrow_schema(name)
-    stored = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
-    table = stored.to_table(columns=columns, filter=None if months is None else in_months(name, months))
-    types = pandas_types(name)
-    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
-    if SUSPECT in frame:
-        # Files that were written before this column existed have no suspect vintages.
-        frame[SUSPECT] = frame[SUSPECT].eq(True)
-    return frame.astype({str(column): types[str(column)] for column in frame})
-
-
-def in_months(name: str, months: Sequence[str]) -> ds.Expression:
-    """The rows of these months, as spans of months without a gap, for which Parquet statistics skip the others."""
-    import pyarrow.dataset as ds
-
-    period, wanted = ds.field(DATASETS[name].period), ds.scalar(False)
-    numbers = [int(month[:4]) * 12 + int(month[5:]) - 1 for month in months]
-    starts = [number for number in numbers if number - 1 not in set(numbers)]
-    ends = [number + 1 for number in numbers if number + 1 not in set(numbers)]
-    for start, end in zip(starts, ends, strict=True):
-        first, after = (date(number // 12, number % 12 + 1, 1) for number in (start, end))
-        wanted |= (period >= first) & (period < after)
-    return wanted
-
-
-def _added(name: str, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
-    """New vintages among rows of any captures. Observations do not depend on each other: first their first captures are
-    compared with what is stored, then their second ones, and so on."""
-    spec = DATASETS[name]
-    if rows["ingest_ts"].nunique() <= 1:
-        return new_vintages(spec, rows, stored)
-    captures = rows["ingest_ts"].astype("int64").groupby([rows[column] for column in (*spec.key, "is_drop")])
-    turns, added = captures.rank("dense"), []
-    for turn in sorted(turns.unique()):
-        added.append(new_vintages(spec, rows[turns == turn], stored))
-        stored = pd.concat([stored, added[-1][stored.columns]], ignore_index=True)
-    return pd.concat(added)
-
-
-def _table(name: str, rows: pd.DataFrame) -> pa.Table:
-    """Rows as an Arrow table, by month and in an order that does not depend on the order given."""
-    rows = rows.sort_values(["month", *DATASETS[name].key, "source", "knowledge_ts", "vintage_no"])
-    return pa.Table.from_pandas(rows, schema=arrow_schema(name), preserve_index=False)
-
-
 def _written(name: str, rows: pd.DataFrame, added: pd.DataFrame, path: Path | None) -> list[Written]:
-    identity = [*DATASETS[name].key, "source", "vintage_no"]
-    further = added[added["vintage_no"] > 1]
+    further = added.loc[added["vintage_no"] > 1, ["month", *DATASETS[name].key, "source", "vintage_no"]]
+    revised = {month: own.drop(columns="month") for month, own in further.groupby("month")}
+    none = further.iloc[:0].drop(columns="month")
     counts, new = rows["month"].value_counts().sort_index(), added["month"].value_counts()
     written = []
     for month, count in counts.items():
-        revisions = further.loc[further["month"] == month, identity]
+        revisions = revised.get(month, none)
         vintages = int(new.get(month, 0))
         own = path if vintages else None
         written.append(Written(str(month), count, vintages - len(revisions), len(revisions), own, revisions))
     return written
-
-
-def _utc(moment: datetime, what: str) -> pd.Timestamp:
-    if moment.tzinfo is None:
-        raise ValueError(f"{what}={moment.isoformat()} has no time zone: give a moment in UTC")
-    return pd.Timestamp(moment).tz_convert("UTC").as_unit("us")
-
-
-def _typed_rows(name: str, frame: pd.DataFrame, ingest_ts: datetime | None) -> pd.DataFrame:
-    """The frame in stored types, with its months and the inputs of `new_vintages`."""
-    captured = frame["captured_ts"].array.as_unit("us") if ingest_ts is None else _utc(ingest_ts, "ingest_ts")
-    spec, types = DATASETS[name], pandas_types(name)
-    required = [column for column in types if column not in ADDED]
-    if missing := [column for column in required if column not in frame]:
-        raise ValueError(f"{name}: the frame has no {', '.join(missing)}; add the columns")
-    rows = frame[required].reset_index(drop=True)
-    nullable = {column for column, about in columns_of(spec.model).items() if about["nullable"]}
-    for column in required:
-        if column not in nullable and (gaps := rows[column].isna().to_numpy()).any():
-            raise ValueError(f"{name}: row {gaps.argmax()} has no {column}; validate the frame before it is stored")
-    try:
-        rows = rows.astype({column: types[column] for column in required})
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: {error}; validate the frame before it is stored") from error
-    number = rows[spec.period].dt.year * 100 + rows[spec.period].dt.month
-    labels = {month: f"{month // 100:04d}-{month % 100:02d}" for month in number.unique()}
-    is_drop = rows["source"] == DROP
-    is_explicit = frame["explicit_knowledge"].to_numpy(dtype=bool) if "explicit_knowledge" in frame else False
-    absent_at = frame["absent_at"].reset_index(drop=True) if "absent_at" in frame else pd.NaT
-    return rows.assign(
-        ingest_ts=captured,
-        month=number.map(labels),
-        is_drop=is_drop,
-        is_explicit=is_drop & is_explicit,
-        is_late=(rows["knowledge_ts"] <= absent_at) & ~is_drop,
-    )

@@ -11,18 +11,20 @@ The only module that imports from `dagster._core`: Dagster has no public API for
 from __future__ import annotations
 
 import base64
+import json
 import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetKey, DagsterEventType, EventLogEntry, EventLogRecord, EventRecordsFilter
-from dagster._core.events import ASSET_EVENTS
+from dagster import AssetKey, AssetMaterialization, DagsterEventType, EventLogEntry, EventLogRecord, EventRecordsFilter
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
@@ -37,6 +39,15 @@ from pipelines.orchestration.event_words import WORDS
 BATCH_SIZE = 1000  # for DAGSTER_EVENT_BATCH_SIZE; without it Dagster does not batch
 EVENTS = ('{"__class__": "EventLogEntry"', '{"__class__": "EventLogRecord"')  # start of an event as Dagster writes it
 COMPRESSED = "zlib1:"  # start of a compressed event
+PARTITION, TIME = "<the partition>", -1.0  # in the text of all partitions of an asset
+# Events of a step that need not be stored before it ends. Its start and its end are stored at once.
+YIELDED = {
+    DagsterEventType.STEP_INPUT,
+    DagsterEventType.STEP_OUTPUT,
+    DagsterEventType.HANDLED_OUTPUT,
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+}
 
 
 class BatchedSqliteEventLog(SqliteEventLogStorage):
@@ -44,6 +55,7 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._open: dict[str, Connection] = {}
+        self._waiting: list[EventLogEntry] = []
         self._present: set[str] = set()
         self._watcher = SqlPollingEventWatcher(self)
         super().__init__(base_dir, inst_data)
@@ -64,6 +76,8 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
         if shard is None or not Path(self.path_for_shard(shard)).exists():
             shard = INDEX_SHARD_NAME
         with self._db_lock:
+            if self._waiting:
+                self._store_waiting()
             if shard in self._open:
                 yield self._open[shard]
                 return
@@ -107,31 +121,60 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
     # --- writing
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event and what follows from it in one transaction."""
-        with self._connect(event.run_id):
-            # SqliteEventLogStorage would write a second copy.
-            SqlEventLogStorage.store_event(self, _without_copy(event))
+        """Store an event as `store_event_batch` does."""
+        self.store_event_batch([event])
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store all events in one transaction: those of assets together, and all other events one by one."""
-        assets = [event for event in events if _is_of_asset(event)]
-        with self.index_connection() as connection:
-            for event in events:
-                if not _is_of_asset(event):
-                    self.store_event(event)
-            if assets:
-                self._store_asset_events(connection, _without_repetition(assets))
+        """Store events in one transaction, with those that wait. What a step yields waits for its end or a reader.
 
-    def _store_asset_events(self, connection: Connection, events: Sequence[EventLogEntry]) -> None:
+        A process that is killed during a step loses these events. Another run repeats the step.
+        """
+        with self._db_lock:
+            self._waiting += events
+            if not all(map(_may_wait, events)):
+                self._store_waiting()
+
+    def _store_waiting(self) -> None:
+        events, self._waiting = self._waiting, []
+        for run_id, of_run in groupby(events, key=lambda event: event.run_id):
+            with self._connect(run_id) as connection:
+                self._store(connection, list(of_run))
+
+    def _store(self, connection: Connection, events: Sequence[EventLogEntry]) -> None:
+        events = _without_repetition([_without_copy(event) for event in events])
         insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
-        ids = list(connection.execute(insert, [self._event_to_row(event) for event in events]).scalars())
-        self._store_asset_event_tags(connection, events, ids)
+        stored = dict(zip(connection.execute(insert, self._rows(events)).scalars(), events, strict=True))
+        of_assets = {number: event for number, event in stored.items() if _is_of_asset(event)}
         latest = {
-            (event.get_dagster_event().asset_key, event.dagster_event_type): (event, event_id)
-            for event, event_id in zip(events, ids, strict=True)
+            (event.get_dagster_event().asset_key, event.dagster_event_type): number
+            for number, event in of_assets.items()
         }
-        for event, event_id in latest.values():
-            self._store_asset_event(connection, event, event_id)
+        with self.index_connection() as index:
+            self._store_asset_event_tags(index, list(of_assets.values()), list(of_assets))
+            for number in latest.values():
+                self._store_asset_event(index, of_assets[number], number)
+            for number, event in stored.items():
+                if event.dagster_event_type in ASSET_CHECK_EVENTS:
+                    self.store_asset_check_event(event, number)
+
+    def _rows(self, events: Sequence[EventLogEntry]) -> list[dict[str, Any]]:
+        """The rows of events. The text of an asset's partitions is made once, and each one's name and time put in."""
+        rows: list[dict[str, Any]] = []
+        of_all: dict[Hashable, dict[str, Any]] = {}
+        insert_time: Callable[[EventLogEntry], Any] = self._event_insert_timestamp
+        for event in events:
+            made = event.asset_materialization
+            if made is None or made.partition is None or made.metadata or made.tags:
+                rows.append(self._event_to_row(event))
+                continue
+            about = event.get_dagster_event()
+            alike = (event.run_id, event.step_key, event.user_message, made.asset_key, made.description, about.pid)
+            if alike not in of_all:
+                of_all[alike] = self._event_to_row(_with(event, made._replace(partition=PARTITION), TIME))
+            text = str(of_all[alike]["event"]).replace(f'"{PARTITION}"', json.dumps(made.partition))
+            text = text.replace(f'"timestamp": {TIME}', f'"timestamp": {event.timestamp}')
+            rows.append(of_all[alike] | {"event": text, "timestamp": insert_time(event), "partition": made.partition})
+        return rows
 
     # --- planned materializations: one event for a range of partitions
 
@@ -187,6 +230,18 @@ def _is_of_asset(event: EventLogEntry) -> bool:
     return about is not None and about.event_type in ASSET_EVENTS and about.asset_key is not None
 
 
+def _may_wait(event: EventLogEntry) -> bool:
+    about = event.dagster_event
+    return about is not None and about.step_key is not None and about.event_type in YIELDED
+
+
+def _with(event: EventLogEntry, made: AssetMaterialization, timestamp: float) -> EventLogEntry:
+    """An event of a materialization with another one and another time."""
+    about = event.get_dagster_event()
+    data = about.step_materialization_data._replace(materialization=made)
+    return event._replace(dagster_event=about._replace(event_specific_data=data), timestamp=timestamp)
+
+
 def _without_copy(event: EventLogEntry) -> EventLogEntry:
     """The event; without its metadata where it is the output of an asset, whose materialization has the same."""
     about = event.dagster_event
@@ -207,9 +262,7 @@ def _without_repetition(events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
         made = event.asset_materialization
         of_all = last[event.run_id, made.asset_key] if made else None
         if made and of_all and made is not of_all and (made.metadata, made.tags) == (of_all.metadata, of_all.tags):
-            about = event.get_dagster_event()
-            data = about.step_materialization_data._replace(materialization=made._replace(metadata={}, tags={}))
-            event = event._replace(dagster_event=about._replace(event_specific_data=data))
+            event = _with(event, made._replace(metadata={}, tags={}), event.timestamp)
         short.append(event)
     return short
 

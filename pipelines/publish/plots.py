@@ -59,9 +59,9 @@ def read(connection: duckdb.DuckDBPyConnection, plot: Plot) -> dict[str, pd.Data
     return {str(metal): part.drop(columns="metal") for metal, part in rows.groupby("metal")}
 
 
-def svg(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> str:
-    """The chart of one metal: the last five years of the frame. Equal rows give an equal image."""
-    rows = recent(frame, plot.day)
+def svg(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool, years: int = YEARS) -> str:
+    """The chart of one metal: the last years of the frame. Equal rows give an equal image."""
+    rows = recent(frame, plot.day, years)
     parts = [(str(name), part) for name, part in rows.groupby(plot.by)] if plot.by else [("", rows)]
     parts = parts or [("", rows)]
     height = (BOTTOM - TOP - BETWEEN * (len(parts) - 1)) // len(parts)
@@ -90,12 +90,12 @@ def svg(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool) -> str:
     )
 
 
-def recent(frame: pd.DataFrame, day: str) -> pd.DataFrame:
-    """The rows of the last five years in the frame, by day."""
+def recent(frame: pd.DataFrame, day: str, years: int = YEARS) -> pd.DataFrame:
+    """The rows of the last years in the frame, by day."""
     if frame.empty:
         return frame
     days = pd.to_datetime(frame[day])
-    return frame.assign(**{day: days})[days > days.max() - pd.DateOffset(years=YEARS)].sort_values(day)
+    return frame.assign(**{day: days})[days > days.max() - pd.DateOffset(years=years)].sort_values(day)
 
 
 def data_url(image: str) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pipelines.warehouse.sql import Row, read_rows
 
-_SIGNALS = "signal_id, as_of_date, value, unit, score, state, direction, quality, state_since, knowledge_ts_max"
+_SIGNALS = (
+    "signal_id, as_of_date, value, unit, score, state, direction, quality, quality_flags, state_since, knowledge_ts_max"
+)
 
 
 def latest_signals(database: Path, moment: datetime | None = None) -> list[Row]:
@@ -27,7 +29,8 @@ def latest_claims(database: Path, moment: datetime | None = None) -> list[Row]:
         """
         select
             claim_id, claim_text, claim_date, definition, status, explanation, evidence_value, unit, evidence_obs_date,
-            evidence_knowledge_ts, as_of_ts, operator, threshold, threshold_high, tolerance
+            evidence_knowledge_ts, as_of_ts, operator, threshold, threshold_high, tolerance, status_at_claim,
+            evidence_value_at_claim
         from signals.claim_audit
         where as_of_ts <= coalesce(?::timestamptz, 'infinity'::timestamptz)
         qualify row_number() over (partition by claim_id order by as_of_ts desc) = 1

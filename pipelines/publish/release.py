@@ -18,9 +18,7 @@ database itself returns its release by `select release_id()`.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,11 +28,10 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.publish.content import EVERY_ROW, Scan, content_sha256, difference, row_hashes, row_order, scan
+from pipelines.publish.content import EVERY_ROW, Scan, content_sha256, difference, row_hashes, scan
 from pipelines.publish.diff import diff_databases
 from pipelines.publish.manifest import (
     LAKE_FILES,
-    STORAGE_VERSION,
     Manifest,
     ManifestBase,
     content_id,
@@ -43,12 +40,20 @@ from pipelines.publish.manifest import (
     same_content,
     same_description,
 )
+from pipelines.publish.release_files import file_facts, is_file, replace_file, sync_file, sync_folder
+from pipelines.publish.release_tables import (
+    DATABASE,
+    Base,
+    PublicationError,
+    Table,
+    verify,
+    write_database,
+    write_parquet,
+)
 from pipelines.warehouse.sql import (
-    MAIN,
     SCHEMAS,
     WAREHOUSE,
     Name,
-    fetch_one,
     identifier,
     qualified_name,
     reader,
@@ -56,16 +61,8 @@ from pipelines.warehouse.sql import (
     tables_in,
 )
 
-DATABASE, MANIFEST = "marts.duckdb", "manifest.json"
-RELEASE_ID = "release_id"  # `select release_id()` in the database
-SYNTHETIC = "SYNTHETIC DEMO DATA. "
 PREVIOUS = "previous"
-# Hashes and numbers, which rarely repeat, are smaller and quicker without a dictionary; level 3 gains nothing more.
-PARQUET = "compression zstd, compression_level 1, dictionary_size_limit 1000"
-
-
-class PublicationError(Exception):
-    """A release that must not be published: which table, the error and what to do. The last one stays current."""
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -109,9 +106,9 @@ def publish(
         previous = _attach_previous(con, published, current)
         base = None
         if previous and current and same_description(current, manifest):
-            base = _Base(previous, _folder(published, current["release_id"]), current)
+            base = Base(previous, _folder(published, current["release_id"]), current)
         tables = {
-            name: _Table(
+            name: Table(
                 columns[name],
                 comments[name],
                 keys.get(name, ()),
@@ -132,16 +129,16 @@ def publish(
         release_id = _free_id(published, manifest)
         staged = published / f".tmp-{release_id}"
         staged.mkdir(parents=True)
-        _write_database(con, staged / DATABASE, release_id, tables, base, macros or {}, synthetic)
+        write_database(con, staged / DATABASE, release_id, tables, base, macros or {}, synthetic)
         if previous is not None:
             changed = {name: table.changed for name, table in tables.items()} if base else {}
             names = {*tables, *tables_in(con, PREVIOUS)}
             manifest["difference"] = diff_databases(con, PREVIOUS, WAREHOUSE, keys, names, changed)
         manifest |= {"release_id": release_id, "previous_release_id": current["release_id"] if current else None}
-        files = _write_parquet(con, staged, manifest, tables, base)
-    _verify(staged, release_id, tables, synthetic)
+        files = write_parquet(con, staged, manifest, tables, base)
+    verify(staged, release_id, tables, synthetic)
 
-    manifest["files"] = {DATABASE: _file_facts(staged / DATABASE), **files}
+    manifest["files"] = {DATABASE: file_facts(staged / DATABASE), **files}
     (staged / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     if lake_files is not None:
         (staged / LAKE_FILES).write_text(json.dumps(lake_files, indent=0) + "\n", encoding="utf-8")
@@ -150,45 +147,6 @@ def publish(
     _make_current(release, published, manifest)
     _prune(published, release_id, keep)
     return Release(release_id, False, release, manifest)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table to publish. `changed`: a condition on its rows, outside of which the base has the same; None: no row."""
-
-    columns: dict[str, str]
-    comments: Mapping[str, str]
-    key: tuple[str, ...]
-    scan: Scan
-    changed: str | None
-
-
-@dataclass(frozen=True)
-class _Base:
-    """The release whose files the next one is made from: the current one, with the same description."""
-
-    database: Path  # the release's own, or the visible one
-    folder: Path  # the release's own: a visible file must not become a second name of one
-    manifest: Manifest
-
-    def parquet(self, name: Name) -> tuple[Path, object]:
-        """The Parquet file of a table, and its facts in the manifest."""
-        file = _parquet(name)
-        return self.folder / file, self.manifest["files"].get(file)
-
-
-def replace_file(published: Path, name: str, source: Path) -> None:
-    """Replace `published/name` by a copy of `source` in one step, readable by all.
-
-    A copy, not a link: a tool that opens the current file for writing must not change the release itself.
-    """
-    temporary, target = published / f".tmp-{Path(name).name}", published / name
-    shutil.copyfile(source, temporary)
-    temporary.chmod(0o644)
-    _sync_file(temporary)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary.replace(target)
-    _sync_folder(target.parent)
 
 
 # --- selection and checks ---------------------------------------------------------------------------------------------
@@ -212,7 +170,7 @@ def _attach_previous(con: duckdb.DuckDBPyConnection, published: Path, current: M
     """
     if current is not None:
         for folder in (_folder(published, current["release_id"]), published):
-            if _is_file(folder / DATABASE, current["files"].get(DATABASE)):
+            if is_file(folder / DATABASE, current["files"].get(DATABASE)):
                 with suppress(duckdb.Error):
                     con.execute(f"attach {sql_literal(folder / DATABASE)} as {PREVIOUS} (read_only)")
                     return folder / DATABASE
@@ -261,7 +219,7 @@ def _scan(con: duckdb.DuckDBPyConnection, name: Name, columns: Mapping[str, str]
     return found
 
 
-def _content_sha256(con: duckdb.DuckDBPyConnection, name: Name, table: _Table, base: _Base | None) -> str:
+def _content_sha256(con: duckdb.DuckDBPyConnection, name: Name, table: Table, base: Base | None) -> str:
     """The content hash of a table: that of the base, less its rows that differ, plus those of the warehouse."""
     kept = 0
     if base and table.changed != EVERY_ROW:
@@ -272,136 +230,6 @@ def _content_sha256(con: duckdb.DuckDBPyConnection, name: Name, table: _Table, b
     return content_sha256(kept + added)
 
 
-# --- writing and verification -----------------------------------------------------------------------------------------
-
-
-def _write_database(
-    con: duckdb.DuckDBPyConnection,
-    path: Path,
-    release_id: str,
-    tables: Mapping[Name, _Table],
-    base: _Base | None,
-    macros: Mapping[Name, tuple[str, str]],
-    synthetic: bool,
-) -> None:
-    """Write the database: a copy of the base's in which the rows that differ are replaced, or a new one."""
-    if base:
-        shutil.copyfile(base.database, path)
-    con.execute(f"attach {sql_literal(path)} as release (storage_version {sql_literal(STORAGE_VERSION)})")
-    if not base:
-        for schema in SCHEMAS:
-            con.execute(f"create schema if not exists {identifier('release', MAIN.get(schema, schema))}")
-    for name, table in tables.items():
-        written = qualified_name("release", name)
-        if not base:
-            con.execute(f"create table {written} as from {qualified_name(WAREHOUSE, name)} limit 0")
-            con.execute(f"comment on table {written} is {sql_literal(_table_comment(table.comments, synthetic))}")
-            for column in table.columns:
-                con.execute(
-                    f"comment on column {written}.{identifier(column)} is {sql_literal(table.comments[column])}"
-                )
-        if table.changed:
-            con.execute(f"delete from {written} where {table.changed}")
-            con.execute(
-                f"insert into {written} select * from {qualified_name(WAREHOUSE, name)} where {table.changed} "
-                f"order by {row_order(table.columns, table.key)}"
-            )
-    # With the table names of a reader that has opened the file itself.
-    con.execute("use release")
-    # A reader of marts.duckdb alone needs its release: the manifest beside it may belong to another one. A macro, not a
-    # table: it holds no data, is in no list of tables, and also works in an attached file.
-    con.execute(f"create or replace macro {identifier('main', RELEASE_ID)}() as {sql_literal(release_id)}")
-    for schema, macro in con.execute(
-        "select schema_name, function_name from duckdb_functions() "
-        "where database_name = 'release' and function_type = 'table_macro'"
-    ).fetchall():
-        con.execute(f"drop macro table {identifier(schema, macro)}")  # of the base
-    for name, (parameters, query) in macros.items():
-        macro = identifier(*name)
-        con.execute(f"create macro {macro}({parameters}) as table {query}")
-        con.execute(f"select * from {macro}(now()) limit 0")  # test that it can be called
-    con.execute("use memory")
-    con.execute("checkpoint release")
-
-
-def _write_parquet(
-    con: duckdb.DuckDBPyConnection,
-    staged: Path,
-    manifest: Manifest,
-    tables: Mapping[Name, _Table],
-    base: _Base | None,
-) -> dict[str, object]:
-    """Write the Parquet files, or link those of the base where no row differs. Returns the facts of each."""
-    files = {}
-    for name, table in tables.items():
-        path = staged / _parquet(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if base and table.changed is None:
-            source, facts = base.parquet(name)
-            if _is_file(source, facts):
-                _link(source, path)
-                files[_parquet(name)] = facts
-                continue
-        about = {
-            "release_id": manifest["release_id"],
-            "content_sha256": manifest["tables"][".".join(name)]["content_sha256"],
-            "synthetic": str(manifest["synthetic"]).lower(),
-        }
-        metadata = ", ".join(f"{entry}: {sql_literal(value)}" for entry, value in about.items())
-        con.execute(
-            f"copy (from {qualified_name('release', name)}) to {sql_literal(path)} "
-            f"(format parquet, {PARQUET}, kv_metadata {{{metadata}}})"
-        )
-        files[_parquet(name)] = _file_facts(path)
-    return files
-
-
-def _verify(staged: Path, release_id: str, tables: Mapping[Name, _Table], synthetic: bool) -> None:
-    """Read the written files with a new connection and compare them. Raises `PublicationError`."""
-    expected = {name: _table_comment(table.comments, synthetic) for name, table in tables.items()}
-    with reader() as con:
-        con.execute(f"attach {sql_literal(staged / DATABASE)} as release (read_only)")
-        written = tables_in(con, "release")
-        if written.keys() != tables.keys():
-            raise PublicationError("the written release has other tables than the warehouse: check the disk, run again")
-        for name, table in tables.items():
-            found = scan(con, "release", name, table.columns)
-            if written[name] != table.columns or (found.rows, found.hashes) != (table.scan.rows, table.scan.hashes):
-                raise PublicationError(
-                    f"{'.'.join(name)} differs from the warehouse after writing: check the disk, run again"
-                )
-        files = [str(staged / _parquet(name)) for name in tables]
-        stored = dict(con.execute("select file_name, num_rows from parquet_file_metadata(?)", [files]).fetchall())
-        for name, table in tables.items():
-            rows = stored[str(staged / _parquet(name))]
-            if rows != table.scan.rows:
-                raise PublicationError(f"{'.'.join(name)}.parquet holds {rows} rows, not {table.scan.rows}: run again")
-        if fetch_one(con, f"select release.{RELEASE_ID}()")[0] != release_id:
-            raise PublicationError("the written release returns another release_id(): run again")
-        written_database = "database_name = 'release'"
-        for schema, table, comment in con.execute(
-            f"select schema_name, table_name, comment from duckdb_tables() where {written_database}"
-        ).fetchall():
-            if comment != expected[_published_name(schema), table]:
-                raise PublicationError(f"{_published_name(schema)}.{table} lost its description in writing: run again")
-        undescribed = con.execute(
-            "select schema_name, table_name, column_name from duckdb_columns() "
-            f"where {written_database} and comment is null limit 1"
-        ).fetchone()
-        if undescribed:
-            where = ".".join([_published_name(undescribed[0]), *undescribed[1:]])
-            raise PublicationError(f"{where} lost its description in writing: run again")
-
-
-def _published_name(stored: str) -> str:
-    """The published name of a schema, from its name in the file."""
-    return next((name for name, place in MAIN.items() if place == stored), stored)
-
-
-def _table_comment(described: Mapping[str, str], synthetic: bool) -> str:
-    return (SYNTHETIC if synthetic else "") + described[""]
-
-
 # --- making a release current -----------------------------------------------------------------------------------------
 
 
@@ -409,14 +237,14 @@ def _move_into_place(staged: Path, release: Path) -> None:
     """Rename the finished release to its id, after all its files are flushed to disk."""
     for path in staged.rglob("*"):
         if path.is_dir():
-            _sync_folder(path)
+            sync_folder(path)
         else:
             path.chmod(0o644)
-            _sync_file(path)
-    _sync_folder(staged)
+            sync_file(path)
+    sync_folder(staged)
     release.parent.mkdir(exist_ok=True)
     staged.replace(release)
-    _sync_folder(release.parent)
+    sync_folder(release.parent)
 
 
 def _make_current(release: Path, published: Path, manifest: Manifest) -> None:
@@ -424,7 +252,7 @@ def _make_current(release: Path, published: Path, manifest: Manifest) -> None:
     (published / f"{DATABASE}.wal").unlink(missing_ok=True)
     # The database after the Parquet files, the manifest last.
     for name, facts in sorted(manifest["files"].items(), key=lambda file: file[0] == DATABASE):
-        if not _is_file(published / name, facts):
+        if not is_file(published / name, facts):
             replace_file(published, name, release / name)
     replace_file(published, MANIFEST, release / MANIFEST)
     for path in (published / "parquet").rglob("*.parquet"):
@@ -449,9 +277,6 @@ def _sweep(published: Path) -> None:
             leftover.unlink()
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
 def _folder(published: Path, release_id: str) -> Path:
     return published / "releases" / release_id
 
@@ -466,50 +291,9 @@ def _free_id(published: Path, manifest: Manifest) -> str:
     return release_id
 
 
-def _parquet(name: Name) -> str:
-    """Path of a table's Parquet file in a release."""
-    return f"parquet/{name[0]}/{name[1]}.parquet"
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name of a file of a release, which never changes; a copy where the file system has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _file_facts(path: Path) -> dict[str, object]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _is_file(path: Path, facts: object) -> bool:
-    """True when the file is there with these facts: a crash or a user may have changed one.
-
-    A database with a log beside it, left by a program that wrote to it, is not: DuckDB adds what is in the log.
-    """
-    with suppress(OSError):
-        return not path.with_name(f"{path.name}.wal").exists() and _file_facts(path) == facts
-    return False
-
-
 def _intact(published: Path, manifest: Manifest) -> bool:
     """True when every current file and every file of the release's own folder is as in the manifest."""
     folder = _folder(published, manifest["release_id"])
     return read_manifest(folder / MANIFEST) == manifest and all(
-        _is_file(place / name, facts) for place in (published, folder) for name, facts in manifest["files"].items()
+        is_file(place / name, facts) for place in (published, folder) for name, facts in manifest["files"].items()
     )
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -38,7 +38,7 @@ class Jin10:
         return [Request(source=self.NAME, name="lme_stock.json", url=url)]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """Stock and cancelled warrants in t by metal and day of the close; metals out of scope are ignored.
+        """Stock and cancelled warrants in t by metal and day of the report; metals out of scope are ignored.
 
         Rejects a row whose registered and cancelled warrants differ from the stock by more than a tonne. Raises
         SourceError when the response is no such JSON, or has none of the metals in scope on any day.

@@ -70,7 +70,7 @@ class Westmetall:
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """The page's year: prices and spreads in USD/t, stock in t.
+        """The page's year: prices and spreads in USD/t, stock in t by day of the report (the close of the day before).
 
         A blank price is missing; two blank prices, or a blank stock, make no row. Repeated days count once. December of
         the previous year, which a page may still show in January, is ignored: the page of that year holds it. Raises

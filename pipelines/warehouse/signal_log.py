@@ -9,6 +9,8 @@ from typing import Any, Final
 import duckdb
 
 from pipelines.warehouse.sql import Name, sql_literal
+from schemas.base import columns_of
+from schemas.signals import Signals
 
 # Signals published at a moment: of each signal the newest decision time by then, in the last revision published by
 # then. For a moment before the first publication: the first revision of a later backfill. The table names resolve when
@@ -35,6 +37,8 @@ from (
 qualify row_number() over (partition by signal_id, metal, region order by as_of_ts desc) = 1
 """
 REVISION: Final = ("signal_id", "signal_version", "metal", "region", "as_of_ts", "revision_no")
+# Columns that the log has not always had, with the expression for rows published before.
+ADDED: Final = {"quality_flags": "quality"}
 LOG_EXISTS: Final = "select 1 from duckdb_tables() where schema_name = 'signals' and table_name = 'signals'"
 TABLE_MACROS: Final[dict[Name, tuple[str, str]]] = {("signals", "signals_asof"): ("ts", SIGNALS_ASOF)}
 
@@ -60,6 +64,18 @@ def restore(warehouse: Path, published: Path) -> None:
         con.execute(f"attach {sql_literal(published)} as release (read_only)")
         con.execute("create schema if not exists signals")
         con.execute("create or replace table signals.signals as select * from release.signals.signals")
+
+
+def add_columns(warehouse: Path) -> None:
+    """Give the log of an earlier version the columns of this one. The caller holds the writer lock."""
+    with duckdb.connect(str(warehouse)) as con:
+        found = con.execute(
+            "select column_name from duckdb_columns() where schema_name = 'signals' and table_name = 'signals'"
+        ).fetchall()
+        lacking = set(columns_of(Signals)) - {name for (name,) in found}
+        if found and lacking and lacking <= ADDED.keys():
+            columns = ", ".join(f"{ADDED[name]} as {name}" if name in lacking else name for name in columns_of(Signals))
+            con.execute(f"create or replace table signals.signals as select {columns} from signals.signals")
 
 
 def first_unpublished(warehouse: Path, published: Path, now: datetime) -> datetime | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
+from schemas.fields import QUALITIES
 from schemas.marts import TightnessDaily
 from schemas.metrics import METRICS
 from schemas.reference import DAILY_INDICATORS, PARAMETERS
@@ -28,6 +29,7 @@ def macros_sql() -> str:
         "parameter_names": list(PARAMETERS),
         "metric_registry": {name: metric._asdict() for name, metric in METRICS.items()},
         "daily_indicators": {name: indicator._asdict() for name, indicator in DAILY_INDICATORS.items()},
+        "quality_order": list(QUALITIES),
         "published_indicators": _published("score_"),
         "published_families": _published("family_"),
         "wide_columns": wide_columns(),

@@ -15,7 +15,9 @@ NAMED = [
     "power_cost", "cash_cost", "smelter_margin", "breakeven_power", "share_beyond", "cap_utilisation", "near_high",
     "days_to_event", "supply_stress",
 ]  # fmt: skip
-MODELS = sorted((PROJECT / "dbt" / "models").rglob("*.sql"))
+# Models, and the macros that are parts of models.
+FOLDERS = ("models", "macros/metrics", "macros/steps")
+MODELS = sorted(path for folder in FOLDERS for path in (PROJECT / "dbt" / folder).rglob("*.sql"))
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -93,6 +93,7 @@ def state(instance: dg.DagsterInstance, run_ids: list[str]) -> dict[str, Any]:
             ]
             for one in run_ids
         ],
+        "in order": [(times := [e.timestamp for e in instance.all_logs(one)]) == sorted(times) for one in run_ids],
         "steps": [[(step.step_key, step.status) for step in instance.get_run_step_stats(one)] for one in run_ids],
     }
 
@@ -147,6 +148,38 @@ def test_partitions_add_no_transactions_and_few_bytes(tmp_path: Path, monkeypatc
     assert commits[1] <= commits[0] + 2  # the time decides how often a connection is renewed
     assert (sizes[1] - sizes[0]) / (252 - 13) < 700  # bytes a partition, with indexes; Dagster's own: 11,600
     assert [path.name for path in (tmp_path / "many" / "history" / "runs").glob("*.db")] == ["index.db"]
+
+
+@pytest.mark.slow
+def test_another_process_sees_where_a_run_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a step yields may be stored at its end; its start, its lines and all earlier steps are there at once."""
+    seen: dict[str, list[tuple[str | None, str | None]]] = {}
+
+    def read_events(context: dg.AssetExecutionContext) -> None:
+        with instance_in(tmp_path / "ours", OURS, monkeypatch) as other:
+            entries = other.all_logs(context.run.run_id)
+        step = context.op_execution_context.op.name
+        seen[step] = [(one.dagster_event_type, one.step_key) for one in entries if one.step_key]
+
+    @dg.asset(name="first", check_specs=[dg.AssetCheckSpec("sound", asset="first")])
+    def first(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        read_events(context)
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+    @dg.asset(deps=[first])
+    def second(context: dg.AssetExecutionContext) -> None:
+        context.log.info("half done")
+        read_events(context)
+
+    with instance_in(tmp_path / "ours", OURS, monkeypatch) as instance:
+        run_id = dg.materialize([first, second], instance=instance).run_id
+    with instance_in(tmp_path / "ours", OURS, monkeypatch) as instance:
+        every = [(one.dagster_event_type, one.step_key) for one in instance.all_logs(run_id)]
+    start, end = dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS
+    assert (start, "first") in seen["first"]
+    assert {(MADE, "first"), (dg.DagsterEventType.ASSET_CHECK_EVALUATION, "first"), (end, "first")} < {*seen["second"]}
+    assert {(start, "second"), (None, "second")} < {*seen["second"]}
+    assert {(MADE, "second"), (end, "second"), (dg.DagsterEventType.RUN_SUCCESS, None)} < {*every}
 
 
 @pytest.mark.slow

@@ -28,9 +28,56 @@ def test_verdicts_on_the_day_of_the_article(demo: Sandbox) -> None:
     found = verdicts(demo, "2026-01-13")
     unpublished = {"VISIBLE_STOCK", "VISIBLE_LOWEST_SINCE_2022", "OFF_WARRANT_DRAIN"}
     assert {name for name, status in found.items() if status == "DATA_NOT_YET_PUBLIC"} == unpublished
-    assert {name for name, status in found.items() if status == "NOT_TESTABLE"} == {"LOST_1", "LOST_2"}
-    supported = {"BACKWARDATION", "CN_EXPORTS_YTD", "CN_CAP", "ALCOA_NEAR_HIGH", "USMCA_REVIEW", "PRICE_NEAR_3200"}
+    assert {name for name, status in found.items() if status == "NOT_TESTABLE"} == {
+        "LOST_1", "LOST_2", "POWER_BIDS",
+    }  # fmt: skip
+    supported = {
+        "BACKWARDATION", "BACKWARDATION_DAYS", "CN_EXPORTS_YTD", "CN_CAP", "ALCOA_NEAR_HIGH", "USMCA_REVIEW",
+        "PRICE_NEAR_3200", "EU_IDLED",
+    }  # fmt: skip
     assert {found[name] for name in supported} == {"SUPPORTED"}
+
+
+def test_a_rank_across_a_break_is_at_most_partial(demo: Sandbox) -> None:
+    """The spread is in the highest quarter of five years, most of which lie before the lending rules of June 2025."""
+    [row] = demo.query(
+        "select * from signals.claim_audit where claim_id = 'BACKWARDATION_SIZE' and as_of_date = '2026-01-13'"
+    ).itertuples()
+    assert (row.status, row.evidence_value >= 0.75) == ("PARTIAL", True)
+    assert row.explanation.endswith("at most PARTIAL: compared across the break of the series on 2025-06-20")
+
+
+def test_idled_capacity_is_tested_by_cause(demo: Sandbox) -> None:
+    """Ziar 175, Slatina 159 and San Ciprian 207 kt by the price of power; Grundartangi 212 kt by a fault."""
+    found = demo.query("select * from signals.claim_audit where as_of_date = '2026-01-13'").set_index("claim_id")
+    columns = ["evidence_value", "status"]
+    assert found.loc["EU_IDLED", columns].tolist() == [753, "SUPPORTED"]
+    assert found.loc["EU_IDLED_POWER_PRICE", columns].tolist() == [541, "CONTRADICTED"]
+
+
+def test_the_power_that_smelters_can_pay_is_their_break_even(demo: Sandbox) -> None:
+    [row] = demo.query(
+        "select * from signals.claim_audit where claim_id = 'POWER_BREAKEVEN' and as_of_date = '2026-01-13'"
+    ).itertuples()
+    [smelter] = demo.query(
+        "select * from marts.smelter_margin_daily where zone = 'DE-LU' and as_of_date = '2026-01-13'"
+    ).itertuples()
+    assert row.evidence_value == smelter.breakeven_power_usd_mwh > 100
+    assert row.status == "CONTRADICTED"
+    assert "other cash cost of 500 USD/t is an ASSUMPTION" in row.definition
+
+
+def test_the_verdict_of_the_day_of_the_claim_stays_beside_the_latest(demo: Sandbox) -> None:
+    rows = demo.query("select * from signals.claim_audit")
+    before = rows["as_of_date"] < rows["claim_date"]
+    assert before.any()
+    assert rows.loc[before, ["status_at_claim", "evidence_value_at_claim"]].isna().all(axis=None)
+    on_the_day = rows[rows["as_of_date"] == rows["claim_date"]].set_index("claim_id")
+    after = rows[~before]
+    for column in ("status", "evidence_value"):
+        then = after["claim_id"].map(on_the_day[column])
+        pd.testing.assert_series_equal(after[f"{column}_at_claim"], then, check_names=False, check_exact=True)
+    assert (after["status_at_claim"] != after["status"]).any()
 
 
 def test_a_month_later_the_stocks_are_public(demo: Sandbox) -> None:
@@ -42,7 +89,11 @@ def test_a_month_later_the_stocks_are_public(demo: Sandbox) -> None:
         assert found.loc[name, "evidence_value"] == pytest.approx(value, rel=1e-6)
         assert found.loc[name, "evidence_obs_date"] == pd.Timestamp("2025-12-31")
         assert found.loc[name, "evidence_knowledge_ts"] == pd.Timestamp("2026-02-10T09:00:00Z")
-    assert found.loc["VISIBLE_LOWEST_SINCE_2022", "status"] == "SUPPORTED"
+    # The month as low lies before the off-warrant definition of 2024-02-29, so that the comparison spans its break.
+    lowest = found.loc["VISIBLE_LOWEST_SINCE_2022"]
+    assert 1096 <= lowest["evidence_value"] <= 1430
+    assert lowest["status"] == "PARTIAL"
+    assert "break of the series on 2024-02-29" in lowest["explanation"]
 
 
 def test_the_price_of_the_day_is_known_on_the_next(demo: Sandbox) -> None:
@@ -129,7 +180,8 @@ def claim(
     about = {
         "claim_id": name, "metal": "AL", "claim_text": name, "source_doc": "test", "claim_date": "2026-01-13",
         "metric_id": metric, "entity": "", "definition": "test", "operator": operator, "threshold": threshold,
-        "threshold_high": "", "tolerance": tolerance, "period_from": "", "period_to": "", "horizon_end": "2026-12-31",
+        "threshold_high": "", "tolerance": tolerance, "max_age_days": "", "period_from": "", "period_to": "",
+        "horizon_end": "2026-12-31",
         "valid_from": "2025-06-02", "status": "FACT", "source": "test",
     }  # fmt: skip
     return about | more
@@ -151,6 +203,11 @@ CLAIMS = [
     claim("BETWEEN", "cash_3m_spread", "BETWEEN", 5, 0, threshold_high=6),
     claim("BETWEEN_NEARLY", "cash_3m_spread", "BETWEEN", 6, 1, threshold_high=8),
     claim("APPROX_OTHER_SIDE", "cash_3m_spread", "APPROX", -1, 3),
+    claim("RECENT_ENOUGH", "visible_t", "GT", 0, 0, max_age_days=51),
+    claim("TOO_OLD", "visible_t", "GT", 0, 0, max_age_days=50),
+    claim("TOO_OLD_AND_WRONG", "visible_t", "LT", 0, 0, max_age_days=50),
+    claim("DAYS", "backwardation_days", "EQ", 20, 0, claim_date="2025-06-14"),
+    claim("RANK", "spread_rank", "EQ", 0.5, 0),
 ]
 
 
@@ -206,6 +263,14 @@ def test_a_revised_base_reaches_the_claim(own: Sandbox) -> None:
     assert rows.loc["2026-01-16", "evidence_knowledge_ts"] == pd.Timestamp("2026-01-16T09:00:00Z")
 
 
+def test_a_claim_made_on_a_weekend_has_the_verdict_of_the_friday_before(own: Sandbox) -> None:
+    """By Friday, 2025-06-13, ten days of spreads are known, by the end of the month twenty."""
+    rows = own.query("select * from signals.claim_audit where claim_id = 'DAYS'").set_index("as_of_date")
+    assert rows.loc[:"2025-06-13", "status_at_claim"].isna().all()
+    assert set(rows.loc["2025-06-16":, "status_at_claim"]) == {"NOT_TESTABLE"}
+    assert rows["status"][rows["status"] == "SUPPORTED"].index.min() == pd.Timestamp("2025-06-27")
+
+
 def test_a_low_without_a_precedent_is_not_testable(own: Sandbox) -> None:
     """The latest public month, November, is lower than every earlier one; then the revised September is as low."""
     rows = own.query("select * from signals.claim_audit where claim_id = 'LOWEST'").set_index("as_of_date")
@@ -224,6 +289,8 @@ def test_a_low_without_a_precedent_is_not_testable(own: Sandbox) -> None:
         ("LT", "CONTRADICTED"), ("LE", "SUPPORTED"), ("GT", "CONTRADICTED"), ("GT_NEARLY", "PARTIAL"),
         ("GE", "SUPPORTED"), ("EQ", "SUPPORTED"), ("EQ_NOT", "CONTRADICTED"), ("BETWEEN", "SUPPORTED"),
         ("BETWEEN_NEARLY", "PARTIAL"), ("APPROX_OTHER_SIDE", "CONTRADICTED"), ("OF_NEXT_YEAR", "DATA_NOT_YET_PUBLIC"),
+        ("RECENT_ENOUGH", "SUPPORTED"), ("TOO_OLD", "PARTIAL"), ("TOO_OLD_AND_WRONG", "CONTRADICTED"),
+        ("DAYS", "SUPPORTED"), ("RANK", "NOT_TESTABLE"),
     ],
 )  # fmt: skip
 def test_each_operator_compares_as_defined(own: Sandbox, name: str, status: str) -> None:

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 from sandbox import Sandbox
 
-from pipelines.publish.release import PublicationError
+from pipelines.publish.release_tables import PublicationError
+from schemas.base import columns_of
+from schemas.signals import Signals
 
 NOW = "2026-01-14T20:00:00Z"
 MONTHS = ("2024-10", "2026-01")
@@ -256,6 +258,34 @@ def test_another_warehouse_does_not_lose_the_log(
         shutil.copy(drop_market.open().paths.warehouse, later.open().paths.warehouse)
     assert later.run(("2026-01", "2026-01")).unchanged
     pd.testing.assert_frame_equal(later.query("select * from signals.signals order by all"), before)
+
+
+def test_a_log_from_before_the_quality_flags_gets_them(revised: Sandbox, tmp_path: Path) -> None:
+    """Rows of an earlier version have their quality as the only flag; a row that differs now gets a revision."""
+    later = revised.copy(tmp_path).at("2026-01-20T22:00:00Z")
+    index = "signal_id = 'AL.TIGHTNESS.INDEX' and as_of_date = (select max(as_of_date) from signals.signals)"
+    everything = "select * exclude (quality_flags) from signals.signals order by all"
+    before = later.query(everything)
+    assert later.query(f"select distinct quality_flags from signals.signals where {index}")[
+        "quality_flags"
+    ].tolist() == ["WARMUP PARTIAL"]
+    for database in (later.open().paths.warehouse, later.database):
+        with duckdb.connect(str(database)) as con:
+            con.execute("alter table signals.signals drop column quality_flags")
+            con.execute("update signals.signals set code_version = '0.2.0'")
+    later.forget_build()
+    later.run(("2026-01", "2026-01"))
+    log = later.query("select * from signals.signals")
+    assert list(log) == list(columns_of(Signals)), "in the order of the schema"
+    again = later.query(everything.replace("order by", "where computed_ts < ? order by"), log["computed_ts"].max())
+    pd.testing.assert_frame_equal(again.drop(columns="code_version"), before.drop(columns="code_version"))
+    revisions = later.query(
+        f"select revision_reason, quality_flags, revision_no from signals.signals where {index} order by revision_no"
+    )
+    assert revisions["quality_flags"].tolist()[-2:] == ["WARMUP", "WARMUP PARTIAL"]
+    assert revisions["revision_reason"].tolist()[-1] == "a rule changed"
+    last = log.sort_values("revision_no").drop_duplicates(["signal_id", "as_of_ts"], keep="last")
+    assert (last["quality"] == last["quality_flags"].str.split().str[0]).all()
 
 
 def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:

@@ -38,6 +38,7 @@ from compiled import (
     known_at,
     models,
     needed_for,
+    reference_known_at,
     reference_rows,
 )
 from lookahead import RUN_COLUMNS, Rule, differing, key_of, leaks, published_tables, rule_of, until
@@ -47,6 +48,7 @@ from time_markets import market, reference
 from pipelines.warehouse.build_cache import first_decision
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
+from schemas.fields import QUALITIES
 
 pytestmark = pytest.mark.slow
 SECOND: Final = pd.Timedelta(seconds=1)
@@ -67,8 +69,8 @@ class Snapshot:
         return build(self.rows, self.reference, moment, mutate, only)
 
     def then(self, moment: pd.Timestamp, mutate: Mutation | None = None, only: tuple[Model, ...] = ()) -> Connection:
-        """The build of a moment from the rows known by then: the only ones that were there."""
-        return build(known_at(self.rows, moment), self.reference, moment, mutate, only)
+        """The build of a moment from the rows known by then, of the lake and of the reference tables."""
+        return build(known_at(self.rows, moment), reference_known_at(self.reference, moment), moment, mutate, only)
 
     @cached_property
     def whole(self) -> Connection:
@@ -148,6 +150,16 @@ def test_every_table_has_a_rule(fixture: Snapshot) -> None:
     """A new table needs a rule for what a later build may change in it: see `lookahead.Rule`."""
     rules = {table: rule_of(table, fixture.whole.table(table).columns) for table in published_tables()}
     assert [table for table, rule in rules.items() if rule is None] == []
+
+
+def test_every_quality_flag_is_in_the_snapshots(fixture: Snapshot, generated: Snapshot) -> None:
+    """So that the comparisons below would find a flag that looks ahead, in the index too."""
+    for table, wanted in [
+        ("signals.signals", {*QUALITIES, "OK"}),
+        ("marts.tightness_daily", {*QUALITIES, "OK"} - {"STALE"}),
+    ]:
+        flags = f"select distinct unnest(string_split(quality_flags, ' ')) from {table}"
+        assert {flag for one in (fixture, generated) for (flag,) in one.whole.sql(flags).fetchall()} == wanted, table
 
 
 def test_no_release_second_sees_what_is_known_later(fixture: Snapshot) -> None:

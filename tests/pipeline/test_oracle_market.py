@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from markets import market, to_drop
-from oracle import Oracle, Row
+from oracle import Oracle, Row, quality
 from sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
@@ -32,6 +32,7 @@ PARAMETERS = {
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
 }
+LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
@@ -58,12 +59,16 @@ def reference(sandbox: Sandbox) -> Oracle:
         {**row, "sign": int(row["sign"]), "weight": float(row["weight"]), "max_age_days": int(row["max_age_days"])}
         for row in read(folder / "index_components.csv")
     ]
+    breaks: list[Row] = [
+        {**row, **{name: date.fromisoformat(row[name]) for name in ("valid_from", "break_date")}}
+        for row in read(folder / "series_breaks.csv")
+    ]
     dated: dict[str, list[tuple[date, float]]] = {}
     for row in read(folder / "parameters.csv"):
         if row["metal"] == "AL":
             dated.setdefault(row["name"], []).append((date.fromisoformat(row["valid_from"]), float(row["value"])))
-    dated = {name: sorted(steps) for name, steps in dated.items() if len(steps) > 1}
-    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated)
+    dated = {name: sorted(steps) for name, steps in dated.items()}
+    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated, breaks=breaks)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -75,6 +80,8 @@ def read(path: Path) -> list[dict[str, str]]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
+    sandbox.add_break("stock_log_chg", "2025-10-06", valid_from="2025-11-06")
+    sandbox.begin_parameters(level_up=LEVELS_FROM, level_down=LEVELS_FROM)
     to_drop(market(**MARKET), sandbox)
     sandbox.run_compiled()
     return sandbox
@@ -87,6 +94,27 @@ def test_every_row_and_column_is_that_of_the_reference(published: Sandbox, table
     assert len(wanted) > 40, "there is something to compare"
     wrong = differences(wanted, found, KEYS[table], may_lack_empty=table in MAY_LACK_EMPTY_ROWS)
     assert not wrong, f"{len(wrong)} cells of {table} differ:\n" + "\n".join(wrong)
+
+
+def test_the_signals_of_the_index_have_its_coverage_and_flags(published: Sandbox) -> None:
+    wanted = {row["as_of_date"].isoformat(): row for row in reference(published).tightness_daily()}
+    found = published.query(
+        "select signal_id, as_of_date, value, state, coverage, quality, quality_flags from signals.signals "
+        "where signal_id in ('AL.TIGHTNESS.INDEX', 'AL.TIGHTNESS.REGIME')"
+    )
+    assert len(found) == 2 * len(wanted)
+    seen = set()
+    for row in found.itertuples():
+        day = wanted[row.as_of_date.strftime("%Y-%m-%d")]
+        held = set(day["quality_flags"].split())
+        if row.signal_id == "AL.TIGHTNESS.REGIME" and day["regime_status"] == "STALE":
+            held = held - {"MISSING"} | {"STALE"}  # the regime is kept
+        stale = {"STALE"} if pd.isna(row.value) else set()  # an old observation is a flag of the signal alone
+        assert row.coverage == pytest.approx(day["coverage"], abs=TOLERANCE), row
+        assert held <= set(row.quality_flags.split()) <= held | stale, (row, day["quality_flags"])
+        assert row.quality == quality(row.quality_flags.split())["quality"], row
+        seen.add(row.quality_flags)
+    assert seen >= {"STALE PARTIAL", "MISSING PARTIAL", "WARMUP PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK"}
 
 
 def test_no_row_of_the_market_is_quarantined(published: Sandbox) -> None:
@@ -105,8 +133,14 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert {row["regime_status"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
     assert {row["coverage"] for row in rows} >= {0.2, 0.6, 0.8, 1.0}
-    states = {row["level_state_5of5"] for row in reference(published).price_daily()}
-    assert states == {"ABOVE", "INSIDE", "BELOW", None}
+    assert {row["quality_flags"] for row in rows} >= {
+        "WARMUP PARTIAL", "MISSING PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK",
+    }  # fmt: skip
+    prices = [row for row in reference(published).price_daily() if row["m3_usd_t"] is not None]
+    begun = [row["obs_date"] >= date.fromisoformat(LEVELS_FROM) for row in prices]
+    assert begun.index(True) > 40
+    assert [row["level_state_5of5"] is not None for row in prices] == begun
+    assert {row["level_state_5of5"] for row in prices} == {"ABOVE", "INSIDE", "BELOW", None}
 
 
 def test_the_comparison_can_fail() -> None:

@@ -34,6 +34,7 @@ from pipelines.warehouse import build_cache
 from pipelines.warehouse.dbt import arrow_table
 from schemas.datasets import DATASETS
 from schemas.generate.arrow import arrow_schema
+from schemas.reference import CAUSES
 
 pytestmark = pytest.mark.slow
 START: Final = pd.Timestamp(LAST, tz="UTC") - pd.Timedelta("18D") + pd.Timedelta("20h")
@@ -243,7 +244,8 @@ def changed(tables: Tables, chosen: random.Random, now: pd.Timestamp) -> Tables:
     elif name == "signal_definitions":
         row = row.assign(signal_version=f"{chosen.randint(2, 9)}.{chosen.randrange(10**6)}.0")
     elif name == "smelters":
-        row = row.assign(idled_kt=float(chosen.randint(0, 200)))
+        review = day + pd.Timedelta(days=chosen.randint(0, 30))
+        row = row.assign(idled_kt=float(chosen.randint(1, 200)), cause=chosen.choice(CAUSES), review_by=review)
     elif name == "tax_schedule":
         row = row.assign(rate=chosen.choice([0.05, 0.1]))
     elif name == "events":

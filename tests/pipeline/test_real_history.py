@@ -8,21 +8,32 @@ from datetime import date
 from pathlib import Path
 
 import holidays
+import numpy as np
 import pandas as pd
 import pytest
 from sandbox import Sandbox
 
 NOW = "2025-06-30T22:00:00Z"
+LEFT_OUT = ("2008-01-02", "2008-11-08", "2022-09-19")  # reports of stock, see stocks_with_cancelled
 pytestmark = pytest.mark.slow
 
 
 def stocks_with_cancelled(tables: Path) -> pd.DataFrame:
-    """Cancelled warrants, known by month only, are on the month's last row if its total is the same."""
+    """Stocks by day of the close: the tables list them by day of the report, a business day later.
+
+    Cancelled warrants, known by month only, are on the month's last report if its total is the same. Two reports are
+    left out: a Saturday's, which repeats Friday's, and that of the Queen's funeral, a holiday of the calendar. The
+    report of 2008-01-02 is of a day before the first month that is kept.
+    """
     stocks = pd.read_csv(tables / "lme_stocks_daily.csv")
     cancelled = pd.read_csv(tables / "lme_cancelled_monthend.csv")
     last = stocks.dropna(subset="total_t").groupby(stocks["obs_date"].str[:7])["obs_date"].last().rename("obs_date")
     ends = cancelled.merge(last, left_on="month", right_index=True)
-    return stocks.merge(ends[["obs_date", "total_t", "cancelled_t"]], how="left", on=["obs_date", "total_t"])
+    stocks = stocks.merge(ends[["obs_date", "total_t", "cancelled_t"]], how="left", on=["obs_date", "total_t"])
+    stocks = stocks[~stocks["obs_date"].isin(LEFT_OUT)]
+    closed = sorted(holidays.country_holidays("GB", subdiv="ENG", years=range(2007, 2026)))
+    closes = np.busday_offset(stocks["obs_date"].to_numpy("datetime64[D]"), -1, holidays=closed)
+    return stocks.assign(obs_date=closes.astype(str))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +82,7 @@ def test_every_row_of_the_tables_is_stored_or_quarantined(sandbox: Sandbox, real
     pd.testing.assert_frame_equal(stored[list(prices)], prices, check_dtype=False)
     stocks = pd.read_csv(real / "tables" / "lme_stocks_daily.csv")
     quarantined = sandbox.open().quarantine.read("stocks")
-    assert len(lake.read("stocks")) == stocks["total_t"].count()
+    assert len(lake.read("stocks")) == stocks["total_t"].count() - len(LEFT_OUT)
     assert len(quarantined) == stocks["total_t"].isna().sum() == 2
     assert quarantined["reason"].str.contains("total_t=null breaks not null").all()
     assert sandbox.open().quarantine.counts() == {"stocks": 2}
@@ -117,8 +128,8 @@ def test_a_day_on_which_london_is_closed_but_the_exchange_quotes(sandbox: Sandbo
 
 
 def test_a_blank_stock_carries_the_one_before_with_its_date(daily: pd.DataFrame) -> None:
-    """Blank on 2011-10-13 and 2017-05-25; a stock is known the morning after its day."""
-    for day, after in [("2011-10-13", "2011-10-14"), ("2017-05-25", "2017-05-26")]:
+    """Blank in the reports of 2011-10-13 and 2017-05-25, of the closes before; a stock is known the next morning."""
+    for day, after in [("2011-10-12", "2011-10-13"), ("2017-05-24", "2017-05-25")]:
         row, before = daily.loc[after], daily.loc[day]
         assert row["stock_obs_date"] == before["stock_obs_date"] < pd.Timestamp(day)
         assert row["total_t"] == before["total_t"] > 0
@@ -127,10 +138,10 @@ def test_a_blank_stock_carries_the_one_before_with_its_date(daily: pd.DataFrame)
 
 
 def test_real_jumps_pass(sandbox: Sandbox, daily: pd.DataFrame) -> None:
-    """Stock +88 % in a day (2024-05-10), cash -12 % in a day (2022-03-08)."""
-    stock = daily.loc["2024-05-13", ["stock_obs_date", "total_t", "stock_days"]]
-    assert stock["stock_obs_date"] == pd.Timestamp("2024-05-10")
-    assert stock["total_t"] / daily.loc["2024-05-10", "total_t"] == pytest.approx(903_850 / 479_850)
+    """Stock +88 % in a day (2024-05-09, reported on the 10th), cash -12 % in a day (2022-03-08)."""
+    stock = daily.loc["2024-05-10", ["stock_obs_date", "total_t", "stock_days"]]
+    assert stock["stock_obs_date"] == pd.Timestamp("2024-05-09")
+    assert stock["total_t"] / daily.loc["2024-05-09", "total_t"] == pytest.approx(903_850 / 479_850)
     assert stock["stock_days"] == pytest.approx(903_850 / (70_593_000 / 365))
     assert row_of(sandbox, "price_daily", "2022-03-08")["cash_usd_t"] / row_of(sandbox, "price_daily", "2022-03-07")[
         "cash_usd_t"
@@ -145,11 +156,11 @@ def test_cancelled_warrants_are_high_in_the_queues_of_2014_and_2015(daily: pd.Da
     ratios = daily.loc["2014-09-01":"2015-02-27", "cancelled_ratio"]
     assert ratios.notna().all(), "a month-end is carried to the next one"
     assert ratios.min() > 0.5
-    # At the end of August 2014, a Friday, known on the Monday: 2,522,675 t of 4,803,425 t.
-    assert pd.isna(daily.loc["2014-08-29", "cancelled_ratio"])
-    assert daily.loc["2014-09-01", "cancelled_ratio"] == pytest.approx(2_522_675 / 4_803_425)
+    # In the report of Friday, 2014-08-29: 2,522,675 t of 4,803,425 t.
+    assert pd.isna(daily.loc["2014-08-28", "cancelled_ratio"])
+    assert daily.loc["2014-08-29", "cancelled_ratio"] == pytest.approx(2_522_675 / 4_803_425)
     # At the end of September 2,590,825 t of 4,620,175 t.
-    assert daily.loc["2014-10-01", "cancelled_ratio"] == pytest.approx(2_590_825 / 4_620_175)
+    assert daily.loc["2014-09-30", "cancelled_ratio"] == pytest.approx(2_590_825 / 4_620_175)
     assert daily.loc["2019", "cancelled_ratio"].median() < daily.loc["2014-08":"2015-06", "cancelled_ratio"].median()
 
 
@@ -170,7 +181,19 @@ def test_the_price_spike_of_march_2022(sandbox: Sandbox, daily: pd.DataFrame) ->
     assert spike["carry_tightness"].min() > daily.loc["2020-04":"2020-12", "carry_tightness"].max()
     assert spike["score_carry_tightness"].median() > 0.95
     assert set(spike["regime"]) <= {"TIGHT", "SQUEEZE"}
-    assert row_of(sandbox, "price_daily", "2022-03-07")["level_state_5of5"] == "ABOVE"
+
+
+def test_levels_of_2026_say_nothing_of_the_years_before(sandbox: Sandbox) -> None:
+    """The levels were published on 2026-01-13: until then there is no state, rather than OFF or INSIDE."""
+    states = sandbox.query("select count(level_state_5of5) + count(level_state_3of5) as n from marts.price_daily")
+    assert states["n"].tolist() == [0]
+    signals = sandbox.query(
+        "select signal_id, quality, count(state) + count(value) as n, count(*) as days from signals.signals "
+        "where signal_id like 'AL.PRICE.LEVEL%' or signal_id = 'AL.PRICE.THESIS_BROKEN' group by all"
+    )
+    assert set(signals["quality"]) == {"MISSING"}
+    assert signals["n"].tolist() == [0, 0, 0]
+    assert (signals["days"] > 4_300).all()
 
 
 def test_the_contango_of_2020_is_loose(daily: pd.DataFrame) -> None:

@@ -76,6 +76,22 @@ def test_prices_of_a_free_page_are_known_the_next_business_day(sandbox: Sandbox)
     assert (found.too_early, found.stock_too_early) == (0, 0)
 
 
+def test_the_stock_of_a_row_is_that_of_the_close_before(sandbox: Sandbox, written: pd.DataFrame) -> None:
+    """903,850 t was the stock of Thursday, 2024-05-09 (Reuters, 2024-05-10); the page has it in Friday's row, which is
+    known on Monday. The last stock of a year is in the first row of the next page."""
+    daily = sandbox.query("select * from marts.inventory_daily").set_index("as_of_date")
+    for as_of, close, total in [
+        ("2024-05-10", "2024-05-08", 479_850),
+        ("2024-05-13", "2024-05-09", 903_850),
+        ("2024-01-02", "2023-12-28", 549_050),
+        ("2024-01-03", "2023-12-29", 566_375),
+    ]:
+        assert (daily.loc[as_of, "stock_obs_date"], daily.loc[as_of, "total_t"]) == (pd.Timestamp(close), total)
+    rows = written.dropna(subset="stock").set_index("day")["stock"]
+    days = daily.index.intersection(rows.index)
+    assert (daily.loc[days, "total_t"] == rows.shift()[days]).mean() > 0.99, "the row before is the last one known"
+
+
 def benchmark(sandbox: Sandbox, name: str) -> pd.DataFrame:
     stored = sandbox.open().lake.read("benchmark_prices")
     return stored[stored["benchmark"] == name]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 from sandbox import Sandbox
@@ -118,9 +119,15 @@ def put_market(sandbox: Sandbox) -> None:
         ),
     )  # fmt: skip
     register = pd.read_csv(sandbox.reference() / "smelters.csv")
+    register = register.assign(idled_kt=0.0, cause="", review_by="")
     idled = register.tail(1).assign(plant="Own", capacity_kt=500.0)
-    steps = [(0.0, "2025-01-01"), (49.0, DAYS[2]), (50.0, DAYS[4]), (0.0, DAYS[30])]
-    rows = [idled.assign(idled_kt=kt, valid_from=since) for kt, since in steps]
+    steps = [
+        (0.0, "", "2025-01-01"), (49.0, "POWER_PRICE", DAYS[2]), (50.0, "ACCIDENT", DAYS[4]), (0.0, "", DAYS[30]),
+    ]  # fmt: skip
+    rows = [
+        idled.assign(idled_kt=kt, cause=cause, review_by=DAYS[20] if cause else "", valid_from=since)
+        for kt, cause, since in steps
+    ]
     pd.concat([register, *rows]).to_csv(sandbox.reference() / "smelters.csv", index=False)
 
 
@@ -185,7 +192,7 @@ def test_a_watchpoint_fires_on_its_day(
 
 
 def test_the_event_is_active_from_30_days_before_to_10_days_after(sandbox: Sandbox) -> None:
-    rows = sandbox.query("select as_of_date, days_to_event, state from marts.event_calendar order by as_of_date")
+    rows = sandbox.query("select * from marts.event_calendar where event_id = 'USMCA_REVIEW'")
     states = rows.groupby("state")["days_to_event"].agg(["min", "max"])
     # 2026-07-01 less 30 days is Monday 1 June; plus 10 days is a Saturday, so that Friday, 9 days on, is the last.
     assert states.loc["ACTIVE"].tolist() == [-9, 30]
@@ -197,6 +204,59 @@ def test_the_event_is_active_from_30_days_before_to_10_days_after(sandbox: Sandb
     )
     assert changes[["prev_state", "state"]].to_numpy().tolist() == [["AHEAD", "ACTIVE"], ["ACTIVE", "PAST"]]
     assert changes["as_of_date"].tolist() == [pd.Timestamp("2026-06-01"), pd.Timestamp("2026-07-13")]
+
+
+def test_an_event_is_shown_from_its_announcement_while_it_is_near(sandbox: Sandbox) -> None:
+    """A year before to 90 days after, and not before it was known. The first as-of date is 2026-02-02."""
+    rows = sandbox.query("select * from marts.event_calendar")
+    days = rows.groupby("event_id")["as_of_date"].agg(["min", "max"])
+    expected = {
+        "GRUNDARTANGI_OUTAGE": None,  # 2025-10-21: more than 90 days ago on the first day
+        "CBAM_DEFINITIVE": ("2026-02-02", "2026-04-01"),  # 2026-01-01 and 90 days
+        "LME_LENDING_2026": ("2026-02-20", "2026-05-21"),
+        "S232_2026": ("2026-04-07", "2026-07-03"),  # known on Good Friday; 2026-04-06 and 90 days is a Sunday
+        "USMCA_REVIEW": ("2026-02-02", "2026-07-20"),
+        "USMCA_REVIEW_OUTCOME": ("2026-07-01", "2026-07-20"),
+        "USMCA_REVIEW_2027": ("2026-07-01", "2026-07-20"),
+    }
+    for event, near in expected.items():
+        found = tuple(days.loc[event].dt.strftime("%Y-%m-%d")) if event in days.index else None
+        assert found == near, event
+    assert rows["days_to_event"].between(-90, 365).all()
+    assert (rows["as_of_date"] >= rows["known_since"]).all()
+    state = rows[rows["event_id"] == "USMCA_REVIEW_2027"].set_index("as_of_date").loc["2026-07-01"]
+    assert state[["days_to_event", "state", "event_kind"]].tolist() == [365, "AHEAD", "TRADE_RULE"]
+
+
+def test_the_signal_of_an_event_goes_on_when_it_is_no_longer_near(sandbox: Sandbox, tmp_path: Path) -> None:
+    other = Sandbox(tmp_path, "drop", NOW)
+    put_market(other)
+    other.set_parameters(event_near_before_days=30, event_near_after_days=10)
+    other.run_compiled(MONTHS)
+    near = other.query("select * from marts.event_calendar where event_id = 'USMCA_REVIEW'")
+    assert set(near["state"]) == {"ACTIVE"}
+    query = "select as_of_date, value, state from signals.signals where signal_id = 'AL.EVENT.USMCA_REVIEW' order by 1"
+    pd.testing.assert_frame_equal(other.query(query), sandbox.query(query))
+
+
+def test_idled_capacity_is_stale_after_the_review_of_its_row(sandbox: Sandbox) -> None:
+    """The row of day 4 is to be reviewed by day 20; the restart of day 30 needs no review."""
+    for signal in ("AL.SUPPLY.EUROPE_IDLED", "AL.SUPPLY.EUROPE_IDLED_EVENT"):
+        rows = sandbox.query("select as_of_date, quality from signals.signals where signal_id = ?", signal)
+        quality = rows.assign(day=rows["as_of_date"].dt.strftime("%Y-%m-%d")).set_index("day")["quality"]
+        assert runs([quality[day] for day in DAYS]) == [("OK", 0), ("STALE", 21), ("OK", 30)], signal
+
+
+def test_idled_capacity_counts_for_its_cause(sandbox: Sandbox) -> None:
+    with duckdb.connect(str(sandbox.open().paths.warehouse), read_only=True) as warehouse:
+        rows = warehouse.sql("select * from metrics.metrics where metric_id = 'idled_kt'").df()
+    rows["day"] = rows["as_of_date"].dt.strftime("%Y-%m-%d")
+    by_day = rows.pivot_table(index="day", columns="entity", values="value").loc[DAYS[:31]]
+    entities = ["EUROPE", "EUROPE.POWER_PRICE", "EUROPE.ACCIDENT"]
+    assert set(by_day) == set(entities)
+    expected = {DAYS[1]: [0.0], DAYS[3]: [49.0, 49.0], DAYS[29]: [50.0, 0.0, 50.0], DAYS[30]: [0.0, 0.0, 0.0]}
+    for day, values in expected.items():
+        assert by_day.loc[day, entities].dropna().tolist() == values, day
 
 
 def test_state_signals_have_values(sandbox: Sandbox) -> None:
@@ -212,9 +272,7 @@ def test_a_rank_or_change_across_a_break_is_flagged(tmp_path: Path) -> None:
     """A break is flagged in every window that spans it, from the day on which it was known."""
     other = Sandbox(tmp_path, "drop", NOW)
     put_market(other)
-    breaks = pd.read_csv(other.reference() / "series_breaks.csv", dtype=str, keep_default_na=False)
-    own = breaks.tail(1).assign(break_id="OWN", metal="AL", metric_id="px_yoy", break_date=DAYS[6], valid_from=DAYS[8])
-    pd.concat([breaks, own]).to_csv(other.reference() / "series_breaks.csv", index=False)
+    other.add_break("px_yoy", DAYS[6], valid_from=DAYS[8])
     days = pd.bdate_range("2025-01-27", periods=45).strftime("%Y-%m-%d")
     other.drop(
         "prices/before.csv", pd.DataFrame({"metal": "AL", "obs_date": days, "cash_usd_t": 2600, "m3_usd_t": 2600})

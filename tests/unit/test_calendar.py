@@ -111,6 +111,19 @@ def test_decision_times_follow_london_time() -> None:
     assert calendar["is_business_day"].tolist() == [True, False, False, True]
 
 
+def test_the_business_day_before_skips_weekends_and_holidays() -> None:
+    days = {
+        "2024-05-10": "2024-05-09",  # a Friday
+        "2024-05-06": "2024-05-03",  # a bank holiday on a Monday
+        "2024-05-07": "2024-05-03",
+        "2024-05-11": "2024-05-10",  # a Saturday
+        "2008-01-02": "2007-12-31",
+    }
+    for day, before in days.items():
+        [row] = trading_calendar(date.fromisoformat(day), date.fromisoformat(day)).itertuples()
+        assert str(row.previous_business_day.date()) == before, day
+
+
 @pytest.mark.parametrize(
     ("trade", "cash", "three", "why"),
     [

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.lake.validate import validate
-from pipelines.transports.drop import DropError, DropFile, DropProblem, parse_drop, read_file, scan
+from pipelines.transports.drop import DropFile, DropProblem, read_file, scan
+from pipelines.transports.drop_parser import DropError, parse_drop
 from schemas.datasets import DATASETS
 
 HEADER = "metal,obs_date,knowledge_ts,total_t,cancelled_t\n"

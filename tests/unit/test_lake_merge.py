@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from lake_rows import observed
 
-from pipelines.lake import store
+from pipelines.lake import merge, store
+from pipelines.lake.merge import MAX_FILES, MERGED_FILES
 from pipelines.lake.record import FileRecord, Load
-from pipelines.lake.store import MAX_FILES, MERGED_FILES, Lake
+from pipelines.lake.store import Lake
 from tests.former_lake import copy_lake, to_former_layout
 
 pytestmark = pytest.mark.slow
@@ -127,8 +128,8 @@ def test_large_files_are_left_as_they_are_and_a_merged_one_is_no_larger_than_mem
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every third append has three rows, the very first one a year, the others one."""
-    monkeypatch.setattr(store, "MAX_ROWS", 2)
-    monkeypatch.setattr(store, "MAX_MERGED", 12)
+    monkeypatch.setattr(merge, "MAX_ROWS", 2)
+    monkeypatch.setattr(merge, "MAX_MERGED", 12)
     files = names(lake)
     lake.compact("stocks", lake.appended("stocks"))
     assert names(lake) == files, "of more than 16 files, 11 are small"
@@ -214,7 +215,7 @@ def test_a_compaction_that_is_killed_loses_nothing_and_shows_nothing_twice(
 def test_a_file_that_was_replaced_while_it_was_read_is_read_in_the_other(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, load, calls = lake.read("stocks"), store._load, []
+    before, load, calls = lake.read("stocks"), store.load_rows, []
 
     def overtaken(*arguments: object) -> pd.DataFrame:
         calls.append(arguments)
@@ -222,7 +223,7 @@ def test_a_file_that_was_replaced_while_it_was_read_is_read_in_the_other(
             lake.compact("stocks", lake.appended("stocks"))
         return load(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store, "_load", overtaken)
+    monkeypatch.setattr(store, "load_rows", overtaken)
     pd.testing.assert_frame_equal(lake.read("stocks"), before)
     assert len(calls) == 2
 
@@ -310,7 +311,7 @@ def test_a_lake_of_the_former_layout_is_read_and_becomes_one_file(lake: Lake, ha
 def test_a_large_lake_of_the_former_layout_becomes_several_files(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     before = lake.read("stocks")
     to_former_layout(lake, "stocks")
-    monkeypatch.setattr(store, "MAX_MERGED", 100)
+    monkeypatch.setattr(merge, "MAX_MERGED", 100)
     lake.settle("stocks")
     sizes = [pq.read_metadata(lake.root / "stocks" / file).num_rows for file in names(lake)]
     assert len(sizes) > 2 and max(sizes) <= 100

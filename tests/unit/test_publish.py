@@ -16,7 +16,8 @@ from small_release import COMMENTS, KEYS, LATEST, PRICES, TWO_DAYS, base, opened
 from pipelines.orchestration.assets.publish import MODELS, with_keys
 from pipelines.publish import release as publishing
 from pipelines.publish.diff import TableDiff, diff_releases
-from pipelines.publish.release import PublicationError, publish
+from pipelines.publish.release import publish
+from pipelines.publish.release_tables import PublicationError
 from pipelines.warehouse.lock import writer_lock
 from schemas.generate.dbt import comments, keys
 
@@ -308,14 +309,14 @@ def test_damage_in_a_written_release_is_found_before_it_is_shown(
     source: Path, released: Path, monkeypatch: pytest.MonkeyPatch, damage: str, message: str
 ) -> None:
     shown = (released / "manifest.json").read_text()
-    verify = publishing._verify
+    verify = publishing.verify
 
     def damaged(staged: Path, *args: object) -> None:
         with duckdb.connect(staged / "marts.duckdb") as con:
             con.execute(damage.replace("marts.price", "marts.main.price"))
         verify(staged, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(publishing, "_verify", damaged)
+    monkeypatch.setattr(publishing, "verify", damaged)
     with pytest.raises(PublicationError, match=message):
         publish(source, released, manifest_base=base(prices="bb"), comments=COMMENTS, keys=KEYS, synthetic=True)
     assert (released / "manifest.json").read_text() == shown

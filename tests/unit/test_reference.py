@@ -52,6 +52,21 @@ def test_what_changes_over_the_years_has_a_row_for_each_known_figure() -> None:
         assert days.diff().max() < pd.Timedelta(days=366 * 7), name
     [cap] = parameters.loc[parameters["name"] == "china_cap_t", "valid_from"]
     assert cap == pd.Timestamp("2017-10-20"), "no cap before it existed"
+    levels = parameters.loc[parameters["name"].isin(["level_up", "level_down"]), "valid_from"]
+    assert set(levels) == {pd.Timestamp("2026-01-13")}, "no level before it was published"
+
+
+def test_the_events_of_the_market_are_listed_with_their_sources() -> None:
+    events = load_reference(PROJECT / "data" / "reference")["events"].set_index("event_id")
+    days = {
+        "LME_LENDING_2025": "2025-06-23", "LME_LENDING_2026": "2026-02-20", "RUSSIAN_METAL_BAN": "2024-04-13",
+        "CHINA_REBATE_END": "2024-12-01", "CBAM_DEFINITIVE": "2026-01-01", "USMCA_REVIEW": "2026-07-01",
+        "S232_2018": "2018-03-23", "S232_2025_MARCH": "2025-03-12", "S232_2025_JUNE": "2025-06-04",
+        "S232_2026": "2026-04-06", "LME_OFF_WARRANT_DEFINITION": "2024-02-29",
+    }  # fmt: skip
+    assert events.loc[list(days), "event_date"].dt.strftime("%Y-%m-%d").to_dict() == days
+    outcome = events.loc["USMCA_REVIEW_OUTCOME"]
+    assert outcome["valid_from"] == outcome["event_date"], "no outcome is known before the review"
 
 
 def test_the_committed_defaults_are_those_of_the_methodology() -> None:
@@ -96,7 +111,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "parameters",
             lambda rows: rows.assign(name=rows["name"].replace("level_up", "levle_up")),
-            "parameters.csv: level_up (USD/t) has no row for AL",
+            "parameters.csv: level_up (USD/t) has no row for AL and none for *: add one",
         ),
         (
             "parameters",
@@ -158,6 +173,27 @@ def test_every_dataset_has_a_release_rule() -> None:
             with_cell("idled_kt", "9999"),
             "smelters.csv line 2: breaks the rule: idled_kt is more than capacity_kt",
         ),
+        (
+            "smelters",
+            with_cell("idled_kt", "1"),
+            "smelters.csv line 2: breaks the rule: idled_kt above 0 needs cause and review_by, 0 has no cause",
+        ),
+        (
+            "smelters",
+            with_cell("cause", "ACCIDENT"),
+            "smelters.csv line 2: breaks the rule: idled_kt above 0 needs cause and review_by, 0 has no cause",
+        ),
+        (
+            "smelters",
+            with_cell("cause", "WEATHER", 25),
+            "smelters.csv line 27: cause 'WEATHER' breaks the rule",
+        ),
+        (
+            "smelters",
+            with_cell("review_by", "2007-12-31"),
+            "smelters.csv line 2: breaks the rule: review_by is before valid_from",
+        ),
+        ("claims", with_cell("max_age_days", "a week", 4), "claims.csv line 6: max_age_days 'a week' must be a whole"),
         (
             "parameters",
             lambda rows: pd.concat([rows, rows[rows["name"] == "near_high_obs"].assign(metal="AL")]),

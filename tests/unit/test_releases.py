@@ -123,7 +123,7 @@ def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
 
 
 def test_the_current_release_stays_when_nothing_changes_or_a_publication_fails(tmp_path: Path) -> None:
-    from pipelines.publish.release import PublicationError
+    from pipelines.publish.release_tables import PublicationError
 
     source = warehouse(tmp_path / "a.duckdb", TWO_DAYS)
     first = release(source, tmp_path, keep=1)

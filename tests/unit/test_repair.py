@@ -13,7 +13,7 @@ import pytest
 from sandbox import Sandbox
 
 from pipelines.ingestion.repair import ADVICE, LakeDamageError, accept_loss, problem, repair
-from pipelines.lake import parquet, store
+from pipelines.lake import merge, parquet
 from tests.former_lake import to_former_layout
 from tests.stress.lake_faults import DAMAGE, add_history, lake_bytes, lake_files
 
@@ -124,8 +124,8 @@ def merged(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """All files of a dataset but its largest ones replaced by one, and that one with a later file by another one."""
     lake = sandbox.open().lake
     for few in (2, 1):
-        monkeypatch.setattr(store, "MAX_FILES", few)
-        monkeypatch.setattr(store, "MERGED_FILES", 2)
+        monkeypatch.setattr(merge, "MAX_FILES", few)
+        monkeypatch.setattr(merge, "MERGED_FILES", 2)
         for name in DATASETS:
             lake.compact(name, lake.appended(name))
     assert len(lake_files(sandbox)) == len(DATASETS)
@@ -147,8 +147,8 @@ def test_a_file_after_a_merged_one_is_repaired_with_the_rows_that_were_stored_be
     """The merged file also has rows of later loads."""
     sandbox = made.copy(tmp_path / "sandbox")
     lake = sandbox.open().lake
-    monkeypatch.setattr(store, "MAX_FILES", 1)
-    monkeypatch.setattr(store, "MERGED_FILES", 2)
+    monkeypatch.setattr(merge, "MAX_FILES", 1)
+    monkeypatch.setattr(merge, "MERGED_FILES", 2)
     between = lake.appended("prices")[1]
     lake.compact("prices", [file for file in lake.appended("prices") if file != between])
     before = lake_bytes(sandbox)

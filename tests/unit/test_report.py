@@ -39,9 +39,10 @@ class Tags(HTMLParser):
 
 def content(text: str = "plain", synthetic: bool = True) -> Content:
     """A release whose every text is `text`."""
-    signal = dict.fromkeys(("signal_id", "description", "unit", "state", "quality"), text)
-    claim = dict.fromkeys(("claim_id", "claim_text", "definition", "status", "explanation"), text)
-    index: dict[str, Any] = {"metal": text, "regime": text, "regime_status": text, "as_of_date": DAY, "coverage": 0.8}
+    signal = dict.fromkeys(("signal_id", "description", "unit", "state", "quality", "quality_flags"), text)
+    claim = dict.fromkeys(("claim_id", "claim_text", "definition", "status", "status_at_claim", "explanation"), text)
+    index: dict[str, Any] = dict.fromkeys(("metal", "regime", "regime_status", "quality_flags"), text)
+    index |= {"as_of_date": DAY, "coverage": 0.8}
     return Content(
         manifest={
             "release_id": "20260114T200000Z-abcd1234",
@@ -65,6 +66,10 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
             ],
             "changes": [
                 {"as_of_date": DAY, "signal_id": text, "prev_state": text, "state": text, "direction": -1},
+            ],
+            "events": [
+                dict.fromkeys(("title", "event_kind", "state", "source"), text)
+                | {"event_date": DAY, "days_to_event": 3, "known_since": DAY},
             ],
             "claims": [claim | {"evidence_obs_date": DAY, "evidence_knowledge_ts": MOMENT}],
         },

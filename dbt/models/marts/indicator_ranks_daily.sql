@@ -55,24 +55,6 @@ window_ranks as (
     select * from daily
     union all
     select * from monthly
-),
-
--- Series breaks inside the ranking window.
-breaks as (
-    select
-        scores.metal,
-        scores.indicator,
-        scores.as_of_date,
-        string_agg(breaks.break_id, ' ' order by breaks.break_id asc nulls last) as break_ids
-    from {{ scores }} as scores
-    inner join {{ reference('series_breaks') }} as breaks
-        on
-            breaks.metal in (scores.metal, '*')
-            and scores.indicator = breaks.metric_id
-            and scores.as_of_date >= breaks.valid_from
-            and scores.ranked_from < breaks.break_date
-            and scores.as_of_date >= breaks.break_date
-    group by scores.metal, scores.indicator, scores.as_of_date
 )
 
 select
@@ -101,8 +83,8 @@ select
         {{ robust_z('scores.value', 'window_ranks.median', 'window_ranks.mad', 'p.z_cap') }}
     end as robust_z,
     scores.ranked_from,
-    breaks.break_ids is not null as is_break,
-    breaks.break_ids
+    scores.break_ids is not null as is_break,
+    scores.break_ids
 from {{ scores }} as scores
 inner join {{ ref('int_as_of_dates') }} as dates
     on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
@@ -113,8 +95,3 @@ left join window_ranks
         scores.metal = window_ranks.metal
         and scores.indicator = window_ranks.indicator
         and scores.as_of_date = window_ranks.as_of_date
-left join breaks
-    on
-        scores.metal = breaks.metal
-        and scores.indicator = breaks.indicator
-        and scores.as_of_date = breaks.as_of_date

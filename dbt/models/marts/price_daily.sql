@@ -26,28 +26,30 @@ m3_runs as (
     from m3_gaps
 ),
 
+-- Each price with those before it that its states look at, this one included.
+recent as (
+    select later.metal, later.obs_date, later.run, later.n, later.back + 1 as recency, m3_runs.m3_usd_t
+    from (
+        select m3.*, {{ numbers_to('greatest(p.level_m, p.level_alt_m) - 1') }} as back
+        from m3_runs as m3
+        inner join {{ ref('int_parameters') }} as p
+            on m3.metal = p.metal and m3.obs_date = p.calendar_date
+    ) as later
+    inner join m3_runs
+        on later.metal = m3_runs.metal and later.run = m3_runs.run and later.n - later.back = m3_runs.n
+),
+
 crossings as (
     select
-        m3.metal,
-        m3.obs_date,
-        m3.run,
-        m3.n
-        {% for variant, k, m in level_variants() -%}
-        {% for crossing, test in level_crossings('m3.m3_usd_t') %}
-        ,
-        ({{ test }})
-        and count(*) over (
-            partition by m3.metal, m3.run order by m3.obs_date asc nulls last
-            {{ last_rows('p.' ~ m) }}
-        ) >= p.{{ m }}
-        and count(case when {{ test }} then 1 end) over (
-            partition by m3.metal, m3.run order by m3.obs_date asc nulls last
-            {{ last_rows('p.' ~ m) }}
-        ) >= p.{{ k }} as {{ crossing }}_{{ variant }}
-        {%- endfor %}{% endfor %}
-    from m3_runs as m3
+        recent.metal,
+        recent.obs_date,
+        recent.run,
+        recent.n,
+        {{ level_moves('recent.m3_usd_t', 'recent.recency') }}
+    from recent
     inner join {{ ref('int_parameters') }} as p
-        on m3.metal = p.metal and m3.obs_date = p.calendar_date
+        on recent.metal = p.metal and recent.obs_date = p.calendar_date
+    group by recent.metal, recent.obs_date, recent.run, recent.n
 ),
 
 levels as (
@@ -55,10 +57,10 @@ levels as (
         metal,
         obs_date,
         {% for variant, k, m in level_variants() -%}
-        {{ level_state(
+        case when has_levels then {{ level_state(
             'above_up_' ~ variant, 'below_up_' ~ variant, 'above_down_' ~ variant, 'below_down_' ~ variant, 'n',
             '(partition by metal, run order by obs_date asc nulls last)'
-        ) }} as level_state_{{ variant }}{% if not loop.last %},{% endif %}
+        ) }} end as level_state_{{ variant }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from crossings
 ),

@@ -1,9 +1,13 @@
 {{ config(materialized='by_decision_time') }}
 -- Smelter cost, margin, break-even power and supply stress by zone at each decision time. Supply stress is not part of
 -- the tightness index: margins are high because the market is tight.
-with history as (
+with smelter_costs as (
+    {{ smelter_costs() }}
+),
+
+history as (
     select metal, zone, as_of_date, power_mean_30d_usd_mwh, headroom_usd_mwh
-    from {{ ref('int_smelter_costs') }}
+    from smelter_costs
     {% if is_partial() -%}
     union all
     select metal, zone, as_of_date, power_usd_mwh_30d, headroom_usd_mwh
@@ -51,7 +55,7 @@ scored as (
         case when ranked.n_power >= ranked.rank_min_periods then ranked.percentile_power end as score_power,
         case when ranked.n_headroom >= ranked.rank_min_periods then 1 - ranked.percentile_headroom end
             as score_headroom
-    from {{ ref('int_smelter_costs') }} as costs
+    from smelter_costs as costs
     inner join ranked
         on
             costs.metal = ranked.metal

@@ -1,4 +1,12 @@
 {{ config(materialized='by_decision_time') }}
+{% set quality_flags = quality_flags({
+    'MISSING': "index_daily.tightness_index is null and regimes.regime_status <> 'WARMUP'",
+    'STALE': 'index_daily.is_stale',
+    'WARMUP': "regimes.regime_status = 'WARMUP'",
+    'SUSPECT': 'index_daily.tightness_index is not null and index_daily.is_suspect',
+    'BREAK': 'index_daily.tightness_index is not null and index_daily.is_break',
+    'PARTIAL': 'index_daily.is_partial',
+}) %}
 -- The wide row of each decision time: the inputs known by then, scores, index and regime.
 with scores as (
     select
@@ -61,6 +69,8 @@ select
     index_daily.tightness_index,
     regimes.regime,
     regimes.regime_status,
+    {{ worst_flag(quality_flags) }} as quality,
+    {{ quality_flags }} as quality_flags,
     {{ latest([
         'curve.knowledge_ts_max', 'inventory.knowledge_ts_max', 'exports.known_from', 'visible.known_from'
     ]) }} as knowledge_ts_max,
@@ -86,7 +96,7 @@ left join {{ ref('int_exports_asof') }} as exports
         flow.metal = exports.metal
         and flow.region = exports.country
         and flow.as_of_date = exports.as_of_date
-left join {{ ref('int_visible_asof') }} as visible
+left join ({{ visible_asof() }}) as visible
     on spine.metal = visible.metal and spine.as_of_date = visible.as_of_date
 left join scores on spine.metal = scores.metal and spine.as_of_date = scores.as_of_date
 left join families on spine.metal = families.metal and spine.as_of_date = families.as_of_date

@@ -1,9 +1,10 @@
 {{ config(materialized='by_decision_time') }}
 with metric_values as (
     {% for part in [
-        'price', 'curve', 'inventory', 'visible', 'flow', 'trade', 'output', 'idled', 'power', 'market', 'index'
+        metrics_price(), metrics_curve(), metrics_inventory(), metrics_visible(), metrics_flow(), metrics_trade(),
+        metrics_output(), metrics_idled(), metrics_power(), metrics_market(), metrics_index(),
     ] -%}
-    select * from {{ ref('metrics_' ~ part) }}
+    select * from ({{ part }}) as part_{{ loop.index }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),
@@ -16,7 +17,9 @@ scores as (
         case when region <> 'GLOBAL' then region else '' end as entity,
         score,
         n_hist,
-        ranked_from
+        ranked_from,
+        is_stale,
+        is_suspect
     from {{ built_rows(ref('int_component_scores')) }}
 )
 
@@ -27,7 +30,7 @@ select
     metric_values.entity,
     metric_values.value,
     metric_values.state,
-    -- Components of the index: score, and the history that it is ranked in.
+    -- Components of the index: score, the history that it is ranked in, facts for the quality flags.
     scores.score,
     coalesce(metric_values.n_hist, scores.n_hist) as n_hist,
     coalesce(metric_values.window_start, scores.ranked_from) as window_start,
@@ -37,7 +40,10 @@ select
     metric_values.licence,
     metric_values.coverage,
     metric_values.n_components,
-    metric_values.is_suspect,
+    coalesce(metric_values.is_stale, scores.is_stale, false) as is_stale,
+    coalesce(metric_values.is_suspect, scores.is_suspect, false) as is_suspect,
+    coalesce(metric_values.is_break, false) as is_break,
+    coalesce(metric_values.is_partial, false) as is_partial,
     metric_values.status
 from metric_values
 left join scores

@@ -40,8 +40,10 @@ valued as (
         metrics.coverage,
         metrics.n_components,
         metrics.status,
-        coalesce(metrics.is_suspect, false) as is_suspect,
-        breaks.is_break is not null as is_break,
+        metrics.is_stale,
+        metrics.is_suspect,
+        breaks.is_break is not null or metrics.is_break as is_break,
+        metrics.is_partial,
         cast({{ days_between('defined.as_of_date', 'metrics.obs_end') }} as integer) as staleness_days,
         coalesce(metrics.n_hist, cast(
             {% if is_partial() %}coalesce(kept.n_values, 0) + {% endif %}count(metrics.value) over (
@@ -70,15 +72,29 @@ valued as (
             on
                 days.metal in (compared.metal, '*')
                 and compared.metric_id = days.metric_id
-                and compared.as_of_date >= days.valid_from
-                and compared.window_start < days.break_date
-                and compared.obs_end >= days.break_date
+                and {{ spans_break('days', 'compared.as_of_date', 'compared.window_start', 'compared.obs_end') }}
     ) as breaks
         on
             defined.metal = breaks.metal
             and defined.as_of_date = breaks.as_of_date
             and defined.metric_id = breaks.metric_id
             and defined.entity = breaks.entity
+),
+
+flagged as (
+    select
+        *,
+        {{ quality_flags({
+            'MISSING': "value is null and coalesce(status, '') not in ('WARMUP', 'STALE')",
+            'STALE': "staleness_days > max_age_days or is_stale or status = 'STALE'",
+            'WARMUP': "status = 'WARMUP' or value is not null and case"
+                ~ " when kind in ('STATE', 'EVENT') then state is null"
+                ~ " when kind = 'SCORE' then score is null and staleness_days <= max_age_days and not is_suspect end",
+            'SUSPECT': 'value is not null and is_suspect',
+            'BREAK': 'value is not null and is_break',
+            'PARTIAL': 'is_partial',
+        }) }} as quality_flags
+    from valued
 ),
 
 -- The previous state, and the first day of the present one. A missing state does not end a state; a new version starts
@@ -147,18 +163,8 @@ select
     valued.obs_end as obs_end_max,
     valued.knowledge_ts_max,
     valued.staleness_days,
-    case
-        when valued.value is null and valued.status in ('WARMUP', 'STALE') then valued.status
-        when valued.value is null and valued.coverage is not null and valued.n_hist = 0 then 'WARMUP'
-        when valued.value is null then 'MISSING'
-        when valued.staleness_days > valued.max_age_days then 'STALE'
-        when valued.kind = 'SCORE' and valued.score is null then 'WARMUP'
-        when valued.kind in ('STATE', 'EVENT') and valued.state is null then 'WARMUP'
-        when valued.is_suspect then 'SUSPECT'
-        when valued.is_break then 'BREAK'
-        when valued.coverage < 1 then 'PARTIAL'
-        else 'OK'
-    end as quality,
+    {{ worst_flag('valued.quality_flags') }} as quality,
+    valued.quality_flags,
     valued.knowledge_basis,
     valued.licence_class,
     valued.params_hash,
@@ -166,6 +172,6 @@ select
         '|', cast(valued.obs_end as {{ type_text() }}), cast(valued.knowledge_ts_max as {{ type_text() }}),
         cast(valued.n_hist as {{ type_text() }}), cast(valued.value as {{ type_text() }}), valued.state
     )) as inputs_hash
-from valued
+from flagged as valued
 left join state_runs
     on valued.signal_id = state_runs.signal_id and valued.as_of_date = state_runs.as_of_date

@@ -15,6 +15,7 @@ with signal_changes as (
         unit,
         direction,
         quality,
+        quality_flags,
         revision_no,
         knowledge_ts_max
     from {{ built_rows(ref('signals')) }}
@@ -42,6 +43,7 @@ claim_changes as (
         unit,
         0 as direction,
         'OK' as quality,
+        'OK' as quality_flags,
         1 as revision_no,
         evidence_knowledge_ts as knowledge_ts_max
     from verdicts
@@ -72,6 +74,7 @@ select
     unit,
     direction,
     quality,
+    quality_flags,
     cast(revision_no as integer) as revision_no,
     knowledge_ts_max
 from changes

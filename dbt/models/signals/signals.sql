@@ -4,8 +4,8 @@
 
 {% set content = [
     'kind', 'value', 'unit', 'score', 'state', 'direction', 'prev_state', 'state_since', 'is_transition', 'coverage',
-    'n_hist', 'n_components', 'obs_end_max', 'knowledge_ts_max', 'staleness_days', 'quality', 'knowledge_basis',
-    'licence_class', 'params_hash',
+    'n_hist', 'n_components', 'obs_end_max', 'knowledge_ts_max', 'staleness_days', 'quality', 'quality_flags',
+    'knowledge_basis', 'licence_class', 'params_hash',
 ] %}
 with candidates as (
     select * from {{ built_rows(ref('signal_candidates')) }}
@@ -61,6 +61,7 @@ select
     candidates.knowledge_ts_max,
     candidates.staleness_days,
     candidates.quality,
+    candidates.quality_flags,
     candidates.knowledge_basis,
     candidates.licence_class,
     candidates.params_hash,

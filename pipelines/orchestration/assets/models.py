@@ -116,7 +116,7 @@ def _specs(manifest: Mapping[str, Any]) -> tuple[list[dg.AssetSpec], list[dg.Ass
     translator = Translator(manifest)
     assets, checks = [], {}
     for unique_id, node in manifest["nodes"].items():
-        if node["resource_type"] != "model" or node["config"]["materialized"] == "ephemeral":
+        if node["resource_type"] != "model":
             continue
         spec = translator.get_asset_spec(manifest, unique_id, None)
         assets.append(spec)
@@ -188,6 +188,7 @@ def build(
         return last.result()
     build_cache.begin(paths.build_record, last, moment, this.build_id)
     build_cache.mark(paths.warehouse, this.build_id)
+    signal_log.add_columns(paths.warehouse)
     dbt.write_reference(workspace.reference, paths.reference_copies, calendar_end(now).date(), first_day)
     result = dbt.build(
         dbt.run_vars(

@@ -7,7 +7,7 @@ to the straight line, so that averages stay those of the levels. Wire formats, r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 from zlib import crc32
@@ -46,12 +46,20 @@ LOT: Final = 25.0  # t: registered stock is a number of whole warrants; `levels.
 
 
 class Lme(NamedTuple):
-    """One year of a metal on the exchange, by London business day: prices in USD/t, stock in t."""
+    """One year of a metal on the exchange, by London business day: prices in USD/t, stock at the close in t."""
 
     days: Days
     cash: Floats
     m3: Floats
     stock: Floats
+
+
+class StockReports(NamedTuple):
+    """One year of stock reports of a metal, in t: each has the stock at the close of the business day before."""
+
+    days: Days
+    total: Floats
+    cancelled: Floats
 
 
 class OffWarrant(NamedTuple):
@@ -132,6 +140,22 @@ def cancelled_year(metal: str, year: int, seed: int) -> Daily:
     lot = levels.LOTS.get(metal, LOT)
     warrants = np.round(lme.stock * np.minimum(ratio, 0.95) / lot)
     return Daily(lme.days, _read_only(np.minimum(warrants, lme.stock // lot) * lot))
+
+
+@cache
+def stock_reports(metal: str, year: int, seed: int) -> StockReports:
+    """Stock reports of a year; the first one of the market repeats its stock. KeyError for an unknown metal."""
+
+    def reported(closes: Callable[[int], Floats]) -> Floats:
+        own = closes(year)
+        before = closes(year - 1)[-1:] if year > FIRST_YEAR else own[:1]
+        return _read_only(np.concatenate([before, own[:-1]]))
+
+    return StockReports(
+        lme_year(metal, year, seed).days,
+        reported(lambda year: lme_year(metal, year, seed).stock),
+        reported(lambda year: cancelled_year(metal, year, seed).values),
+    )
 
 
 @cache

@@ -149,8 +149,10 @@ class DemoTransport:
         if metal is None or metal.metal not in levels.LME or year < market.FIRST_YEAR:
             raise _no_data(request)
         wrong = defects(request.source, request.entity, request.period, at)
+        lme = market.lme_year(metal.metal, year, self.seed)
+        stocks = market.stock_reports(metal.metal, year, self.seed).total
         rows = []
-        for day, cash, m3, stock in timetable.LME.rows(at, *market.lme_year(metal.metal, year, self.seed)):
+        for day, cash, m3, stock in timetable.LME.rows(at, lme.days, lme.cash, lme.m3, stocks):
             cells = {"cash": f"{cash:,.2f}", "m3": f"{m3:,.2f}", "stock": f"{stock:,.0f}"}
             here = {column: defect for (where, column), defect in wrong.items() if where == day.isoformat()}
             if "row" not in here:
@@ -168,10 +170,9 @@ class DemoTransport:
             name = levels.JIN10_NAMES[metal]
             wrong = defects(request.source, metal, "", at)
             for year in range(JIN10_FIRST_DAY.year, at.year + 1):
-                lme = market.lme_year(metal, year, self.seed)
-                cancelled = market.cancelled_year(metal, year, self.seed).values
-                columns = (tonnes.astype(int) for tonnes in (lme.stock, lme.stock - cancelled, cancelled))
-                for day, total, registered, part in timetable.LME.rows(at, lme.days, *columns):
+                reported, stock, cancelled = market.stock_reports(metal, year, self.seed)
+                columns = (tonnes.astype(int) for tonnes in (stock, stock - cancelled, cancelled))
+                for day, total, registered, part in timetable.LME.rows(at, reported, *columns):
                     if day >= JIN10_FIRST_DAY and not JIN10_GAP[0] <= day < JIN10_GAP[1]:
                         cell = _cell(wrong, day.isoformat(), "cancelled", part)
                         days.setdefault(day.isoformat(), {})[name] = [total, registered, cell]

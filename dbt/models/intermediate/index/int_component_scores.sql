@@ -3,11 +3,11 @@
 metal, as_of_date, family, indicator, region, is_monthly, sign, weight, value
 {%- endset %}
 with component_values as (
-    select {{ columns }}, native_percentile, n_ranked, ranked_from
+    select {{ columns }}, obs_end, is_stale, is_suspect, native_percentile, n_ranked, ranked_from
     from {{ ref('int_component_values') }}
     {% if is_partial() -%}
     union all
-    select {{ columns }}, cast(null as double), cast(null as bigint), cast(null as date)
+    select {{ columns }}, obs_end, is_stale, is_suspect, cast(null as double), cast(null as bigint), cast(null as date)
     from {{ kept_rows(this, ['metal', 'indicator'], longest('rank_window'), 'not is_monthly') }} as kept
     {%- endif %}
 ),
@@ -23,6 +23,9 @@ ranked as (
         component.sign,
         component.weight,
         component.value,
+        component.obs_end,
+        component.is_stale,
+        component.is_suspect,
         case
             when component.is_monthly then component.native_percentile
             else {{ mid_rank(
@@ -48,20 +51,48 @@ ranked as (
     from component_values as component
     inner join {{ ref('int_parameters') }} as p
         on component.metal = p.metal and component.as_of_date = p.calendar_date
+),
+
+-- Breaks of the series inside the ranking window.
+breaks as (
+    select
+        ranked.metal,
+        ranked.as_of_date,
+        ranked.indicator,
+        string_agg(days.break_id, ' ' order by days.break_id asc nulls last) as break_ids
+    from ranked
+    inner join {{ reference('series_breaks') }} as days
+        on
+            days.metal in (ranked.metal, '*')
+            and ranked.indicator = days.metric_id
+            and {{ spans_break('days', 'ranked.as_of_date', 'ranked.ranked_from', 'ranked.obs_end') }}
+    group by ranked.metal, ranked.as_of_date, ranked.indicator
 )
 
 select
-    metal,
-    as_of_date,
-    family,
-    indicator,
-    region,
-    is_monthly,
-    sign,
-    weight,
-    value,
-    cast(n_hist as integer) as n_hist,
-    ranked_from,
-    case when n_hist >= min_periods then percentile end as percentile,
-    case when n_hist >= min_periods then case when sign > 0 then percentile else 1 - percentile end end as score
+    ranked.metal,
+    ranked.as_of_date,
+    ranked.family,
+    ranked.indicator,
+    ranked.region,
+    ranked.is_monthly,
+    ranked.sign,
+    ranked.weight,
+    ranked.value,
+    ranked.obs_end,
+    ranked.is_stale,
+    ranked.is_suspect,
+    cast(ranked.n_hist as integer) as n_hist,
+    ranked.ranked_from,
+    breaks.break_ids,
+    case when ranked.n_hist >= ranked.min_periods then ranked.percentile end as percentile,
+    case
+        when ranked.n_hist >= ranked.min_periods
+            then case when ranked.sign > 0 then ranked.percentile else 1 - ranked.percentile end
+    end as score
 from ranked
+left join breaks
+    on
+        ranked.metal = breaks.metal
+        and ranked.as_of_date = breaks.as_of_date
+        and ranked.indicator = breaks.indicator

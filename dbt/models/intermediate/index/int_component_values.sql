@@ -1,4 +1,3 @@
-{{ config(materialized='ephemeral') }}
 with daily as (
     {% for indicator, source in daily_indicators().items() -%}
     select
@@ -7,7 +6,9 @@ with daily as (
         'GLOBAL' as region,
         '{{ indicator }}' as indicator,
         {{ indicator }} as value,
-        {{ source.age_days }} as age_days
+        {{ source.age_days }} as age_days,
+        {{ source.is_stale }} as is_stale,
+        {{ source.is_suspect }} as is_suspect
     from {{ ref('int_' ~ source.table) }}
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
@@ -29,6 +30,8 @@ all_values as (
         'exports_yoy_3m' as indicator,
         exports_yoy_3m as value,
         period_age_days as age_days,
+        false as is_stale,
+        is_suspect,
         exports_yoy_3m_percentile as native_percentile,
         n_ranked,
         ranked_from,
@@ -46,6 +49,9 @@ select
     components.weight,
     case when all_values.age_days <= components.max_age_days then all_values.value end as value,
     case when all_values.age_days <= components.max_age_days then all_values.native_percentile end as native_percentile,
+    {{ days_before('components.as_of_date', 'all_values.age_days') }} as obs_end,
+    all_values.is_stale,
+    all_values.is_suspect,
     all_values.n_ranked,
     all_values.ranked_from,
     all_values.is_monthly

@@ -1,12 +1,23 @@
+with configured as (
+    select metal, as_of_date, count(*) as n_configured
+    from {{ ref('int_components') }}
+    group by metal, as_of_date
+)
+
 select
-    metal,
-    as_of_date,
+    families.metal,
+    families.as_of_date,
     -- The same in every row of a day.
-    max(coverage) as coverage,
-    cast(sum(n_scores) as integer) as n_components,
+    max(families.coverage) as coverage,
+    cast(sum(families.n_scores) as integer) as n_components,
     -- Families contribute only where there is enough coverage.
-    case when count(contribution) > 0 then
-        100 * {{ ordered_sum('weight * family_score', 'family') }} / max(coverage)
-    end as tightness_index
-from {{ ref('int_index_families') }}
-group by metal, as_of_date
+    case when count(families.contribution) > 0 then
+        100 * {{ ordered_sum('families.weight * families.family_score', 'families.family') }} / max(families.coverage)
+    end as tightness_index,
+    {% for name in component_facts() -%}
+    {{ any_of_group('families.' ~ name) }} as {{ name }},
+    {% endfor -%}
+    sum(families.n_scores) < max(configured.n_configured) as is_partial
+from {{ ref('int_index_families') }} as families
+inner join configured on families.metal = configured.metal and families.as_of_date = configured.as_of_date
+group by families.metal, families.as_of_date

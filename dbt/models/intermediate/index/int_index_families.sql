@@ -5,7 +5,10 @@ with families as (
         family,
         max(weight) as weight,
         {{ ordered_mean('score', 'indicator') }} as family_score,
-        count(score) as n_scores
+        count(score) as n_scores{% for name, fact in component_facts().items() %},
+        -- Of the components that count.
+        {{ any_of_group('score is not null and ' ~ fact) }} as {{ name }}
+        {%- endfor %}
     from {{ built_rows(ref('int_component_scores')) }}
     group by metal, as_of_date, family
 ),

@@ -7,20 +7,12 @@ with latest_prices as (
     where recent.series = 'm3' and recent.recency = 1
 ),
 
--- Levels that the latest prices are sustained beyond: k of the last m, the latest included.
 crossings as (
     select
         recent.metal,
         recent.as_of_date,
         max(recent.known_from) filter (where recent.recency <= greatest(p.level_m, p.level_alt_m)) as known_from,
-        {% for variant, k, m in level_variants() -%}
-        {% for crossing, test in level_crossings('recent.value') -%}
-        count(*) filter (where recent.recency <= p.{{ m }}) >= max(p.{{ m }})
-        and count(*) filter (where recent.recency <= p.{{ m }} and {{ test }}) >= max(p.{{ k }})
-        and count(*) filter (where recent.recency = 1 and {{ test }}) = 1 as {{ crossing }}_{{ variant }}
-        {%- if not loop.last %},{% endif %}
-        {% endfor -%}{%- if not loop.last %},{% endif %}
-        {% endfor %}
+        {{ level_moves('recent.value', 'recent.recency') }}
     from {{ ref('int_price_recent') }} as recent
     inner join {{ ref('int_parameters') }} as p
         on recent.metal = p.metal and recent.as_of_date = p.calendar_date
@@ -41,7 +33,11 @@ backwardation as (
         max(recent.value) filter (where recent.recency = 1) as spread_usd_t,
         max(recent.obs_date) filter (where recent.recency = 1) as spread_obs_date,
         max(recent.known_from) filter (where recent.recency = 1) as spread_known_from,
-        max(recent.known_from) filter (where recent.recency <= p.bw_m) as known_from
+        max(recent.known_from) filter (where recent.recency <= p.bw_m) as known_from,
+        case when count(*) filter (where recent.recency <= p.bw_window) >= max(p.bw_window) then
+            count(*) filter (where recent.recency <= p.bw_window and recent.value > 0)
+        end as n_backwardation,
+        max(recent.known_from) filter (where recent.recency <= p.bw_window) as n_backwardation_known_from
     from {{ ref('int_price_recent') }} as recent
     inner join {{ ref('int_parameters') }} as p
         on recent.metal = p.metal and recent.as_of_date = p.calendar_date
@@ -54,6 +50,7 @@ moves as (
         spine.metal,
         spine.as_of_date,
         case when crossings.metal is null then 1 else 0 end as is_gap,
+        crossings.has_levels,
         {% for variant, k, m in level_variants() -%}
         {% for crossing, test in level_crossings('') -%}
         crossings.{{ crossing }}_{{ variant }},
@@ -72,6 +69,7 @@ moves as (
         metal,
         as_of_date,
         0 as is_gap,
+        level_state_5of5 is not null as has_levels,
         {% for variant, k, m in level_variants() -%}
         coalesce(level_state_{{ variant }} = 'ABOVE', false) as above_up_{{ variant }},
         false as below_up_{{ variant }},
@@ -100,10 +98,10 @@ states as (
         as_of_date,
         is_sustained,
         {% for variant, k, m in level_variants() -%}
-        {{ level_state(
+        case when has_levels then {{ level_state(
             'above_up_' ~ variant, 'below_up_' ~ variant, 'above_down_' ~ variant, 'below_down_' ~ variant, 'n',
             'so_far'
-        ) }} as level_state_{{ variant }},
+        ) }} end as level_state_{{ variant }},
         {% endfor -%}
         case
             when max(case when is_sustained then n end) over so_far
@@ -153,18 +151,18 @@ select
     {{ yoy('latest_prices.value', 'year_ago.base_usd_t') }} as m3_yoy,
     year_ago.base_date as m3_yoy_base_date,
     {% for variant, k, m in level_variants() -%}
-    case when latest_prices.value is not null then states.level_state_{{ variant }} end as level_state_{{ variant }},
+    states.level_state_{{ variant }},
     {% endfor -%}
     backwardation.spread_obs_date,
     backwardation.spread_usd_t,
     backwardation.spread_known_from,
+    backwardation.n_backwardation,
+    backwardation.n_backwardation_known_from,
     latest_prices.known_from as m3_known_from,
     states.is_sustained as backwardation_sustained,
     case when backwardation.spread_usd_t is not null then states.last_spread_state end as spread_state,
     states.last_spread_state,
-    case
-        when latest_prices.value is not null and states.level_state_5of5 = 'BELOW' then 1 else 0
-    end as is_below,
+    case when states.level_state_5of5 = 'BELOW' then 1 when states.level_state_5of5 is not null then 0 end as is_below,
     case when backwardation.spread_usd_t <= 0 then 1 when backwardation.spread_usd_t > 0 then 0 end
         as is_not_backwardated,
     {{ latest(['latest_prices.known_from', 'year_ago.known_from']) }} as yoy_known_from,

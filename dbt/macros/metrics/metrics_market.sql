@@ -1,15 +1,23 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of producers' shares and of dated events: one row for each metal, decision day, metric and ticker or event.
+   #}
+{% macro metrics_market() -%}
 with equities as (
     select equity.*, p.near_high_obs, p.near_high_ratio, {{ near_high('equity.close_usd', 'equity.high_usd') }} as ratio
-    from {{ ref('int_equity_asof') }} as equity
+    from ({{ equity_asof() }}) as equity
     inner join {{ ref('int_parameters') }} as p on equity.metal = p.metal and equity.as_of_date = p.calendar_date
 ),
 
 events as (
     select distinct dates.metal, calendar.*
-    from {{ built_rows(ref('event_calendar')) }} as calendar
+    from ({{ events_asof() }}) as calendar
     inner join {{ reference('events') }} as named
         on calendar.event_id = named.event_id and calendar.as_of_date >= named.valid_from
+    -- Only events that a signal or claim is about.
+    inner join (
+        select entity from {{ reference('signal_definitions') }}
+        union
+        select entity from {{ reference('claims') }}
+    ) as used on calendar.event_id = used.entity
     inner join {{ ref('int_as_of_dates') }} as dates
         on calendar.as_of_date = dates.as_of_date and named.metal in (dates.metal, '*')
 )
@@ -32,3 +40,4 @@ union all
         'obs_end': 'as_of_date', 'known': 'cast(known_since as ' ~ type_instant() ~ ')', 'basis': "'CALENDAR'", 'licence': "'OPEN'",
     },
 ]) }}
+{%- endmacro %}

@@ -1,4 +1,5 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of exports, from the latest release known: one row for each metal, decision day, metric and country. #}
+{% macro metrics_flow() -%}
 {% set known = {
     'entity': 'country', 'obs_end': 'period_end', 'known': 'known_from', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'is_suspect': 'is_suspect',
@@ -41,3 +42,4 @@ exports as (
     dict(known, metric='exports_ytd_yoy', value='exports_ytd_yoy', is_suspect='is_ytd_suspect'),
     dict(known, metric='exports_drop', value='exports_yoy_3m', state='exports_drop_state'),
 ]) }}
+{%- endmacro %}

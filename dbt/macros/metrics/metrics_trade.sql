@@ -1,4 +1,5 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of arbitrage between China and the world: one row for each metal, decision day and metric. #}
+{% macro metrics_trade() -%}
 {% set known = {
     'entity': "'CN'", 'obs_end': 'least(arb_obs_date, price_obs_date)', 'known': 'knowledge_ts_max',
     'basis': 'knowledge_basis', 'licence': 'licence_class',
@@ -12,3 +13,4 @@ with arbitrage as (
     dict(known, metric='semis_export_arb', value='semis_export_arb_usd_t'),
     dict(known, metric='export_window', value='semis_export_arb_usd_t', state='export_window'),
 ]) }}
+{%- endmacro %}

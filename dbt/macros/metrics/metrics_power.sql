@@ -1,4 +1,5 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of power and of the smelters that use it: one row for each metal, decision day, metric and zone. #}
+{% macro metrics_power() -%}
 {% set known = {
     'entity': 'zone', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
     'obs_end': 'least(price_obs_date, cost_obs_date, power_delivery_date)',
@@ -42,3 +43,4 @@ smelters as (
     dict(known, metric='curtailment_risk', value='headroom_usd_mwh', state='curtailment_state'),
     dict(known, metric='supply_stress', value='supply_stress', n_hist='n_hist', n_components='2'),
 ]) }}
+{%- endmacro %}

@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal and decision day: the latest month-end of visible stock as known then, from the latest
+   release. #}
+{% macro visible_asof() -%}
 with latest as (
     select
         *,
@@ -27,3 +29,4 @@ inner join latest
         dates.metal = latest.metal
         and dates.as_of_ts >= latest.release_ts
         and dates.as_of_ts < latest.release_to
+{%- endmacro %}

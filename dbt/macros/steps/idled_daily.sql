@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal, region and decision day: idled smelter capacity from the register as valid on that day, and
+   its change over idled_event_days. #}
+{% macro idled_daily() -%}
 with spine as (
     select
         dates.metal,
@@ -10,13 +12,14 @@ with spine as (
 ),
 
 -- Each row of the register is valid until the plant's next one.
-plants as (
+register as (
     select
         metal,
         region,
+        cause,
         plant,
         idled_kt,
-        capacity_kt,
+        review_by,
         valid_from,
         coalesce(
             lead(valid_from) over (partition by metal, plant order by valid_from asc nulls last),
@@ -25,10 +28,20 @@ plants as (
     from {{ reference('smelters') }}
 ),
 
+-- A region as a whole, and each cause in it.
+plants as (
+    select *, region as entity
+    from register
+    union all
+    select *, region || '.' || cause as entity
+    from register
+    where cause <> ''
+),
+
 sums as (
     select
         spine.metal,
-        plants.region,
+        plants.entity,
         spine.as_of_date,
         spine.as_of_ts,
         {{ ordered_sum(
@@ -40,13 +53,15 @@ sums as (
         ) }} as idled_before_kt,
         -- A row is known from its valid_from on; that it has ended, from the valid_from of the plant's next row.
         max(case when spine.as_of_date >= plants.valid_to then plants.valid_to else plants.valid_from end)
-            as last_change
+            as last_change,
+        min(case when spine.as_of_date < plants.valid_to and plants.idled_kt > 0 then plants.review_by end) as review_by
     from spine
     inner join plants on spine.metal = plants.metal and spine.as_of_date >= plants.valid_from
-    group by spine.metal, plants.region, spine.as_of_date, spine.as_of_ts
+    group by spine.metal, plants.entity, spine.as_of_date, spine.as_of_ts
 )
 
 select
     *,
     idled_kt - idled_before_kt as idled_chg_kt
 from sums
+{%- endmacro %}

@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal, zone and decision day: revenue and cost of a smelter per tonne on day-ahead power, as known
+   then, with its break-even power price and the headroom. #}
+{% macro smelter_costs() -%}
 with power as (
     select
         metal,
@@ -45,7 +47,7 @@ inputs as (
     inner join {{ ref('int_curve_daily') }} as curve
         on power.metal = curve.metal and power.as_of_date = curve.as_of_date
     inner join {{ ref('int_parameters') }} as p on power.metal = p.metal and power.as_of_date = p.calendar_date
-    left join {{ ref('int_costs_asof') }} as costs
+    left join ({{ costs_asof() }}) as costs
         on power.metal = costs.metal and power.as_of_date = costs.as_of_date
 ),
 
@@ -64,3 +66,4 @@ select
     {{ cash_cost('power_cost_usd_t', 'alumina_usd_t', 'alumina_t_per_t', 'other_cash_usd_t') }} as cash_cost_usd_t,
     breakeven_power_usd_mwh - power_usd_mwh as headroom_usd_mwh
 from costed
+{%- endmacro %}

@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal, ticker and decision day: the latest close of a producer's share known then, and the highest
+   of the last year of closes known then. #}
+{% macro equity_asof() -%}
 {# Days before a decision time that a close of its year may lie. #}
 {% set days_back = 's.near_high_obs * 3 / 2 + 30' %}
 with spine as (
@@ -15,16 +17,26 @@ with spine as (
     where names.ticker in (select ticker from {{ ref('stg_equities') }})
 ),
 
--- The newest close between one moment at which a close became known and the next.
+-- The date of the newest close known at each decision time: the latest among the closes and days in order of time.
 newest as (
-    select
-        ticker,
-        max(obs_date) over (partition by ticker order by known_from asc nulls last) as obs_date,
-        known_from,
-        coalesce(
-            lead(known_from) over (partition by ticker order by known_from asc nulls last), {{ far_future() }}
-        ) as known_to
-    from {{ ref('stg_equities') }}
+    select *
+    from (
+        select
+            metal,
+            ticker,
+            as_of_date,
+            as_of_ts,
+            near_high_obs,
+            max(obs_date) over (partition by ticker order by as_of_ts asc nulls last) as obs_date
+        from (
+            select metal, ticker, as_of_date, as_of_ts, near_high_obs, cast(null as date) as obs_date
+            from spine
+            union all
+            select null as metal, ticker, null as as_of_date, known_from as as_of_ts, null as near_high_obs, obs_date
+            from {{ ref('stg_equities') }}
+        ) as moments
+    ) as known
+    where metal is not null
 ),
 
 -- The year of closes that ends with each, from the last vintage of each.
@@ -68,11 +80,9 @@ whole_years as (
         years.known_from,
         years.knowledge_basis,
         years.licence_class
-    from spine as s
-    inner join newest
-        on s.ticker = newest.ticker and s.as_of_ts >= newest.known_from and s.as_of_ts < newest.known_to
+    from newest as s
     inner join years
-        on newest.ticker = years.ticker and newest.obs_date = years.obs_date and s.near_high_obs = years.near_high_obs
+        on s.ticker = years.ticker and s.obs_date = years.obs_date and s.near_high_obs = years.near_high_obs
     where
         years.known_from <= s.as_of_ts
         and s.as_of_ts < years.known_to
@@ -115,3 +125,4 @@ select
 from closes
 where recency <= near_high_obs
 group by metal, ticker, as_of_date, as_of_ts
+{%- endmacro %}

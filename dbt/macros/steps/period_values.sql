@@ -1,4 +1,7 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal, metric, entity, period and release: the value of the period as known from that release until
+   the next one. Claims about a period are tested against it; the daily metrics have the latest period only and miss a
+   later revision of an earlier one. #}
+{% macro period_values() -%}
 with visible as (
     select
         *,
@@ -58,6 +61,7 @@ price_changes as (
         revision_times.obs_date,
         revision_times.known_from as moment,
         {{ yoy('price.m3_usd_t', 'base.m3_usd_t') }} as px_yoy,
+        base.obs_date as base_date,
         {{ latest(['price.known_from', 'base.known_from']) }} as change_known_from
     from revision_times
     inner join {{ ref('int_parameters') }} as p
@@ -82,9 +86,9 @@ price_changes as (
     ) = 1
 )
 
-{% for metric, value, known in [
-    ('visible_t', 'visible_t', 'known_from'), ('visible_low_age', 'low_age', 'known_from'),
-    ('offwarrant_yoy', 'offwarrant_yoy', 'change_known_from'),
+{% for metric, value, known, window_start in [
+    ('visible_t', 'visible_t', 'known_from', 'period_end'), ('visible_low_age', 'low_age', 'known_from', 'lowest_since'),
+    ('offwarrant_yoy', 'offwarrant_yoy', 'change_known_from', 'base_period_end'),
 ] -%}
 select
     visible.metal,
@@ -94,7 +98,8 @@ select
     releases.release_ts as known_from,
     releases.release_to as known_to,
     cast(visible.{{ value }} as double) as value,
-    visible.{{ known }} as value_known_from
+    visible.{{ known }} as value_known_from,
+    visible.{{ window_start }} as window_start
 from visible
 inner join visible_releases as releases
     on visible.metal = releases.metal and visible.release_ts = releases.release_ts
@@ -111,7 +116,8 @@ select
     releases.release_ts as known_from,
     releases.release_to as known_to,
     changes.{{ metric }} as value,
-    changes.{{ known }} as value_known_from
+    changes.{{ known }} as value_known_from,
+    changes.period_end as window_start
 from {{ ref('int_exports_changes') }} as changes
 inner join exports_releases as releases
     on
@@ -122,12 +128,13 @@ union all
 {% endfor -%}
 select
     metal, 'm3_usd_t' as metric_id, '' as entity, obs_date as period_end, known_from, known_to, m3_usd_t as value,
-    known_from as value_known_from
+    known_from as value_known_from, obs_date as window_start
 from prices
 union all
 select
     metal, 'cash_3m_spread' as metric_id, '' as entity, obs_date as period_end, known_from, known_to,
-    {{ cash_3m_spread('cash_usd_t', 'm3_usd_t') }} as value, known_from as value_known_from
+    {{ cash_3m_spread('cash_usd_t', 'm3_usd_t') }} as value, known_from as value_known_from,
+    obs_date as window_start
 from prices
 where cash_usd_t is not null
 union all
@@ -136,5 +143,6 @@ select
     coalesce(
         lead(moment) over (partition by metal, obs_date order by moment asc nulls last), {{ far_future() }}
     ) as known_to,
-    px_yoy as value, change_known_from as value_known_from
+    px_yoy as value, change_known_from as value_known_from, base_date as window_start
 from price_changes
+{%- endmacro %}

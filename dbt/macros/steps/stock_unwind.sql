@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# One row for each metal and decision day: ON where the change of registered stock reached stock_unwind_ln on all of
+   the last stock_unwind_k observations, OFF where it did not, missing where too few are known. #}
+{% macro stock_unwind() -%}
 with changes as (
     select
         recent.metal,
@@ -28,3 +30,4 @@ select
     max(known_from) as known_from
 from changes
 group by metal, as_of_date
+{%- endmacro %}

@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of visible and off-warrant stock, from the latest release known: one row for each metal, decision day and
+   metric. #}
+{% macro metrics_visible() -%}
 {% set known = {
     'obs_end': 'period_end', 'known': 'known_from', 'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}
@@ -9,7 +11,7 @@ with visible as (
         p.offwarrant_drain,
         -- Where no month was as low, the age of the first month is a lower bound.
         {{ days_between('visible.period_end', 'coalesce(visible.lowest_since, visible.first_period_end)') }} as low_age
-    from {{ ref('int_visible_asof') }} as visible
+    from ({{ visible_asof() }}) as visible
     inner join {{ ref('int_parameters') }} as p on visible.metal = p.metal and visible.as_of_date = p.calendar_date
 )
 
@@ -20,8 +22,10 @@ with visible as (
             when lowest_since is null and low_age >= visible_low_age_days then 'RECORD'
             when lowest_since is not null and low_age >= visible_low_age_days then 'MULTI_YEAR_LOW'
             when lowest_since is not null then 'OFF' end"),
-    dict(known, metric='visible_low_age', value='case when lowest_since is not null then low_age end'),
+    dict(known, metric='visible_low_age', value='case when lowest_since is not null then low_age end',
+        window_start='lowest_since'),
     dict(known, metric='offwarrant_yoy', value='offwarrant_yoy', window_start='base_period_end'),
     dict(known, metric='offwarrant_drain', value='offwarrant_yoy', window_start='base_period_end',
         state="case when offwarrant_yoy <= offwarrant_drain then 'ON' when offwarrant_yoy is not null then 'OFF' end"),
 ]) }}
+{%- endmacro %}

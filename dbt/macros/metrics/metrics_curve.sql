@@ -1,4 +1,5 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of the forward curve: one row for each metal, decision day and metric. #}
+{% macro metrics_curve() -%}
 {% set known = {
     'obs_end': 'price_obs_date', 'known': 'knowledge_ts_max', 'basis': 'knowledge_basis', 'licence': 'licence_class',
 } %}
@@ -9,3 +10,4 @@ with curve as (
 {{ metric_rows('curve', [
     dict(known, metric='carry_tightness', value='carry_tightness'),
 ]) }}
+{%- endmacro %}

@@ -1,10 +1,11 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of idled smelter capacity: one row for each metal, decision day, metric and region. #}
+{% macro metrics_idled() -%}
 {% set known = {
-    'entity': 'region', 'obs_end': 'as_of_date', 'basis': "'ASSUMED'", 'licence': "'OPEN'", 'known': 'cast(last_change as ' ~ type_instant() ~ ')',
+    'entity': 'entity', 'obs_end': 'least(as_of_date, review_by)', 'basis': "'ASSUMED'", 'licence': "'OPEN'", 'known': 'cast(last_change as ' ~ type_instant() ~ ')',
 } %}
 with idled as (
     select idled.*, p.idled_event_kt
-    from {{ ref('int_idled_daily') }} as idled
+    from ({{ idled_daily() }}) as idled
     inner join {{ ref('int_parameters') }} as p on idled.metal = p.metal and idled.as_of_date = p.calendar_date
 )
 
@@ -15,3 +16,4 @@ with idled as (
         when idled_chg_kt <= -idled_event_kt then 'RESTARTED'
         when idled_chg_kt is not null then 'STEADY' end"),
 ]) }}
+{%- endmacro %}

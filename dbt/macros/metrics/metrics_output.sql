@@ -1,4 +1,6 @@
-{{ config(materialized='ephemeral') }}
+{# Metrics of output against the cap, from the latest period known: one row for each metal, decision day, metric and
+   country. #}
+{% macro metrics_output() -%}
 {% set known = {
     'entity': 'country', 'obs_end': 'period_end', 'known': 'known_from', 'basis': 'knowledge_basis',
     'licence': 'licence_class', 'is_suspect': 'is_suspect',
@@ -28,3 +30,4 @@ latest_output as (
         when cap_utilisation >= cap_binding then 'BINDING'
         when cap_utilisation is not null then 'SLACK' end"),
 ]) }}
+{%- endmacro %}

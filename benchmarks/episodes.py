@@ -1,0 +1,177 @@
+"""`python -m benchmarks.episodes TABLES OUT`: the index over real history, and its figures in known episodes.
+
+TABLES is a folder with the tables of a user who has a licence for them (LME prices, stock and cancelled warrants, SOFR
+and EFFR). They go through the drop folder of a temporary place, from 2008 to the middle of 2025. OUT gets `episodes.md`
+and charts over the whole time. Exit codes: 0 written, or skipped where TABLES is not there; 1 the run failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import duckdb
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from benchmarks.bench import PROJECT, inherited
+from benchmarks.measure import BenchmarkError, run
+from pipelines.common.calendar import business_days
+from pipelines.common.settings import variable_names
+from pipelines.publish import plots
+
+NOW: Final = "2025-06-30T22:00:00Z"  # the day of the last price
+CANCELLED_DAYS: Final = 45  # cancelled warrants are known by month-end only: an age limit of their own
+YEARS: Final = 20
+
+
+class Episode(NamedTuple):
+    """A time of which it is known from elsewhere what the market was like."""
+
+    what: str
+    first: str
+    last: str
+
+
+EPISODES: Final = (
+    Episode("glut after the financial crisis", "2008-10-01", "2009-12-31"),
+    Episode("contango of the financing years", "2010-01-01", "2013-12-31"),
+    Episode("queues of cancelled warrants", "2014-07-01", "2015-12-31"),
+    Episode("sanctions on Rusal", "2018-04-06", "2018-06-29"),
+    Episode("glut of the pandemic", "2020-03-16", "2020-12-31"),
+    Episode("price peak of March 2022", "2022-02-01", "2022-03-31"),
+    Episode("re-warranting and its end", "2024-01-01", "2025-06-30"),
+)
+
+
+# --- the tables as drop files
+
+
+def stocks_with_cancelled(tables: Path) -> pd.DataFrame:
+    """Cancelled warrants, known by month only, are on the month's last row if its total is the same."""
+    stocks = pd.read_csv(tables / "lme_stocks_daily.csv")
+    cancelled = pd.read_csv(tables / "lme_cancelled_monthend.csv")
+    last = stocks.dropna(subset="total_t").groupby(stocks["obs_date"].str[:7])["obs_date"].last().rename("obs_date")
+    ends = cancelled.merge(last, left_on="month", right_index=True)
+    return stocks.merge(ends[["obs_date", "total_t", "cancelled_t"]], how="left", on=["obs_date", "total_t"])
+
+
+def effective_rates(tables: Path) -> pd.DataFrame:
+    """EFFR; the table repeats a rate on weekends and holidays, which are no observations."""
+    rates = pd.read_csv(tables / "effr_daily.csv")
+    days = rates["obs_date"].to_numpy().astype("datetime64[D]")
+    rates = rates[np.is_busday(days, busdaycal=business_days("NEW_YORK"))]
+    return pd.DataFrame({"rate_id": "EFFR", "obs_date": rates["obs_date"], "rate_pct": rates["effr_pct"]})
+
+
+FILES: Final[dict[str, Callable[[Path], pd.DataFrame]]] = {
+    "prices/lme.csv": lambda tables: pd.read_csv(tables / "lme_prices_daily.csv"),
+    "stocks/lme.csv": stocks_with_cancelled,
+    "rates/sofr.csv": lambda tables: pd.read_csv(tables / "sofr_daily.csv"),
+    "rates/effr.csv": effective_rates,
+}
+
+
+def publish(tables: Path, root: Path) -> Path:
+    """Run the product on the tables, in folders under `root`: the published database. Raises `BenchmarkError`."""
+    for name, read in FILES.items():
+        file = root / "drop" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        read(tables).to_csv(file, index=False)
+    reference = root / "reference"
+    shutil.copytree(PROJECT / "data" / "reference", reference)
+    path = reference / "index_components.csv"
+    components = pd.read_csv(path, dtype=str, keep_default_na=False)
+    components.loc[components["indicator"] == "cancelled_ratio", "max_age_days"] = str(CANCELLED_DAYS)
+    components.to_csv(path, index=False)
+    settings = dict.fromkeys(variable_names().values(), "") | {
+        "TIGHTNESS_PROFILE": "drop",
+        "TIGHTNESS_NOW": NOW,
+        "TIGHTNESS_DATA_DIR": str(root / "data"),
+        "TIGHTNESS_DROP_DIR": str(root / "drop"),
+        "TIGHTNESS_REFERENCE_DIR": str(reference),
+        "DAGSTER_HOME": str(root / "dagster"),
+        "PYTHONPATH": str(PROJECT),
+        "NO_COLOR": "1",
+    }
+    run([sys.executable, "-m", "pipelines.cli.app", "run"], inherited() | settings, root)
+    return root / "data" / "published" / "marts.duckdb"
+
+
+# --- what they show
+
+
+def figures(daily: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """What the rows of `tightness_daily` of an episode show: name and text."""
+    index = daily["tightness_index"].dropna()
+    yield "days", f"{len(daily)}, {len(index)} with an index"
+    for name, rows, decimals in [
+        ("index", index, 0),
+        ("cash less three months, USD/t", daily["cash_3m_spread_usd_t"].dropna(), 1),
+        ("contango, share of full carry", daily["contango_share_of_full_carry"].dropna(), 2),
+        ("stock, days of use", daily["stock_days"].dropna(), 1),
+        ("registered stock, kt", daily["total_t"].dropna() / 1000, 0),
+        ("cancelled ratio", daily["cancelled_ratio"].dropna(), 2),
+    ]:
+        yield name, _range(rows, decimals) if len(rows) else "none"
+    for name, column in [("regime, share of days", "regime"), ("flags, share of days", "quality_flags")]:
+        shares = daily[column].value_counts(normalize=True)
+        yield name, ", ".join(f"{value} {share:.0%}" for value, share in shares.items())
+
+
+def _range(rows: pd.Series, decimals: int) -> str:
+    """Mean, and the least and greatest value with their days."""
+    sorted_rows = rows.sort_values(kind="stable")
+    least, most = (f"{x:,.{decimals}f} ({day:%Y-%m-%d})" for day, x in sorted_rows.iloc[[0, -1]].items())
+    return f"mean {rows.mean():,.{decimals}f}, from {least} to {most}"
+
+
+def report(database: Path, out: Path) -> None:
+    """Write the table of episodes and the charts of the whole time."""
+    out.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        daily = connection.sql("from marts.tightness_daily order by as_of_date").df().set_index("as_of_date")
+        for plot in plots.PLOTS[:3]:
+            rows = connection.sql(f"select {plot.day}, {', '.join(plot.columns)} from {plot.table} order by 1").df()
+            image = plots.svg(plot, rows, "AL", synthetic=False, years=YEARS)
+            (out / f"{plot.table.partition('.')[2]}.svg").write_text(image, encoding="utf-8")
+    index = daily["tightness_index"]
+    share = index[index.index >= "2009-07-01"].notna().mean()
+    text = [
+        f"Index on {index.notna().sum()} of {len(daily)} decision days, from {index.first_valid_index():%Y-%m-%d} to "
+        f"{index.last_valid_index():%Y-%m-%d}; from 2009-07 on {share:.1%} of days."
+    ]
+    for episode in EPISODES:
+        text += ["", f"## {episode.what}, {episode.first} to {episode.last}", "", "| | |", "|---|---|"]
+        rows = daily[daily.index.to_series().between(episode.first, episode.last)]
+        text += [f"| {name} | {found} |" for name, found in figures(rows)]
+    (out / "episodes.md").write_text("\n".join([*text, ""]), encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.episodes", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("tables", type=Path, help="folder with the tables")
+    parser.add_argument("out", type=Path, help="folder for the results")
+    given = parser.parse_args()
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    if not given.tables.is_dir():
+        console.print(f"skipped: {given.tables} is not there")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="episodes-") as root:
+        try:
+            report(publish(given.tables.resolve(), Path(root).resolve()), given.out)
+        except BenchmarkError as error:
+            console.print(error)
+            return 1
+    console.print(given.out / "episodes.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -185,6 +185,18 @@ FIELDS: Final[dict[str, Field]] = {
     "quoted_spread_disagrees": Field(
         bool, "Whether the quoted cash-to-three-month spread of the same day differs from C - F by more than a tick",
     ),
+    "ln_stock_days": Field(float, "Logarithm of the registered stock in days of consumption", "ln"),
+    "slope": Field(
+        float, "Slope of the convenience yield on ln_stock_days over all decision days so far; the theory of storage has "
+        "it below 0", "1/yr",
+    ),
+    "intercept": Field(float, "Intercept of that regression", "1/yr"),
+    "r2": Field(float, "Share of the variance that the regression explains", "ratio", **SCORE),
+    "fitted": Field(float, "Convenience yield that the stock explains: intercept + slope * ln_stock_days", "1/yr"),
+    "residual": Field(
+        float, "conv_yield_ann less fitted; positive is tightness that registered stock does not explain", "1/yr"
+    ),
+    "residual_score": Field(float, "Mid-rank of residual in its trailing window", "score", **SCORE),
     # Inventories
     "total_t": Field(
         float, "Registered stock: live plus cancelled warrants", "t", ge=0, accepts={"le": 50_000_000},

@@ -450,6 +450,7 @@ PARAMETERS: dict[str, Parameter] = {
     "power_mean_days": Parameter("days", 1, 366, whole=True),
     "power_mean_min_days": Parameter("days", 1, 366, whole=True),
     "curtailment_days": Parameter("days", 1, 260, whole=True),
+    "scarcity_min_obs": Parameter("observations", 3, 10_000, whole=True),
     "near_high_obs": Parameter("observations", 2, 2_600, whole=True, shared=True),
     "near_high_ratio": Parameter("ratio", 0, 1),
     "event_before_days": Parameter("days", 0, 366, whole=True, shared=True),

@@ -62,33 +62,38 @@ class ReferenceTables:
 
         Raises `ReferenceDataError` for an unknown metal.
         """
-        known = {row["metal"]: row for row in self.rows("metals")}
-        for metal in metals:
-            if metal not in known:
-                raise ReferenceDataError(f"metal {metal!r} is not in metals.csv; known: {', '.join(known)}")
-        return Scope(
-            metals=tuple(
-                Metal(**{about.name: row[about.name] for about in fields(Metal)})
-                for symbol, row in known.items()
-                if not metals or symbol in metals
-            ),
-            zones=tuple(
-                Zone(row["zone"], row["eic"], row["timezone"], row["data_source"], row["valid_from"].date())
-                for row in self.rows("power_zones")
-            ),
-            exporters=tuple(
-                Exporter(row["country"], row["name"], int(row["comtrade_code"]), row["data_source"])
-                for row in self.rows("exporters")
-            ),
-            # A company may produce several metals; its share is requested once.
-            tickers=tuple(
-                dict.fromkeys(row["ticker"] for row in self.rows("equities") if not metals or row["metal"] in metals)
-            ),
-            listed=tuple(
-                (str(ticker), first.date())
-                for ticker, first in self["equities"].groupby("ticker")["valid_from"].min().items()
-            ),
-        )
+        return _scope(self, metals)
+
+
+@lru_cache(maxsize=8)
+def _scope(tables: ReferenceTables, metals: tuple[str, ...]) -> Scope:
+    known = {row["metal"]: row for row in tables.rows("metals")}
+    for metal in metals:
+        if metal not in known:
+            raise ReferenceDataError(f"metal {metal!r} is not in metals.csv; known: {', '.join(known)}")
+    return Scope(
+        metals=tuple(
+            Metal(**{about.name: row[about.name] for about in fields(Metal)})
+            for symbol, row in known.items()
+            if not metals or symbol in metals
+        ),
+        zones=tuple(
+            Zone(row["zone"], row["eic"], row["timezone"], row["data_source"], row["valid_from"].date())
+            for row in tables.rows("power_zones")
+        ),
+        exporters=tuple(
+            Exporter(row["country"], row["name"], int(row["comtrade_code"]), row["data_source"])
+            for row in tables.rows("exporters")
+        ),
+        # A company may produce several metals; its share is requested once.
+        tickers=tuple(
+            dict.fromkeys(row["ticker"] for row in tables.rows("equities") if not metals or row["metal"] in metals)
+        ),
+        listed=tuple(
+            (str(ticker), first.date())
+            for ticker, first in tables["equities"].groupby("ticker")["valid_from"].min().items()
+        ),
+    )
 
 
 def load_reference(folder: Path) -> ReferenceTables:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, ClassVar, Final, NamedTuple, cast
 
 import numpy as np
@@ -164,8 +165,12 @@ class Vintages(Model):
     __columns__ = "known_from known_to vintage_no is_suspect source knowledge_basis licence_class"
 
 
+@cache
 def columns_of(model: type[pa.DataFrameModel]) -> dict[str, dict[str, Any]]:
-    """Column name to `{dtype, nullable, required, description, unit}`, in the order in which they are written."""
+    """Column name to `{dtype, nullable, required, description, unit}`, in the order in which they are written.
+
+    Later callers get the same object: it must not be changed.
+    """
     schema = model.to_schema()
     return {
         name: {

@@ -348,6 +348,9 @@ FIELDS: Final[dict[str, Field]] = {
     "near_high": Field(float, "close_usd / high_252_usd", "ratio", gt=0, le=1),
     "event_id": Field(str, "Stable identifier of the event", accepts=IDENTIFIER),
     "title": Field(str, "Name of the event"),
+    "event_kind": Field(
+        str, "What the event changes", isin=["EXCHANGE_RULE", "SANCTION", "TARIFF", "TRADE_RULE", "SUPPLY"]
+    ),
     "event_date": Field(date, "Day of the event"),
     "days_to_event": Field(int, "event_date - as_of_date; negative after the event", "days"),
     "known_since": Field(date, "Day from which event_date was known"),

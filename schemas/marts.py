@@ -123,14 +123,20 @@ class EquityDaily(Table):
 
 
 class EventCalendar(Table):
-    """Watched events at each decision time, each on the date that was known then."""
+    """Watched events that are near, at each decision time, each on the date that was known then.
 
-    __columns__ = "event_id as_of_date as_of_ts title event_date days_to_event state known_since status"
+    Near: at most event_near_before_days ahead, or event_near_after_days past. Signals and claims do not depend on it.
+    """
+
+    __columns__ = (
+        "event_id as_of_date as_of_ts title event_kind event_date days_to_event state known_since status source"
+    )
     state = field(
         "ACTIVE from event_before_days before the event to event_after_days after it, else AHEAD or PAST",
         isin=["AHEAD", "ACTIVE", "PAST"],
     )
     status = field("Whether event_date is a FACT or an ASSUMPTION")
+    source = field("Document or publisher of the event")
 
 
 class IndicatorRanksDaily(Table):

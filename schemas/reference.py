@@ -205,9 +205,12 @@ class SeriesBreaks(Reference):
 
 
 class Events(Reference):
-    """Watched events. A date is known from `valid_from` on; a later row of the same event moves it."""
+    """Watched events. A date is known from `valid_from` on; a later row of the same event moves it.
 
-    __columns__ = "event_id metal title event_date"
+    An event that was not announced has the day on which it was reported as `valid_from`.
+    """
+
+    __columns__ = "event_id metal title event_kind event_date"
     metal = METAL_OR_ALL
 
     one_date_at_a_time = one_row_for("event_id", "metal", "valid_from")
@@ -403,6 +406,8 @@ PARAMETERS: dict[str, Parameter] = {
     "near_high_ratio": Parameter("ratio", 0, 1),
     "event_before_days": Parameter("days", 0, 366, whole=True, shared=True),
     "event_after_days": Parameter("days", 0, 366, whole=True, shared=True),
+    "event_near_before_days": Parameter("days", 0, 3_660, whole=True, shared=True),
+    "event_near_after_days": Parameter("days", 0, 3_660, whole=True, shared=True),
 }
 
 # Pairs of parameters whose first is never more than the second.
@@ -421,4 +426,6 @@ ORDERED: tuple[tuple[str, str], ...] = (
     ("cap_binding", "cap_breach"),
     ("power_line_low_usd_mwh", "power_line_high_usd_mwh"),
     ("power_mean_min_days", "power_mean_days"),
+    ("event_before_days", "event_near_before_days"),
+    ("event_after_days", "event_near_after_days"),
 )

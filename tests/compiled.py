@@ -240,6 +240,17 @@ def known_at(rows: Rows, moment: datetime) -> dict[str, pa.Table]:
     return {name: table.filter(pc.less_equal(table["knowledge_ts"], last)) for name, table in tables.items()}
 
 
+def reference_known_at(reference: Mapping[str, pa.Table], moment: datetime) -> dict[str, pa.Table]:
+    """The rows of the reference tables that were in force by the day of a moment; the calendar as it is."""
+    day = pa.scalar(pd.Timestamp(moment).tz_localize(None).normalize().to_pydatetime())
+    return {
+        name: table.filter(pc.less_equal(pc.cast(table["valid_from"], day.type), day))
+        if "valid_from" in table.column_names
+        else table
+        for name, table in reference.items()
+    }
+
+
 def reference_rows(folder: Path, first: date) -> dict[str, pa.Table]:
     """The reference tables of a folder, the trading calendar from a day on: most of a build's time is its days."""
     tables = {path.stem: pq.read_table(path) for path in sorted(folder.glob("*.parquet"))}

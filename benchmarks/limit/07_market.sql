@@ -21,18 +21,20 @@ create or replace table marts.equity_daily as
     from highs;
 
 create temp table events as
-    select distinct on (event_id, as_of_date) event_id, as_of_date, as_of_ts, title, event_date, valid_from, status
-    from spine
-    join reference('events') as events on as_of_date >= valid_from
-    order by valid_from desc;
-
-create or replace table marts.event_calendar as
-    select
-        event_id, as_of_date, as_of_ts, title, event_date, (event_date - as_of_date)::integer as days_to_event,
+    select distinct on (event_id, as_of_date)
+        event_id, as_of_date, as_of_ts, title, event_kind, event_date,
+        (event_date - as_of_date)::integer as days_to_event,
         case
             when days_to_event > event_before_days then 'AHEAD'
             when days_to_event >= -event_after_days then 'ACTIVE'
             else 'PAST'
         end as state,
-        valid_from as known_since, status
-    from events, p;
+        valid_from as known_since, status, source,
+        days_to_event between -event_near_after_days and event_near_before_days as is_near
+    from spine
+    join reference('events') as events on as_of_date >= valid_from
+    cross join p
+    order by valid_from desc, events.metal;
+
+create or replace table marts.event_calendar as
+    select * exclude (is_near) from events where is_near;

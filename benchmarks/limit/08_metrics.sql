@@ -221,8 +221,9 @@ insert into metrics by name
             {'metric_id': 'days_to_event', 'value': days_to_event, 'state': state},
             {'metric_id': 'event_month', 'value': year(event_date) * 100 + month(event_date)}
         ], recursive := true)
-    from marts.event_calendar
-    where event_id in (select event_id from of_metal('events'));
+    from events
+    where event_id in (select event_id from of_metal('events'))
+        and event_id in (select entity from of_metal('signal_definitions') union select entity from of_metal('claims'));
 
 insert into metrics by name
     select as_of_date, tightness_index as value, greatest(price_obs_date, stock_obs_date) as obs_end,

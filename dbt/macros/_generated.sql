@@ -280,7 +280,9 @@
     "near_high_obs",
     "near_high_ratio",
     "event_before_days",
-    "event_after_days"
+    "event_after_days",
+    "event_near_before_days",
+    "event_near_after_days"
 ]) }} {%- endmacro %}
 
 {% macro metric_registry() -%} {{ return({

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -265,15 +266,21 @@ def _naming(variable: str, written: str) -> Iterator[None]:
 
 def _refuse_unknown(variables: Mapping[str, str], known: set[str]) -> None:
     """Raise `SettingsError` for a name that is a mistyped setting."""
-    ours = {name for name in known if name.startswith(PREFIX)}
+    ours = tuple(sorted(name for name in known if name.startswith(PREFIX)))
     for name in sorted(set(variables) - known):
         upper = name.upper()
         if upper in known or upper.startswith(_TESTS):
             continue
-        # Other programs have variables too: without the prefix, only what is nearly a setting's name is a mistake.
-        nearest = difflib.get_close_matches(upper, sorted(ours), n=1, cutoff=0.0 if upper.startswith(PREFIX) else 0.9)
+        nearest = _nearest(upper, ours)
         if (plain := upper.removeprefix(PREFIX)) in known:
             nearest = [plain]
         if nearest:
             where = "in the environment" if name in os.environ else f"in {ENV_FILE}"
             raise SettingsError(f"{name} {where} is no setting: the nearest is {nearest[0]}; correct or remove it")
+
+
+@cache
+def _nearest(name: str, ours: tuple[str, ...]) -> list[str]:
+    """The setting that is nearest to a name, if it is near. Each step of a run reads the settings."""
+    # Other programs have variables too: without the prefix, only what is nearly a setting's name is a mistake.
+    return difflib.get_close_matches(name, ours, n=1, cutoff=0.0 if name.startswith(PREFIX) else 0.9)

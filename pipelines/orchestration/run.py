@@ -144,14 +144,12 @@ def run_job(
     except (DatabaseError, OSError) as error:
         # Only Dagster's own files raise here: an error inside a step is that step's failure.
         raise RunStoppedError(_unwritable_log(error)) from None
+    events = _distinct(result.all_events)
     problems = [
-        reason(event.step_failure_data.error)
-        for event in result.all_events
-        if event.event_type == DagsterEventType.STEP_FAILURE
+        reason(event.step_failure_data.error) for event in events if event.event_type == DagsterEventType.STEP_FAILURE
     ]
     if any(DagsterExecutionInterruptedError.__name__ in problem for problem in problems):
         raise RunStoppedError(STOPPED)
-    events = result.all_events
     return RunOutcome(
         result.run_id, result.success, shorten(problems), _changes(events), _repaired(events), _rejected(events)
     )
@@ -183,6 +181,15 @@ def shorten(problems: list[str]) -> list[str]:
         advice = next((text for sign, text in UNWRITABLE.items() if sign in problem), None)
         short[f"{advice}, then run again. Nothing is lost, the last release stays" if advice else problem] = None
     return list(short)
+
+
+def _distinct(events: Sequence[DagsterEvent]) -> list[DagsterEvent]:
+    """The events; of the materializations of a range of partitions, which are alike, the last one."""
+    found: dict[object, DagsterEvent] = {}
+    for number, event in enumerate(events):
+        made = getattr(event.event_specific_data, "materialization", None)
+        found[made.asset_key if made else number] = event
+    return list(found.values())
 
 
 def _repaired(events: Sequence[DagsterEvent]) -> list[str]:

@@ -44,6 +44,10 @@ _QUERIES: Final = {
     "claims": """
         select * from signals.claim_audit
         qualify row_number() over (partition by claim_id order by as_of_ts desc) = 1 order by claim_id""",
+    "events": """
+        select title, event_kind, event_date, days_to_event, state, known_since, source from marts.event_calendar
+        qualify dense_rank() over (order by as_of_ts desc) = 1
+        order by days_to_event < 0, abs(days_to_event), event_id""",
     "changes": f"""
         select as_of_date, signal_id, prev_state, state, direction from signals.signal_transitions
         order by as_of_ts desc, signal_id limit {CHANGES}""",

@@ -77,7 +77,8 @@ class Archive:
         """
         stored = [(self.put(payload), payload) for payload in payloads]
         with self._lock(request):
-            captures = list(self._read(request).captures)
+            before = self._read(request)
+            captures = list(before.captures)
             seen = {capture.sha256 for capture in captures}
             newest = captures[-1].sha256 if captures else None
             for number, (sha256, payload) in enumerate(stored, start=1):
@@ -90,18 +91,20 @@ class Archive:
                     captures[-1] = Capture(sha256, last.captured_at, last.bytes, *about)
             captures.sort(key=lambda capture: capture.captured_at)
             moment = _iso(answered_at) if answered_at else None
-            return self._write(request, Receipt(_describe(request), tuple(captures), answered_at=moment))
+            return self._write(request, before, Receipt(_describe(request), tuple(captures), answered_at=moment))
 
     def record_error(self, request: Request, message: str, at: datetime) -> Receipt:
         """Record that a request failed; its captures stay."""
         with self._lock(request):
-            receipt = replace(self._read(request), error={"at": _iso(at), "message": message}, no_data_at=None)
-            return self._write(request, receipt)
+            before = self._read(request)
+            receipt = replace(before, error={"at": _iso(at), "message": message}, no_data_at=None)
+            return self._write(request, before, receipt)
 
     def record_no_data(self, request: Request, at: datetime) -> Receipt:
         """Record that the publisher had no data for a request, which is no failure; its captures stay."""
         with self._lock(request):
-            return self._write(request, replace(self._read(request), error=None, no_data_at=_iso(at)))
+            before = self._read(request)
+            return self._write(request, before, replace(before, error=None, no_data_at=_iso(at)))
 
     def receipt(self, source: str, name: str) -> Receipt | None:
         """The receipt of a request by source and name; None when it was never sent."""
@@ -164,14 +167,15 @@ class Archive:
     def _read(self, request: Request) -> Receipt:
         return self.receipt(request.source, request.name) or Receipt(_describe(request))
 
-    def _write(self, request: Request, receipt: Receipt) -> Receipt:
-        path = self._receipt_path(request.source, request.name)
-        content = asdict(receipt)
-        content["captures"] = [
-            {name: value for name, value in c.items() if value not in ("", ())} for c in content["captures"]
-        ]
-        body = json.dumps(content, indent=1, ensure_ascii=False).encode()
-        if not path.is_file() or path.read_bytes() != body:
+    def _write(self, request: Request, before: Receipt, receipt: Receipt) -> Receipt:
+        """Replace the receipt `before`, unless it stays the same."""
+        if receipt != before:
+            content = asdict(receipt)
+            content["captures"] = [
+                {name: value for name, value in c.items() if value not in ("", ())} for c in content["captures"]
+            ]
+            body = json.dumps(content, indent=1, ensure_ascii=False).encode()
+            path = self._receipt_path(request.source, request.name)
             write_atomically(path, lambda temporary: temporary.write_bytes(body))
         return receipt
 

@@ -38,6 +38,7 @@ from compiled import (
     known_at,
     models,
     needed_for,
+    reference_known_at,
     reference_rows,
 )
 from lookahead import RUN_COLUMNS, Rule, differing, key_of, leaks, published_tables, rule_of, until
@@ -68,8 +69,8 @@ class Snapshot:
         return build(self.rows, self.reference, moment, mutate, only)
 
     def then(self, moment: pd.Timestamp, mutate: Mutation | None = None, only: tuple[Model, ...] = ()) -> Connection:
-        """The build of a moment from the rows known by then: the only ones that were there."""
-        return build(known_at(self.rows, moment), self.reference, moment, mutate, only)
+        """The build of a moment from the rows known by then, of the lake and of the reference tables."""
+        return build(known_at(self.rows, moment), reference_known_at(self.reference, moment), moment, mutate, only)
 
     @cached_property
     def whole(self) -> Connection:

@@ -192,7 +192,7 @@ def test_a_watchpoint_fires_on_its_day(
 
 
 def test_the_event_is_active_from_30_days_before_to_10_days_after(sandbox: Sandbox) -> None:
-    rows = sandbox.query("select as_of_date, days_to_event, state from marts.event_calendar order by as_of_date")
+    rows = sandbox.query("select * from marts.event_calendar where event_id = 'USMCA_REVIEW'")
     states = rows.groupby("state")["days_to_event"].agg(["min", "max"])
     # 2026-07-01 less 30 days is Monday 1 June; plus 10 days is a Saturday, so that Friday, 9 days on, is the last.
     assert states.loc["ACTIVE"].tolist() == [-9, 30]
@@ -204,6 +204,39 @@ def test_the_event_is_active_from_30_days_before_to_10_days_after(sandbox: Sandb
     )
     assert changes[["prev_state", "state"]].to_numpy().tolist() == [["AHEAD", "ACTIVE"], ["ACTIVE", "PAST"]]
     assert changes["as_of_date"].tolist() == [pd.Timestamp("2026-06-01"), pd.Timestamp("2026-07-13")]
+
+
+def test_an_event_is_shown_from_its_announcement_while_it_is_near(sandbox: Sandbox) -> None:
+    """A year before to 90 days after, and not before it was known. The first as-of date is 2026-02-02."""
+    rows = sandbox.query("select * from marts.event_calendar")
+    days = rows.groupby("event_id")["as_of_date"].agg(["min", "max"])
+    expected = {
+        "GRUNDARTANGI_OUTAGE": None,  # 2025-10-21: more than 90 days ago on the first day
+        "CBAM_DEFINITIVE": ("2026-02-02", "2026-04-01"),  # 2026-01-01 and 90 days
+        "LME_LENDING_2026": ("2026-02-20", "2026-05-21"),
+        "S232_2026": ("2026-04-07", "2026-07-03"),  # known on Good Friday; 2026-04-06 and 90 days is a Sunday
+        "USMCA_REVIEW": ("2026-02-02", "2026-07-20"),
+        "USMCA_REVIEW_OUTCOME": ("2026-07-01", "2026-07-20"),
+        "USMCA_REVIEW_2027": ("2026-07-01", "2026-07-20"),
+    }
+    for event, near in expected.items():
+        found = tuple(days.loc[event].dt.strftime("%Y-%m-%d")) if event in days.index else None
+        assert found == near, event
+    assert rows["days_to_event"].between(-90, 365).all()
+    assert (rows["as_of_date"] >= rows["known_since"]).all()
+    state = rows[rows["event_id"] == "USMCA_REVIEW_2027"].set_index("as_of_date").loc["2026-07-01"]
+    assert state[["days_to_event", "state", "event_kind"]].tolist() == [365, "AHEAD", "TRADE_RULE"]
+
+
+def test_the_signal_of_an_event_goes_on_when_it_is_no_longer_near(sandbox: Sandbox, tmp_path: Path) -> None:
+    other = Sandbox(tmp_path, "drop", NOW)
+    put_market(other)
+    other.set_parameters(event_near_before_days=30, event_near_after_days=10)
+    other.run_compiled(MONTHS)
+    near = other.query("select * from marts.event_calendar where event_id = 'USMCA_REVIEW'")
+    assert set(near["state"]) == {"ACTIVE"}
+    query = "select as_of_date, value, state from signals.signals where signal_id = 'AL.EVENT.USMCA_REVIEW' order by 1"
+    pd.testing.assert_frame_equal(other.query(query), sandbox.query(query))
 
 
 def test_idled_capacity_is_stale_after_the_review_of_its_row(sandbox: Sandbox) -> None:

@@ -56,6 +56,19 @@ def test_what_changes_over_the_years_has_a_row_for_each_known_figure() -> None:
     assert set(levels) == {pd.Timestamp("2026-01-13")}, "no level before it was published"
 
 
+def test_the_events_of_the_market_are_listed_with_their_sources() -> None:
+    events = load_reference(PROJECT / "data" / "reference")["events"].set_index("event_id")
+    days = {
+        "LME_LENDING_2025": "2025-06-23", "LME_LENDING_2026": "2026-02-20", "RUSSIAN_METAL_BAN": "2024-04-13",
+        "CHINA_REBATE_END": "2024-12-01", "CBAM_DEFINITIVE": "2026-01-01", "USMCA_REVIEW": "2026-07-01",
+        "S232_2018": "2018-03-23", "S232_2025_MARCH": "2025-03-12", "S232_2025_JUNE": "2025-06-04",
+        "S232_2026": "2026-04-06", "LME_OFF_WARRANT_DEFINITION": "2024-02-29",
+    }  # fmt: skip
+    assert events.loc[list(days), "event_date"].dt.strftime("%Y-%m-%d").to_dict() == days
+    outcome = events.loc["USMCA_REVIEW_OUTCOME"]
+    assert outcome["valid_from"] == outcome["event_date"], "no outcome is known before the review"
+
+
 def test_the_committed_defaults_are_those_of_the_methodology() -> None:
     """The values of docs/methodology.md#parameters and #index-and-regime."""
     parameters = load_reference(PROJECT / "data" / "reference")["parameters"].set_index("name")["value"]

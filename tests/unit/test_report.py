@@ -67,6 +67,10 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
             "changes": [
                 {"as_of_date": DAY, "signal_id": text, "prev_state": text, "state": text, "direction": -1},
             ],
+            "events": [
+                dict.fromkeys(("title", "event_kind", "state", "source"), text)
+                | {"event_date": DAY, "days_to_event": 3, "known_since": DAY},
+            ],
             "claims": [claim | {"evidence_obs_date": DAY, "evidence_knowledge_ts": MOMENT}],
         },
         assumptions=[

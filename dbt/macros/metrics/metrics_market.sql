@@ -9,9 +9,15 @@ with equities as (
 
 events as (
     select distinct dates.metal, calendar.*
-    from {{ built_rows(ref('event_calendar')) }} as calendar
+    from ({{ events_asof() }}) as calendar
     inner join {{ reference('events') }} as named
         on calendar.event_id = named.event_id and calendar.as_of_date >= named.valid_from
+    -- Only events that a signal or claim is about.
+    inner join (
+        select entity from {{ reference('signal_definitions') }}
+        union
+        select entity from {{ reference('claims') }}
+    ) as used on calendar.event_id = used.entity
     inner join {{ ref('int_as_of_dates') }} as dates
         on calendar.as_of_date = dates.as_of_date and named.metal in (dates.metal, '*')
 )

@@ -114,6 +114,7 @@ def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
     _check_keys(tables)
     _check_times(tables["release_calendar"], tables["power_zones"])
     _check_metals(tables)
+    _check_rate_chain(tables["rate_chain"], tables["metals"])
     _check_parameters(tables["parameters"], tables["metals"])
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies))
     return ReferenceTables(tables, digest.hexdigest(), {f"{name}.csv": body for name, body in bodies})
@@ -124,7 +125,7 @@ _KEYS: Final = {
     "power_zones": ["zone"],
     "exporters": ["country"],
     "equities": ["ticker", "metal"],
-    "release_calendar": ["dataset", "data_source", "valid_from"],
+    "release_calendar": ["dataset", "data_source", "entity", "valid_from"],
 }
 
 
@@ -151,6 +152,19 @@ def _check_times(calendar: pd.DataFrame, zones: pd.DataFrame) -> None:
             raise ReferenceDataError(
                 f"release_calendar.csv line {line}: unknown dataset {dataset!r}: use one of {known}"
             )
+
+
+def _check_rate_chain(chain: pd.DataFrame, metals: pd.DataFrame) -> None:
+    """Some rate counts on every day on which there may be prices."""
+    chain, start = chain.sort_values("valid_from"), metals["valid_from"].min()
+    if chain.empty:
+        raise ReferenceDataError("rate_chain.csv has no row: copy it from data/reference")
+    first = chain.iloc[0]
+    if first["valid_from"] > start:
+        raise ReferenceDataError(
+            f"rate_chain.csv line {_lines(chain)[0]}: the first rate, {first['rate_id']}, counts from "
+            f"{first['valid_from']:%Y-%m-%d}, the first metal from {start:%Y-%m-%d}: add a rate for the days before"
+        )
 
 
 def _lines(table: pd.DataFrame | pd.Series) -> list[int]:

@@ -7,6 +7,8 @@ the column's name, made with `field`.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -122,6 +124,9 @@ class Spec:
     # Hours after 00:00 UTC of the period's last day before which no value can be known, not even an early one.
     known_from_hours: int = 0
     staged: bool = True  # whether dbt reads it; the others serve reconciliation and readers of the lake
+    # Users' files and lake files of earlier versions may have former names of columns, and lack those with a default.
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)  # former name to name
+    defaults: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:

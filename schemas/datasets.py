@@ -75,9 +75,9 @@ class Exports(MonthlyFlow):
 
 
 class Rates(Dataset):
-    """Secured overnight financing rate by US business day."""
+    """Overnight rates in USD by US business day; the rate chain has the one that counts on a day."""
 
-    __columns__ = "obs_date sofr_pct"
+    __columns__ = "rate_id obs_date rate_pct"
     obs_date = field("US business day of the rate")
 
 
@@ -161,7 +161,10 @@ DATASETS: dict[str, Spec] = {
         Exports, key=("metal", "country", "period_end"), period="period_end", cadence="monthly", within=("country",),
         known_from_hours=FLOW_KNOWN_FROM,
     ),
-    "rates": Spec(Rates, key=("obs_date",), entity=None),
+    "rates": Spec(
+        Rates, key=("rate_id", "obs_date"), entity="rate_id", aliases={"sofr_pct": "rate_pct"},
+        defaults={"rate_id": "SOFR"},
+    ),
     "fx": Spec(Fx, key=("pair", "obs_date"), entity="pair"),
     "power": Spec(
         Power, key=("zone", "delivery_date", "resolution", "position"), period="delivery_date", entity="zone",

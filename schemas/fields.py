@@ -70,6 +70,9 @@ FIELDS: Final[dict[str, Field]] = {
     "pair": Field(
         str, "Currency pair in six letters; EURUSD is USD for one EUR", accepts={"str_matches": "^[A-Z]{6}$"},
     ),
+    "rate_id": Field(
+        str, "Overnight rate: SOFR, or EFFR, the effective federal funds rate", isin=["EFFR", "SOFR"],
+    ),
     "exchange": Field(str, "Exchange that publishes the stock", isin=["SHFE"]),
     "benchmark": Field(str, "Publisher of the mean price", isin=["WORLD_BANK", "FRED"]),
     # Times
@@ -150,11 +153,12 @@ FIELDS: Final[dict[str, Field]] = {
     "backwardation_sustained": Field(
         bool, "Whether C - F was above 0 on at least bw_k of the last bw_m trading days, the latest included",
     ),
-    "sofr_pct": Field(
-        float, "Secured overnight financing rate (SOFR)", "percent per year", accepts={"ge": -5, "le": 30},
+    "rate_pct": Field(
+        float, "Overnight rate", "percent per year", accepts={"ge": -5, "le": 30},
         plausible=Plausible(0, 25, math.inf),
     ),
     "rate_obs_date": Field(date, "US business day of the latest known rate"),
+    "is_rate_stale": Field(bool, "Whether the rate is older than stale_days_rate: what rests on it is STALE"),
     "rate": Field(
         float, "Units of the second currency for one unit of the first", "ratio", accepts={"gt": 0, "le": 100_000},
         plausible=Plausible(0.05, 20_000),
@@ -198,6 +202,10 @@ FIELDS: Final[dict[str, Field]] = {
         float, "ln(S_t / S_t-n): change of the registered stock S over n = stock_chg_obs stock observations", "ln",
     ),
     "stock_obs_date": Field(date, "Day of the latest known stock"),
+    "relabelled": Field(
+        bool, "Whether stock_log_chg has a jump of metal that was only put on warrant or taken off it; missing while "
+        "neither cancelled warrants nor off-warrant stock decide",
+    ),
     "stock_age_days": Field(int, "Days from stock_obs_date to as_of_date", "days"),
     "cancelled_obs_date": Field(date, "Latest known day with cancelled warrants reported"),
     "cancelled_age_days": Field(int, "Days from cancelled_obs_date to as_of_date", "days"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.base import Mart, Table, field
 
-SOFR = field("Secured overnight financing rate as a fraction (r); missing when older than max_age_days_rate", "1/yr")
+RATE = field("Overnight rate (rate_id) as a fraction (r); missing when older than max_age_days_rate", "1/yr")
 
 
 class PriceDaily(Table):
@@ -12,22 +12,24 @@ class PriceDaily(Table):
 
     __columns__ = (
         "metal obs_date cash_usd_t? m3_usd_t? cash_3m_spread_usd_t? m3_yoy? m3_yoy_base_date? level_state_5of5? "
-        "level_state_3of5? backwardation_sustained knowledge_ts knowledge_ts_max knowledge_basis vintage_no source "
-        "licence_class"
+        "level_state_3of5? backwardation_sustained is_suspect knowledge_ts knowledge_ts_max knowledge_basis vintage_no "
+        "source licence_class"
     )
-    knowledge_ts_max = field("Latest knowledge time of all prices that the states and m3_yoy depend on")
+    is_suspect = field("Whether m3_usd_t lies beyond the prices before and after it by more than price_reversal")
+    knowledge_ts_max = field("Latest knowledge time of all prices that the states, m3_yoy and is_suspect depend on")
 
 
 class CurveDaily(Table):
     """The forward curve at each decision time: spread, carry and yield."""
 
     __columns__ = (
-        "metal as_of_date as_of_ts price_obs_date? rate_obs_date? price_age_days? cash_usd_t? m3_usd_t? "
-        "days_cash_to_3m? cash_3m_spread_usd_t? basis_ann? rate? full_carry_usd_t? contango_share_of_full_carry? "
-        "carry_tightness? conv_yield_ann? quoted_cash_3m_usd_t? quoted_tom_next_usd_t? quoted_m3_m15_usd_t? "
-        "quoted_dec_dec_usd_t? quoted_spread_disagrees? knowledge_ts_max? knowledge_basis? licence_class?"
+        "metal as_of_date as_of_ts price_obs_date? rate_obs_date? rate_id? is_rate_stale? price_age_days? cash_usd_t? "
+        "m3_usd_t? days_cash_to_3m? cash_3m_spread_usd_t? basis_ann? rate? full_carry_usd_t? "
+        "contango_share_of_full_carry? carry_tightness? conv_yield_ann? quoted_cash_3m_usd_t? quoted_tom_next_usd_t? "
+        "quoted_m3_m15_usd_t? quoted_dec_dec_usd_t? quoted_spread_disagrees? knowledge_ts_max? knowledge_basis? "
+        "licence_class?"
     )
-    rate = SOFR
+    rate = RATE
 
 
 class InventoryDaily(Table):
@@ -35,8 +37,8 @@ class InventoryDaily(Table):
 
     __columns__ = (
         "metal as_of_date as_of_ts stock_obs_date? cancelled_obs_date? stock_age_days? cancelled_age_days? total_t? "
-        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? knowledge_ts_max? knowledge_basis? "
-        "licence_class?"
+        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? relabelled? knowledge_ts_max? "
+        "knowledge_basis? licence_class?"
     )
     cancelled_t = field("Cancelled warrants of cancelled_obs_date")
     cancelled_ratio = field("cancelled / total of cancelled_obs_date; missing where total is 0")
@@ -154,16 +156,17 @@ class TightnessDaily(Table):
     """The inputs known at each decision time, with the scores, the index and the regime: one wide row."""
 
     __columns__ = (
-        "metal as_of_date as_of_ts price_obs_date? stock_obs_date? rate_obs_date? exports_period_end? "
-        "offwarrant_period_end? cash_usd_t? m3_usd_t? days_cash_to_3m? cash_3m_spread_usd_t? basis_ann? rate? "
-        "full_carry_usd_t? contango_share_of_full_carry? carry_tightness? conv_yield_ann? total_t? live_t? "
-        "cancelled_ratio? stock_days? stock_log_chg? exports_yoy? exports_yoy_3m? exports_ytd_yoy? offwarrant_yoy? "
-        "visible_t? score_carry_tightness? score_cancelled_ratio? score_stock_days? score_stock_log_chg? "
-        "score_exports_yoy_3m? family_curve? family_inventory? family_flow? contrib_curve? contrib_inventory? "
-        "contrib_flow? coverage n_components tightness_index? regime regime_status quality quality_flags "
+        "metal as_of_date as_of_ts price_obs_date? stock_obs_date? rate_obs_date? rate_id? is_rate_stale? "
+        "exports_period_end? offwarrant_period_end? cash_usd_t? m3_usd_t? days_cash_to_3m? cash_3m_spread_usd_t? "
+        "basis_ann? rate? full_carry_usd_t? contango_share_of_full_carry? carry_tightness? conv_yield_ann? total_t? "
+        "live_t? cancelled_ratio? stock_days? stock_log_chg? exports_yoy? exports_yoy_3m? exports_ytd_yoy? "
+        "offwarrant_yoy? visible_t? score_carry_tightness? score_cancelled_ratio? score_stock_days? "
+        "score_stock_log_chg? score_exports_yoy_3m? family_curve? family_inventory? family_flow? contrib_curve? "
+        "contrib_inventory? contrib_flow? coverage n_components tightness_index? regime regime_status quality "
+        "quality_flags "
         "knowledge_ts_max? knowledge_basis? licence_class?"
     )
-    rate = SOFR
+    rate = RATE
 
 
 WORST_FLAG = "quality = split_part(quality_flags, ' ', 1)"

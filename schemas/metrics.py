@@ -14,7 +14,7 @@ COMPONENT: Final = "component_"
 
 LEVEL_5OF5 = ("level_up", "level_down", "level_buffer", "level_k", "level_m")
 LEVEL_3OF5 = ("level_up", "level_down", "level_buffer", "level_alt_k", "level_alt_m")
-CARRY = ("day_count", "rent_usd_t_day", "financing_spread", "max_age_days_rate")
+CARRY = ("day_count", "rent_usd_t_day", "financing_spread", "stale_days_rate", "max_age_days_rate")
 RANK = ("rank_window", "rank_min_periods")
 RANK_MONTHLY = ("rank_window_monthly", "rank_min_periods_monthly")
 INDEX = (

@@ -102,7 +102,7 @@ class DailyIndicator(NamedTuple):
 
 
 DAILY_INDICATORS: Final = {
-    "carry_tightness": DailyIndicator("curve_daily", "price_age_days"),
+    "carry_tightness": DailyIndicator("curve_daily", "price_age_days", is_stale="coalesce(is_rate_stale, false)"),
     "cancelled_ratio": DailyIndicator("inventory_daily", "cancelled_age_days"),
     "stock_days": DailyIndicator("inventory_daily", "stock_age_days"),
     "stock_log_chg": DailyIndicator("inventory_daily", "stock_age_days"),
@@ -144,8 +144,9 @@ class IndexComponents(Reference):
 class ReleaseCalendar(Reference):
     """Release times by source tier. Knowledge basis: CALENDAR for status FACT, ASSUMED for ASSUMPTION."""
 
-    __columns__ = "dataset data_source rule n months_after calendar timezone local_time"
+    __columns__ = "dataset data_source entity rule n months_after calendar timezone local_time"
     data_source = field("Source module, drop for files of the user, or * for all others")
+    entity = field("Series that alone has this rule, for example EFFR; empty for all others", required=False)
     timezone = field("IANA time zone of the release")
 
 
@@ -192,6 +193,13 @@ class SignalDefinitions(Reference):
     def kind_of_the_metric(cls, df: pd.DataFrame) -> pd.Series:
         has_states = df["metric_id"].isin([name for name, metric in METRICS.items() if metric.states])
         return ~df["kind"].isin(["STATE", "EVENT"]) | has_states
+
+
+class RateChain(Reference):
+    """Overnight rates that count, each for the observation dates from `valid_from` until the next one begins."""
+
+    __columns__ = "rate_id"
+    valid_from = field("First observation date from which the rate counts", unique=True)
 
 
 class SeriesBreaks(Reference):
@@ -313,6 +321,7 @@ REFERENCE: dict[str, type[Reference]] = {
     "parameters": Parameters,
     "index_components": IndexComponents,
     "release_calendar": ReleaseCalendar,
+    "rate_chain": RateChain,
     "series_breaks": SeriesBreaks,
     "signal_definitions": SignalDefinitions,
     "claims": Claims,
@@ -356,6 +365,7 @@ PARAMETERS: dict[str, Parameter] = {
     "stock_chg_obs": Parameter("observations", 1, 260, whole=True),
     "yoy_max_staleness_days": Parameter("days", 0, 31, whole=True),
     "tick_usd_t": Parameter("USD/t", 0, 100),
+    "price_reversal": Parameter("ratio", 0.01, 10),
     "level_up": Parameter("USD/t", 0, 1e6, begins=True),
     "level_down": Parameter("USD/t", 0, 1e6, begins=True),
     "level_k": Parameter("observations", 1, 30, whole=True),
@@ -380,7 +390,10 @@ PARAMETERS: dict[str, Parameter] = {
     "exit_loose": Parameter("index points", 0, 100),
     "regime_confirm": Parameter("observations", 1, 60, whole=True),
     "regime_max_gap": Parameter("observations", 0, 60, whole=True),
-    "max_age_days_rate": Parameter("days", 1, 366, whole=True),
+    "stale_days_rate": Parameter("days", 1, 45, whole=True),
+    "max_age_days_rate": Parameter("days", 1, 45, whole=True),
+    "relabel_jump": Parameter("ratio", 0.001, 10),
+    "relabel_share": Parameter("ratio", 0.001, 1),
     "stock_unwind_ln": Parameter("ln", 0, 2),
     "stock_unwind_k": Parameter("observations", 1, 60, whole=True),
     "visible_low_age_days": Parameter("days", 1, 10_000, whole=True),
@@ -412,6 +425,7 @@ PARAMETERS: dict[str, Parameter] = {
 
 # Pairs of parameters whose first is never more than the second.
 ORDERED: tuple[tuple[str, str], ...] = (
+    ("stale_days_rate", "max_age_days_rate"),
     ("level_down", "level_up"),
     ("level_k", "level_m"),
     ("level_alt_k", "level_alt_m"),

@@ -61,7 +61,7 @@ def market(
     return {
         "prices": list(_prices(rng, days, is_late_start)),
         "stocks": list(_stocks(rng, days)),
-        "rates": list(_rates(rng, days)),
+        "rates": [*_rates(rng, days, "SOFR", 4.3, time(8)), *_rates(Random(-seed), days, "EFFR", 3.1, time(9))],
         "fx": [*_fx(rng, days, "EURUSD", 1.16), *_fx(rng, days, "GBPUSD", 1.31)],
         "power": [row for zone in ("DE-LU", "FR") for row in _power(rng, zone, last, min(300, business_days))],
         "exports": [
@@ -239,18 +239,18 @@ def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:
         yield from _vintages(rng, row, first, revise)
 
 
-def _rates(rng: Random, days: list[date]) -> Iterator[Row]:
-    """SOFR on US business days, known on the next one; with one gap of two weeks."""
+def _rates(rng: Random, days: list[date], rate_id: str, rate: float, known: time) -> Iterator[Row]:
+    """A rate on US business days, known on the next one; with one gap of two weeks."""
     every = [days[0] + timedelta(i - 10) for i in range((days[-1] - days[0]).days + 11)]
-    missing, rate = _gap(every, 0.7, 14), 4.3
+    missing = _gap(every, 0.7 if rate_id == "SOFR" else 0.25, 14)
     for day in filter(is_us_business_day, every):
         rate = round(rate + rng.choice([-0.02, -0.01, 0, 0, 0, 0.01, 0.02]), 2)
         if day in missing:
             continue
-        first = _released(rng, day, _at(_next(day, is_us_business_day), time(8), NEW_YORK))
-        row: Row = {"obs_date": day, "sofr_pct": rate}
+        first = _released(rng, day, _at(_next(day, is_us_business_day), known, NEW_YORK))
+        row: Row = {"rate_id": rate_id, "obs_date": day, "rate_pct": rate}
         yield from _vintages(
-            rng, row, first, lambda row: row | {"sofr_pct": round(row["sofr_pct"] + rng.choice([-0.01, 0.02]), 2)}, 0.04
+            rng, row, first, lambda row: row | {"rate_pct": round(row["rate_pct"] + rng.choice([-0.01, 0.02]), 2)}, 0.04
         )
 
 

@@ -42,6 +42,9 @@ LONGER_WINDOWS_MONTHLY = {"rank_2y": 24, "rank_5y": 60, "rank_10y": 120}  # peri
 # What the project's parameters.csv may not hold (docs/methodology.md#parameters).
 DEFAULTS = {
     "z_cap": 5.0,
+    "price_reversal": 0.08,
+    "relabel_jump": 0.05,
+    "relabel_share": 0.25,
     "alumina_t_per_t": 1.93,
     "other_cash_usd_t": 500.0,
     "china_cap_t": 45_000_000.0,
@@ -391,6 +394,17 @@ def px_yoy(prices: Mapping[date, float], day: date, max_staleness_days: float) -
     return (change(prices.get(day), prices[max(usable)]), max(usable)) if usable else (None, None)
 
 
+def suspects(prices: Mapping[date, float], share: float) -> set[date]:
+    """Days whose price lies beyond the prices before and after it, on one side, by more than a share of them."""
+    found = set()
+    for (_, before), (day, price), (_, after) in zip(
+        prices.items(), list(prices.items())[1:], list(prices.items())[2:], strict=False
+    ):
+        if price > (1 + share) * max(before, after) or price < (1 - share) * min(before, after):
+            found.add(day)
+    return found
+
+
 def sustained(flags: Sequence[bool], k: float, m: float) -> bool:
     """k of the last m, the latest included; not while there are fewer than m."""
     return len(flags) >= m and flags[-1] and sum(flags[-int(m) :]) >= k
@@ -427,6 +441,16 @@ def level_state(
 def backwardation_sustained(spreads: Sequence[float], k: float, m: float) -> bool:
     """Spread above 0 on k of the last m, the latest included; false while there are fewer than m."""
     return sustained([spread > 0 for spread in spreads], k, m)
+
+
+def runs(m3: Mapping[date, float]) -> list[list[date]]:
+    """Days with a price, in runs without a long gap."""
+    found: list[list[date]] = [[day] for day in list(m3)[:1]]
+    for before, day in pairwise(m3):
+        if (day - before).days > PRICE_DAYS:
+            found.append([])
+        found[-1].append(day)
+    return found
 
 
 def cap_utilisation(production_kt: float, days: int, cap_t: float) -> float:
@@ -552,6 +576,12 @@ def quality(flags: Iterable[str]) -> Row:
 # --- tables
 
 
+def _counting(chain: Sequence[tuple[date, str]], day: date) -> str | None:
+    """The rate that counts on an observation date."""
+    begun = [(first, rate) for first, rate in chain if first <= day]
+    return max(begun)[1] if begun else None
+
+
 class Oracle:
     """The tables of a market as of a moment, each a list of rows in the order of its key."""
 
@@ -564,15 +594,21 @@ class Oracle:
         metal: str = "AL",
         dated: Mapping[str, Sequence[tuple[date, float]]] | None = None,
         breaks: Sequence[Row] = (),
+        rate_chain: Sequence[tuple[date, str]] = ((date(2018, 4, 3), "SOFR"),),
     ) -> None:
-        """`dated`: values of parameters that change, each from its day on; `breaks`: the rows of series_breaks."""
+        """`dated`: values of parameters that change, each from its day on; `breaks`: the rows of series_breaks;
+        `rate_chain`: the rate that counts from each observation date on.
+        """
         self.dated, self.breaks = dated or {}, breaks
         self.market, self.p, self.components = market, {**DEFAULTS, **parameters}, components
         self.now, self.metal = now, metal
         self.prices, self.stocks = self._of("prices", "obs_date"), self._of("stocks", "obs_date")
         self.offwarrant = self._of("off_warrant", "period_end")
         self.costs, self.arbitrage = self._of("costs", "obs_date"), self._of("arbitrage", "obs_date")
-        self.rates = Known(market.get("rates", []), "obs_date")
+        rates = market.get("rates", [])
+        self.rates = Known(
+            [row for row in rates if row["rate_id"] == _counting(rate_chain, row["obs_date"])], "obs_date"
+        )
         self.eurusd = Known([row for row in market.get("fx", []) if row["pair"] == "EURUSD"], "obs_date")
         self._power_days: dict[tuple[str, date, int], Row] = {}
         points: dict[tuple[str, date], list[Row]] = {}
@@ -614,6 +650,7 @@ class Oracle:
         found: list[Row] = []
         spreads: list[float] = []
         states = {name: self._level_states(m3, name) for name in ("level", "level_alt")}
+        wrong = {day for run in runs(m3) for day in suspects({at: m3[at] for at in run}, self.p["price_reversal"])}
         for day, row in known.items():
             spread = cash_3m_spread(row["cash_usd_t"], row["m3_usd_t"])
             if spread is not None:
@@ -632,6 +669,7 @@ class Oracle:
                     "level_state_3of5": states["level_alt"].get(day),
                     "backwardation_sustained": spread is not None
                     and backwardation_sustained(spreads, self.p["bw_k"], self.p["bw_m"]),
+                    "is_suspect": day in wrong,
                     "knowledge_ts": row["knowledge_ts"],
                     "vintage_no": self.prices.number(day, self.now),
                 }
@@ -640,17 +678,33 @@ class Oracle:
 
     def _level_states(self, m3: Mapping[date, float], name: str) -> dict[date, str | None]:
         """The machine over every run of prices without a long gap. A day without a price is no observation."""
-        runs: list[list[date]] = [[day] for day in list(m3)[:1]]
-        for before, day in pairwise(m3):
-            if (day - before).days > PRICE_DAYS:
-                runs.append([])
-            runs[-1].append(day)
         k, m, buffer = self.p[f"{name}_k"], self.p[f"{name}_m"], self.p["level_buffer"]
         states: dict[date, str | None] = {}
-        for run in runs:
+        for run in runs(m3):
             levels = [(self._on("level_up", day), self._on("level_down", day)) for day in run]
             states |= zip(run, level_state([m3[day] for day in run], levels, k, m, buffer), strict=True)
         return states
+
+    def _suspect_from(self) -> dict[date, date]:
+        """Days whose three-month price was suspect, as known at some decision time, and the first of these times."""
+        found: dict[date, date] = {}
+        for day in self.as_of_dates():
+            known = self.prices.rows(decision_time(day), since=day - timedelta(PRICE_DAYS))
+            m3 = {at: row["m3_usd_t"] for at, row in known.items() if at <= day and row["m3_usd_t"] is not None}
+            for at in suspects(m3, self.p["price_reversal"]):
+                found.setdefault(at, day)
+        return found
+
+    def _counted(self, name: str, n: int) -> list[Value]:
+        """The first n values of an indicator, as the ranks of the last of them count them: a carry that rests on a
+        price that is suspect by then is missing."""
+        if name != "carry_tightness":
+            return self.ranked[name][:n]
+        today = self.ranked_on[n - 1]
+        return [
+            None if at in self.suspect_from and self.suspect_from[at] <= today else value
+            for value, at in zip(self.ranked[name][:n], self.price_days, strict=False)
+        ]
 
     def _price(self, day: date, moment: datetime) -> Row | None:
         """The latest price known, at most 45 days old."""
@@ -658,18 +712,21 @@ class Oracle:
 
     def _curve(self, day: date, moment: datetime) -> Row:
         price, rate = self._price(day, moment), latest(self.rates.rows(moment))
-        is_fresh = rate is not None and (day - rate["obs_date"]).days <= self.p["max_age_days_rate"]
+        age = (day - rate["obs_date"]).days if rate else None
         c = price["cash_usd_t"] if price else None
         f = price["m3_usd_t"] if price else None
         d = price.get("days_cash_to_3m") if price else None
         if price and d is None:
             d = days_cash_to_3m(price["obs_date"])
-        r = rate["sofr_pct"] / 100 if rate and is_fresh else None  # its day shows how stale it is
+        # Its day shows how old it is.
+        r = rate["rate_pct"] / 100 if rate and age is not None and age <= self.p["max_age_days_rate"] else None
         carry = full_carry(c, r, self.p["financing_spread"], d, self._on("rent_usd_t_day", day), self.p["day_count"])
         share = contango_share_of_full_carry(c, f, carry)
         return {
             "price_obs_date": price["obs_date"] if price else None,
             "rate_obs_date": rate["obs_date"] if rate else None,
+            "rate_id": rate["rate_id"] if rate else None,
+            "is_rate_stale": None if age is None else age > self.p["stale_days_rate"],
             "cash_usd_t": c,
             "m3_usd_t": f,
             "days_cash_to_3m": d,
@@ -707,8 +764,41 @@ class Oracle:
             "cancelled_ratio": cancelled_ratio(reporting["cancelled_t"], reporting["total_t"]) if reporting else None,
             "stock_days": stock_days(total, self._on("consumption_t_per_year", day)),
             "stock_log_chg": stock_log_chg(total, before["total_t"] if before else None),
+            "relabelled": (
+                self._relabelled(list(known.values())[-1 - n :], moment)
+                if before and stock_log_chg(total, before["total_t"]) is not None
+                else None
+            ),
             "knowledge_ts_max": last_known(last, reporting, before),
         }
+
+    def inventory_daily(self) -> list[Row]:
+        """Registered stock at each decision time."""
+        return [
+            {"metal": self.metal, "as_of_date": day, **self._inventory(day, decision_time(day))}
+            for day in self.as_of_dates()
+        ]
+
+    def _relabelled(self, rows: Sequence[Row], moment: datetime) -> bool | None:
+        """Whether one of the changes between these stocks is, in part, metal that was only relabelled; None while that
+        of a jump is not known."""
+        months = {month_of(at): row["offwarrant_t"] for at, row in self.offwarrant.rows(moment).items()}
+        verdicts: list[bool | None] = []
+        for before, now in pairwise(rows):
+            moved = now["total_t"] - before["total_t"]
+            if moved == 0 or abs(moved) < self.p["relabel_jump"] * before["total_t"]:
+                continue
+            month = month_of(now["obs_date"])
+            cancelled = cash_3m_spread(now["cancelled_t"], before["cancelled_t"])
+            off_warrant = cash_3m_spread(months.get(month), months.get(month_before(month, 1)))
+            parts = [-part / moved for part in (cancelled, off_warrant) if part is not None]
+            if any(part >= self.p["relabel_share"] for part in parts):
+                verdicts.append(True)
+            else:
+                verdicts.append(None if off_warrant is None else False)
+        if True in verdicts:
+            return True
+        return None if None in verdicts else False
 
     def _visible(self, moment: datetime, day: date | None = None) -> Row:
         """A month-end (the last one known if none is given) as it stood after the releases until a moment."""
@@ -799,7 +889,9 @@ class Oracle:
         exports = self._of_country("exports", country)
         ranked: dict[str, list[Value]] = {name: [] for name in by_name if name != "exports_yoy_3m"}
         scored: dict[tuple[tuple[date, datetime], ...], tuple[Value, int]] = {}
-        self.ranked = ranked
+        self.ranked, self.suspect_from = ranked, self._suspect_from()
+        self.ranked_on: list[date] = []
+        self.price_days: list[date | None] = []  # of the carry of each decision time
         histories: dict[tuple[tuple[date, datetime], ...], list[Value]] = {}
         self.monthly: list[tuple[list[Value], bool]] = []  # the series as known on each day, and is it fresh
         found: list[Row] = []
@@ -809,7 +901,7 @@ class Oracle:
             moment = decision_time(day)
             row: Row = {"metal": self.metal, "as_of_date": day, "as_of_ts": moment}
             curve, inventory, visible = self._curve(day, moment), self._inventory(day, moment), self._visible(moment)
-            row |= curve | inventory
+            row |= curve | {name: value for name, value in inventory.items() if name != "relabelled"}
             row["offwarrant_period_end"] = visible.get("period_end")
             row |= {name: visible.get(name) for name in ("offwarrant_yoy", "visible_t")}
             known = exports.rows(moment)
@@ -832,6 +924,8 @@ class Oracle:
                 "exports_yoy_3m": last,
             }
             scores: dict[str, Value] = {}
+            self.ranked_on.append(day)
+            self.price_days.append(row["price_obs_date"])
             held: set[str] = set()
             for name, component in by_name.items():
                 at = seen_on[name]
@@ -846,12 +940,15 @@ class Oracle:
                     window, places = histories.get(state, [])[-int(self.p["rank_window_monthly"]) :], sorted(known)
                 else:
                     ranked[name].append(row[name] if is_fresh else None)
-                    window = ranked[name][-int(self.p["rank_window"]) :]
+                    window = self._counted(name, len(ranked[name]))[-int(self.p["rank_window"]) :]
                     scores[name] = signed(mid_rank(window, self.p["rank_min_periods"]), component["sign"])
                     places = days[:n]
                 if scores[name] is None:
                     held.add("PARTIAL")
-                elif self._spans_break(name, day, window, places, at):
+                    continue
+                if name == "carry_tightness" and row["is_rate_stale"]:
+                    held.add("STALE")
+                if self._spans_break(name, day, window, places, at):
                     held.add("BREAK")
             flags.append(held)
             row |= {f"score_{name}": score for name, score in scores.items()}
@@ -893,8 +990,8 @@ class Oracle:
                     if not is_fresh:
                         value, ranks = None, {**dict.fromkeys(ranks), "n_hist": ranks["n_hist"]}
                 else:
-                    history = self.ranked[name][: i + 1]
-                    ranks, value = self._ranks(history, "", LONGER_WINDOWS, component["sign"]), history[-1]
+                    history = self._counted(name, i + 1)
+                    ranks, value = self._ranks(history, "", LONGER_WINDOWS, component["sign"]), self.ranked[name][i]
                 found.append({"metal": self.metal, "indicator": name, "as_of_date": day, "value": value, **ranks})
         return found
 

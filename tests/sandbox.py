@@ -84,6 +84,10 @@ class Sandbox:
         """Set other age limits for components of the index."""
         self._change("index_components", "indicator", "max_age_days", days)
 
+    def set_rate_chain(self, **first: str) -> None:
+        """Set the first observation date (YYYY-MM-DD) from which each rate counts."""
+        self._change("rate_chain", "rate_id", "valid_from", first)
+
     def add_break(self, metric_id: str, break_date: str, valid_from: str) -> None:
         """Add a break of an aluminium series, known from `valid_from` on (ISO days)."""
         path = self.reference() / "series_breaks.csv"

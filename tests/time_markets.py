@@ -40,7 +40,7 @@ STEPS: Final[dict[str, tuple[float, float, int]]] = {
     "shfe_cny_t": (22_000, 500, 6),
     "usdcny": (7.0, 0.1, 4),
     "close_usd": (50, 2, 8),
-    "sofr_pct": (3.5, 0.25, 4),
+    "rate_pct": (3.5, 0.25, 4),
     "rate": (1.1, 0.02, 5),
     "price_eur_mwh": (-10, 30, 6),
 }
@@ -131,7 +131,10 @@ def reference(root: Path) -> dict[str, pa.Table]:
     sandbox = Sandbox(root, "drop", f"{LAST + pd.Timedelta('60D'):%Y-%m-%dT00:00:00Z}")
     sandbox.set_parameters(stock_chg_obs=3, rank_min_periods=4, rank_window=8)
     sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5, level_up=3_200, level_down=3_000)
+    sandbox.set_parameters(price_reversal=0.01)  # prices are suspect on many days
     sandbox.set_max_age(exports_yoy_3m=120)
+    # Both rates count on days of the market.
+    sandbox.set_rate_chain(SOFR=f"{LAST - pd.offsets.BDay(8):%Y-%m-%d}")
     broken, known = (f"{LAST - pd.Timedelta(days=days):%Y-%m-%d}" for days in (24, 17))
     sandbox.add_break("stock_days", broken, valid_from=known)
     workspace, folder = sandbox.open(), root / "copies"

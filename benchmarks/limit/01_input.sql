@@ -88,7 +88,14 @@ create temp table dated as pivot (
 create temp table component as from of_metal('index_components');
 
 create temp table quoted_spreads as from vintages('spreads', series := spread);
-create temp table rates as from vintages('rates');
+-- Of each observation date the rate that counts.
+create temp table rates as
+    from vintages('rates', series := rate_id)
+    semi join (
+        select rate_id, obs_date
+        from (select distinct obs_date from lake('rates'))
+        asof join reference('rate_chain') on obs_date >= valid_from
+    ) using (rate_id, obs_date);
 create temp table fx as from vintages('fx', series := pair) where pair = 'EURUSD';
 create temp table stocks as
     select * replace (day_of_close(source, obs_date) as obs_date), dense_rank() over (order by day_of_close(source, obs_date)) as n

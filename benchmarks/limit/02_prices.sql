@@ -30,13 +30,37 @@ create temp macro level_state(last_up, last_down) as case
     when last_up = 1 then 'ABOVE' when last_down = -1 then 'BELOW' else 'INSIDE'
 end;
 
+-- Whether a price lies beyond both of its neighbours by more than a share of them.
+create temp macro is_beyond(price, before, after, share) as
+    price > (1 + share) * before and price > (1 + share) * after
+    or price < (1 - share) * before and price < (1 - share) * after;
+
+-- Suspect prices as known at each decision time.
+create temp table suspect_prices as
+    select as_of_date, obs_date, value
+    from (
+        select
+            as_of_date, obs_date, value, lag(value) over w as value_before, lead(value) over w as value_after
+        from before('m3', 45, (select range(46)))
+        window w as (partition by as_of_date order by obs_date)
+    ), p
+    where is_beyond(value, value_before, value_after, price_reversal);
+
 create or replace table marts.price_daily as
     with runs as (
-        select obs_date, m3_usd_t, count_if(coalesce(gap > 45, false)) over (order by obs_date) as run
+        select obs_date, m3_usd_t, known_from, count_if(coalesce(gap > 45, false)) over (order by obs_date) as run
         from (
-            select obs_date, m3_usd_t, obs_date - lag(obs_date) over (order by obs_date) as gap
+            select obs_date, m3_usd_t, known_from, obs_date - lag(obs_date) over (order by obs_date) as gap
             from m3 where known_to = 'infinity'
         )
+    ),
+    ticks as (
+        select
+            obs_date, is_beyond(m3_usd_t, lag(m3_usd_t) over w, lead(m3_usd_t) over w, price_reversal) as is_suspect,
+            case when abs(m3_usd_t / lag(m3_usd_t) over w - 1) > price_reversal then lead(known_from) over w end
+                as decided_from
+        from runs, p
+        window w as (partition by run order by obs_date)
     ),
     sides as (
         select
@@ -81,13 +105,16 @@ create or replace table marts.price_daily as
         base.obs_date as m3_yoy_base_date,
         level_state_5of5, level_state_3of5,
         coalesce(backwardation_sustained, false) as backwardation_sustained,
+        coalesce(ticks.is_suspect, false) as is_suspect,
         price.known_from as knowledge_ts,
-        greatest(max(price.known_from) over (order by price.obs_date), base.known_from) as knowledge_ts_max,
+        greatest(max(price.known_from) over (order by price.obs_date), base.known_from, decided_from)
+            as knowledge_ts_max,
         price.basis as knowledge_basis, price.vintage_no, price.source, price.licence::varchar as licence_class
     from prices as price
     left join year_earlier using (obs_date)
     left join m3 as base on base_n = base.n and base.known_to = 'infinity'
     left join levels using (obs_date)
+    left join ticks using (obs_date)
     left join curve using (obs_date)
     where price.known_to = 'infinity';
 
@@ -98,6 +125,10 @@ create temp table price_states as
             base.obs_date as base_date,
             price.m3_usd_t / nullif(base.m3_usd_t, 0) - 1 as m3_yoy,
             greatest(price.known, base.known_from) as yoy_known,
+            exists (
+                from suspect_prices as wrong
+                where base.obs_date = wrong.obs_date and base.value = wrong.value and price.as_of_date >= wrong.as_of_date
+            ) as is_yoy_suspect,
             least(price.basis, base.basis) as basis, least(price.licence, base.licence) as licence
         from newest('m3', 45) as price
         left join year_earlier using (obs_date)
@@ -108,6 +139,8 @@ create temp table price_states as
         select
             as_of_date, list(value order by place) as xs, max(known_from) as known,
             any_value(dated.level_up + dated.level_down) is not null as has_levels,
+            count_if(is_wrong and place < level_m) > 0 as is_suspect_5of5,
+            count_if(is_wrong and place < level_alt_m) > 0 as is_suspect_3of5,
             side_of(xs, any_value(dated.level_up), any_value(level_buffer), any_value(level_k), any_value(level_m)) as up,
             side_of(xs, any_value(dated.level_down), any_value(level_buffer), any_value(level_k), any_value(level_m)) as down,
             side_of(xs, any_value(dated.level_up), any_value(level_buffer), any_value(level_alt_k), any_value(level_alt_m))
@@ -115,6 +148,8 @@ create temp table price_states as
             side_of(xs, any_value(dated.level_down), any_value(level_buffer), any_value(level_alt_k), any_value(level_alt_m))
                 as alt_down
         from before('m3', 45, (select range(greatest(level_m, level_alt_m)::int) from p))
+        left join (select as_of_date, obs_date, true as is_wrong from suspect_prices) as wrong
+            using (as_of_date, obs_date)
         join dated on as_of_date = calendar_date
         cross join p
         group by as_of_date
@@ -125,11 +160,16 @@ create temp table price_states as
             max(known_from) filter (place < bw_m) as known,
             max(obs_date) as spread_obs_date, max(known_from) filter (where place = 0) as spread_known,
             coalesce(backwardation_of(xs, any_value(bw_k), any_value(bw_m)), 0) as backwardation,
+            count_if(is_wrong and place < bw_m) > 0 as is_backwardation_suspect,
+            count_if(is_wrong and place = 0) > 0 as is_spread_suspect,
             case when count_if(place < bw_window) = any_value(bw_window)
                 then count_if(place < bw_window and value > 0)
             end as n_backwardation,
             max(known_from) filter (place < bw_window) as n_backwardation_known
-        from before('spread', 45, (select range(greatest(bw_m, bw_window)::int) from p)), p
+        from before('spread', 45, (select range(greatest(bw_m, bw_window)::int) from p))
+        left join (select as_of_date, obs_date, true as is_wrong from suspect_prices) as wrong
+            using (as_of_date, obs_date)
+        cross join p
         group by as_of_date
     ),
     runs as (  -- a market without a price in 45 days starts again
@@ -138,6 +178,7 @@ create temp table price_states as
             count_if(m3_usd_t is null) over (order by spine.as_of_date) as run,
             has_levels, up, down, alt_up, alt_down, nullif(backwardation, 0) as side, curve.xs[1] as spread_usd_t,
             spread_obs_date, spread_known, n_backwardation, n_backwardation_known, backwardation = 1 as backwardation_sustained,
+            is_suspect_5of5, is_suspect_3of5, is_backwardation_suspect, is_spread_suspect,
             greatest(sides.known, curve.known) as recent_known
         from spine
         left join latest using (as_of_date)
@@ -181,11 +222,12 @@ create or replace table marts.curve_daily as
         select
             spine.metal, spine.as_of_date, spine.as_of_ts,
             price.obs_date as price_obs_date, rate.obs_date as rate_obs_date,
+            rate.rate_id, spine.as_of_date - rate.obs_date > stale_days_rate as is_rate_stale,
             (spine.as_of_date - price.obs_date)::integer as price_age_days,
             price.cash_usd_t, price.m3_usd_t,
             coalesce(price.days_cash_to_3m, calendar.days_cash_to_3m)::integer as d,
             price.cash_usd_t - price.m3_usd_t as cash_3m_spread_usd_t,
-            case when spine.as_of_date - rate.obs_date <= max_age_days_rate then rate.sofr_pct / 100 end as r,
+            case when spine.as_of_date - rate.obs_date <= max_age_days_rate then rate.rate_pct / 100 end as r,
             price.cash_usd_t * (r + financing_spread) * d / day_count + dated.rent_usd_t_day * d as full_carry_usd_t,
             quoted.* exclude (as_of_date, known, basis, licence), tick_usd_t,
             greatest(price.known, rate.known, quoted.known) as knowledge_ts_max,
@@ -200,7 +242,7 @@ create or replace table marts.curve_daily as
         left join quoted using (as_of_date)
     )
     select
-        metal, as_of_date, as_of_ts, price_obs_date, rate_obs_date, price_age_days, cash_usd_t, m3_usd_t,
+        metal, as_of_date, as_of_ts, price_obs_date, rate_obs_date, rate_id, is_rate_stale, price_age_days, cash_usd_t, m3_usd_t,
         d as days_cash_to_3m, cash_3m_spread_usd_t,
         cash_3m_spread_usd_t / nullif(cash_usd_t, 0) * 365 / d as basis_ann,
         r as rate, full_carry_usd_t,

@@ -1,6 +1,40 @@
 -- Registered and visible stock: marts.inventory_daily, marts.inventory_visible_monthly.
 create temp table cancelled as from stocks where cancelled_t is not null;
 
+-- Jumps of the stock among the changes that stock_log_chg spans, and what went the other way.
+create temp table relabelled as
+    with recent as (
+        select *, lag(total_t) over w as total_before, lag(cancelled_t) over w as cancelled_before
+        from before(
+            'stocks', (select 15 + 2 * stock_chg_obs from p), (select range(stock_chg_obs::int + 1) from p)
+        )
+        window w as (partition by as_of_date order by obs_date)
+    ),
+    parts as (
+        select
+            recent.as_of_date,
+            -(recent.cancelled_t - cancelled_before) / (total_t - total_before) as cancelled_part,
+            -(off.offwarrant_t - month_before.offwarrant_t) / (total_t - total_before) as offwarrant_part,
+            relabel_share
+        from recent
+        join spine using (as_of_date)
+        join p on total_t <> total_before and abs(total_t - total_before) >= relabel_jump * total_before
+        left join off_warrant as off
+            on date_trunc('month', recent.obs_date) = date_trunc('month', off.period_end)
+                and as_of_ts between off.known_from and off.known_to - interval 1 microsecond
+        left join off_warrant as month_before
+            on date_trunc('month', recent.obs_date) - interval 1 month = date_trunc('month', month_before.period_end)
+                and as_of_ts between month_before.known_from and month_before.known_to - interval 1 microsecond
+    )
+    select
+        as_of_date, true as has_jump,
+        case
+            when count_if(greatest(cancelled_part, offwarrant_part) >= relabel_share) > 0 then true
+            when bool_and(offwarrant_part is not null) then false
+        end as is_so
+    from parts
+    group by as_of_date;
+
 create or replace table marts.inventory_daily as
     select
         spine.*,
@@ -14,6 +48,7 @@ create or replace table marts.inventory_daily as
         stock.total_t / (dated.consumption_t_per_year / 365) as stock_days,
         case when stock.total_t > 0 and earlier.total_t > 0 then ln(stock.total_t / earlier.total_t) end
             as stock_log_chg,
+        case when stock_log_chg is not null then if(has_jump, is_so, false) end as relabelled,
         greatest(stock.known, part.known, earlier.known_from) as knowledge_ts_max,
         least(stock.basis, part.basis, earlier.basis) as knowledge_basis,
         least(stock.licence, part.licence, earlier.licence)::varchar as licence_class
@@ -23,7 +58,8 @@ create or replace table marts.inventory_daily as
     left join newest('stocks', (select 15 + 2 * stock_chg_obs from p)) as stock using (as_of_date)
     left join newest('cancelled', (select 15 + 2 * stock_chg_obs from p)) as part using (as_of_date)
     left join before('stocks', (select 15 + 2 * stock_chg_obs from p), (select [stock_chg_obs::int] from p))
-        as earlier using (as_of_date);
+        as earlier using (as_of_date)
+    left join relabelled using (as_of_date);
 
 create temp table stock_unwinds as
     with recent as (

@@ -3,50 +3,73 @@
 -- Mid-distribution percentile: the values below plus half of the equal ones are (n + rank from below - rank from above)
 -- over 2, of the n in the window.
 create temp table component_ranks as
-    with given as (
-        select as_of_date, 'carry_tightness' as indicator, carry_tightness as x, price_age_days as age
+    with components as (
+        select as_of_date, 'carry_tightness' as indicator, carry_tightness as x, price_age_days as age,
+            coalesce(is_rate_stale, false) as is_stale
         from marts.curve_daily
         union all
-        select as_of_date, 'cancelled_ratio', cancelled_ratio, cancelled_age_days from marts.inventory_daily
+        select as_of_date, 'cancelled_ratio', cancelled_ratio, cancelled_age_days, false from marts.inventory_daily
         union all
-        select as_of_date, 'stock_days', stock_days, stock_age_days from marts.inventory_daily
+        select as_of_date, 'stock_days', stock_days, stock_age_days, false from marts.inventory_daily
         union all
-        select as_of_date, 'stock_log_chg', stock_log_chg, stock_age_days from marts.inventory_daily
+        select as_of_date, 'stock_log_chg', stock_log_chg, stock_age_days, false from marts.inventory_daily
+    ),
+    given as (
+        select as_of_date, indicator, is_stale, as_of_date - age as obs_end, case when age <= max_age_days then x end as value, suspect_from
+        from components
+        join component using (indicator)
+        left join (select obs_date, min(as_of_date) as suspect_from from suspect_prices group by all) as suspects
+            on indicator = 'carry_tightness' and as_of_date - age = suspects.obs_date
+    ),
+    -- Decision times that ranked a value before its price was suspect: they are ranked apart, with the rows up to them.
+    early as (
+        select distinct day.as_of_date as apart
+        from given as wrong
+        join given as day on day.as_of_date between wrong.as_of_date and wrong.suspect_from - 1
+    ),
+    counted as (
+        select *, null::date as apart, if(suspect_from is null, value, null) as x from given
+        union all
+        select given.*, apart, if(suspect_from <= apart, null, value)
+        from given
+        join early on as_of_date <= apart
+        where indicator = 'carry_tightness'
     ),
     ranked as (
         select
-            as_of_date, indicator, as_of_date - age as obs_end, false as is_stale, false as is_suspect,
-            case when age <= max_age_days then x end as value,
-            count(value) over w as n, rank_min_periods as least,
-            n + rank(order by value nulls last) over w - rank(order by value desc nulls last) over w as places,
-            min(case when value is not null then as_of_date end) over w as ranked_from,
-            median(value) over w as median, mad(value) over w as mad,
-            count(value) over w2 as n2,
-            n2 + rank(order by value nulls last) over w2 - rank(order by value desc nulls last) over w2 as places2,
-            count(value) over w5 as n5,
-            n5 + rank(order by value nulls last) over w5 - rank(order by value desc nulls last) over w5 as places5,
-            count(value) over w10 as n10,
-            n10 + rank(order by value nulls last) over w10 - rank(order by value desc nulls last) over w10 as places10
-        from given
-        join component using (indicator)
+            as_of_date, indicator, obs_end, is_stale, false as is_suspect, value, x,
+            count(x) over w as n, rank_min_periods as least,
+            n + rank(order by x nulls last) over w - rank(order by x desc nulls last) over w as places,
+            min(case when x is not null then as_of_date end) over w as ranked_from,
+            median(x) over w as median, mad(x) over w as mad,
+            count(x) over w2 as n2,
+            n2 + rank(order by x nulls last) over w2 - rank(order by x desc nulls last) over w2 as places2,
+            count(x) over w5 as n5,
+            n5 + rank(order by x nulls last) over w5 - rank(order by x desc nulls last) over w5 as places5,
+            count(x) over w10 as n10,
+            n10 + rank(order by x nulls last) over w10 - rank(order by x desc nulls last) over w10 as places10
+        from counted
         cross join p
         window
             w as (
-                partition by indicator order by as_of_date
+                partition by indicator, apart order by as_of_date
                 rows between (select rank_window::int - 1 from p) preceding and current row
             ),
-            w2 as (partition by indicator order by as_of_date rows 503 preceding),
-            w5 as (partition by indicator order by as_of_date rows 1259 preceding),
-            w10 as (partition by indicator order by as_of_date rows 2519 preceding)
+            w2 as (partition by indicator, apart order by as_of_date rows 503 preceding),
+            w5 as (partition by indicator, apart order by as_of_date rows 1259 preceding),
+            w10 as (partition by indicator, apart order by as_of_date rows 2519 preceding)
+        qualify coalesce(
+            apart = as_of_date, indicator <> 'carry_tightness' or as_of_date not in (select early.apart from early)
+        )
     )
     select
         as_of_date, indicator, obs_end, is_stale, is_suspect, value, n::integer as n_hist, ranked_from,
-        case when value is not null and n >= least then places / 2 / n end as percentile,
+        case when x is not null and n >= least then places / 2 / n end as percentile,
         case when value is not null and n >= least then median end as median,
         case when value is not null and n >= least then mad end as mad,
-        case when value is not null and n2 >= least then places2 / 2 / n2 end as rank_2y,
-        case when value is not null and n5 >= least then places5 / 2 / n5 end as rank_5y,
-        case when value is not null and n10 >= least then places10 / 2 / n10 end as rank_10y
+        case when x is not null and n2 >= least then places2 / 2 / n2 end as rank_2y,
+        case when x is not null and n5 >= least then places5 / 2 / n5 end as rank_5y,
+        case when x is not null and n10 >= least then places10 / 2 / n10 end as rank_10y
     from ranked
     union all by name
     select
@@ -200,6 +223,7 @@ create temp table regimes as
 create or replace table marts.tightness_daily as
     select
         spine.metal, spine.as_of_date, spine.as_of_ts, curve.price_obs_date, stock.stock_obs_date, curve.rate_obs_date,
+        curve.rate_id, curve.is_rate_stale,
         export.period_end as exports_period_end, visible.period_end as offwarrant_period_end,
         curve.cash_usd_t, curve.m3_usd_t, curve.days_cash_to_3m, curve.cash_3m_spread_usd_t, curve.basis_ann,
         curve.rate, curve.full_carry_usd_t, curve.contango_share_of_full_carry, curve.carry_tightness,

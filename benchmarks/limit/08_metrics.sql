@@ -14,19 +14,20 @@ insert into metrics by name
         {'metric_id': 'm3_usd_t', 'value': m3_usd_t, 'obs_end': m3_obs_date, 'known': m3_known},
         {
             'metric_id': 'px_yoy', 'value': m3_yoy, 'window_start': base_date, 'obs_end': m3_obs_date,
-            'known': yoy_known
+            'known': yoy_known, 'is_suspect': is_yoy_suspect
         },
         {
             'metric_id': 'level_state_5of5', 'value': if(level_state_5of5 is not null, m3_usd_t, null),
-            'state': level_state_5of5, 'obs_end': m3_obs_date,
-            'known': states_known
+            'state': level_state_5of5, 'obs_end': m3_obs_date, 'known': states_known, 'is_suspect': is_suspect_5of5
         },
         {
             'metric_id': 'level_state_3of5', 'value': if(level_state_3of5 is not null, m3_usd_t, null),
-            'state': level_state_3of5, 'obs_end': m3_obs_date,
-            'known': states_known
+            'state': level_state_3of5, 'obs_end': m3_obs_date, 'known': states_known, 'is_suspect': is_suspect_3of5
         },
-        {'metric_id': 'cash_3m_spread', 'value': spread_usd_t, 'obs_end': spread_obs_date, 'known': spread_known},
+        {
+            'metric_id': 'cash_3m_spread', 'value': spread_usd_t, 'obs_end': spread_obs_date, 'known': spread_known,
+            'is_suspect': is_spread_suspect
+        },
         {
             'metric_id': 'backwardation_days', 'value': n_backwardation, 'obs_end': spread_obs_date,
             'known': n_backwardation_known
@@ -38,15 +39,16 @@ insert into metrics by name
         },
         {
             'metric_id': 'backwardation_sustained', 'value': spread_usd_t, 'obs_end': spread_obs_date,
-            'known': states_known, 'state': case backwardation_sustained when true then 'ON' when false then 'OFF' end
+            'known': states_known, 'is_suspect': is_backwardation_suspect,
+            'state': case backwardation_sustained when true then 'ON' when false then 'OFF' end
         },
         {
             'metric_id': 'spread_unwind', 'value': spread_usd_t, 'state': spread_state, 'obs_end': spread_obs_date,
-            'known': states_known
+            'known': states_known, 'is_suspect': is_backwardation_suspect
         },
         {
             'metric_id': 'thesis_broken', 'value': is_below + is_not_backwardated, 'obs_end': spread_obs_date,
-            'known': states_known,
+            'known': states_known, 'is_suspect': is_suspect_5of5 or is_spread_suspect,
             'state': case is_below + is_not_backwardated when 2 then 'ON' when 1 then 'OFF' when 0 then 'OFF' end
         }
     ], recursive := true)
@@ -63,7 +65,7 @@ insert into metrics by name
 
 insert into metrics by name
     select as_of_date, 'carry_tightness' as metric_id, carry_tightness as value, price_obs_date as obs_end,
-        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence
+        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, is_rate_stale as is_stale
     from marts.curve_daily;
 
 insert into metrics by name

@@ -77,13 +77,15 @@
     },
     "rates": {
         "key": [
+            "rate_id",
             "obs_date"
         ],
         "period": "obs_date",
-        "entity": "",
+        "entity": "rate_id",
         "columns": [
+            "rate_id",
             "obs_date",
-            "sofr_pct"
+            "rate_pct"
         ]
     },
     "fx": {
@@ -231,6 +233,7 @@
     "stock_chg_obs",
     "yoy_max_staleness_days",
     "tick_usd_t",
+    "price_reversal",
     "level_up",
     "level_down",
     "level_k",
@@ -255,7 +258,10 @@
     "exit_loose",
     "regime_confirm",
     "regime_max_gap",
+    "stale_days_rate",
     "max_age_days_rate",
+    "relabel_jump",
+    "relabel_share",
     "stock_unwind_ln",
     "stock_unwind_k",
     "visible_low_age_days",
@@ -374,6 +380,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "rank_window",
             "rank_min_periods",
@@ -703,6 +710,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "consumption_t_per_year",
             "stock_chg_obs",
@@ -722,6 +730,7 @@
             "day_count",
             "rent_usd_t_day",
             "financing_spread",
+            "stale_days_rate",
             "max_age_days_rate",
             "consumption_t_per_year",
             "stock_chg_obs",
@@ -752,7 +761,7 @@
     "carry_tightness": {
         "table": "curve_daily",
         "age_days": "price_age_days",
-        "is_stale": "false",
+        "is_stale": "coalesce(is_rate_stale, false)",
         "is_suspect": "false"
     },
     "cancelled_ratio": {

@@ -31,6 +31,14 @@
     ({{ ratio(spread_usd_t ~ ' + ' ~ full_carry_usd_t, cash_usd_t) }} * 365 / {{ days }})
 {%- endmacro %}
 
+{# Whether a price lies further beyond both of its neighbours, on one side, than a share of them. #}
+{% macro is_reversed(price, before, after, share) -%}
+    (
+        ({{ price }} > {{ before }} * (1 + {{ share }}) and {{ price }} > {{ after }} * (1 + {{ share }}))
+        or ({{ price }} < {{ before }} * (1 - {{ share }}) and {{ price }} < {{ after }} * (1 - {{ share }}))
+    )
+{%- endmacro %}
+
 {# --- inventory #}
 
 {% macro live_t(total_t, cancelled_t) -%} ({{ total_t }} - {{ cancelled_t }}) {%- endmacro %}

@@ -31,6 +31,73 @@ collect_list({{ x }}) over (
     ) / least(size({{ frame }}), cast({{ window_size }} as int)) end
 {%- endmacro %}
 
+{# The values of daily indicators as the ranks of each decision time count them, as a subquery.
+
+   A value of the curve that rests on a suspect price (of the day `obs_end`) counts until the suspicion is known, and not after it.
+   `ranked_on` is missing in the rows that the ranks of all decision times share. Decision times that came before the
+   suspicion have copies of the rows up to them, with their own date in `ranked_on`: a rank that was published stays.
+   Windows are partitioned by ranked_on; a decision time's own row is the one with `is_ranked_here`.
+   values: relation with metal, indicator, as_of_date, obs_end and value. ranked_value: the value, where it counts. #}
+{% macro ranked_values(values) -%}
+(
+    with suspects as (
+        select metal, obs_date, min(as_of_date) as suspect_from
+        from {{ ref('int_suspect_prices') }}
+        group by metal, obs_date
+    ),
+
+    marked as (
+        select given.*, suspects.suspect_from
+        from {{ values }} as given
+        left join suspects
+            on
+                given.metal = suspects.metal
+                and given.obs_end = suspects.obs_date
+                and given.indicator in (
+                    {%- for indicator, source in daily_indicators().items() if source.table == 'curve_daily' -%}
+                    '{{ indicator }}'{% if not loop.last %}, {% endif %}
+                    {%- endfor -%}
+                )
+    ),
+
+    unsuspecting as (
+        select distinct later.metal, later.indicator, later.as_of_date as ranked_on
+        from marked
+        inner join marked as later
+            on
+                marked.metal = later.metal
+                and marked.indicator = later.indicator
+                and marked.as_of_date <= later.as_of_date
+                and marked.suspect_from > later.as_of_date
+        where marked.suspect_from is not null
+    )
+
+    select
+        marked.*,
+        cast(null as date) as ranked_on,
+        case when marked.suspect_from is null then marked.value end as ranked_value,
+        unsuspecting.ranked_on is null as is_ranked_here
+    from marked
+    left join unsuspecting
+        on
+            marked.metal = unsuspecting.metal
+            and marked.indicator = unsuspecting.indicator
+            and marked.as_of_date = unsuspecting.ranked_on
+    union all
+    select
+        marked.*,
+        unsuspecting.ranked_on,
+        case when coalesce(marked.suspect_from > unsuspecting.ranked_on, true) then marked.value end as ranked_value,
+        marked.as_of_date = unsuspecting.ranked_on as is_ranked_here
+    from unsuspecting
+    inner join marked
+        on
+            unsuspecting.metal = marked.metal
+            and unsuspecting.indicator = marked.indicator
+            and unsuspecting.ranked_on >= marked.as_of_date
+)
+{%- endmacro %}
+
 {# Median absolute deviation, as an aggregate that also works over a frame. #}
 {% macro median_deviation(x) -%} {{ return(adapter.dispatch('median_deviation')(x)) }} {%- endmacro %}
 {% macro default__median_deviation(x) -%} mad({{ x }}) {%- endmacro %}

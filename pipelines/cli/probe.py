@@ -1,4 +1,4 @@
-"""`tightness doctor --live`: one small request to each publisher, parsed and inspected, nothing stored."""
+"""`tightness doctor --live`: one small request to each address of a publisher, parsed and inspected, nothing stored."""
 
 from __future__ import annotations
 
@@ -38,18 +38,20 @@ class Probe:
 
 
 def planned_requests(workspace: Workspace) -> list[Request]:
-    """The newest request of each source that is switched on and whose key, if it needs one, is set."""
+    """The newest requests of each source that is switched on and whose key, if it needs one, is set."""
     keys, rules = workspace.settings.secrets(), workspace.reference["release_calendar"]
     found = [
-        newest_request(name, workspace.scope, workspace.now, rules) for name in SOURCES if workspace.is_enabled(name)
+        request
+        for name in SOURCES
+        if workspace.is_enabled(name)
+        for request in newest_requests(name, workspace.scope, workspace.now, rules)
     ]
-    return [request for request in found if request and (not request.secret or request.secret[1] in keys)]
+    return [request for request in found if not request.secret or request.secret[1] in keys]
 
 
-def newest_request(source: str, scope: Scope, now: datetime, rules: pd.DataFrame) -> Request | None:
-    """The request for this month; of a monthly source for the newest month that is due by the release calendar.
-
-    None when the scope needs nothing from the source.
+def newest_requests(source: str, scope: Scope, now: datetime, rules: pd.DataFrame) -> list[Request]:
+    """The first request to each address for this month; of a monthly source for the newest month that is due by the
+    release calendar. None when the scope needs nothing from the source.
     """
     monthly = all(DATASETS[name].cadence == "monthly" for name in SOURCES[source].DATASETS)
     for back in range(MONTHS_BACK + 1):
@@ -57,8 +59,8 @@ def newest_request(source: str, scope: Scope, now: datetime, rules: pd.DataFrame
         due = last_releases(source, [str(month)], rules).get(str(month)) if monthly else None
         requests = SOURCES[source].requests(month, scope)
         if requests and (due is None or due <= pd.Timestamp(now)):
-            return requests[0]
-    return None
+            return list({request.url.partition("?")[0]: request for request in requests[::-1]}.values())[::-1]
+    return []
 
 
 def probe_all(workspace: Workspace, requests: Sequence[Request]) -> list[Probe]:

@@ -141,17 +141,20 @@ def trading_calendar(first: date, last: date) -> pd.DataFrame:
     )
 
 
-def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:
+def release_times(
+    period_end: pd.Series, dataset: str, source: str, rules: pd.DataFrame, entity: str = ""
+) -> pd.DataFrame:
     """Knowledge time of each period by the versioned release rules.
 
-    `period_end`: naive dates. `rules`: release_calendar rows. Returns knowledge_ts (UTC) and knowledge_basis, indexed
-    like the input. Raises KeyError with dataset and source when no rule covers a period.
+    `period_end`: naive dates. `rules`: release_calendar rows. `entity`: the series, which may have a rule of its own.
+    Returns knowledge_ts (UTC) and knowledge_basis, indexed like the input. Raises KeyError with dataset and source when
+    no rule covers a period.
     """
     # Each day once: a day of power prices has up to 100 rows.
     days, position = np.unique(period_end.to_numpy().astype("datetime64[D]"), return_inverse=True)
     known = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[us]")
     basis = np.full(len(days), None, dtype=object)
-    own: list[Any] = list(release_rules(dataset, source, rules).itertuples())
+    own: list[Any] = list(release_rules(dataset, source, rules, entity).itertuples())
     for rule in own:
         applies = days >= np.datetime64(rule.valid_from, "D")
         if applies.any():
@@ -170,11 +173,23 @@ def release_times(period_end: pd.Series, dataset: str, source: str, rules: pd.Da
     return pd.DataFrame({"knowledge_ts": instants, "knowledge_basis": basis[position]}, index=period_end.index)
 
 
-def release_rules(dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:
-    """Rows of release_calendar for a source's dataset, ordered so that of two matching rows the later one applies."""
-    own = rules[(rules["dataset"] == dataset) & (rules["data_source"].isin([source, "*"]))]
-    # A rule for this source overrides a rule for all sources ("*").
-    return own.assign(specific=own["data_source"] == source).sort_values(["specific", "valid_from"])
+def release_rules(dataset: str, source: str, rules: pd.DataFrame, entity: str = "") -> pd.DataFrame:
+    """Rows of release_calendar for a source's dataset, ordered so that of two matching rows the later one applies.
+
+    `entity`: a series with rules of its own; without it, the rules of the other series.
+    """
+    own = rules[
+        (rules["dataset"] == dataset) & rules["data_source"].isin([source, "*"]) & rules["entity"].isin([entity, ""])
+    ]
+    # A rule for this series or source overrides a rule for all.
+    ranked = own.assign(specific=(own["entity"] != "") * 2 + (own["data_source"] == source))
+    return ranked.sort_values(["specific", "valid_from"])
+
+
+def entities_with_rules(dataset: str, rules: pd.DataFrame) -> list[str]:
+    """The series of a dataset that have release rules of their own."""
+    own = rules.loc[rules["dataset"] == dataset, "entity"]
+    return sorted({*own} - {""})
 
 
 def _release_days(

@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 from pipelines.ingestion.drop_folder import drop_payload
 from pipelines.ingestion.ledger import Ledger
 from pipelines.lake.merge import write_merged
-from pipelines.lake.parquet import rows_sha256, write_parquet
+from pipelines.lake.parquet import write_parquet
 from pipelines.lake.quarantine import Quarantine
 from pipelines.lake.record import Entry, Load, file_sha256, originals
-from pipelines.lake.rows import in_months
+from pipelines.lake.rows import in_months, rows_hashes
 from pipelines.lake.store import Damage, Lake
 from pipelines.reference import ReferenceDataError, ReferenceTables, load_reference
 from pipelines.sources.base import SourceError
@@ -175,7 +175,7 @@ class _Replay:
             path = write_merged(folder, tables)
         else:
             path = write_parquet(folder, tables[entry.file].combine_chunks(), entry.captured)
-        if entry.matches(file_sha256(path)) or rows_sha256(pq.read_table(path)) == entry.rows_sha256:
+        if entry.matches(file_sha256(path)) or entry.rows_sha256 in rows_hashes(self.name, pq.read_table(path)):
             self.made[entry.file] = path
         else:
             self.reasons[entry.file] = OTHER_ROWS
@@ -223,7 +223,7 @@ class _Replay:
 
     def _is_same(self, table: pa.Table, entry: Entry) -> bool:
         if entry.rows_sha256:
-            return rows_sha256(table) == entry.rows_sha256
+            return entry.rows_sha256 in rows_hashes(self.name, table)
         return entry.matches(file_sha256(write_parquet(self.scratch / "compared", table, entry.captured)))
 
     def _load(self, load: Load, lake: Lake, months: list[str], scratch: Path) -> list[str]:

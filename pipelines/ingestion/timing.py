@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.common.calendar import release_times
+from pipelines.common.calendar import entities_with_rules, release_times
 from pipelines.datasets import Feed
 from schemas.base import Spec
 
@@ -31,6 +31,10 @@ def knowledge_times(
     their capture time is not a time of publication. Both are by row, UTC.
     """
     known = release_times(rows[feed.spec.period], feed.name, source, rules)
+    for entity in entities_with_rules(feed.name, rules):
+        is_own = rows[feed.spec.entity] == entity
+        if is_own.any():
+            known[is_own] = release_times(rows.loc[is_own, feed.spec.period], feed.name, source, rules, entity)
     if published_by is not None:
         scheduled = known["knowledge_ts"]
         is_plausible = published_by >= scheduled - MAX_EARLY

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.datasets import DROP
+from pipelines.lake.parquet import rows_sha256
 from pipelines.lake.vintages import SUSPECT, new_vintages
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
@@ -82,10 +83,23 @@ def arrow_table(name: str, rows: pd.DataFrame) -> pa.Table:
 
 
 def stored_table(name: str, path: Path) -> pa.Table:
-    """A file's rows with all columns: those that it was written without have no values."""
-    schema, table = arrow_schema(name), pq.read_table(path, partitioning=None)
-    columns = [table[one.name] if one.name in table.column_names else pa.nulls(len(table), one.type) for one in schema]
-    return pa.table(columns, schema=schema)
+    """A file's rows with all columns: those that it was written without have their default, or no values."""
+    schema, spec, table = arrow_schema(name), DATASETS[name], pq.read_table(path, partitioning=None)
+    table = table.rename_columns([spec.aliases.get(column, column) for column in table.column_names])
+    for one in schema:
+        if one.name not in table.column_names:
+            value = pa.scalar(spec.defaults.get(one.name), one.type)
+            table = table.append_column(one, pa.repeat(value, len(table)))
+    return table.select(schema.names).cast(schema)
+
+
+def rows_hashes(name: str, table: pa.Table) -> set[str]:
+    """Hashes of rows (`rows_sha256`): with their columns, and as an earlier version stored them."""
+    spec = DATASETS[name]
+    names = {name: former for former, name in spec.aliases.items()}
+    former = table.drop_columns([*spec.defaults])
+    former = former.rename_columns([names.get(column, column) for column in former.column_names])
+    return {rows_sha256(table), *([rows_sha256(former)] if spec.defaults else [])}
 
 
 def load_rows(

@@ -257,7 +257,8 @@ class Lake:
         """Bring a dataset's folder to the state of its record, after killed writers, a restored backup or an upgrade.
 
         Files without a line in the record are added to it. Without a record the ledger is removed: months may be lost
-        that it has. Files of the former layout are replaced by one. Replaced files are deleted where it is whole.
+        that it has. Files of a former layout, or with former columns, are replaced by one. Replaced files are deleted
+        where it is whole.
         """
         with self.lock(name):
             if not self.record(name).path.is_file():
@@ -265,7 +266,8 @@ class Lake:
                 self.record(name).append([])
             self._adopt(name)
             found = self._found(name)
-            self._merge(name, {file: entry for file, entry in found.items() if entry.former_month})
+            former = {file: one for file, one in found.items() if one.former_month or self._has_former(name, one)}
+            self._merge(name, former)
             self._delete_replaced(name)
 
     def compact(self, name: str, appended: Iterable[str]) -> None:
@@ -357,13 +359,21 @@ class Lake:
     def _is_of(self, name: str, file: str) -> bool:
         """Whether a whole file has the columns of this dataset, and only rows of the month of its folder, if any."""
         footer, known = pq.read_metadata(self.root / name / file), arrow_schema(name).names
-        columns = footer.schema.names
+        spec, stored = DATASETS[name], footer.schema.names
+        columns = [*spec.defaults, *(spec.aliases.get(column, column) for column in stored)]
         if not {*known} - {SUSPECT} <= {*columns} <= {*known}:  # written before this column existed, a file lacks it
             return False
         month = Entry(file).former_month
-        period = columns.index(DATASETS[name].period)
+        period = stored.index(spec.period)
         days = [footer.row_group(number).column(period).statistics for number in range(footer.num_row_groups)]
         return not month or {f"{day:%Y-%m}" for group in days for day in (group.min, group.max)} == {month}
+
+    def _has_former(self, name: str, entry: Entry) -> bool:
+        """Whether a whole file lacks columns, because an earlier version wrote it."""
+        added, path = {*DATASETS[name].defaults}, self.root / name / entry.file
+        if not added or not entry.matches(_read_hash(path)[0]):
+            return False
+        return not added <= {*pq.read_metadata(path).schema.names}
 
     # --- under the lock of the dataset
 
@@ -434,12 +444,13 @@ def _read_hash(path: Path) -> tuple[str, str]:
 
 
 def _written(name: str, rows: pd.DataFrame, added: pd.DataFrame, path: Path | None) -> list[Written]:
-    identity = [*DATASETS[name].key, "source", "vintage_no"]
-    further = added[added["vintage_no"] > 1]
+    further = added.loc[added["vintage_no"] > 1, ["month", *DATASETS[name].key, "source", "vintage_no"]]
+    revised = {month: own.drop(columns="month") for month, own in further.groupby("month")}
+    none = further.iloc[:0].drop(columns="month")
     counts, new = rows["month"].value_counts().sort_index(), added["month"].value_counts()
     written = []
     for month, count in counts.items():
-        revisions = further.loc[further["month"] == month, identity]
+        revisions = revised.get(month, none)
         vintages = int(new.get(month, 0))
         own = path if vintages else None
         written.append(Written(str(month), count, vintages - len(revisions), len(revisions), own, revisions))

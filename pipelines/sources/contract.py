@@ -22,7 +22,7 @@ class ResponseContract:
     # Required columns as patterns (`*Cash-Settlement`), with their type. Changes of other columns are only reported.
     fields: Mapping[str, str] = field(default_factory=dict)
     calendar: Calendar | Literal["DAYS"] | None = None  # days that have a row; None: no expectation
-    since: str = ""  # first day with data
+    since: Mapping[str, str] = field(default_factory=dict)  # first day with data, by the entity of a request
     gap: int = 10  # most calendar days between two rows
     age: int = 5  # most calendar days from the newest row to the capture, or to the end of the requested period
     min_row_share: float = 0.95  # of the calendar's days

@@ -74,6 +74,8 @@ def parse_drop(dataset: str, relative_name: str, body: bytes) -> Parsed:
     if VINTAGE not in columns_of(DATASETS[dataset].model):
         columns.pop(VINTAGE, None)  # accepted in every file, stored only where the dataset has it
     columns.setdefault(KNOWLEDGE_TS, pa.nulls(table.num_rows, types[KNOWLEDGE_TS]))
+    for name, value in DATASETS[dataset].defaults.items():
+        columns.setdefault(name, pa.repeat(value, table.num_rows))
     frame: pd.DataFrame = pa.table(columns).to_pandas(date_as_object=False)
     days = {name: "datetime64[us]" for name in columns if pa.types.is_date32(types[name])}
     return Parsed({dataset: frame.astype(days).set_axis(lines)}, left_out=left_out)
@@ -102,9 +104,24 @@ def _types(dataset: str) -> dict[str, pa.DataType]:
 
 def _expected(dataset: str) -> tuple[list[str], str]:
     """Required columns of a file of this dataset, and a text with all columns."""
-    required = [name for name, column in columns_of(DATASETS[dataset].model).items() if not column["nullable"]]
-    listed = ", ".join(name if name in required else f"[{name}]" for name in _types(dataset))
+    spec = DATASETS[dataset]
+    about = columns_of(spec.model)
+    required = [name for name, column in about.items() if not column["nullable"] and name not in spec.defaults]
+    former = {name: f"{name} (or {alias})" for alias, name in spec.aliases.items()}
+    listed = ", ".join(former.get(name, name) if name in required else f"[{name}]" for name in _types(dataset))
     return required, f"expected {listed} ([] may be left out; names are case-sensitive)"
+
+
+def _checked_header(dataset: str, file: str, line: int | None, given: list[str]) -> list[str]:
+    """Names of a header without spaces around them, former names replaced. Raises `DropError`, as `_check_header`."""
+    names, aliases = [name.strip() for name in given], DATASETS[dataset].aliases
+    for former in aliases.keys() & {*names}:
+        if aliases[former] in names:
+            rule = f"is a former name of {aliases[former]}, which the header has too; remove one of the two columns"
+            raise DropError(file, rule, line, value=former)
+    names = [aliases.get(name, name) for name in names]
+    _check_header(dataset, file, line, names)
+    return names
 
 
 def _unknown_column(dataset: str, file: str, line: int | None, name: str) -> DropError:
@@ -202,8 +219,7 @@ def _read_csv(dataset: str, file: str, body: bytes) -> _Cells:
     unclosed = [number for number in filled if texts[number - 1].count(b'"') % 2] if b'"' in body else []
     if unclosed:
         raise DropError(file, "a quotation mark is not closed on its line", unclosed[0])
-    header = [name.strip() for name in next(reader([texts[filled[0] - 1].decode()]))]
-    _check_header(dataset, file, filled[0], header)
+    header = _checked_header(dataset, file, filled[0], next(reader([texts[filled[0] - 1].decode()])))
     empty = len(with_text) - len(filled)
     if len(filled) == 1:
         nothing = [pa.array([], pa.string()) for _ in header]
@@ -289,8 +305,7 @@ def _read_parquet(dataset: str, file: str, body: bytes) -> _Cells:
 
     try:
         parquet = pq.ParquetFile(pa.BufferReader(body))
-        names = [name.strip() for name in parquet.schema_arrow.names]
-        _check_header(dataset, file, None, names)
+        names = _checked_header(dataset, file, None, parquet.schema_arrow.names)
         if parquet.metadata.num_rows > MAX_ROWS:
             raise DropError(file, f"has {parquet.metadata.num_rows:,} rows, more than {MAX_ROWS:,}; split it")
         table = parquet.read()

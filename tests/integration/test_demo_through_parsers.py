@@ -179,11 +179,12 @@ def test_cancelled_warrants_equal_the_market(read: Read) -> None:
 
 
 def test_rates_and_exchange_rates_equal_the_market(read: Read) -> None:
-    sofr = {day: v for year in YEARS for day, v in by_day(*market.sofr_year(year, 0)).items()}
-    rates = newest(read, "nyfed", "rates").set_index("obs_date")["sofr_pct"]
-    assert rates.to_dict() == {day: sofr[day] for day in sofr if day <= rates.index.max()}
-    second = newest(read, "fred", "rates").set_index("obs_date")["sofr_pct"]
-    assert second[second.index.year.isin(YEARS)].to_dict() == rates.to_dict()
+    for rate, rate_year in (("SOFR", market.sofr_year), ("EFFR", market.effr_year)):
+        expected = {day: v for year in YEARS for day, v in by_day(*rate_year(year, 0)).items()}
+        first, second = (newest(read, source, "rates") for source in ("nyfed", "fred"))
+        first, second = (one[one["rate_id"] == rate].set_index("obs_date")["rate_pct"] for one in (first, second))
+        assert first.to_dict() == {day: expected[day] for day in expected if day <= first.index.max()}
+        assert second[second.index.year.isin(YEARS)].to_dict() == first.to_dict()
     fx = newest(read, "ecb", "fx")
     for pair in ("EURUSD", "EURCNY"):
         expected = {day: v for year in YEARS for day, v in by_day(*market.fx_year(pair, year, 0)).items()}

@@ -38,7 +38,7 @@ def test_fred_provides_the_months_that_the_new_york_fed_lacks(tmp_path: Path) ->
     rates = [{"effectiveDate": "2024-05-01", "type": "SOFR", "percentRate": 5.31}]
     sandbox.record("nyfed/sofr_2024.json", json.dumps({"refRates": rates}))
     rows = stored(sandbox, "rates")
-    assert rows["sofr_pct"].tolist() == [5.34, 5.31]
+    assert rows["rate_pct"].tolist() == [5.34, 5.31]
     assert by_month(rows, "obs_date") == {"2024-04": {"fred"}, "2024-05": {"nyfed"}}
 
 
@@ -46,11 +46,11 @@ def test_a_revised_rate_is_a_new_vintage(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, "replay", NOW)
     first = {"effectiveDate": "2024-05-01", "type": "SOFR", "percentRate": 5.31, "revisionIndicator": ""}
     sandbox.record("nyfed/sofr_2024.json", json.dumps({"refRates": [first]}))
-    assert stored(sandbox, "rates")["sofr_pct"].tolist() == [5.31]
+    assert stored(sandbox, "rates")["rate_pct"].tolist() == [5.31]
     revised = first | {"percentRate": 5.34, "revisionIndicator": "r"}
     sandbox.record("nyfed/sofr_2024.json", json.dumps({"refRates": [revised, first]}))
     rows = stored(sandbox.at("2024-06-21T20:00:00Z"), "rates")
-    assert list(zip(rows["vintage_no"], rows["sofr_pct"], strict=True)) == [(1, 5.31), (2, 5.34)]
+    assert list(zip(rows["vintage_no"], rows["rate_pct"], strict=True)) == [(1, 5.31), (2, 5.34)]
     assert sandbox.open().quarantine.counts() == {}
 
 

@@ -101,7 +101,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Sandbox], object], list[str]]] = {
     "wrong column": (
         "rates",
         lambda sandbox: sandbox.drop("rates/wrong_column.csv", RATES.rename(columns={"sofr_pct": "sofr"})),
-        ["rates/wrong_column.csv, line 1: 'sofr' is no column of rates", "obs_date, sofr_pct"],
+        ["rates/wrong_column.csv, line 1: 'sofr' is no column of rates", "[rate_id], obs_date, rate_pct (or sofr_pct)"],
     ),
     "date that cannot be read": (
         "fx",
@@ -265,7 +265,7 @@ def test_a_good_response_after_a_bad_one_ends_the_failure(recorded: Sandbox) -> 
     good = '{"refRates": [{"effectiveDate": "2026-01-12", "type": "SOFR", "percentRate": 3.65}]}'
     recorded.record("nyfed/sofr_2026.json", good)
     later = recorded.at("2026-01-21T20:00:00Z").ingest(MONTHS, ["rates"])
-    assert recorded.open().lake.read("rates")["sofr_pct"].tolist() == [3.65]
+    assert recorded.open().lake.read("rates")["rate_pct"].tolist() == [3.65]
     assert later.failures == []
 
 

@@ -72,7 +72,7 @@ def test_a_mutation_and_a_moment_change_the_build(sandbox: Sandbox, short: dict[
             assert "marts.tightness_daily" in differing(made, earlier, published_tables())
 
         def higher(model: str, sql: str) -> str:
-            return f"select * replace (sofr_pct + 1e-12 as sofr_pct) from ({sql})" if model == "stg_rates" else sql
+            return f"select * replace (rate_pct + 1e-12 as rate_pct) from ({sql})" if model == "stg_rates" else sql
 
         with build(workspace.lake.root, short, workspace.now, higher) as other:
             tables = ["staging.stg_rates", "marts.price_daily", "marts.curve_daily"]

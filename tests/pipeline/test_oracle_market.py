@@ -31,11 +31,17 @@ PARAMETERS = {
     "stock_chg_obs": 5,
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
+    "price_reversal": 0.01,  # so that prices are suspect on some days
+    "relabel_jump": 0.01,
+    "relabel_share": 0.1,
+    "max_age_days_rate": 10,  # the market's longest gap of rates is longer
 }
+RATE_CHAIN = {"EFFR": "2000-07-03", "SOFR": "2025-03-04"}
 LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no state
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
+    "inventory_daily": ["metal", "as_of_date"],
     "exports_monthly": ["metal", "country", "period_end", "vintage_no"],
     "inventory_visible_monthly": ["metal", "period_end"],
     "power_daily": ["zone", "delivery_date"],
@@ -68,7 +74,9 @@ def reference(sandbox: Sandbox) -> Oracle:
         if row["metal"] == "AL":
             dated.setdefault(row["name"], []).append((date.fromisoformat(row["valid_from"]), float(row["value"])))
     dated = {name: sorted(steps) for name, steps in dated.items()}
-    return Oracle(market(**MARKET), parameters, components, datetime.fromisoformat(NOW), dated=dated, breaks=breaks)
+    chain = [(date.fromisoformat(first), rate) for rate, first in RATE_CHAIN.items()]
+    now = datetime.fromisoformat(NOW)
+    return Oracle(market(**MARKET), parameters, components, now, dated=dated, breaks=breaks, rate_chain=chain)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -80,6 +88,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("market"), "drop", NOW)
     sandbox.set_parameters(**PARAMETERS)
+    sandbox.set_rate_chain(**RATE_CHAIN)
     sandbox.add_break("stock_log_chg", "2025-10-06", valid_from="2025-11-06")
     sandbox.begin_parameters(level_up=LEVELS_FROM, level_down=LEVELS_FROM)
     to_drop(market(**MARKET), sandbox)
@@ -133,9 +142,18 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["regime"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert {row["regime_status"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
     assert {row["coverage"] for row in rows} >= {0.2, 0.6, 0.8, 1.0}
+    rates = {(row["rate_id"], row["is_rate_stale"], row["rate"] is None) for row in rows}
+    assert rates == {(rate, *age) for rate in RATE_CHAIN for age in ((False, False), (True, False), (True, True))}
     assert {row["quality_flags"] for row in rows} >= {
         "WARMUP PARTIAL", "MISSING PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK",
     }  # fmt: skip
+    flags = [row["relabelled"] for row in reference(published).inventory_daily()]
+    assert min(flags.count(True), flags.count(False), flags.count(None)) > 20
+    every = reference(published)
+    every.tightness_daily()
+    on_suspects = [at in every.suspect_from for at in every.price_days]
+    assert 5 < sum(on_suspects) < 0.2 * len(on_suspects), "carries that rest on suspect prices"
+    assert sum(row["is_suspect"] for row in every.price_daily()) > 5
     prices = [row for row in reference(published).price_daily() if row["m3_usd_t"] is not None]
     begun = [row["obs_date"] >= date.fromisoformat(LEVELS_FROM) for row in prices]
     assert begun.index(True) > 40

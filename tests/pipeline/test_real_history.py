@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from sandbox import Sandbox
 
+from pipelines.common.calendar import business_days
+
 NOW = "2025-06-30T22:00:00Z"
 LEFT_OUT = ("2008-01-02", "2008-11-08", "2022-09-19")  # reports of stock, see stocks_with_cancelled
 pytestmark = pytest.mark.slow
@@ -36,6 +38,14 @@ def stocks_with_cancelled(tables: Path) -> pd.DataFrame:
     return stocks.assign(obs_date=closes.astype(str))
 
 
+def fixings(path: Path) -> pd.DataFrame:
+    """EFFR as a drop file. The table carries a rate over weekends and holidays, which are no observations."""
+    carried = pd.read_csv(path).query("obs_date >= '2008'")
+    days = carried["obs_date"].to_numpy().astype("datetime64[D]")
+    rates = carried[np.is_busday(days, busdaycal=business_days("NEW_YORK"))]
+    return pd.DataFrame({"rate_id": "EFFR", "obs_date": rates["obs_date"], "rate_pct": rates["effr_pct"]})
+
+
 @pytest.fixture(scope="module")
 def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("real"), "drop", NOW)
@@ -45,6 +55,7 @@ def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     assert stocks["cancelled_t"].count() > 100, "most month-ends match"
     sandbox.drop("stocks/lme.csv", stocks)
     sandbox.drop("rates/sofr.csv", real / "tables" / "sofr_daily.csv")
+    sandbox.drop("rates/effr.csv", fixings(real / "tables" / "effr_daily.csv"))
     closes = pd.read_csv(real / "tables" / "equity_aa_daily.csv").rename(columns={"adj_close_usd": "close_usd"})
     sandbox.drop("equities/aa.csv", closes)
     ingested = sandbox.ingest()
@@ -106,10 +117,25 @@ def test_a_blank_three_month_price_is_never_filled(sandbox: Sandbox, daily: pd.D
     assert pd.notna(daily.loc["2008-06-17", "m3_usd_t"])
 
 
-def test_a_typing_error_of_the_source_is_published_unchanged(sandbox: Sandbox, daily: pd.DataFrame) -> None:
-    """Cash 2,631 against three months 2,339 (2008-01-30): published unchanged."""
+def test_a_typing_error_of_the_source_is_published_unchanged_and_suspect(sandbox: Sandbox, daily: pd.DataFrame) -> None:
+    """Cash 2,631 against three months 2,339 (2008-01-30), between 2,592 and 2,685. It is the only suspect price: not
+    October 2008, not March 2022."""
     row = row_of(sandbox, "price_daily", "2008-01-30")
     assert (row["cash_usd_t"], row["m3_usd_t"], row["cash_3m_spread_usd_t"]) == (2631, 2339, 292)
+    suspect = sandbox.query("select obs_date from marts.price_daily where is_suspect")["obs_date"]
+    assert suspect.tolist() == [pd.Timestamp("2008-01-30")]
+    quality = sandbox.query(
+        "select as_of_date, signal_id, quality from signals.signals where signal_id in ('AL.CURVE.CASH_3M_SPREAD', "
+        "'AL.CURVE.BACKWARDATION', 'AL.CURVE.SPREAD_UNWIND', 'AL.PRICE.YOY') and quality = 'SUSPECT'"
+    )
+    days = quality.groupby("signal_id")["as_of_date"].agg(lambda days: [f"{day:%Y-%m-%d}" for day in sorted(days)])
+    # Not on its own day, before the next price is known. Then as one of five prices, and as a base a year later.
+    window = ["2008-01-31", "2008-02-01", "2008-02-04", "2008-02-05"]
+    assert days.to_dict() == {
+        "AL.CURVE.BACKWARDATION": window,
+        "AL.CURVE.SPREAD_UNWIND": window,
+        "AL.PRICE.YOY": ["2009-01-30"],
+    }
     spreads = daily.loc["2008-01-02":"2008-02-19", "cash_3m_spread_usd_t"]
     assert spreads.idxmax() == pd.Timestamp("2008-01-30")
     assert spreads.drop(pd.Timestamp("2008-01-30")).max() < 30
@@ -203,17 +229,20 @@ def test_the_contango_of_2020_is_loose(daily: pd.DataFrame) -> None:
 
 
 def test_the_index_begins_when_enough_history_is_known(daily: pd.DataFrame) -> None:
-    """SOFR begins in April 2018; a carry needs it, and a score a year of carries. Weights renormalise, below 0.60 there
-    is no index. Without exports CURVE and INVENTORY make 0.80."""
-    assert daily.loc[:"2018-04-03", "carry_tightness"].isna().all()
+    """EFFR is there with the first prices; a score needs a year of carries. Weights renormalise, below 0.60 there is no
+    index. Without exports CURVE and INVENTORY make 0.80."""
+    priced = daily.dropna(subset=["cash_usd_t", "m3_usd_t"])
+    assert priced["carry_tightness"].isna().tolist() == [True, *[False] * (len(priced) - 1)], "EFFR of 2007 is not kept"
+    assert not daily["is_rate_stale"].any()
+    chain = daily.groupby("rate_id")["rate_obs_date"].agg(["min", "max"]).astype(str)
+    assert chain.loc["SOFR", "min"] == "2018-04-03" and chain.loc["EFFR", "max"] == "2018-04-02"
     carried = daily["carry_tightness"].dropna()
     first = daily["tightness_index"].first_valid_index()
     assert first == carried.index[251], "the 252nd carry"
     assert daily.loc[:first, "tightness_index"].iloc[:-1].isna().all()
-    later = daily.loc[first:]
-    assert set(later["coverage"]) == {0.8}
-    assert later["tightness_index"].between(0, 100).all()
-    assert set(daily.loc["2018-06":"2019-01", "coverage"]) == {0.4}, "inventory alone is not enough"
+    later = daily.loc["2009-07-01":]
+    assert later["tightness_index"].notna().mean() >= 0.97
+    assert later["tightness_index"].dropna().between(0, 100).all()
     assert daily["exports_yoy_3m"].isna().all()
 
 

@@ -104,7 +104,7 @@ def test_a_knowledge_time_stated_by_a_source_is_not_before_its_period(
 ) -> None:
     sandbox = Sandbox(sandbox.root, "replay", FIRST)
     sandbox.record("nyfed/sofr_2026.json", known)  # the content does not matter: the parser is replaced below
-    rates = pd.DataFrame({"obs_date": pd.to_datetime(["2026-01-13"]), "sofr_pct": 3.65})
+    rates = pd.DataFrame({"rate_id": "SOFR", "obs_date": pd.to_datetime(["2026-01-13"]), "rate_pct": 3.65})
     parsed = Parsed({"rates": rates.assign(knowledge_ts=pd.Timestamp(known))})
     monkeypatch.setattr(NyFed, "parse", lambda self, payload, scope: parsed)
     report = sandbox.ingest(("2026-01", "2026-01"), ["rates"]).read["rates"]

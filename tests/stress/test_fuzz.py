@@ -53,7 +53,8 @@ def raising(error: Exception) -> Callable[[], Parsed]:
 
 
 def rates(**columns: list[Any]) -> Callable[[], Parsed]:
-    given = {"obs_date": pd.to_datetime(["2026-01-05"] * 1).astype("datetime64[us]"), "sofr_pct": [3.6]} | columns
+    day = pd.to_datetime(["2026-01-05"]).astype("datetime64[us]")
+    given = {"rate_id": ["SOFR"], "obs_date": day, "rate_pct": [3.6]} | columns
     return lambda: Parsed({"rates": pd.DataFrame(given)})
 
 
@@ -67,12 +68,12 @@ ENDS: dict[str, tuple[Callable[[], Parsed], str]] = {
     "a good row": (rates(), ""),
     "an error of the source": (raising(SourceError(REQUEST, "cut", "all of it")), ""),
     "no data": (raising(NoData("nothing yet")), ""),
-    "a row that the schema rejects": (rates(sofr_pct=[1e9]), ""),
+    "a row that the schema rejects": (rates(rate_pct=[1e9]), ""),
     "another error": (raising(KeyError("refRates")), "KeyError"),
     "no text": (raising(NoData("")), "an error without a text"),
     "a hang": (waiting, "TimeoutError"),
     "another column": (rates(rate=[1.0]), "has the columns"),
-    "another type": (rates(sofr_pct=["3.6"]), "has the types"),
+    "another type": (rates(rate_pct=["3.6"]), "has the types"),
     "another dataset": (lambda: Parsed({"fx": pd.DataFrame()}), "does not serve"),
     "no reason": (lambda: Parsed({}, [Rejected("rates", "row 1", "x", "")]), "without where, what or why"),
     "a day twice": (

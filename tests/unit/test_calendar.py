@@ -27,9 +27,9 @@ from pipelines.reference import load_reference
 RULES = load_reference(PROJECT / "data" / "reference")["release_calendar"]
 
 
-def known(dataset: str, source: str, *days: str) -> list[str]:
+def known(dataset: str, source: str, *days: str, entity: str = "") -> list[str]:
     ends = pd.Series(pd.to_datetime(list(days)))
-    return [moment.isoformat() for moment in release_times(ends, dataset, source, RULES)["knowledge_ts"]]
+    return [moment.isoformat() for moment in release_times(ends, dataset, source, RULES, entity)["knowledge_ts"]]
 
 
 # --- business days
@@ -216,6 +216,22 @@ def test_a_skipped_or_repeated_wall_time_has_one_instant() -> None:
 )
 def test_the_knowledge_time_follows_the_release_rule(dataset: str, source: str, day: str, moment: str) -> None:
     assert known(dataset, source, day) == [moment]
+
+
+@pytest.mark.parametrize(
+    ("day", "moment"),
+    [
+        ("2026-01-16", "2026-01-20T14:00:00+00:00"),  # Martin Luther King Day between
+        ("2008-10-30", "2008-10-31T13:00:00+00:00"),  # summer time
+        ("2025-03-07", "2025-03-10T13:00:00+00:00"),  # the clocks change between
+        ("2011-11-23", "2011-11-25T14:00:00+00:00"),  # Thanksgiving between
+    ],
+)
+def test_effr_is_known_at_nine_in_new_york_an_hour_after_sofr(day: str, moment: str) -> None:
+    hour = pd.Timedelta(hours=1)
+    for source in ("nyfed", "fred", "drop"):
+        assert known("rates", source, day, entity="EFFR") == [moment]
+        assert known("rates", source, day, entity="SOFR") == [(pd.Timestamp(moment) - hour).isoformat()]
 
 
 @pytest.mark.parametrize(

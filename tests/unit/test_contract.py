@@ -215,7 +215,7 @@ def test_too_many_days_are_reported() -> None:
     days = pd.date_range("2023-01-01", "2023-12-31")
     rates["refRates"] = [{"effectiveDate": str(day.date()), "type": "SOFR", "percentRate": 5.0} for day in days]
     [error] = texts(found(replace(good("nyfed", "2023-05"), body=json.dumps(rates).encode())))
-    assert error.startswith("365 business days, 2")
+    assert error.startswith("SOFR: 365 business days, 2")
 
 
 def test_the_page_of_yesterday_is_rejected_and_an_old_one_is_a_warning() -> None:
@@ -316,7 +316,7 @@ def test_rates_as_fractions_and_power_in_kilowatt_hours() -> None:
         rates, lambda text: re.sub(r'"percentRate": ([\d.]+)', lambda m: f'"percentRate": {float(m[1]) / 100}', text)
     )
     [error] = texts(found(fractions, rates))
-    assert error.startswith("sofr_pct is 0.01 times what it was")
+    assert error.startswith("rate_pct is 0.01 times what it was")
     power = good("energy_charts")
     answered = json.loads(power.body)
     for factor, message in ((0.001, "price_eur_mwh between"), (100, "price_eur_mwh between")):

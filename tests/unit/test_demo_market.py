@@ -62,13 +62,13 @@ POWER_MEANS = {
 ZONES = {zone.zone: zone for zone in SCOPE.zones}
 
 
-def request_of(source: str, period: str = "") -> Request:
-    """A request as the source module of that name makes it."""
+def request_of(source: str, period: str = "", entity: str = "SOFR") -> Request:
+    """A request as the source module of that name makes it. `entity`: the rate."""
     name, entity = {
         "westmetall": (f"westmetall_lme_al_{period}.html", "AL"),
         "worldbank": ("CMO-Historical-Data-Monthly.xlsx", ""),
-        "nyfed": (f"sofr_{period}.json", "SOFR"),
-        "fred": ("SOFR.csv", "SOFR"),
+        "nyfed": (f"{entity.lower()}_{period}.json", entity),
+        "fred": (f"{entity}.csv", entity),
         "ember": ("european_wholesale_electricity_price_data_daily.csv", ""),
         "energy_charts": (f"price_DE-LU_{period}.json", "DE-LU"),
         "entsoe": (f"A44_FR_{period}.xml", "FR"),
@@ -88,6 +88,7 @@ def every_request() -> list[Request]:
         *(request_of("westmetall", str(year)) for year in years),
         *(request_of("ecb", str(year)) for year in years),
         *(request_of("nyfed", str(year)) for year in years if year >= 2018),
+        *(request_of("nyfed", str(year), "EFFR") for year in years),
         *(request_of("yahoo", str(year)) for year in years),
         *(
             request_of(source, month)
@@ -96,6 +97,7 @@ def every_request() -> list[Request]:
         ),
         request_of("worldbank"),
         request_of("fred"),
+        request_of("fred", entity="EFFR"),
         request_of("jin10"),
         request_of("ember"),
     ]
@@ -108,8 +110,8 @@ def responses(transport: DemoTransport, request: Request) -> list[Payload]:
         return []
 
 
-def newest(source: str, period: str = "", now: datetime = NOW) -> bytes:
-    return DemoTransport(now, SCOPE).fetch(request_of(source, period))[-1].body
+def newest(source: str, period: str = "", now: datetime = NOW, entity: str = "SOFR") -> bytes:
+    return DemoTransport(now, SCOPE).fetch(request_of(source, period, entity))[-1].body
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +252,32 @@ def test_rates_follow_the_policy() -> None:
         assert market.sofr_year(year, 0).values.max() <= high
     january = market.sofr_year(2026, 0)
     assert january.values[january.days < np.datetime64("2026-02-01")].mean() == pytest.approx(3.65, abs=0.05)
+    for year, mean in ((2009, 0.16), (2014, 0.09), (2017, 1.0), (2019, 2.16), (2023, 5.02)):  # of the published year
+        assert market.effr_year(year, 0).values.mean() == pytest.approx(mean, abs=0.06)
+
+
+def test_the_rates_differ_as_the_published_ones_do() -> None:
+    """Of 2018 to 2025: median -2 bp, 5 to 95 % within 6 bp; SOFR is higher at the end of a month."""
+    series = []
+    for rate_year in (market.sofr_year, market.effr_year):
+        years = [rate_year(year, 0) for year in range(2018, 2026)]
+        series.append(pd.concat([pd.Series(one.values, pd.DatetimeIndex(one.days)) for one in years]))
+    apart = ((series[0] - series[1]).dropna() * 100).round(6)
+    assert len(apart) > 1_900
+    assert apart.median() == -2
+    assert apart.quantile(0.05) >= -6 and apart.quantile(0.95) <= 6
+
+
+def test_effr_has_the_fields_of_its_years() -> None:
+    def fields(year: str, day: str) -> set[str]:
+        entries = json.loads(newest("nyfed", year, entity="EFFR"))["refRates"]
+        assert entries == sorted(entries, key=lambda entry: entry["effectiveDate"], reverse=True)
+        return set(next(entry for entry in entries if entry["effectiveDate"] == day))
+
+    always = {"effectiveDate", "type", "percentRate", "targetRateFrom", "revisionIndicator"}
+    assert fields("2008", "2008-12-15") == always
+    assert fields("2008", "2008-12-16") == always | {"targetRateTo"}
+    assert fields("2016", "2016-03-01") == always | {"targetRateTo", "percentPercentile1", "percentPercentile99"}
 
 
 def test_power_goes_negative_at_noon_in_summer_only_sometimes() -> None:
@@ -304,6 +332,14 @@ def test_cancelled_ratio_moves_as_the_real_one_did(real: Path) -> None:
     generated = cancelled_ratio().groupby(lambda day: day.to_period("M")).last()[expected.index]
     assert (generated - expected).abs().mean() < 0.10
     assert generated.corr(expected) > 0.7
+
+
+def test_metal_was_put_on_warrant_in_a_day_in_part_by_taking_back_cancellations() -> None:
+    """The figures of 2024-05-09: 479,850 t to 903,850 t, 137,050 t of them cancelled before (Reuters, 2024-05-10)."""
+    stock = lme(2024)["stock"]
+    assert stock["2024-05-08":"2024-05-09"].tolist() == [479_850, 903_850]
+    gone = pd.Series(market.cancelled_year("AL", 2024, 0).values, index=stock.index)
+    assert gone["2024-05-08"] - gone["2024-05-09"] == pytest.approx(137_050, abs=1_000)
 
 
 def test_cancelled_warrants_are_whole_and_part_of_the_stock() -> None:
@@ -490,6 +526,9 @@ RELEASES = [
     ("nyfed", "2026", b'"2026-01-16"', "2026-01-20T13:00:00Z"),
     ("nyfed", "2025", b'"2025-07-03"', "2025-07-07T12:00:00Z"),
     ("fred", "", b"2026-01-16,", "2026-01-20T13:00:00Z"),
+    ("nyfed EFFR", "2026", b'"2026-01-16"', "2026-01-20T14:00:00Z"),
+    ("nyfed EFFR", "2008", b'"2008-07-03"', "2008-07-07T13:00:00Z"),
+    ("fred EFFR", "", b"2026-01-16,", "2026-01-20T14:00:00Z"),
     ("jin10", "", b'"2026-01-13":', "2026-01-14T09:00:00Z"),
     ("jin10", "", b'"2025-04-17":', "2025-04-22T08:00:00Z"),
     ("ecb", "2026", b"USD,EUR,SP00,A,2026-01-14,", "2026-01-14T15:00:00Z"),
@@ -511,10 +550,11 @@ RELEASES = [
 
 @pytest.mark.parametrize(("source", "period", "mark", "released"), RELEASES)
 def test_nothing_is_served_before_its_release(source: str, period: str, mark: bytes, released: str) -> None:
-    moment = datetime.fromisoformat(released)
+    moment, (name, *rate) = datetime.fromisoformat(released), source.split()
 
     def shown(at: datetime) -> bool:
-        return any(mark in payload.body for payload in responses(DemoTransport(at, SCOPE), request_of(source, period)))
+        found = responses(DemoTransport(at, SCOPE), request_of(name, period, *rate))
+        return any(mark in payload.body for payload in found)
 
     assert not shown(moment - timedelta(seconds=1))
     assert shown(moment)

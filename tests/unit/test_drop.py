@@ -118,7 +118,40 @@ def test_every_dataset_takes_its_own_header(name: str) -> None:
     assert list(read(",".join(columns) + "\n", name)) == [*columns, "knowledge_ts"]
 
 
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        ("obs_date,sofr_pct\n2026-01-05,3.6\n", [["SOFR", 3.6]]),
+        ("obs_date,rate_pct\n2026-01-05,3.6\n", [["SOFR", 3.6]]),
+        ("rate_id,obs_date,rate_pct\nEFFR,2026-01-05,3.6\nSOFR,2026-01-05,3.7\n", [["EFFR", 3.6], ["SOFR", 3.7]]),
+        (" sofr_pct ,rate_id,obs_date\n3.6,EFFR,2026-01-05\n", [["EFFR", 3.6]]),
+    ],
+)
+def test_a_file_of_rates_without_rate_id_is_sofr_and_a_former_name_is_read(body: str, rows: list[object]) -> None:
+    checked = validate("rates", read(body, "rates"))
+    assert checked.good[["rate_id", "rate_pct"]].values.tolist() == rows
+    sink = io.BytesIO()
+    pd.read_csv(io.StringIO(body)).to_parquet(sink, index=False)
+    checked = validate("rates", read(sink.getvalue(), "rates", "rates/mine.parquet"))
+    assert checked.good[["rate_id", "rate_pct"]].values.tolist() == rows
+
+
+def test_rates_of_an_unknown_series_or_without_one_in_a_row_are_quarantined() -> None:
+    checked = validate("rates", read("rate_id,obs_date,rate_pct\nESTR,2026-01-05,1.9\n,2026-01-06,3.6\n", "rates"))
+    assert len(checked.good) == 0
+    assert checked.rejected["reason"].tolist() == [
+        "rate_id=ESTR breaks one of EFFR, SOFR",
+        "rate_id=null breaks not null",
+    ]
+
+
 # --- rejected files
+
+
+def test_a_name_and_its_former_name_in_one_header_are_rejected() -> None:
+    error = refusal("obs_date,sofr_pct,rate_pct\n2026-01-05,3.6,3.6\n", "rates", "rates/mine.csv")
+    assert (error.line, error.value) == (1, "sofr_pct")
+    assert "'sofr_pct' is a former name of rate_pct, which the header has too; remove one of the two" in str(error)
 
 
 def test_an_unknown_column_is_reported_with_the_accepted_ones() -> None:

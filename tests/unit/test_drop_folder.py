@@ -200,7 +200,7 @@ def test_doctor_shows_the_last_reason_in_quarantine(sandbox: Sandbox) -> None:
         ("quarantine rates", "warn"),
         ("quarantine stocks", "warn"),
     ]
-    assert found[0].detail.startswith("1 row(s), the last: drop rates/a.csv, line 2: sofr_pct=500.0 breaks <= ")
+    assert found[0].detail.startswith("1 row(s), the last: drop rates/a.csv, line 2: rate_pct=500.0 breaks <= ")
     assert found[1].detail == "2 row(s), the last: drop stocks/a.csv, line 3: total_t=-2.0 breaks >= 0"
 
 

@@ -60,7 +60,7 @@ def test_every_dataset_of_the_lake_is_a_source_with_its_own_and_the_bitemporal_c
     assert [table["name"] for table in lake["tables"]] == list(DATASETS)
     rates = next(table for table in lake["tables"] if table["name"] == "rates")
     assert [c["name"] for c in rates["columns"]] == [
-        *["obs_date", "sofr_pct"],
+        *["rate_id", "obs_date", "rate_pct"],
         *["obs_start", "obs_end", "knowledge_ts", "knowledge_basis", "vintage_no", "is_suspect"],
         *["ingest_ts", "source", "payload_sha256", "licence_class"],
     ]

@@ -41,8 +41,9 @@ def known(sandbox: Sandbox, responses: Iterable[tuple[bytes, str]]) -> pd.DataFr
     return workspace.lake.read("rates").set_index("obs_date")
 
 
-def requested(sandbox: Sandbox) -> Request:
-    [request] = plan_requests("nyfed", months_between(*MONTH), sandbox.open().scope)
+def requested(sandbox: Sandbox, rate: str = "SOFR") -> Request:
+    requests = plan_requests("nyfed", months_between(*MONTH), sandbox.open().scope)
+    [request] = [request for request in requests if request.entity == rate]
     return request
 
 

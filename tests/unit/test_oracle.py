@@ -69,7 +69,7 @@ def reference(acceptance: Path, params: dict[str, Any]) -> Oracle:
     market: Market = {
         "prices": prices,
         "stocks": inputs(acceptance, "lme_stocks_daily"),
-        "rates": inputs(acceptance, "sofr_daily"),
+        "rates": [{"rate_id": "SOFR", "rate_pct": row["sofr_pct"], **row} for row in inputs(acceptance, "sofr_daily")],
         "exports": inputs(acceptance, "cn_exports_monthly"),
         "off_warrant": inputs(acceptance, "offwarrant_monthly"),
         "power": power,
@@ -89,6 +89,7 @@ def reference(acceptance: Path, params: dict[str, Any]) -> Oracle:
     for name, value in params["regime"].items():
         given[f"regime_{name}" if name in ("confirm", "max_gap") else name] = value
     given |= {"max_age_days_rate": params["max_age_days"]["sofr"], "rank_window_monthly": 60}
+    given |= {"stale_days_rate": params["max_age_days"]["sofr"]}
     given |= {"rank_min_periods_monthly": params["rank_min_periods"]}
     given |= {"power_line_high_usd_mwh": 115, "power_line_low_usd_mwh": 40}
     ages = {"CURVE": "price", "INVENTORY": "stock", "FLOW": "exports"}

@@ -11,7 +11,7 @@ import pytest
 from sandbox import Sandbox
 from sourcing import SCOPE, Zone
 
-from pipelines.cli.probe import newest_request, probe
+from pipelines.cli.probe import newest_requests, probe
 from pipelines.common.settings import PROJECT
 from pipelines.ingestion.failures import Failure
 from pipelines.reference import load_reference
@@ -57,18 +57,20 @@ class Broken:
     ],
 )
 def test_the_newest_due_figure_is_requested(source: str, period: str, newest: date) -> None:
-    request = newest_request(source, MARKET, NOW, RULES)
-    assert request is not None and request.period == period
-    found = probe(request, MARKET, DemoTransport(NOW, MARKET))
-    assert (found.status, found.newest, found.detail) == ("ok", newest, "")
-    assert found.bytes > 100
+    requests = newest_requests(source, MARKET, NOW, RULES)
+    assert [request.entity for request in requests if source == "nyfed"] in ([], ["SOFR", "EFFR"])
+    for request in requests[: 2 if source == "nyfed" else 1]:
+        assert request.period == period
+        found = probe(request, MARKET, DemoTransport(NOW, MARKET))
+        assert (found.status, found.newest, found.detail) == ("ok", newest, "")
+        assert found.bytes > 100
 
 
 @pytest.mark.slow
 def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has_not() -> None:
     broken = Broken("ecb", "westmetall")
-    requested = {name: newest_request(name, MARKET, NOW, RULES) for name in SOURCES}
-    found = {name: probe(request, MARKET, broken) for name, request in requested.items() if request}
+    requested = {name: newest_requests(name, MARKET, NOW, RULES) for name in SOURCES}
+    found = {name: probe(requests[0], MARKET, broken) for name, requests in requested.items() if requests}
     assert (found["ecb"].status, found["ecb"].bytes) == ("failed", 0)
     assert "status 503" in found["ecb"].detail
     assert found["westmetall"].status == "failed" and "Kasse" in found["westmetall"].detail
@@ -80,7 +82,7 @@ def test_a_publisher_that_is_down_or_changed_has_failed_and_one_without_data_has
         def fetch(self, request: Request) -> list[Payload]:
             raise NoData("nothing yet")
 
-    request = requested["ecb"]
+    request = requested["ecb"][0]
     assert request is not None
     assert probe(request, MARKET, Nothing()).status == "no data"
 
@@ -106,8 +108,7 @@ def test_doctor_live_prints_one_line_for_each_source_and_writes_nothing(
 
 def test_an_unusable_rate_limit_folder_is_a_failure_of_the_publisher(tmp_path: Path) -> None:
     (tmp_path / "pace").write_text("a file where a folder should be")
-    request = newest_request("ecb", MARKET, NOW, RULES)
-    assert request is not None
+    [request] = newest_requests("ecb", MARKET, NOW, RULES)
     found = probe(request, MARKET, HttpTransport(lambda: NOW, {}, rate_limiter=RateLimiter(tmp_path / "pace")))
     assert (found.status, "exists" in found.detail) == ("failed", True)
 

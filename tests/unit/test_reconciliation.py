@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 from sandbox import Sandbox
 from sourcing import payload
 
+from pipelines.common.calendar import business_days
+from pipelines.common.settings import PROJECT
 from pipelines.ingestion import reconciliation as reconciliation
 from pipelines.ingestion.reconciliation import Limits, compare
 from pipelines.orchestration.assets.reconciliation import cross_checks
@@ -79,13 +82,43 @@ def test_each_benchmark_is_compared_and_half_a_month_is_not() -> None:
 # --- rates, power, stock
 
 
-def test_sofr_of_the_same_day() -> None:
-    one = pd.DataFrame({"obs_date": days("2024-05-01", "2024-05-10"), "sofr_pct": 5.31})
-    assert reconciliation.sofr(one, one).state == "ok"
-    assert reconciliation.sofr(one, one.assign(sofr_pct=5.32)).state == "warn"
-    found = reconciliation.sofr(one, one.assign(sofr_pct=one["sofr_pct"].where(one.index != 2, 0.0531)))
-    assert (found.state, found.beyond_fail, found.where) == ("fail", 1, "2024-05-03")
+def test_a_rate_of_the_same_day() -> None:
+    one = pd.DataFrame({"rate_id": "SOFR", "obs_date": days("2024-05-01", "2024-05-10"), "rate_pct": 5.31})
+    assert reconciliation.rates(one, one).state == "ok"
+    assert reconciliation.rates(one, one.assign(rate_pct=5.32)).state == "warn"
+    found = reconciliation.rates(one, one.assign(rate_pct=one["rate_pct"].where(one.index != 2, 0.0531)))
+    assert (found.state, found.beyond_fail, found.where) == ("fail", 1, "SOFR 2024-05-03")
     assert found.worst == pytest.approx(525.69)
+    assert reconciliation.rates(one, one.assign(rate_id="EFFR")).compared == 0
+
+
+def test_the_rates_of_the_chain_by_month() -> None:
+    """One day at the end of a quarter is usual; a month that is 30 bp apart, or in another unit, is not."""
+    sofr = pd.DataFrame({"rate_id": "SOFR", "obs_date": days("2024-05-01", "2024-06-28"), "rate_pct": 5.31})
+    effr = sofr.assign(rate_id="EFFR", rate_pct=5.33)
+    spike = sofr["rate_pct"].where(sofr["obs_date"] != "2024-06-28", 8.25)
+    found = reconciliation.rate_chain(pd.concat([sofr.assign(rate_pct=spike), effr]))
+    assert (found.state, found.compared, found.worst) == ("ok", 2, pytest.approx(2))
+    later = sofr["obs_date"] >= "2024-06-01"
+    for apart, state in ((0.2, "warn"), (0.3, "fail"), (-5.25, "fail")):
+        moved = sofr.assign(rate_pct=sofr["rate_pct"].where(~later, 5.33 + apart))
+        found = reconciliation.rate_chain(pd.concat([moved, effr]))
+        assert (found.state, found.where) == (state, "2024-06")
+    assert reconciliation.rate_chain(sofr).compared == 0
+
+
+@pytest.mark.skipif(not (TABLES := PROJECT.parent / "shared" / "real" / "tables").is_dir(), reason="no real tables")
+def test_the_real_rates_agree() -> None:
+    frames = []
+    for rate in ("sofr", "effr"):
+        real = pd.read_csv(TABLES / f"{rate}_daily.csv", parse_dates=["obs_date"])
+        real = real.rename(columns={f"{rate}_pct": "rate_pct"}).assign(rate_id=rate.upper())
+        open_days = np.is_busday(
+            real["obs_date"].to_numpy().astype("datetime64[D]"), busdaycal=business_days("NEW_YORK")
+        )
+        frames.append(real[open_days])
+    found = reconciliation.rate_chain(pd.concat(frames))
+    assert (found.state, found.compared) == ("ok", 84), str(found)
 
 
 def test_an_abridged_curve_has_the_mean_of_the_whole_one() -> None:
@@ -117,7 +150,7 @@ def test_nothing_to_compare_is_ok() -> None:
     nothing = pd.DataFrame()
     for found in (
         reconciliation.monthly_means(nothing, means()),
-        reconciliation.sofr(nothing, nothing),
+        reconciliation.rates(nothing, nothing),
         reconciliation.power(nothing, nothing),
         reconciliation.stock(nothing, nothing),
         reconciliation.monthly_means(prices("2020-01-01", "2020-02-28"), means()),

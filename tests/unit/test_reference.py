@@ -91,7 +91,7 @@ def test_the_committed_defaults_are_those_of_the_methodology() -> None:
 
 def test_every_dataset_has_a_release_rule() -> None:
     rules = load_reference(PROJECT / "data" / "reference")["release_calendar"]
-    general = set(rules.loc[rules["data_source"] == "*", "dataset"])
+    general = set(rules.loc[(rules["data_source"] == "*") & (rules["entity"] == ""), "dataset"])
     assert general == set(FEEDS)
 
 
@@ -219,6 +219,37 @@ def test_every_dataset_has_a_release_rule() -> None:
             "index_components",
             lambda rows: rows.assign(weight=["0.3", "0.4", "0.1", "0.1", "0.2"]),
             "index_components.csv line 3: breaks the rule: the family has two weights on the same valid_from",
+        ),
+        (
+            "rate_chain",
+            with_cell("valid_from", "2018-04-03"),
+            "rate_chain.csv line 2: valid_from '2018-04-03' breaks the rule: must be unique",
+        ),
+        (
+            "rate_chain",
+            with_cell("valid_from", "2009-01-02"),
+            "rate_chain.csv line 2: the first rate, EFFR, counts from 2009-01-02, the first metal from 2008-01-01",
+        ),
+        (
+            "rate_chain",
+            lambda rows: rows.iloc[1:],
+            "rate_chain.csv line 2: the first rate, SOFR, counts from 2018-04-03, the first metal from 2008-01-01",
+        ),
+        ("rate_chain", lambda rows: rows.head(0), "rate_chain.csv has no row: copy it from data/reference"),
+        (
+            "rate_chain",
+            with_cell("rate_id", "ESTR", 1),
+            "rate_chain.csv line 3: rate_id 'ESTR' breaks the rule: must be one of EFFR, SOFR",
+        ),
+        (
+            "release_calendar",
+            lambda rows: pd.concat([rows, rows[rows["entity"] == "EFFR"]]),
+            "duplicate row for dataset rates, data_source *, entity EFFR, valid_from 1990-01-01",
+        ),
+        (
+            "parameters",
+            lambda rows: rows.assign(value=rows["value"].where(rows["name"] != "stale_days_rate", "31")),
+            "stale_days_rate = 31 is more than max_age_days_rate = 30 for AL on 2008-01-01",
         ),
         (
             "index_components",

@@ -60,7 +60,7 @@ def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
     assert found == found | {
         "lme": ("5 9 * * 1-5", "Europe/London"),
         "lme_off_warrant": ("5 9 10-21 * *", "Europe/London"),
-        "sofr": ("5 8 * * 1-5", "America/New_York"),
+        "rates": ("5 9 * * 1-5", "America/New_York"),
         "ecb": ("5 16 * * 1-5", "Europe/Berlin"),
         "power_auction": ("50 12 * * *", "Europe/Berlin"),
         "china_customs": ("5 11 7-23 * *", "Asia/Shanghai"),

@@ -146,7 +146,7 @@ def test_a_name_cannot_leave_the_replay_folder(tmp_path: Path) -> None:
         ("entsoe", "2024-10", 3),
         ("entsoe", "2024-09", 0),
         ("fred", "2024-05", 0),  # SOFR
-        ("fred", "2018-03", 1),  # the monthly means
+        ("fred", "2000-06", 1),  # the monthly means, before the rates
         ("ember", "2024-05", 1),
         ("smard", "2024-05", 0),
     ],

@@ -347,7 +347,7 @@ def test_a_revised_year_file_of_rates_is_loaded_for_its_stored_months(tmp_path: 
     ]
     rows = later.open().lake.read("rates")
     changed = rows[rows["vintage_no"] == 2]
-    assert changed["sofr_pct"].tolist() == [4.6, 4.5]
+    assert changed["rate_pct"].tolist() == [4.6, 4.5]
     assert set(changed["knowledge_ts"]) == {moment(LATER)}
     assert (rows[rows["obs_date"] >= "2026-06"]["knowledge_basis"] != "OBSERVED").all(), "a revision moves no new row"
 
@@ -399,7 +399,7 @@ def test_another_source_of_the_same_series_contradicts_nothing(tmp_path: Path) -
     done = later.ingest(JUNE, ["rates"])
     assert messages(done, "rates") == []
     rows = later.open().lake.read("rates")
-    assert set(rows[rows["obs_date"] < "2026-06"]["sofr_pct"]) == {4.31}
+    assert set(rows[rows["obs_date"] < "2026-06"]["rate_pct"]) == {4.31}
 
 
 @pytest.mark.slow

@@ -95,7 +95,11 @@ def test_a_tick_has_one_run_key_for_every_evaluation(
             "2025-12-26 09:05",
             "LME prices, stocks and spreads: Friday 2025-12-26 is no working day in London",
         ),
-        ("fetch_sofr", "2026-07-03 08:05", "New York Fed: SOFR: Friday 2026-07-03 is no working day in New York"),
+        (
+            "fetch_rates",
+            "2026-07-03 09:05",
+            "New York Fed: SOFR, EFFR: Friday 2026-07-03 is no working day in New York",
+        ),
         ("fetch_ecb", "2026-04-06 16:05", "ECB reference rates: Monday 2026-04-06 is no working day at the ECB"),
         ("fetch_china_customs", "2026-02-12 11:05", "China customs: exports: 2026-01 has no release of its own"),
         ("daily_build", "2026-05-04 18:15", "Monday 2026-05-04 is no working day in London and has no as-of row"),

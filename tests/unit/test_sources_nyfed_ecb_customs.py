@@ -28,7 +28,8 @@ def test_sofr():
         rate("2024-05-03", 5.31), rate("2024-05-03", 4.9, "TGCR"), rate("2024-05-02", -0.1), rate("2024-05-01", 5)
     )
     assert result.frames["rates"].values.tolist() == [
-        [pd.Timestamp("2024-05-01"), 5.0], [pd.Timestamp("2024-05-02"), -0.1], [pd.Timestamp("2024-05-03"), 5.31],
+        ["SOFR", pd.Timestamp("2024-05-01"), 5.0], ["SOFR", pd.Timestamp("2024-05-02"), -0.1],
+        ["SOFR", pd.Timestamp("2024-05-03"), 5.31],
     ]  # fmt: skip
     assert result.rejected == []
     assert len(sofr().frames["rates"]) == 0, "a year that has not begun"
@@ -40,24 +41,24 @@ def test_a_revised_rate_replaces_the_first_one(order):
     first, revised = rate("2024-05-02", 5.31), rate("2024-05-02", 5.34) | {"revisionIndicator": "r"}
     other = rate("2024-05-02", 4.9, "TGCR") | {"revisionIndicator": "r"}
     result = sofr(other, *[first, revised][::order], rate("2024-05-03", 5.32))
-    assert result.frames["rates"]["sofr_pct"].tolist() == [5.34, 5.32]
+    assert result.frames["rates"]["rate_pct"].tolist() == [5.34, 5.32]
     assert result.rejected == []
     result = sofr(revised, revised | {"percentRate": 5.35})
     assert [bad.reason for bad in result.rejected] == [
-        "contradicts an earlier row of obs_date 2024-05-02, which is kept"
+        "contradicts an earlier row of rate_id SOFR and obs_date 2024-05-02, which is kept"
     ]
 
 
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        (rate("2024-05-02", "n/a"), 'sofr_pct: "n/a" is not a number'),
-        (rate("2024-05-02", None), "sofr_pct: null is not a number"),
-        (rate("2024-05-02", float("nan")), "sofr_pct: NaN is not a number"),
+        (rate("2024-05-02", "n/a"), 'rate_pct: "n/a" is not a number'),
+        (rate("2024-05-02", None), "rate_pct: null is not a number"),
+        (rate("2024-05-02", float("nan")), "rate_pct: NaN is not a number"),
         (rate("05/02/2024", 5.3), "obs_date: '05/02/2024' is not a date YYYY-MM-DD"),
         (rate("2023-12-29", 5.3), "obs_date: 2023-12-29 is not in 2024"),
         ("5.3", 'obs_date: "5.3" is no object'),
-        (rate("2024-05-03", 5.32), "contradicts an earlier row of obs_date 2024-05-03"),
+        (rate("2024-05-03", 5.32), "contradicts an earlier row of rate_id SOFR and obs_date 2024-05-03"),
     ],
 )
 def test_sofr_entries_that_cannot_be_read(entry, reason):
@@ -65,7 +66,7 @@ def test_sofr_entries_that_cannot_be_read(entry, reason):
     (bad,) = result.rejected
     assert (bad.dataset, bad.where) == ("rates", "refRates[2]")
     assert bad.reason.startswith(reason)
-    assert result.frames["rates"]["sofr_pct"].tolist() == [5.31, 5.3]
+    assert result.frames["rates"]["rate_pct"].tolist() == [5.31, 5.3]
 
 
 def test_sofr_responses_that_cannot_be_used():
@@ -80,13 +81,32 @@ def test_sofr_responses_that_cannot_be_used():
         parse(payload("nyfed", cut, "2024", "SOFR"))
 
 
-def test_sofr_requests():
-    assert SOURCES["nyfed"].requests(month("2018-03"), SCOPE) == []
-    (request,) = SOURCES["nyfed"].requests(month("2018-04"), SCOPE)
-    assert (request.name, request.period) == ("sofr_2018.json", "2018")
-    assert request.url == (
-        "https://markets.newyorkfed.org/api/rates/secured/sofr/search.json?startDate=2018-01-01&endDate=2018-12-31"
-    )
+def test_effr_of_every_year():
+    """Fields of a recorded row, and a row of 2008: neither percentiles nor a range. Another type is no EFFR."""
+    new = {
+        "effectiveDate": "2023-06-06", "type": "EFFR", "percentRate": 5.08, "percentPercentile1": 5.05,
+        "percentPercentile25": 5.06, "percentPercentile75": 5.08, "percentPercentile99": 5.3, "targetRateFrom": 5.0,
+        "targetRateTo": 5.25, "volumeInBillions": 144, "revisionIndicator": "",
+    }  # fmt: skip
+    old = {"effectiveDate": "2008-01-02", "type": "EFFR", "percentRate": 4.11, "targetRateFrom": 4.25}
+    for entry, year, value in ((new, "2023", 5.08), (old, "2008", 4.11)):
+        body = json.dumps({"refRates": [entry, {**entry, "type": "OBFR", "percentRate": 9.0}]}).encode()
+        result = parse(payload("nyfed", body, year, "EFFR", f"effr_{year}.json"))
+        day = pd.Timestamp(str(entry["effectiveDate"]))
+        assert (result.frames["rates"].values.tolist(), result.rejected) == ([["EFFR", day, value]], [])
+
+
+def test_requests_of_the_new_york_fed():
+    (effr,) = SOURCES["nyfed"].requests(month("2018-03"), SCOPE)
+    assert (effr.name, effr.period, effr.entity) == ("effr_2018.json", "2018", "EFFR")
+    page = "https://markets.newyorkfed.org/api/rates"
+    days = "search.json?startDate=2018-01-01&endDate=2018-12-31"
+    assert effr.url == f"{page}/unsecured/effr/{days}"
+    sofr, again = SOURCES["nyfed"].requests(month("2018-04"), SCOPE)
+    assert again == effr
+    assert (sofr.name, sofr.period, sofr.entity) == ("sofr_2018.json", "2018", "SOFR")
+    assert sofr.url == f"{page}/secured/sofr/{days}"
+    assert SOURCES["nyfed"].requests(month("2000-06"), SCOPE) == []
 
 
 # --- ECB ---

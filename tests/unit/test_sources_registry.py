@@ -150,13 +150,13 @@ def test_a_spanning_cell_is_repeated_in_every_place_that_it_covers():
 
 def test_exact_duplicates_are_ignored_and_conflicting_rows_rejected():
     rows = Rows("rates")
-    rows.add({"obs_date": dt.date(2024, 5, 2), "sofr_pct": 5.3}, "line 2", "a")
-    rows.add({"obs_date": dt.date(2024, 5, 2), "sofr_pct": 5.3}, "line 3", "b")
-    rows.add({"obs_date": dt.date(2024, 5, 2), "sofr_pct": 5.4}, "line 4", "c")
-    rows.add({"obs_date": dt.date(2024, 5, 1), "sofr_pct": 5.2}, "line 5", "d")
-    assert rows.frame()["sofr_pct"].tolist() == [5.2, 5.3]
+    rows.add({"rate_id": "SOFR", "obs_date": dt.date(2024, 5, 2), "rate_pct": 5.3}, "line 2", "a")
+    rows.add({"rate_id": "SOFR", "obs_date": dt.date(2024, 5, 2), "rate_pct": 5.3}, "line 3", "b")
+    rows.add({"rate_id": "SOFR", "obs_date": dt.date(2024, 5, 2), "rate_pct": 5.4}, "line 4", "c")
+    rows.add({"rate_id": "SOFR", "obs_date": dt.date(2024, 5, 1), "rate_pct": 5.2}, "line 5", "d")
+    assert rows.frame()["rate_pct"].tolist() == [5.2, 5.3]
     assert [(bad.where, bad.reason) for bad in rows.rejected] == [
-        ("line 4", "contradicts an earlier row of obs_date 2024-05-02, which is kept")
+        ("line 4", "contradicts an earlier row of rate_id SOFR and obs_date 2024-05-02, which is kept")
     ]
 
 

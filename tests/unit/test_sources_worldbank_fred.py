@@ -167,7 +167,8 @@ def test_a_metal_without_a_column_is_not_searched():
     )
 
 
-def test_fred_sofr():
+@pytest.mark.parametrize("series", ["SOFR", "EFFR"])
+def test_fred_rates(series):
     lines = [
         "2024-05-24,5.32",
         "2024-05-27,.",
@@ -177,19 +178,22 @@ def test_fred_sofr():
         "2024-05-30",
         "2024-05-31,-0.10",
     ]
-    body = "\n".join(["observation_date,SOFR", *lines, ""]).encode()
-    result = parse(payload("fred", body))
-    assert result.frames["rates"]["sofr_pct"].tolist() == [5.32, -0.10]
+    body = "\n".join([f"observation_date,{series}", *lines, ""]).encode()
+    result = parse(payload("fred", body, entity=series))
+    assert result.frames["rates"]["rate_pct"].tolist() == [5.32, -0.10]
+    assert set(result.frames["rates"]["rate_id"]) == {series}
     assert [(bad.where, bad.raw, bad.reason) for bad in result.rejected] == [
-        ("line 5", "2024-05-29,5.3x", "sofr_pct: '5.3x' is not a number"),
+        ("line 5", "2024-05-29,5.3x", "rate_pct: '5.3x' is not a number"),
         ("line 6", "29.05.2024,5.33", "obs_date: '29.05.2024' is not a date YYYY-MM-DD"),
-        ("line 7", "2024-05-30", "sofr_pct: '(no cell)' is not a number"),
+        ("line 7", "2024-05-30", "rate_pct: '(no cell)' is not a number"),
     ]
 
 
 def test_fred_of_another_series_or_with_a_bad_cell():
     with pytest.raises(SourceError, match="no column SOFR in the first line: 'observation_date,DFF"):
-        parse(payload("fred", b"observation_date,DFF\n2024-05-24,5.33\n"))
+        parse(payload("fred", b"observation_date,DFF\n2024-05-24,5.33\n", entity="SOFR"))
+    with pytest.raises(SourceError, match="no column EFFR in the first line: 'observation_date,DFF"):
+        parse(payload("fred", b"observation_date,DFF\n2024-05-24,5.33\n", entity="EFFR"))
     with pytest.raises(SourceError, match="no column PALUMUSDM in the first line: 'observation_date,SOFR"):
         parse(payload("fred", b"observation_date,SOFR\n2024-05-24,5.33\n", entity="AL"))
     result = parse(payload("fred", b'observation_date,PALUMUSDM\n2024-04-01,2500\n2024-05-01,"1,x"\n', entity="AL"))
@@ -208,14 +212,15 @@ def test_requests():
     (book,) = SOURCES["worldbank"].requests(month("1999-01"), SCOPE)
     assert book.name == "CMO-Historical-Data-Monthly.xlsx"
     assert book.url.endswith("/74e8be41ceb20fa0da750cda2f6b9e4e-0050012026/related/CMO-Historical-Data-Monthly.xlsx")
-    (means,) = SOURCES["fred"].requests(month("2018-03"), SCOPE)
+    effr, means = SOURCES["fred"].requests(month("2018-03"), SCOPE)
     page = "https://fred.stlouisfed.org/graph/fredgraph.csv"
     assert (means.name, means.url, means.entity) == ("PALUMUSDM.csv", f"{page}?id=PALUMUSDM", "AL")
-    sofr, again = SOURCES["fred"].requests(month("2018-04"), SCOPE)
+    assert (effr.name, effr.url, effr.entity) == ("EFFR.csv", f"{page}?id=EFFR", "EFFR")
+    sofr, *again = SOURCES["fred"].requests(month("2018-04"), SCOPE)
     assert (sofr.name, sofr.url) == ("SOFR.csv", f"{page}?id=SOFR")
-    assert again == means
+    assert again == [effr, means]
     unknown = Metal("CO", "Cobalt", "", "", "", "")
-    assert SOURCES["fred"].requests(month("2018-03"), Scope((unknown,), ())) == []
+    assert SOURCES["fred"].requests(month("2000-06"), Scope((unknown,), ())) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,6 @@ with curve as (
 )
 
 {{ metric_rows('curve', [
-    dict(known, metric='carry_tightness', value='carry_tightness'),
+    dict(known, metric='carry_tightness', value='carry_tightness', is_stale='is_rate_stale'),
 ]) }}
 {%- endmacro %}

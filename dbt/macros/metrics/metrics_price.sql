@@ -31,19 +31,21 @@ states as (
 
 {{ metric_rows('states', [
     dict(known, metric='m3_usd_t', value='m3_usd_t', known='m3_known_from'),
-    dict(known, metric='px_yoy', value='m3_yoy', window_start='m3_yoy_base_date', known='yoy_known_from'),
+    dict(known, metric='px_yoy', value='m3_yoy', window_start='m3_yoy_base_date', known='yoy_known_from',
+        is_suspect='is_yoy_suspect'),
     dict(known, metric='level_state_5of5', value='case when level_state_5of5 is not null then m3_usd_t end',
-        state='level_state_5of5', known='states_known_from'),
+        state='level_state_5of5', known='states_known_from', is_suspect='is_suspect_5of5'),
     dict(known, metric='level_state_3of5', value='case when level_state_3of5 is not null then m3_usd_t end',
-        state='level_state_3of5', known='states_known_from'),
-    dict(of_spread, metric='cash_3m_spread', known='spread_known_from'),
+        state='level_state_3of5', known='states_known_from', is_suspect='is_suspect_3of5'),
+    dict(of_spread, metric='cash_3m_spread', known='spread_known_from', is_suspect='is_spread_suspect'),
     dict(of_spread, metric='backwardation_days', value='n_backwardation', known='n_backwardation_known_from'),
     dict(of_spread, metric='spread_rank', value='spread_rank', known='spread_known_from', n_hist='n_spreads',
         window_start='ranked_from'),
-    dict(of_spread, metric='backwardation_sustained', state="case
+    dict(of_spread, metric='backwardation_sustained', is_suspect='is_backwardation_suspect', state="case
         when backwardation_sustained then 'ON' when not backwardation_sustained then 'OFF' end"),
-    dict(of_spread, metric='spread_unwind', state='spread_state'),
-    dict(of_spread, metric='thesis_broken', value='is_below + is_not_backwardated', state="case
+    dict(of_spread, metric='spread_unwind', is_suspect='is_backwardation_suspect', state='spread_state'),
+    dict(of_spread, metric='thesis_broken', value='is_below + is_not_backwardated',
+        is_suspect='is_suspect_5of5 or is_spread_suspect', state="case
         when is_below + is_not_backwardated = 2 then 'ON' when is_below + is_not_backwardated < 2 then 'OFF' end"),
 ]) }}
 {%- endmacro %}

@@ -8,28 +8,30 @@ with daily as (
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
-        case when count(scores.value) over (
-            partition by scores.metal, scores.indicator order by scores.as_of_date asc nulls last
+        case when count(scores.ranked_value) over (
+            partition by scores.metal, scores.indicator, scores.ranked_on order by scores.as_of_date asc nulls last
             {{ last_rows(years * rank_days_a_year()) }}
         ) >= p.rank_min_periods then {{ mid_rank(
-            'scores.value', 'scores.metal, scores.indicator', 'scores.as_of_date asc nulls last',
+            'scores.ranked_value', 'scores.metal, scores.indicator, scores.ranked_on', 'scores.as_of_date asc nulls last',
             years * rank_days_a_year()
         ) }} end as rank_{{ years }}y,
         {% endfor -%}
-        case when scores.n_hist >= p.rank_min_periods then median(scores.value) over in_window end as median,
-        case when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.value') }} over in_window end
-            as mad
-    from {{ window_rows(
+        case when scores.n_hist >= p.rank_min_periods then median(scores.ranked_value) over in_window end as median,
+        case
+            when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.ranked_value') }} over in_window
+        end as mad
+    from {{ ranked_values(window_rows(
         ref('int_component_scores'), ['metal', 'indicator'],
         'greatest(' ~ longest('rank_window') ~ ', ' ~ rank_years() | max * rank_days_a_year() ~ ')'
-    ) }} as scores
+    )) }} as scores
     inner join {{ ref('int_parameters') }} as p
         on scores.metal = p.metal and scores.as_of_date = p.calendar_date
     where not scores.is_monthly
     window in_window as (
-        partition by scores.metal, scores.indicator order by scores.as_of_date asc nulls last
+        partition by scores.metal, scores.indicator, scores.ranked_on order by scores.as_of_date asc nulls last
         {{ last_rows('p.rank_window') }}
     )
+    qualify scores.is_ranked_here
 ),
 
 monthly as (

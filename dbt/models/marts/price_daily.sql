@@ -11,6 +11,7 @@ m3_gaps as (
         metal,
         obs_date,
         m3_usd_t,
+        known_from,
         case when {{ days_between(
             'obs_date', 'lag(obs_date) over (partition by metal order by obs_date asc nulls last)'
         ) }} > 45 then 1 else 0 end as is_after_gap
@@ -24,6 +25,22 @@ m3_runs as (
         sum(is_after_gap) over (partition by metal order by obs_date asc nulls last) as run,
         row_number() over (partition by metal order by obs_date asc nulls last) as n
     from m3_gaps
+),
+
+suspects as (
+    select
+        m3.metal,
+        m3.obs_date,
+        abs(m3.m3_usd_t / lag(m3.m3_usd_t) over run_of_prices - 1) > p.price_reversal as is_jump,
+        coalesce({{ is_reversed(
+            'm3.m3_usd_t', 'lag(m3.m3_usd_t) over run_of_prices', 'lead(m3.m3_usd_t) over run_of_prices',
+            'p.price_reversal'
+        ) }}, false) as is_suspect,
+        lead(m3.known_from) over run_of_prices as next_known_from
+    from m3_runs as m3
+    inner join {{ ref('int_parameters') }} as p
+        on m3.metal = p.metal and m3.obs_date = p.calendar_date
+    window run_of_prices as (partition by m3.metal, m3.run order by m3.obs_date asc nulls last)
 ),
 
 -- Each price with those before it that its states look at, this one included.
@@ -121,11 +138,13 @@ select
     levels.level_state_5of5,
     levels.level_state_3of5,
     coalesce(backwardation.is_sustained, false) as backwardation_sustained,
+    coalesce(suspects.is_suspect, false) as is_suspect,
     prices.known_from as knowledge_ts,
     -- States depend on all prices before them, so the latest of their knowledge times counts.
     {{ latest([
         'max(prices.known_from) over (partition by prices.metal order by prices.obs_date asc nulls last)',
         'year_ago.known_from',
+        'case when suspects.is_jump then suspects.next_known_from end',
     ]) }} as knowledge_ts_max,
     prices.knowledge_basis,
     prices.vintage_no,
@@ -133,5 +152,6 @@ select
     prices.licence_class
 from prices
 left join year_ago on prices.metal = year_ago.metal and prices.obs_date = year_ago.obs_date
+left join suspects on prices.metal = suspects.metal and prices.obs_date = suspects.obs_date
 left join levels on prices.metal = levels.metal and prices.obs_date = levels.obs_date
 left join backwardation on prices.metal = backwardation.metal and prices.obs_date = backwardation.obs_date

@@ -34,6 +34,8 @@ select
     curve.price_obs_date,
     inventory.stock_obs_date,
     curve.rate_obs_date,
+    curve.rate_id,
+    curve.is_rate_stale,
     exports.period_end as exports_period_end,
     visible.period_end as offwarrant_period_end,
     curve.cash_usd_t,

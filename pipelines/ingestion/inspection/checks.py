@@ -19,6 +19,7 @@ from pipelines.common.calendar import business_days
 from pipelines.ingestion.inspection.response import Days, ParsedResponse, level
 from pipelines.sources import SOURCES
 from pipelines.sources.base import Request, Series, plain
+from pipelines.sources.contract import ResponseContract
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
 from schemas.fields import PLAUSIBLE, Plausible
@@ -102,6 +103,12 @@ def _check_refused(response: ParsedResponse) -> Iterable[Finding]:
         yield Finding("error", reason, series)
 
 
+def _first_day(request: Request, contract: ResponseContract) -> np.datetime64:
+    """First day of the requested period that can have data."""
+    since = np.datetime64(contract.since.get(request.entity, "1900-01-01"), "D")
+    return max(np.datetime64(pd.Period(request.period).start_time.date(), "D"), since)
+
+
 def check_absence(request: Request, previous: ParsedResponse | None, now: datetime) -> list[Finding]:
     """Problems of the statement that a publisher has no data: it had some before, or the period is over."""
     if previous and previous.row_count:
@@ -110,7 +117,7 @@ def check_absence(request: Request, previous: ParsedResponse | None, now: dateti
     if contract.calendar is None or not request.period:
         return []
     period = pd.Period(request.period)
-    start = max(np.datetime64(period.start_time.date(), "D"), np.datetime64(contract.since or "1900-01-01", "D"))
+    start = _first_day(request, contract)
     end = np.datetime64(min(now.date(), period.end_time.date()), "D") + 1
     if contract.calendar == "DAYS":
         days, unit = int((end - start).astype(int)), "days"
@@ -167,7 +174,7 @@ def _check_days(response: ParsedResponse, days: Days, series: Series, *, monthly
     start, end = first, captured
     if period:
         requested = pd.Period(period)
-        start = max(np.datetime64(requested.start_time.date(), "D"), np.datetime64(contract.since or "1900-01-01", "D"))
+        start = _first_day(response.request, contract)
         end = min(end, np.datetime64(requested.end_time.date(), "D"))
     positions = number(days)
     expected = int(number(newest) - number(start)) + 1

@@ -22,7 +22,8 @@ def cross_checks() -> list[dg.AssetChecksDefinition]:
     """All checks. Sources of one dataset are compared by their responses: the lake keeps the preferred one only."""
     return [
         _monthly_means(),
-        *_pairs("rates", reconciliation.sofr, "SOFR of each day is equal within half a basis point."),
+        _rate_chain(),
+        *_pairs("rates", reconciliation.rates, "Each rate of each day is equal within half a basis point."),
         *_pairs("power", reconciliation.power, "The daily mean of each zone is equal within 0.05 EUR/MWh."),
         *_pairs("stocks", reconciliation.stock, "Registered stock of each day is equal within one lot or 0.1 %."),
     ]
@@ -36,14 +37,33 @@ def _monthly_means() -> dg.AssetChecksDefinition:
         description="The monthly mean of the daily cash prices is within 1 % of the mean that others publish.",
     )
     def check(workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        opened = workspace.open()
-        try:
-            prices, means = (opened.lake.read(name, as_of=opened.now) for name in ("prices", "benchmark_prices"))
-        except (OSError, ValueError) as error:  # the models refuse a damaged lake; a check blocks nothing
-            return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error))
-        return _result(reconciliation.monthly_means(prices, means))
+        return _of_lake(workspace, ("prices", "benchmark_prices"), reconciliation.monthly_means)
 
     return check
+
+
+def _rate_chain() -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=lake_key("rates"),
+        name="sofr_agrees_with_effr",
+        description="The median difference of SOFR and EFFR is within 10 bp in each month that has both.",
+    )
+    def check(workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        return _of_lake(workspace, ("rates",), reconciliation.rate_chain)
+
+    return check
+
+
+def _of_lake(
+    workspace: WorkspaceResource, datasets: tuple[str, ...], compare: Callable[..., Comparison]
+) -> dg.AssetCheckResult:
+    """Result of a comparison of datasets as they are known now."""
+    opened = workspace.open()
+    try:
+        frames = [opened.lake.read(name, as_of=opened.now) for name in datasets]
+    except (OSError, ValueError) as error:  # the models refuse a damaged lake; a check blocks nothing
+        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error))
+    return _result(compare(*frames))
 
 
 def _pairs(dataset: str, pair: Pair, description: str) -> list[dg.AssetChecksDefinition]:

@@ -19,6 +19,7 @@ from pipelines.common.calendar import (
     DECISION_ZONE,
     FIRST_MONTH,
     business_days,
+    entities_with_rules,
     is_london_business_day,
     month_of,
     release_rules,
@@ -72,7 +73,7 @@ PUBLICATIONS: Final = {
     for publication in (
         _publication("lme", "LME prices, stocks and spreads", "prices", "stocks", "spreads"),
         _publication("lme_off_warrant", "LME off-warrant stocks", "off_warrant"),
-        _publication("sofr", "New York Fed: SOFR", "rates"),
+        _publication("rates", "New York Fed: SOFR, EFFR", "rates"),
         _publication("ecb", "ECB reference rates", "fx"),
         _publication("power_auction", "Day-ahead power auction", "power"),
         # Two publishers of one dataset, each with its own days.
@@ -160,7 +161,11 @@ def no_build_reason(moment: datetime) -> str:
 
 def publication_cron(publication: Publication, rules: pd.DataFrame) -> tuple[str, str]:
     """Cron line and time zone of a publication's schedule, from the release calendar."""
-    newest = [release_rules(dataset, source, rules).iloc[-1] for dataset, source in publication.tiers]
+    newest = [
+        release_rules(dataset, source, rules, entity).iloc[-1]
+        for dataset, source in publication.tiers
+        for entity in ("", *entities_with_rules(dataset, rules))
+    ]
     last = max(newest, key=lambda rule: str(rule.local_time))
     time = _later(str(last.local_time), FETCH_AFTER)
     windows = pd.concat([_sampled(dataset, source, rules) for dataset, source in publication.tiers])

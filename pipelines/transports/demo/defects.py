@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-Kind = Literal["MISSING", "REPEATED", "LATE", "REVISED", "MALFORMED", "RULE"]
+Kind = Literal["MISSING", "REPEATED", "LATE", "REVISED", "MALFORMED", "RULE", "TYPO"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ FOUR_DAYS: Final = timedelta(days=4)
 ALUMINIUM: Final = "Unwrought Aluminum and Aluminum Products"
 
 KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
+    Defect("westmetall", "AL", "2008-01-30", "m3", "TYPO", "2,339.00"),  # as on the real page, never corrected
     Defect("westmetall", "AL", "2010-06-15", "row", "MISSING"),
     Defect("westmetall", "AL", "2012-04-17", "m3", "MISSING"),  # blank price
     Defect("westmetall", "AL", "2018-10-09", "stock", "MISSING"),  # blank stock
@@ -53,7 +54,7 @@ KNOWN_DEFECTS: Final[tuple[Defect, ...]] = (
     Defect("westmetall", "AL", "2025-11-04", "row", "LATE", until=_utc("2025-11-10T09:00")),
     Defect("worldbank", "", "2015-07", "Aluminum", "MISSING", ".."),
     Defect("worldbank", "", "2019-03", "Aluminum", "MALFORMED", "1,8x1.2"),
-    Defect("nyfed", "", "2023-04-19", "percentRate", "MALFORMED", "n/a"),
+    Defect("nyfed", "SOFR", "2023-04-19", "percentRate", "MALFORMED", "n/a"),
     Defect("ecb", "", "2023-10-18", "USD", "MALFORMED", "1.0.8"),
     Defect("jin10", "AL", "2019-05-14", "cancelled", "MALFORMED", "12x5"),
     Defect("energy_charts", "DE-LU", "2019-10", "month", "MISSING"),  # no response: SMARD has the prices

@@ -116,18 +116,20 @@ class Power(NamedTuple):
 @cache
 def lme_year(metal: str, year: int, seed: int) -> Lme:
     """Cash and 3M prices (USD/t, in half dollars) and registered stock (t) of a year. KeyError for an unknown metal."""
-    knots, (m3, spread, stock) = _columns(levels.LME[metal])
+    knots, (m3, spread, _) = _columns(levels.LME[metal])
+    steps = [(day, stock) for day, _, _, stock in levels.LME[metal]]
+    stock_knots, (stock,) = _columns(sorted([*steps, *levels.STOCK_STEPS.get(metal, ())]))
     days = _open_days("LONDON", year)
 
-    def path(name: str, values: Floats, noise: float) -> Floats:
+    def path(name: str, knots: Days, values: Floats, noise: float) -> Floats:
         return _path(f"{metal}.{name}", days, knots, values, noise, seed)
 
-    m3_usd = np.round(np.exp(path("m3", np.log(m3), PRICE_NOISE)) * 2) / 2
-    cash_usd = m3_usd + np.round(path("spread", spread, SPREAD_NOISE) * 2) / 2
-    tonnes = np.exp(path("stock", np.log(stock * 1000), STOCK_NOISE))
+    m3_usd = np.round(np.exp(path("m3", knots, np.log(m3), PRICE_NOISE)) * 2) / 2
+    cash_usd = m3_usd + np.round(path("spread", knots, spread, SPREAD_NOISE) * 2) / 2
+    tonnes = np.exp(path("stock", stock_knots, np.log(stock * 1000), STOCK_NOISE))
     # Stated levels are published figures and kept exactly; between them stock changes by whole warrants.
     lot = levels.LOTS.get(metal, LOT)
-    tonnes = np.where(np.isin(days, knots), np.round(tonnes), np.round(tonnes / lot) * lot)
+    tonnes = np.where(np.isin(days, stock_knots), np.round(tonnes), np.round(tonnes / lot) * lot)
     return Lme(days, *(_read_only(values) for values in (cash_usd, m3_usd, tonnes)))
 
 
@@ -241,6 +243,17 @@ def sofr_year(year: int, seed: int) -> Daily:
     base = np.array([rate for _, rate in levels.SOFR])[np.searchsorted(since, days, side="right") - 1]
     turn = np.append(np.diff(days.astype("datetime64[M]")).astype(int) > 0, True) if len(days) else np.array([])
     noise = _rng(seed, "sofr", year).normal(0, 0.012, len(days)) + 0.05 * turn  # rates rise at the end of a month
+    return Daily(days, _read_only(np.round(np.maximum(base + noise, 0.01), 2)))
+
+
+@cache
+def effr_year(year: int, seed: int) -> Daily:
+    """Effective federal funds rate of a year by US business day, percent; from 2018-04 on 2 bp above SOFR."""
+    days = _open_days("NEW_YORK", year)
+    steps = [*levels.EFFR, *((day, rate + 0.02) for day, rate in levels.SOFR)]
+    since = np.array([day for day, _ in steps], dtype="datetime64[D]")
+    base = np.array([rate for _, rate in steps])[np.searchsorted(since, days, side="right") - 1]
+    noise = _rng(seed, "effr", year).normal(0, 0.006, len(days))
     return Daily(days, _read_only(np.round(np.maximum(base + noise, 0.01), 2)))
 
 

@@ -60,6 +60,7 @@ class Release:
 LME: Final = Release("LONDON", 1, "09:00", LONDON)
 SHARES: Final = Release("NYSE", 0, "16:15", NEW_YORK)
 SOFR: Final = Release("NEW_YORK", 1, "08:00", NEW_YORK)
+EFFR: Final = Release("NEW_YORK", 1, "09:00", NEW_YORK)
 FX: Final = Release("TARGET", 0, "16:00", BERLIN)
 AUCTION: Final = Release(None, -1, "12:45", BERLIN)  # on the day before delivery
 EMBER: Final = Release(None, 7, "12:00", LONDON)

@@ -236,32 +236,36 @@ class DemoTransport:
             means |= {str(month): round(float(mean), 2) for month, mean in zip(months, sums / counts, strict=True)}
         return means
 
-    def _sofr(self, year: int, at: datetime) -> list[tuple[date, float]]:
-        return timetable.SOFR.rows(at, *market.sofr_year(year, self.seed))
+    def _rates(self, name: str, year: int, at: datetime) -> list[tuple[date, float]]:
+        release, rate_year = {
+            "SOFR": (timetable.SOFR, market.sofr_year),
+            "EFFR": (timetable.EFFR, market.effr_year),
+        }[name]
+        return release.rows(at, *rate_year(year, self.seed))
 
     def _nyfed(self, request: Request, at: datetime) -> bytes:
-        wrong = defects(request.source, "", request.period, at)
+        wrong = defects(request.source, request.entity, request.period, at)
         rates = [
             (day.isoformat(), _cell(wrong, day.isoformat(), "percentRate", rate))
-            for day, rate in self._sofr(_year(request), at)
+            for day, rate in self._rates(request.entity, _year(request), at)
         ]
         if not rates:
             raise _no_data(request)
-        return wire.sofr_json(rates)
+        return wire.rates_json(request.entity, rates)
 
     def _fred(self, request: Request, at: datetime) -> bytes:
         metal = self._metal(request.entity)
         if metal is not None and metal.metal in levels.LME and request.name == f"{metal.fred_series}.csv":
             return self._fred_means(request, metal, at)
-        if request.name != "SOFR.csv":
+        if request.name not in ("SOFR.csv", "EFFR.csv"):
             raise _no_data(request)
-        first_year = int(str(market.FIRST_SOFR)[:4])
-        known = dict(pair for year in range(first_year, at.year + 1) for pair in self._sofr(year, at))
+        years = range(market.FIRST_YEAR, at.year + 1)
+        known = dict(pair for year in years for pair in self._rates(request.entity, year, at))
         if not known:
             raise _no_data(request)
         weekdays = pd.bdate_range(min(known), max(known)).date
         return wire.fred_csv(
-            "SOFR", [(day.isoformat(), f"{known[day]:.2f}" if day in known else "") for day in weekdays]
+            request.entity, [(day.isoformat(), f"{known[day]:.2f}" if day in known else "") for day in weekdays]
         )
 
     def _fred_means(self, request: Request, metal: Metal, at: datetime) -> bytes:

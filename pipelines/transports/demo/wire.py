@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 import zipfile
 from calendar import month_name
@@ -90,14 +91,22 @@ def _without_clock(workbook: io.BytesIO, stamp: date) -> bytes:
     return file.getvalue()
 
 
-def sofr_json(rates: Sequence[tuple[str, float | str]]) -> bytes:
-    """Response of the New York Fed, newest day first; `rates`: (day, percent) in time order."""
+def rates_json(name: str, rates: Sequence[tuple[str, float | str]]) -> bytes:
+    """Response of the New York Fed, newest day first; `rates`: (day, percent) in time order.
+
+    EFFR has the target of the Federal Reserve, a range from 2008-12-16 on; its percentiles begin on 2016-03-01.
+    """
     entries: list[dict[str, Any]] = []
     for day, rate in reversed(rates):
-        entry: dict[str, Any] = {"effectiveDate": day, "type": "SOFR", "percentRate": rate}
-        if isinstance(rate, float):
+        entry: dict[str, Any] = {"effectiveDate": day, "type": name, "percentRate": rate}
+        if isinstance(rate, float) and (name == "SOFR" or day >= "2016-03-01"):
             entry |= {"percentPercentile1": round(rate - 0.05, 2), "percentPercentile99": round(rate + 0.08, 2)}
-        entries.append(entry | {"volumeInBillions": 2000, "revisionIndicator": ""})
+        if name == "SOFR":
+            entry |= {"volumeInBillions": 2000}
+        elif isinstance(rate, float):
+            target = math.floor(rate * 4) / 4
+            entry |= {"targetRateFrom": target} | ({"targetRateTo": target + 0.25} if day >= "2008-12-16" else {})
+        entries.append(entry | {"revisionIndicator": ""})
     return json.dumps({"refRates": entries, "note": NOTE}).encode()
 
 

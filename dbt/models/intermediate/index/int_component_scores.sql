@@ -26,31 +26,30 @@ ranked as (
         component.obs_end,
         component.is_stale,
         component.is_suspect,
+        component.is_ranked_here,
         case
             when component.is_monthly then component.native_percentile
             else {{ mid_rank(
-                'component.value', 'component.metal, component.indicator', 'component.as_of_date asc nulls last',
-                'p.rank_window'
+                'component.ranked_value', 'component.metal, component.indicator, component.ranked_on',
+                'component.as_of_date asc nulls last', 'p.rank_window'
             ) }}
         end as percentile,
         case
             when component.is_monthly then component.n_ranked
-            else count(component.value) over (
-                partition by component.metal, component.indicator order by component.as_of_date asc nulls last
-                {{ last_rows('p.rank_window') }}
-            )
+            else count(component.ranked_value) over in_window
         end as n_hist,
         case
             when component.is_monthly then component.ranked_from
-            else min(case when component.value is not null then component.as_of_date end) over (
-                partition by component.metal, component.indicator order by component.as_of_date asc nulls last
-                {{ last_rows('p.rank_window') }}
-            )
+            else min(case when component.ranked_value is not null then component.as_of_date end) over in_window
         end as ranked_from,
         case when component.is_monthly then p.rank_min_periods_monthly else p.rank_min_periods end as min_periods
-    from component_values as component
+    from {{ ranked_values('component_values') }} as component
     inner join {{ ref('int_parameters') }} as p
         on component.metal = p.metal and component.as_of_date = p.calendar_date
+    window in_window as (
+        partition by component.metal, component.indicator, component.ranked_on
+        order by component.as_of_date asc nulls last {{ last_rows('p.rank_window') }}
+    )
 ),
 
 -- Breaks of the series inside the ranking window.
@@ -66,6 +65,7 @@ breaks as (
             days.metal in (ranked.metal, '*')
             and ranked.indicator = days.metric_id
             and {{ spans_break('days', 'ranked.as_of_date', 'ranked.ranked_from', 'ranked.obs_end') }}
+    where ranked.is_ranked_here
     group by ranked.metal, ranked.as_of_date, ranked.indicator
 )
 
@@ -96,3 +96,4 @@ left join breaks
         ranked.metal = breaks.metal
         and ranked.as_of_date = breaks.as_of_date
         and ranked.indicator = breaks.indicator
+where ranked.is_ranked_here

@@ -6,5 +6,5 @@ with spine as (
 
 {{ known_at(
     'spine', ref('stg_stocks'), 'obs_date', '15 + 2 * (s.stock_chg_obs + s.stock_unwind_k)', by=['metal'],
-    columns=['total_t'],
+    columns=['total_t', 'cancelled_t'],
 ) }}

@@ -13,10 +13,24 @@ prices as (
     where recency = 1
 ),
 
+-- Of each observation date the rate that counts.
+rate_chain as (
+    select rates.*
+    from {{ ref('stg_rates') }} as rates
+    inner join (
+        select
+            rate_id,
+            valid_from,
+            coalesce(lead(valid_from) over (order by valid_from asc nulls last), cast('9999-12-31' as date)) as valid_to
+        from {{ reference('rate_chain') }}
+    ) as chain
+        on rates.rate_id = chain.rate_id and rates.obs_date >= chain.valid_from and rates.obs_date < chain.valid_to
+),
+
 rates as (
     select * from (
-        {{ known_at('(select distinct as_of_date, as_of_ts from spine)', ref('stg_rates'), 'obs_date', back,
-            columns=['sofr_pct']) }}
+        {{ known_at('(select distinct as_of_date, as_of_ts from spine)', 'rate_chain', 'obs_date', back,
+            columns=['rate_id', 'rate_pct']) }}
     ) as known
     where recency = 1
 ),
@@ -55,14 +69,16 @@ inputs as (
         spine.as_of_ts,
         prices.obs_date as price_obs_date,
         rates.obs_date as rate_obs_date,
+        rates.rate_id,
         prices.cash_usd_t,
         prices.m3_usd_t,
         coalesce(prices.days_cash_to_3m, calendar.days_cash_to_3m) as days_cash_to_3m,
         {{ cash_3m_spread('prices.cash_usd_t', 'prices.m3_usd_t') }} as cash_3m_spread_usd_t,
         {{ days_between('spine.as_of_date', 'prices.obs_date') }} as price_age_days,
+        {{ days_between('spine.as_of_date', 'rates.obs_date') }} > p.stale_days_rate as is_rate_stale,
         case
             when {{ days_between('spine.as_of_date', 'rates.obs_date') }} <= p.max_age_days_rate
-                then rates.sofr_pct / 100
+                then rates.rate_pct / 100
         end as rate,
         p.financing_spread,
         p.rent_usd_t_day,
@@ -99,6 +115,8 @@ select
     as_of_ts,
     price_obs_date,
     rate_obs_date,
+    rate_id,
+    is_rate_stale,
     cast(price_age_days as integer) as price_age_days,
     cash_usd_t,
     m3_usd_t,

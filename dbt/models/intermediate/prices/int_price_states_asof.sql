@@ -7,13 +7,34 @@ with latest_prices as (
     where recent.series = 'm3' and recent.recency = 1
 ),
 
+-- Suspect prices since when they are, with their values: a corrected price is not suspect.
+suspects as (
+    select metal, obs_date, value, min(as_of_date) as suspect_from
+    from {{ ref('int_suspect_prices') }}
+    group by metal, obs_date, value
+),
+
+recent_prices as (
+    select recent.*, suspects.obs_date is not null as is_suspect
+    from {{ ref('int_price_recent') }} as recent
+    left join {{ built_rows(ref('int_suspect_prices')) }} as suspects
+        on
+            recent.metal = suspects.metal
+            and recent.as_of_date = suspects.as_of_date
+            and recent.obs_date = suspects.obs_date
+),
+
 crossings as (
     select
         recent.metal,
         recent.as_of_date,
+        {% for variant, k, m in level_variants() -%}
+        coalesce(bool_or(recent.is_suspect) filter (where recent.recency <= p.{{ m }}), false)
+            as is_suspect_{{ variant }},
+        {% endfor -%}
         max(recent.known_from) filter (where recent.recency <= greatest(p.level_m, p.level_alt_m)) as known_from,
         {{ level_moves('recent.value', 'recent.recency') }}
-    from {{ ref('int_price_recent') }} as recent
+    from recent_prices as recent
     inner join {{ ref('int_parameters') }} as p
         on recent.metal = p.metal and recent.as_of_date = p.calendar_date
     where recent.series = 'm3'
@@ -30,6 +51,8 @@ backwardation as (
         count(*) filter (where recent.recency <= p.bw_m) >= max(p.bw_m)
         and count(*) filter (where recent.recency <= p.bw_m and recent.value <= 0) >= max(p.bw_k)
         and count(*) filter (where recent.recency = 1 and recent.value <= 0) = 1 as is_left,
+        coalesce(bool_or(recent.is_suspect) filter (where recent.recency <= p.bw_m), false) as is_suspect,
+        coalesce(bool_or(recent.is_suspect) filter (where recent.recency = 1), false) as is_spread_suspect,
         max(recent.value) filter (where recent.recency = 1) as spread_usd_t,
         max(recent.obs_date) filter (where recent.recency = 1) as spread_obs_date,
         max(recent.known_from) filter (where recent.recency = 1) as spread_known_from,
@@ -38,7 +61,7 @@ backwardation as (
             count(*) filter (where recent.recency <= p.bw_window and recent.value > 0)
         end as n_backwardation,
         max(recent.known_from) filter (where recent.recency <= p.bw_window) as n_backwardation_known_from
-    from {{ ref('int_price_recent') }} as recent
+    from recent_prices as recent
     inner join {{ ref('int_parameters') }} as p
         on recent.metal = p.metal and recent.as_of_date = p.calendar_date
     where recent.series = 'spread'
@@ -124,6 +147,7 @@ year_ago as (
         candidates.as_of_date,
         prices.obs_date as base_date,
         prices.m3_usd_t as base_usd_t,
+        coalesce(suspects.suspect_from <= candidates.as_of_date, false) as is_suspect,
         prices.known_from,
         prices.knowledge_basis,
         prices.licence_class
@@ -137,6 +161,8 @@ year_ago as (
             and {{ days_before(months_before('candidates.obs_date', 12), 'candidates.days_back') }} = prices.obs_date
             and candidates.as_of_ts >= prices.known_from
             and candidates.as_of_ts < prices.known_to
+    left join suspects
+        on prices.metal = suspects.metal and prices.obs_date = suspects.obs_date and prices.m3_usd_t = suspects.value
     where prices.m3_usd_t is not null
     qualify row_number() over (
         partition by candidates.metal, candidates.as_of_date order by prices.obs_date desc nulls last
@@ -152,7 +178,11 @@ select
     year_ago.base_date as m3_yoy_base_date,
     {% for variant, k, m in level_variants() -%}
     states.level_state_{{ variant }},
+    crossings.is_suspect_{{ variant }},
     {% endfor -%}
+    year_ago.is_suspect as is_yoy_suspect,
+    backwardation.is_suspect as is_backwardation_suspect,
+    backwardation.is_spread_suspect,
     backwardation.spread_obs_date,
     backwardation.spread_usd_t,
     backwardation.spread_known_from,
@@ -171,6 +201,7 @@ select
     {{ worst_licence(['latest_prices.licence_class', 'year_ago.licence_class']) }} as licence_class
 from {{ ref('int_as_of_dates') }} as spine
 inner join states on spine.metal = states.metal and spine.as_of_date = states.as_of_date
+left join crossings on spine.metal = crossings.metal and spine.as_of_date = crossings.as_of_date
 left join latest_prices on spine.metal = latest_prices.metal and spine.as_of_date = latest_prices.as_of_date
 left join year_ago on spine.metal = year_ago.metal and spine.as_of_date = year_ago.as_of_date
 left join backwardation on spine.metal = backwardation.metal and spine.as_of_date = backwardation.as_of_date

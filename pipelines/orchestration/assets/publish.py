@@ -15,6 +15,7 @@ from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish.manifest import read_manifest
 from pipelines.warehouse.sql import Name, opened
 from schemas.datasets import DATASETS
+from schemas.evaluation import EVALUATION
 from schemas.generate.dbt import comments, keys
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 RELEASE = dg.AssetKey(["publish", "release"])
 REPORT = dg.AssetKey(["publish", "report"])
-MODELS = MARTS | SIGNALS
+MODELS = MARTS | SIGNALS | EVALUATION
 # A release holds rows of every source that a user may switch on.
 TAGS = tags(DERIVED, "RESTRICTED", "daily")
 SHOWN = 10  # failures in the message
@@ -68,9 +69,15 @@ def with_keys(
 
 def publish_release(workspace: "Workspace") -> "Release":
     """Publish the private warehouse. The caller holds the writer lock."""
+    from pipelines.evaluation.tables import ensure
     from pipelines.publish.release import publish
     from pipelines.warehouse.signal_log import TABLE_MACROS
 
+    paths = workspace.paths
+    if paths.warehouse.is_file():
+        manifest = read_manifest(paths.manifest)
+        own = [paths.published / "releases" / manifest["release_id"] / paths.database.name] if manifest else []
+        ensure(paths.warehouse, [*own, paths.database])
     return publish(
         workspace.paths.warehouse,
         workspace.paths.published,

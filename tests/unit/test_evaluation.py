@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation_by_hand import worst
 from evaluation_market import HORIZONS, connect, days, evaluated, frames, samples
 
 from benchmarks.evaluation import results
@@ -220,6 +221,16 @@ def test_every_test_of_the_plan_has_its_rows_and_nothing_else() -> None:
     assert set(found["n_variants"]) == {4}
     assert (found["n_eff"] == found["n"] / found["horizon_obs"]).all()
     assert (found["mde"] / found["hac_se"]).dropna().round(3).eq(2.486).all()
+
+
+def test_the_figures_are_those_computed_by_hand() -> None:
+    """n, episodes, diff, hac_se and placebo_p of twenty rows, by plain numpy from the same tables."""
+    market = frames()
+    tests = [one for one in plan() if one.signal_id in ("AL.STATE", "AL.SCORE")]
+    found = evaluated(market, tests)
+    chosen = found[(found["split"] != "LIVE") & (found["basis_subset"] == "ALL")].sample(20, random_state=14)
+    with connect(market) as connection:
+        assert worst(connection, chosen.to_dict("records")) < 1e-9
 
 
 # --- verdicts

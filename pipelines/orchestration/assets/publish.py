@@ -12,7 +12,7 @@ from pipelines.orchestration.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.orchestration.assets.lake import RUN_HEALTH
 from pipelines.orchestration.assets.models import POOL
 from pipelines.orchestration.resources import WorkspaceResource
-from pipelines.publish import plots
+from pipelines.publish import evaluation_plots, plots
 from pipelines.publish.manifest import read_manifest
 from pipelines.publish.release import Release, publish
 from pipelines.publish.report import Content, read, render
@@ -129,11 +129,12 @@ def write_report(workspace: Workspace) -> tuple[Path, str]:
             for plot in plots.PLOTS
             for metal, frame in plots.read(connection, plot).items()
         }
+        followed = evaluation_plots.charts(connection, synthetic=bool(manifest["synthetic"]))
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
-    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts))
+    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts, followed))
     path = workspace.paths.published / "report.html"
     write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     path.chmod(0o644)

@@ -341,7 +341,7 @@ def test_an_evaluation_is_repeated_only_where_its_inputs_have_changed(tmp_path: 
     with connect({}, warehouse) as connection:
         [summary] = connection.execute("select sentence, verdict from signals.eval_summary").fetchall()
         connection.execute("update staging.stg_prices set m3_usd_t = m3_usd_t + 1 where obs_date = '2020-01-02'")
-    assert "was followed over 5 observations by a change of the spread" in summary[0]
+    assert "over the next 5 trading days the spread changed by" in summary[0]
     assert run(warehouse, record, table, "2"), "another price"
 
 

@@ -71,10 +71,7 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
                 dict.fromkeys(("title", "event_kind", "state", "source"), text)
                 | {"event_date": DAY, "days_to_event": 3, "known_since": DAY},
             ],
-            "evaluation": [
-                dict.fromkeys(("signal_id", "bucket", "verdict", "sentence"), text)
-                | {"diff": -3.2, "mde": 1.5, "p_adj": None}
-            ],
+            "evaluation": [dict.fromkeys(("signal_id", "bucket", "verdict", "sentence"), text) | {"diff": -3.2}],
             "claims": [claim | {"evidence_obs_date": DAY, "evidence_knowledge_ts": MOMENT}],
         },
         assumptions=[

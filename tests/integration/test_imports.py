@@ -34,7 +34,8 @@ def test_the_definitions_load_only_what_they_need(tmp_path: Path) -> None:
         "import sys; from pipelines.orchestration.definitions import build_defs; "
         "from pipelines.common.settings import load_settings; "
         "build_defs(load_settings(profile='demo')).get_repository_def(); "
-        "heavy = {'networkx', 'holidays', 'dbt.graph', 'dbt.cli', 'duckdb'}; print(*sorted(heavy & sys.modules.keys()))"
+        "heavy = {'networkx', 'holidays', 'dbt.graph', 'dbt.cli', 'duckdb', 'scipy', 'statsmodels'}; "
+        "print(*sorted(heavy & sys.modules.keys()))"
     )
     stored = "from pipelines.orchestration.automation.timetable import store; store(load_settings(profile='demo'))"
     printed(f"from pipelines.common.settings import load_settings; {stored}", TIGHTNESS_DATA_DIR=str(tmp_path))

@@ -121,7 +121,7 @@ def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
 
 def write_report(workspace: "Workspace") -> tuple[Path, str]:
     """Write report.html for the current release: its path and the release's id. The caller holds the writer lock."""
-    from pipelines.publish import plots
+    from pipelines.publish import evaluation_plots, plots
     from pipelines.publish.report import Content, read, render
 
     manifest = read_manifest(workspace.paths.manifest)
@@ -135,11 +135,12 @@ def write_report(workspace: "Workspace") -> tuple[Path, str]:
             for plot in plots.PLOTS
             for metal, frame in plots.read(connection, plot).items()
         }
+        followed = evaluation_plots.charts(connection, synthetic=bool(manifest["synthetic"]))
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
-    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts))
+    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts, followed))
     path = workspace.paths.published / "report.html"
     write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     path.chmod(0o644)

@@ -14,6 +14,7 @@ from schemas.base import Dataset, Spec, field
 # A monthly flow is not known before 16:00 in Beijing on the last day of its month: the end of the working day, when the
 # month has not ended in any time zone.
 FLOW_KNOWN_FROM = 8
+FIRST_SOFR = pd.Timestamp("2018-04-02")  # published on the next day, for the first time
 AUCTION_KNOWN_FROM = -24  # the auction is held on the day before delivery
 
 
@@ -79,6 +80,15 @@ class Rates(Dataset):
 
     __columns__ = "rate_id obs_date rate_pct"
     obs_date = field("US business day of the rate")
+
+    @pa.dataframe_check(name="not_a_weekend", error="no rate is fixed on a Saturday or Sunday: leave the row out")
+    def not_a_weekend(cls, df: pd.DataFrame) -> pd.Series:
+        # Holidays are not tested: some days on which only a part of the market rests have a rate.
+        return df["obs_date"].dt.day_of_week < 5
+
+    @pa.dataframe_check(name="sofr_exists", error="SOFR begins on 2018-04-02: write in rate_id which rate it is (EFFR)")
+    def sofr_exists(cls, df: pd.DataFrame) -> pd.Series:
+        return (df["rate_id"] != "SOFR") | (df["obs_date"] >= FIRST_SOFR)
 
 
 class Fx(Dataset):

@@ -187,8 +187,8 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "ln_stock_days": Field(float, "Logarithm of the registered stock in days of consumption", "ln"),
     "slope": Field(
-        float, "Slope of the convenience yield on ln_stock_days over all decision days so far; the theory of storage "
-        "has it below 0", "1/yr",
+        float, "Slope of the convenience yield on ln_stock_days over all decision days so far; below 0 in the theory "
+        "of storage", "1/yr",
     ),
     "intercept": Field(float, "Intercept of that regression", "1/yr"),
     "r2": Field(float, "Share of the variance that the regression explains", "ratio", **SCORE),

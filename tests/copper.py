@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-# Parameters with a value for copper; all others apply to every metal, or only to metals with power-intensive smelters.
-PARAMETERS = {
-    "rent_usd_t_day": 0.6,
-    "consumption_t_per_year": 27_000_000,
-    "level_up": 10_000,
-    "level_down": 9_000,
-}
+from pipelines.common.settings import PROJECT
+
+# Rent and use of copper over the years. All other parameters apply to every metal, or only to those with smelters that
+# need much power.
+PARAMETERS = PROJECT / "data" / "examples" / "copper" / "parameters.csv"
+LEVELS = {"level_up": 10_000, "level_down": 9_000}
 SMELTING = ("POWER", "SMELTER", "SUPPLY")  # families of signals that copper does not have
 
 
@@ -23,11 +22,12 @@ def add_copper(reference: Path) -> None:
         customs_label="(?i)unwrought copper", hs_codes="7403 7407 7408 7409 7410 7411",
         chinese_name="铜",
     ))  # fmt: skip
+    _append(reference, "parameters", lambda _: pd.read_csv(PARAMETERS, dtype=str, keep_default_na=False))
     _append(
         reference,
         "parameters",
-        lambda rows: rows[rows["name"].isin(list(PARAMETERS))].assign(
-            metal="CU", value=lambda own: own["name"].map(PARAMETERS).astype(str)
+        lambda rows: rows[rows["name"].isin(list(LEVELS))].assign(
+            metal="CU", value=lambda own: own["name"].map(LEVELS).astype(str)
         ),
     )
     _append(reference, "index_components", lambda rows: rows.assign(metal="CU"))

@@ -258,8 +258,12 @@ create or replace table marts.tightness_daily as
 
 create or replace table marts.scarcity_daily as
     with pairs as (
-        select *, ln(stock_days) as x, conv_yield_ann as y
-        from marts.tightness_daily
+        select
+            curve.metal, as_of_date, curve.as_of_ts, conv_yield_ann, conv_yield_ann as y, ln(stock_days) as x,
+            greatest(curve.knowledge_ts_max, stock.knowledge_ts_max) as knowledge_ts_max,
+            least(curve.licence_class::licence, stock.licence_class::licence)::varchar as licence_class
+        from marts.curve_daily as curve
+        join marts.inventory_daily as stock using (as_of_date)
         where conv_yield_ann is not null and stock_days > 0
     ),
     moments as (

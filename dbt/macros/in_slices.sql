@@ -30,13 +30,14 @@ offset 1
     {%- set starts = run_query(slice_starts(config.require('sliced_dataset'), config.require('sliced_by'))) -%}
     {%- set bounds = [none] + (starts.columns[0].values() | list) + [none] -%}
     {% call statement('main') -%}
+        {% if starts.rows %}reset threads;{% endif %}
         {%- for start in bounds[:-1] %}
         set variable slice_from = {{ "date '" ~ start ~ "'" if start else 'null' }};
         set variable slice_to = {{ "date '" ~ bounds[loop.index] ~ "'" if bounds[loop.index] else 'null' }};
         {{ 'create or replace table ' ~ target ~ ' as' if loop.first else 'insert into ' ~ target }}
         {{ compiled_code }};
         {%- endfor %}
-        reset variable slice_from; reset variable slice_to
+        reset variable slice_from; reset variable slice_to; set threads = 1
     {%- endcall %}
     {{ adapter.commit() }}
     {{ return({'relations': [target]}) }}

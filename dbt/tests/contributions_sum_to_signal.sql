@@ -1,11 +1,11 @@
 with sums as (
     select signal_id, as_of_ts, sum(contribution) as total
-    from {{ ref('signal_contributions') }}
+    from {{ built_rows(ref('signal_contributions')) }}
     group by signal_id, as_of_ts
 )
 
 select signals.signal_id, signals.as_of_ts, signals.value, sums.total
-from {{ ref('signal_candidates') }} as signals
+from {{ built_rows(ref('signal_candidates')) }} as signals
 left join sums on signals.signal_id = sums.signal_id and signals.as_of_ts = sums.as_of_ts
 where
     signals.value is not null

@@ -46,7 +46,7 @@ def read(connection: duckdb.DuckDBPyConnection, cut: datetime, horizons: Sequenc
         from decisions
         cross join (values (0), (1)) as lags (entry_lag)
         inner join outcomes on decisions.metal = outcomes.metal and decisions.last_n + lags.entry_lag = outcomes.n
-        order by decisions.metal, decisions.as_of_date
+        order by decisions.metal, decisions.as_of_date, lags.entry_lag, outcomes.horizon_obs
         """
     ).df()
     every = pd.concat([buckets, *markov(decisions, seed)], ignore_index=True)

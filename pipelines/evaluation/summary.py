@@ -20,20 +20,20 @@ from schemas.evaluation import BENCHMARKS, OUTCOMES
 from schemas.fields import VERDICTS
 
 FOLLOWED: Final = {
-    "d_spread": ("change of the spread", "USD/t", 1.0),
-    "d_ln_stock": ("change of the registered stock", "%", 100.0),
-    "realised_vol": ("volatility", "% a year", 100.0),
-    "max_drawdown": ("worst fall of the price", "%", 100.0),
-    "fwd_m3_log_return": ("change of the three-month price", "%", 100.0),
+    "d_spread": ("the spread changed by", "USD/t", 1.0),
+    "d_ln_stock": ("registered stock changed by", "%", 100.0),
+    "realised_vol": ("volatility was", "% a year", 100.0),
+    "max_drawdown": ("the worst fall of the price was", "%", 100.0),
+    "fwd_m3_log_return": ("the three-month price changed by", "%", 100.0),
 }
 SAYS: Final = {
-    "SUPPORTED": "supported out of sample",
-    "REVERSED": "the opposite of what the theory predicts, out of sample",
-    "WEAK": "weak: seen before 2019, not since",
-    "NO_EVIDENCE": "no evidence",
-    "INSUFFICIENT": "too few independent observations to say anything",
+    "SUPPORTED": "Supported out of sample",
+    "REVERSED": "The opposite of what the theory predicts, out of sample",
+    "WEAK": "Weak: seen before 2019, not since",
+    "NO_EVIDENCE": "No evidence",
+    "INSUFFICIENT": "Too few independent observations to say anything",
 }
-SHORT: Final = {"BENCH.MOM_252": "momentum", "BENCH.BACKWARDATION": "spread above zero"}
+SHORT: Final = {"BENCH.MOM_252": "momentum", "BENCH.BACKWARDATION": "a spread above zero"}
 
 
 def summarise(
@@ -62,10 +62,7 @@ def _row(rows: pd.DataFrame, test: PlanRow, metal: str, samples: Samples, seed: 
         **{name: primary[name] for name in (*keys, "verdict", "n", "episodes", "n_eff", "mean", "mean_all", "diff")},
         **{name: primary[name] for name in ("mde", "placebo_p", "p_adj", "n_variants")},
         **{f"verdict_{name}": _best(own[own["outcome"] == name]["verdict"].tolist()) for name in OUTCOMES},
-        **{
-            f"beats_{benchmark.partition('.')[2].lower()}_p": _superior(losses, test, benchmark, seed)
-            for benchmark in BENCHMARKS
-        },
+        **{_beats(benchmark): _superior(losses, test, benchmark, seed) for benchmark in BENCHMARKS},
         "registered_on": test.registered_on,
     }
     return row | {"sentence": sentence(row)}
@@ -104,32 +101,29 @@ def _superior(losses: dict[str, pd.Series], test: PlanRow, benchmark: str, seed:
 def sentence(row: Row) -> str:
     """The result of a signal in words."""
     what, unit, factor = FOLLOWED[row["outcome"]]
-    name = f"{row['signal_id'].partition('.')[2]} {row['bucket']}"
-    verdict = SAYS[row["verdict"]]
+    name, verdict = f"{row['signal_id'].partition('.')[2]} {row['bucket']}", SAYS[row["verdict"]]
     if not row["n"]:
-        return f"{name} has not occurred since 2019 with {what} over {row['horizon_obs']} observations: {verdict}."
+        return f"{name} has not occurred since 2019. {verdict}."
+    days = row["horizon_obs"]
     parts = [
-        f"{name} was followed over {row['horizon_obs']} observations by a {what} of "
-        f"{_figure(row['mean'], factor)} {unit} on average, against {_figure(row['mean_all'], factor)} on all days, "
-        f"in {_count(row['episodes'], 'episode')} since 2019 ({row['n_eff']:.0f} windows that do not overlap): "
-        f"{verdict}"
+        f"{name}: over the next {days} trading days {what} {row['mean'] * factor:+,.2f} {unit} on average, "
+        f"against {row['mean_all'] * factor:+,.2f} after all days ({_count(row['episodes'], 'episode')} since 2019, "
+        f"{row['n_eff']:.0f} separate windows)",
+        verdict + (f": p {row['p_adj']:.2f} after {row['n_variants']} tests" if math.isfinite(row["p_adj"]) else ""),
     ]
-    if math.isfinite(row["p_adj"]):
-        parts[0] += f" (p {row['p_adj']:.2f}, adjusted for {row['n_variants']} tests)"
-    beaten = {
-        short: row[f"beats_{benchmark.partition('.')[2].lower()}_p"] for benchmark, short in SHORT.items()
-        if math.isfinite(row[f"beats_{benchmark.partition('.')[2].lower()}_p"])
-    }  # fmt: skip
-    if beaten:
-        verb = {short: "better than" if p <= 0.10 else "no better than" for short, p in beaten.items()}
-        parts.append("As a forecast it is " + " and ".join(f"{verb[s]} {s} (p {p:.2f})" for s, p in beaten.items()))
+    for better, verb in ((True, "Forecasts better than"), (False, "Forecasts no better than")):
+        beaten = {short: row[_beats(benchmark)] for benchmark, short in SHORT.items()}
+        named = [f"{short} (p {p:.2f})" for short, p in beaten.items() if math.isfinite(p) and (p <= 0.10) == better]
+        if named:
+            parts.append(f"{verb} {' or '.join(named)}")
     if math.isfinite(row["mde"]):
-        parts.append(f"A difference below {_figure(row['mde'], factor).lstrip('+')} {unit} would not have been found")
+        parts.append(f"A difference below {row['mde'] * factor:,.2f} {unit} would not have been found")
     return ". ".join(parts) + "."
 
 
-def _figure(value: float, factor: float) -> str:
-    return f"{value * factor:+,.2g}" if abs(value * factor) < 10 else f"{value * factor:+,.0f}"
+def _beats(benchmark: str) -> str:
+    """Column of the comparison with a benchmark."""
+    return f"beats_{benchmark.partition('.')[2].lower()}_p"
 
 
 def _count(n: int, noun: str) -> str:

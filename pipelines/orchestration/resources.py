@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
 from pipelines.ingestion.progress import Progress
-from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipelines.workspace import Workspace
 
 StepProgress = Callable[[str, Progress], None]  # the step's key, its progress
 
@@ -32,5 +34,7 @@ class WorkspaceResource(dg.ConfigurableResource[Any]):
 
     def open(self) -> Workspace:
         """A workspace whose clock is read now."""
+        from pipelines.workspace import Workspace
+
         record, data = (Path(text) if text else None for text in (self.record, self.data_dir))
         return Workspace.open(tuple(self.metals), record, profile=self.profile, data_dir=data, now=self.now)

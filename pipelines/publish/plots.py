@@ -65,23 +65,23 @@ def svg(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool, years: 
     parts = [(str(name), part) for name, part in rows.groupby(plot.by)] if plot.by else [("", rows)]
     parts = parts or [("", rows)]
     height = (BOTTOM - TOP - BETWEEN * (len(parts) - 1)) // len(parts)
-    drawn = [_text(40, 44, f"{metal}: {plot.title}", INK, 28, weight="bold")]
+    drawn = [svg_text(40, 44, f"{metal}: {plot.title}", INK, 28, weight="bold")]
     days = _ordinals(rows[plot.day]) if len(rows) else np.array([])
     for at, (name, part) in enumerate(parts):
         top = TOP + at * (height + BETWEEN)
         if part.empty:
-            drawn.append(_text(WIDTH // 2, top + height // 2, "no rows yet", FAINT, LABEL, anchor="middle"))
+            drawn.append(svg_text(WIDTH // 2, top + height // 2, "no rows yet", FAINT, LABEL, anchor="middle"))
             continue
         panel = _Panel(_ordinals(part[plot.day]), int(days.min()), int(days.max()), top, top + height)
         plot.draw(panel, part)
         drawn += panel.drawn(with_legend=at == 0, with_dates=at == len(parts) - 1)
         if name:
-            drawn.append(_text(RIGHT, top - 12, name, FAINT, LABEL, anchor="end"))
+            drawn.append(svg_text(RIGHT, top - 12, name, FAINT, LABEL, anchor="end"))
     if synthetic:
         turned = f'transform="rotate(-18 {WIDTH // 2} {HEIGHT // 2})" opacity=".16"'
         drawn += [
-            _text(WIDTH // 2, HEIGHT // 2, STAMP, RED, 76, anchor="middle", more=turned),
-            _text(WIDTH - 30, 40, STAMP, RED, LABEL, anchor="end", weight="bold"),
+            svg_text(WIDTH // 2, HEIGHT // 2, STAMP, RED, 76, anchor="middle", more=turned),
+            svg_text(WIDTH - 30, 40, STAMP, RED, LABEL, anchor="end", weight="bold"),
         ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH // 2}" '
@@ -142,7 +142,7 @@ class _Panel:
     def band(self, begin: int, end: int, colour: str) -> None:
         """The background from one day to another."""
         left, right = self._x(np.array([begin, end]))
-        self.shapes.append(_rect(left, self.top, right - left, self.bottom - self.top, colour))
+        self.shapes.append(svg_rect(left, self.top, right - left, self.bottom - self.top, colour))
 
     def line(self, scale: _Scale, values: _Values, colour: str, width: int, label: str = "") -> None:
         """A line, with gaps where a value is missing."""
@@ -186,27 +186,29 @@ class _Panel:
         for scale in self.scales:
             yield from self._axis(scale)
         yield from self.shapes
-        yield _rect(LEFT, self.bottom, RIGHT - LEFT, 2, GRID)
+        yield svg_rect(LEFT, self.bottom, RIGHT - LEFT, 2, GRID)
         if with_dates:
             for day, text in _dates(self.first, self.last):
-                yield _text(int(self._x(np.array([day]))[0]), self.bottom + 38, text, FAINT, LABEL, anchor="middle")
+                yield svg_text(int(self._x(np.array([day]))[0]), self.bottom + 38, text, FAINT, LABEL, anchor="middle")
         if with_legend:
             x = LEFT
             for text, colour, opacity in self.legend:
-                yield _rect(x, TOP - 52, 36, 18, colour, opacity) if opacity else _rect(x, TOP - 45, 36, 4, colour)
-                yield _text(x + 50, TOP - 34, text, INK, LABEL)
+                yield (
+                    svg_rect(x, TOP - 52, 36, 18, colour, opacity) if opacity else svg_rect(x, TOP - 45, 36, 4, colour)
+                )
+                yield svg_text(x + 50, TOP - 34, text, INK, LABEL)
                 x += 90 + 14 * len(text)
 
     def _axis(self, scale: _Scale) -> Iterator[str]:
         x, anchor = (RIGHT + 14, "start") if scale.is_right else (LEFT - 14, "end")
-        for value, text in _ticks(scale.low, scale.high, 4 if self.bottom - self.top < 500 else 6):
+        for value, text in ticks(scale.low, scale.high, 4 if self.bottom - self.top < 500 else 6):
             y = int(self._y(scale, np.array([value]))[0])
             if not scale.is_right:
-                yield _rect(LEFT, y, RIGHT - LEFT, 2, GRID)
-            yield _text(x, y + 8, text, FAINT, LABEL, anchor=anchor)
+                yield svg_rect(LEFT, y, RIGHT - LEFT, 2, GRID)
+            yield svg_text(x, y + 8, text, FAINT, LABEL, anchor=anchor)
         x, y = WIDTH - 20 if scale.is_right else 34, (self.top + self.bottom) // 2
         turned = f'transform="rotate(-90 {x} {y})"'
-        yield _text(x, y, scale.label, scale.colour, LABEL, anchor="middle", more=turned)
+        yield svg_text(x, y, scale.label, scale.colour, LABEL, anchor="middle", more=turned)
 
     def _points(self, scale: _Scale, days: _Values, values: _Values) -> tuple[_Values, _Values]:
         return self._x(days), self._y(scale, values)
@@ -239,7 +241,7 @@ def _runs(present: _Values) -> Iterator[slice]:
         yield slice(begin, end)
 
 
-def _ticks(low: float, high: float, most: int) -> Iterator[tuple[float, str]]:
+def ticks(low: float, high: float, most: int) -> Iterator[tuple[float, str]]:
     """Round values between two limits, at most so many and one, with labels that have the decimals of a step."""
     rough = (high - low) / most
     power = 10.0 ** np.floor(np.log10(rough))
@@ -270,14 +272,14 @@ def _ordinal(moment: pd.Timestamp) -> int:
     return int(moment.to_datetime64().astype("datetime64[D]").astype(int))
 
 
-def _text(
+def svg_text(
     x: int, y: int, text: str, colour: str, size: int, anchor: str = "start", weight: str = "normal", more: str = ""
 ) -> str:
     style = f'fill="{colour}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}"'
     return f'<text x="{x}" y="{y}" {style} {more}>{escape(text)}</text>'
 
 
-def _rect(x: int, y: int, width: int, height: int, colour: str, opacity: float = 1) -> str:
+def svg_rect(x: int, y: int, width: int, height: int, colour: str, opacity: float = 1) -> str:
     return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{colour}" opacity="{opacity:g}"/>'
 
 

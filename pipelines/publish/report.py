@@ -19,7 +19,9 @@ from pipelines.publish.plots import REGIMES, data_url
 from pipelines.warehouse.sql import Row, fetch_rows
 
 FAMILIES: Final = {"curve": "#1f6fb2", "inventory": "#c8641b", "flow": "#13877b"}
-VERDICTS: Final = {"SUPPORTED": "good", "CONTRADICTED": "bad", "PARTIAL": "warn"}
+VERDICTS: Final = {
+    "SUPPORTED": "good", "CONTRADICTED": "bad", "PARTIAL": "warn", "REVERSED": "bad", "WEAK": "warn",
+}  # fmt: skip
 ARROWS: Final = {1: "▲", 0: "", -1: "▼"}
 CHANGES: Final = 12  # latest changes of state on the page
 
@@ -48,6 +50,8 @@ _QUERIES: Final = {
         select title, event_kind, event_date, days_to_event, state, known_since, source from marts.event_calendar
         qualify dense_rank() over (order by as_of_ts desc) = 1
         order by days_to_event < 0, abs(days_to_event), event_id""",
+    "evaluation": """
+        select * from signals.eval_summary order by starts_with(signal_id, 'BENCH.'), metal, signal_id""",
     "changes": f"""
         select as_of_date, signal_id, prev_state, state, direction from signals.signal_transitions
         order by as_of_ts desc, signal_id limit {CHANGES}""",
@@ -62,6 +66,7 @@ class Content:
     tables: Mapping[str, Sequence[Row]]
     assumptions: Sequence[Row]  # name, metal, value, unit, valid_from, source
     charts: Mapping[str, str]
+    followed: Mapping[str, str]  # charts of the evaluation, by title
 
 
 def read(con: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
@@ -78,6 +83,7 @@ def render(content: Content) -> str:
         **content.tables,
         assumptions=content.assumptions,
         charts={title: data_url(image) for title, image in content.charts.items()},
+        followed={title: data_url(image) for title, image in content.followed.items()},
         about={
             "release": manifest["release_id"],
             "knowledge to": _when(manifest.get("knowledge_ts_max")),

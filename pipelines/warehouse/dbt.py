@@ -15,7 +15,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -147,6 +146,8 @@ def _failing_rows(warehouse: str, entry: Any, limit: int = 3) -> str | None:
     """The first rows that a data test finds; None for a model, and for a test that passed or could not run."""
     if str(entry.status) not in {"fail", "warn"}:
         return None
+    import duckdb
+
     with duckdb.connect(warehouse, read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         found = connection.execute(f"select * from ({entry.node.compiled_code}) limit {limit + 1}")

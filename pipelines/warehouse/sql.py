@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 SCHEMAS = ("marts", "signals")
 WAREHOUSE = "warehouse"  # catalog name of the private database; every other one here is a published file
@@ -67,6 +68,8 @@ def fetch_one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
 
 def reader() -> duckdb.DuckDBPyConnection:
     """An in-memory connection to attach files to, with UTC as its time zone."""
+    import duckdb
+
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     return con
@@ -81,6 +84,8 @@ def read_rows(database: Path, query: str, *parameters: object) -> list[Row]:
 @contextmanager
 def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to a database file, with UTC as its time zone."""
+    import duckdb
+
     with duckdb.connect(str(database), read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
         yield con

@@ -34,11 +34,24 @@ def test_the_definitions_load_only_what_they_need(tmp_path: Path) -> None:
         "import sys; from pipelines.orchestration.definitions import build_defs; "
         "from pipelines.common.settings import load_settings; "
         "build_defs(load_settings(profile='demo')).get_repository_def(); "
-        "print(*sorted({'networkx', 'holidays', 'dbt.graph', 'dbt.cli'} & sys.modules.keys()))"
+        "heavy = {'networkx', 'holidays', 'dbt.graph', 'dbt.cli', 'duckdb', 'scipy', 'statsmodels'}; "
+        "print(*sorted(heavy & sys.modules.keys()))"
     )
     stored = "from pipelines.orchestration.automation.timetable import store; store(load_settings(profile='demo'))"
     printed(f"from pipelines.common.settings import load_settings; {stored}", TIGHTNESS_DATA_DIR=str(tmp_path))
     assert printed(code, TIGHTNESS_DATA_DIR=str(tmp_path)) == ""
+
+
+@pytest.mark.slow
+def test_a_process_that_loads_definitions_and_uses_duckdb_ends_without_a_message(tmp_path: Path) -> None:
+    code = (
+        "from pipelines.orchestration.definitions import build_defs; "
+        "from pipelines.common.settings import load_settings; build_defs(load_settings(profile='demo')); "
+        "from dbt.adapters.factory import FACTORY; FACTORY.load_plugin('duckdb')"
+    )
+    environment = os.environ | {"TIGHTNESS_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ def test_copper_has_marts_index_regime_and_signals(copper: Sandbox) -> None:
     assert (last.metal, last.coverage, last.n_components) == ("CU", 1.0, 5)
     assert 0 <= last.tightness_index <= 100
     assert last.regime in {"LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
-    assert last.stock_days == pytest.approx(last.total_t / (27_000_000 / 365))
+    assert last.stock_days == pytest.approx(last.total_t / (27_400_000 / 365))  # use of 2024, known from 2025-10-16
     signals = copper.query("select signal_id, value, state, quality from signals.signals_latest").set_index("signal_id")
     assert all(name.startswith("CU.") for name in signals.index)
     assert signals.loc["CU.TIGHTNESS.INDEX", "value"] == last.tightness_index

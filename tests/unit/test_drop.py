@@ -145,6 +145,18 @@ def test_rates_of_an_unknown_series_or_without_one_in_a_row_are_quarantined() ->
     ]
 
 
+def test_rates_of_a_weekend_and_sofr_before_its_first_day_are_quarantined() -> None:
+    # 2018-04-02 was a Monday, the first day with SOFR. A file of EFFR without rate_id is read as SOFR.
+    body = "obs_date,rate_pct\n2018-03-29,1.68\n2018-04-02,1.68\n2018-04-07,1.69\n2018-04-08,1.69\n"
+    checked = validate("rates", read(body, "rates"))
+    assert checked.good["obs_date"].dt.day.tolist() == [2]
+    early, saturday, sunday = checked.rejected["reason"]
+    assert "SOFR begins on 2018-04-02: write in rate_id which rate it is" in early
+    assert "no rate is fixed on a Saturday or Sunday: leave the row out" in saturday == sunday.replace("04-08", "04-07")
+    effr = body.replace("obs_date", "rate_id,obs_date").replace("\n2018", "\nEFFR,2018")
+    assert validate("rates", read(effr, "rates")).good["obs_date"].dt.day.tolist() == [29, 2]
+
+
 # --- rejected files
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation_by_hand import worst
 from evaluation_market import HORIZONS, connect, days, evaluated, frames, samples
 
 from benchmarks.evaluation import results
@@ -222,6 +223,16 @@ def test_every_test_of_the_plan_has_its_rows_and_nothing_else() -> None:
     assert (found["mde"] / found["hac_se"]).dropna().round(3).eq(2.486).all()
 
 
+def test_the_figures_are_those_computed_by_hand() -> None:
+    """n, episodes, diff, hac_se and placebo_p of twenty rows, by plain numpy from the same tables."""
+    market = frames()
+    tests = [one for one in plan() if one.signal_id in ("AL.STATE", "AL.SCORE")]
+    found = evaluated(market, tests)
+    chosen = found[(found["split"] != "LIVE") & (found["basis_subset"] == "ALL")].sample(20, random_state=14)
+    with connect(market) as connection:
+        assert worst(connection, chosen.to_dict("records")) < 1e-9
+
+
 # --- verdicts
 
 
@@ -330,7 +341,7 @@ def test_an_evaluation_is_repeated_only_where_its_inputs_have_changed(tmp_path: 
     with connect({}, warehouse) as connection:
         [summary] = connection.execute("select sentence, verdict from signals.eval_summary").fetchall()
         connection.execute("update staging.stg_prices set m3_usd_t = m3_usd_t + 1 where obs_date = '2020-01-02'")
-    assert "was followed over 5 observations by a change of the spread" in summary[0]
+    assert "over the next 5 trading days the spread changed by" in summary[0]
     assert run(warehouse, record, table, "2"), "another price"
 
 

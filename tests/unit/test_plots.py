@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.publish.plots import HEIGHT, LEFT, PLOTS, RIGHT, STAMP, WIDTH, Plot, _ticks, recent, svg
+from pipelines.publish.plots import HEIGHT, LEFT, PLOTS, RIGHT, STAMP, WIDTH, Plot, recent, svg, ticks
 
 LIMIT = 60_000
 every_plot = pytest.mark.parametrize("plot", [pytest.param(plot, id=plot.table) for plot in PLOTS])
@@ -115,7 +115,7 @@ def test_the_labels_are_years_and_round_numbers() -> None:
     ],
 )
 def test_a_label_has_the_decimals_that_its_value_needs(low: float, high: float, labels: list[str]) -> None:
-    found = list(_ticks(low, high, 5))
+    found = list(ticks(low, high, 5))
     assert [text for _, text in found] == labels
     assert [value for value, _ in found] == pytest.approx([float(text.replace(",", "")) for text in labels])
 

@@ -163,6 +163,33 @@ def test_every_dataset_has_a_release_rule() -> None:
             with_cell("threshold", ""),
             "claims.csv line 2: breaks the rule: a claim with metric_id needs operator, threshold and tolerance",
         ),
+        (
+            "evaluation_plan",
+            with_cell("bucket", "TIGHTISH"),
+            "evaluation_plan.csv line 2: AL.TIGHTNESS.REGIME has no bucket 'TIGHTISH': use one of LOOSE, NEUTRAL",
+        ),
+        (
+            "evaluation_plan",
+            with_cell("signal_version", "9.0.0"),
+            "evaluation_plan.csv line 3: breaks the rule: the signal has no primary test, or several",
+        ),
+        (
+            "evaluation_plan",
+            lambda rows: rows.assign(
+                signal_version=rows["signal_version"].where(rows["signal_id"] != "AL.TIGHTNESS.INDEX", "9.0.0")
+            ),
+            "AL.TIGHTNESS.INDEX 9.0.0 is not in signal_definitions.csv: add it there",
+        ),
+        (
+            "evaluation_plan",
+            lambda rows: rows.assign(bucket=rows["bucket"].where(rows["signal_id"] != "BENCH.MOM_252", "SIDEWAYS")),
+            "breaks the rule: the benchmark, or its state, is unknown",
+        ),
+        (
+            "evaluation_plan",
+            with_cell("registered_on", "2026-12-01"),
+            "evaluation_plan.csv line 2: breaks the rule: valid_from must be registered_on",
+        ),
         ("claims", with_cell("period_to", "2025-01-01"), "claims.csv line 2: breaks the rule: period_from is after"),
         ("index_components", with_cell("sign", "", 1), "index_components.csv line 3: sign '' must be a whole number"),
         (

@@ -100,13 +100,14 @@ def test_tables_are_chosen_with_or_without_their_schema() -> None:
 
 @pytest.mark.parametrize("keep", [1, 3])
 def test_the_number_of_kept_releases_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
-    from pipelines.orchestration.assets import publish as publishing
+    from pipelines.orchestration.assets.publish import publish_release
+    from pipelines.publish import release as publishing
     from pipelines.workspace import Workspace
 
     given = {}
     monkeypatch.setattr(publishing, "publish", lambda *_, **more: given.update(more))
     monkeypatch.setenv("TIGHTNESS_KEEP_RELEASES", str(keep))
-    publishing.publish_release(Workspace.open(profile="drop", data_dir=tmp_path))
+    publish_release(Workspace.open(profile="drop", data_dir=tmp_path))
     assert given["keep"] == keep
 
 

@@ -71,12 +71,14 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
                 dict.fromkeys(("title", "event_kind", "state", "source"), text)
                 | {"event_date": DAY, "days_to_event": 3, "known_since": DAY},
             ],
+            "evaluation": [dict.fromkeys(("signal_id", "bucket", "verdict", "sentence"), text) | {"diff": -3.2}],
             "claims": [claim | {"evidence_obs_date": DAY, "evidence_knowledge_ts": MOMENT}],
         },
         assumptions=[
             {"name": text, "metal": "*", "value": 500.0, "unit": text, "valid_from": DAY, "source": text},
         ],
         charts={text: "<svg/>"},
+        followed={text: "<svg/>"},
     )
 
 
@@ -119,5 +121,5 @@ def test_equal_content_gives_the_same_page() -> None:
 
 
 def test_an_empty_release_has_a_page() -> None:
-    empty = Content(content().manifest, dict.fromkeys(content().tables, ()), (), {})
+    empty = Content(content().manifest, dict.fromkeys(content().tables, ()), (), {}, {})
     assert Tags(render(empty)).open == []

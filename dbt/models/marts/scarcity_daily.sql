@@ -1,5 +1,6 @@
+{{ config(materialized='by_decision_time') }}
 -- Convenience yield against the logarithm of stock in days: at each decision time a regression on all decision days so
--- far, as they were known then. Built whole: every row rests on all before it.
+-- far, as they were known then.
 {% set so_far %}
 over (
     partition by metal order by as_of_date asc nulls last rows between unbounded preceding and current row
@@ -7,15 +8,22 @@ over (
 {% endset %}
 with pairs as (
     select
-        metal,
-        as_of_date,
-        as_of_ts,
-        conv_yield_ann,
-        {{ ln_stock_days('stock_days') }} as ln_stock_days,
-        knowledge_ts_max,
-        licence_class
-    from {{ ref('tightness_daily') }}
-    where conv_yield_ann is not null and stock_days > 0
+        curve.metal,
+        curve.as_of_date,
+        curve.as_of_ts,
+        curve.conv_yield_ann,
+        {{ ln_stock_days('inventory.stock_days') }} as ln_stock_days,
+        {{ latest(['curve.knowledge_ts_max', 'inventory.knowledge_ts_max']) }} as knowledge_ts_max,
+        {{ worst_licence(['curve.licence_class', 'inventory.licence_class']) }} as licence_class
+    from {{ ref('int_curve_daily') }} as curve
+    inner join {{ ref('int_inventory_daily') }} as inventory
+        on curve.metal = inventory.metal and curve.as_of_date = inventory.as_of_date
+    where curve.conv_yield_ann is not null and inventory.stock_days > 0
+    {% if is_partial() -%}
+    union all
+    select metal, as_of_date, as_of_ts, conv_yield_ann, ln_stock_days, knowledge_ts_max, licence_class
+    from {{ kept_rows(this) }} as kept
+    {%- endif %}
 ),
 
 fits as (

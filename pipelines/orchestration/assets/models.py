@@ -5,11 +5,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
-import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject
 
 from pipelines.common.calendar import calendar_end
@@ -19,15 +18,16 @@ from pipelines.orchestration.assets.describe import COLUMNS, KNOWN, LINEAGE, OWN
 from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
 from pipelines.orchestration.resources import WorkspaceResource
-from pipelines.publish import plots
 from pipelines.publish.manifest import packages, read_manifest
-from pipelines.warehouse import build_cache, dbt, lineage, signal_log
-from pipelines.warehouse.damage import database_damage
-from pipelines.workspace import Workspace
+from pipelines.warehouse import dbt
+from pipelines.warehouse.sql import opened
 from schemas.datasets import DATASETS
 from schemas.generate.dbt import comments
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
+
+if TYPE_CHECKING:
+    from pipelines.workspace import Workspace
 
 LOG = logging.getLogger(__name__)
 POOL = "duckdb_writer"
@@ -137,7 +137,7 @@ def selected(names: Collection[str]) -> list[str]:
 
 
 def build(
-    workspace: Workspace,
+    workspace: "Workspace",
     run_id: str,
     select: list[str],
     first_day: date = dbt.CALENDAR_START,
@@ -151,6 +151,9 @@ def build(
     `is_check`: only tests are selected, and examine all rows in place of those that the build makes.
     Raises `LakeDamageError`.
     """
+    from pipelines.warehouse import build_cache, signal_log
+    from pipelines.warehouse.damage import database_damage
+
     for one in workspace.check_lake():
         log.warning(f"repaired from the archive: {one}")
     now = workspace.build_clock.advance()
@@ -209,13 +212,14 @@ def build(
     return result
 
 
-def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def table_metadata(workspace: "Workspace", manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Metadata of every table in the private warehouse, by schema.table.
 
     Rows, knowledge time and lineage; columns of intermediate tables, which have no schema of their own.
     """
-    with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    from pipelines.warehouse import lineage
+
+    with opened(workspace.paths.warehouse) as connection:
         columns: dict[str, dict[str, str]] = {}
         for schema, table, column, data_type in connection.execute(
             "select schema_name, table_name, column_name, data_type from duckdb_columns() "
@@ -235,10 +239,12 @@ def table_metadata(workspace: Workspace, manifest: Mapping[str, Any]) -> dict[st
     }
 
 
-def draw_plots(workspace: Workspace, log: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
+def draw_plots(workspace: "Workspace", log: logging.Logger) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
     """The plots by table."""
+    from pipelines.publish import plots
+
     found: dict[str, dict[str, dg.MetadataValue[Any]]] = {}
-    with duckdb.connect(str(workspace.paths.warehouse), read_only=True) as connection:
+    with opened(workspace.paths.warehouse) as connection:
         for plot in plots.PLOTS:
             try:
                 for metal, rows in plots.read(connection, plot).items():

@@ -2,28 +2,27 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from pipelines.common.files import write_atomically
 from pipelines.common.version import git_commit
-from pipelines.evaluation.tables import ensure
 from pipelines.orchestration.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.orchestration.assets.lake import RUN_HEALTH
 from pipelines.orchestration.assets.models import POOL
 from pipelines.orchestration.resources import WorkspaceResource
-from pipelines.publish import plots
 from pipelines.publish.manifest import read_manifest
-from pipelines.publish.release import Release, publish
-from pipelines.publish.report import Content, read, render
-from pipelines.warehouse.signal_log import TABLE_MACROS
 from pipelines.warehouse.sql import Name, opened
-from pipelines.workspace import Workspace
 from schemas.datasets import DATASETS
 from schemas.evaluation import EVALUATION
 from schemas.generate.dbt import comments, keys
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
+
+if TYPE_CHECKING:
+    from pipelines.publish.release import Release
+    from pipelines.workspace import Workspace
 
 RELEASE = dg.AssetKey(["publish", "release"])
 REPORT = dg.AssetKey(["publish", "report"])
@@ -68,8 +67,12 @@ def with_keys(
     return {name: {**texts, "": f"{texts['']}. Key: {', '.join(keys[name])}"} for name, texts in comments.items()}
 
 
-def publish_release(workspace: Workspace) -> Release:
+def publish_release(workspace: "Workspace") -> "Release":
     """Publish the private warehouse. The caller holds the writer lock."""
+    from pipelines.evaluation.tables import ensure
+    from pipelines.publish.release import publish
+    from pipelines.warehouse.signal_log import TABLE_MACROS
+
     paths = workspace.paths
     if paths.warehouse.is_file():
         manifest = read_manifest(paths.manifest)
@@ -116,8 +119,11 @@ def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
     )
 
 
-def write_report(workspace: Workspace) -> tuple[Path, str]:
+def write_report(workspace: "Workspace") -> tuple[Path, str]:
     """Write report.html for the current release: its path and the release's id. The caller holds the writer lock."""
+    from pipelines.publish import evaluation_plots, plots
+    from pipelines.publish.report import Content, read, render
+
     manifest = read_manifest(workspace.paths.manifest)
     if manifest is None:
         raise dg.Failure("nothing is published yet: materialize publish/release first", allow_retries=False)
@@ -129,11 +135,12 @@ def write_report(workspace: Workspace) -> tuple[Path, str]:
             for plot in plots.PLOTS
             for metal, frame in plots.read(connection, plot).items()
         }
+        followed = evaluation_plots.charts(connection, synthetic=bool(manifest["synthetic"]))
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
-    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts))
+    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts, followed))
     path = workspace.paths.published / "report.html"
     write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     path.chmod(0o644)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pandas as pd
@@ -24,7 +25,9 @@ from pipelines.orchestration.automation.release_schedule import (
 )
 from pipelines.orchestration.partitions import range_tags
 from pipelines.orchestration.resources import WorkspaceResource
-from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipelines.workspace import Workspace
 
 Outcome = dg.RunRequest | dg.SkipReason
 

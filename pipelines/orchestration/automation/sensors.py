@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import takewhile
 from logging import Logger
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -33,7 +33,9 @@ from pipelines.orchestration.partitions import range_tags
 from pipelines.orchestration.resources import WorkspaceResource
 from pipelines.publish.manifest import read_manifest
 from pipelines.transports.drop import DropFile, DropProblem, read_file, scan
-from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipelines.workspace import Workspace
 
 FILES: Final = "dropped"  # tag of a run: the files that it was requested for
 CONTENTS: Final = "tightness/dropped"  # tag of a run: hash of their names and contents

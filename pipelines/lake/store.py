@@ -445,12 +445,12 @@ def _read_hash(path: Path) -> tuple[str, str]:
 
 def _written(name: str, rows: pd.DataFrame, added: pd.DataFrame, path: Path | None) -> list[Written]:
     further = added.loc[added["vintage_no"] > 1, ["month", *DATASETS[name].key, "source", "vintage_no"]]
-    revised = {month: own.drop(columns="month") for month, own in further.groupby("month")}
+    revised = {str(month): own.drop(columns="month") for month, own in further.groupby("month")}
     none = further.iloc[:0].drop(columns="month")
     counts, new = rows["month"].value_counts().sort_index(), added["month"].value_counts()
     written = []
     for month, count in counts.items():
-        revisions = revised.get(month, none)
+        revisions = revised.get(str(month), none)
         vintages = int(new.get(month, 0))
         own = path if vintages else None
         written.append(Written(str(month), count, vintages - len(revisions), len(revisions), own, revisions))

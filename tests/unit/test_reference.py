@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from copper import add_copper
 
+from pipelines.common.calendar import business_days
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
 from pipelines.reference import ReferenceDataError, load_reference
@@ -54,6 +56,16 @@ def test_what_changes_over_the_years_has_a_row_for_each_known_figure() -> None:
     assert cap == pd.Timestamp("2017-10-20"), "no cap before it existed"
     levels = parameters.loc[parameters["name"].isin(["level_up", "level_down"]), "valid_from"]
     assert set(levels) == {pd.Timestamp("2026-01-13")}, "no level before it was published"
+
+
+def test_the_newest_price_and_stock_of_a_free_page_are_never_too_old_for_the_index() -> None:
+    """A page shows a day's price, and the close before it, on the next business day: no day of a holiday is a hole."""
+    components = load_reference(PROJECT / "data" / "reference")["index_components"].set_index("indicator")
+    days = np.arange("2008-01-01", "2027-01-01", dtype="datetime64[D]")
+    open_days = days[np.is_busday(days, busdaycal=business_days("LONDON"))].astype(int)
+    closes_back = {"carry_tightness": 1, "cancelled_ratio": 2, "stock_days": 2, "stock_log_chg": 2}
+    for indicator, n in closes_back.items():
+        assert components["max_age_days"][indicator] == (open_days[n:] - open_days[:-n]).max(), indicator
 
 
 def test_the_events_of_the_market_are_listed_with_their_sources() -> None:

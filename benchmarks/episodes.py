@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import duckdb
+import holidays
 import numpy as np
 import pandas as pd
 from rich.console import Console
@@ -29,6 +30,7 @@ from pipelines.publish import plots
 NOW: Final = "2025-06-30T22:00:00Z"  # the day of the last price
 CANCELLED_DAYS: Final = 45  # cancelled warrants are known by month-end only: an age limit of their own
 YEARS: Final = 20
+LEFT_OUT: Final = ("2008-01-02", "2008-11-08", "2022-09-19")  # reports of stock, see stocks_with_cancelled
 
 
 class Episode(NamedTuple):
@@ -54,17 +56,26 @@ EPISODES: Final = (
 
 
 def stocks_with_cancelled(tables: Path) -> pd.DataFrame:
-    """Cancelled warrants, known by month only, are on the month's last row if its total is the same."""
+    """Stocks by day of the close: the tables list them by day of the report, a business day later.
+
+    Cancelled warrants, known by month only, are on the month's last report if its total is the same. Two reports are
+    left out: a Saturday's, which repeats Friday's, and that of the Queen's funeral, a holiday of the calendar. The
+    report of 2008-01-02 is of a day before the first month that is kept.
+    """
     stocks = pd.read_csv(tables / "lme_stocks_daily.csv")
     cancelled = pd.read_csv(tables / "lme_cancelled_monthend.csv")
     last = stocks.dropna(subset="total_t").groupby(stocks["obs_date"].str[:7])["obs_date"].last().rename("obs_date")
     ends = cancelled.merge(last, left_on="month", right_index=True)
-    return stocks.merge(ends[["obs_date", "total_t", "cancelled_t"]], how="left", on=["obs_date", "total_t"])
+    stocks = stocks.merge(ends[["obs_date", "total_t", "cancelled_t"]], how="left", on=["obs_date", "total_t"])
+    stocks = stocks[~stocks["obs_date"].isin(LEFT_OUT)]
+    closed = sorted(holidays.country_holidays("GB", subdiv="ENG", years=range(2007, 2026)))
+    closes = np.busday_offset(stocks["obs_date"].to_numpy("datetime64[D]"), -1, holidays=closed)
+    return stocks.assign(obs_date=closes.astype(str))
 
 
 def effective_rates(tables: Path) -> pd.DataFrame:
     """EFFR; the table repeats a rate on weekends and holidays, which are no observations."""
-    rates = pd.read_csv(tables / "effr_daily.csv")
+    rates = pd.read_csv(tables / "effr_daily.csv").query("obs_date >= '2008'")
     days = rates["obs_date"].to_numpy().astype("datetime64[D]")
     rates = rates[np.is_busday(days, busdaycal=business_days("NEW_YORK"))]
     return pd.DataFrame({"rate_id": "EFFR", "obs_date": rates["obs_date"], "rate_pct": rates["effr_pct"]})
@@ -126,9 +137,8 @@ def figures(daily: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def _range(rows: pd.Series, decimals: int) -> str:
-    """Mean, and the least and greatest value with their days."""
-    sorted_rows = rows.sort_values(kind="stable")
-    least, most = (f"{x:,.{decimals}f} ({day:%Y-%m-%d})" for day, x in sorted_rows.iloc[[0, -1]].items())
+    """Mean, and the least and greatest value with the first day of each."""
+    least, most = (f"{x:,.{decimals}f} ({rows.index[rows == x][0]:%Y-%m-%d})" for x in (rows.min(), rows.max()))
     return f"mean {rows.mean():,.{decimals}f}, from {least} to {most}"
 
 

@@ -2,6 +2,7 @@
 
 `python -m benchmarks.power generate ZONES`          a lake of ten years of quarter hours, in the folder of the settings
 `python -m benchmarks.power sql LAKE REFERENCE AS_OF DATABASE`     power.sql, the same table by one plain query
+`python -m benchmarks.power sql_by_year …`                         the same query for one year at a time
 `python -m benchmarks.power pandas LAKE REFERENCE AS_OF DATABASE`  the same by a plain pandas script
 `python -m benchmarks.power compare DATABASE OTHER`                their rows, and every difference
 
@@ -34,7 +35,8 @@ from schemas.generate.arrow import arrow_schema
 FIRST, LAST = np.datetime64("2016-10", "M"), np.datetime64("2026-09", "M")
 TIMEZONE: Final = "Europe/Berlin"
 QUARTER_HOUR_S: Final = 15 * 60
-MONTHS_A_FILE: Final = 8  # 15 files for ten years: a build merges files where there are more than 16
+ROWS_A_FILE: Final = 1_500_000  # about: a lake merges files up to 2 million rows
+MEMORY: Final = "3GB"  # for the plain query, which needs as much for a year of 450 zones
 SCRIPT: Final = Path(__file__).with_name("power.sql")
 TABLE: Final = "marts.power_daily"
 TOLERANCE: Final = 1e-9  # sums of floats in another order
@@ -53,8 +55,9 @@ def generate(workspace: Workspace, zones: int, first: np.datetime64 = FIRST) -> 
     days = np.arange(months[0].astype("datetime64[D]"), (LAST + 1).astype("datetime64[D]"))
     _store(workspace.lake, "fx", _rates(days))
     rows = 0
-    for start in range(0, len(months), MONTHS_A_FILE):
-        numbers = range(start, min(start + MONTHS_A_FILE, len(months)))
+    step = max(1, ROWS_A_FILE // (zones * 96 * 31))
+    for start in range(0, len(months), step):
+        numbers = range(start, min(start + step, len(months)))
         table = pa.concat_tables(_month(months[number], number, zones) for number in numbers)
         _store(workspace.lake, "power", table)
         rows += table.num_rows
@@ -145,12 +148,25 @@ def _text(values: list[str], index: Any) -> pa.DictionaryArray:
 
 def by_sql(lake: Path, reference: Path, as_of: str, database: Path) -> None:
     """Write marts.power_daily into a database file by power.sql. Raises `duckdb.Error`."""
-    with duckdb.connect(str(database)) as con:
+    _by_sql(lake, reference, as_of, database, [(1900, 2999)])
+
+
+def by_sql_by_year(lake: Path, reference: Path, as_of: str, database: Path) -> None:
+    """The same, one year of delivery days after the other: the whole query needs memory for all prices."""
+    _by_sql(lake, reference, as_of, database, [(n, n) for n in range(FIRST.item().year, LAST.item().year + 1)])
+
+
+def _by_sql(lake: Path, reference: Path, as_of: str, database: Path, years: list[tuple[int, int]]) -> None:
+    query = SCRIPT.read_text(encoding="utf-8")
+    with duckdb.connect(str(database), config={"memory_limit": MEMORY}) as con:
         con.execute(
-            f"set variable lake = {sql_literal(lake)}; set variable reference = {sql_literal(reference)}; "
-            f"set variable as_of = {sql_literal(as_of)}::timestamptz"
+            f"set TimeZone = 'UTC'; set variable lake = {sql_literal(lake)}; "
+            f"set variable reference = {sql_literal(reference)}; "
+            f"set variable as_of = {sql_literal(as_of)}::timestamptz; create schema marts"
         )
-        con.execute(SCRIPT.read_text(encoding="utf-8"))
+        for number, (first, last) in enumerate(years):
+            con.execute(f"set variable first_day = date '{first}-01-01'; set variable last_day = date '{last}-12-31'")
+            con.execute(f"{f'insert into {TABLE}' if number else f'create table {TABLE} as'} {query}")
 
 
 def by_pandas(lake: Path, reference: Path, as_of: str, database: Path) -> None:
@@ -257,7 +273,8 @@ def main(command: str, *args: str) -> int:
         found["rows"], found["differences"] = differences(*map(Path, args))
     else:
         lake, reference, as_of, database = args
-        {"sql": by_sql, "pandas": by_pandas}[command](Path(lake), Path(reference), as_of, Path(database))
+        programs = {"sql": by_sql, "sql_by_year": by_sql_by_year, "pandas": by_pandas}
+        programs[command](Path(lake), Path(reference), as_of, Path(database))
     sys.stdout.write(json.dumps({"wall_s": time.perf_counter() - begin, "cpu_s": own_cpu_s() - cpu} | found) + "\n")
     return 0
 

@@ -18,6 +18,8 @@ from pipelines.common.files import write_atomically
 from pipelines.sources.base import Exporter, Metal, Scope, Zone
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
+from schemas.evaluation import BINS
+from schemas.metrics import METRICS
 from schemas.reference import ORDERED, PARAMETERS, REFERENCE, Reference
 
 
@@ -116,6 +118,7 @@ def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
     _check_metals(tables)
     _check_rate_chain(tables["rate_chain"], tables["metals"])
     _check_parameters(tables["parameters"], tables["metals"])
+    _check_plan(tables["evaluation_plan"], tables["signal_definitions"])
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies))
     return ReferenceTables(tables, digest.hexdigest(), {f"{name}.csv": body for name, body in bodies})
 
@@ -180,6 +183,26 @@ def _check_metals(tables: dict[str, pd.DataFrame]) -> None:
             if len(unknown):
                 line, metal = _lines(unknown)[0], unknown["metal"].iloc[0]
                 raise ReferenceDataError(f"{name}.csv line {line}: metal {metal!r} is not in metals.csv: add it there")
+
+
+def _check_plan(plan: pd.DataFrame, signals: pd.DataFrame) -> None:
+    """Every test of the evaluation is of a defined signal, on one of its states or on a bin of its score."""
+    buckets = {
+        (row["signal_id"], row["signal_version"]): METRICS[row["metric_id"]].states
+        or (BINS if row["kind"] == "SCORE" or row["unit"] == "index points" else ())
+        for row in signals.to_dict("records")
+    }
+    for line, signal, version, bucket in zip(
+        _lines(plan), plan["signal_id"], plan["signal_version"], plan["bucket"], strict=True
+    ):
+        where = f"evaluation_plan.csv line {line}"
+        if signal.startswith("BENCH."):
+            continue
+        if (signal, version) not in buckets:
+            raise ReferenceDataError(f"{where}: {signal} {version} is not in signal_definitions.csv: add it there")
+        if bucket not in buckets[signal, version]:
+            known = ", ".join(buckets[signal, version]) or "none, as it has neither states nor a score"
+            raise ReferenceDataError(f"{where}: {signal} has no bucket {bucket!r}: use one of {known}")
 
 
 def _check_parameters(parameters: pd.DataFrame, metals: pd.DataFrame) -> None:

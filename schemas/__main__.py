@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from schemas.evaluation import EVALUATION
 from schemas.generate.dbt import models_yaml, sources_yaml
 from schemas.generate.docs import dictionary_md
 from schemas.generate.macros import macros_sql
@@ -22,7 +23,7 @@ def generated() -> dict[str, str]:
         "dbt/macros/_generated.sql": macros_sql(),
         "dbt/models/_generated_sources.yml": sources_yaml(),
         "dbt/models/_generated_models.yml": models_yaml(models),
-        "docs/dictionary.md": dictionary_md(models),
+        "docs/dictionary.md": dictionary_md(models | EVALUATION),
     }
 
 

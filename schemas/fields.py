@@ -56,6 +56,7 @@ class Field:
 SCORE: Final[dict[str, Any]] = {"ge": 0, "le": 1}
 IDENTIFIER: Final[dict[str, Any]] = {"str_matches": "^[A-Z0-9_]+$"}
 COUNTRY: Final[dict[str, Any]] = {"str_matches": "^[A-Z]{2}$"}
+VERDICTS: Final = ["SUPPORTED", "REVERSED", "WEAK", "NO_EVIDENCE", "INSUFFICIENT"]  # the most that can be said first
 TEXT: Final[dict[str, Any]] = {"str_length": {"min_value": 3}}
 
 FIELDS: Final[dict[str, Field]] = {
@@ -184,6 +185,18 @@ FIELDS: Final[dict[str, Field]] = {
     "quoted_spread_disagrees": Field(
         bool, "Whether the quoted cash-to-three-month spread of the same day differs from C - F by more than a tick",
     ),
+    "ln_stock_days": Field(float, "Logarithm of the registered stock in days of consumption", "ln"),
+    "slope": Field(
+        float, "Slope of the convenience yield on ln_stock_days over all decision days so far; the theory of storage "
+        "has it below 0", "1/yr",
+    ),
+    "intercept": Field(float, "Intercept of that regression", "1/yr"),
+    "r2": Field(float, "Share of the variance that the regression explains", "ratio", **SCORE),
+    "fitted": Field(float, "Convenience yield that the stock explains: intercept + slope * ln_stock_days", "1/yr"),
+    "residual": Field(
+        float, "conv_yield_ann less fitted; positive is tightness that registered stock does not explain", "1/yr"
+    ),
+    "residual_score": Field(float, "Mid-rank of residual in its trailing window", "score", **SCORE),
     # Inventories
     "total_t": Field(
         float, "Registered stock: live plus cancelled warrants", "t", ge=0, accepts={"le": 50_000_000},
@@ -461,6 +474,77 @@ FIELDS: Final[dict[str, Field]] = {
     "loose_states": Field(str, "States that are looser, separated by spaces"),
     "max_age_days": Field(int, "Age in days above which the signal is STALE", "days", accepts={"ge": 0}),
     "parameters": Field(str, "Parameters, each with value, unit and whether it is a FACT or an ASSUMPTION"),
+    # Evaluation
+    "bucket": Field(str, "State of the signal, or the fixed bin of its score, that is compared with all other dates"),
+    "outcome": Field(
+        str, "What followed, from the first price after the decision on: change of the spread, of the logarithm of the "
+        "stock, volatility, worst fall, logarithmic price change",
+        isin=["d_spread", "d_ln_stock", "realised_vol", "max_drawdown", "fwd_m3_log_return"],
+    ),
+    "horizon_obs": Field(int, "Trading days over which the outcome is measured", "observations", isin=[5, 21, 63]),
+    "side": Field(int, "Sign of the difference that the theory predicts, 0 for none", "sign", isin=[-1, 0, 1]),
+    "is_primary": Field(str, "Whether it is the signal's primary test", isin=["true", "false"]),
+    "registered_on": Field(date, "Day on which the test was added to the plan: later dates are LIVE"),
+    "split": Field(
+        str, "Dates of the test: DEV until 2018, OOS from 2019 until registered_on, LIVE after it, or ALL",
+        isin=["DEV", "OOS", "LIVE", "ALL"],
+    ),
+    "basis_subset": Field(
+        str, "ALL dates, or those whose inputs were OBSERVED at their knowledge time", isin=["ALL", "OBSERVED"]
+    ),
+    "entry_lag": Field(
+        int, "1: the entry is the first price of a day after the decision; 0: the last price of a day up to it, which "
+        "nobody could trade", "observations", isin=[0, 1],
+    ),
+    "n_all": Field(int, "Decision dates with an outcome", "count", ge=0),
+    "episodes": Field(int, "Runs of consecutive decision dates in the bucket", "count", ge=0),
+    "n_eff": Field(float, "n / horizon_obs: windows that do not overlap", "count", ge=0),
+    "mean": Field(float, "Mean outcome in the bucket", "see outcome"),
+    "mean_all": Field(float, "Mean outcome of all dates", "see outcome"),
+    "diff": Field(float, "Mean outcome in the bucket less that of the other dates", "see outcome"),
+    "hac_se": Field(float, "Newey-West standard error of diff, with hac_lags lags", "see outcome", ge=0),
+    "hac_lags": Field(int, "Lags of the standard error: one and a half horizons", "observations", ge=1),
+    "ci_low": Field(float, "Lower end of the 90 % interval of diff, by stationary bootstrap", "see outcome"),
+    "ci_high": Field(float, "Upper end of the 90 % interval of diff, by stationary bootstrap", "see outcome"),
+    "hit_rate": Field(float, "Share of outcomes in the bucket with the predicted sign", "ratio", **SCORE),
+    "hit_low": Field(float, "Lower end of the Wilson 90 % interval of hit_rate", "ratio"),
+    "hit_high": Field(float, "Upper end of the Wilson 90 % interval of hit_rate", "ratio"),
+    "base_rate": Field(float, "Share of outcomes of all dates with the predicted sign", "ratio", **SCORE),
+    "mde": Field(
+        float, "Minimum detectable effect: the difference that a one-sided 5 % test finds four times in five",
+        "see outcome", ge=0,
+    ),
+    "placebo_p": Field(float, "Placebo p-value of the primary test", "ratio", **SCORE),
+    "placebo_shifts": Field(int, "Number of shifts", "count", ge=0),
+    "p_adj": Field(
+        float, "P-value adjusted for the tests of the same outcome and horizon, by step-down maxima of t over common "
+        "shifts; missing where the sample is insufficient", "ratio", **SCORE,
+    ),
+    "n_variants": Field(int, "Tests in the plan with this outcome and horizon", "count", ge=1),
+    "is_lag0_only": Field(bool, "Whether the effect is there at entry_lag 0 alone: it could not be traded"),
+    "verdict": Field(
+        str, "INSUFFICIENT, NO_EVIDENCE, WEAK (before 2019 alone), SUPPORTED or REVERSED (against the predicted sign)",
+        isin=VERDICTS,
+    ),
+    "seed": Field(int, "Seed of shifts, draws and the random chain", "seed"),
+    **{
+        f"verdict_{outcome}": Field(str, f"Best verdict on {words} out of sample", isin=VERDICTS)
+        for outcome, words in {
+            "d_spread": "changes of the spread", "d_ln_stock": "changes of the stock", "realised_vol": "volatility",
+            "max_drawdown": "falls of the price", "fwd_m3_log_return": "changes of the price",
+        }.items()
+    },
+    **{
+        f"beats_{benchmark}_p": Field(
+            float, f"P-value of the forecast of the signal being no better than that of {words} (superior predictive "
+            "ability)", "ratio", **SCORE,
+        )
+        for benchmark, words in {
+            "constant": "a constant", "mom_252": "the sign of the last 252 trading days' price change",
+            "backwardation": "a spread above zero", "markov": "a random chain with the regime's persistence",
+        }.items()
+    },
+    "sentence": Field(str, "The result in words"),
     # Claims
     "claim_id": Field(str, "Stable identifier of the claim", accepts=IDENTIFIER),
     "claim_text": Field(str, "Text of the claim"),

@@ -171,6 +171,17 @@ class TightnessDaily(Table):
 
 WORST_FLAG = "quality = split_part(quality_flags, ' ', 1)"
 
+
+class ScarcityDaily(Table):
+    """Convenience yield that the registered stock explains, and what it does not, at each decision time."""
+
+    __columns__ = (
+        "metal as_of_date as_of_ts conv_yield_ann ln_stock_days n slope? intercept? r2? fitted? residual? "
+        "residual_score? knowledge_ts_max? licence_class?"
+    )
+    n = field("Decision days in the regression", "count", ge=1, le=None)
+
+
 MARTS: dict[str, Mart] = {
     "price_daily": Mart(PriceDaily, "marts", key=("metal", "obs_date")),
     "curve_daily": Mart(CurveDaily, "marts", key=("metal", "as_of_date")),
@@ -188,6 +199,7 @@ MARTS: dict[str, Mart] = {
     "equity_daily": Mart(EquityDaily, "marts", key=("ticker", "obs_date")),
     "event_calendar": Mart(EventCalendar, "marts", key=("event_id", "as_of_date")),
     "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "indicator", "as_of_date")),
+    "scarcity_daily": Mart(ScarcityDaily, "marts", key=("metal", "as_of_date")),
     "tightness_daily": Mart(
         TightnessDaily, "marts", key=("metal", "as_of_date"),
         rules=(

@@ -12,6 +12,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from schemas.base import Model, field
+from schemas.evaluation import BENCHMARK_VERSION, BENCHMARKS
 from schemas.metrics import METRICS
 
 METAL_OR_ALL = field("Chemical symbol of the metal, or * for all metals", str_matches=r"^([A-Z]{2}|\*)$")
@@ -313,6 +314,39 @@ class Claims(Reference):
         return neither | (df["period_from"] <= df["period_to"])
 
 
+class EvaluationPlan(Reference):
+    """Tests of the evaluation, registered before anything was computed. A row may be added, never changed."""
+
+    __columns__ = "signal_id signal_version bucket outcome horizon_obs side is_primary registered_on"
+    signal_id = field(
+        "Identifier of the signal, or BENCH. and the name of a benchmark",
+        str_matches=r"^([A-Z]{2}|BENCH)(\.[A-Z0-9_]+)+$",
+    )
+
+    one_test_once = one_row_for("signal_id", "signal_version", "bucket", "outcome", "horizon_obs")
+
+    @pa.dataframe_check(name="one_primary_test", error="the signal has no primary test, or several")
+    def one_primary_test(cls, df: pd.DataFrame) -> pd.Series:
+        primary = (df["is_primary"] == "true").groupby([df["signal_id"], df["signal_version"]])
+        return primary.transform("sum") == 1
+
+    @pa.dataframe_check(name="registered_from_the_first_day", error="valid_from must be registered_on")
+    def registered_from_the_first_day(cls, df: pd.DataFrame) -> pd.Series:
+        return df["valid_from"] == df["registered_on"]
+
+    @pa.dataframe_check(name="bucket_of_the_benchmark", error="the benchmark, or its state, is unknown")
+    def bucket_of_the_benchmark(cls, df: pd.DataFrame) -> pd.Series:
+        tests = zip(df["signal_id"], df["signal_version"], df["bucket"], strict=True)
+        return pd.Series(
+            [
+                not signal.startswith("BENCH.")
+                or (bucket in BENCHMARKS.get(signal, ()) and version == BENCHMARK_VERSION)
+                for signal, version, bucket in tests
+            ],
+            index=df.index,
+        )
+
+
 REFERENCE: dict[str, type[Reference]] = {
     "metals": Metals,
     "power_zones": PowerZones,
@@ -328,6 +362,7 @@ REFERENCE: dict[str, type[Reference]] = {
     "events": Events,
     "smelters": Smelters,
     "tax_schedule": TaxSchedule,
+    "evaluation_plan": EvaluationPlan,
 }
 
 
@@ -415,6 +450,7 @@ PARAMETERS: dict[str, Parameter] = {
     "power_mean_days": Parameter("days", 1, 366, whole=True),
     "power_mean_min_days": Parameter("days", 1, 366, whole=True),
     "curtailment_days": Parameter("days", 1, 260, whole=True),
+    "scarcity_min_obs": Parameter("observations", 3, 10_000, whole=True),
     "near_high_obs": Parameter("observations", 2, 2_600, whole=True, shared=True),
     "near_high_ratio": Parameter("ratio", 0, 1),
     "event_before_days": Parameter("days", 0, 366, whole=True, shared=True),

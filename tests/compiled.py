@@ -145,9 +145,9 @@ def _compiled(variables: Mapping[str, str], existing: str = "") -> list[Any]:
     return [entry.node for entry in done.result]
 
 
-def needed_for(name: str) -> tuple[Model, ...]:
-    """A model and its upstream models, in build order."""
-    needed = {name}
+def needed_for(*names: str) -> tuple[Model, ...]:
+    """Models and their upstream models, in build order."""
+    needed = set(names)
     for model in reversed(models()):
         needed |= model.inputs if model.name in needed else set()
     return tuple(model for model in models() if model.name in needed)

@@ -1,4 +1,4 @@
--- Ranks, index and regime: marts.indicator_ranks_daily, marts.tightness_daily.
+-- Ranks, index, regime and scarcity: marts.indicator_ranks_daily, marts.tightness_daily, marts.scarcity_daily.
 
 -- Mid-distribution percentile: the values below plus half of the equal ones are (n + rank from below - rank from above)
 -- over 2, of the n in the window.
@@ -255,3 +255,41 @@ create or replace table marts.tightness_daily as
             tightness_index is not null and indexed.is_suspect, tightness_index is not null and is_break, is_partial
         ) as quality_flags
     );
+
+create or replace table marts.scarcity_daily as
+    with pairs as (
+        select *, ln(stock_days) as x, conv_yield_ann as y
+        from marts.tightness_daily
+        where conv_yield_ann is not null and stock_days > 0
+    ),
+    moments as (
+        select
+            pairs.*, count(*) over past as m, avg(x) over past as mean_x, avg(y) over past as mean_y,
+            covar_pop(y, x) over past as xy, var_pop(x) over past as xx, var_pop(y) over past as yy,
+            max(knowledge_ts_max) over past as known
+        from pairs
+        window past as (partition by metal order by as_of_date rows unbounded preceding)
+    ),
+    lines as (
+        select
+            *, case when enough then xy / xx end as slope, case when enough then mean_y - xy / xx * mean_x end as intercept,
+            case when enough then xy * xy / (xx * yy) end as r2
+        from (select moments.*, m >= scarcity_min_obs as enough from moments cross join p)
+    ),
+    rests as (select *, intercept + slope * x as fitted, y - intercept - slope * x as residual from lines),
+    ranked as (
+        select
+            *, count(residual) over w as k,
+            count(residual) over w + rank(order by residual nulls last) over w
+                - rank(order by residual desc nulls last) over w as places
+        from rests
+        window w as (
+            partition by metal order by as_of_date
+            rows between (select rank_window::int - 1 from p) preceding and current row
+        )
+    )
+    select
+        metal, as_of_date, as_of_ts, conv_yield_ann, x as ln_stock_days, m::integer as n, slope, intercept, r2, fitted,
+        residual, case when residual is not null and k >= rank_min_periods then places / 2 / k end as residual_score,
+        known as knowledge_ts_max, licence_class
+    from ranked cross join p;

@@ -283,6 +283,7 @@
     "power_mean_days",
     "power_mean_min_days",
     "curtailment_days",
+    "scarcity_min_obs",
     "near_high_obs",
     "near_high_ratio",
     "event_before_days",

@@ -118,3 +118,14 @@
 {% macro near_high(close_usd, high_usd) -%} {{ ratio(close_usd, high_usd) }} {%- endmacro %}
 
 {% macro days_to_event(event_date, as_of_date) -%} {{ days_between(event_date, as_of_date) }} {%- endmacro %}
+
+{# --- scarcity #}
+
+{% macro ln_stock_days(stock_days) -%} ln({{ stock_days }}) {%- endmacro %}
+
+{# Convenience yield that the stock explains, and what it does not explain. #}
+{% macro scarcity_fitted(intercept, slope, ln_stock_days) -%}
+    ({{ intercept }} + {{ slope }} * {{ ln_stock_days }})
+{%- endmacro %}
+
+{% macro scarcity_residual(conv_yield_ann, fitted) -%} ({{ conv_yield_ann }} - {{ fitted }}) {%- endmacro %}

@@ -10,3 +10,8 @@
     {% do adapter.commit() %}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
+
+{# dbt compares the columns of each contract with those of two empty queries, which costs more than most of the tables.
+   Here a column that is missing, or NULL where it must not be, fails the build, because the table is made from its
+   contract; the types follow from the SQL alone, and tests/pipeline/test_compiled.py compares them. #}
+{% macro duckdb__get_assert_columns_equivalent(sql) %}{% endmacro %}

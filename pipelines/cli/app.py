@@ -26,6 +26,7 @@ from pipelines.cli.console import (
     print_claims,
     print_diff,
     print_doctor,
+    print_evaluation,
     print_plan,
     print_probes,
     print_rejected,
@@ -135,10 +136,11 @@ def _plan(
     return defs, chosen, plan(workspace, chosen, *months, refresh=refresh)
 
 
-def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan, assets: Sequence[str]) -> RunOutcome:
-    """Run what was planned; `assets`: only these, all when empty."""
+def _execute(
+    workspace: Workspace, progress: RunProgress, defs: Any, work: Plan, assets: Sequence[str], job: str = "full_run"
+) -> RunOutcome:
+    """Run what was planned; `assets`: only these, all of the job's when empty."""
     from pipelines.common.settings import SettingsError
-    from pipelines.orchestration.automation.jobs import FULL_RUN
     from pipelines.orchestration.run import RunStoppedError, run_job, shorten
     from pipelines.publish.build_clock import ClockError
 
@@ -147,7 +149,7 @@ def _execute(workspace: Workspace, progress: RunProgress, defs: Any, work: Plan,
         workspace.build_clock.check()
         progress.begin(work)
         home, months = workspace.settings.instance, work.months
-        return run_job(FULL_RUN, months[0], months[-1], defs, home=home, assets=assets, on_step=progress.step)
+        return run_job(job, months[0], months[-1], defs, home=home, assets=assets, on_step=progress.step)
     except SettingsError as error:
         _fail(str(error), 2)
     except (ClockError, RunStoppedError, OSError) as error:
@@ -246,6 +248,41 @@ def claims(as_of: AsOf = None, as_json: Json = False) -> None:
     if not rows:
         _fail(f"no claim was audited by {as_of or 'now'}: see valid_from in claims.csv for the first day of each", 1)
     print_claims(workspace, rows, as_json)
+
+
+@app.command()
+def evaluate(
+    signal: Annotated[
+        list[str] | None, typer.Option(help="Print this signal with all its tests; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate what followed each signal, unless nothing has changed since, and publish and print the result."""
+    from pipelines.cli.backfill import Asset, plan
+    from pipelines.common.calendar import month_of
+    from pipelines.orchestration.automation.jobs import EVALUATE
+    from pipelines.orchestration.run import definitions
+    from pipelines.publish.queries import evaluation
+
+    steps = {
+        "signals/eval_signal": "evaluation",
+        "signals/eval_summary": "evaluation",
+        "publish/release": "publish__release",
+        "publish/report": "publish__report",
+    }
+    with RunProgress(err) as progress:
+        workspace = _workspace()
+        database = _database(workspace)
+        planned = sorted(set(workspace.reference["evaluation_plan"]["signal_id"]))
+        if unknown := sorted(set(signal or ()) - set(planned)):
+            _fail(f"--signal {unknown[0]!r} has no test in evaluation_plan.csv: use one of {', '.join(planned)}", 2)
+        print_banner(workspace.settings.synthetic)
+        month = month_of(workspace.now)
+        work = plan(workspace, [Asset(name, step, False) for name, step in steps.items()], month, month)
+        defs = definitions(workspace, progress=progress.update)
+        outcome = _execute(workspace, progress, defs, work, [], EVALUATE)
+    print_evaluation(workspace, *evaluation(database, signal or ()), as_json)
+    _exit(outcome)
 
 
 def _database(workspace: Workspace) -> Path:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 START_S: Final = 6.0
 REQUEST_S: Final = {"demo": 0.01, "replay": 0.01, "live": 1.0, "drop": 0.0}
 MONTH_S: Final = 0.01
-STEP_S: Final = {"models": 15.0, "publish__release": 4.0}
+STEP_S: Final = {"models": 15.0, "evaluation": 60.0, "publish__release": 4.0}
 OTHER_S: Final = 0.2
 EARLIER_RUNS: Final = 5  # runs that rates are measured on
 
@@ -54,6 +54,7 @@ def select(defs: Definitions, patterns: Sequence[str]) -> list[Asset]:
     """
     graph = defs.resolve_asset_graph()
     keys = {key.to_user_string(): key for key in graph.toposorted_asset_keys}
+    keys = {name: key for name, key in keys.items() if graph.get(key).group_name != "evaluation"}  # a job of its own
     names = [name.strip() for text in patterns for name in text.split(",") if name.strip()]
     if patterns and not names:
         raise SettingsError("--assets is empty: write for example --assets prices or --assets raw/westmetall")

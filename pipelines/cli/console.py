@@ -37,6 +37,8 @@ STYLES = {
     "bad": "red",
     "failed": "red",
     "SUPPORTED": "green",
+    "REVERSED": "red",
+    "WEAK": "yellow",
     "CONTRADICTED": "red",
     "PARTIAL": "yellow",
 }
@@ -302,6 +304,31 @@ def _first_rows(tables: Mapping[str, TableComparison], stamp: str) -> Table:
 
 def _cell(value: str | None) -> str:
     return "NULL" if value is None else value
+
+
+def print_evaluation(
+    workspace: Workspace, summary: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[str, Any]], as_json: bool
+) -> None:
+    """What each signal was followed by, and tests out of sample."""
+    synthetic = bool(_manifest(workspace).get("synthetic"))
+    if as_json:
+        _json({"synthetic": synthetic, "signals": summary, "tests": tests})
+        return
+    stamp = " (SYNTHETIC DEMO DATA: a generated market)" if synthetic else ""
+    table = _table(f"Evaluation{stamp}", "signal!,verdict!,result")
+    for row in summary:
+        table.add_row(row["signal_id"], _styled(row["verdict"]), escape(row["sentence"]))
+    out.print(table)
+    shown = [row for row in tests if (row["split"], row["basis_subset"], row["entry_lag"]) == ("OOS", "ALL", 1)]
+    if not shown:
+        return
+    columns = "bucket!,outcome!,over>,n>,episodes>,diff>,error>,detectable>,placebo p>,adjusted p>,verdict!"
+    table = _table(f"Tests since 2019{stamp}", f"signal!,{columns}")
+    for row in shown:
+        numbers = [_value(row[name]) for name in ("diff", "hac_se", "mde", "placebo_p", "p_adj")]
+        counts = [f"{row[name]:,}" for name in ("horizon_obs", "n", "episodes")]
+        table.add_row(row["signal_id"], row["bucket"], row["outcome"], *counts, *numbers, _styled(row["verdict"]))
+    out.print(table)
 
 
 def print_probes(probes: Sequence[Probe], as_json: bool) -> None:

@@ -216,19 +216,25 @@ def resampled(n: int, block: int, seed: int, draws: int = DRAWS) -> npt.NDArray[
     return counts
 
 
-def bootstrap_interval(outcome: Floats, bucket: Flags, counts: npt.NDArray[np.uint16]) -> tuple[float, float]:
-    """Percentile interval of `difference` when the pairs of bucket and outcome are drawn together."""
-    n, d = len(outcome), bucket.astype(float)
-    columns = np.column_stack([d, d * outcome, outcome])
-    # Not `@`, whose last digits depend on the number of threads, and which would need the counts as floats.
-    inside, outcome_inside, everything = np.einsum("dn,nc->cd", counts, columns)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = outcome_inside / inside - (everything - outcome_inside) / (n - inside)
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return math.nan, math.nan
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+class Draws:
+    """The draws of a stationary bootstrap of one outcome sample. Pairs of bucket and outcome are drawn together."""
+
+    def __init__(self, outcome: Floats, counts: npt.NDArray[np.uint16]) -> None:
+        self.outcome, self.counts = outcome, counts
+        # Not `@`, whose last digits depend on the number of threads.
+        self._total = np.einsum("dn,n->d", counts, outcome)
+
+    def interval(self, bucket: Flags) -> tuple[float, float]:
+        """Percentile interval of `difference`; NaN where no draw has dates on both sides."""
+        counts = self.counts[:, bucket]
+        inside, total = counts.sum(axis=1, dtype=np.int64), np.einsum("dn,n->d", counts, self.outcome[bucket])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawn = total / inside - (self._total - total) / (len(self.outcome) - inside)
+        drawn = drawn[np.isfinite(drawn)]
+        if not len(drawn):
+            return math.nan, math.nan
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return float(low), float(high)
 
 
 # --- comparison of forecasts ------------------------------------------------------------------------------------------

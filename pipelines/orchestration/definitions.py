@@ -15,6 +15,7 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitions:
     """All assets, checks, jobs, schedules and sensors for these settings; `resource_overrides` replace resources."""
     from pipelines.datasets import FEEDS
+    from pipelines.orchestration.assets.evaluation import evaluation
     from pipelines.orchestration.assets.lake import dataset_asset, drop_asset, source_asset
     from pipelines.orchestration.assets.models import model_assets
     from pipelines.orchestration.assets.publish import release, report, run_health
@@ -39,6 +40,7 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
             reference_tables,
             *(_fresh(dataset_asset(feed, partitions), policy(times.windows[feed.name])) for feed in FEEDS.values()),
             models,
+            evaluation,
             _fresh(release, policy(times.windows[""])),
             report,
             run_health,

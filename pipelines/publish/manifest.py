@@ -19,6 +19,7 @@ STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open;
 LAYOUT = 2
 LAKE_FILES = "lake.json"  # in the release's own folder
 PACKAGES = (
+    "arch",
     "dagster",
     "dbt-core",
     "dbt-duckdb",
@@ -28,6 +29,7 @@ PACKAGES = (
     "pandas",
     "pandera",
     "pyarrow",
+    "statsmodels",
 )
 SYNTHETIC_NOTE = "Synthetic demo data from a generated market: not prices or stocks of any real one."
 

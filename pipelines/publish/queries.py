@@ -1,7 +1,8 @@
-"""Queries of a published database, for the command line: the latest signals and claims, or those of a past moment."""
+"""Queries of a published database, for the command line: signals and claims, also of a past moment, and evaluation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -37,3 +38,13 @@ def latest_claims(database: Path, moment: datetime | None = None) -> list[Row]:
         """,
         moment,
     )
+
+
+def evaluation(database: Path, signals: Sequence[str] = ()) -> tuple[list[Row], list[Row]]:
+    """The summary of each signal, and the tests of these signals; without any, all summaries and no test."""
+    chosen = list(signals)
+    summary = """
+        select * from signals.eval_summary where $1 = [] or list_contains($1, signal_id)
+        order by starts_with(signal_id, 'BENCH.'), metal, signal_id, signal_version"""
+    tests = "select * from signals.eval_signal where list_contains($1, signal_id) order by all"
+    return read_rows(database, summary, chosen), read_rows(database, tests, chosen)

@@ -13,7 +13,7 @@ NAMED = [
     "cash_3m_spread", "basis_ann", "full_carry", "contango_share_of_full_carry", "carry_tightness", "conv_yield_ann",
     "live_t", "cancelled_ratio", "stock_days", "stock_log_chg", "visible_t", "yoy", "import_arb", "semis_export_arb",
     "power_cost", "cash_cost", "smelter_margin", "breakeven_power", "share_beyond", "cap_utilisation", "near_high",
-    "days_to_event", "supply_stress",
+    "days_to_event", "supply_stress", "ln_stock_days", "scarcity_fitted", "scarcity_residual",
 ]  # fmt: skip
 # Models, and the macros that are parts of models.
 FOLDERS = ("models", "macros/metrics", "macros/steps")

@@ -17,13 +17,14 @@ from pipelines.orchestration.definitions import build_defs
 from pipelines.sources import SOURCES
 from pipelines.warehouse.dbt import manifest
 from schemas.base import Bitemporal
+from schemas.evaluation import EVALUATION
 from schemas.fields import LICENCES
 from schemas.marts import MARTS
 from schemas.reference import REFERENCE
 from schemas.signals import SIGNALS
 
 MODELS = ("staging", "intermediate", "marts", "metrics", "signals")  # the groups of dbt's models, in their order
-GROUPS = {"raw", "lake", *MODELS, "publish"}
+GROUPS = {"raw", "lake", *MODELS, "evaluation", "publish"}
 RELEASE, HEALTH = dg.AssetKey(["publish", "release"]), dg.AssetKey(["publish", "run_health"])
 
 
@@ -57,6 +58,7 @@ def test_the_groups_hold_what_the_registries_name(graph: AssetGraph) -> None:
     assert found["lake"] == {f"lake/{name}" for name in FEEDS}
     assert found["marts"] == {f"marts/{name}" for name in MARTS}
     assert found["signals"] == {f"signals/{name}" for name in SIGNALS}
+    assert found["evaluation"] == {f"signals/{name}" for name in EVALUATION}
     assert {RELEASE.to_user_string(), HEALTH.to_user_string()} <= found["publish"]
     assert all(name.startswith("staging/stg_") for name in found["staging"])
     assert all(name.startswith("intermediate/int_") for name in found["intermediate"])
@@ -77,7 +79,7 @@ def test_a_dataset_depends_on_its_sources_and_the_drop_folder(graph: AssetGraph)
 
 def test_dependencies_run_from_raw_to_publish(graph: AssetGraph) -> None:
     """From raw to publish and never back; staging is the only way out of the lake, and every mart is published."""
-    order, nodes = ["raw", "lake", *MODELS, "publish"], manifest()["nodes"]
+    order, nodes = ["raw", "lake", *MODELS, "evaluation", "publish"], manifest()["nodes"]
     for key in graph.get_all_asset_keys():
         group = graph.get(key).group_name
         for parent in graph.get(key).parent_keys:
@@ -91,7 +93,8 @@ def test_dependencies_run_from_raw_to_publish(graph: AssetGraph) -> None:
                 )
                 assert nodes[staging]["config"]["materialized"] == "ephemeral", key
             assert order.index(str(before)) <= order.index(str(group)), f"{key} depends on {parent}"
-    assert names(graph.get(RELEASE).parent_keys) == groups(graph)["marts"] | groups(graph)["signals"]
+    published = (groups(graph)[group] for group in ("marts", "signals", "evaluation"))
+    assert names(graph.get(RELEASE).parent_keys) == set().union(*published)
     assert RELEASE in graph.get(HEALTH).parent_keys
 
 
@@ -119,7 +122,7 @@ def test_inputs_and_outputs_have_checks(graph: AssetGraph) -> None:
     assert "files_accepted" in checks["raw/drop"]
     for name in FEEDS:
         assert checks[f"lake/{name}"] >= {"rows_valid", "months_complete"}
-    for key in groups(graph)["marts"] | groups(graph)["signals"]:
+    for key in groups(graph)["marts"] | groups(graph)["signals"] | groups(graph)["evaluation"]:
         assert f"{key.partition('/')[2]}_follows_schema" in checks[key]
     assert not any("unit_test" in name for found in checks.values() for name in found)
 
@@ -187,22 +190,26 @@ def test_one_writer_at_a_time(defs: dg.Definitions, graph: AssetGraph) -> None:
         if isinstance(definition, dg.AssetsDefinition) and definition.op.pool
         for key in definition.keys
     }
-    written = {key for group in MODELS for key in groups(graph)[group]}
+    written = {key for group in (*MODELS, "evaluation") for key in groups(graph)[group]}
     assert pools == dict.fromkeys({*written, "publish/release", "publish/report"}, "duckdb_writer")
 
 
 def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: AssetGraph) -> None:
+    """Everything but the evaluation, which has a job of its own."""
     for name in ("full_run", "daily_refresh"):
         job = defs.resolve_job_def(name)
-        assert job.asset_layer.selected_asset_keys == graph.get_all_asset_keys()
+        selected = names(job.asset_layer.selected_asset_keys)
+        assert selected == names(graph.get_all_asset_keys()) - groups(graph)["evaluation"]
         assert job.executor_def.name == "in_process"
+    selected = names(defs.resolve_job_def("evaluate").asset_layer.selected_asset_keys)
+    assert selected == groups(graph)["evaluation"] | {"publish/release", "publish/report"}
 
 
 def test_schedules_and_sensors_are_stopped_by_default(defs: dg.Definitions) -> None:
-    """A schedule for each publication, the build and the refresh; sensors for files, signals and failures."""
+    """Schedules for publications, build, refresh and evaluation; sensors for files, signals and failures."""
     repository = defs.get_repository_def()
     asking = {f"fetch_{name}" for name in PUBLICATIONS}
-    scheduled = {*asking, "daily_build", "daily_refresh"}
+    scheduled = {*asking, "daily_build", "daily_refresh", "evaluate"}
     assert {schedule.name for schedule in repository.schedule_defs} == {f"{name}_schedule" for name in scheduled}
     assert {schedule.job_name for schedule in repository.schedule_defs} == scheduled
     assert {sensor.name for sensor in repository.sensor_defs} == {"drop_folder", "signal_changes", "failed_runs"}

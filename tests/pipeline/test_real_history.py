@@ -8,42 +8,14 @@ from datetime import date
 from pathlib import Path
 
 import holidays
-import numpy as np
 import pandas as pd
 import pytest
 from sandbox import Sandbox
 
-from pipelines.common.calendar import business_days
+from benchmarks.episodes import LEFT_OUT, effective_rates, stocks_with_cancelled
 
 NOW = "2025-06-30T22:00:00Z"
-LEFT_OUT = ("2008-01-02", "2008-11-08", "2022-09-19")  # reports of stock, see stocks_with_cancelled
 pytestmark = pytest.mark.slow
-
-
-def stocks_with_cancelled(tables: Path) -> pd.DataFrame:
-    """Stocks by day of the close: the tables list them by day of the report, a business day later.
-
-    Cancelled warrants, known by month only, are on the month's last report if its total is the same. Two reports are
-    left out: a Saturday's, which repeats Friday's, and that of the Queen's funeral, a holiday of the calendar. The
-    report of 2008-01-02 is of a day before the first month that is kept.
-    """
-    stocks = pd.read_csv(tables / "lme_stocks_daily.csv")
-    cancelled = pd.read_csv(tables / "lme_cancelled_monthend.csv")
-    last = stocks.dropna(subset="total_t").groupby(stocks["obs_date"].str[:7])["obs_date"].last().rename("obs_date")
-    ends = cancelled.merge(last, left_on="month", right_index=True)
-    stocks = stocks.merge(ends[["obs_date", "total_t", "cancelled_t"]], how="left", on=["obs_date", "total_t"])
-    stocks = stocks[~stocks["obs_date"].isin(LEFT_OUT)]
-    closed = sorted(holidays.country_holidays("GB", subdiv="ENG", years=range(2007, 2026)))
-    closes = np.busday_offset(stocks["obs_date"].to_numpy("datetime64[D]"), -1, holidays=closed)
-    return stocks.assign(obs_date=closes.astype(str))
-
-
-def fixings(path: Path) -> pd.DataFrame:
-    """EFFR as a drop file. The table carries a rate over weekends and holidays, which are no observations."""
-    carried = pd.read_csv(path).query("obs_date >= '2008'")
-    days = carried["obs_date"].to_numpy().astype("datetime64[D]")
-    rates = carried[np.is_busday(days, busdaycal=business_days("NEW_YORK"))]
-    return pd.DataFrame({"rate_id": "EFFR", "obs_date": rates["obs_date"], "rate_pct": rates["effr_pct"]})
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +27,7 @@ def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     assert stocks["cancelled_t"].count() > 100, "most month-ends match"
     sandbox.drop("stocks/lme.csv", stocks)
     sandbox.drop("rates/sofr.csv", real / "tables" / "sofr_daily.csv")
-    sandbox.drop("rates/effr.csv", fixings(real / "tables" / "effr_daily.csv"))
+    sandbox.drop("rates/effr.csv", effective_rates(real / "tables"))
     closes = pd.read_csv(real / "tables" / "equity_aa_daily.csv").rename(columns={"adj_close_usd": "close_usd"})
     sandbox.drop("equities/aa.csv", closes)
     ingested = sandbox.ingest()
@@ -220,6 +192,15 @@ def test_levels_of_2026_say_nothing_of_the_years_before(sandbox: Sandbox) -> Non
     assert set(signals["quality"]) == {"MISSING"}
     assert signals["n"].tolist() == [0, 0, 0]
     assert (signals["days"] > 4_300).all()
+
+
+def test_the_regimes_of_known_episodes(daily: pd.DataFrame) -> None:
+    """Where the press of those months was of one mind: the glut of 2020, the backwardation before the invasion of
+    Ukraine and into March 2022, the drain of London's stock before the tariffs of March 2025."""
+    assert (daily.loc["2020-04":"2020-09", "regime"] == "LOOSE").all()
+    assert (daily.loc["2022-02", "regime"] == "SQUEEZE").all()
+    assert daily.loc["2025-02-17":"2025-03-21", "tightness_index"].min() > 80
+    assert (daily.loc["2013-07":"2013-10", "regime"] == "LOOSE").all(), "full contango"
 
 
 def test_the_contango_of_2020_is_loose(daily: pd.DataFrame) -> None:

@@ -31,7 +31,7 @@ def test_the_figures_of_an_episode_are_those_of_its_rows() -> None:
     found = dict(figures(daily))
     assert found["days"] == "4, 3 with an index"
     assert found["index"] == "mean 80, from 70 (2022-03-04) to 90 (2022-03-03)"
-    assert found["registered stock, kt"].startswith("mean 685, from 650 (2022-03-03) to 700 ")
+    assert found["registered stock, kt"] == "mean 685, from 650 (2022-03-03) to 700 (2022-03-01)"
     assert found["cancelled ratio"] == "none"
     assert found["regime, share of days"] == "TIGHT 75%, SQUEEZE 25%"
     assert found["flags, share of days"] == "OK 75%, MISSING PARTIAL 25%"

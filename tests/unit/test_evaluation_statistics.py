@@ -179,7 +179,7 @@ def test_the_interval_is_that_of_pairs_drawn_one_by_one() -> None:
         inside = pairs[:, 1] == 1
         if inside.any() and not inside.all():
             drawn.append(pairs[inside, 0].mean() - pairs[~inside, 0].mean())
-    found = statistics.bootstrap_interval(outcome, bucket, statistics.resampled(120, 12, 9, 400))
+    found = statistics.Draws(outcome, statistics.resampled(120, 12, 9, 400)).interval(bucket)
     assert found == pytest.approx(tuple(np.quantile(drawn, [0.05, 0.95])), abs=1e-12)
 
 
@@ -187,7 +187,7 @@ def test_the_interval_follows_the_effect() -> None:
     """Bucket and outcome are drawn together: an effect of 3 lies in it, no effect does not."""
     bucket = persistent(600, 5, 0.9) > 0
     outcome = overlapping(600, 2, 6) + 3.0 * bucket
-    low, high = statistics.bootstrap_interval(outcome, bucket, statistics.resampled(600, 10, 1))
+    low, high = statistics.Draws(outcome, statistics.resampled(600, 10, 1)).interval(bucket)
     assert 0 < low < 3.0 < high
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from schemas.base import Bitemporal, Dataset, Model, Table, Vintages, columns_of, field
 from schemas.datasets import DATASETS
+from schemas.evaluation import EVALUATION
 from schemas.fields import FIELDS
 from schemas.marts import MARTS
 from schemas.reference import REFERENCE_TABLES
@@ -21,13 +22,14 @@ MODELS: list[type[Model]] = [
     *(spec.model for spec in DATASETS.values()),
     Bitemporal,
     Vintages,
-    *(mart.model for mart in (MARTS | SIGNALS).values()),
+    *(mart.model for mart in (MARTS | SIGNALS | EVALUATION).values()),
     *REFERENCE_TABLES.values(),
 ]
 
 # Names whose unit depends on the table.
 UNITS = {
     "rate": {"ratio", "1/yr"},  # an exchange rate or a tax; an interest rate
+    "n": {"days", "count"},  # of a release rule; dates of a sample
     "value": {"see unit", "see indicator", "see component"},
     "threshold": {"see unit", "see metric"},
     "threshold_high": {"see unit", "see metric"},

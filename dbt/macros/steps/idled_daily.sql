@@ -38,30 +38,47 @@ plants as (
     where cause <> ''
 ),
 
+-- The sums change on the days on which a row of the register begins.
 sums as (
     select
-        spine.metal,
+        changes.metal,
         plants.entity,
-        spine.as_of_date,
-        spine.as_of_ts,
+        changes.valid_from,
+        coalesce(
+            lead(changes.valid_from) over (
+                partition by changes.metal, plants.entity order by changes.valid_from asc nulls last
+            ),
+            cast('9999-12-31' as date)
+        ) as valid_to,
         {{ ordered_sum(
-            'case when spine.as_of_date < plants.valid_to then plants.idled_kt else 0 end', 'plants.plant'
+            'case when changes.valid_from < plants.valid_to then plants.idled_kt else 0 end', 'plants.plant'
         ) }} as idled_kt,
-        {{ ordered_sum(
-            'case when spine.before_date >= plants.valid_from and spine.before_date < plants.valid_to '
-            ~ 'then plants.idled_kt else 0 end', 'plants.plant'
-        ) }} as idled_before_kt,
         -- A row is known from its valid_from on; that it has ended, from the valid_from of the plant's next row.
-        max(case when spine.as_of_date >= plants.valid_to then plants.valid_to else plants.valid_from end)
+        max(case when changes.valid_from >= plants.valid_to then plants.valid_to else plants.valid_from end)
             as last_change,
-        min(case when spine.as_of_date < plants.valid_to and plants.idled_kt > 0 then plants.review_by end) as review_by
-    from spine
-    inner join plants on spine.metal = plants.metal and spine.as_of_date >= plants.valid_from
-    group by spine.metal, plants.entity, spine.as_of_date, spine.as_of_ts
+        min(case when changes.valid_from < plants.valid_to and plants.idled_kt > 0 then plants.review_by end)
+            as review_by
+    from (select distinct metal, valid_from from register) as changes
+    inner join plants on changes.metal = plants.metal and changes.valid_from >= plants.valid_from
+    group by changes.metal, plants.entity, changes.valid_from
 )
 
 select
-    *,
-    idled_kt - idled_before_kt as idled_chg_kt
-from sums
+    spine.metal,
+    sums.entity,
+    spine.as_of_date,
+    spine.as_of_ts,
+    sums.idled_kt,
+    sums.last_change,
+    sums.review_by,
+    sums.idled_kt - coalesce(before.idled_kt, 0) as idled_chg_kt
+from spine
+inner join sums
+    on spine.metal = sums.metal and spine.as_of_date >= sums.valid_from and spine.as_of_date < sums.valid_to
+left join sums as before
+    on
+        sums.metal = before.metal
+        and sums.entity = before.entity
+        and spine.before_date >= before.valid_from
+        and spine.before_date < before.valid_to
 {%- endmacro %}

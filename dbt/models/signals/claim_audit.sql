@@ -113,7 +113,7 @@ metric_values as (
     {%- endif %}
 ),
 
--- The last such value until then; before the first one, the last value of the metric.
+-- The day of the last such value until then; before the first one, of the last value of the metric.
 last_values as (
     select
         claim_id,
@@ -121,10 +121,7 @@ last_values as (
         as_of_ts,
         valued_on is not null as is_current,
         max(in_period_on) over so_far is not null as is_in_period,
-        {% for x in ['value', 'obs_end', 'window_start', 'known'] -%}
-        coalesce(max_by({{ x }}, in_period_on) over so_far, max_by({{ x }}, valued_on) over so_far) as {{ x }}
-        {%- if not loop.last %},{% endif %}
-        {% endfor %}
+        coalesce(max(in_period_on) over so_far, max(valued_on) over so_far) as last_on
     from metric_values
     window so_far as (
         partition by claim_id order by as_of_date asc nulls last rows between unbounded preceding and current row
@@ -139,10 +136,12 @@ evidence as (
         last_values.is_current,
         period_values.claim_id is not null or last_values.is_in_period as is_in_period,
         {% for x in ['value', 'obs_end', 'window_start', 'known'] -%}
-        case when period_values.claim_id is not null then period_values.{{ x }} else last_values.{{ x }} end as {{ x }}
+        case when period_values.claim_id is not null then period_values.{{ x }} else last.{{ x }} end as {{ x }}
         {%- if not loop.last %},{% endif %}
         {% endfor %}
     from last_values
+    left join metric_values as last
+        on last_values.claim_id = last.claim_id and last_values.last_on = last.as_of_date
     left join period_values
         on last_values.claim_id = period_values.claim_id and last_values.as_of_date = period_values.as_of_date
 ),

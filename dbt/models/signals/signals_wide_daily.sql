@@ -6,9 +6,12 @@ select
     as_of_date,
     as_of_ts,
     {% for name, signal, part in wide_columns() -%}
-    max({{ part }}) filter (where signal_id = metal || '.{{ signal }}') as {{ name }},
+    max({{ part }}) filter (where signal = '{{ signal }}') as {{ name }},
     {% endfor -%}
     max(knowledge_ts_max) as knowledge_ts_max,
     {{ worst_licence_of_group() }} as licence_class
-from {{ built_rows(ref('signal_candidates')) }}
+from (
+    select *, substr(signal_id, length(metal) + 2) as signal
+    from {{ built_rows(ref('signal_candidates')) }}
+) as signals
 group by metal, as_of_date, as_of_ts

@@ -7,6 +7,7 @@ import dagster as dg
 
 from pipelines.common.files import write_atomically
 from pipelines.common.version import git_commit
+from pipelines.evaluation.tables import ensure
 from pipelines.orchestration.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.orchestration.assets.lake import RUN_HEALTH
 from pipelines.orchestration.assets.models import POOL
@@ -19,13 +20,14 @@ from pipelines.warehouse.signal_log import TABLE_MACROS
 from pipelines.warehouse.sql import Name, opened
 from pipelines.workspace import Workspace
 from schemas.datasets import DATASETS
+from schemas.evaluation import EVALUATION
 from schemas.generate.dbt import comments, keys
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
 RELEASE = dg.AssetKey(["publish", "release"])
 REPORT = dg.AssetKey(["publish", "report"])
-MODELS = MARTS | SIGNALS
+MODELS = MARTS | SIGNALS | EVALUATION
 # A release holds rows of every source that a user may switch on.
 TAGS = tags(DERIVED, "RESTRICTED", "daily")
 SHOWN = 10  # failures in the message
@@ -68,6 +70,11 @@ def with_keys(
 
 def publish_release(workspace: Workspace) -> Release:
     """Publish the private warehouse. The caller holds the writer lock."""
+    paths = workspace.paths
+    if paths.warehouse.is_file():
+        manifest = read_manifest(paths.manifest)
+        own = [paths.published / "releases" / manifest["release_id"] / paths.database.name] if manifest else []
+        ensure(paths.warehouse, [*own, paths.database])
     return publish(
         workspace.paths.warehouse,
         workspace.paths.published,

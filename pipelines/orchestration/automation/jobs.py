@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 
 from pipelines.datasets import DROP, FEEDS
+from pipelines.orchestration.assets.evaluation import GROUP
 from pipelines.orchestration.assets.lake import RUN_HEALTH, lake_key, raw_key
 from pipelines.orchestration.assets.publish import RELEASE, REPORT
 from pipelines.orchestration.assets.reference import reference_key
@@ -17,11 +18,13 @@ FULL_RUN: Final = "full_run"
 DAILY_REFRESH: Final = "daily_refresh"
 DAILY_BUILD: Final = "daily_build"
 DROPPED_FILES: Final = "dropped_files"
+EVALUATE: Final = "evaluate"
 
 
 def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     """All jobs. Partitioned assets run for a range of months, unpartitioned ones once, after their upstream assets."""
-    everything = dg.AssetSelection.all()
+    # An evaluation takes longer than all the rest, and a day changes little in it.
+    everything = dg.AssetSelection.all() - dg.AssetSelection.groups(GROUP)
     return [
         dg.define_asset_job(
             FULL_RUN, everything, description="Extract, validate, model and publish, for a range of months."
@@ -38,6 +41,11 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             DAILY_BUILD,
             built(),
             description="Models, release, report and health check from the data in the lake. No requests, no months.",
+        ),
+        dg.define_asset_job(
+            EVALUATE,
+            dg.AssetSelection.groups(GROUP) | dg.AssetSelection.assets(RELEASE, REPORT),
+            description="The evaluation of the signals, where anything that it rests on has changed, and its release.",
         ),
         dg.define_asset_job(
             DROPPED_FILES,

@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 
 from pipelines.common.calendar import month_of
-from pipelines.orchestration.automation.jobs import DAILY_BUILD, DAILY_REFRESH, fetch_job
+from pipelines.orchestration.automation.jobs import DAILY_BUILD, DAILY_REFRESH, EVALUATE, fetch_job
 from pipelines.orchestration.automation.release_schedule import (
     PUBLICATIONS,
     Due,
@@ -30,11 +30,11 @@ Outcome = dg.RunRequest | dg.SkipReason
 
 
 def schedules(crons: Mapping[str, tuple[str, str]]) -> list[dg.ScheduleDefinition]:
-    """One schedule a publication, the daily build, and the daily refresh that replaces them all.
+    """One schedule a publication, the daily build, the daily refresh that replaces them all, and the evaluation.
 
     `crons`: cron line and time zone of each publication. The months of a tick follow from the calendar at that tick.
     """
-    return [*(_fetch(one, *crons[name]) for name, one in PUBLICATIONS.items()), _build(), _refresh()]
+    return [*(_fetch(one, *crons[name]) for name, one in PUBLICATIONS.items()), _build(), _refresh(), _evaluate()]
 
 
 def _fetch(publication: Publication, cron: str, zone: str) -> dg.ScheduleDefinition:
@@ -91,6 +91,22 @@ def _refresh() -> dg.ScheduleDefinition:
         return _outcome(DAILY_REFRESH, moment, opened, found)
 
     return refresh
+
+
+def _evaluate() -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{EVALUATE}_schedule",
+        job_name=EVALUATE,
+        cron_schedule="0 8 * * 6",
+        execution_timezone="Europe/London",
+        description="The evaluation of the signals, every Saturday: the week has been built and published.",
+    )
+    def weekly(context: dg.ScheduleEvaluationContext, workspace: WorkspaceResource) -> Outcome:
+        moment = context.scheduled_execution_time
+        reason = _fixed_clock_reason(workspace.open(), moment)
+        return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=_run_key(EVALUATE, moment))
+
+    return weekly
 
 
 def _outcome(job: str, moment: datetime, workspace: Workspace, found: Due) -> Outcome:

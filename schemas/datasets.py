@@ -84,7 +84,8 @@ class Rates(Dataset):
     @pa.dataframe_check(name="not_a_weekend", error="no rate is fixed on a Saturday or Sunday: leave the row out")
     def not_a_weekend(cls, df: pd.DataFrame) -> pd.Series:
         # Holidays are not tested: some days on which only a part of the market rests have a rate.
-        return df["obs_date"].dt.day_of_week < 5
+        weekday: pd.Series = df["obs_date"].dt.day_of_week
+        return weekday < 5
 
     @pa.dataframe_check(name="sofr_exists", error="SOFR begins on 2018-04-02: write in rate_id which rate it is (EFFR)")
     def sofr_exists(cls, df: pd.DataFrame) -> pd.Series:

@@ -58,8 +58,12 @@ METRICS: Final[dict[str, Metric]] = {
         "USD/t", "value C - F; state ON when C - F > 0 on at least 3 of the last 5, the latest included",
         ("bw_k", "bw_m"), ON_OFF,
     ),
-    "backwardation_days": Metric("days", "observations with C - F > 0 among the last bw_window", ("bw_window",)),
-    "spread_rank": Metric("ratio", "mid-rank of C - F among those of the last rank_window decision days", RANK),
+    "backwardation_days": Metric(
+        "days", "observations with C - F > 0 among the last bw_window; suspect prices do not count", ("bw_window",),
+    ),
+    "spread_rank": Metric(
+        "ratio", "mid-rank of C - F among those of the last rank_window days; suspect prices do not count", RANK,
+    ),
     "carry_tightness": Metric("ratio", "1 - (F - C) / full carry", (*CARRY, *RANK, f"{COMPONENT}carry_tightness")),
     "spread_unwind": Metric(
         "USD/t", "value C - F; state BACKWARDATION once sustained, UNWOUND once C - F <= 0 on 3 of 5 after it",

@@ -706,6 +706,32 @@ class Oracle:
             for value, at in zip(self.ranked[name][:n], self.price_days, strict=False)
         ]
 
+    def spreads(self) -> list[Row]:
+        """Rank and days of backwardation of C - F at each decision time, without prices that are suspect by then."""
+        found, suspect_from, on, spreads = [], self._suspect_from(), list[date | None](), list[Value]()
+        for day in self.as_of_dates():
+            known = self.prices.rows(decision_time(day), since=day - timedelta(PRICE_DAYS))
+            m3 = {at: row["m3_usd_t"] for at, row in known.items() if row["m3_usd_t"] is not None}
+            recent = {at: known[at]["cash_usd_t"] - m3[at] for at in m3 if known[at]["cash_usd_t"] is not None}
+            wrong = suspects(m3, self.p["price_reversal"])
+            on.append(max(recent, default=None))
+            spreads.append(recent[max(recent)] if recent else None)
+            counted = [
+                None if at in suspect_from and suspect_from[at] <= day else value
+                for at, value in zip(on, spreads, strict=True)
+            ]
+            last = sorted(recent)[-int(self.p["bw_window"]) :]
+            found.append(
+                {
+                    "as_of_date": day,
+                    "spread_rank": mid_rank(counted[-int(self.p["rank_window"]) :], self.p["rank_min_periods"]),
+                    "backwardation_days": sum(recent[at] > 0 for at in last if at not in wrong)
+                    if len(last) == self.p["bw_window"]
+                    else None,
+                }
+            )
+        return found
+
     def _price(self, day: date, moment: datetime) -> Row | None:
         """The latest price known, at most 45 days old."""
         return latest(self.prices.rows(moment, since=day - timedelta(PRICE_DAYS)))

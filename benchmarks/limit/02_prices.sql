@@ -163,7 +163,7 @@ create temp table price_states as
             count_if(is_wrong and place < bw_m) > 0 as is_backwardation_suspect,
             count_if(is_wrong and place = 0) > 0 as is_spread_suspect,
             case when count_if(place < bw_window) = any_value(bw_window)
-                then count_if(place < bw_window and value > 0)
+                then count_if(place < bw_window and value > 0 and is_wrong is null)
             end as n_backwardation,
             max(known_from) filter (place < bw_window) as n_backwardation_known
         from before('spread', 45, (select range(greatest(bw_m, bw_window)::int) from p))

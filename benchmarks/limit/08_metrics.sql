@@ -10,6 +10,25 @@ create temp table metrics (
 );
 
 insert into metrics by name
+    with given as (
+        select price_states.*, suspect_from
+        from price_states
+        left join (select obs_date, min(as_of_date) as suspect_from from suspect_prices group by all) as suspects
+            on spread_obs_date = suspects.obs_date
+    ),
+    -- Decision times before a price was suspect are ranked apart, as in 06_index.sql.
+    early as (
+        select distinct day.as_of_date as apart
+        from given as wrong
+        join given as day on day.as_of_date between wrong.as_of_date and wrong.suspect_from - 1
+    ),
+    counted as (
+        select *, null::date as apart, if(suspect_from is null, spread_usd_t, null) as x from given
+        union all
+        select given.*, apart, if(suspect_from <= apart, null, spread_usd_t)
+        from given
+        join early on as_of_date <= apart
+    )
     select as_of_date, basis, licence, unnest([
         {'metric_id': 'm3_usd_t', 'value': m3_usd_t, 'obs_end': m3_obs_date, 'known': m3_known},
         {
@@ -35,7 +54,7 @@ insert into metrics by name
         {
             'metric_id': 'spread_rank', 'obs_end': spread_obs_date, 'known': spread_known, 'n_hist': n,
             'window_start': ranked_from,
-            'value': case when spread_usd_t is not null and n >= rank_min_periods then places / 2 / n end
+            'value': case when x is not null and n >= rank_min_periods then places / 2 / n end
         },
         {
             'metric_id': 'backwardation_sustained', 'value': spread_usd_t, 'obs_end': spread_obs_date,
@@ -54,13 +73,15 @@ insert into metrics by name
     ], recursive := true)
     from (
         select
-            *, count(spread_usd_t) over w as n,
-            n + rank(order by spread_usd_t nulls last) over w - rank(order by spread_usd_t desc nulls last) over w as places,
-            min(case when spread_usd_t is not null then as_of_date end) over w as ranked_from
-        from price_states
+            *, count(x) over w as n,
+            n + rank(order by x nulls last) over w - rank(order by x desc nulls last) over w as places,
+            min(case when x is not null then as_of_date end) over w as ranked_from
+        from counted
         window w as (
+            partition by apart
             order by as_of_date rows between (select rank_window::int - 1 from p) preceding and current row
         )
+        qualify coalesce(apart = as_of_date, as_of_date not in (select early.apart from early))
     ), (select rank_min_periods from p);
 
 insert into metrics by name

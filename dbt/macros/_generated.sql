@@ -359,7 +359,7 @@
     },
     "backwardation_days": {
         "unit": "days",
-        "formula": "observations with C - F > 0 among the last bw_window",
+        "formula": "observations with C - F > 0 among the last bw_window; suspect prices do not count",
         "parameters": [
             "bw_window"
         ],
@@ -367,7 +367,7 @@
     },
     "spread_rank": {
         "unit": "ratio",
-        "formula": "mid-rank of C - F among those of the last rank_window decision days",
+        "formula": "mid-rank of C - F among those of the last rank_window days; suspect prices do not count",
         "parameters": [
             "rank_window",
             "rank_min_periods"

@@ -33,7 +33,8 @@ collect_list({{ x }}) over (
 
 {# The values of daily indicators as the ranks of each decision time count them, as a subquery.
 
-   A value of the curve that rests on a suspect price (of the day `obs_end`) counts until the suspicion is known, and not after it.
+   A spread or a value of the curve that rests on a suspect price (of the day `obs_end`) counts until the suspicion is
+   known, and not after it.
    `ranked_on` is missing in the rows that the ranks of all decision times share. Decision times that came before the
    suspicion have copies of the rows up to them, with their own date in `ranked_on`: a rank that was published stays.
    Windows are partitioned by ranked_on; a decision time's own row is the one with `is_ranked_here`.
@@ -54,6 +55,7 @@ collect_list({{ x }}) over (
                 given.metal = suspects.metal
                 and given.obs_end = suspects.obs_date
                 and given.indicator in (
+                    'spread_usd_t',
                     {%- for indicator, source in daily_indicators().items() if source.table == 'curve_daily' -%}
                     '{{ indicator }}'{% if not loop.last %}, {% endif %}
                     {%- endfor -%}

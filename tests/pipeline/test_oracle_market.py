@@ -11,6 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 from markets import market, to_drop
@@ -103,6 +104,16 @@ def test_every_row_and_column_is_that_of_the_reference(published: Sandbox, table
     assert len(wanted) > 40, "there is something to compare"
     wrong = differences(wanted, found, KEYS[table], may_lack_empty=table in MAY_LACK_EMPTY_ROWS)
     assert not wrong, f"{len(wrong)} cells of {table} differ:\n" + "\n".join(wrong)
+
+
+def test_the_tests_of_backwardation_do_not_count_suspect_prices(published: Sandbox) -> None:
+    wanted = reference(published).spreads()
+    with duckdb.connect(str(published.open().paths.warehouse), read_only=True) as warehouse:
+        metrics = warehouse.sql("select metric_id, as_of_date, value from metrics.metrics where entity = ''").df()
+    found = metrics.pivot(index="as_of_date", columns="metric_id", values="value").reset_index().to_dict("records")
+    assert sum(row["spread_rank"] is not None and row["backwardation_days"] is not None for row in wanted) > 300
+    wrong = differences(wanted, found, ["as_of_date"], may_lack_empty=True)
+    assert not wrong, f"{len(wrong)} values differ:\n" + "\n".join(wrong)
 
 
 def test_the_signals_of_the_index_have_its_coverage_and_flags(published: Sandbox) -> None:

@@ -451,7 +451,7 @@ HAPPENS: Final = {
 }
 FOLDED: Final = (
     "int_component_scores", "int_regime_daily", "int_price_states_asof", "arbitrage_daily", "smelter_margin_daily",
-    "indicator_ranks_daily", "metrics", "scarcity_daily", "signal_candidates", "claim_audit", "signal_transitions",
+    "indicator_ranks_daily", "scarcity_daily", "metrics", "signal_candidates", "claim_audit", "signal_transitions",
 )  # fmt: skip
 
 

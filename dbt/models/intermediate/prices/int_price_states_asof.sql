@@ -58,7 +58,7 @@ backwardation as (
         max(recent.known_from) filter (where recent.recency = 1) as spread_known_from,
         max(recent.known_from) filter (where recent.recency <= p.bw_m) as known_from,
         case when count(*) filter (where recent.recency <= p.bw_window) >= max(p.bw_window) then
-            count(*) filter (where recent.recency <= p.bw_window and recent.value > 0)
+            count(*) filter (where recent.recency <= p.bw_window and recent.value > 0 and not recent.is_suspect)
         end as n_backwardation,
         max(recent.known_from) filter (where recent.recency <= p.bw_window) as n_backwardation_known_from
     from recent_prices as recent

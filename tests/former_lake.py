@@ -1,4 +1,4 @@
-"""The layout of the lake until 0.2: a folder for each month, a file for each month and capture of an append."""
+"""Lakes of earlier versions: a folder for each month with a file for each capture, and rates without `rate_id`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.lake.parquet import rows_sha256, write_parquet
-from pipelines.lake.record import file_sha256
+from pipelines.lake.record import Entry, file_sha256
 from pipelines.lake.store import Lake
 from schemas.datasets import DATASETS
 from schemas.generate.arrow import arrow_schema
@@ -45,6 +45,23 @@ def to_former_layout(lake: Lake, name: str, *, has_record: bool = True) -> list[
     if not has_record:
         record.path.unlink()
     return files
+
+
+def to_former_columns(lake: Lake, *, has_record: bool = True) -> None:
+    """Write the files of rates as the versions before `rate_id` did: those of SOFR, one for one."""
+    folder, record = lake.root / "rates", lake.record("rates")
+    entries = []
+    for entry in record.read().values():
+        table = pq.read_table(folder / entry.file, filters=[("rate_id", "=", "SOFR")]).drop_columns(["rate_id"])
+        table = table.rename_columns(["sofr_pct" if name == "rate_pct" else name for name in table.column_names])
+        (folder / entry.file).unlink()
+        path = write_parquet(folder, table.replace_schema_metadata(None), entry.captured)
+        own = rows_sha256(table.replace_schema_metadata(None))
+        entries.append(Entry(path.name, file_sha256(path), own, entry.load, months=entry.months))
+    record.path.unlink()
+    if has_record:
+        record.append(entries)
+    pq.write_table(pq.read_table(path).slice(0, 0), folder / "_schema.parquet")
 
 
 def parts(table: pa.Table, period: str) -> list[tuple[tuple[str, datetime], pa.Table]]:

@@ -10,29 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from sandbox import Sandbox
 
-from pipelines.lake.parquet import rows_sha256, write_parquet
-from pipelines.lake.record import Entry, file_sha256
-from pipelines.lake.store import Lake
+from tests.former_lake import to_former_columns
 
 MONTHS = ("2018-04", "2018-05")
-FORMER = {"rate_pct": "sofr_pct"}
-
-
-def to_former_columns(lake: Lake, *, has_record: bool = True) -> None:
-    """Write the files of rates as the versions before `rate_id` did, one for one."""
-    folder, record = lake.root / "rates", lake.record("rates")
-    entries = []
-    for entry in record.read().values():
-        table = pq.read_table(folder / entry.file).drop_columns(["rate_id"])
-        table = table.rename_columns([FORMER.get(name, name) for name in table.column_names])
-        (folder / entry.file).unlink()
-        path = write_parquet(folder, table.replace_schema_metadata(None), entry.captured)
-        own = rows_sha256(table.replace_schema_metadata(None))
-        entries.append(Entry(path.name, file_sha256(path), own, entry.load, months=entry.months))
-    record.path.unlink()
-    if has_record:
-        record.append(entries)
-    pq.write_table(pq.read_table(path).slice(0, 0), folder / "_schema.parquet")
 
 
 @pytest.fixture

@@ -343,7 +343,7 @@ def test_a_revised_year_file_of_rates_is_loaded_for_its_stored_months(tmp_path: 
     done = later.ingest(JUNE, ["rates"])
     assert done.failures == []
     assert messages(done, "rates") == [
-        "nyfed: 2 stored rows of 2026-04 to 2026-05 revised by the publisher, stored as new vintages"
+        "nyfed SOFR: 2 stored rows of 2026-04 to 2026-05 revised by the publisher, stored as new vintages"
     ]
     rows = later.open().lake.read("rates")
     changed = rows[rows["vintage_no"] == 2]

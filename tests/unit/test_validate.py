@@ -177,7 +177,7 @@ def test_knowledge_ts_is_carried_through_missing_or_not() -> None:
     ("dataset", "row", "earliest"),
     [
         ("stocks", {"metal": "AL", "obs_date": "2026-01-31", "total_t": 1.0}, "2026-01-31T00:00:00Z"),
-        ("rates", {"obs_date": "2026-01-31", "rate_id": "SOFR", "rate_pct": 3.65}, "2026-01-31T00:00:00Z"),
+        ("rates", {"obs_date": "2026-01-29", "rate_id": "SOFR", "rate_pct": 3.65}, "2026-01-29T00:00:00Z"),
         ("power", POWER, "2026-01-30T00:00:00Z"),
         ("exports", EXPORTED, "2026-02-28T08:00:00Z"),
         ("production", PRODUCED, "2026-02-28T08:00:00Z"),

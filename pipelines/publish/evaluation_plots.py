@@ -22,13 +22,12 @@ from pipelines.publish.plots import (
     LABEL,
     LEFT,
     ORANGE,
-    PAPER,
     RED,
     RIGHT,
-    STAMP,
     TEAL,
     TOP,
     WIDTH,
+    svg_image,
     svg_rect,
     svg_text,
     ticks,
@@ -151,16 +150,4 @@ def _axes(
 
 
 def _image(title: str, drawn: list[str], synthetic: bool) -> str:
-    if synthetic:
-        turned = f'transform="rotate(-18 {WIDTH // 2} {HEIGHT // 2})" opacity=".16"'
-        drawn = [
-            *drawn,
-            svg_text(WIDTH // 2, HEIGHT // 2, STAMP, RED, 76, anchor="middle", more=turned),
-            svg_text(WIDTH - 30, 40, STAMP, RED, LABEL, anchor="end", weight="bold"),
-        ]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + 20}" width="{WIDTH // 2}" '
-        f'height="{HEIGHT // 2 + 10}" font-family="DejaVu Sans,Verdana,Helvetica,Arial,sans-serif">'
-        f'<rect width="{WIDTH}" height="{HEIGHT + 20}" fill="{PAPER}"/>'
-        f"{svg_text(40, 44, title, INK, 28, weight='bold')}{''.join(drawn)}</svg>"
-    )
+    return svg_image([svg_text(40, 44, title, INK, 28, weight="bold"), *drawn], synthetic, HEIGHT + 20)

@@ -77,16 +77,22 @@ def svg(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool, years: 
         drawn += panel.drawn(with_legend=at == 0, with_dates=at == len(parts) - 1)
         if name:
             drawn.append(svg_text(RIGHT, top - 12, name, FAINT, LABEL, anchor="end"))
+    return svg_image(drawn, synthetic)
+
+
+def svg_image(drawn: Sequence[str], synthetic: bool, height: int = HEIGHT) -> str:
+    """An image of SVG elements, as text; shown at half of `height` and of the width. Synthetic data is stamped."""
+    stamp = []
     if synthetic:
         turned = f'transform="rotate(-18 {WIDTH // 2} {HEIGHT // 2})" opacity=".16"'
-        drawn += [
+        stamp = [
             svg_text(WIDTH // 2, HEIGHT // 2, STAMP, RED, 76, anchor="middle", more=turned),
             svg_text(WIDTH - 30, 40, STAMP, RED, LABEL, anchor="end", weight="bold"),
         ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH // 2}" '
-        f'height="{HEIGHT // 2}" font-family="DejaVu Sans,Verdana,Helvetica,Arial,sans-serif">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{PAPER}"/>{"".join(drawn)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH // 2}" '
+        f'height="{height // 2}" font-family="DejaVu Sans,Verdana,Helvetica,Arial,sans-serif">'
+        f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}"/>{"".join([*drawn, *stamp])}</svg>'
     )
 
 

@@ -201,6 +201,10 @@ def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: Ass
         selected = names(job.asset_layer.selected_asset_keys)
         assert selected == names(graph.get_all_asset_keys()) - groups(graph)["evaluation"]
         assert job.executor_def.name == "in_process"
+        steps = {node.name for node in job.nodes}
+        made_of = {"extract", "load", "reference_tables", "reconcile", "models"}
+        # Each step costs a run some hundredths of a second: sources, datasets and their checks have none of their own.
+        assert steps == made_of | {"publish__release", "publish__report", "publish__run_health"}
     selected = names(defs.resolve_job_def("evaluate").asset_layer.selected_asset_keys)
     assert selected == groups(graph)["evaluation"] | {"publish/release", "publish/report"}
 

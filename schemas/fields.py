@@ -377,7 +377,7 @@ FIELDS: Final[dict[str, Field]] = {
     "known_since": Field(date, "Day from which event_date was known"),
     # Ranks, scores, index and regime
     "indicator": Field(str, "Indicator that is a component of the index"),
-    "version": Field(int, "Version of the index", "number", isin=[1, 2]),
+    "version": Field(int, "Version of the index", "count", isin=[1, 2]),
     "family": Field(
         str, "Family of the component in the index", isin=["CURVE", "INVENTORY", "FLOW", "STOCK", "PHYSICAL"],
     ),

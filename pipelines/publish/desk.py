@@ -131,22 +131,22 @@ class Signal:
 
 def cards(
     latest: Sequence[Row],
-    history: Mapping[str, Sequence[tuple[date, float | None, float | None]]],
+    history: Mapping[str, Sequence[Row]],
     parts: Sequence[Row],
     signals: Sequence[Row],
     computed: datetime,
 ) -> list[Card]:
     """The index of each metal, every version that the release has.
 
-    `latest`: last row of `tightness_daily` by metal. `history`: day, v1 and v2 by metal, in order. `parts`:
+    `latest`: last row of `tightness_daily` by metal. `history`: days and index by metal, in order. `parts`:
     contributions of the last day, the day before and a week before. `computed`: when the release was made.
     """
     found = []
     for row in latest:
-        for place, (version, (suffix, families)) in enumerate(VERSIONS.items()):
+        for version, (suffix, families) in VERSIONS.items():
             if f"tightness_index{suffix}" not in row:
                 continue
-            values = [(day[0], day[1 + place]) for day in history.get(row["metal"], ())]
+            values = [(one["as_of_date"], one[f"tightness_index{suffix}"]) for one in history.get(row["metal"], ())]
             own = [
                 part
                 for part in parts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -100,11 +100,9 @@ def read(con: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
 def render(content: Content) -> str:
     """The page as HTML."""
     manifest, tables = content.manifest, content.tables
-    history: dict[str, list[tuple[date, float | None, float | None]]] = {}
+    history: dict[str, list[Row]] = {}
     for row in tables["history"]:
-        history.setdefault(row["metal"], []).append(
-            (row["as_of_date"], row["tightness_index"], row.get("tightness_index_v2"))
-        )
+        history.setdefault(row["metal"], []).append(row)
     computed = datetime.fromisoformat(manifest["computed_ts"])
     return _template().render(
         manifest=manifest,

@@ -53,8 +53,11 @@ def index_row(**values: Any) -> Row:
 
 
 HISTORY = [
-    (date(2012, 1, 3), 90.0, None), (date(2015, 1, 5), None, None), (date(2020, 1, 6), 10.0, None),
-    (date(2026, 1, 7), 58.0, None), (date(2026, 1, 12), 70.0, None), (DAY, 60.0, 30.0),
+    {"as_of_date": day, "tightness_index": index, "tightness_index_v2": 30.0 if day == DAY else None}
+    for day, index in (
+        (date(2012, 1, 3), 90.0), (date(2015, 1, 5), None), (date(2020, 1, 6), 10.0), (date(2026, 1, 7), 58.0),
+        (date(2026, 1, 12), 70.0), (DAY, 60.0),
+    )
 ]  # fmt: skip
 PARTS = [
     part("carry_tightness", "CURVE", DAY, 0.75, 50.0),
@@ -108,7 +111,7 @@ def test_both_versions_of_the_index_are_shown_where_a_release_has_them() -> None
 
 
 def test_a_day_without_an_index_has_a_card() -> None:
-    history = [*HISTORY[:-1], (DAY, None, None)]
+    history = [*HISTORY[:-1], {"as_of_date": DAY, "tightness_index": None}]
     [card] = cards([index_row(tightness_index=None)], {"AL": history}, [], [], MOMENT + timedelta(days=9))
     assert (card.value, card.changes, card.windows, card.percentile, card.age) == (None, [], [], None, "9 d")
 

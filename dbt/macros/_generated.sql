@@ -875,12 +875,14 @@
     [
         "tom_next_usd_t",
         "CURVE.TOM_NEXT",
-        "value"
+        "value",
+        ""
     ],
     [
         "m3_m15_usd_t",
         "CURVE.M3_M15",
-        "value"
+        "value",
+        ""
     ],
     [
         "cancelled_ratio",

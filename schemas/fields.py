@@ -402,7 +402,10 @@ FIELDS: Final[dict[str, Field]] = {
     "known_since": Field(date, "Day from which event_date was known"),
     # Ranks, scores, index and regime
     "indicator": Field(str, "Indicator that is a component of the index"),
-    "family": Field(str, "Family of the component in the index", isin=["CURVE", "INVENTORY", "FLOW"]),
+    "version": Field(int, "Version of the index", "count", isin=[1, 2]),
+    "family": Field(
+        str, "Family of the component in the index", isin=["CURVE", "INVENTORY", "FLOW", "STOCK", "PHYSICAL"],
+    ),
     "sign": Field(int, "+1 where a higher value is tighter, -1 where a lower one is", "sign", isin=[-1, 1]),
     "weight": Field(float, "Weight of the family in the index", "ratio", accepts={"gt": 0, "le": 1}),
     "percentile": Field(

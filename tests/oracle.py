@@ -1018,7 +1018,9 @@ class Oracle:
                 else:
                     history = self._counted(name, i + 1)
                     ranks, value = self._ranks(history, "", LONGER_WINDOWS, component["sign"]), self.ranked[name][i]
-                found.append({"metal": self.metal, "indicator": name, "as_of_date": day, "value": value, **ranks})
+                found.append(
+                    {"metal": self.metal, "version": 1, "indicator": name, "as_of_date": day, "value": value, **ranks}
+                )
         return found
 
     def _ranks(self, history: Sequence[Value], kind: str, windows: Mapping[str, int], sign: int) -> Row:

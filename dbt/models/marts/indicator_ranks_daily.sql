@@ -5,14 +5,16 @@
 with daily as (
     select
         scores.metal,
+        scores.version,
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
         case when count(scores.ranked_value) over (
-            partition by scores.metal, scores.indicator, scores.ranked_on order by scores.as_of_date asc nulls last
-            {{ last_rows(years * rank_days_a_year()) }}
+            partition by scores.metal, scores.version, scores.indicator, scores.ranked_on
+            order by scores.as_of_date asc nulls last {{ last_rows(years * rank_days_a_year()) }}
         ) >= p.rank_min_periods then {{ mid_rank(
-            'scores.ranked_value', 'scores.metal, scores.indicator, scores.ranked_on', 'scores.as_of_date asc nulls last',
+            'scores.ranked_value', 'scores.metal, scores.version, scores.indicator, scores.ranked_on',
+            'scores.as_of_date asc nulls last',
             years * rank_days_a_year()
         ) }} end as rank_{{ years }}y,
         {% endfor -%}
@@ -21,15 +23,15 @@ with daily as (
             when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.ranked_value') }} over in_window
         end as mad
     from {{ ranked_values(window_rows(
-        ref('int_component_scores'), ['metal', 'indicator'],
+        ref('int_component_scores'), ['metal', 'version', 'indicator'],
         'greatest(' ~ longest('rank_window') ~ ', ' ~ rank_years() | max * rank_days_a_year() ~ ')'
     )) }} as scores
     inner join {{ ref('int_parameters') }} as p
         on scores.metal = p.metal and scores.as_of_date = p.calendar_date
     where not scores.is_monthly
     window in_window as (
-        partition by scores.metal, scores.indicator, scores.ranked_on order by scores.as_of_date asc nulls last
-        {{ last_rows('p.rank_window') }}
+        partition by scores.metal, scores.version, scores.indicator, scores.ranked_on
+        order by scores.as_of_date asc nulls last {{ last_rows('p.rank_window') }}
     )
     qualify scores.is_ranked_here
 ),
@@ -37,6 +39,7 @@ with daily as (
 monthly as (
     select
         scores.metal,
+        scores.version,
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
@@ -61,6 +64,7 @@ window_ranks as (
 
 select
     scores.metal,
+    cast(scores.version as integer) as version,
     scores.indicator,
     scores.as_of_date,
     dates.as_of_ts,
@@ -95,5 +99,6 @@ inner join {{ ref('int_parameters') }} as p
 left join window_ranks
     on
         scores.metal = window_ranks.metal
+        and scores.version = window_ranks.version
         and scores.indicator = window_ranks.indicator
         and scores.as_of_date = window_ranks.as_of_date

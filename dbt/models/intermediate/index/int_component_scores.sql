@@ -1,6 +1,6 @@
 {{ config(materialized='by_decision_time') }}
 {% set columns -%}
-metal, as_of_date, family, indicator, region, is_monthly, sign, weight, value
+metal, as_of_date, version, family, indicator, region, is_monthly, sign, weight, value
 {%- endset %}
 with component_values as (
     select {{ columns }}, obs_end, is_stale, is_suspect, native_percentile, n_ranked, ranked_from
@@ -8,7 +8,7 @@ with component_values as (
     {% if is_partial() -%}
     union all
     select {{ columns }}, obs_end, is_stale, is_suspect, cast(null as double), cast(null as bigint), cast(null as date)
-    from {{ kept_rows(this, ['metal', 'indicator'], longest('rank_window'), 'not is_monthly') }} as kept
+    from {{ kept_rows(this, ['metal', 'version', 'indicator'], longest('rank_window'), 'not is_monthly') }} as kept
     {%- endif %}
 ),
 
@@ -16,6 +16,7 @@ ranked as (
     select
         component.metal,
         component.as_of_date,
+        component.version,
         component.family,
         component.indicator,
         component.region,
@@ -30,7 +31,7 @@ ranked as (
         case
             when component.is_monthly then component.native_percentile
             else {{ mid_rank(
-                'component.ranked_value', 'component.metal, component.indicator, component.ranked_on',
+                'component.ranked_value', 'component.metal, component.version, component.indicator, component.ranked_on',
                 'component.as_of_date asc nulls last', 'p.rank_window'
             ) }}
         end as percentile,
@@ -47,7 +48,7 @@ ranked as (
     inner join {{ ref('int_parameters') }} as p
         on component.metal = p.metal and component.as_of_date = p.calendar_date
     window in_window as (
-        partition by component.metal, component.indicator, component.ranked_on
+        partition by component.metal, component.version, component.indicator, component.ranked_on
         order by component.as_of_date asc nulls last {{ last_rows('p.rank_window') }}
     )
 ),
@@ -57,6 +58,7 @@ breaks as (
     select
         ranked.metal,
         ranked.as_of_date,
+        ranked.version,
         ranked.indicator,
         string_agg(days.break_id, ' ' order by days.break_id asc nulls last) as break_ids
     from ranked
@@ -66,12 +68,13 @@ breaks as (
             and ranked.indicator = days.metric_id
             and {{ spans_break('days', 'ranked.as_of_date', 'ranked.ranked_from', 'ranked.obs_end') }}
     where ranked.is_ranked_here
-    group by ranked.metal, ranked.as_of_date, ranked.indicator
+    group by ranked.metal, ranked.as_of_date, ranked.version, ranked.indicator
 )
 
 select
     ranked.metal,
     ranked.as_of_date,
+    ranked.version,
     ranked.family,
     ranked.indicator,
     ranked.region,
@@ -95,5 +98,6 @@ left join breaks
     on
         ranked.metal = breaks.metal
         and ranked.as_of_date = breaks.as_of_date
+        and ranked.version = breaks.version
         and ranked.indicator = breaks.indicator
 where ranked.is_ranked_here

@@ -88,7 +88,8 @@ CHARTS: Final[Sequence[Chart]] = (
     ),
     Chart(
         "difference", "where the two versions of the index differ", "marts.tightness_daily", "as_of_date",
-        "v2 less v1, points", (Mark("difference", "tightness_index_v2 - tightness_index", "v2 less v1", "violet", "area", opacity=0.6),),
+        "v2 less v1, points",
+        (Mark("difference", "tightness_index_v2 - tightness_index", "v2 less v1", "violet", "area", opacity=0.6),),
     ),
     Chart(
         "contributions", "contributions to index v1", "marts.tightness_daily", "as_of_date", "points",
@@ -108,7 +109,7 @@ CHARTS: Final[Sequence[Chart]] = (
     ),
     Chart(
         "spread", "cash less three months", "marts.price_daily", "obs_date", "spread, USD/t",
-        (Mark("spread", "cash_3m_spread_usd_t", "cash less three months, USD/t (above 0: backwardation)", "orange", "area", opacity=0.7),),
+        (Mark("spread", "cash_3m_spread_usd_t", "USD/t, above 0 backwardation", "orange", "area", opacity=0.7),),
     ),
     Chart(
         "stock", "registered stock and cancelled warrants", "marts.inventory_daily", "as_of_date", "stock, kt",
@@ -142,7 +143,7 @@ CHARTS: Final[Sequence[Chart]] = (
 def read(connection: duckdb.DuckDBPyConnection, *, synthetic: bool, charts: Sequence[Chart] = CHARTS) -> list[Drawn]:
     """The charts of every metal with rows. A mark whose columns the release does not have is left out."""
     columns = columns_of(connection)
-    found = []
+    found: list[Drawn] = []
     for chart in charts:
         there = columns.get(chart.table, set())
         marks = [mark for mark in chart.marks if set(re.findall(r"[a-z]\w*", mark.sql)) <= there]
@@ -179,17 +180,17 @@ def packed_days(days: Sequence[int]) -> dict[str, Any]:
 def compressed(content: object) -> str:
     """JSON as base64 of gzip: the same text for the same content. It holds no character that ends a script."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return b64encode(gzip.compress(text.encode(), compresslevel=4, mtime=0)).decode()
 
 
 def _of_metals(
     connection: duckdb.DuckDBPyConnection, chart: Chart, marks: Sequence[Mark], words: Sequence[str], synthetic: bool
 ) -> Iterator[Drawn]:
     by = chart.by or "''"
-    values = [f"round({mark.sql}, {mark.decimals}) as {mark.name}" for mark in marks]
+    values = ", ".join([*words, *(f"round({mark.sql}, {mark.decimals}) as {mark.name}" for mark in marks)])
     rows = connection.execute(
-        f"select metal, {by}, {chart.day} - {EPOCH}, epoch({chart.known})::bigint // 60, {', '.join([*words, *values])} "
-        f"from {chart.table} where {chart.where} order by metal, {by}, {chart.day}"
+        f"select metal, {by}, {chart.day} - {EPOCH}, epoch({chart.known})::bigint // 60, {values} "
+        f"from {chart.table} where {chart.where} order by 1, 2, 3"
     ).fetchall()
     for (metal, part), group in groupby(rows, lambda row: (row[0], row[1])):
         _, _, days, known, *columns = zip(*group, strict=True)
@@ -203,8 +204,7 @@ def _of_metals(
             [(mark.label, mark.colour) for mark in marks if mark.colour],
             [*((word, word.replace("_", " "), -1) for word in words), *((m.name, m.label, m.decimals) for m in marks)],
             specification(chart, marks, synthetic=synthetic),
-            {"t": packed_days(days), "known": packed(known)}
-            | {name: packed(column) for name, column in data.items()},
+            {"t": packed_days(days), "known": packed(known)} | {name: packed(column) for name, column in data.items()},
         )
 
 
@@ -215,7 +215,7 @@ def frame(synthetic: bool) -> dict[str, Any]:
 
 
 def specification(chart: Chart, marks: Sequence[Mark], *, synthetic: bool) -> dict[str, Any]:
-    """The chart in Vega-Lite: its rows are the data set `rows`, its regimes `bands`, the day that is read `cursor`.
+    """The chart in Vega-Lite: its rows are the data set `rows`, its regimes `bands`, the day that is read `reading`.
 
     Colours are variables of the page's style, which `report.js` replaces. A drag or shift and the wheel change the
     extent of the x axis.
@@ -239,7 +239,8 @@ def specification(chart: Chart, marks: Sequence[Mark], *, synthetic: bool) -> di
                 },
             }
         )
-    transform, tops = [], {}
+    transform: list[dict[str, str]] = []
+    tops: dict[str, str] = {}
     for mark in marks:
         if not mark.colour:
             continue
@@ -268,14 +269,14 @@ def specification(chart: Chart, marks: Sequence[Mark], *, synthetic: bool) -> di
     ]
     layers.append(
         {
-            "transform": [{"filter": "datum.t === cursor"}],
+            "transform": [{"filter": "datum.t === reading"}],
             "mark": {"type": "rule", "color": "--ink", "strokeDash": [3, 3]},
             "encoding": {"x": x},
         }
     )
     return {
         **frame(synthetic),
-        "params": [{"name": "cursor", "value": None}, {"name": "bandOpacity", "value": 1}],
+        "params": [{"name": "reading", "value": None}, {"name": "bandOpacity", "value": 1}],
         "height": 240,
         **({"transform": transform} if transform else {}),
         "layer": layers,

@@ -1,4 +1,4 @@
-"""Past states for the report: signals and claims at every decision time, and the figures of each release of a publisher.
+"""Past states for the report: signals and claims at every decision time, and figures after each publisher's release.
 
 Pure but for the functions that read. Only changes are kept: a value holds until the next one.
 """
@@ -26,13 +26,15 @@ REVISED: Final = (
     ("registered stock at month-end", "vintages.off_warrant", "registered_month_end_t / 1000", "kt", "''"),
 )
 _CHANGES: Final = """
-    select {key}, list({day} order by {day}) as days, list(v order by {day}) as v, list(s order by {day}) as s
+    select {key}, list(day order by day) as days, list(v order by day) as v, list(s order by day) as s
     from (
         select * from ({rows})
-        qualify row_number() over (partition by {key} order by {day}) = 1
-            or (v, s) is distinct from lag((v, s)) over (partition by {key} order by {day})
+        qualify row_number() over (partition by {key} order by day) = 1
+            or (v, s) is distinct from lag((v, s)) over (partition by {key} order by day)
     ) group by all order by all"""
-_ROUNDED: Final = "case when unit in ('ratio', 'ln') then round({0}, 4) when unit = 't' then round({0}) else round({0}, 2) end"
+_ROUNDED: Final = (
+    "case when unit in ('ratio', 'ln') then round({0}, 4) when unit = 't' then round({0}) else round({0}, 2) end"
+)
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,19 @@ class Cell:
 def states(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """Signals and claims: for each the decision days on which value or state changed, with the new ones."""
     signals = f"""
-        select signal_id, signal_version, metal, unit, as_of_date,
-            arg_max({_ROUNDED.format("value")}, revision_no) as v, arg_max(state, revision_no) as s
+        select signal_id, signal_version, metal, unit, as_of_date - {EPOCH} as day,
+            arg_max_null({_ROUNDED.format("value")}, revision_no) as v, arg_max_null(state, revision_no) as s
         from signals.signals group by all"""
     claims = f"""
-        select claim_id, metal, unit, as_of_date, claim_text, {_ROUNDED.format("evidence_value")} as v, status as s
+        select claim_id, metal, unit, as_of_date - {EPOCH} as day, claim_text,
+            {_ROUNDED.format("evidence_value")} as v, status as s
         from signals.claim_audit"""
     found: dict[str, Any] = {}
     for name, rows, key in (
         ("signals", signals, "signal_id, signal_version, metal, unit"),
         ("claims", claims, "claim_id, metal, unit, claim_text"),
     ):
-        changes = fetch_rows(connection, _CHANGES.format(key=key, day="day", rows=f"select *, as_of_date - {EPOCH} as day from ({rows})"))
+        changes = fetch_rows(connection, _CHANGES.format(key=key, rows=rows))
         found[name] = [
             row | {"days": packed_days(row["days"]), "v": packed(row["v"]), "s": packed(row["s"])} for row in changes
         ]
@@ -71,13 +74,15 @@ def states(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 def revisions(connection: duckdb.DuckDBPyConnection, *, synthetic: bool) -> tuple[list[Drawn], list[Row]]:
     """A picture for each series of monthly figures, and the largest revisions of them all."""
-    there, drawn, largest = columns_of(connection), [], []
+    there = columns_of(connection)
+    drawn: list[Drawn] = []
+    largest: list[Row] = []
     for title, table, value, unit, series in REVISED:
         if table not in there:
             continue
         rows = connection.execute(
             f"select metal, {series}, period_end, known_from, {value} as v from {table} where v is not null "
-            f"order by metal, {series}, known_from, period_end"
+            "order by 1, 2, 4, 3"
         ).fetchall()
         for (metal, name), group in groupby(rows, lambda row: (row[0], row[1])):
             cells = grid([row[2:] for row in group])
@@ -111,7 +116,7 @@ def grid(vintages: Sequence[tuple[date, datetime, float]]) -> list[Cell]:
 
 
 def _drawn(name: str, title: str, unit: str, cells: Sequence[Cell], synthetic: bool) -> Drawn:
-    columns = {
+    columns: dict[str, list[Any]] = {
         "release": [f"{cell.release}" for cell in cells],
         "period": [f"{cell.period:%Y-%m}" for cell in cells],
         "value": [round(cell.value, 3) for cell in cells],
@@ -120,7 +125,9 @@ def _drawn(name: str, title: str, unit: str, cells: Sequence[Cell], synthetic: b
         "is_new": [cell.is_new for cell in cells],
     }
     most = max([abs(change) for change in columns["change"]], default=0) or 1
-    return Drawn(name, title, [], [], heatmap(unit, most, synthetic=synthetic), {k: packed(v) for k, v in columns.items()})
+    return Drawn(
+        name, title, [], [], heatmap(unit, most, synthetic=synthetic), {k: packed(v) for k, v in columns.items()}
+    )
 
 
 def heatmap(unit: str, most: float, *, synthetic: bool) -> dict[str, Any]:

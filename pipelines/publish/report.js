@@ -70,7 +70,8 @@
       rows = rows.filter((row) => row.t > end - years * 365.25 * DAY);
     }
     spec.datasets = { rows, bands: bands(rows) };
-    for (const parameter of spec.params || []) if (parameter.name === "bandOpacity") parameter.value = dark.matches ? 0.28 : 1;
+    const start = { bandOpacity: dark.matches ? 0.28 : 1, reading: rows[rows.length - 1].t };
+    for (const parameter of spec.params || []) parameter.value = start[parameter.name];
     const label = { labelColor: colour("--dim"), titleColor: colour("--dim"), labelFont: "system-ui", titleFont: "system-ui" };
     const config = {
       background: "transparent", view: { stroke: null }, axis: { ...label, gridColor: colour("--line"), domainColor: colour("--line"), tickColor: colour("--line") },
@@ -95,7 +96,7 @@
       output.setAttribute("aria-live", live ? "polite" : "off");
       output.textContent = [iso(row.t / DAY), ...parts.filter(Boolean), "known " + minute(row.known)].join(" · ");
     };
-    const point = (to, live) => { move(to, live); view.signal("cursor", rows[at].t).runAsync(); };
+    const point = (to, live) => { move(to, live); view.signal("reading", rows[at].t).runAsync(); };
     move(at, false);
     figure.onkeydown = (event) => {
       const step = event.shiftKey ? 20 : 1;

@@ -8,6 +8,7 @@ Vega's expressions are interpreted, not evaluated as code. The first part is the
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipelines.publish import charts, desk, evaluation_plots, past
+from pipelines.publish.charts import Drawn
 from pipelines.publish.plots import REGIMES, data_url
+from pipelines.publish.vega import script_version
 from pipelines.warehouse.sql import Row, fetch_rows
 
 FOLDER: Final = Path(__file__).parent
+KEY_BYTES: Final = 2048  # of a page, which hold its key
 VERDICTS: Final = {
     "SUPPORTED": "good", "CONTRADICTED": "bad", "PARTIAL": "warn", "REVERSED": "bad", "WEAK": "warn",
 }  # fmt: skip
@@ -102,9 +106,9 @@ class Content:
     manifest: Mapping[str, Any]
     tables: Mapping[str, Sequence[Row]]  # by name of their query
     assumptions: Sequence[Row]  # name, metal, value, unit, valid_from, source
-    charts: Sequence[charts.Drawn]
+    charts: Sequence[Drawn]
     states: Mapping[str, Any]  # signals and claims at every decision time
-    revisions: tuple[Sequence[charts.Drawn], Sequence[Row]]
+    revisions: tuple[Sequence[Drawn], Sequence[Row]]
     dictionary: Sequence[Sequence[str]]
     followed: Mapping[str, str]  # SVG images of the evaluation, by title
 
@@ -122,6 +126,22 @@ def read(con: duckdb.DuckDBPyConnection, manifest: Mapping[str, Any], assumption
         con.execute(_DICTIONARY).fetchall(),
         evaluation_plots.charts(con, synthetic=synthetic),
     )
+
+
+def key(manifest: Mapping[str, Any], assumptions: Sequence[Row]) -> str:
+    """A hash of all that the page depends on: release, assumptions, the code of this package and the charts' script."""
+    code = [path.read_bytes() for path in sorted(FOLDER.iterdir()) if path.is_file()]
+    facts = [manifest["release_id"], script_version(), *([str(value) for value in row.values()] for row in assumptions)]
+    return hashlib.sha256(b"".join([*code, json.dumps(facts).encode()])).hexdigest()
+
+
+def is_current(page: Path, key: str) -> bool:
+    """True when a page was rendered from what has this key."""
+    try:
+        with page.open("rb") as file:
+            return f'<meta name="content-key" content="{key}">'.encode() in file.read(KEY_BYTES)
+    except OSError:
+        return False
 
 
 def render(content: Content, vega: str) -> str:
@@ -157,6 +177,7 @@ def render(content: Content, vega: str) -> str:
         data=charts.compressed(_data(content)),
         style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
         scripts=[Markup(script) for script in scripts],
+        key=key(manifest, content.assumptions),
         policy=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts),
         sections=SECTIONS,
         ranges=RANGES,

@@ -22,9 +22,14 @@ _BUNDLE: Final = (
 )
 
 
+def script_version() -> str:
+    """Version of the package that the script is made by."""
+    return version(PACKAGE)
+
+
 def script(folder: Path = PROJECT / "build") -> str:
     """The text of one script that defines `vegaEmbed`, `vegaLite` and `vega`. A folder that is read-only keeps none."""
-    kept = folder / f"vega-{version(PACKAGE)}.js"
+    kept = folder / f"vega-{script_version()}.js"
     with suppress(OSError):
         return kept.read_text(encoding="utf-8")
     # With names of its own and in strict mode, as in the module that the bundle is written as.

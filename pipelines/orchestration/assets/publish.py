@@ -122,7 +122,7 @@ def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
 def write_report(workspace: "Workspace") -> tuple[Path, str]:
     """Write report.html for the current release: its path and the release's id. The caller holds the writer lock."""
     from pipelines.publish import vega
-    from pipelines.publish.report import read, render
+    from pipelines.publish.report import is_current, key, read, render
 
     manifest = read_manifest(workspace.paths.manifest)
     if manifest is None:
@@ -132,9 +132,12 @@ def write_report(workspace: "Workspace") -> tuple[Path, str]:
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
-    with opened(database) as connection:
-        page = render(read(connection, manifest, [dict(row) for _, row in assumed.iterrows()]), vega.script())
+    rows = [dict(row) for _, row in assumed.iterrows()]
     path = workspace.paths.published / "report.html"
+    if is_current(path, key(manifest, rows)):
+        return path, str(manifest["release_id"])
+    with opened(database) as connection:
+        page = render(read(connection, manifest, rows), vega.script())
     write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     path.chmod(0o644)
     return path, str(manifest["release_id"])

@@ -85,7 +85,7 @@ def revisions(connection: duckdb.DuckDBPyConnection, *, synthetic: bool) -> tupl
             "order by 1, 2, 4, 3"
         ).fetchall()
         for (metal, name), group in groupby(rows, lambda row: (row[0], row[1])):
-            cells = grid([row[2:] for row in group])
+            cells = figures_by_release([row[2:] for row in group])
             label = f"{metal}: {title}{f', {name}' if name else ''}"
             if cells:
                 drawn.append(_drawn(f"revisions-{len(drawn)}", label, unit, cells, synthetic))
@@ -93,7 +93,7 @@ def revisions(connection: duckdb.DuckDBPyConnection, *, synthetic: bool) -> tupl
     return drawn, sorted(largest, key=lambda row: -abs(row["change"]))[:12]
 
 
-def grid(vintages: Sequence[tuple[date, datetime, float]]) -> list[Cell]:
+def figures_by_release(vintages: Sequence[tuple[date, datetime, float]]) -> list[Cell]:
     """For each release, the figure of every period that was known: period, known from and value, by known from.
 
     A release is the day on which vintages became known. The periods are the last MONTHS.

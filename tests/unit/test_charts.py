@@ -155,7 +155,9 @@ FIRST, SECOND, THIRD = (datetime(2026, month, 18, 9, tzinfo=UTC) for month in (2
 
 
 def test_each_release_has_the_figure_of_every_period_that_was_known() -> None:
-    cells = past.grid([(JAN, FIRST, 100.0), (FEB, SECOND, 80.0), (JAN, SECOND, 110.0), (JAN, THIRD, 90.0)])
+    cells = past.figures_by_release(
+        [(JAN, FIRST, 100.0), (FEB, SECOND, 80.0), (JAN, SECOND, 110.0), (JAN, THIRD, 90.0)]
+    )
     assert [(cell.release.month, cell.period.month, cell.value, cell.first, cell.is_new) for cell in cells] == [
         (2, 1, 100.0, 100.0, True),
         (3, 1, 110.0, 100.0, True),
@@ -168,7 +170,9 @@ def test_each_release_has_the_figure_of_every_period_that_was_known() -> None:
 
 def test_a_picture_of_revisions_has_the_last_months() -> None:
     months = [date(2020 + n // 12, n % 12 + 1, 1) for n in range(60)]
-    cells = past.grid([(month, datetime(month.year, month.month, 28, tzinfo=UTC), 1.0) for month in months])
+    cells = past.figures_by_release(
+        [(month, datetime(month.year, month.month, 28, tzinfo=UTC), 1.0) for month in months]
+    )
     assert {cell.period for cell in cells} == set(months[-past.MONTHS :])
 
 

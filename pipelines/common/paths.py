@@ -23,7 +23,6 @@ class DataPaths:
         self.evaluation = self.warehouse.with_name("evaluation.json")  # what the last evaluation rests on
         self.last_build = self.warehouse.with_name("built_as_of")  # its time, one ISO line
         self.publication = self.warehouse.with_name("publication.json")  # what the current release was made from
-        self.report = self.warehouse.with_name("report.json")  # what the report was made from
         self.failures = self.warehouse.with_name("health")  # the failure log
         self.outbox = self.warehouse.with_name("outbox")  # notifications that are not yet delivered
         self.rate_limits = self.warehouse.with_name("pace")  # shared by all processes

@@ -69,6 +69,7 @@ def model_assets(after_build: Callable[[Settings], None]) -> dg.AssetsDefinition
             for name, charts in draw_plots(open_workspace, context.log).items():
                 tables[name] |= charts
             after_build(open_workspace.settings)
+            open_workspace.keep_reference()
         yield from _results(context, manifest, result, tables)
         if result.failed:
             raise dg.Failure(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,8 +44,8 @@ class Archive:
         but equals an earlier one, the publisher changed back, which is a new capture.
         """
         stored = [(self.put(payload), payload) for payload in payloads]
-        with self._log(request.source).writing():
-            before = self._read(request)
+
+        def answered(before: Receipt) -> Receipt:
             captures = list(before.captures)
             seen = {capture.sha256 for capture in captures}
             newest = captures[-1].sha256 if captures else None
@@ -59,20 +59,18 @@ class Archive:
                     captures[-1] = Capture(sha256, last.captured_at, last.bytes, *about)
             captures.sort(key=lambda capture: capture.captured_at)
             moment = _iso(answered_at) if answered_at else None
-            return self._write(request.source, before, Receipt(_describe(request), tuple(captures), answered_at=moment))
+            return Receipt(_describe(request), tuple(captures), answered_at=moment)
+
+        return self._change(request, answered)
 
     def record_error(self, request: Request, message: str, at: datetime) -> Receipt:
         """Record that a request failed; its captures stay."""
-        with self._log(request.source).writing():
-            before = self._read(request)
-            receipt = replace(before, error={"at": _iso(at), "message": message}, no_data_at=None)
-            return self._write(request.source, before, receipt)
+        error = {"at": _iso(at), "message": message}
+        return self._change(request, lambda before: replace(before, error=error, no_data_at=None))
 
     def record_no_data(self, request: Request, at: datetime) -> Receipt:
         """Record that the publisher had no data for a request, which is no failure; its captures stay."""
-        with self._log(request.source).writing():
-            before = self._read(request)
-            return self._write(request.source, before, replace(before, error=None, no_data_at=_iso(at)))
+        return self._change(request, lambda before: replace(before, error=None, no_data_at=_iso(at)))
 
     def receipt(self, source: str, name: str) -> Receipt | None:
         """The receipt of a request by source and name; None when it was never sent."""
@@ -122,10 +120,15 @@ class Archive:
     def _read(self, request: Request) -> Receipt:
         return self.receipt(request.source, request.name) or Receipt(_describe(request))
 
-    def _write(self, source: str, before: Receipt, receipt: Receipt) -> Receipt:
-        """Replace the receipt `before`, unless it stays the same."""
-        if receipt != before:
-            self._log(source).put(receipt)
+    def _change(self, request: Request, change: Callable[[Receipt], Receipt]) -> Receipt:
+        """Replace the receipt of a request by the changed one. Only a writer that changes something holds the lock."""
+        before = self._read(request)
+        if change(before) == before:
+            return before
+        log = self._log(request.source)
+        with log.writing():
+            receipt = change(self._read(request))
+            log.put(receipt)
         return receipt
 
 

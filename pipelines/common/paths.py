@@ -22,6 +22,7 @@ class DataPaths:
         self.build_record = self.warehouse.with_name("build.json")  # inputs and result of the last complete build
         self.evaluation = self.warehouse.with_name("evaluation.json")  # what the last evaluation rests on
         self.last_build = self.warehouse.with_name("built_as_of")  # its time, one ISO line
+        self.publication = self.warehouse.with_name("publication.json")  # what the current release was made from
         self.failures = self.warehouse.with_name("health")  # the failure log
         self.outbox = self.warehouse.with_name("outbox")  # notifications that are not yet delivered
         self.rate_limits = self.warehouse.with_name("pace")  # shared by all processes

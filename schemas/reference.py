@@ -78,6 +78,14 @@ class ProducerShares(Reference):
     metal = field("Metal that the company produces")
 
 
+class Contracts(Reference):
+    """Futures contracts of a metal whose positions are followed."""
+
+    __columns__ = "contract metal name"
+    contract = field(unique=True)
+    name = field("Name of the contract", str_length={"min_value": 2})
+
+
 class Parameters(Reference):
     """Parameters of the formulas; `*` is for every metal that has no row of its own."""
 
@@ -356,6 +364,7 @@ REFERENCE: dict[str, type[Reference]] = {
     "power_zones": PowerZones,
     "exporters": Exporters,
     "equities": ProducerShares,
+    "contracts": Contracts,
     "parameters": Parameters,
     "index_components": IndexComponents,
     "release_calendar": ReleaseCalendar,

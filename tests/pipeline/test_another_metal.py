@@ -31,7 +31,7 @@ def drop_market(sandbox: Sandbox, metal: str, price: float) -> None:
         pd.DataFrame({"metal": metal, "obs_date": day, "total_t": total, "cancelled_t": (total * 0.2).round()}),
     )
     contract = {"AL": "191691", "CU": "085692"}[metal]
-    weeks = day[days.dt.dayofweek == 1].reset_index(drop=True)
+    weeks = day[days.dt.day_of_week == 1].reset_index(drop=True)
     long = pd.Series(range(len(weeks))) * 100 + 20_000
     sandbox.drop(
         f"positions/{metal}.csv",
@@ -116,7 +116,7 @@ def test_copper_has_positions_stock_of_other_exchanges_and_places(copper: Sandbo
     week, report, places, quote = map(
         last, ("positions_weekly", "exchange_stocks_weekly", "stocks_by_location_daily", "curve_spreads_daily")
     )
-    assert (week.contract, week.net_percentile, week.n_hist) == ("085692", 1 - 0.5 / 82, 82)  # more every week
+    assert (week.contract, week.net_percentile, week.n_hist) == ("085692", 1 - 0.5 / 81, 81)  # more every week
     assert (report.exchange, report.total_chg_t) == ("SHFE", 100)
     assert (places.largest_place, places.largest_share, places.herfindahl, places.queue_days) == (
         "KAOHSIUNG", 0.7, pytest.approx(0.58), 20,

@@ -38,7 +38,9 @@ def add_copper(reference: Path) -> None:
         reference,
         "signal_definitions",
         lambda rows: rows[~rows["signal_id"].str.split(".").str[1].isin(SMELTING)].assign(
-            metal="CU", signal_id=lambda own: own["signal_id"].str.replace("AL.", "CU.", regex=False)
+            metal="CU",
+            signal_id=lambda own: own["signal_id"].str.replace("AL.", "CU.", regex=False),
+            entity=lambda own: own["entity"].replace("191691", "085692"),  # positions
         ),
     )
 

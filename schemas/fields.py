@@ -74,7 +74,16 @@ FIELDS: Final[dict[str, Field]] = {
     "rate_id": Field(
         str, "Overnight rate: SOFR, or EFFR, the effective federal funds rate", isin=["EFFR", "SOFR"],
     ),
-    "exchange": Field(str, "Exchange that publishes the stock", isin=["SHFE"]),
+    "exchange": Field(str, "Exchange that publishes the stock", isin=["COMEX", "SHFE"]),
+    "product": Field(
+        str, "The metal itself, its raw material or its cast alloy, each with a contract of its own",
+        isin=["METAL", "ALUMINA", "CAST_ALLOY"],
+    ),
+    "location": Field(str, "Place of the warehouses, as in PORT_KLANG", accepts=IDENTIFIER),
+    "contract": Field(
+        str, "Futures contract: the market code of the CFTC, six characters with leading zeros",
+        accepts={"str_matches": "^[0-9A-Z]{5}[0-9A-Z+]$"},
+    ),
     "benchmark": Field(str, "Publisher of the mean price", isin=["WORLD_BANK", "FRED"]),
     # Times
     "obs_date": Field(date, "Trading day"),
@@ -131,7 +140,7 @@ FIELDS: Final[dict[str, Field]] = {
         int, "Calendar days from the cash prompt to the three-month prompt (D)", "days", ge=80, le=100,
     ),
     "spread": Field(
-        str, "Legs of the spread: near leg, then far leg", isin=["CASH_3M", "TOM_NEXT", "M3_M15", "DEC_DEC"],
+        str, "Legs of the spread, the near one first: CASH_TOM, TOM_NEXT, CASH_3M, DEC_DEC or two months (M3_M15)",
     ),
     "usd_t": Field(
         float, "Near leg minus far leg; positive is backwardation", "USD/t", accepts={"ge": -20_000, "le": 20_000},
@@ -229,6 +238,11 @@ FIELDS: Final[dict[str, Field]] = {
     "cancelled_age_days": Field(int, "Days from cancelled_obs_date to as_of_date", "days"),
     "offwarrant_t": Field(float, 'Off-warrant ("shadow") stock', "t", ge=0, accepts={"le": 50_000_000}),
     "registered_month_end_t": Field(float, "Registered stock on the same day", "t", ge=0, le=50_000_000),
+    "on_warrant_t": Field(
+        float, "Part of the stock that is on warrant", "t", ge=0, plausible=Plausible(0, 20_000_000, math.inf),
+    ),
+    "in_t": Field(float, "Metal put into the warehouses on the day", "t", ge=0, accepts={"le": 50_000_000}),
+    "out_t": Field(float, "Metal taken out of the warehouses on the day", "t", ge=0, accepts={"le": 50_000_000}),
     "registered_t": Field(float, "Registered stock on the same day", "t", ge=0),
     "visible_t": Field(float, "Visible stock: off-warrant plus registered stock on the same month-end", "t", ge=0),
     "offwarrant_yoy": Field(float, "Off-warrant stock / that of 12 months before - 1", "ratio"),
@@ -237,7 +251,52 @@ FIELDS: Final[dict[str, Field]] = {
         str, "Latest earlier month-end with visible stock as low or lower; RECORD where there is none",
     ),
     "is_record_low": Field(bool, "Whether no earlier known month-end has visible stock as low or lower"),
+    "shanghai_obs_date": Field(date, "Day of Shanghai's last report up to two weeks before the month-end"),
+    "shanghai_t": Field(float, "Stock of the Shanghai exchange (SHFE) of that report", "t", ge=0),
+    "visible_all_t": Field(
+        float, "visible_t plus shanghai_t: stock of two exchanges by their own definitions, and off-warrant stock", "t",
+        ge=0,
+    ),
+    "visible_all_definition": Field(
+        str, "The stocks that visible_all_t is the sum of", isin=["OFF_WARRANT + REGISTERED + SHFE"],
+    ),
+    "visible_all_lowest_since": Field(
+        str, "Latest earlier month-end with visible_all_t as low or lower; RECORD where there is none",
+    ),
+    "base_obs_date": Field(date, "Day of the last report of an earlier week, at most three weeks before its own week"),
+    "total_chg_t": Field(float, "total_t less that of base_obs_date", "t"),
+    "place_obs_date": Field(date, "Day of the latest known stock by place"),
+    "place_age_days": Field(int, "Days from place_obs_date to as_of_date", "days"),
+    "n_places": Field(int, "Places of that day that are known", "count", ge=1),
+    "largest_place": Field(str, "Place with the most stock"),
+    "largest_share": Field(float, "Its share of the stock", "ratio", **SCORE),
+    "herfindahl": Field(float, "Sum of the squared shares of the places: 1 where one place has all", "ratio", **SCORE),
+    "queue_place": Field(str, "Place with the most cancelled metal"),
+    "queue_cancelled_t": Field(float, "Its cancelled warrants", "t", ge=0),
+    "load_out_t_day": Field(
+        float, "Mean of its out_t over the days of the last load_out_days that have one", "t/day", ge=0
+    ),
+    "queue_days": Field(
+        float, "queue_cancelled_t / load_out_t_day: stock days of load-out until the cancelled metal has left", "days",
+    ),
     "offwarrant_period_end": Field(date, "Latest known month-end of off-warrant stock"),
+    # Positioning
+    "managed_long": Field(
+        int, "Long positions of money managers, spreading left out", "contracts", ge=0, accepts={"le": 100_000_000},
+    ),
+    "managed_short": Field(
+        int, "Short positions of money managers, spreading left out", "contracts", ge=0, accepts={"le": 100_000_000},
+    ),
+    "open_interest": Field(
+        int, "Open contracts of all traders, each counted once", "contracts", ge=0, accepts={"le": 100_000_000},
+        plausible=Plausible(0, 50_000_000, math.inf),
+    ),
+    "managed_net": Field(int, "managed_long - managed_short", "contracts"),
+    "net_share": Field(float, "managed_net / open_interest", "ratio"),
+    "net_percentile": Field(
+        float, "Mid-rank of net_share among the weeks of the last rank_months_weekly, as known at the release", "ratio",
+        **SCORE,
+    ),
     # Trade flows and output
     "exports_kt": Field(
         float, "Exported quantity", "kt", ge=0, accepts={"le": 100_000}, plausible=Plausible(0, 20_000, 100),
@@ -363,6 +422,21 @@ FIELDS: Final[dict[str, Field]] = {
     "export_window": Field(
         str, "SHUT when exporting semis did not pay on the last arb_shut_days decision days, else OPEN",
         isin=["OPEN", "SHUT"],
+    ),
+    "midwest_obs_date": Field(date, "Assessment day of midwest_premium_usd_t"),
+    "unpaid_obs_date": Field(date, "Assessment day of unpaid_premium_usd_t"),
+    "midwest_premium_usd_t": Field(float, "Premium over the exchange price in the Midwest, duty paid", "USD/t"),
+    "unpaid_premium_usd_t": Field(float, "Premium over the exchange price in Europe, duty unpaid", "USD/t"),
+    "us_freight_usd_t": Field(float, "Freight and handling from Europe to the Midwest, an ASSUMPTION", "USD/t"),
+    "section_232": Field(
+        float, "Tariff of the United States under Section 232 in force on as_of_date, without exemptions", "ratio",
+    ),
+    "replacement_usd_t": Field(
+        float, "Cost of importing a tonne: (C + unpaid_premium_usd_t + us_freight_usd_t) * (1 + section_232)", "USD/t",
+    ),
+    "us_price_usd_t": Field(float, "C + midwest_premium_usd_t", "USD/t"),
+    "parity_gap_usd_t": Field(
+        float, "us_price_usd_t - replacement_usd_t; positive: importing into the United States pays", "USD/t",
     ),
     # Equities and events
     "close_usd": Field(
@@ -613,8 +687,9 @@ FIELDS: Final[dict[str, Field]] = {
         date, "Last day on which the row counts as current without a later one: what rests on it is STALE after it"
     ),
     "tax": Field(
-        str, "Value added tax, import duty on the metal, or rebate of value added tax on exports of semis",
-        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE"],
+        str, "Value added tax, import duty on the metal, rebate of value added tax on exports of semis, or the tariff "
+        "under Section 232",
+        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE", "SECTION_232"],
     ),
     "calendar_date": Field(date, "Day, weekends included"),
     "is_business_day": Field(bool, "Whether it is a business day in London"),

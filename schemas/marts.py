@@ -32,6 +32,15 @@ class CurveDaily(Table):
     rate = RATE
 
 
+class CurveSpreadsDaily(Table):
+    """Every quoted spread at each decision time: one row for each tenor."""
+
+    __columns__ = (
+        "metal spread as_of_date as_of_ts spread_obs_date spread_age_days is_stale usd_t days_between_prompts "
+        "price_obs_date? cash_usd_t? yield_ann? knowledge_ts_max knowledge_basis licence_class"
+    )
+
+
 class InventoryDaily(Table):
     """Registered stock at each decision time."""
 
@@ -185,6 +194,7 @@ class ScarcityDaily(Table):
 MARTS: dict[str, Mart] = {
     "price_daily": Mart(PriceDaily, "marts", key=("metal", "obs_date")),
     "curve_daily": Mart(CurveDaily, "marts", key=("metal", "as_of_date")),
+    "curve_spreads_daily": Mart(CurveSpreadsDaily, "marts", key=("metal", "spread", "as_of_date")),
     "inventory_daily": Mart(InventoryDaily, "marts", key=("metal", "as_of_date")),
     "inventory_visible_monthly": Mart(
         InventoryVisibleMonthly, "marts", key=("metal", "period_end"), cadence="monthly",

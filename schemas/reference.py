@@ -430,6 +430,7 @@ PARAMETERS: dict[str, Parameter] = {
     "regime_confirm": Parameter("observations", 1, 60, whole=True),
     "regime_max_gap": Parameter("observations", 0, 60, whole=True),
     "stale_days_rate": Parameter("days", 1, 45, whole=True),
+    "stale_days_spread": Parameter("days", 1, 45, whole=True),
     "max_age_days_rate": Parameter("days", 1, 45, whole=True),
     "relabel_jump": Parameter("ratio", 0.001, 10),
     "relabel_share": Parameter("ratio", 0.001, 1),

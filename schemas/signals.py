@@ -120,6 +120,8 @@ class SignalsWideDaily(Table):
     spread_unwind = wide("CURVE.SPREAD_UNWIND", "state")
     carry_tightness = wide("CURVE.CARRY_TIGHTNESS", "value", "ratio")
     carry_tightness_score = wide("CURVE.CARRY_TIGHTNESS", "score", "score")
+    tom_next_usd_t = wide("CURVE.TOM_NEXT", "value", "USD/t")
+    m3_m15_usd_t = wide("CURVE.M3_M15", "value", "USD/t")
     cancelled_ratio = wide("INVENTORY.CANCELLED_RATIO", "value", "ratio")
     cancelled_ratio_score = wide("INVENTORY.CANCELLED_RATIO", "score", "score")
     stock_days = wide("INVENTORY.STOCK_DAYS", "value", "days")

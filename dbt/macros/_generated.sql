@@ -310,6 +310,7 @@
     "regime_confirm",
     "regime_max_gap",
     "stale_days_rate",
+    "stale_days_spread",
     "max_age_days_rate",
     "relabel_jump",
     "relabel_share",
@@ -422,6 +423,14 @@
         "parameters": [
             "rank_window",
             "rank_min_periods"
+        ],
+        "states": []
+    },
+    "quoted_spread": {
+        "unit": "USD/t",
+        "formula": "near leg - far leg of the tenor, as quoted; positive is backwardation",
+        "parameters": [
+            "stale_days_spread"
         ],
         "states": []
     },
@@ -913,6 +922,16 @@
         "CURVE.CARRY_TIGHTNESS",
         "score",
         ""
+    ],
+    [
+        "tom_next_usd_t",
+        "CURVE.TOM_NEXT",
+        "value"
+    ],
+    [
+        "m3_m15_usd_t",
+        "CURVE.M3_M15",
+        "value"
     ],
     [
         "cancelled_ratio",

@@ -42,6 +42,7 @@ LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no sta
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
+    "curve_spreads_daily": ["metal", "spread", "as_of_date"],
     "inventory_daily": ["metal", "as_of_date"],
     "exports_monthly": ["metal", "country", "period_end", "vintage_no"],
     "inventory_visible_monthly": ["metal", "period_end"],

@@ -37,6 +37,21 @@
 {% macro default__numbers_to(n) -%} unnest(generate_series(0, cast({{ n }} as bigint))) {%- endmacro %}
 {% macro spark__numbers_to(n) -%} explode(sequence(0, cast({{ n }} as bigint))) {%- endmacro %}
 
+{# An element of a list; the first one is 1. #}
+{% macro element(items, n) -%} {{ return(adapter.dispatch('element')(items, n)) }} {%- endmacro %}
+{% macro default__element(items, n) -%} {{ items }}[{{ n }}] {%- endmacro %}
+{% macro spark__element(items, n) -%} element_at({{ items }}, cast({{ n }} as int)) {%- endmacro %}
+
+{# A list of these expressions. #}
+{% macro list_of_values(values) -%} {{ return(adapter.dispatch('list_of_values')(values)) }} {%- endmacro %}
+{% macro default__list_of_values(values) -%} [{{ values | join(', ') }}] {%- endmacro %}
+{% macro spark__list_of_values(values) -%} array({{ values | join(', ') }}) {%- endmacro %}
+
+{# The numbers 1 to n as a list. #}
+{% macro numbers_list(n) -%} {{ return(adapter.dispatch('numbers_list')(n)) }} {%- endmacro %}
+{% macro default__numbers_list(n) -%} generate_series(1, {{ n }}) {%- endmacro %}
+{% macro spark__numbers_list(n) -%} sequence(1, {{ n }}) {%- endmacro %}
+
 {# The values of a list of expressions, one a row. #}
 {% macro each_of(values) -%} {{ return(adapter.dispatch('each_of')(values)) }} {%- endmacro %}
 {% macro default__each_of(values) -%} unnest([{{ values | join(', ') }}]) {%- endmacro %}

@@ -100,6 +100,9 @@ collect_list({{ x }}) over (
 )
 {%- endmacro %}
 
+{# More rows than a frame has: all rows up to this one. #}
+{% macro all_rows() -%} 1000000 {%- endmacro %}
+
 {# Median absolute deviation, as an aggregate that also works over a frame. #}
 {% macro median_deviation(x) -%} {{ return(adapter.dispatch('median_deviation')(x)) }} {%- endmacro %}
 {% macro default__median_deviation(x) -%} mad({{ x }}) {%- endmacro %}
@@ -110,6 +113,9 @@ collect_list({{ x }}) over (
         greatest(-({{ cap }}), least({{ cap }}, ({{ x }} - {{ median }}) / (1.4826 * {{ mad }})))
     end
 {%- endmacro %}
+
+{# Days over which the changes of the index are published. #}
+{% macro change_days() -%} {{ return([1, 5, 20]) }} {%- endmacro %}
 
 {# Years of the further windows that ranks are published for, and business days in a year. #}
 {% macro rank_years() -%} {{ return([2, 5, 10]) }} {%- endmacro %}

@@ -15,6 +15,9 @@ ranked as (
             'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last',
             'rank_window_monthly'
         ) }} as percentile,
+        {{ mid_rank(
+            'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last', all_rows()
+        ) }} as expanding_percentile,
         count(exports_yoy_3m) over in_window as n_ranked,
         median(exports_yoy_3m) over in_window as median,
         {{ median_deviation('exports_yoy_3m') }} over in_window as mad,
@@ -46,6 +49,7 @@ select
     exports_yoy_3m,
     exports_ytd_yoy,
     case when n_ranked >= rank_min_periods_monthly then percentile end as exports_yoy_3m_percentile,
+    case when n_ranked >= rank_min_periods_monthly then expanding_percentile end as exports_yoy_3m_expanding_percentile,
     n_ranked,
     case when n_ranked >= rank_min_periods_monthly then median end as median,
     case when n_ranked >= rank_min_periods_monthly then mad end as mad,

@@ -705,8 +705,9 @@ FIELDS: Final[dict[str, Field]] = {
         date, "Last day on which the row counts as current without a later one: what rests on it is STALE after it"
     ),
     "tax": Field(
-        str, "Value added tax, import duty on the metal, or rebate of value added tax on exports of semis",
-        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE"],
+        str, "Value added tax, import duty on the metal, rebate of value added tax on exports of semis, or the tariff "
+        "under Section 232",
+        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE", "SECTION_232"],
     ),
     "calendar_date": Field(date, "Day, weekends included"),
     "is_business_day": Field(bool, "Whether it is a business day in London"),

@@ -40,6 +40,7 @@ TIMES = {
     time(23, 30): 1,
 }
 SPREADS = ("CASH_3M", "DEC_DEC", "M3_M15", "TOM_NEXT")
+REGIONS = ("US_MIDWEST", "EU_DUTY_UNPAID", "EU_DUTY_PAID", "JAPAN")
 QUARTER_HOURS_SINCE = date(2025, 10, 1)
 
 
@@ -75,6 +76,8 @@ def market(
         "arbitrage": list(_arbitrage(rng, days)),
         "costs": list(_costs(rng, days)),
         "equities": [row for ticker in ("AA", "CENX") for row in _equity(rng, days, ticker)],
+        "exchange_stocks": list(_shanghai(Random(seed + 100), days)),
+        "premia": [row for n, region in enumerate(REGIONS) for row in _premia(Random(seed + 200 + n), days, region)],
         "spreads": [row for n, spread in enumerate(SPREADS) for row in _quotes(Random(seed + n), days, spread)],
     }
 
@@ -221,6 +224,33 @@ def _quotes(rng: Random, days: list[date], spread: str) -> Iterator[Row]:
         yield from _vintages(
             rng, row, _released(rng, day, _at(day, NOON)), lambda row: row | {"usd_t": row["usd_t"] + 0.75}, 0.06
         )
+
+
+def _shanghai(rng: Random, days: list[date]) -> Iterator[Row]:
+    """Stock of the Shanghai exchange on Fridays; with a gap that is longer than the carry limit."""
+    missing, total = _gap(days, 0.55, 60), 220_000.0
+    for day in days:
+        total = max(40_000.0, total + rng.choice([-6_000, -1_500, 0, 0, 500, 5_000]))
+        if day.weekday() != 4 or day in missing or rng.random() < 0.05:
+            continue
+        row: Row = {
+            "metal": "AL", "exchange": "SHFE", "product": "METAL", "obs_date": day, "total_t": total,
+            "on_warrant_t": round(total / 3),
+        }  # fmt: skip
+        first = _released(rng, day, _at(day, time(16), BEIJING))
+        yield from _vintages(rng, row, first, lambda row: row | {"total_t": row["total_t"] + 700.0}, 0.08)
+
+
+def _premia(rng: Random, days: list[date], region: str) -> Iterator[Row]:
+    """A premium on Tuesdays and Fridays; with a gap that is longer than the carry limit."""
+    missing, value = _gap(days, 0.3, 50), 300.0
+    for day in days[rng.randint(0, 20) :]:
+        value = max(20.0, value + rng.choice([-12.5, -5.0, 0.0, 0.0, 5.0, 10.0]))
+        if day.weekday() not in (1, 4) or day in missing or rng.random() < 0.05:
+            continue
+        row: Row = {"metal": "AL", "region": region, "obs_date": day, "usd_t": value}
+        first = _released(rng, day, _at(day, EVENING))
+        yield from _vintages(rng, row, first, lambda row: row | {"usd_t": row["usd_t"] + 2.5}, 0.06)
 
 
 def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:

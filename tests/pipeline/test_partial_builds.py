@@ -453,7 +453,8 @@ HAPPENS: Final = {
     ),
 }
 FOLDED: Final = (
-    "int_component_scores", "int_regime_daily", "int_index_inputs", "index_history_daily", "int_price_states_asof", "arbitrage_daily", "smelter_margin_daily",
+    "int_component_scores", "int_regime_daily", "int_index_inputs", "index_history_daily",
+    "int_price_states_asof", "arbitrage_daily", "smelter_margin_daily",
     "indicator_ranks_daily", "scarcity_daily", "metrics", "signal_candidates", "claim_audit", "signal_transitions",
 )  # fmt: skip
 

@@ -112,7 +112,7 @@ def publish(tables: Path, root: Path) -> Path:
         "NO_COLOR": "1",
     }
     run([sys.executable, "-m", "pipelines.cli.app", "run"], inherited() | settings, root)
-    return root / "data" / "published" / "marts.duckdb"
+    return root / "data" / "published" / "tightness.duckdb"
 
 
 # --- what they show

@@ -54,10 +54,10 @@ def _filled(script: str) -> str:
     columns = wide_columns()
     return (
         script.replace("{metrics}", ",\n".join(metrics))
-        .replace("{wide_columns}", ", ".join(name for name, _, _ in columns))
+        .replace("{wide_columns}", ", ".join(name for name, *_ in columns))
         .replace("{wide_names}", ", ".join(f"({', '.join(map(sql_literal, column))})" for column in columns))
-        .replace("{wide_states}", ", ".join(sql_literal(name) for name, _, part in columns if part == "state"))
-        .replace("{wide_numbers}", ", ".join(sql_literal(name) for name, _, part in columns if part != "state"))
+        .replace("{wide_states}", ", ".join(sql_literal(name) for name, _, part, _ in columns if part == "state"))
+        .replace("{wide_numbers}", ", ".join(sql_literal(name) for name, _, part, _ in columns if part != "state"))
     )
 
 

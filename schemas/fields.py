@@ -185,6 +185,11 @@ FIELDS: Final[dict[str, Field]] = {
     "quoted_spread_disagrees": Field(
         bool, "Whether the quoted cash-to-three-month spread of the same day differs from C - F by more than a tick",
     ),
+    "spread_obs_date": Field(date, "Day of the latest known quote of the spread"),
+    "spread_age_days": Field(int, "Days from spread_obs_date to as_of_date", "days"),
+    "is_stale": Field(bool, "Whether the spread is older than stale_days_spread"),
+    "days_between_prompts": Field(int, "Calendar days between the prompts of the two legs", "days", ge=1),
+    "yield_ann": Field(float, "usd_t / C * 365 / days_between_prompts; positive is backwardation", "1/yr"),
     "ln_stock_days": Field(float, "Logarithm of the registered stock in days of consumption", "ln"),
     "slope": Field(
         float, "Slope of the convenience yield on ln_stock_days over all decision days so far; below 0 in the theory "
@@ -377,7 +382,10 @@ FIELDS: Final[dict[str, Field]] = {
     "known_since": Field(date, "Day from which event_date was known"),
     # Ranks, scores, index and regime
     "indicator": Field(str, "Indicator that is a component of the index"),
-    "family": Field(str, "Family of the component in the index", isin=["CURVE", "INVENTORY", "FLOW"]),
+    "version": Field(int, "Version of the index", "count", isin=[1, 2]),
+    "family": Field(
+        str, "Family of the component in the index", isin=["CURVE", "INVENTORY", "FLOW", "STOCK", "PHYSICAL"],
+    ),
     "sign": Field(int, "+1 where a higher value is tighter, -1 where a lower one is", "sign", isin=[-1, 1]),
     "weight": Field(float, "Weight of the family in the index", "ratio", accepts={"gt": 0, "le": 1}),
     "percentile": Field(

@@ -32,6 +32,15 @@ class CurveDaily(Table):
     rate = RATE
 
 
+class CurveSpreadsDaily(Table):
+    """Every quoted spread at each decision time: one row for each tenor."""
+
+    __columns__ = (
+        "metal spread as_of_date as_of_ts spread_obs_date spread_age_days is_stale usd_t days_between_prompts "
+        "price_obs_date? cash_usd_t? yield_ann? knowledge_ts_max knowledge_basis licence_class"
+    )
+
+
 class InventoryDaily(Table):
     """Registered stock at each decision time."""
 
@@ -145,8 +154,8 @@ class IndicatorRanksDaily(Table):
     """Each component of the index with its ranks over several windows and its robust z."""
 
     __columns__ = (
-        "metal indicator as_of_date as_of_ts family region sign weight value? percentile? score? n_hist rank_2y? "
-        "rank_5y? rank_10y? rank_sensitivity? median? mad? robust_z? ranked_from? is_break break_ids?"
+        "metal version indicator as_of_date as_of_ts family region sign weight value? percentile? score? n_hist "
+        "rank_2y? rank_5y? rank_10y? rank_sensitivity? median? mad? robust_z? ranked_from? is_break break_ids?"
     )
     value = field("Value of the indicator; missing when older than its max_age_days", "see indicator")
     score = field("percentile where higher is tighter, 1 - percentile where lower is tighter")
@@ -185,6 +194,7 @@ class ScarcityDaily(Table):
 MARTS: dict[str, Mart] = {
     "price_daily": Mart(PriceDaily, "marts", key=("metal", "obs_date")),
     "curve_daily": Mart(CurveDaily, "marts", key=("metal", "as_of_date")),
+    "curve_spreads_daily": Mart(CurveSpreadsDaily, "marts", key=("metal", "spread", "as_of_date")),
     "inventory_daily": Mart(InventoryDaily, "marts", key=("metal", "as_of_date")),
     "inventory_visible_monthly": Mart(
         InventoryVisibleMonthly, "marts", key=("metal", "period_end"), cadence="monthly",
@@ -198,7 +208,7 @@ MARTS: dict[str, Mart] = {
     "supply_monthly": Mart(SupplyMonthly, "marts", key=("metal", "country", "period_end"), cadence="monthly"),
     "equity_daily": Mart(EquityDaily, "marts", key=("ticker", "obs_date")),
     "event_calendar": Mart(EventCalendar, "marts", key=("event_id", "as_of_date")),
-    "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "indicator", "as_of_date")),
+    "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "version", "indicator", "as_of_date")),
     "scarcity_daily": Mart(ScarcityDaily, "marts", key=("metal", "as_of_date")),
     "tightness_daily": Mart(
         TightnessDaily, "marts", key=("metal", "as_of_date"),

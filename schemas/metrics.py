@@ -64,6 +64,9 @@ METRICS: Final[dict[str, Metric]] = {
     "spread_rank": Metric(
         "ratio", "mid-rank of C - F among those of the last rank_window days; suspect prices do not count", RANK,
     ),
+    "quoted_spread": Metric(
+        "USD/t", "near leg - far leg of the tenor, as quoted; positive is backwardation", ("stale_days_spread",)
+    ),
     "carry_tightness": Metric("ratio", "1 - (F - C) / full carry", (*CARRY, *RANK, f"{COMPONENT}carry_tightness")),
     "spread_unwind": Metric(
         "USD/t", "value C - F; state BACKWARDATION once sustained, UNWOUND once C - F <= 0 on 3 of 5 after it",

@@ -115,31 +115,31 @@ INDICATORS = (*DAILY_INDICATORS, "exports_yoy_3m")
 class IndexComponents(Reference):
     """Components of the tightness index. `weight` is the weight of the family, repeated in each of its rows.
 
-    A metal's rows of one `valid_from` are the whole index from that day on: to change a weight or a component, repeat
-    all rows with a later day.
+    A metal's rows of one version and `valid_from` are that whole index from that day on: to change a weight or a
+    component, repeat all rows of the version with a later day.
     """
 
-    __columns__ = "metal family indicator region sign weight max_age_days"
+    __columns__ = "metal version family indicator region sign weight max_age_days"
     indicator = field(isin=list(INDICATORS))
     max_age_days = field("Age above which the indicator is missing", "days")
 
     @pa.dataframe_check(name="weights_sum_to_one", error="the weights of a metal's families do not sum to 1")
     def weights_sum_to_one(cls, df: pd.DataFrame) -> pd.Series:
-        families = df.drop_duplicates(["metal", "valid_from", "family", "weight"])
-        total = families.groupby(["metal", "valid_from"])["weight"].transform("sum")
-        sums = pd.Series(total.to_numpy(), index=pd.MultiIndex.from_frame(families[["metal", "valid_from"]]))
-        found = sums[~sums.index.duplicated()].reindex(pd.MultiIndex.from_frame(df[["metal", "valid_from"]]))
+        families = df.drop_duplicates(["metal", "version", "valid_from", "family", "weight"])
+        total = families.groupby(["metal", "version", "valid_from"])["weight"].transform("sum")
+        sums = pd.Series(total.to_numpy(), index=pd.MultiIndex.from_frame(families[["metal", "version", "valid_from"]]))
+        found = sums[~sums.index.duplicated()].reindex(pd.MultiIndex.from_frame(df[["metal", "version", "valid_from"]]))
         return pd.Series((found - 1).abs().to_numpy() < 1e-9, index=df.index)
 
     @pa.dataframe_check(name="one_weight_a_family", error="the family has two weights on the same valid_from")
     def one_weight_a_family(cls, df: pd.DataFrame) -> pd.Series:
-        return df.groupby(["metal", "valid_from", "family"])["weight"].transform("nunique") == 1
+        return df.groupby(["metal", "version", "valid_from", "family"])["weight"].transform("nunique") == 1
 
     @pa.dataframe_check(name="region_of_the_indicator", error="region must be GLOBAL, or a country for exports_yoy_3m")
     def region_of_the_indicator(cls, df: pd.DataFrame) -> pd.Series:
         return (df["indicator"] == "exports_yoy_3m") != (df["region"] == "GLOBAL")
 
-    one_component_once = one_row_for("metal", "indicator", "valid_from")
+    one_component_once = one_row_for("metal", "version", "indicator", "valid_from")
 
 
 class ReleaseCalendar(Reference):
@@ -152,7 +152,11 @@ class ReleaseCalendar(Reference):
 
 
 class SignalDefinitions(Reference):
-    """Definitions of the published signals: metric, series and version. A row is in force from `valid_from` on."""
+    """Definitions of the published signals: metric, series and version.
+
+    A row is in force from `valid_from` on, until the signal's next row with the same metric: versions on two metrics,
+    such as the versions of the index, are published beside each other.
+    """
 
     __columns__ = (
         "signal_id signal_version metal region kind metric_id entity unit sign tight_states loose_states "
@@ -176,7 +180,7 @@ class SignalDefinitions(Reference):
         pairs = zip(df["tight_states"].str.split(), df["loose_states"].str.split(), strict=True)
         return pd.Series([not set(tight) & set(loose) for tight, loose in pairs], index=df.index)
 
-    one_row_at_a_time = one_row_for("signal_id", "valid_from")
+    one_row_at_a_time = one_row_for("signal_id", "metric_id", "valid_from")
 
     @pa.dataframe_check(name="unit_of_the_metric", error="unit is not the unit of metric_id")
     def unit_of_the_metric(cls, df: pd.DataFrame) -> pd.Series:
@@ -426,6 +430,7 @@ PARAMETERS: dict[str, Parameter] = {
     "regime_confirm": Parameter("observations", 1, 60, whole=True),
     "regime_max_gap": Parameter("observations", 0, 60, whole=True),
     "stale_days_rate": Parameter("days", 1, 45, whole=True),
+    "stale_days_spread": Parameter("days", 1, 45, whole=True),
     "max_age_days_rate": Parameter("days", 1, 45, whole=True),
     "relabel_jump": Parameter("ratio", 0.001, 10),
     "relabel_share": Parameter("ratio", 0.001, 1),

@@ -8,24 +8,27 @@ from schemas.base import Mart, Table, field
 from schemas.marts import WORST_FLAG
 
 
-def wide(signal: str, part: str, unit: str = "") -> Any:
-    """A column of the wide table: value, state or score of a signal, which is named without its metal."""
+def wide(signal: str, part: str, unit: str = "", metric: str = "") -> Any:
+    """A column of the wide table: value, state or score of a signal, which is named without its metal.
+
+    `metric`: of a signal that has versions on several metrics.
+    """
     checks: dict[str, Any] = {"ge": 0, "le": 1} if part == "score" else {"ge": None, "le": None, "isin": None}
     return field(
         f"{part.capitalize()} of signal METAL.{signal}",
         unit,
         dtype=str if part == "state" else float,
         nullable=True,
-        metadata={"signal": signal, "part": part},
+        metadata={"signal": signal, "part": part, "metric": metric},
         **checks,
     )
 
 
-def wide_columns() -> list[tuple[str, str, str]]:
-    """The wide table's columns that come from signals: name, signal without its metal, part of it."""
+def wide_columns() -> list[tuple[str, str, str, str]]:
+    """The wide table's columns that come from signals: name, signal without its metal, part of it, and metric or ''."""
     columns = SignalsWideDaily.to_schema().columns.items()
     given = [(name, column.metadata or {}) for name, column in columns]
-    return [(name, about["signal"], about["part"]) for name, about in given if "signal" in about]
+    return [(name, about["signal"], about["part"], about["metric"]) for name, about in given if "signal" in about]
 
 
 class Signals(Table):
@@ -117,6 +120,8 @@ class SignalsWideDaily(Table):
     spread_unwind = wide("CURVE.SPREAD_UNWIND", "state")
     carry_tightness = wide("CURVE.CARRY_TIGHTNESS", "value", "ratio")
     carry_tightness_score = wide("CURVE.CARRY_TIGHTNESS", "score", "score")
+    tom_next_usd_t = wide("CURVE.TOM_NEXT", "value", "USD/t")
+    m3_m15_usd_t = wide("CURVE.M3_M15", "value", "USD/t")
     cancelled_ratio = wide("INVENTORY.CANCELLED_RATIO", "value", "ratio")
     cancelled_ratio_score = wide("INVENTORY.CANCELLED_RATIO", "score", "score")
     stock_days = wide("INVENTORY.STOCK_DAYS", "value", "days")
@@ -151,8 +156,8 @@ class SignalsWideDaily(Table):
     supply_fr_stress = wide("SUPPLY.FR_STRESS", "value", "index points")
     aa_near_high = wide("EQUITY.AA_NEAR_HIGH", "value", "ratio")
     usmca_review_days = wide("EVENT.USMCA_REVIEW", "value", "days")
-    tightness_index = wide("TIGHTNESS.INDEX", "value", "index points")
-    regime = wide("TIGHTNESS.REGIME", "state")
+    tightness_index = wide("TIGHTNESS.INDEX", "value", "index points", metric="tightness_index")
+    regime = wide("TIGHTNESS.REGIME", "state", metric="regime")
     knowledge_ts_max = field(nullable=True)
     licence_class = field(nullable=True)
 
@@ -166,12 +171,15 @@ SIGNALS: dict[str, Mart] = {
             "quality <> 'OK' or (value is not null and (kind not in ('STATE', 'EVENT') or state is not null))",
         ),
     ),
-    "signals_latest": Mart(SignalsLatest, "signals", key=("signal_id", "metal", "region")),
+    "signals_latest": Mart(SignalsLatest, "signals", key=("signal_id", "signal_version", "metal", "region")),
     "signals_wide_daily": Mart(SignalsWideDaily, "signals", key=("metal", "as_of_date")),
     "signal_transitions": Mart(SignalTransitions, "signals", key=("transition_id",), cadence="on-change"),
     "signal_contributions": Mart(
-        SignalContributions, "signals", key=("signal_id", "metal", "region", "as_of_ts", "component"),
+        SignalContributions, "signals",
+        key=("signal_id", "signal_version", "metal", "region", "as_of_ts", "component"),
     ),
-    "signal_dictionary": Mart(SignalDictionary, "signals", key=("signal_id", "valid_from"), cadence="on-change"),
+    "signal_dictionary": Mart(
+        SignalDictionary, "signals", key=("signal_id", "signal_version", "valid_from"), cadence="on-change",
+    ),
     "claim_audit": Mart(ClaimAudit, "signals", key=("claim_id", "as_of_ts")),
 }  # fmt: skip

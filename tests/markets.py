@@ -39,6 +39,7 @@ TIMES = {
     time(18, 0, 1): 1,
     time(23, 30): 1,
 }
+SPREADS = ("CASH_3M", "DEC_DEC", "M3_M15", "TOM_NEXT")
 QUARTER_HOURS_SINCE = date(2025, 10, 1)
 
 
@@ -74,6 +75,7 @@ def market(
         "arbitrage": list(_arbitrage(rng, days)),
         "costs": list(_costs(rng, days)),
         "equities": [row for ticker in ("AA", "CENX") for row in _equity(rng, days, ticker)],
+        "spreads": [row for n, spread in enumerate(SPREADS) for row in _quotes(Random(seed + n), days, spread)],
     }
 
 
@@ -206,6 +208,19 @@ def _prices(rng: Random, days: list[date], is_late_start: bool) -> Iterator[Row]
             moment = _at(days[-15], time(14))
             last = made[-1]
             yield last | {"m3_usd_t": (last["m3_usd_t"] or 3000.0) + 40, "knowledge_ts": moment}
+
+
+def _quotes(rng: Random, days: list[date], spread: str) -> Iterator[Row]:
+    """Quotes of a spread; a gap longer than the carry limit, and a start of its own."""
+    missing, value = _gap(days, 0.4, 55), 0.0
+    for day in days[rng.randint(0, 30) :]:
+        value += rng.choice([-3.0, -1.25, 0.0, 0.0, 0.5, 2.0])
+        if day in missing or rng.random() < 0.1:
+            continue
+        row: Row = {"metal": "AL", "obs_date": day, "spread": spread, "usd_t": value}
+        yield from _vintages(
+            rng, row, _released(rng, day, _at(day, NOON)), lambda row: row | {"usd_t": row["usd_t"] + 0.75}, 0.06
+        )
 
 
 def _stocks(rng: Random, days: list[date]) -> Iterator[Row]:

@@ -31,7 +31,9 @@ LONDON = ZoneInfo("Europe/London")
 _ENGLAND = holidays.country_holidays("GB", subdiv="ENG")
 _US = holidays.financial_holidays("SIFMA")
 
-PRICE_DAYS = 45  # a price, cost or arbitrage row is carried this long; a longer gap starts the level machine afresh
+PRICE_DAYS = (
+    45  # a price, quote, cost or arbitrage row is carried this long; a longer gap starts the level machine afresh
+)
 POWER_DAYS = 7  # a delivery day is carried this long into the margin
 FX_DAYS = 10  # a fixing is of the delivery day or at most this much older
 MONTH_OF_POWER = (30, 25)  # days of the mean, and how many of them must be there
@@ -582,6 +584,20 @@ def _counting(chain: Sequence[tuple[date, str]], day: date) -> str | None:
     return max(begun)[1] if begun else None
 
 
+def spread_days(spread: str, day: date) -> int:
+    """Days between the prompts of a spread's two legs, for a trade of a day."""
+    cash = cash_prompt(day)
+    if spread in ("CASH_TOM", "TOM_NEXT"):  # tomorrow's prompt is the business day before the cash prompt
+        tomorrow = cash - timedelta(1)
+        while not is_london_business_day(tomorrow):
+            tomorrow -= timedelta(1)
+        return (cash - tomorrow).days
+    if spread == "CASH_3M":
+        return days_cash_to_3m(day)
+    near, far = (0, 12) if spread == "DEC_DEC" else (int(leg[1:]) for leg in spread.split("_"))
+    return (months_later(day, far) - months_later(day, near)).days
+
+
 class Oracle:
     """The tables of a market as of a moment, each a list of rows in the order of its key."""
 
@@ -604,6 +620,10 @@ class Oracle:
         self.now, self.metal = now, metal
         self.prices, self.stocks = self._of("prices", "obs_date"), self._of("stocks", "obs_date")
         self.offwarrant = self._of("off_warrant", "period_end")
+        self.spreads_quoted = {
+            spread: Known([row for row in market.get("spreads", []) if row["spread"] == spread], "obs_date")
+            for spread in sorted({row["spread"] for row in market.get("spreads", [])})
+        }
         self.costs, self.arbitrage = self._of("costs", "obs_date"), self._of("arbitrage", "obs_date")
         rates = market.get("rates", [])
         self.rates = Known(
@@ -748,6 +768,8 @@ class Oracle:
         r = rate["rate_pct"] / 100 if rate and age is not None and age <= self.p["max_age_days_rate"] else None
         carry = full_carry(c, r, self.p["financing_spread"], d, self._on("rent_usd_t_day", day), self.p["day_count"])
         share = contango_share_of_full_carry(c, f, carry)
+        quoted = {name: self._latest_of(known, day, moment) for name, known in self.spreads_quoted.items()}
+        quotes = {name: quoted.get(name) for name in ("CASH_3M", "TOM_NEXT", "M3_M15", "DEC_DEC")}
         return {
             "price_obs_date": price["obs_date"] if price else None,
             "rate_obs_date": rate["obs_date"] if rate else None,
@@ -763,8 +785,37 @@ class Oracle:
             "contango_share_of_full_carry": share,
             "carry_tightness": carry_tightness(share),
             "conv_yield_ann": conv_yield_ann(c, f, carry, d),
-            "knowledge_ts_max": last_known(price, rate),
+            "knowledge_ts_max": last_known(price, rate, *quotes.values()),
         }
+
+    def curve_spreads_daily(self) -> list[Row]:
+        """The newest quote of every tenor, and its yield on the cash price, at each decision time."""
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment = decision_time(day)
+            curve = self._curve(day, moment)
+            for spread, known in self.spreads_quoted.items():
+                quote = self._latest_of(known, day, moment)
+                if quote is None:
+                    continue
+                age, days = (day - quote["obs_date"]).days, spread_days(spread, quote["obs_date"])
+                found.append(
+                    {
+                        "metal": self.metal,
+                        "spread": spread,
+                        "as_of_date": day,
+                        "spread_obs_date": quote["obs_date"],
+                        "spread_age_days": age,
+                        "is_stale": age > self.p["stale_days_spread"],
+                        "usd_t": quote["usd_t"],
+                        "days_between_prompts": days,
+                        "price_obs_date": curve["price_obs_date"],
+                        "cash_usd_t": curve["cash_usd_t"],
+                        "yield_ann": ratio(quote["usd_t"] * 365 / days, curve["cash_usd_t"]),
+                        "knowledge_ts_max": max(quote["knowledge_ts"], curve["knowledge_ts_max"]),
+                    }
+                )
+        return found
 
     def _on(self, name: str, day: date) -> Any:
         """A parameter as it is on a day; None before its first row."""
@@ -1018,7 +1069,9 @@ class Oracle:
                 else:
                     history = self._counted(name, i + 1)
                     ranks, value = self._ranks(history, "", LONGER_WINDOWS, component["sign"]), self.ranked[name][i]
-                found.append({"metal": self.metal, "indicator": name, "as_of_date": day, "value": value, **ranks})
+                found.append(
+                    {"metal": self.metal, "version": 1, "indicator": name, "as_of_date": day, "value": value, **ranks}
+                )
         return found
 
     def _ranks(self, history: Sequence[Value], kind: str, windows: Mapping[str, int], sign: int) -> Row:

@@ -51,7 +51,7 @@ class Sandbox:
 
     @property
     def database(self) -> Path:
-        return self.data / "published" / "marts.duckdb"
+        return self.data / "published" / "tightness.duckdb"
 
     def at(self, now: str) -> Sandbox:
         """The same folders at another time."""
@@ -294,7 +294,11 @@ class Sandbox:
     def published(self) -> dict[str, str]:
         """Every current published file by name, with the hash of its bytes."""
         folder = self.data / "published"
-        files = [folder / "marts.duckdb", folder / "manifest.json", *sorted((folder / "parquet").rglob("*.parquet"))]
+        files = [
+            folder / "tightness.duckdb",
+            folder / "manifest.json",
+            *sorted((folder / "parquet").rglob("*.parquet")),
+        ]
         return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def stored(self) -> dict[str, tuple[int, int]]:

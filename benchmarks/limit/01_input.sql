@@ -85,7 +85,7 @@ create temp table dated as pivot (
     ) as names
     asof join of_metal('parameters') as step on names.name = step.name and calendar_date >= valid_from
 ) on name using max(value);
-create temp table component as from of_metal('index_components');
+create temp table component as from of_metal('index_components') where version = 1;
 
 create temp table quoted_spreads as from vintages('spreads', series := spread);
 -- Of each observation date the rate that counts.

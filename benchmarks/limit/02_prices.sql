@@ -1,4 +1,5 @@
--- Prices, the curve, and the states of the price: marts.price_daily, marts.curve_daily.
+-- Prices, the curve, and the states of the price: marts.price_daily, marts.curve_daily,
+-- marts.curve_spreads_daily.
 create temp table m3 as
     select *, m3_usd_t as value, dense_rank() over (order by obs_date) as n from prices where m3_usd_t is not null;
 create temp table spread as
@@ -216,6 +217,7 @@ create or replace table marts.curve_daily as
             max(obs_date) filter (where spread = 'CASH_3M') as quoted_obs_date,
             max(known) as known, min(basis) as basis, min(licence) as licence
         from newest('quoted_spreads', 45, series := spread)
+        where spread in ('CASH_3M', 'TOM_NEXT', 'M3_M15', 'DEC_DEC')
         group by as_of_date
     ),
     carried as (
@@ -255,3 +257,31 @@ create or replace table marts.curve_daily as
         end as quoted_spread_disagrees,
         knowledge_ts_max, knowledge_basis, licence_class::varchar as licence_class
     from carried;
+
+-- Days between the prompts of two legs: tomorrow and cash are the two business days after the trade, months are counted
+-- from the trade's day.
+create or replace table marts.curve_spreads_daily as
+    with quoted as (
+        select
+            quote.*, quote.as_of_date - quote.obs_date as age,
+            case
+                when spread in ('CASH_TOM', 'TOM_NEXT') then trade.cash_prompt - cash.previous_business_day
+                when spread = 'CASH_3M' then trade.days_cash_to_3m
+                when spread = 'DEC_DEC' then (quote.obs_date + interval 1 year)::date - quote.obs_date
+                else (quote.obs_date + to_months(legs[2]::int))::date - (quote.obs_date + to_months(legs[1]::int))::date
+            end as days
+        from newest('quoted_spreads', 45, series := spread) as quote
+        join calendar as trade on quote.obs_date = trade.calendar_date
+        join calendar as cash on trade.cash_prompt = cash.calendar_date
+        cross join lateral (select regexp_extract_all(spread, '\d+') as legs)
+    )
+    select
+        quoted.metal, spread, as_of_date, quoted.as_of_ts, quoted.obs_date as spread_obs_date,
+        age::integer as spread_age_days, age > stale_days_spread as is_stale, usd_t, days::integer as days_between_prompts,
+        curve.price_obs_date, curve.cash_usd_t, usd_t / nullif(curve.cash_usd_t, 0) * 365 / days as yield_ann,
+        greatest(quoted.known, curve.knowledge_ts_max) as knowledge_ts_max,
+        least(quoted.basis, curve.knowledge_basis) as knowledge_basis,
+        least(quoted.licence, curve.licence_class::licence)::varchar as licence_class
+    from quoted
+    join marts.curve_daily as curve using (as_of_date)
+    cross join p;

@@ -89,7 +89,7 @@ create temp table component_ranks as
 
 create or replace table marts.indicator_ranks_daily as
     select
-        spine.metal, ranks.indicator, spine.as_of_date, spine.as_of_ts, family, region, sign::integer as sign, weight,
+        spine.metal, version::integer as version, ranks.indicator, spine.as_of_date, spine.as_of_ts, family, region, sign::integer as sign, weight,
         value, percentile, case when sign > 0 then percentile else 1 - percentile end as score, n_hist,
         rank_2y, rank_5y, rank_10y,
         greatest(rank_2y, rank_5y, rank_10y) - least(rank_2y, rank_5y, rank_10y) as rank_sensitivity,

@@ -90,6 +90,11 @@ insert into metrics by name
     from marts.curve_daily;
 
 insert into metrics by name
+    select as_of_date, 'quoted_spread' as metric_id, spread as entity, usd_t as value, spread_obs_date as obs_end,
+        knowledge_ts_max as known, knowledge_basis as basis, licence_class as licence, is_stale
+    from marts.curve_spreads_daily;
+
+insert into metrics by name
     select as_of_date, knowledge_basis as basis, licence_class as licence, unnest([
         {
             'metric_id': 'cancelled_ratio', 'value': cancelled_ratio, 'obs_end': cancelled_obs_date,

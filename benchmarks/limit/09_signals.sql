@@ -151,10 +151,12 @@ create or replace table signals.signals_wide_daily as
     with named as (
         select as_of_date, name, state, if(part = 'score', score, value) as number
         from signals.signals
+        join definitions using (signal_id, signal_version)
         join (
-            select name, part, getvariable('metal') || '.' || signal as signal_id
-            from (values {wide_names}) as wide (name, signal, part)
-        ) using (signal_id)
+            select name, part, metric, getvariable('metal') || '.' || signal as signal_id
+            from (values {wide_names}) as wide (name, signal, part, metric)
+        ) as wide using (signal_id)
+        where wide.metric in ('', metric_id::varchar)
     ),
     numbers as (
         pivot (select as_of_date, name, number from named)

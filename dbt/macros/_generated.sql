@@ -259,6 +259,7 @@
     "regime_confirm",
     "regime_max_gap",
     "stale_days_rate",
+    "stale_days_spread",
     "max_age_days_rate",
     "relabel_jump",
     "relabel_share",
@@ -371,6 +372,14 @@
         "parameters": [
             "rank_window",
             "rank_min_periods"
+        ],
+        "states": []
+    },
+    "quoted_spread": {
+        "unit": "USD/t",
+        "formula": "near leg - far leg of the tenor, as quoted; positive is backwardation",
+        "parameters": [
+            "stale_days_spread"
         ],
         "states": []
     },
@@ -812,226 +821,283 @@
     [
         "price_yoy",
         "PRICE.YOY",
-        "value"
+        "value",
+        ""
     ],
     [
         "price_level_5of5",
         "PRICE.LEVEL_5OF5",
-        "state"
+        "state",
+        ""
     ],
     [
         "price_level_3of5",
         "PRICE.LEVEL_3OF5",
-        "state"
+        "state",
+        ""
     ],
     [
         "thesis_broken",
         "PRICE.THESIS_BROKEN",
-        "state"
+        "state",
+        ""
     ],
     [
         "cash_3m_spread_usd_t",
         "CURVE.CASH_3M_SPREAD",
-        "value"
+        "value",
+        ""
     ],
     [
         "backwardation",
         "CURVE.BACKWARDATION",
-        "state"
+        "state",
+        ""
     ],
     [
         "spread_unwind",
         "CURVE.SPREAD_UNWIND",
-        "state"
+        "state",
+        ""
     ],
     [
         "carry_tightness",
         "CURVE.CARRY_TIGHTNESS",
-        "value"
+        "value",
+        ""
     ],
     [
         "carry_tightness_score",
         "CURVE.CARRY_TIGHTNESS",
-        "score"
+        "score",
+        ""
+    ],
+    [
+        "tom_next_usd_t",
+        "CURVE.TOM_NEXT",
+        "value",
+        ""
+    ],
+    [
+        "m3_m15_usd_t",
+        "CURVE.M3_M15",
+        "value",
+        ""
     ],
     [
         "cancelled_ratio",
         "INVENTORY.CANCELLED_RATIO",
-        "value"
+        "value",
+        ""
     ],
     [
         "cancelled_ratio_score",
         "INVENTORY.CANCELLED_RATIO",
-        "score"
+        "score",
+        ""
     ],
     [
         "stock_days",
         "INVENTORY.STOCK_DAYS",
-        "value"
+        "value",
+        ""
     ],
     [
         "stock_days_score",
         "INVENTORY.STOCK_DAYS",
-        "score"
+        "score",
+        ""
     ],
     [
         "stock_log_chg",
         "INVENTORY.STOCK_LOG_CHG",
-        "value"
+        "value",
+        ""
     ],
     [
         "stock_log_chg_score",
         "INVENTORY.STOCK_LOG_CHG",
-        "score"
+        "score",
+        ""
     ],
     [
         "stock_unwind",
         "INVENTORY.STOCK_UNWIND",
-        "state"
+        "state",
+        ""
     ],
     [
         "visible_t",
         "INVENTORY.VISIBLE",
-        "value"
+        "value",
+        ""
     ],
     [
         "visible_low",
         "INVENTORY.VISIBLE_LOW",
-        "state"
+        "state",
+        ""
     ],
     [
         "off_warrant_yoy",
         "INVENTORY.OFF_WARRANT_YOY",
-        "value"
+        "value",
+        ""
     ],
     [
         "off_warrant_drain",
         "INVENTORY.OFF_WARRANT_DRAIN",
-        "state"
+        "state",
+        ""
     ],
     [
         "cn_exports_yoy_3m",
         "FLOW.CN_EXPORTS_YOY_3M",
-        "value"
+        "value",
+        ""
     ],
     [
         "cn_exports_yoy_3m_score",
         "FLOW.CN_EXPORTS_YOY_3M",
-        "score"
+        "score",
+        ""
     ],
     [
         "cn_exports_ytd_yoy",
         "FLOW.CN_EXPORTS_YTD_YOY",
-        "value"
+        "value",
+        ""
     ],
     [
         "cn_exports_drop",
         "FLOW.CN_EXPORTS_DROP",
-        "state"
+        "state",
+        ""
     ],
     [
         "cn_import_arb_cny_t",
         "FLOW.CN_IMPORT_ARB",
-        "value"
+        "value",
+        ""
     ],
     [
         "cn_semis_export_arb_usd_t",
         "FLOW.CN_SEMIS_EXPORT_ARB",
-        "value"
+        "value",
+        ""
     ],
     [
         "cn_export_window",
         "FLOW.CN_EXPORT_WINDOW",
-        "state"
+        "state",
+        ""
     ],
     [
         "cn_cap_utilisation",
         "SUPPLY.CN_CAP_UTILISATION",
-        "value"
+        "value",
+        ""
     ],
     [
         "cn_cap_state",
         "SUPPLY.CN_CAP_UTILISATION",
-        "state"
+        "state",
+        ""
     ],
     [
         "europe_idled_kt",
         "SUPPLY.EUROPE_IDLED",
-        "value"
+        "value",
+        ""
     ],
     [
         "europe_idled_event",
         "SUPPLY.EUROPE_IDLED_EVENT",
-        "state"
+        "state",
+        ""
     ],
     [
         "power_de_lu_mean_30d_usd_mwh",
         "POWER.DE_LU_MEAN_30D",
-        "value"
+        "value",
+        ""
     ],
     [
         "smelter_de_lu_margin_usd_t",
         "SMELTER.DE_LU_MARGIN",
-        "value"
+        "value",
+        ""
     ],
     [
         "smelter_de_lu_breakeven_power_usd_mwh",
         "SMELTER.DE_LU_BREAKEVEN_POWER",
-        "value"
+        "value",
+        ""
     ],
     [
         "smelter_de_lu_curtailment_risk",
         "SMELTER.DE_LU_CURTAILMENT_RISK",
-        "state"
+        "state",
+        ""
     ],
     [
         "supply_de_lu_stress",
         "SUPPLY.DE_LU_STRESS",
-        "value"
+        "value",
+        ""
     ],
     [
         "power_fr_mean_30d_usd_mwh",
         "POWER.FR_MEAN_30D",
-        "value"
+        "value",
+        ""
     ],
     [
         "smelter_fr_margin_usd_t",
         "SMELTER.FR_MARGIN",
-        "value"
+        "value",
+        ""
     ],
     [
         "smelter_fr_breakeven_power_usd_mwh",
         "SMELTER.FR_BREAKEVEN_POWER",
-        "value"
+        "value",
+        ""
     ],
     [
         "smelter_fr_curtailment_risk",
         "SMELTER.FR_CURTAILMENT_RISK",
-        "state"
+        "state",
+        ""
     ],
     [
         "supply_fr_stress",
         "SUPPLY.FR_STRESS",
-        "value"
+        "value",
+        ""
     ],
     [
         "aa_near_high",
         "EQUITY.AA_NEAR_HIGH",
-        "value"
+        "value",
+        ""
     ],
     [
         "usmca_review_days",
         "EVENT.USMCA_REVIEW",
-        "value"
+        "value",
+        ""
     ],
     [
         "tightness_index",
         "TIGHTNESS.INDEX",
-        "value"
+        "value",
+        "tightness_index"
     ],
     [
         "regime",
         "TIGHTNESS.REGIME",
-        "state"
+        "state",
+        "regime"
     ]
 ]) }} {%- endmacro %}

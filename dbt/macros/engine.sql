@@ -113,7 +113,8 @@
 {%- endmacro %}
 
 {# The frame of the last n rows, this one included, for DuckDB. #}
-{% macro last_rows(n) -%} rows between cast({{ n }} as integer) - 1 preceding and current row {%- endmacro %}
+{% macro last_rows(n) -%} {{ return(adapter.dispatch('last_rows')(n)) }} {%- endmacro %}
+{% macro default__last_rows(n) -%} rows between cast({{ n }} as integer) - 1 preceding and current row {%- endmacro %}
 
 {# The values of x in the last n rows that are not missing, as a list, for Spark. A missing one takes up a row. #}
 {% macro last_values(x, partition_by, order_by, n) -%}

@@ -31,6 +31,20 @@
     ({{ ratio(spread_usd_t ~ ' + ' ~ full_carry_usd_t, cash_usd_t) }} * 365 / {{ days }})
 {%- endmacro %}
 
+{# Days between the prompts of a spread that was quoted on a day (docs/methodology.md#prices-and-the-curve). Months, as in
+   M3_M15, are counted from that day; a year lies between two Decembers. #}
+{% macro spread_days(spread, obs_date, tomorrow_prompt, cash_prompt, days_cash_to_3m) -%}
+    case
+        when {{ spread }} in ('CASH_TOM', 'TOM_NEXT') then {{ days_between(cash_prompt, tomorrow_prompt) }}
+        when {{ spread }} = 'CASH_3M' then {{ days_cash_to_3m }}
+        when {{ spread }} = 'DEC_DEC' then {{ days_between(months_before(obs_date, -12), obs_date) }}
+        else {{ days_between(_months_on(obs_date, spread, 2), _months_on(obs_date, spread, 1)) }}
+    end
+{%- endmacro %}
+{% macro _months_on(obs_date, spread, leg) -%}
+    {{ months_before(obs_date, "-try_cast(substr(split_part(" ~ spread ~ ", '_', " ~ leg ~ "), 2) as integer)") }}
+{%- endmacro %}
+
 {# Whether a price lies further beyond both of its neighbours, on one side, than a share of them. #}
 {% macro is_reversed(price, before, after, share) -%}
     (

@@ -9,8 +9,8 @@ import atexit
 import errno
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +37,7 @@ from pipelines.cli.console import (
     robust,
 )
 from pipelines.cli.progress import RunProgress
+from pipelines.common.paths import FORMER_DATABASE
 
 if TYPE_CHECKING:
     from pipelines.cli.backfill import Asset, Plan
@@ -177,7 +178,7 @@ def run(
     ] = None,
 ) -> None:
     """Extract, validate, model and publish everything, for a range of months."""
-    from pipelines.publish.queries import latest_signals
+    from pipelines.publish.queries import FormerReleaseError, latest_signals
     from pipelines.warehouse.damage import database_damage
 
     with RunProgress(err) as progress:
@@ -186,7 +187,8 @@ def run(
         print_banner(workspace.settings.synthetic)
         outcome = _execute(workspace, progress, defs, work, [])
     if (database := workspace.paths.database).is_file() and not database_damage(database):
-        print_signals(workspace, latest_signals(database), as_json=False)
+        with suppress(FormerReleaseError):  # the run failed, and the last release of another version stays
+            print_signals(workspace, latest_signals(database), as_json=False)
         print_release(workspace)
     print_rejected(outcome)
     err.print(f"{work.months[0]} to {work.months[-1]} in {progress.seconds:.1f} s, run {outcome.run_id}")
@@ -231,7 +233,8 @@ def signals(as_of: AsOf = None, as_json: Json = False) -> None:
 
     workspace = _workspace()
     moment = _moment(as_of)
-    rows = latest_signals(_database(workspace), moment)
+    with _reading():
+        rows = latest_signals(_database(workspace), moment)
     if not rows:
         _fail(f"no signal was published by {as_of or 'now'}: the first decision time is later", 1)
     print_signals(workspace, rows, as_json)
@@ -244,7 +247,8 @@ def claims(as_of: AsOf = None, as_json: Json = False) -> None:
 
     workspace = _workspace()
     moment = _moment(as_of)
-    rows = latest_claims(_database(workspace), moment)
+    with _reading():
+        rows = latest_claims(_database(workspace), moment)
     if not rows:
         _fail(f"no claim was audited by {as_of or 'now'}: see valid_from in claims.csv for the first day of each", 1)
     print_claims(workspace, rows, as_json)
@@ -281,13 +285,27 @@ def evaluate(
         work = plan(workspace, [Asset(name, step, False) for name, step in steps.items()], month, month)
         defs = definitions(workspace, progress=progress.update)
         outcome = _execute(workspace, progress, defs, work, [], EVALUATE)
-    print_evaluation(workspace, *evaluation(database, signal or ()), as_json)
+    with _reading():
+        found = evaluation(database, signal or ())
+    print_evaluation(workspace, *found, as_json)
     _exit(outcome)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    from pipelines.publish.queries import FormerReleaseError
+
+    try:
+        yield
+    except FormerReleaseError as error:
+        _fail(str(error), 1)
 
 
 def _database(workspace: Workspace) -> Path:
     database = workspace.paths.database
     if not database.is_file():
+        if database.with_name(FORMER_DATABASE).is_file():
+            _fail(f"the release is of an earlier version ({FORMER_DATABASE}): `tightness run` publishes it anew", 1)
         _fail("nothing is published yet: run `tightness run` first", 1)
     if not os.access(database, os.R_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(database))

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.common.paths import DATABASE
+
 if TYPE_CHECKING:
     from pipelines.cli.backfill import Plan
     from pipelines.cli.doctor import Finding
@@ -242,7 +244,7 @@ def _manifest(workspace: Workspace) -> dict[str, Any]:
 def print_release(workspace: Workspace) -> None:
     """The id of the current release and the paths of its files."""
     out.print(f"release   {_manifest(workspace).get('release_id')}", highlight=False)
-    files = {"database": "marts.duckdb", "Parquet": "parquet", "manifest": "manifest.json", "report": "report.html"}
+    files = {"database": DATABASE, "Parquet": "parquet", "manifest": "manifest.json", "report": "report.html"}
     for label, name in files.items():
         out.print(f"{label:9} {workspace.paths.published / name}", highlight=False, soft_wrap=True)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipelines.common.paths import DATABASE
 from pipelines.common.settings import ENV_FILE
 from pipelines.common.version import code_version
 from pipelines.datasets import DROP, FEEDS
@@ -19,7 +20,7 @@ from pipelines.ingestion.drop_folder import drop_states
 from pipelines.ingestion.repair import SHOWN
 from pipelines.orchestration.automation.outbox import Outbox
 from pipelines.publish.build_clock import ClockError
-from pipelines.publish.manifest import packages, read_manifest, released_lake_files
+from pipelines.publish.manifest import database_file, packages, read_manifest, released_lake_files
 from pipelines.sources.base import plain
 from pipelines.warehouse.damage import database_damage
 from pipelines.warehouse.dbt import MANIFEST
@@ -194,6 +195,9 @@ def _publication(workspace: Workspace) -> Iterator[Finding]:
     restore = "restore published/ from a backup, or copy the file of the newest whole folder in published/releases/"
     if manifest is None:
         yield Finding("publication", "warn", "nothing is published yet: run `tightness run`")
+    elif database_file(manifest) != DATABASE:
+        detail = f"{manifest['release_id']} is of an earlier version ({database_file(manifest)}): run `tightness run`"
+        yield Finding("publication", "warn", detail)
     elif not _readable(database := workspace.paths.database):
         yield Finding("publication", "bad", f"{database} is gone: {restore}")
     elif damage := database_damage(database):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+DATABASE = "tightness.duckdb"  # of a release
+FORMER_DATABASE = "marts.duckdb"  # before schemas `marts` and `vintages`: docs/readers.md
+
 
 class DataPaths:
     """Paths under one data folder (`TIGHTNESS_DATA_DIR`)."""
@@ -23,7 +26,7 @@ class DataPaths:
         self.outbox = self.warehouse.with_name("outbox")  # notifications that are not yet delivered
         self.rate_limits = self.warehouse.with_name("pace")  # shared by all processes
         self.published = root / "published"  # the folder for readers
-        self.database = self.published / "marts.duckdb"  # the current release
+        self.database = self.published / DATABASE  # the current release
         self.manifest = self.published / "manifest.json"  # of the current release
 
     @property

@@ -12,11 +12,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypedDict
 
+from pipelines.common.paths import DATABASE
 from pipelines.warehouse.sql import Name
 
 STORAGE_VERSION = "v1.0.0"  # the newest that every DuckDB from 1.0 on can open; 1.x cannot open the default of 2.0
 # Number of the order of rows and the definition of the hashes: a release of another one is no base of the next.
-LAYOUT = 2
+LAYOUT = 3
 LAKE_FILES = "lake.json"  # in the release's own folder
 PACKAGES = (
     "arch",
@@ -118,6 +119,11 @@ def read_manifest(path: Path) -> Manifest | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and "release_id" in manifest else None
+
+
+def database_file(manifest: Manifest) -> str:
+    """Name of the database of a release: earlier versions have another one."""
+    return next((str(name) for name in manifest.get("files", {}) if name.endswith(".duckdb")), DATABASE)
 
 
 def released_lake_files(published: Path) -> dict[str, list[str]]:

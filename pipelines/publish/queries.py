@@ -6,11 +6,29 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.warehouse.sql import Row, read_rows
+from pipelines.warehouse.sql import Row
+from pipelines.warehouse.sql import read_rows as read_database
 
 _SIGNALS = (
     "signal_id, as_of_date, value, unit, score, state, direction, quality, quality_flags, state_since, knowledge_ts_max"
 )
+
+
+class FormerReleaseError(Exception):
+    """A release that lacks what this version reads: the missing name, and what to do."""
+
+
+def read_rows(database: Path, query: str, *parameters: object) -> list[Row]:
+    """Rows of a query on a published database. Raises `FormerReleaseError` for a table or column that it lacks."""
+    from duckdb import BinderException, CatalogException
+
+    try:
+        return read_database(database, query, *parameters)
+    except (BinderException, CatalogException) as error:
+        reason = str(error).splitlines()[0]
+        raise FormerReleaseError(
+            f"{database.name} is of an earlier version ({reason}): `tightness run` publishes it anew"
+        ) from error
 
 
 def latest_signals(database: Path, moment: datetime | None = None) -> list[Row]:

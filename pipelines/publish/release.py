@@ -1,9 +1,9 @@
 """Publication of a release: written to a temporary folder, verified, and only then made current.
 
     published/
-      releases/<release_id>/   a whole release: marts.duckdb, parquet/<schema>/<table>.parquet, manifest.json, and
+      releases/<release_id>/   a whole release: tightness.duckdb, parquet/<schema>/<table>.parquet, manifest.json, and
                              lake.json, the names of the lake's files that it was built from
-      marts.duckdb, parquet/…, manifest.json   the current one; each file is replaced in one step
+      tightness.duckdb, parquet/…, manifest.json   the current one; each file is replaced in one step
       .tmp-*                   being written; removed by the next publication if a crash left it
 
 A release begins as a copy of the one before: of the database, whose tables are replaced from the first time at which a
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.common.paths import DATABASE, FORMER_DATABASE
 from pipelines.publish.content import EVERY_ROW, Scan, content_sha256, difference, row_hashes, scan
 from pipelines.publish.diff import diff_databases
 from pipelines.publish.manifest import (
@@ -42,7 +43,6 @@ from pipelines.publish.manifest import (
 )
 from pipelines.publish.release_files import file_facts, is_file, replace_file, sync_file, sync_folder
 from pipelines.publish.release_tables import (
-    DATABASE,
     Base,
     PublicationError,
     Table,
@@ -250,6 +250,8 @@ def _move_into_place(staged: Path, release: Path) -> None:
 def _make_current(release: Path, published: Path, manifest: Manifest) -> None:
     # Left by a tool that opened the database for writing; DuckDB would replay it over the new database.
     (published / f"{DATABASE}.wal").unlink(missing_ok=True)
+    for former in (FORMER_DATABASE, f"{FORMER_DATABASE}.wal"):
+        (published / former).unlink(missing_ok=True)
     # The database after the Parquet files, the manifest last.
     for name, facts in sorted(manifest["files"].items(), key=lambda file: file[0] == DATABASE):
         if not is_file(published / name, facts):

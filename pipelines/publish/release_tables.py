@@ -9,11 +9,11 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.common.paths import DATABASE
 from pipelines.publish.content import Scan, row_order, scan
 from pipelines.publish.manifest import STORAGE_VERSION, Manifest
 from pipelines.publish.release_files import file_facts, is_file, link
 from pipelines.warehouse.sql import (
-    MAIN,
     SCHEMAS,
     WAREHOUSE,
     Name,
@@ -25,7 +25,6 @@ from pipelines.warehouse.sql import (
     tables_in,
 )
 
-DATABASE = "marts.duckdb"
 RELEASE_ID = "release_id"  # `select release_id()` in the database
 SYNTHETIC = "SYNTHETIC DEMO DATA. "
 # Hashes and numbers, which rarely repeat, are smaller and quicker without a dictionary; level 3 gains nothing more.
@@ -81,7 +80,7 @@ def write_database(
     con.execute(f"attach {sql_literal(path)} as release (storage_version {sql_literal(STORAGE_VERSION)})")
     if not base:
         for schema in SCHEMAS:
-            con.execute(f"create schema if not exists {identifier('release', MAIN.get(schema, schema))}")
+            con.execute(f"create schema if not exists {identifier('release', schema)}")
     for name, table in tables.items():
         written = qualified_name("release", name)
         if not base:
@@ -99,7 +98,7 @@ def write_database(
             )
     # With the table names of a reader that has opened the file itself.
     con.execute("use release")
-    # A reader of marts.duckdb alone needs its release: the manifest beside it may belong to another one. A macro, not a
+    # A reader of the database alone needs its release: the manifest beside it may belong to another one. A macro, not a
     # table: it holds no data, is in no list of tables, and also works in an attached file.
     con.execute(f"create or replace macro {identifier('main', RELEASE_ID)}() as {sql_literal(release_id)}")
     for schema, macro in con.execute(
@@ -173,20 +172,14 @@ def verify(staged: Path, release_id: str, tables: Mapping[Name, Table], syntheti
         for schema, table, comment in con.execute(
             f"select schema_name, table_name, comment from duckdb_tables() where {written_database}"
         ).fetchall():
-            if comment != expected[_published_name(schema), table]:
-                raise PublicationError(f"{_published_name(schema)}.{table} lost its description in writing: run again")
+            if comment != expected[schema, table]:
+                raise PublicationError(f"{schema}.{table} lost its description in writing: run again")
         undescribed = con.execute(
             "select schema_name, table_name, column_name from duckdb_columns() "
             f"where {written_database} and comment is null limit 1"
         ).fetchone()
         if undescribed:
-            where = ".".join([_published_name(undescribed[0]), *undescribed[1:]])
-            raise PublicationError(f"{where} lost its description in writing: run again")
-
-
-def _published_name(stored: str) -> str:
-    """The published name of a schema, from its name in the file."""
-    return next((name for name, place in MAIN.items() if place == stored), stored)
+            raise PublicationError(f"{'.'.join(undescribed)} lost its description in writing: run again")
 
 
 def _table_comment(described: Mapping[str, str], synthetic: bool) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.common.paths import DATABASE
 from pipelines.publish.diff import RowDiff, TableDiff, changed_rows, diff_releases
-from pipelines.publish.manifest import Manifest, read_manifest
+from pipelines.publish.manifest import Manifest, database_file, read_manifest
 from pipelines.warehouse.sql import Name
 
 CURRENT, PREVIOUS = "current", "previous"
@@ -37,8 +38,8 @@ class KeptRelease:
 
     @property
     def database(self) -> Path:
-        """The release's own copy of marts.duckdb."""
-        return self.path / "marts.duckdb"
+        """The release's own copy of the database."""
+        return self.path / database_file(self.manifest)
 
     @property
     def keys(self) -> dict[Name, tuple[str, ...]]:
@@ -72,7 +73,8 @@ def list_releases(published: Path) -> list[KeptRelease]:
 def find(published: Path, name: str) -> KeptRelease:
     """The release with this id, or the `current` or `previous` one.
 
-    Raises `UnknownNameError` for an unknown id, `NoReleaseError` when there is no current or previous release.
+    Raises `UnknownNameError` for an unknown id, `NoReleaseError` when there is no current or previous release, or an
+    earlier version wrote it.
     """
     current = read_manifest(published / "manifest.json")
     releases = {release.release_id: release for release in list_releases(published)}
@@ -82,7 +84,12 @@ def find(published: Path, name: str) -> KeptRelease:
     if wanted is None:
         raise NoReleaseError(f"there is no previous release: {current['release_id']} is the first")
     if wanted in releases:
-        return releases[wanted]
+        if (found := releases[wanted]).database.name != DATABASE:
+            raise NoReleaseError(
+                f"release {wanted} is of an earlier version (its database is {found.database.name}): use one published "
+                "since, or run `tightness run`; docs/readers.md has how to read it"
+            )
+        return found
     if name == CURRENT:
         raise NoReleaseError(f"the folder of the current release {wanted} is missing: `tightness run` publishes it")
     if name == PREVIOUS:

@@ -1,7 +1,7 @@
 """The report of a release: one self-contained page, rendered by `report.html.j2`.
 
 Pure except `read`: the page depends only on the published database, its manifest, the assumptions and the plots. All
-text is escaped, and the page's content security policy forbids it to load anything.
+text is escaped, and the page's content security policy forbids it to load anything. Its first part is the desk's page.
 """
 
 from __future__ import annotations
@@ -14,35 +14,58 @@ from typing import Any, Final
 
 import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
 
+from pipelines.publish import desk
 from pipelines.publish.plots import REGIMES, data_url
 from pipelines.warehouse.sql import Row, fetch_rows
 
-FAMILIES: Final = {"curve": "#1f6fb2", "inventory": "#c8641b", "flow": "#13877b"}
+FOLDER: Final = Path(__file__).parent
 VERDICTS: Final = {
     "SUPPORTED": "good", "CONTRADICTED": "bad", "PARTIAL": "warn", "REVERSED": "bad", "WEAK": "warn",
 }  # fmt: skip
-ARROWS: Final = {1: "▲", 0: "", -1: "▼"}
+DIRECTIONS: Final = {1: ("▲", "tighter"), 0: ("●", "neither"), -1: ("▼", "looser")}
 CHANGES: Final = 12  # latest changes of state on the page
+
+SECTIONS: Final = {
+    "desk": "Index", "charts": "Charts", "signals": "Signals", "changes": "Changes", "events": "Events",
+    "followed": "What followed", "claims": "Claims", "assumptions": "Assumptions",
+}  # fmt: skip
 
 _QUERIES: Final = {
     "index": """
-        select metal, as_of_date, tightness_index, regime, regime_status, quality_flags, coverage, contrib_curve,
-            contrib_inventory, contrib_flow, knowledge_ts_max
-        from marts.tightness_daily qualify row_number() over (partition by metal order by as_of_date desc) = 1
-        order by metal""",
+        select * from marts.tightness_daily
+        qualify row_number() over (partition by metal order by as_of_date desc) = 1 order by metal""",
+    "history": """
+        select metal, as_of_date, columns('^tightness_index(_v2)?$')
+        from marts.tightness_daily order by metal, as_of_date""",
     "parts": """
-        select metal, component, family, value, score, weight, contribution
-        from signals.signal_contributions where signal_id like '%.TIGHTNESS.INDEX'
-        qualify dense_rank() over (partition by metal order by as_of_ts desc) = 1
-        order by metal, contribution desc nulls last""",
+        select metal, signal_version, as_of_date, component, family, value, score, weight, contribution
+        from signals.signal_contributions join (
+            select metal, unnest([
+                last, max(as_of_date) filter (as_of_date < last), max(as_of_date) filter (as_of_date <= last - 7)
+            ]) as as_of_date
+            from (
+                select metal, as_of_date, max(as_of_date) over (partition by metal) as last from marts.tightness_daily
+            ) group by metal, last
+        ) using (metal, as_of_date)
+        where signal_id like '%.TIGHTNESS.INDEX'
+        order by metal, signal_version, contribution desc nulls last, component""",
     "signals": """
-        select latest.*, dictionary.description, dictionary.formula
-        from signals.signals_latest as latest left join (
+        select latest.*, metric_id, description, formula, parameters, previous.obs_end_max as previous_obs_end
+        from signals.signals_latest as latest
+        left join (
             select * from signals.signal_dictionary
-            qualify row_number() over (partition by signal_id order by valid_from desc) = 1
-        ) as dictionary using (signal_id)
-        order by signal_id""",
+            qualify row_number() over (partition by signal_id, signal_version order by valid_from desc) = 1
+        ) as dictionary using (signal_id, signal_version)
+        left join (
+            select signal_id, signal_version, as_of_date, obs_end_max from signals.signals
+            where as_of_date < (select max(as_of_date) from signals.signals_latest)
+            qualify row_number() over (
+                partition by signal_id, signal_version order by as_of_ts desc, revision_no desc
+            ) = 1
+        ) as previous using (signal_id, signal_version)
+        order by signal_id, signal_version""",
     "claims": """
         select * from signals.claim_audit
         qualify row_number() over (partition by claim_id order by as_of_ts desc) = 1 order by claim_id""",
@@ -76,11 +99,20 @@ def read(con: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
 
 def render(content: Content) -> str:
     """The page as HTML."""
-    manifest = content.manifest
+    manifest, tables = content.manifest, content.tables
+    history: dict[str, list[Row]] = {}
+    for row in tables["history"]:
+        history.setdefault(row["metal"], []).append(row)
+    computed = datetime.fromisoformat(manifest["computed_ts"])
     return _template().render(
         manifest=manifest,
         synthetic=bool(manifest.get("synthetic")),
-        **content.tables,
+        **tables,
+        cards=desk.cards(tables["index"], history, tables["parts"], tables["signals"], computed),
+        groups={
+            row["metal"]: desk.groups([one for one in tables["signals"] if one["metal"] == row["metal"]])
+            for row in tables["index"]
+        },
         assumptions=content.assumptions,
         charts={title: data_url(image) for title, image in content.charts.items()},
         followed={title: data_url(image) for title, image in content.followed.items()},
@@ -91,23 +123,24 @@ def render(content: Content) -> str:
             "profile": manifest.get("profile"),
             "commit": (manifest.get("git_commit") or "")[:12],
         },
-        families=FAMILIES,
+        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+        sections=SECTIONS,
         regimes=REGIMES,
         verdicts=VERDICTS,
-        arrows=ARROWS,
+        directions=DIRECTIONS,
     )
 
 
 def _template() -> Template:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    environment.filters |= {"number": _number, "fixed": _fixed, "when": _when}
+    environment.filters |= {"number": _number, "fixed": _fixed, "when": _when, "label": desk.label}
     return environment.get_template("report.html.j2")
 
 

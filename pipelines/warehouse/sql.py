@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
 SCHEMAS = ("marts", "signals")
-WAREHOUSE = "warehouse"  # catalog name of the private database; every other one here is a published file
-# A DuckDB file is a catalog with the file's name, and a schema of the same name would make `marts.t` ambiguous (an
-# error in every version). So the tables of `marts` are in the main schema of marts.duckdb, where `marts.t` finds them.
-MAIN = {"marts": "main"}
+WAREHOUSE = "warehouse"  # catalog name of the private database
 
 Name = tuple[str, str]  # schema, table
 Row = dict[str, Any]  # values by column
@@ -32,8 +29,7 @@ def identifier(*parts: str) -> str:
 
 def qualified_name(database: str, name: Name) -> str:
     """Quoted SQL name of a table in an attached database."""
-    schema, table = name
-    return identifier(database, schema if database == WAREHOUSE else MAIN.get(schema, schema), table)
+    return identifier(database, *name)
 
 
 def sql_literal(text: object) -> str:
@@ -101,11 +97,10 @@ def fetch_rows(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) 
 def tables_in(con: duckdb.DuckDBPyConnection, database: str) -> dict[Name, dict[str, str]]:
     """Tables and views of the published schemas, each with its columns and their types, in order."""
     found: dict[Name, dict[str, str]] = {}
-    names = {schema if database == WAREHOUSE else MAIN.get(schema, schema): schema for schema in SCHEMAS}
     for schema, table, column, data_type in con.execute(
         "select schema_name, table_name, column_name, data_type from duckdb_columns() "
         f"where database_name = {sql_literal(database)} and not internal order by 1, 2, column_index"
     ).fetchall():
-        if schema in names:
-            found.setdefault((names[schema], table), {})[column] = data_type
+        if schema in SCHEMAS:
+            found.setdefault((schema, table), {})[column] = data_type
     return dict(sorted(found.items()))

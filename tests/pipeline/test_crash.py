@@ -70,14 +70,23 @@ def cut(path: Path) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "half a database": (lambda data: cut(data / "published/marts.duckdb"), "marts.duckdb is the file of no release"),
-    "no database": (lambda data: (data / "published/marts.duckdb").unlink(), "published marts.duckdb is missing"),
+    "half a database": (
+        lambda data: cut(data / "published/tightness.duckdb"),
+        "tightness.duckdb is the file of no release",
+    ),
+    "no database": (
+        lambda data: (data / "published/tightness.duckdb").unlink(),
+        "published tightness.duckdb is missing",
+    ),
     "half a manifest": (lambda data: cut(data / "published/manifest.json"), "manifest.json is torn"),
     "half a copy": (
         lambda data: cut(next((data / "published/parquet/marts").glob("*.parquet"))),
         "is the file of no release",
     ),
-    "half a release": (lambda data: cut(next(data.glob("published/releases/*/marts.duckdb"))), "marts.duckdb is torn"),
+    "half a release": (
+        lambda data: cut(next(data.glob("published/releases/*/tightness.duckdb"))),
+        "tightness.duckdb is torn",
+    ),
     "half a lake file": (lambda data: cut(next(data.glob("lake/prices/[0-9]*.parquet"))), "does not open"),
     "half a payload": (lambda data: cut(next(data.glob("raw/drop/??/*"))), "does not have the hash of its name"),
     "half a ledger": (lambda data: cut(next(data.glob("lake/prices/_ingested.json"))), "_ingested.json is torn"),

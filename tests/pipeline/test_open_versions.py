@@ -86,7 +86,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         macros=TABLE_MACROS,
         synthetic=True,
     )
-    return folder / "published" / "marts.duckdb"
+    return folder / "published" / "tightness.duckdb"
 
 
 def driver(version: str, tmp_path: Path) -> Path:

@@ -42,6 +42,7 @@ LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no sta
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
+    "curve_spreads_daily": ["metal", "spread", "as_of_date"],
     "inventory_daily": ["metal", "as_of_date"],
     "exports_monthly": ["metal", "country", "period_end", "vintage_no"],
     "inventory_visible_monthly": ["metal", "period_end"],
@@ -50,7 +51,7 @@ KEYS = {
     "smelter_margin_daily": ["metal", "zone", "as_of_date"],
     "supply_monthly": ["metal", "country", "period_end"],
     "equity_daily": ["ticker", "obs_date"],
-    "indicator_ranks_daily": ["metal", "indicator", "as_of_date"],
+    "indicator_ranks_daily": ["metal", "version", "indicator", "as_of_date"],
 }
 # Where the product may leave out a row that has no value besides its key.
 MAY_LACK_EMPTY_ROWS = {"arbitrage_daily", "smelter_margin_daily", "indicator_ranks_daily"}
@@ -65,6 +66,7 @@ def reference(sandbox: Sandbox) -> Oracle:
     components = [
         {**row, "sign": int(row["sign"]), "weight": float(row["weight"]), "max_age_days": int(row["max_age_days"])}
         for row in read(folder / "index_components.csv")
+        if row["version"] == "1"
     ]
     breaks: list[Row] = [
         {**row, **{name: date.fromisoformat(row[name]) for name in ("valid_from", "break_date")}}

@@ -237,7 +237,8 @@ def changed(tables: Tables, chosen: random.Random, now: pd.Timestamp) -> Tables:
         parameter = chosen.choice(list(VALUES))
         row = table[table["name"] == parameter].tail(1).assign(value=chosen.choice(VALUES[parameter]))
     elif name == "index_components":
-        row = table[table["valid_from"] == table["valid_from"].max()]
+        row = table[table["version"] == chosen.choice(sorted(set(table["version"])))]
+        row = row[row["valid_from"] == row["valid_from"].max()]
         row = row.assign(max_age_days=chosen.choice([3, 10, 120]), weight=row["weight"].iloc[::-1].to_numpy())
     elif name == "claims":
         row = row.assign(claim_id=f"C{chosen.randrange(10**6)}", threshold=chosen.choice([0.0, 3000.0, 0.1]))
@@ -252,8 +253,8 @@ def changed(tables: Tables, chosen: random.Random, now: pd.Timestamp) -> Tables:
         row = row.assign(event_date=day + pd.Timedelta(days=chosen.randint(0, 40)))
     elif name == "series_breaks":
         row = row.assign(break_id=f"B{chosen.randrange(10**6)}", break_date=day)
-    key = [column for column in ("name", "metal", "indicator", "event_id", "plant", "tax", "signal_id", "ticker")
-           if column in table and name not in ("claims", "series_breaks")]  # fmt: skip
+    key = [column for column in ("name", "metal", "version", "indicator", "event_id", "plant", "tax", "signal_id",
+           "ticker") if column in table and name not in ("claims", "series_breaks")]  # fmt: skip
     row = row.assign(valid_from=day.as_unit("us"))
     other = table.merge(row[[*key, "valid_from"]], on=[*key, "valid_from"], how="left", indicator=True)["_merge"]
     kept = table[(other == "left_only").to_numpy()] if key else table

@@ -54,7 +54,7 @@ def test_a_second_connection_sees_the_old_file_until_all_are_closed(tmp_path: Pa
     """The limitation that docs/readers.md describes; it is DuckDB's behaviour and may change with its version."""
     warehouses = [prepare(tmp_path, content) for content in (0, 1)]
     first = publish_content(warehouses, tmp_path / "published", 0, keep=5)
-    database = str(tmp_path / "published" / "marts.duckdb")
+    database = str(tmp_path / "published" / "tightness.duckdb")
     with duckdb.connect(database, read_only=True):
         second = publish_content(warehouses, tmp_path / "published", 1, keep=5)
         with duckdb.connect(database, read_only=True) as again:
@@ -83,9 +83,9 @@ def test_a_good_release_is_read_with_its_id(published: Path) -> None:
 # Half of a publication in place, rows lost, and the id of one release in the file of another.
 DAMAGES = {
     "mixed": "update signals.signals_latest set content = 0",
-    "partly mixed": "update marts.main.price_daily set content = 0 where n = 17",
-    "torn": "delete from marts.main.price_daily where n > 100",
-    "another row": "update marts.main.price_daily set n = n + 1 where n = 17",
+    "partly mixed": "update marts.price_daily set content = 0 where n = 17",
+    "torn": "delete from marts.price_daily where n > 100",
+    "another row": "update marts.price_daily set n = n + 1 where n = 17",
     "another id": "create or replace macro release_id() as '20260101T000000Z-00000000'",
 }
 
@@ -93,7 +93,7 @@ DAMAGES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_partial_or_mixed_release_is_detected(published: Path, damage: str) -> None:
-    with duckdb.connect(str(published / "marts.duckdb")) as con:
+    with duckdb.connect(str(published / "tightness.duckdb")) as con:
         con.execute(DAMAGES[damage])
     with pytest.raises(MixedError):
         read(published, pause=0)
@@ -108,18 +108,20 @@ def test_a_manifest_that_does_not_match_its_database_is_detected(published: Path
 
 
 def test_a_file_that_is_missing_or_cut_is_an_error(published: Path) -> None:
-    whole = (published / "marts.duckdb").read_bytes()
-    (published / "marts.duckdb").write_bytes(whole[: len(whole) // 2])
+    whole = (published / "tightness.duckdb").read_bytes()
+    (published / "tightness.duckdb").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(duckdb.Error):
         read(published, pause=0)
-    (published / "marts.duckdb").unlink()
+    (published / "tightness.duckdb").unlink()
     with pytest.raises(duckdb.Error):
         read(published, pause=0)
 
 
 def test_a_newer_release_and_a_removed_one_are_counted_and_no_fault(published: Path) -> None:
     first = sorted((published / "releases").iterdir())[0]
-    (published / "marts.duckdb").write_bytes((first / "marts.duckdb").read_bytes())  # opened before the manifest moved
+    (published / "tightness.duckdb").write_bytes(
+        (first / "tightness.duckdb").read_bytes()
+    )  # opened before the manifest moved
     release_id, current, there = read(published, pause=0)
     assert (release_id, there) == (first.name, True)
     assert current != release_id

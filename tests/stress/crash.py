@@ -280,14 +280,14 @@ def _torn_publication(published: Path, had_release: bool) -> Iterator[str]:
         known.setdefault(name, set()).add(facts["sha256"])
         if not (published / name).is_file():
             yield f"published {name} is missing"
-    visible = [published / "marts.duckdb", *sorted(published.glob("parquet/*/*.parquet"))]
+    visible = [published / "tightness.duckdb", *sorted(published.glob("parquet/*/*.parquet"))]
     for path in filter(Path.is_file, visible):
         name = path.relative_to(published).as_posix()
         if sha256(path) not in known.get(name, set()):
             yield f"published {name} is the file of no release"
-    if (published / "marts.duckdb").is_file():
+    if (published / "tightness.duckdb").is_file():
         try:
-            with duckdb.connect(str(published / "marts.duckdb"), read_only=True) as con:
+            with duckdb.connect(str(published / "tightness.duckdb"), read_only=True) as con:
                 row = con.execute("select count(*) from signals.signals_latest").fetchone()
                 con.execute("select * from signals.signals_asof(now())").fetchall()
             if not row or not row[0]:
@@ -333,7 +333,7 @@ def state(data: Path) -> dict[str, str]:
         if path.is_file() and not path.name.startswith("."):
             found[path.relative_to(data).as_posix()] = sha256(path)
     with reader() as con:
-        con.execute(f"attach {sql_literal(data / 'published' / 'marts.duckdb')} as release (read_only)")
+        con.execute(f"attach {sql_literal(data / 'published' / 'tightness.duckdb')} as release (read_only)")
         for table, columns in tables_in(con, "release").items():
             kept = {name: kind for name, kind in columns.items() if name not in PER_RUN}
             found[".".join(table)] = content_sha256(row_hashes(con, "release", table, kept))

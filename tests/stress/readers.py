@@ -1,7 +1,7 @@
 """Readers during publications: `python -m tests.stress.readers`.
 
-Each reader is a process that opens marts.duckdb again and again, as a BI tool does, and reads the release id and two
-tables in one connection. The content of a release follows from its id, so that every read can be checked by itself:
+Each reader is a process that opens tightness.duckdb again and again, as a BI tool does, and reads the release id and
+two tables in one connection. The content of a release follows from its id, so that every read can be checked by itself:
 both tables must be of that release, and whole. Exit codes: 0 all were; 1 a read failed, was mixed or torn, or no
 publication fell between reads.
 """
@@ -73,7 +73,7 @@ def read(published: Path, pause: float) -> tuple[str, str | None, bool]:
 
     Raises `MixedError`, `duckdb.Error` or `OSError`.
     """
-    with duckdb.connect(str(published / "marts.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(published / "tightness.duckdb"), read_only=True) as con:
         (release_id,) = _one(con, "select release_id()")
         tables = {}
         for table in TABLES:

@@ -76,8 +76,8 @@ def publish_and_die(step):
 
 def report():
     manifest = read_manifest(published / "manifest.json")
-    kept = published / "releases" / manifest["release_id"] / "marts.duckdb"
-    with opened(published / "marts.duckdb") as con:
+    kept = published / "releases" / manifest["release_id"] / "tightness.duckdb"
+    with opened(published / "tightness.duckdb") as con:
         con.execute(f"attach '{kept}' as kept (read_only)")
         (database, kept), = con.execute(
             "select (select count(*) from marts.price_daily), (select count(*) from kept.price_daily)"

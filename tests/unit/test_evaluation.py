@@ -305,7 +305,7 @@ def test_a_side_that_is_not_predicted_is_the_sign_before_2019() -> None:
 
 
 def test_the_tables_follow_their_schemas_and_are_kept_and_restored(tmp_path: Path) -> None:
-    warehouse, release = tmp_path / "warehouse.duckdb", tmp_path / "marts.duckdb"
+    warehouse, release = tmp_path / "warehouse.duckdb", tmp_path / "tightness.duckdb"
     connect(frames(), warehouse).close()
     tables.ensure(warehouse, [])
     with connect({}, warehouse) as connection:

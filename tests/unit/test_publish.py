@@ -60,14 +60,14 @@ def released(first_release: Path, published: Path) -> Path:
 
 
 def test_readers_find_the_tables_in_key_order_with_their_descriptions(released: Path) -> None:
-    assert prices_in(released / "marts.duckdb") == [("2026-01-12", 3150.5), ("2026-01-13", 3200.0)]
-    with opened(released / "marts.duckdb") as con:
+    assert prices_in(released / "tightness.duckdb") == [("2026-01-12", 3150.5), ("2026-01-13", 3200.0)]
+    with opened(released / "tightness.duckdb") as con:
         tables = con.execute("select schema_name, table_name, comment from duckdb_tables() order by 1").fetchall()
         columns = con.execute(
             "select column_name, comment from duckdb_columns() where schema_name = 'signals'"
         ).fetchall()
     assert tables == [
-        ("main", "price_daily", "SYNTHETIC DEMO DATA. Prices by day"),
+        ("marts", "price_daily", "SYNTHETIC DEMO DATA. Prices by day"),
         ("signals", "signals_latest", "SYNTHETIC DEMO DATA. Newest signal"),
     ]
     assert dict(columns) == {k: v for k, v in COMMENTS[LATEST].items() if k}
@@ -78,9 +78,9 @@ def test_the_database_names_its_release(source: Path, published: Path, tmp_path:
     first = release(source, published)
     second = release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
     for database, done in (
-        (first.path / "marts.duckdb", first),
-        (second.path / "marts.duckdb", second),
-        (published / "marts.duckdb", second),
+        (first.path / "tightness.duckdb", first),
+        (second.path / "tightness.duckdb", second),
+        (published / "tightness.duckdb", second),
     ):
         with opened(database) as con:
             assert con.execute("select release_id()").fetchone() == (done.release_id,)
@@ -101,7 +101,7 @@ def test_parquet_has_the_same_rows_and_the_synthetic_mark(source: Path, publishe
 def test_real_data_is_not_called_synthetic(source: Path, published: Path) -> None:
     done = publish(source, published, manifest_base=base(), comments=COMMENTS, keys=KEYS, synthetic=False)
 
-    with opened(published / "marts.duckdb") as con:
+    with opened(published / "tightness.duckdb") as con:
         comments = con.execute("select comment from duckdb_tables() order by 1").fetchall()
     assert comments == [("Newest signal",), ("Prices by day",)]
     assert (done.manifest["synthetic"], done.manifest["note"]) == (False, "")
@@ -119,7 +119,7 @@ def test_manifest_describes_the_files_beside_it(source: Path, published: Path) -
     assert manifest["tables"]["marts.price_daily"]["key"] == ["metal", "obs_date"]
     assert manifest["packages"]["duckdb"] == duckdb.__version__
     assert set(manifest["files"]) == {
-        "marts.duckdb",
+        "tightness.duckdb",
         "parquet/marts/price_daily.parquet",
         "parquet/signals/signals_latest.parquet",
     }
@@ -194,7 +194,7 @@ def test_the_manifest_of_a_new_release_counts_its_changes(released: Path, tmp_pa
         "columns_added": [],
         "columns_removed": [],
     }
-    assert prices_in(released / "marts.duckdb")[-1] == ("2026-01-14", 3300.0)
+    assert prices_in(released / "tightness.duckdb")[-1] == ("2026-01-14", 3300.0)
 
 
 @pytest.mark.slow
@@ -212,7 +212,7 @@ def test_content_that_returns_under_a_fixed_clock_gets_a_new_id(published: Path,
     ids = [release(source, published).release_id for source in (a, b, a, b)]
 
     assert len(set(ids)) == 4
-    assert prices_in(published / "marts.duckdb") == [("2026-01-13", 2.0)]
+    assert prices_in(published / "tightness.duckdb") == [("2026-01-13", 2.0)]
 
 
 @pytest.mark.slow
@@ -240,10 +240,10 @@ def test_a_removed_table_leaves_no_parquet_file(published: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("marts.duckdb", "gone"), ("manifest.json", "cut"), ("parquet/signals/signals_latest.parquet", "cut")],
+    [("tightness.duckdb", "gone"), ("manifest.json", "cut"), ("parquet/signals/signals_latest.parquet", "cut")],
 )
 def test_a_lost_or_damaged_visible_file_is_restored(source: Path, released: Path, name: str, damage: str) -> None:
-    good = prices_in(released / "marts.duckdb")
+    good = prices_in(released / "tightness.duckdb")
     if damage == "gone":
         (released / name).unlink()
     else:
@@ -251,7 +251,7 @@ def test_a_lost_or_damaged_visible_file_is_restored(source: Path, released: Path
     second = release(source, released)
 
     assert not second.unchanged
-    assert prices_in(released / "marts.duckdb") == good
+    assert prices_in(released / "tightness.duckdb") == good
     assert pq.read_metadata(released / "parquet/signals/signals_latest.parquet").num_rows == 2
     assert release(source, released).unchanged
 
@@ -312,8 +312,8 @@ def test_damage_in_a_written_release_is_found_before_it_is_shown(
     verify = publishing.verify
 
     def damaged(staged: Path, *args: object) -> None:
-        with duckdb.connect(staged / "marts.duckdb") as con:
-            con.execute(damage.replace("marts.price", "marts.main.price"))
+        with duckdb.connect(staged / "tightness.duckdb") as con:
+            con.execute(damage)
         verify(staged, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(publishing, "verify", damaged)
@@ -327,30 +327,30 @@ def test_damage_in_a_written_release_is_found_before_it_is_shown(
 
 
 def test_an_open_reader_keeps_the_old_release(released: Path, tmp_path: Path) -> None:
-    with duckdb.connect(released / "marts.duckdb", read_only=True) as reader:
+    with duckdb.connect(released / "tightness.duckdb", read_only=True) as reader:
         release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), released)
         assert reader.execute("select count(*) from marts.price_daily").fetchone() == (2,)
-    assert prices_in(released / "marts.duckdb") == [("2026-01-14", 1.0)]
+    assert prices_in(released / "tightness.duckdb") == [("2026-01-14", 1.0)]
 
 
 @pytest.mark.slow
 def test_a_write_to_the_visible_file_changes_no_release(source: Path, published: Path, tmp_path: Path) -> None:
     first = release(source, published)
-    with duckdb.connect(published / "marts.duckdb") as con:
+    with duckdb.connect(published / "tightness.duckdb") as con:
         con.execute("delete from marts.price_daily")
-    (published / "marts.duckdb.wal").write_bytes(b"left behind")
-    assert len(prices_in(first.path / "marts.duckdb")) == 2
+    (published / "tightness.duckdb.wal").write_bytes(b"left behind")
+    assert len(prices_in(first.path / "tightness.duckdb")) == 2
 
     release(warehouse(tmp_path / "next.duckdb", {"2026-01-14": 1.0}), published)
-    assert prices_in(published / "marts.duckdb") == [("2026-01-14", 1.0)]
-    assert not (published / "marts.duckdb.wal").exists()
+    assert prices_in(published / "tightness.duckdb") == [("2026-01-14", 1.0)]
+    assert not (published / "tightness.duckdb.wal").exists()
 
 
 # --- difference -------------------------------------------------------------------------------------------------------
 
 
 def table(name: str, values: str, columns: str = "k, v") -> str:
-    return f"create table {name} as from (values {values}) as t({columns});"
+    return f"create table marts.{name} as from (values {values}) as t({columns});"
 
 
 # name: old rows, new rows, (added, removed, changed, changed columns)
@@ -365,7 +365,7 @@ MATCHED = {
     "key_twice": ("(1, 'a'), (1, 'b')", "(1, 'a'), (1, 'b'), (1, 'c')", (1, 0, 0, {})),
     "no_key": ("(1, 'a'), (2, 'b')", "(1, 'a'), (2, 'x'), (2, 'x')", (2, 1, 0, {})),
 }
-ODD = 'create table odd as select 1 as "order", 2 as "t", 3 as "a""b", \'x\' as "select";'
+ODD = 'create table marts.odd as select 1 as "order", 2 as "t", 3 as "a""b", \'x\' as "select";'
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +387,7 @@ def differences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TableDiff
     ]
     for name, statements in (("old", old), ("new", new)):
         with duckdb.connect(folder / f"{name}.duckdb") as con:
-            con.execute("create schema signals;" + "".join(statements))
+            con.execute("create schema marts; create schema signals;" + "".join(statements))
     keys = {("marts", name): ("k",) for name in [*MATCHED, "two_columns", "columns_come_and_go", "nothing_in_common"]}
     keys |= {("marts", "no_key"): ("k", "a column that is not there"), ("marts", "odd"): ("order", "t")}
     return diff_releases(folder / "old.duckdb", folder / "new.duckdb", keys)

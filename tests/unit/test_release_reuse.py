@@ -61,7 +61,7 @@ def warehouse_of(path: Path, rows: Sequence[Row], signal: float) -> Path:
 
 def rows_of(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     """Rows of the tables of a release in stored order, from the database and the Parquet files; as text, for NaN."""
-    with opened(folder / "marts.duckdb") as con:
+    with opened(folder / "tightness.duckdb") as con:
         sources = ["marts.price_daily", "signals.signals_latest", *(f"'{folder / name}'" for name in PARQUET)]
         return {
             source.replace(str(folder), ""): [tuple(map(str, row)) for row in con.execute(f"from {source}").fetchall()]
@@ -96,9 +96,11 @@ def test_a_chain_of_releases_equals_releases_written_whole(tmp_path: Path, seed:
         whole = release(source, tmp_path / f"whole{_}")
 
         assert rows_of(done.path) == rows_of(whole.path) == rows_of(chain)
-        assert published_hashes(done) == published_hashes(whole) == hashes(done.path / "marts.duckdb")
+        assert published_hashes(done) == published_hashes(whole) == hashes(done.path / "tightness.duckdb")
         if before is not None and not done.unchanged:
-            by_rows = diff_releases(before.path / "marts.duckdb", done.path / "marts.duckdb", {})  # without keys
+            by_rows = diff_releases(
+                before.path / "tightness.duckdb", done.path / "tightness.duckdb", {}
+            )  # without keys
             found = done.manifest["difference"]
             for name, counts in by_rows.items():
                 changed = found[name]["changed"]
@@ -134,7 +136,7 @@ def test_a_release_shares_the_parquet_files_of_unchanged_tables(two: tuple[Relea
     assert not (first.path / prices).samefile(second.path / prices)
     assert second.manifest["files"][signals] == first.manifest["files"][signals]
     # A tool may open a visible file for writing, so it is never a second name of a release's file.
-    for name in [*PARQUET, "marts.duckdb"]:
+    for name in [*PARQUET, "tightness.duckdb"]:
         assert (published / name).stat().st_nlink == 1, name
     for done in (first, second):
         about = pq.read_metadata(done.path / prices).metadata
@@ -166,11 +168,11 @@ def test_without_links_the_files_are_copied(tmp_path: Path, monkeypatch: pytest.
     assert not (first.path / PARQUET[1]).samefile(second.path / PARQUET[1])
 
 
-@pytest.mark.parametrize("name", ["marts.duckdb", *PARQUET])
+@pytest.mark.parametrize("name", ["tightness.duckdb", *PARQUET])
 def test_a_damaged_file_of_the_last_release_does_not_reach_the_next(tmp_path: Path, name: str) -> None:
     published = tmp_path / "published"
     first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), published)
-    if name == "marts.duckdb":
+    if name == "tightness.duckdb":
         with duckdb.connect(first.path / name) as con:
             con.execute("update marts.price_daily set cash_usd_t = 7 where obs_date = '2026-01-12'")
     else:
@@ -180,7 +182,7 @@ def test_a_damaged_file_of_the_last_release_does_not_reach_the_next(tmp_path: Pa
     assert [row[2] for row in rows_of(second.path)["marts.price_daily"]] == ["3150.5", "3200.0", "1.0"]
     counts = second.manifest["difference"]["marts.price_daily"]
     assert (counts["added"], counts["changed"]) == (1, 0)
-    assert published_hashes(second) == hashes(second.path / "marts.duckdb")
+    assert published_hashes(second) == hashes(second.path / "tightness.duckdb")
     assert len(rows_of(second.path)[f"'/{PARQUET[1]}'"]) == 2
 
 
@@ -188,7 +190,7 @@ def write_to(database: Path, sql: str) -> None:
     """Write to a database as a program that is killed: the change stays in the log beside the file."""
     code = "import duckdb, os, sys; con = duckdb.connect(sys.argv[1]); con.execute(sys.argv[2]); os._exit(0)"
     subprocess.run([sys.executable, "-c", code, str(database), sql], check=True)
-    assert database.with_name("marts.duckdb.wal").exists()
+    assert database.with_name("tightness.duckdb.wal").exists()
 
 
 @contextmanager
@@ -210,13 +212,13 @@ def test_a_release_made_from_the_visible_database_shares_no_visible_file(tmp_pat
     published = tmp_path / "published"
     first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), published)
     if damage == "database":
-        (first.path / "marts.duckdb").unlink()
+        (first.path / "tightness.duckdb").unlink()
     else:
         shutil.rmtree(first.path)
     second = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS | {"2026-01-14": 1.0}), published)
 
     assert second.manifest["difference"]["marts.price_daily"]["added"] == 1
-    for name in [*PARQUET, "marts.duckdb"]:
+    for name in [*PARQUET, "tightness.duckdb"]:
         assert not (published / name).samefile(second.path / name), name
 
 
@@ -229,14 +231,14 @@ def test_what_a_killed_program_wrote_to_a_published_database_is_discarded(
     published = tmp_path / "published"
     first = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS), published)
     prices = TWO_DAYS | ({"2026-01-14": 1.0} if changed else {})
-    write_to((first.path if place == "release" else published) / "marts.duckdb", "delete from marts.price_daily")
+    write_to((first.path if place == "release" else published) / "tightness.duckdb", "delete from marts.price_daily")
     second = release(warehouse(tmp_path / "w.duckdb", prices), published)
 
     for folder in (second.path, published):
         assert [float(row[2]) for row in rows_of(folder)["marts.price_daily"]] == [
             prices[day] for day in sorted(prices)
         ]
-    assert published_hashes(second) == hashes(second.path / "marts.duckdb")
+    assert published_hashes(second) == hashes(second.path / "tightness.duckdb")
     assert second.manifest["difference"]["marts.price_daily"]["added"] == len(prices) - 2
     assert release(warehouse(tmp_path / "w.duckdb", prices), published).unchanged
 
@@ -251,14 +253,14 @@ def test_a_program_that_has_a_published_database_open_for_writing_stops_no_publi
     with ExitStack() as programs:
         for place in places:
             folder = first.path if place == "release" else published
-            programs.enter_context(open_for_writing(folder / "marts.duckdb"))
+            programs.enter_context(open_for_writing(folder / "tightness.duckdb"))
         second = release(warehouse(tmp_path / "w.duckdb", TWO_DAYS | {"2026-01-14": 1.0}), published)
     for folder in (second.path, published):
         assert len(rows_of(folder)["marts.price_daily"]) == 3
-    assert published_hashes(second) == hashes(second.path / "marts.duckdb")
+    assert published_hashes(second) == hashes(second.path / "tightness.duckdb")
 
 
-@pytest.mark.parametrize("name", ["marts.duckdb", "manifest.json", *PARQUET])
+@pytest.mark.parametrize("name", ["tightness.duckdb", "manifest.json", *PARQUET])
 def test_a_damaged_file_in_the_folder_of_an_unchanged_release_makes_a_new_one(tmp_path: Path, name: str) -> None:
     published, source = tmp_path / "published", warehouse(tmp_path / "w.duckdb", TWO_DAYS)
     first = release(source, published)
@@ -281,7 +283,7 @@ def test_a_release_of_an_earlier_layout_is_compared_and_not_copied(
 
     assert not (first.path / PARQUET[1]).samefile(second.path / PARQUET[1])
     assert second.manifest["difference"]["marts.price_daily"]["added"] == 1
-    assert published_hashes(second) == hashes(second.path / "marts.duckdb")
+    assert published_hashes(second) == hashes(second.path / "tightness.duckdb")
 
 
 def test_a_macro_of_the_last_release_is_replaced_and_one_without_a_definition_is_gone(tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_a_macro_of_the_last_release_is_replaced_and_one_without_a_definition_is
     ):
         source = warehouse(tmp_path / "w.duckdb", prices)
         done = publish(source, published, manifest_base=base(), macros=macros, **given)  # type: ignore[arg-type]
-    with opened(done.path / "marts.duckdb") as con:
+    with opened(done.path / "tightness.duckdb") as con:
         assert con.execute("select x from signals.one(now())").fetchall() == [(2,)]
         with pytest.raises(duckdb.Error, match="other"):
             con.execute("from signals.other(now())")
@@ -310,7 +312,7 @@ def test_the_database_does_not_grow_from_release_to_release(tmp_path: Path) -> N
             "insert into marts.price_daily select 'CU', date '2000-01-01' + i::int, "
             f"hash(i, case when {late} then {n} end) from range({9_020 + n * 10}) r(i)"
         )
-        sizes.append((release(warehouse(made, {}, more), published, keep=1).path / "marts.duckdb").stat().st_size)
+        sizes.append((release(warehouse(made, {}, more), published, keep=1).path / "tightness.duckdb").stat().st_size)
     assert max(sizes) <= 2 * sizes[0]
     assert max(sizes[8:]) <= max(sizes[2:8])
 

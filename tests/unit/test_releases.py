@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -42,6 +44,66 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 def ids(sandbox: Sandbox) -> list[str]:
     """The ids in the order of their publication."""
     return [one.release_id for one in reversed(list_releases(sandbox.data / "published"))]
+
+
+# --- a release of the former layout: marts.duckdb, with the marts in its main schema
+
+
+def in_the_former_layout(published: Path) -> str:
+    """Turn the current release into one of the former layout. Returns its id."""
+    manifest = json.loads((published / "manifest.json").read_text())
+    folder = published / "releases" / manifest["release_id"]
+    with duckdb.connect() as con:
+        con.execute(f"attach '{folder / 'tightness.duckdb'}' as new; attach '{folder / 'marts.duckdb'}' as old")
+        con.execute("create schema old.signals")
+        con.execute("create table old.price_daily as from new.marts.price_daily")
+        con.execute("create table old.signals.signals_latest as from new.signals.signals_latest")
+    shutil.copyfile(folder / "marts.duckdb", published / "marts.duckdb")
+    digest = hashlib.sha256((folder / "marts.duckdb").read_bytes()).hexdigest()
+    del manifest["files"]["tightness.duckdb"]
+    manifest["files"]["marts.duckdb"] = {"bytes": (folder / "marts.duckdb").stat().st_size, "sha256": digest}
+    for place in (folder, published):
+        (place / "tightness.duckdb").unlink()
+        (place / "manifest.json").write_text(json.dumps(manifest))
+    return str(manifest["release_id"])
+
+
+def test_a_release_of_the_former_layout_is_one_clear_line_and_goes_with_the_next_publication(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    published = sandbox.data / "published"
+    release(warehouse(tmp_path / "1.duckdb", TWO_DAYS), published)
+    former = in_the_former_layout(published)
+    line = "the release is of an earlier version (marts.duckdb): `tightness run` publishes it anew"
+    for command in ("signals", "claims"):
+        assert sandbox.call(command) == (1, [], [line])
+    for command in (["diff", former, "current"], ["export", "--format", "csv"]):
+        code, printed, [error] = sandbox.call(*command)
+        assert (code, printed) == (1, [])
+        assert f"release {former} is of an earlier version (its database is marts.duckdb): use one published" in error
+    [found] = [
+        one for one in json.loads("\n".join(sandbox.call("doctor", "--json")[1])) if one["what"] == "publication"
+    ]
+    assert found["state"] == "warn"
+    assert found["detail"] == f"{former} is of an earlier version (marts.duckdb): run `tightness run`"
+
+    (published / "marts.duckdb.wal").write_bytes(b"left behind")
+    done = release(warehouse(tmp_path / "2.duckdb", TWO_DAYS), published)
+    assert {path.name for path in published.glob("*.duckdb*")} == {"tightness.duckdb"}
+    assert (done.unchanged, done.manifest["previous_release_id"], done.manifest["difference"]) == (False, former, None)
+    assert [one.database.name for one in list_releases(published)] == ["tightness.duckdb", "marts.duckdb"]
+    with duckdb.connect(str(published / "releases" / former / "marts.duckdb"), read_only=True) as con:
+        assert con.execute("select count(*) from marts.price_daily").fetchone() == (2,)
+
+
+def test_a_release_without_a_column_of_this_version_is_one_clear_line(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path, "drop", "2026-01-20T20:00:00Z")
+    release(warehouse(tmp_path / "1.duckdb", TWO_DAYS), sandbox.data / "published")
+    for command, lacks in (("signals", 'Referenced column "as_of_date" not found'), ("claims", "claim_audit")):
+        code, printed, [line] = sandbox.call(command)
+        assert (code, printed) == (1, [])
+        assert re.fullmatch(
+            rf"tightness.duckdb is of an earlier version \(.*{lacks}.*\): `tightness run` .* anew", line
+        )
 
 
 # --- which release
@@ -115,7 +177,9 @@ def test_the_number_of_kept_releases_is_a_setting(tmp_path: Path, monkeypatch: p
 def test_a_reader_of_a_removed_release_is_not_disturbed(tmp_path: Path) -> None:
     days = {f"{year}-{month:02}-{day:02}": 1.0 for year in (2024, 2025) for month in range(1, 13) for day in (1, 2)}
     first = release(warehouse(tmp_path / "a.duckdb", days), tmp_path, keep=1)
-    with duckdb.connect(first.path / "marts.duckdb", read_only=True) as reader:  # nothing is read before it is deleted
+    with duckdb.connect(
+        first.path / "tightness.duckdb", read_only=True
+    ) as reader:  # nothing is read before it is deleted
         second = release(warehouse(tmp_path / "b.duckdb", THREE_DAYS), tmp_path, keep=1)
         assert not first.path.exists()
         assert reader.execute("select count(*), sum(cash_usd_t) from marts.price_daily").fetchone() == (48, 48.0)
@@ -255,7 +319,7 @@ def test_a_release_that_lost_its_database_cannot_be_compared(tmp_path: Path) -> 
     published = sandbox.data / "published"
     first = release(warehouse(tmp_path / "a.duckdb", TWO_DAYS), published)
     release(warehouse(tmp_path / "b.duckdb", THREE_DAYS), published)
-    (first.path / "marts.duckdb").unlink()
+    (first.path / "tightness.duckdb").unlink()
     code, printed, [line] = sandbox.call("diff", "previous", "current")
     assert (code, printed) == (1, [])
     assert "cannot be compared" in line

@@ -404,8 +404,8 @@ def publish(sandbox: Path, release: str, *changes: tuple[object, ...]) -> None:
     """A published file with these changes."""
     folder = sandbox / "published"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "marts.duckdb").unlink(missing_ok=True)
-    with duckdb.connect(str(folder / "marts.duckdb")) as connection:
+    (folder / "tightness.duckdb").unlink(missing_ok=True)
+    with duckdb.connect(str(folder / "tightness.duckdb")) as connection:
         connection.execute("create schema signals")
         connection.execute(
             "create table signals.signal_transitions (transition_id varchar, signal_id varchar, as_of_ts timestamptz, "

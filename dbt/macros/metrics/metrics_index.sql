@@ -14,7 +14,10 @@ with tightness as (
         index_daily.is_partial
     from {{ built_rows(ref('tightness_daily')) }} as tightness
     inner join {{ ref('int_index_daily') }} as index_daily
-        on tightness.metal = index_daily.metal and tightness.as_of_date = index_daily.as_of_date
+        on
+            tightness.metal = index_daily.metal
+            and tightness.as_of_date = index_daily.as_of_date
+            and index_daily.version = 1
 )
 
 {{ metric_rows('tightness', [

@@ -1,13 +1,15 @@
 {{ config(materialized='by_decision_time') }}
 {% set scores = built_rows(ref('int_component_scores')) %}
 {% set in_window = [
-    'scores.metal, scores.indicator, scores.ranked_on', 'scores.as_of_date asc nulls last', 'p.rank_window'
+    'scores.metal, scores.version, scores.indicator, scores.ranked_on', 'scores.as_of_date asc nulls last',
+    'p.rank_window'
 ] %}
 -- Each component of the index ranked over several windows, and its robust z. Daily indicators have 252 days a year,
 -- monthly ones 12 periods of their own.
 with daily as (
     select
         scores.metal,
+        scores.version,
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
@@ -20,7 +22,7 @@ with daily as (
         case when scores.n_hist >= p.rank_min_periods
             then {{ over_last('mad', 'scores.ranked_value', *in_window) }} end as mad
     from {{ ranked_values(window_rows(
-        ref('int_component_scores'), ['metal', 'indicator'],
+        ref('int_component_scores'), ['metal', 'version', 'indicator'],
         'greatest(' ~ longest('rank_window') ~ ', ' ~ rank_years() | max * rank_days_a_year() ~ ')'
     )) }} as scores
     inner join {{ ref('int_parameters') }} as p
@@ -32,6 +34,7 @@ with daily as (
 monthly as (
     select
         scores.metal,
+        scores.version,
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
@@ -56,6 +59,7 @@ window_ranks as (
 
 select
     scores.metal,
+    cast(scores.version as integer) as version,
     scores.indicator,
     scores.as_of_date,
     dates.as_of_ts,
@@ -90,5 +94,6 @@ inner join {{ ref('int_parameters') }} as p
 left join window_ranks
     on
         scores.metal = window_ranks.metal
+        and scores.version = window_ranks.version
         and scores.indicator = window_ranks.indicator
         and scores.as_of_date = window_ranks.as_of_date

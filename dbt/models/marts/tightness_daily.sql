@@ -14,6 +14,7 @@ with scores as (
         as_of_date,
         {{ pivoted(published_indicators(), 'indicator', 'score', 'score_') }}
     from {{ built_rows(ref('int_component_scores')) }}
+    where version = 1
     group by metal, as_of_date
 ),
 
@@ -24,6 +25,7 @@ families as (
         {{ pivoted(published_families(), 'family', 'family_score', 'family_') }},
         {{ pivoted(published_families(), 'family', 'contribution', 'contrib_') }}
     from {{ ref('int_index_families') }}
+    where version = 1
     group by metal, as_of_date
 )
 
@@ -92,6 +94,7 @@ left join {{ ref('int_components') }} as flow
     on
         spine.metal = flow.metal
         and spine.as_of_date = flow.as_of_date
+        and flow.version = 1
         and flow.indicator = 'exports_yoy_3m'
 left join {{ ref('int_exports_asof') }} as exports
     on
@@ -103,6 +106,6 @@ left join ({{ visible_asof() }}) as visible
 left join scores on spine.metal = scores.metal and spine.as_of_date = scores.as_of_date
 left join families on spine.metal = families.metal and spine.as_of_date = families.as_of_date
 left join {{ ref('int_index_daily') }} as index_daily
-    on spine.metal = index_daily.metal and spine.as_of_date = index_daily.as_of_date
+    on spine.metal = index_daily.metal and spine.as_of_date = index_daily.as_of_date and index_daily.version = 1
 left join {{ ref('int_regime_daily') }} as regimes
-    on spine.metal = regimes.metal and spine.as_of_date = regimes.as_of_date
+    on spine.metal = regimes.metal and spine.as_of_date = regimes.as_of_date and regimes.version = 1

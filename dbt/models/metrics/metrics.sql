@@ -21,6 +21,7 @@ scores as (
         is_stale,
         is_suspect
     from {{ built_rows(ref('int_component_scores')) }}
+    where version = 1
 )
 
 select

@@ -22,6 +22,7 @@ with defined as (
     inner join {{ ref('int_signal_parameters') }} as parameters
         on
             definitions.signal_id = parameters.signal_id
+            and definitions.signal_version = parameters.signal_version
             and definitions.valid_from = parameters.defined_from
             and dates.as_of_date >= parameters.valid_from
             and dates.as_of_date < coalesce(parameters.valid_to, cast('9999-12-31' as date))
@@ -47,16 +48,16 @@ valued as (
         cast({{ days_between('defined.as_of_date', 'metrics.obs_end') }} as integer) as staleness_days,
         coalesce(metrics.n_hist, cast(
             {% if is_partial() %}coalesce(kept.n_values, 0) + {% endif %}count(metrics.value) over (
-                partition by defined.signal_id order by defined.as_of_date asc nulls last
+                partition by defined.signal_id, defined.metric_id order by defined.as_of_date asc nulls last
             ) as integer
         )) as n_hist
     from defined
     {% if is_partial() -%}
     left join (
-        select signal_id, count(value) as n_values
+        select signal_id, metric_id, count(value) as n_values
         from {{ kept_rows(this) }} as kept
-        group by signal_id
-    ) as kept on defined.signal_id = kept.signal_id
+        group by signal_id, metric_id
+    ) as kept on defined.signal_id = kept.signal_id and defined.metric_id = kept.metric_id
     {% endif -%}
     left join {{ built_rows(ref('metrics')) }} as metrics
         on
@@ -120,6 +121,7 @@ known_states as (
 state_runs as (
     select
         signal_id,
+        signal_version,
         as_of_date,
         prev_state,
         prev_state is not null and prev_state <> state as is_transition,
@@ -174,4 +176,7 @@ select
     )) as inputs_hash
 from flagged as valued
 left join state_runs
-    on valued.signal_id = state_runs.signal_id and valued.as_of_date = state_runs.as_of_date
+    on
+        valued.signal_id = state_runs.signal_id
+        and valued.signal_version = state_runs.signal_version
+        and valued.as_of_date = state_runs.as_of_date

@@ -12,16 +12,22 @@ index_parts as (
     select
         scores.metal,
         scores.as_of_date,
+        scores.version,
         scores.family,
         scores.indicator as component,
         scores.value,
         scores.score,
         scores.weight,
         100 * scores.weight / totals.coverage * scores.score
-        / count(scores.score) over (partition by scores.metal, scores.as_of_date, scores.family) as contribution
+        / count(scores.score) over (
+            partition by scores.metal, scores.as_of_date, scores.version, scores.family
+        ) as contribution
     from {{ built_rows(ref('int_component_scores')) }} as scores
     inner join {{ ref('int_index_daily') }} as totals
-        on scores.metal = totals.metal and scores.as_of_date = totals.as_of_date
+        on
+            scores.metal = totals.metal
+            and scores.as_of_date = totals.as_of_date
+            and scores.version = totals.version
     where scores.score is not null
 ),
 
@@ -48,7 +54,7 @@ parts as (
         parts.component, parts.family, parts.value, parts.score, parts.weight, parts.contribution, signals.unit
     from signals
     inner join index_parts as parts on signals.metal = parts.metal and signals.as_of_date = parts.as_of_date
-    where signals.metric_id in ('tightness_index', 'regime')
+    where signals.metric_id in ('tightness_index', 'regime') and parts.version = 1
     union all
     select
         signals.signal_id, signals.signal_version, signals.metal, signals.region, signals.as_of_ts, signals.as_of_date,

@@ -34,8 +34,12 @@ from {{ reference('signal_definitions') }} as definitions
 inner join formulas on definitions.metric_id = formulas.metric_id
 -- The parameters valid now, or the last valid ones of a version that has ended.
 inner join {{ ref('int_signal_parameters') }} as parameters
-    on definitions.signal_id = parameters.signal_id and definitions.valid_from = parameters.defined_from
+    on
+        definitions.signal_id = parameters.signal_id
+        and definitions.signal_version = parameters.signal_version
+        and definitions.valid_from = parameters.defined_from
 where parameters.valid_from <= cast({{ as_of() }} as date)
 qualify row_number() over (
-    partition by definitions.signal_id, definitions.valid_from order by parameters.valid_from desc nulls last
+    partition by definitions.signal_id, definitions.signal_version, definitions.valid_from
+    order by parameters.valid_from desc nulls last
 ) = 1

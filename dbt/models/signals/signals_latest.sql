@@ -3,7 +3,7 @@ with newest as (
     -- Withdrawn versions are in the log only.
     select *
     from {{ ref('signal_candidates') }}
-    qualify row_number() over (partition by signal_id, metal, region order by as_of_ts desc nulls last) = 1
+    qualify row_number() over (partition by signal_id, metric_id, metal, region order by as_of_ts desc nulls last) = 1
 )
 
 select signals.*
@@ -16,5 +16,6 @@ inner join newest
         and signals.region = newest.region
         and signals.as_of_ts = newest.as_of_ts
 qualify row_number() over (
-    partition by signals.signal_id, signals.metal, signals.region order by signals.revision_no desc nulls last
+    partition by signals.signal_id, signals.signal_version, signals.metal, signals.region
+    order by signals.revision_no desc nulls last
 ) = 1

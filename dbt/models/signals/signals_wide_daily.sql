@@ -5,8 +5,10 @@ select
     metal,
     as_of_date,
     as_of_ts,
-    {% for name, signal, part in wide_columns() -%}
-    max({{ part }}) filter (where signal = '{{ signal }}') as {{ name }},
+    {% for name, signal, part, metric in wide_columns() -%}
+    max({{ part }}) filter (
+        where signal = '{{ signal }}'{% if metric %} and metric_id = '{{ metric }}'{% endif %}
+    ) as {{ name }},
     {% endfor -%}
     max(knowledge_ts_max) as knowledge_ts_max,
     {{ worst_licence_of_group() }} as licence_class

@@ -18,7 +18,7 @@ from pipelines.orchestration.assets.describe import COLUMNS, KNOWN, LINEAGE, OWN
 from pipelines.orchestration.assets.lake import lake_key
 from pipelines.orchestration.assets.reference import reference_key
 from pipelines.orchestration.resources import WorkspaceResource
-from pipelines.publish.manifest import packages, read_manifest
+from pipelines.publish.manifest import database_file, packages, read_manifest
 from pipelines.warehouse import dbt
 from pipelines.warehouse.sql import opened
 from schemas.datasets import DATASETS
@@ -172,7 +172,9 @@ def build(
     current = paths.database
     is_lost = not current.is_file() or database_damage(current)
     if is_lost and (manifest := read_manifest(paths.manifest)):
-        current = current.parent / "releases" / manifest["release_id"] / current.name  # the publication restores it
+        current = (
+            current.parent / "releases" / manifest["release_id"] / database_file(manifest)
+        )  # the publication restores it
     if damage := database_damage(paths.warehouse):
         log.warning(f"the warehouse is damaged and is built again from the lake and the last release: {damage}")
         paths.warehouse.unlink()

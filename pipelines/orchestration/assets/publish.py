@@ -12,7 +12,7 @@ from pipelines.orchestration.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.orchestration.assets.lake import RUN_HEALTH
 from pipelines.orchestration.assets.models import POOL
 from pipelines.orchestration.resources import WorkspaceResource
-from pipelines.publish.manifest import read_manifest
+from pipelines.publish.manifest import database_file, read_manifest
 from pipelines.warehouse.sql import Name, opened
 from schemas.datasets import DATASETS
 from schemas.evaluation import EVALUATION
@@ -40,7 +40,7 @@ SHOWN = 10  # failures in the message
     tags=TAGS,
     pool=POOL,
     deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
-    description="The files for readers: marts.duckdb, Parquet copies, manifest. Verified before they are replaced.",
+    description="The files for readers: tightness.duckdb, Parquet copies, manifest. Verified before they are replaced.",
 )
 def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
     """Publish the marts and signals."""
@@ -76,7 +76,7 @@ def publish_release(workspace: "Workspace") -> "Release":
     paths = workspace.paths
     if paths.warehouse.is_file():
         manifest = read_manifest(paths.manifest)
-        own = [paths.published / "releases" / manifest["release_id"] / paths.database.name] if manifest else []
+        own = [paths.published / "releases" / manifest["release_id"] / database_file(manifest)] if manifest else []
         ensure(paths.warehouse, [*own, paths.database])
     return publish(
         workspace.paths.warehouse,
@@ -127,7 +127,7 @@ def write_report(workspace: "Workspace") -> tuple[Path, str]:
     manifest = read_manifest(workspace.paths.manifest)
     if manifest is None:
         raise dg.Failure("nothing is published yet: materialize publish/release first", allow_retries=False)
-    database = workspace.paths.published / "releases" / manifest["release_id"] / "marts.duckdb"
+    database = workspace.paths.published / "releases" / manifest["release_id"] / database_file(manifest)
     with opened(database) as connection:
         rows = read(connection)
         charts = {

@@ -171,7 +171,7 @@ def _signal_changes() -> dg.SensorDefinition:
         outbox, sinks = Outbox(opened.paths.outbox), configured_sinks(opened.settings, context.log)
         manifest = read_manifest(opened.paths.manifest)
         results = ["nothing is published yet"]
-        if manifest is not None:
+        if manifest is not None and opened.paths.database.is_file():
             database, release = opened.paths.database, str(manifest["release_id"])
             if context.cursor:
                 results, cursor = [], TransitionCursor.load(context.cursor)

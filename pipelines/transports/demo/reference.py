@@ -53,8 +53,11 @@ def _rows(name: str, own: pd.DataFrame, metal: str) -> pd.DataFrame:
     if name == "index_components":
         rows = rows[(rows["region"] == "GLOBAL") | (about.customs_label != "")]
         weight = rows["weight"].astype(float)
-        families = rows.assign(weight=weight).drop_duplicates(["valid_from", "family"])
-        total = rows["valid_from"].map(families.groupby("valid_from")["weight"].sum())
+        index = ["version", "valid_from"]
+        families = rows.assign(weight=weight).drop_duplicates([*index, "family"])
+        total = (
+            rows[index].merge(families.groupby(index)["weight"].sum().reset_index(), how="left")["weight"].to_numpy()
+        )
         return rows.assign(weight=(weight / total).map(repr))
     is_exports = rows["metric_id"].str.startswith("exports_") & (about.customs_label != "")
     rows = rows[(rows["region"] == "GLOBAL") | is_exports]

@@ -1,9 +1,10 @@
 {{ config(materialized='by_decision_time') }}
 {% set columns -%}
-metal, as_of_date, family, indicator, region, is_monthly, sign, weight, value
+metal, as_of_date, version, family, indicator, region, is_monthly, sign, weight, value
 {%- endset %}
 {% set in_window = [
-    'component.metal, component.indicator, component.ranked_on', 'component.as_of_date asc nulls last', 'p.rank_window'
+    'component.metal, component.version, component.indicator, component.ranked_on',
+    'component.as_of_date asc nulls last', 'p.rank_window'
 ] %}
 with component_values as (
     select {{ columns }}, obs_end, is_stale, is_suspect, native_percentile, n_ranked, ranked_from
@@ -11,7 +12,7 @@ with component_values as (
     {% if is_partial() -%}
     union all
     select {{ columns }}, obs_end, is_stale, is_suspect, cast(null as double), cast(null as bigint), cast(null as date)
-    from {{ kept_rows(this, ['metal', 'indicator'], longest('rank_window'), 'not is_monthly') }} as kept
+    from {{ kept_rows(this, ['metal', 'version', 'indicator'], longest('rank_window'), 'not is_monthly') }} as kept
     {%- endif %}
 ),
 
@@ -19,6 +20,7 @@ ranked as (
     select
         component.metal,
         component.as_of_date,
+        component.version,
         component.family,
         component.indicator,
         component.region,
@@ -55,6 +57,7 @@ breaks as (
     select
         ranked.metal,
         ranked.as_of_date,
+        ranked.version,
         ranked.indicator,
         {{ joined('days.break_id', ' ', 'days.break_id') }} as break_ids
     from ranked
@@ -64,12 +67,13 @@ breaks as (
             and ranked.indicator = days.metric_id
             and {{ spans_break('days', 'ranked.as_of_date', 'ranked.ranked_from', 'ranked.obs_end') }}
     where ranked.is_ranked_here
-    group by ranked.metal, ranked.as_of_date, ranked.indicator
+    group by ranked.metal, ranked.as_of_date, ranked.version, ranked.indicator
 )
 
 select
     ranked.metal,
     ranked.as_of_date,
+    ranked.version,
     ranked.family,
     ranked.indicator,
     ranked.region,
@@ -93,5 +97,6 @@ left join breaks
     on
         ranked.metal = breaks.metal
         and ranked.as_of_date = breaks.as_of_date
+        and ranked.version = breaks.version
         and ranked.indicator = breaks.indicator
 where ranked.is_ranked_here

@@ -42,6 +42,7 @@ all_values as (
 select
     components.metal,
     components.as_of_date,
+    components.version,
     components.indicator,
     components.family,
     components.region,

@@ -1,12 +1,13 @@
 with configured as (
-    select metal, as_of_date, count(*) as n_configured
+    select metal, as_of_date, version, count(*) as n_configured
     from {{ ref('int_components') }}
-    group by metal, as_of_date
+    group by metal, as_of_date, version
 )
 
 select
     families.metal,
     families.as_of_date,
+    families.version,
     -- The same in every row of a day.
     max(families.coverage) as coverage,
     cast(sum(families.n_scores) as integer) as n_components,
@@ -19,5 +20,9 @@ select
     {% endfor -%}
     sum(families.n_scores) < max(configured.n_configured) as is_partial
 from {{ ref('int_index_families') }} as families
-inner join configured on families.metal = configured.metal and families.as_of_date = configured.as_of_date
-group by families.metal, families.as_of_date
+inner join configured
+    on
+        families.metal = configured.metal
+        and families.as_of_date = configured.as_of_date
+        and families.version = configured.version
+group by families.metal, families.as_of_date, families.version

@@ -2,6 +2,7 @@ with families as (
     select
         metal,
         as_of_date,
+        version,
         family,
         max(weight) as weight,
         {{ ordered_mean('score', 'indicator') }} as family_score,
@@ -10,7 +11,7 @@ with families as (
         {{ any_of_group('score is not null and ' ~ fact) }} as {{ name }}
         {%- endfor %}
     from {{ built_rows(ref('int_component_scores')) }}
-    group by metal, as_of_date, family
+    group by metal, as_of_date, version, family
 ),
 
 covered as (
@@ -18,7 +19,7 @@ covered as (
         *,
         -- Rounded, so that 0.4 + 0.2 is not below a limit of 0.6.
         round(sum(case when family_score is not null then weight else 0 end)
-            over (partition by metal, as_of_date), 9) as coverage
+            over (partition by metal, as_of_date, version), 9) as coverage
     from families
 )
 

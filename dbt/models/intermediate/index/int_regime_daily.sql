@@ -61,6 +61,7 @@ end
 with days as (
     select
         index_daily.metal,
+        index_daily.version,
         {{ ordered_list(
             struct({
                 'as_of_date': 'index_daily.as_of_date', 'x': 'index_daily.tightness_index',
@@ -74,12 +75,13 @@ with days as (
     from {{ ref('int_index_daily') }} as index_daily
     inner join {{ ref('int_parameters') }} as p
         on index_daily.metal = p.metal and index_daily.as_of_date = p.calendar_date
-    group by index_daily.metal
+    group by index_daily.metal, index_daily.version
 ),
 
 folded as (
     select
         days.metal,
+        days.version,
         {{ fold(
             'items',
             struct(dict(initial, history=history)),
@@ -97,15 +99,15 @@ folded as (
     from days
     {% if is_partial() -%}
     left join (
-        select metal, regime as state, pending, n_pending, n_gap, regime_status <> 'WARMUP' as is_started
-        from {{ kept_rows(this, ['metal'], 1) }} as last_row
-    ) as kept on days.metal = kept.metal
+        select metal, version, regime as state, pending, n_pending, n_gap, regime_status <> 'WARMUP' as is_started
+        from {{ kept_rows(this, ['metal', 'version'], 1) }} as last_row
+    ) as kept on days.metal = kept.metal and days.version = kept.version
     {%- endif %}
 )
 
 select
-    metal, entry.as_of_date, entry.regime, entry.regime_status, entry.pending, entry.n_pending, entry.n_gap
+    metal, version, entry.as_of_date, entry.regime, entry.regime_status, entry.pending, entry.n_pending, entry.n_gap
 from (
-    select metal, {{ unnested('result.history') }} as entry
+    select metal, version, {{ unnested('result.history') }} as entry
     from folded
 ) as entries

@@ -1,4 +1,6 @@
 {% set back = 45 %}
+{# The spreads that have a column; marts.curve_spreads_daily has a row for every one. #}
+{% set quoted_spreads = ('CASH_3M', 'TOM_NEXT', 'M3_M15', 'DEC_DEC') %}
 with spine as (
     select * from {{ ref('int_as_of_dates') }}
 ),
@@ -35,30 +37,19 @@ rates as (
     where recency = 1
 ),
 
-spread_spine as (
-    select spine.*, names.spread
-    from spine
-    cross join (select distinct spread from {{ ref('stg_spreads') }}) as names
-),
-
 quoted as (
     select
         metal,
         as_of_date,
-        {% for spread in ['CASH_3M', 'TOM_NEXT', 'M3_M15', 'DEC_DEC'] -%}
+        {% for spread in quoted_spreads -%}
         max(usd_t) filter (where spread = '{{ spread }}') as quoted_{{ spread | lower }}_usd_t,
         {% endfor -%}
         max(obs_date) filter (where spread = 'CASH_3M') as quoted_cash_3m_obs_date,
         max(known_from) as known_from,
         {{ worst_basis_of_group() }} as knowledge_basis,
         {{ worst_licence_of_group() }} as licence_class
-    from (
-        {{ known_at(
-            'spread_spine',
-            ref('stg_spreads'), 'obs_date', back, by=['metal', 'spread'], columns=['usd_t'],
-        ) }}
-    ) as known
-    where recency = 1
+    from {{ ref('int_spreads_asof') }}
+    where spread in {{ quoted_spreads }}
     group by metal, as_of_date
 ),
 

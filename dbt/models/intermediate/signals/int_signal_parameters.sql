@@ -16,7 +16,7 @@ definitions as (
         definitions.metric_id,
         definitions.valid_from as defined_from,
         lead(definitions.valid_from) over (
-            partition by definitions.signal_id order by definitions.valid_from asc nulls last
+            partition by definitions.signal_id, definitions.metric_id order by definitions.valid_from asc nulls last
         ) as defined_to
     from {{ reference('signal_definitions') }} as definitions
 ),
@@ -27,7 +27,7 @@ parameter_values as (
     from {{ reference('parameters') }}
     union all
     select
-        'index_components' as name,
+        'index_components' || case when version = 1 then '' else '_v' || cast(version as {{ type_text() }}) end as name,
         metal,
         valid_from,
         {{ joined(
@@ -37,7 +37,7 @@ parameter_values as (
         'indicator region sign weight max_age_days' as unit,
         max(status) as status
     from {{ reference('index_components') }}
-    group by metal, valid_from
+    group by metal, version, valid_from
     union all
     -- A score depends on the sign and age limit of its own component, not on the weights.
     select
@@ -48,6 +48,7 @@ parameter_values as (
         'region sign max_age_days' as unit,
         status
     from {{ reference('index_components') }}
+    where version = 1
 ),
 
 change_days as (
@@ -60,6 +61,7 @@ valid_values as (
     select
         definitions.signal_id,
         definitions.signal_version,
+        definitions.metric_id,
         definitions.defined_from,
         change_days.valid_from,
         metric_parameters.name,
@@ -78,7 +80,9 @@ valid_values as (
             and parameter_values.metal in (definitions.metal, '*')
             and change_days.valid_from >= parameter_values.valid_from
     qualify row_number() over (
-        partition by definitions.signal_id, definitions.defined_from, change_days.valid_from, metric_parameters.name
+        partition by
+            definitions.signal_id, definitions.metric_id, definitions.defined_from, change_days.valid_from,
+            metric_parameters.name
         order by
             case when parameter_values.metal = '*' then 1 else 0 end asc nulls last,
             parameter_values.valid_from desc nulls last
@@ -88,12 +92,13 @@ valid_values as (
 select
     signal_id,
     signal_version,
+    metric_id,
     defined_from,
     valid_from,
-    lead(valid_from) over (partition by signal_id order by valid_from asc nulls last) as valid_to,
+    lead(valid_from) over (partition by signal_id, metric_id order by valid_from asc nulls last) as valid_to,
     md5(concat(signal_version, coalesce(
         {{ joined("name || '=' || value", ';', 'name') }}, ''
     ))) as params_hash,
     {{ joined("name || ' = ' || value || ' ' || unit || ' (' || status || ')'", '; ', 'name') }} as parameters
 from valid_values
-group by signal_id, signal_version, defined_from, valid_from
+group by signal_id, signal_version, metric_id, defined_from, valid_from

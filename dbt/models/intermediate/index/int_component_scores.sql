@@ -2,6 +2,10 @@
 {% set columns -%}
 metal, as_of_date, version, family, indicator, region, is_monthly, sign, weight, value
 {%- endset %}
+{% set in_window = [
+    'component.metal, component.version, component.indicator, component.ranked_on',
+    'component.as_of_date asc nulls last', 'p.rank_window'
+] %}
 with component_values as (
     select
         {{ columns }}, obs_end, is_stale, is_suspect, native_percentile, native_expanding_percentile, n_ranked,
@@ -23,7 +27,7 @@ with component_values as (
 observed as (
     select
         *,
-        coalesce(was_new, value is not null and obs_end is distinct from lag(
+        coalesce(was_new, not is_monthly and value is not null and obs_end is distinct from lag(
             case when value is not null then obs_end end ignore nulls
         ) over (partition by metal, version, indicator order by as_of_date asc nulls last)) as is_new
     from component_values
@@ -54,27 +58,24 @@ ranked as (
         component.is_new,
         case
             when component.is_monthly then component.native_percentile
-            else {{ mid_rank(
-                'component.counted_value', 'component.metal, component.version, component.indicator, component.ranked_on',
-                'component.as_of_date asc nulls last', 'p.rank_window'
-            ) }}
+            else {{ mid_rank('component.counted_value', *in_window) }}
         end as percentile,
         case
             when component.is_monthly and component.version > 1 then component.native_expanding_percentile
             when component.is_monthly then null
             else {{ mid_rank(
-                'case when component.version > 1 then component.counted_value end',
-                'component.metal, component.version, component.indicator, component.ranked_on',
-                'component.as_of_date asc nulls last', all_rows()
+                'case when component.version > 1 then component.counted_value end', *(in_window[:2] + [all_rows()])
             ) }}
         end as expanding_percentile,
         case
             when component.is_monthly then component.n_ranked
-            else count(component.ranked_value) over in_window
+            else {{ over_last('count', 'component.ranked_value', *in_window) }}
         end as n_hist,
         case
             when component.is_monthly then component.ranked_from
-            else min(case when component.ranked_value is not null then component.as_of_date end) over in_window
+            else {{ over_last(
+                'min', 'case when component.ranked_value is not null then component.as_of_date end', *in_window
+            ) }}
         end as ranked_from,
         case
             when component.is_monthly then {{ of_version('rank_min_periods_monthly', 'component.version') }}
@@ -83,10 +84,6 @@ ranked as (
     from counted as component
     inner join {{ ref('int_parameters') }} as p
         on component.metal = p.metal and component.as_of_date = p.calendar_date
-    window in_window as (
-        partition by component.metal, component.version, component.indicator, component.ranked_on
-        order by component.as_of_date asc nulls last {{ last_rows('p.rank_window') }}
-    )
 ),
 
 -- An observation keeps its ranks while it is the newest one.
@@ -120,7 +117,7 @@ breaks as (
         ranked.as_of_date,
         ranked.version,
         ranked.indicator,
-        string_agg(days.break_id, ' ' order by days.break_id asc nulls last) as break_ids
+        {{ joined('days.break_id', ' ', 'days.break_id') }} as break_ids
     from scored as ranked
     inner join {{ reference('series_breaks') }} as days
         on

@@ -63,8 +63,11 @@ with begun as (
         select
             metal, version, n_pending, n_gap, regime_status <> 'WARMUP' as is_started, smoothed,
             {% for name, column in [('state', 'regime'), ('pending', 'pending')] -%}
-            case {{ column }}{% for regime in regimes %} when '{{ regime }}' then {{ loop.index }}{% endfor %} end
-                as {{ name }}{% if not loop.last %},{% endif %}
+            case {{ column }}
+                {%- for regime in regimes %}
+                when '{{ regime }}' then {{ loop.index }}
+                {%- endfor %}
+            end as {{ name }}{% if not loop.last %},{% endif %}
             {% endfor %}
         from {{ kept_rows(this, ['metal', 'version'], 1) }} as last_row
     ) as kept on days.metal = kept.metal and days.version = kept.version
@@ -198,7 +201,9 @@ select
     days.as_of_date,
     {% for name, place in [('regime', 1), ('pending', 2)] -%}
     case substr(states.history, cast(4 * days.n + {{ place }} as integer), 1)
-        {%- for regime in regimes %} when '{{ loop.index }}' then '{{ regime }}'{% endfor %}
+        {%- for regime in regimes %}
+        when '{{ loop.index }}' then '{{ regime }}'
+        {%- endfor %}
     end as {{ name }},
     {% endfor -%}
     cast(substr(states.history, cast(4 * days.n + 3 as integer), 2) as integer) as n_pending,

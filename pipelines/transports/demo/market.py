@@ -278,13 +278,9 @@ def locations_year(metal: str, year: int, seed: int) -> dict[str, Location]:
     """Registered stock of a year by place and London business day; the places sum to it. KeyError for another metal."""
     places, lot = levels.PLACES[metal], levels.LOTS.get(metal, LOT)
     days = np.concatenate([lme_year(metal, year - 1, seed).days[-1:], lme_year(metal, year, seed).days])
-    total, cancelled = (
-        np.concatenate([closes(year - 1)[-1:], closes(year)])
-        for closes in (
-            lambda year: lme_year(metal, year, seed).stock,
-            lambda year: cancelled_year(metal, year, seed).values,
-        )
-    )
+    lme = [lme_year(metal, before, seed).stock for before in (year - 1, year)]
+    warrants = [cancelled_year(metal, before, seed).values for before in (year - 1, year)]
+    total, cancelled = (np.concatenate([before[-1:], now]) for before, now in (lme, warrants))
     knots, weights = _columns(levels.LOCATIONS[metal])
     shares = np.array(
         [
@@ -303,7 +299,7 @@ def locations_year(metal: str, year: int, seed: int) -> dict[str, Location]:
 
 def _apportioned(total: Floats, shares: Floats, lot: float) -> Floats:
     """A total by place, in proportion to the shares and in whole lots; the first place has the remainder."""
-    parts = np.floor(total * shares / shares.sum(axis=0) / lot) * lot
+    parts: Floats = np.floor(total * shares / shares.sum(axis=0) / lot) * lot
     parts[0] += total - parts.sum(axis=0)
     return parts
 

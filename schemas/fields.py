@@ -140,6 +140,9 @@ FIELDS: Final[dict[str, Field]] = {
     "days_cash_to_3m": Field(
         int, "Calendar days from the cash prompt to the three-month prompt (D)", "days", ge=80, le=100,
     ),
+    "is_third_wednesday_cash": Field(
+        bool, "Whether the cash prompt of price_obs_date is a third Wednesday, on which most positions fall due",
+    ),
     "spread": Field(
         str, "Legs of the spread, the near one first: CASH_TOM, TOM_NEXT, CASH_3M, DEC_DEC or two months (M3_M15)",
     ),

@@ -24,10 +24,10 @@ class CurveDaily(Table):
 
     __columns__ = (
         "metal as_of_date as_of_ts price_obs_date? rate_obs_date? rate_id? is_rate_stale? price_age_days? cash_usd_t? "
-        "m3_usd_t? days_cash_to_3m? cash_3m_spread_usd_t? basis_ann? rate? full_carry_usd_t? "
-        "contango_share_of_full_carry? carry_tightness? conv_yield_ann? quoted_cash_3m_usd_t? quoted_tom_next_usd_t? "
-        "quoted_m3_m15_usd_t? quoted_dec_dec_usd_t? quoted_spread_disagrees? knowledge_ts_max? knowledge_basis? "
-        "licence_class?"
+        "m3_usd_t? days_cash_to_3m? is_third_wednesday_cash? cash_3m_spread_usd_t? basis_ann? rate? "
+        "full_carry_usd_t? contango_share_of_full_carry? carry_tightness? conv_yield_ann? quoted_cash_3m_usd_t? "
+        "quoted_tom_next_usd_t? quoted_m3_m15_usd_t? quoted_dec_dec_usd_t? quoted_spread_disagrees? knowledge_ts_max? "
+        "knowledge_basis? licence_class?"
     )
     rate = RATE
 

@@ -44,7 +44,18 @@ STEPS: Final[dict[str, tuple[float, float, int]]] = {
     "rate": (1.1, 0.02, 5),
     "price_eur_mwh": (-10, 30, 6),
 }
-TEXTS: Final = {"metal": ["AL"], "country": ["CN"], "pair": ["EURUSD"], "zone": ["DE-LU"], "ticker": ["AA"]}
+TEXTS: Final = {
+    "contract": ["191691"],
+    "location": ["DETROIT", "VLISSINGEN"],
+    "exchange": ["SHFE"],
+    "product": ["METAL", "ALUMINA"],
+    "spread": ["CASH_3M", "TOM_NEXT", "M3_M15", "DEC_DEC", "M1_M2"],
+    "metal": ["AL"],
+    "country": ["CN"],
+    "pair": ["EURUSD"],
+    "zone": ["DE-LU"],
+    "ticker": ["AA"],
+}
 # When a value becomes known on its day (UTC): around the decision time too, to the second.
 CLOCK: Final = ("13:25:00", "09:00:00", "18:00:00", "17:59:59", "18:00:01", "23:30:00")
 LICENCES: Final = ("OPEN", "BYO", "RESTRICTED")

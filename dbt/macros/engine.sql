@@ -70,6 +70,11 @@
 {% macro default__months_before(day, n) -%} cast({{ day }} - to_months(cast({{ n }} as integer)) as date) {%- endmacro %}
 {% macro spark__months_before(day, n) -%} add_months({{ day }}, -cast({{ n }} as int)) {%- endmacro %}
 
+{# Whether a day is the third Wednesday of its month; 2008-01-02 was a Wednesday. #}
+{% macro is_third_wednesday(day) -%}
+(day({{ day }}) between 15 and 21 and {{ days_between(day, "cast('2008-01-02' as date)") }} % 7 = 0)
+{%- endmacro %}
+
 {# Months counted from year 0, so that a year before is 12 less. #}
 {% macro month_index(day) -%} (year({{ day }}) * 12 + month({{ day }})) {%- endmacro %}
 

@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import pytest
 from markets import market, to_drop
-from oracle import Oracle, Row, quality
+from oracle import Oracle, Row, cash_prompt, quality
 from sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
@@ -163,6 +163,14 @@ def test_the_signals_of_the_index_have_its_coverage_and_flags(published: Sandbox
         assert row.quality == quality(row.quality_flags.split())["quality"], row
         seen.add(row.quality_flags)
     assert seen >= {"STALE PARTIAL", "MISSING PARTIAL", "WARMUP PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK"}
+
+
+def test_third_wednesdays_are_marked(published: Sandbox) -> None:
+    found = published.query("select distinct price_obs_date, is_third_wednesday_cash from marts.curve_daily")
+    prompts = [cash_prompt(day.date()) for day in found["price_obs_date"]]
+    wanted = [prompt.weekday() == 2 and 15 <= prompt.day <= 21 for prompt in prompts]
+    assert found["is_third_wednesday_cash"].tolist() == wanted
+    assert 10 < sum(wanted) < 0.1 * len(wanted)
 
 
 def test_no_row_of_the_market_is_quarantined(published: Sandbox) -> None:

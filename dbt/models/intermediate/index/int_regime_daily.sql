@@ -123,9 +123,9 @@ smoothed as (
         lists.version,
         {{ fold(
             'lists.items',
-            struct({'smoothed': 'begun.smoothed', 'history': 'cast([] as double[])'}),
+            struct({'smoothed': 'begun.smoothed', 'history': empty_list({'smoothed': 'double'})}),
             'a', 'd',
-            struct({'smoothed': next_smoothed, 'history': appended('a.history', next_smoothed)})
+            struct({'smoothed': next_smoothed, 'history': appended('a.history', struct({'smoothed': next_smoothed}))})
         ) }} as result
     from (
         select
@@ -144,10 +144,10 @@ smoothed as (
 followed as (
     select
         days.*,
-        {{ element('smoothed.result.history', 'days.n') }} as smoothed,
+        ({{ element('smoothed.result.history', 'days.n') }}).smoothed as smoothed,
         case
             when days.version = 1 then days.tightness_index
-            when days.tightness_index is not null then {{ element('smoothed.result.history', 'days.n') }}
+            when days.tightness_index is not null then ({{ element('smoothed.result.history', 'days.n') }}).smoothed
         end as x
     from days
     left join smoothed on days.metal = smoothed.metal and days.version = smoothed.version

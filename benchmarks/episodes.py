@@ -197,8 +197,8 @@ def report(database: Path, out: Path) -> None:
     share = index[index.index >= "2009-07-01"].notna().mean()
     text = [
         f"Index on {index.notna().sum()} of {len(daily)} decision days, from {index.first_valid_index():%Y-%m-%d} to "
-        f"{index.last_valid_index():%Y-%m-%d}; from 2009-07 on {share:.1%} of days. Version 2 on {second.notna().sum()} "
-        f"days, from {second.first_valid_index():%Y-%m-%d}.",
+        f"{index.last_valid_index():%Y-%m-%d}; from 2009-07 on {share:.1%} of days. Version 2 on "
+        f"{second.notna().sum()} days, from {second.first_valid_index():%Y-%m-%d}.",
         "",
         f"| version | first regime | changes | lasting {SHORT} days or less | of these undone by the next change | "
         "SQUEEZE days, with contango, with a median spread of 5 days of 0 or less | index of 2024-05-09 and 05-10 |",

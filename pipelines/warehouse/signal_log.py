@@ -13,8 +13,8 @@ from schemas.base import columns_of
 from schemas.signals import Signals
 
 # Signals published at a moment: of each signal the newest decision time by then, in the last revision published by
-# then; versions with other formulas (the major number) beside each other. For a moment before the first publication: the
-# first revision of a later backfill. The table names resolve when the file is opened itself, or after `use`.
+# then; versions with other formulas (the major number) beside each other. For a moment before the first publication:
+# the first revision of a later backfill. The table names resolve when the file is opened itself, or after `use`.
 SIGNALS_ASOF: Final = """
 select *
 from (

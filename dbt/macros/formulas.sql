@@ -169,9 +169,12 @@
     (({{ cash_usd_t }} + {{ premium_usd_t }}) / (1 + {{ duty }}) - {{ cash_usd_t }})
 {%- endmacro %}
 
-{# A value cut to the 1st and the 99th percentile of those of a window, itself included. #}
-{% macro winsorised(x, over) -%}
+{# A value cut to the 1st and the 99th percentile of those so far, itself included. #}
+{% macro winsorised(x, partition_by, order_by) -%}
     case when {{ x }} is not null then
-        greatest(quantile_cont({{ x }}, 0.01) {{ over }}, least(quantile_cont({{ x }}, 0.99) {{ over }}, {{ x }}))
+        greatest(
+            {{ over_last('quantile_cont', x ~ ', 0.01', partition_by, order_by, all_rows()) }},
+            least({{ over_last('quantile_cont', x ~ ', 0.99', partition_by, order_by, all_rows()) }}, {{ x }})
+        )
     end
 {%- endmacro %}

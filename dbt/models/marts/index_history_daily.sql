@@ -26,10 +26,9 @@ compared as (
         {% endfor -%}
         {% for years in rank_years() -%}
         {% for name, aggregate in [('low', 'min'), ('high', 'max')] -%}
-        {{ aggregate }}(value) over (
-            partition by metal, index_name order by as_of_date asc nulls last
-            {{ last_rows(years * rank_days_a_year()) }}
-        ) as {{ name }}_{{ years }}y{% if not (loop.last and years == rank_years()[-1]) %},{% endif %}
+        {{ over_last(
+            aggregate, 'value', 'metal, index_name', 'as_of_date asc nulls last', years * rank_days_a_year()
+        ) }} as {{ name }}_{{ years }}y{% if not (loop.last and years == rank_years()[-1]) %},{% endif %}
         {% endfor -%}
         {% endfor %}
     from values_of_days

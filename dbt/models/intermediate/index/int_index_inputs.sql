@@ -2,6 +2,7 @@
 {% set inputs -%}
 carry_tightness, spread_usd_t, ln_live_days, ln_visible_all_days, stock_log_chg_net
 {%- endset %}
+{% set last_days = ['days.metal', 'days.as_of_date asc nulls last', 'p.median_obs'] %}
 {# Days that a premium and the stock of another exchange are carried. #}
 {% set back = 45 %}
 -- What version 2 of the index computes, in part from earlier decision times: each as it was known then.
@@ -130,17 +131,12 @@ windows as (
     select
         days.metal,
         days.as_of_date,
-        median(days.carry_tightness) over last_days as carry_tightness_median,
-        median(days.spread_usd_t) over last_days as spread_median_usd_t,
-        {{ winsorised('days.stock_log_chg_net', 'over (
-            partition by days.metal order by days.as_of_date asc nulls last
-            rows between unbounded preceding and current row
-        )') }} as stock_chg_winsorised
+        {{ over_last('median', 'days.carry_tightness', *last_days) }} as carry_tightness_median,
+        {{ over_last('median', 'days.spread_usd_t', *last_days) }} as spread_median_usd_t,
+        {{ winsorised('days.stock_log_chg_net', 'days.metal', 'days.as_of_date asc nulls last') }}
+            as stock_chg_winsorised
     from days
     inner join {{ ref('int_parameters') }} as p on days.metal = p.metal and days.as_of_date = p.calendar_date
-    window last_days as (
-        partition by days.metal order by days.as_of_date asc nulls last {{ last_rows('p.median_obs') }}
-    )
 ),
 
 months as (

@@ -141,6 +141,7 @@ def reference(root: Path) -> dict[str, pa.Table]:
     """The product's reference tables for such a market, by way of a place at `root`: short histories and windows."""
     sandbox = Sandbox(root, "drop", f"{LAST + pd.Timedelta('60D'):%Y-%m-%dT00:00:00Z}")
     sandbox.set_parameters(stock_chg_obs=3, rank_min_periods=4, rank_window=8)
+    sandbox.set_parameters(rank_min_periods_weekly=3, rank_months_weekly=1, load_out_days=8)
     sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5, level_up=3_200, level_down=3_000)
     sandbox.set_parameters(price_reversal=0.01)  # prices are suspect on many days
     sandbox.set_parameters(rank_min_periods_v2=4, rank_min_periods_monthly_v2=3, median_obs=3, season_min_years=1)

@@ -127,7 +127,7 @@ def test_every_asset_has_description_owners_kinds_and_tags(graph: AssetGraph) ->
         assert about.kinds, key
         assert about.tags.keys() >= {"source", "licence", "frequency"}, key
         assert about.tags["licence"] in LICENCES, key
-        assert about.tags["frequency"] in {"daily", "monthly", "on-change"}, key
+        assert about.tags["frequency"] in {"daily", "weekly", "monthly", "on-change"}, key
 
 
 def test_tags_follow_from_the_dependencies(graph: AssetGraph) -> None:

@@ -218,7 +218,8 @@ VALUES: Final = {
     "near_high_obs": (4.0, 9.0), "power_mean_days": (5.0, 12.0), "yoy_max_staleness_days": (3.0, 9.0),
     "rank_min_periods_v2": (2.0, 6.0), "median_obs": (1.0, 5.0), "season_min_years": (1.0, 2.0),
     "regime_confirm_v2": (1.0, 3.0), "regime_half_life_v2": (1.0, 6.0), "min_coverage_v2": (0.2, 0.5),
-    "min_coverage": (0.2, 0.5), "price_reversal": (0.01, 0.2),
+    "min_coverage": (0.2, 0.5), "price_reversal": (0.01, 0.2), "rank_months_weekly": (1.0, 2.0),
+    "load_out_days": (4.0, 12.0), "stale_days_spread": (2.0, 9.0), "us_freight_usd_t": (40.0, 90.0),
 }  # fmt: skip
 
 

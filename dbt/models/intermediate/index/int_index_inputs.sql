@@ -42,21 +42,6 @@ premia as (
     group by metal, as_of_date
 ),
 
-taxes as (
-    {{ valid_rows('tax_schedule', by=['country', 'tax'], columns=['rate']) }}
-),
-
-duty_changes as (
-    select metal, valid_from, {{ ordered_sum('rate', 'tax') }} as us_duty
-    from taxes
-    where country = 'US' and tax in ('IMPORT_DUTY', 'SECTION_232')
-    group by metal, valid_from
-),
-
-duties as (
-    {{ each_day('duty_changes', ['us_duty']) }}
-),
-
 quoted as (
     select
         metal,
@@ -97,7 +82,7 @@ today as (
         {% for region in premium_regions() -%}
         {{ premium_ex_duty(
             'premia.' ~ region ~ '_usd_t', 'curve.cash_usd_t',
-            'coalesce(duties.us_duty, 0)' if region == 'us_midwest' else '0',
+            'coalesce(taxes.section_232, 0)' if region == 'us_midwest' else '0',
         ) }} as premium_{{ region }},
         cast(premia.{{ region }}_age_days as integer) as premium_{{ region }}_age_days,
         {% endfor %}
@@ -112,7 +97,8 @@ today as (
         on curve.metal = visible.metal and curve.as_of_date = visible.as_of_date
     left join shanghai on curve.metal = shanghai.metal and curve.as_of_date = shanghai.as_of_date
     left join premia on curve.metal = premia.metal and curve.as_of_date = premia.as_of_date
-    left join duties on curve.metal = duties.metal and curve.as_of_date = duties.calendar_date
+    left join {{ ref('int_taxes') }} as taxes
+        on curve.metal = taxes.metal and curve.as_of_date = taxes.calendar_date
     left join quoted on curve.metal = quoted.metal and curve.as_of_date = quoted.as_of_date
 ),
 

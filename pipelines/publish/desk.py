@@ -63,6 +63,10 @@ CONDITIONS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"),
         ("record low", "RECORD"),
     ],
+    "visible_all_low": [
+        ("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"),
+        ("record low", "RECORD"),
+    ],
     "offwarrant_drain": [("{offwarrant_drain} or less on the year", "ON")],
     "exports_drop": [("{exports_drop} or less on the year, {exports_drop_prints} periods in a row", "ON")],
     "export_window": [("exporting semis has not paid, {arb_shut_days} days in a row", "SHUT")],

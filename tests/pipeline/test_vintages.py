@@ -13,7 +13,7 @@ from sandbox import Sandbox
 
 from pipelines.common.calendar import trading_calendar
 from pipelines.datasets import DROP
-from pipelines.warehouse import dbt
+from pipelines.warehouse import asof, dbt
 from pipelines.warehouse.asof import BY_VINTAGE, LATEST_STATE
 from schemas.datasets import DATASETS
 
@@ -128,3 +128,25 @@ def test_the_macros_of_an_attached_file_work_after_use(demo_of_a_year: Sandbox) 
             "signals.signals",
         ):
             con.execute(f"from {name}_asof(now())").fetchall()
+
+
+def test_a_vintage_that_is_revised_later_is_the_latest_one_at_its_time() -> None:
+    """As a build at the moment has it: marts read the rows whose known_to is the far future."""
+    with duckdb.connect() as con:
+        con.execute("set TimeZone = 'UTC'; create schema vintages")
+        con.execute(
+            "create table vintages.fx as select 'EURUSD' as pair, date '2026-01-12' as obs_date, rate, known_from, "
+            "known_to, n as vintage_no, false as is_suspect, 'ecb' as source, 'CALENDAR' as knowledge_basis, "
+            "'OPEN' as licence_class from (values "
+            "(1.1, timestamptz '2026-01-12 15:00:00Z', timestamptz '2026-01-13 09:00:00Z', 1), "
+            "(1.2, '2026-01-13 09:00:00Z', '9999-12-31 00:00:00Z', 2)) as t(rate, known_from, known_to, n)"
+        )
+        con.execute(f"create macro fx_then(ts) as table {asof._vintages('fx')}")
+        for moment, rates in (
+            ("2026-01-12T14:59:59Z", []),
+            ("2026-01-12T15:00:00Z", [(1.1, 9999)]),
+            ("2026-01-13T08:59:59Z", [(1.1, 9999)]),
+            ("2026-01-13T09:00:00Z", [(1.1, 2026), (1.2, 9999)]),
+        ):
+            found = con.execute(f"select rate, year(known_to) from fx_then('{moment}') order by rate").fetchall()
+            assert [(float(rate), year) for rate, year in found] == rates, moment

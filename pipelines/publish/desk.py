@@ -209,6 +209,8 @@ def shown(value: float | None, unit: str | None, metric: str = "") -> str:
     number = _none(value)
     if number is None:
         return ""
+    if unit == "yyyymm":
+        return f"{number // 100:.0f}-{number % 100:02.0f}"
     sign = "+" if unit == "ln" or metric.endswith(_SIGNED) else ""
     if unit in {"ratio", "ln"}:
         return f"{100 * (math.expm1(number) if unit == 'ln' else number):{sign},.1f} %"

@@ -216,7 +216,14 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    environment.filters |= {"number": _number, "fixed": _fixed, "when": _when, "label": desk.label, "group": desk.group}
+    environment.filters |= {
+        "number": _number,
+        "fixed": _fixed,
+        "when": _when,
+        "label": desk.label,
+        "group": desk.group,
+        "shown": desk.shown,
+    }
     return environment.get_template("report.html.j2")
 
 

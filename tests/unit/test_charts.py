@@ -94,7 +94,8 @@ def test_a_chart_has_the_values_of_its_table_with_their_knowledge_times(release:
     assert column(index.columns["tightness_index"]) == [60.0, None, 61.0, 62.0]
     assert column(index.columns["regime"]) == ["TIGHT", "TIGHT", "LOOSE", "LOOSE"]
     assert datetime.fromtimestamp(60 * column(index.columns["known"])[0], UTC) == datetime(2026, 1, 12, 13, tzinfo=UTC)
-    assert index.legend == [("index v1", "ink")]
+    assert index.legend[0] == ("index v1", "var(--ink)")
+    assert [label for label, _ in index.legend[1:]] == ["loose", "neutral", "tight", "squeeze"]
     assert index.fields == [("regime", "regime", -1), ("tightness_index", "index v1", 1)]
 
 
@@ -106,6 +107,22 @@ def test_the_second_version_of_the_index_and_the_difference_are_drawn_once_it_is
     drawn = {chart.id: chart for chart in read(release, synthetic=False)}
     assert column(drawn["index-AL"].columns["tightness_index_v2"]) == [None, None, None, 50.0]
     assert column(drawn["difference-AL"].columns["difference"]) == [None, None, None, -12.0]
+
+
+def test_tenors_are_lines_of_one_picture(release: duckdb.DuckDBPyConnection) -> None:
+    release.execute("""
+        create table marts.curve_spreads_daily as select * from (values
+            ('AL', 'CASH_3M', date '2026-01-12', 0.012::double, 3.0::double, timestamptz '2026-01-12 09:00Z'),
+            ('AL', 'M3_M15', date '2026-01-12', -0.02, -9.0, timestamptz '2026-01-12 11:00Z'),
+            ('AL', 'TOM_NEXT', date '2026-01-12', 0.3, 0.25, timestamptz '2026-01-12 09:00Z')
+        ) as t (metal, spread, as_of_date, yield_ann, usd_t, knowledge_ts_max)""")
+    drawn = {chart.id: chart for chart in read(release, synthetic=False)}
+    yields = drawn["tenors-AL"].columns
+    assert (column(yields["cash_3m"]), column(yields["m3_m15"])) == ([1.2], [-2.0])
+    assert "dec_dec" not in yields  # no value at all: no line, no legend
+    assert len(drawn["tenors-AL"].legend) == 2
+    assert datetime.fromtimestamp(60 * column(yields["known"])[0], UTC).hour == 11
+    assert column(drawn["tom-next-AL"].columns["tom_next"]) == [0.25]
 
 
 def test_areas_stand_on_each_other() -> None:

@@ -132,6 +132,7 @@ def test_equal_values_count_by_half() -> None:
         (2975.0, "USD/t", "level_state_5of5", "2,975 USD/t"),
         (-17.5, "USD/t", "cash_3m_spread", "-17.5 USD/t"),
         (17.5, "USD/t", "cash_3m_spread", "+17.5 USD/t"),
+        (202607.0, "yyyymm", "event_month", "2026-07"),
         (None, "ratio", "", ""),
         (float("nan"), "t", "", ""),
     ],

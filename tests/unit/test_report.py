@@ -85,7 +85,16 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
                 | {"event_date": DAY, "days_to_event": 3, "known_since": DAY},
             ],
             "evaluation": [dict.fromkeys(("signal_id", "bucket", "verdict", "sentence"), text) | {"diff": -3.2}],
-            "claims": [claim | {"evidence_obs_date": DAY, "evidence_knowledge_ts": MOMENT}],
+            "claims": [
+                claim
+                | {
+                    "unit": text,
+                    "evidence_value": 1.5,
+                    "evidence_value_at_claim": None,
+                    "evidence_obs_date": DAY,
+                    "evidence_knowledge_ts": MOMENT,
+                }
+            ],
         },
         assumptions=[
             {"name": text, "metal": "*", "value": 500.0, "unit": text, "valid_from": DAY, "source": text},

@@ -21,6 +21,8 @@
     return number(v, Math.abs(v) >= 1000 ? 0 : 1) + " " + (unit || "");
   }
 
+  const words = (state) => (state === null ? "" : state.toLowerCase().replaceAll("_", " "));
+
   async function unpack(text) {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -225,10 +227,10 @@
           .map(([version, name, regime]) => row([["metal", metal + " " + version], ["index", found[name] === null ? "–" : number(found[name], 1), "n"], ["regime", found[regime]], ["known", minute(found.known), "d"]]));
       }));
       one("[data-past=signals]", box).replaceChildren(...signals.map((item) => [item, last(item.days, day)]).filter(([, i]) => i >= 0)
-        .map(([item, i]) => row([["signal", item.name], ["value", shown(item.v[i], item.unit), "n"], ["state", item.s[i]], ["since", item.s[i] === null ? "" : since(item, i), "d"]])));
+        .map(([item, i]) => row([["signal", item.name], ["value", shown(item.v[i], item.unit), "n"], ["state", words(item.s[i])], ["since", item.s[i] === null ? "" : since(item, i), "d"]])));
       const judged = claims.map((item) => [item, last(item.days, day)]).filter(([, i]) => i >= 0);
       one("[data-past=claims]", box).replaceChildren(...judged.map(([item, i]) =>
-        row([["claim", item.claim_id + ": " + item.claim_text], ["verdict", item.s[i]], ["evidence", shown(item.v[i], item.unit), "n"], ["since", since(item, i), "d"]])));
+        row([["claim", item.claim_id + ": " + item.claim_text], ["verdict", words(item.s[i])], ["evidence", shown(item.v[i], item.unit), "n"], ["since", since(item, i), "d"]])));
       one("[data-past=none]", box).hidden = judged.length > 0;
     };
     slider.max = days.length - 1;

@@ -19,7 +19,7 @@ from pipelines.publish.report import FOLDER
 
 EVERY = [
     *(specification(chart, chart.marks, synthetic=True) for chart in CHARTS),
-    past.heatmap("kt", 2.0, synthetic=True),
+    past.heatmap("kt", 2.0, 36, synthetic=True),
 ]
 DAYS = [date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14), date(2026, 1, 16)]
 
@@ -173,7 +173,7 @@ FIRST, SECOND, THIRD = (datetime(2026, month, 18, 9, tzinfo=UTC) for month in (2
 
 def test_each_release_has_the_figure_of_every_period_that_was_known() -> None:
     cells = past.figures_by_release(
-        [(JAN, FIRST, 100.0), (FEB, SECOND, 80.0), (JAN, SECOND, 110.0), (JAN, THIRD, 90.0)]
+        [(JAN, 1, FIRST, 100.0), (FEB, 2, SECOND, 80.0), (JAN, 1, SECOND, 110.0), (JAN, 1, THIRD, 90.0)]
     )
     assert [(cell.release.month, cell.period.month, cell.value, cell.first, cell.is_new) for cell in cells] == [
         (2, 1, 100.0, 100.0, True),
@@ -188,23 +188,28 @@ def test_each_release_has_the_figure_of_every_period_that_was_known() -> None:
 def test_a_picture_of_revisions_has_the_last_months() -> None:
     months = [date(2020 + n // 12, n % 12 + 1, 1) for n in range(60)]
     cells = past.figures_by_release(
-        [(month, datetime(month.year, month.month, 28, tzinfo=UTC), 1.0) for month in months]
+        [(month, 1, datetime(month.year, month.month, 28, tzinfo=UTC), 1.0) for month in months]
     )
     assert {cell.period for cell in cells} == set(months[-past.MONTHS :])
 
 
 def test_revisions_are_read_from_the_vintages(release: duckdb.DuckDBPyConnection) -> None:
-    assert past.revisions(release, synthetic=False) == ([], [])
+    assert past.revisions(release, synthetic=False) == past.Revisions([], [], [])
     release.execute("""
         create table vintages.exports as select * from (values
-            ('AL', 'CN', date '2026-01-31', timestamptz '2026-02-18 09:00Z', 100.0::double),
-            ('AL', 'CN', date '2026-01-31', timestamptz '2026-03-18 09:00Z', 110.0),
-            ('AL', 'CN', date '2026-02-28', timestamptz '2026-03-18 09:00Z', 80.0)
-        ) as t (metal, country, period_end, known_from, exports_kt)""")
-    [drawn], [largest] = past.revisions(release, synthetic=False)
+            ('AL', 'CN', date '2026-01-31', 1, timestamptz '2026-02-18 09:00Z', 100.0::double),
+            ('AL', 'CN', date '2026-01-31', 1, timestamptz '2026-03-18 09:00Z', 110.0),
+            ('AL', 'CN', date '2026-02-28', 1, timestamptz '2026-03-18 09:00Z', 80.0),
+            ('AL', 'CN', date '2026-02-28', 2, timestamptz '2026-03-18 09:00Z', 180.0),
+            ('AL', 'CA', date '2026-02-28', 1, timestamptz '2026-03-18 09:00Z', 80.0)
+        ) as t (metal, country, period_end, period_months, known_from, exports_kt)""")
+    revisions = past.revisions(release, synthetic=False)
+    [drawn], [largest] = revisions.drawn, revisions.largest
+    assert revisions.unchanged == ["AL: exports, CA"]
     assert isinstance(drawn, Drawn)
     assert drawn.title == "AL: exports, CN"
-    assert column(drawn.columns["change"]) == [0.0, 10.0, 0.0]
+    assert column(drawn.columns["period"]) == ["2026-01", "2026-01", "2026-02", "2026-02 (2 months)"]
+    assert column(drawn.columns["change"]) == [0.0, 10.0, 0.0, 0.0]
     assert column(drawn.columns["known"])[1] == "2026-03-18 09:00 UTC"
     assert (largest["period"], largest["first"], largest["value"]) == ("2026-01", 100.0, 110.0)
     assert largest["change"] == pytest.approx(0.1)

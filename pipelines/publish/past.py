@@ -111,7 +111,8 @@ def revisions(connection: duckdb.DuckDBPyConnection, *, synthetic: bool) -> Revi
 def figures_by_release(vintages: Sequence[tuple[date, int, datetime, float]]) -> list[Cell]:
     """For each release, the figure of every period that was known.
 
-    `vintages`: period, its months, known from and value, by known from. A release is the day on which vintages became known. The periods are the last MONTHS.
+    `vintages`: period, its months, known from and value, by known from. A release is the day on which vintages became
+    known. The periods are the last MONTHS.
     """
     periods = set(sorted({row[:2] for row in vintages})[-MONTHS:])
     kept = [row for row in vintages if row[:2] in periods]

@@ -62,10 +62,14 @@ class Revisions:
 
 def states(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """Signals and claims: for each the decision days on which value or state changed, with the new ones."""
+    # A revision replaces the one before it.
     signals = f"""
         select signal_id, signal_version, metal, unit, as_of_date - {EPOCH} as day,
-            arg_max_null({_ROUNDED.format("value")}, revision_no) as v, arg_max_null(state, revision_no) as s
-        from signals.signals group by all"""
+            {_ROUNDED.format("value")} as v, state as s
+        from signals.signals anti join (
+            select signal_id, signal_version, as_of_date, revision_no - 1 as revision_no
+            from signals.signals where revision_no > 1
+        ) using (signal_id, signal_version, as_of_date, revision_no)"""
     claims = f"""
         select claim_id, metal, unit, as_of_date - {EPOCH} as day, claim_text,
             {_ROUNDED.format("evidence_value")} as v, status as s

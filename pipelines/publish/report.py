@@ -61,7 +61,7 @@ _QUERIES: Final = {
         where signal_id like '%.TIGHTNESS.INDEX'
         order by metal, signal_version, contribution desc nulls last, component""",
     "signals": """
-        select latest.*, metric_id, description, formula, parameters, previous.obs_end_max as previous_obs_end
+        select latest.*, metric_id, entity, description, formula, parameters, previous.obs_end_max as previous_obs_end
         from signals.signals_latest as latest
         left join (
             select * from signals.signal_dictionary

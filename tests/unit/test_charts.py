@@ -50,12 +50,12 @@ def release() -> duckdb.DuckDBPyConnection:
             knowledge_ts_max)""")
     con.execute("""
         create table signals.signals as select * from (values
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-12', 0, 0.1::double, 'ON'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-12', 1, 0.2, 'ON'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-13', 0, 0.20001, 'ON'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-14', 0, 0.2, 'OFF'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-16', 0, 0.4, 'ON'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-16', 1, null, null)
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-12', 1, 0.1::double, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-12', 2, 0.2, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-13', 1, 0.20001, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-14', 1, 0.2, 'OFF'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-16', 1, 0.4, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-16', 2, null, null)
         ) as t (signal_id, signal_version, metal, unit, as_of_date, revision_no, value, state)""")
     con.execute("""
         create table signals.claim_audit as select 'C' as claim_id, 'AL' as metal, 't' as unit, as_of_date,

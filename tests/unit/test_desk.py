@@ -99,6 +99,19 @@ def test_weights_are_those_of_families_and_components_that_are_there() -> None:
     assert exports["signal"] is None
 
 
+def test_a_component_without_a_signal_has_the_observation_of_its_input() -> None:
+    parts = [part("tom_next_usd_t", "CURVE", DAY, 0.5, 20.0), part("premium_japan", "FLOW", DAY, 0.5, 5.0)]
+    spreads = [
+        signal_row("AL.CURVE.M3_M15", metric_id="quoted_spread", entity="M3_M15", unit="USD/t", obs_end_max=None),
+        signal_row("AL.CURVE.TOM_NEXT", metric_id="quoted_spread", entity="TOM_NEXT", unit="USD/t"),
+    ]
+    [card] = cards([index_row()], {"AL": HISTORY}, parts, spreads, MOMENT)
+    tom_next, premium = card.components
+    assert tom_next["signal"].row["signal_id"] == "AL.CURVE.TOM_NEXT"
+    assert tom_next["text"] == "0.50"
+    assert premium["signal"] is None
+
+
 def test_both_versions_of_the_index_are_shown_where_a_release_has_them() -> None:
     second = {f"{name}_{family}_v2": 0.25 for name in ("contrib", "weight") for family in ("curve", "stock", "flow")}
     second |= {"contrib_physical_v2": None, "weight_physical_v2": None, "tightness_index_v2": 30.0, "coverage_v2": 0.75}

@@ -91,6 +91,7 @@ def _scope(tables: ReferenceTables, metals: tuple[str, ...]) -> Scope:
         tickers=tuple(
             dict.fromkeys(row["ticker"] for row in tables.rows("equities") if not metals or row["metal"] in metals)
         ),
+        contracts=tuple(row["contract"] for row in tables.rows("contracts") if not metals or row["metal"] in metals),
         listed=tuple(
             (str(ticker), first.date())
             for ticker, first in tables["equities"].groupby("ticker")["valid_from"].min().items()

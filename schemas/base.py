@@ -152,7 +152,7 @@ class Mart:
     model: type[Table]
     schema: str  # marts or signals
     key: tuple[str, ...]
-    cadence: str = "daily"  # or monthly, or on-change
+    cadence: str = "daily"  # or weekly, or monthly, or on-change
     rules: tuple[str, ...] = ()  # rules of a row beside those of its columns: SQL expressions
 
     @property

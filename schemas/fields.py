@@ -251,6 +251,34 @@ FIELDS: Final[dict[str, Field]] = {
         str, "Latest earlier month-end with visible stock as low or lower; RECORD where there is none",
     ),
     "is_record_low": Field(bool, "Whether no earlier known month-end has visible stock as low or lower"),
+    "shanghai_obs_date": Field(date, "Day of Shanghai's last report up to two weeks before the month-end"),
+    "shanghai_t": Field(float, "Stock of the Shanghai exchange (SHFE) of that report", "t", ge=0),
+    "visible_all_t": Field(
+        float, "visible_t plus shanghai_t: stock of two exchanges by their own definitions, and off-warrant stock", "t",
+        ge=0,
+    ),
+    "visible_all_definition": Field(
+        str, "The stocks that visible_all_t is the sum of", isin=["OFF_WARRANT + REGISTERED + SHFE"],
+    ),
+    "visible_all_lowest_since": Field(
+        str, "Latest earlier month-end with visible_all_t as low or lower; RECORD where there is none",
+    ),
+    "base_obs_date": Field(date, "Day of the last report of an earlier week, at most three weeks before its own week"),
+    "total_chg_t": Field(float, "total_t less that of base_obs_date", "t"),
+    "place_obs_date": Field(date, "Day of the latest known stock by place"),
+    "place_age_days": Field(int, "Days from place_obs_date to as_of_date", "days"),
+    "n_places": Field(int, "Places of that day that are known", "count", ge=1),
+    "largest_place": Field(str, "Place with the most stock"),
+    "largest_share": Field(float, "Its share of the stock", "ratio", **SCORE),
+    "herfindahl": Field(float, "Sum of the squared shares of the places: 1 where one place has all", "ratio", **SCORE),
+    "queue_place": Field(str, "Place with the most cancelled metal"),
+    "queue_cancelled_t": Field(float, "Its cancelled warrants", "t", ge=0),
+    "load_out_t_day": Field(
+        float, "Mean of its out_t over the days of the last load_out_days that have one", "t/day", ge=0
+    ),
+    "queue_days": Field(
+        float, "queue_cancelled_t / load_out_t_day: stock days of load-out until the cancelled metal has left", "days",
+    ),
     "offwarrant_period_end": Field(date, "Latest known month-end of off-warrant stock"),
     # Positioning
     "managed_long": Field(
@@ -262,6 +290,12 @@ FIELDS: Final[dict[str, Field]] = {
     "open_interest": Field(
         int, "Open contracts of all traders, each counted once", "contracts", ge=0, accepts={"le": 100_000_000},
         plausible=Plausible(0, 50_000_000, math.inf),
+    ),
+    "managed_net": Field(int, "managed_long - managed_short", "contracts"),
+    "net_share": Field(float, "managed_net / open_interest", "ratio"),
+    "net_percentile": Field(
+        float, "Mid-rank of net_share among the weeks of the last rank_months_weekly, as known at the release", "ratio",
+        **SCORE,
     ),
     # Trade flows and output
     "exports_kt": Field(
@@ -388,6 +422,21 @@ FIELDS: Final[dict[str, Field]] = {
     "export_window": Field(
         str, "SHUT when exporting semis did not pay on the last arb_shut_days decision days, else OPEN",
         isin=["OPEN", "SHUT"],
+    ),
+    "midwest_obs_date": Field(date, "Assessment day of midwest_premium_usd_t"),
+    "unpaid_obs_date": Field(date, "Assessment day of unpaid_premium_usd_t"),
+    "midwest_premium_usd_t": Field(float, "Premium over the exchange price in the Midwest, duty paid", "USD/t"),
+    "unpaid_premium_usd_t": Field(float, "Premium over the exchange price in Europe, duty unpaid", "USD/t"),
+    "us_freight_usd_t": Field(float, "Freight and handling from Europe to the Midwest, an ASSUMPTION", "USD/t"),
+    "section_232": Field(
+        float, "Tariff of the United States under Section 232 in force on as_of_date, without exemptions", "ratio",
+    ),
+    "replacement_usd_t": Field(
+        float, "Cost of importing a tonne: (C + unpaid_premium_usd_t + us_freight_usd_t) * (1 + section_232)", "USD/t",
+    ),
+    "us_price_usd_t": Field(float, "C + midwest_premium_usd_t", "USD/t"),
+    "parity_gap_usd_t": Field(
+        float, "us_price_usd_t - replacement_usd_t; positive: importing into the United States pays", "USD/t",
     ),
     # Equities and events
     "close_usd": Field(
@@ -638,8 +687,9 @@ FIELDS: Final[dict[str, Field]] = {
         date, "Last day on which the row counts as current without a later one: what rests on it is STALE after it"
     ),
     "tax": Field(
-        str, "Value added tax, import duty on the metal, or rebate of value added tax on exports of semis",
-        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE"],
+        str, "Value added tax, import duty on the metal, rebate of value added tax on exports of semis, or the tariff "
+        "under Section 232",
+        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE", "SECTION_232"],
     ),
     "calendar_date": Field(date, "Day, weekends included"),
     "is_business_day": Field(bool, "Whether it is a business day in London"),

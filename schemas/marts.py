@@ -58,9 +58,11 @@ class InventoryVisibleMonthly(Table):
 
     __columns__ = (
         "metal period_end knowledge_ts offwarrant_t registered_t visible_t offwarrant_yoy? visible_yoy? lowest_since "
-        "is_record_low vintage_no source knowledge_basis licence_class"
+        "is_record_low shanghai_obs_date? shanghai_t? visible_all_t? visible_all_definition? "
+        "visible_all_lowest_since? vintage_no source knowledge_basis licence_class"
     )
     period_end = field("Month-end business day")
+    knowledge_basis = field("Basis of the knowledge time of off-warrant and registered stock")
 
 
 class ExportsMonthly(Table):
@@ -131,6 +133,50 @@ class EquityDaily(Table):
         "ticker obs_date close_usd high_252_usd n_closes near_high knowledge_ts knowledge_ts_max vintage_no source "
         "knowledge_basis licence_class"
     )
+
+
+class PositionsWeekly(Table):
+    """Positions of money managers by contract and week, as known now."""
+
+    __columns__ = (
+        "metal contract obs_date managed_long managed_short managed_net open_interest net_share? net_percentile? "
+        "n_hist knowledge_ts vintage_no source knowledge_basis licence_class"
+    )
+    obs_date = field("Day of the positions")
+    n_hist = field("Number of weeks in the rank of net_percentile")
+
+
+class ExchangeStocksWeekly(Table):
+    """Stock of other exchanges, the last report of each week as known now; never added to the registered stock."""
+
+    __columns__ = (
+        "metal exchange product obs_date total_t on_warrant_t? base_obs_date? total_chg_t? knowledge_ts vintage_no "
+        "source knowledge_basis licence_class"
+    )
+    obs_date = field("Day of the report")
+    total_t = field("Stock of the exchange by its own definition, on warrant or not")
+
+
+class UsParityDaily(Table):
+    """Value of a tonne in the United States against the cost of importing one, at each decision time."""
+
+    __columns__ = (
+        "metal as_of_date as_of_ts price_obs_date? midwest_obs_date? unpaid_obs_date? cash_usd_t? "
+        "midwest_premium_usd_t? unpaid_premium_usd_t? us_freight_usd_t section_232? replacement_usd_t? us_price_usd_t? "
+        "parity_gap_usd_t? knowledge_ts_max knowledge_basis licence_class"
+    )
+    cash_usd_t = field(gt=None)
+
+
+class StocksByLocationDaily(Table):
+    """Registered stock by place at each decision time: its concentration, and the wait for cancelled metal."""
+
+    __columns__ = (
+        "metal as_of_date as_of_ts place_obs_date place_age_days n_places total_t largest_place largest_share? "
+        "herfindahl? queue_place queue_cancelled_t load_out_t_day? queue_days? knowledge_ts_max knowledge_basis "
+        "licence_class"
+    )
+    total_t = field("Registered stock of the places")
 
 
 class EventCalendar(Table):
@@ -207,6 +253,14 @@ MARTS: dict[str, Mart] = {
     "smelter_margin_daily": Mart(SmelterMarginDaily, "marts", key=("metal", "zone", "as_of_date")),
     "supply_monthly": Mart(SupplyMonthly, "marts", key=("metal", "country", "period_end"), cadence="monthly"),
     "equity_daily": Mart(EquityDaily, "marts", key=("ticker", "obs_date")),
+    "positions_weekly": Mart(
+        PositionsWeekly, "marts", key=("metal", "contract", "obs_date"), cadence="weekly",
+    ),
+    "exchange_stocks_weekly": Mart(
+        ExchangeStocksWeekly, "marts", key=("metal", "exchange", "product", "obs_date"), cadence="weekly",
+    ),
+    "us_parity_daily": Mart(UsParityDaily, "marts", key=("metal", "as_of_date")),
+    "stocks_by_location_daily": Mart(StocksByLocationDaily, "marts", key=("metal", "as_of_date")),
     "event_calendar": Mart(EventCalendar, "marts", key=("event_id", "as_of_date")),
     "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "version", "indicator", "as_of_date")),
     "scarcity_daily": Mart(ScarcityDaily, "marts", key=("metal", "as_of_date")),

@@ -76,6 +76,12 @@ METRICS: Final[dict[str, Metric]] = {
         "conditions", "conditions met of two: level_state_5of5 = BELOW; C - F <= 0. State ON when both are",
         LEVEL_5OF5, ON_OFF,
     ),
+    # positions
+    "managed_net": Metric("contracts", "managed_long - managed_short of money managers, spreading left out"),
+    "managed_net_percentile": Metric(
+        "ratio", "mid-rank of managed_net / open interest among the weeks of the last rank_months_weekly",
+        ("rank_months_weekly", "rank_min_periods_weekly"),
+    ),
     # inventory
     "cancelled_ratio": Metric("ratio", "cancelled / total", (*RANK, f"{COMPONENT}cancelled_ratio")),
     "stock_days": Metric(
@@ -94,6 +100,17 @@ METRICS: Final[dict[str, Metric]] = {
         "t", "value visible stock; state MULTI_YEAR_LOW when the last month as low lies visible_low_age_days back or "
         "more, RECORD when there is none in a history as long", ("visible_low_age_days",),
         ("RECORD", "MULTI_YEAR_LOW", "OFF"),
+    ),
+    "visible_all_t": Metric("t", "off-warrant + registered + Shanghai (SHFE) at the same month-end"),
+    "visible_all_low": Metric(
+        "t", "value off-warrant + registered + Shanghai (SHFE); states as visible_low", ("visible_low_age_days",),
+        ("RECORD", "MULTI_YEAR_LOW", "OFF"),
+    ),
+    "exchange_stock": Metric("t", "stock of another exchange by its own definition, the latest report known"),
+    "place_herfindahl": Metric("ratio", "sum of the squared shares of the places in the registered stock"),
+    "queue_days": Metric(
+        "days", "cancelled / mean load-out of the last load_out_days, at the place with the most cancelled metal",
+        ("load_out_days",),
     ),
     "visible_low_age": Metric(
         "days", "month-end less the last earlier one with visible stock as low; missing where there is none"
@@ -120,6 +137,10 @@ METRICS: Final[dict[str, Metric]] = {
     "export_window": Metric(
         "USD/t", "value semis_export_arb; state SHUT when < 0 on the last arb_shut_days decision days",
         ("arb_shut_days",), ("OPEN", "SHUT"),
+    ),
+    "us_parity_gap": Metric(
+        "USD/t", "(C + Midwest premium) - (C + European duty-unpaid premium + freight) * (1 + Section 232 rate); "
+        "freight is an ASSUMPTION", ("us_freight_usd_t",),
     ),
     # supply
     "cap_utilisation": Metric(

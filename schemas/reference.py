@@ -78,6 +78,14 @@ class ProducerShares(Reference):
     metal = field("Metal that the company produces")
 
 
+class Contracts(Reference):
+    """Futures contracts of a metal whose positions are followed."""
+
+    __columns__ = "contract metal name"
+    contract = field(unique=True)
+    name = field("Name of the contract", str_length={"min_value": 2})
+
+
 class Parameters(Reference):
     """Parameters of the formulas; `*` is for every metal that has no row of its own."""
 
@@ -356,6 +364,7 @@ REFERENCE: dict[str, type[Reference]] = {
     "power_zones": PowerZones,
     "exporters": Exporters,
     "equities": ProducerShares,
+    "contracts": Contracts,
     "parameters": Parameters,
     "index_components": IndexComponents,
     "release_calendar": ReleaseCalendar,
@@ -417,6 +426,8 @@ PARAMETERS: dict[str, Parameter] = {
     "bw_window": Parameter("observations", 1, 30, whole=True),
     "rank_min_periods": Parameter("observations", 1, 10_000, whole=True),
     "rank_min_periods_monthly": Parameter("observations", 1, 1_000, whole=True),
+    "rank_min_periods_weekly": Parameter("observations", 1, 1_000, whole=True),
+    "rank_months_weekly": Parameter("months", 1, 600, whole=True),
     "rank_window": Parameter("observations", 2, 10_000, whole=True),
     "rank_window_monthly": Parameter("observations", 2, 1_000, whole=True),
     "z_cap": Parameter("robust z", 1, 20),
@@ -436,6 +447,8 @@ PARAMETERS: dict[str, Parameter] = {
     "relabel_share": Parameter("ratio", 0.001, 1),
     "stock_unwind_ln": Parameter("ln", 0, 2),
     "stock_unwind_k": Parameter("observations", 1, 60, whole=True),
+    "load_out_days": Parameter("days", 1, 260, whole=True),
+    "us_freight_usd_t": Parameter("USD/t", 0, 1_000),
     "visible_low_age_days": Parameter("days", 1, 10_000, whole=True),
     "offwarrant_drain": Parameter("ratio", -1, 0),
     "exports_drop": Parameter("ratio", -1, 0),

@@ -51,11 +51,19 @@ DEFAULTS = {
     "other_cash_usd_t": 500.0,
     "china_cap_t": 45_000_000.0,
     "port_cny_t": 200.0,
+    "us_freight_usd_t": 60.0,
 }
 # China's value-added tax, import duty and export rebate on semis, each from its day on (fractions).
 VAT = [(date(2008, 1, 1), 0.17), (date(2018, 5, 1), 0.16), (date(2019, 4, 1), 0.13)]
 DUTY = [(date(2008, 1, 1), 0.0)]
 REBATE = [(date(2008, 1, 1), 0.13), (date(2024, 12, 1), 0.0)]
+# The tariff of the United States on aluminium (Section 232), and the contracts of aluminium.
+TARIFF = [
+    (date(2008, 1, 1), 0.0), (date(2018, 3, 23), 0.10), (date(2025, 3, 12), 0.25), (date(2025, 6, 4), 0.50),
+]  # fmt: skip
+CONTRACTS = ("191691", "191693")
+WEEKS_BACK = 3  # how far before its week the report may lie that a week's stock is compared with
+SHANGHAI_DAYS = 14  # Shanghai's report may be so much older than the month-end
 
 
 # --- days and months
@@ -584,6 +592,12 @@ def _counting(chain: Sequence[tuple[date, str]], day: date) -> str | None:
     return max(begun)[1] if begun else None
 
 
+@missing_if_an_input_is
+def us_replacement(lme: float, unpaid_premium: float, freight: float, tariff: float) -> float:
+    """USD/t: cost of a tonne imported into the United States."""
+    return (lme + unpaid_premium + freight) * (1 + tariff)
+
+
 def spread_days(spread: str, day: date) -> int:
     """Days between the prompts of a spread's two legs, for a trade of a day."""
     cash = cash_prompt(day)
@@ -903,9 +917,101 @@ class Oracle:
     def inventory_visible_monthly(self) -> list[Row]:
         """Each month-end by its last vintage, as the series stood when that was released."""
         return [
-            self._visible(row["knowledge_ts"], day) | {"vintage_no": self.offwarrant.number(day, self.now)}
+            self._visible(row["knowledge_ts"], day)
+            | self._visible_all(row["knowledge_ts"], day)
+            | {"vintage_no": self.offwarrant.number(day, self.now)}
             for day, row in self.offwarrant.rows(self.now).items()
         ]
+
+    def _shanghai(self, day: date, moment: datetime) -> Row | None:
+        """Shanghai's last report up to two weeks before a month-end, as known."""
+        known = self._exchange("SHFE", "METAL")
+        days = (day - timedelta(back) for back in range(SHANGHAI_DAYS + 1))
+        return next((row for at in days if (row := known.row(at, moment))), None)
+
+    def _visible_all(self, moment: datetime, day: date) -> Row:
+        """Visible and Shanghai stock of a month-end as it stood after the releases until a moment."""
+        every: dict[date, float] = {}
+        for at, row in self.offwarrant.rows(moment).items():
+            report = self._shanghai(at, moment)
+            if report:
+                every[at] = visible_t(row["offwarrant_t"], row["registered_month_end_t"]) + report["total_t"]
+        report = self._shanghai(day, moment)
+        return {
+            "shanghai_obs_date": report["obs_date"] if report else None,
+            "shanghai_t": report["total_t"] if report else None,
+            "visible_all_t": every.get(day),
+            "visible_all_definition": "OFF_WARRANT + REGISTERED + SHFE" if report else None,
+            "visible_all_lowest_since": lowest_since(every, day) if report else None,
+        }
+
+    def _exchange(self, exchange: str, product: str) -> Known:
+        rows = self.market.get("exchange_stocks", [])
+        wanted = (self.metal, exchange, product)
+        return Known([row for row in rows if (row["metal"], row["exchange"], row["product"]) == wanted], "obs_date")
+
+    def exchange_stocks_weekly(self) -> list[Row]:
+        """The last report of each week as known now, against the last of an earlier week as known when it was."""
+        found: list[Row] = []
+        series = {(row["exchange"], row["product"]) for row in self.market.get("exchange_stocks", [])}
+        for exchange, product in sorted(series):
+            known = self._exchange(exchange, product)
+            weeks = {day - timedelta(day.weekday()): day for day in known.rows(self.now)}
+            for monday, day in weeks.items():
+                row = known.rows(self.now)[day]
+                first = monday - timedelta(7 * WEEKS_BACK + 1)
+                base = latest({at: r for at, r in known.rows(row["knowledge_ts"], first).items() if at < monday})
+                found.append(
+                    {
+                        "metal": self.metal,
+                        **{name: row[name] for name in ("exchange", "product", "obs_date", "total_t", "on_warrant_t")},
+                        "base_obs_date": base["obs_date"] if base else None,
+                        "total_chg_t": row["total_t"] - base["total_t"] if base else None,
+                        "knowledge_ts": row["knowledge_ts"],
+                        "vintage_no": known.number(day, self.now),
+                    }
+                )
+        return found
+
+    def stocks_by_location_daily(self) -> list[Row]:
+        """Concentration of the newest day's places, and the queue of the one with the most cancelled metal."""
+        rows = [row for row in self.market.get("stocks_by_location", []) if row["metal"] == self.metal]
+        places = {name: Known([row for row in rows if row["location"] == name], "obs_date")
+                  for name in sorted({row["location"] for row in rows})}  # fmt: skip
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment, first = decision_time(day), day - timedelta(int(self.p["load_out_days"]))
+            seen = {name: list(known.rows(moment, first).values()) for name, known in places.items()}
+            newest = max((rows[-1]["obs_date"] for rows in seen.values() if rows), default=None)
+            seen = {name: rows for name, rows in seen.items() if rows and rows[-1]["obs_date"] == newest}
+            if newest is None:
+                continue
+            totals = {name: rows[-1]["live_t"] + rows[-1]["cancelled_t"] for name, rows in seen.items()}
+            largest = min(totals, key=lambda name: (-totals[name], name))
+            queue = min(seen, key=lambda name: (-seen[name][-1]["cancelled_t"], name))
+            out = [row["out_t"] for row in seen[queue] if row["out_t"] is not None]
+            total = sum(totals.values())
+            shares = [ratio(stock, total) for stock in totals.values()]
+            cancelled = seen[queue][-1]["cancelled_t"]
+            found.append(
+                {
+                    "metal": self.metal,
+                    "as_of_date": day,
+                    "place_obs_date": newest,
+                    "place_age_days": (day - newest).days,
+                    "n_places": len(totals),
+                    "total_t": total,
+                    "largest_place": largest,
+                    "largest_share": ratio(totals[largest], total),
+                    "herfindahl": None if None in shares else sum(share**2 for share in shares if share),
+                    "queue_place": queue,
+                    "queue_cancelled_t": cancelled,
+                    "load_out_t_day": fmean(out) if out else None,
+                    "queue_days": ratio(cancelled, fmean(out) if out else None),
+                    "knowledge_ts_max": last_known(*(row for rows in seen.values() for row in rows)),
+                }
+            )
+        return found
 
     # --- exports
 
@@ -1207,6 +1313,98 @@ class Oracle:
                     "semis_export_arb_usd_t": semis_export_arb(
                         lme, quote["dest_premium_usd_t"], quote["freight_usd_t"], shfe, vat, rebate, fx
                     ),
+                }
+            )
+        return found
+
+    def us_parity_daily(self) -> list[Row]:
+        """Price in the United States against the cost of importing a tonne with the tariff of the day."""
+        premia = {
+            region: Known([row for row in self.market.get("premia", []) if row["region"] == region], "obs_date")
+            for region in ("US_MIDWEST", "EU_DUTY_UNPAID")
+        }
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment = decision_time(day)
+            midwest, unpaid = (self._latest_of(known, day, moment) for known in premia.values())
+            if not midwest and not unpaid:
+                continue
+            curve = self._curve(day, moment)
+            c, tariff, freight = curve["cash_usd_t"], valid_on(day, TARIFF), self.p["us_freight_usd_t"]
+            replacement = us_replacement(c, unpaid["usd_t"] if unpaid else None, freight, tariff)
+            price = visible_t(c, midwest["usd_t"] if midwest else None)  # a sum where both are there
+            found.append(
+                {
+                    "metal": self.metal,
+                    "as_of_date": day,
+                    "price_obs_date": curve["price_obs_date"],
+                    "midwest_obs_date": midwest["obs_date"] if midwest else None,
+                    "unpaid_obs_date": unpaid["obs_date"] if unpaid else None,
+                    "cash_usd_t": c,
+                    "midwest_premium_usd_t": midwest["usd_t"] if midwest else None,
+                    "unpaid_premium_usd_t": unpaid["usd_t"] if unpaid else None,
+                    "us_freight_usd_t": freight,
+                    "section_232": tariff,
+                    "replacement_usd_t": replacement,
+                    "us_price_usd_t": price,
+                    "parity_gap_usd_t": cash_3m_spread(price, replacement),
+                    "knowledge_ts_max": max(
+                        at for at in (last_known(midwest, unpaid), curve["knowledge_ts_max"]) if at is not None
+                    ),
+                }
+            )
+        return found
+
+    def _contract(self, contract: str) -> Known:
+        return Known([row for row in self.market.get("positions", []) if row["contract"] == contract], "obs_date")
+
+    def _position(self, known: Known, row: Row) -> Row:
+        """A week's net position, ranked among the weeks before it as known when it became known."""
+        first = months_later(row["obs_date"], -int(self.p["rank_months_weekly"]))
+        weeks = known.rows(row["knowledge_ts"], first + timedelta(1))
+        shares = [
+            ratio(week["managed_long"] - week["managed_short"], week["open_interest"])
+            for at, week in weeks.items()
+            if at <= row["obs_date"]
+        ]
+        return {
+            "managed_net": row["managed_long"] - row["managed_short"],
+            "net_share": shares[-1],
+            "net_percentile": mid_rank(shares, self.p["rank_min_periods_weekly"]),
+            "n_hist": sum(share is not None for share in shares),
+        }
+
+    def positions_weekly(self) -> list[Row]:
+        """Net positions of money managers by contract and week, as known now."""
+        found: list[Row] = []
+        for contract in CONTRACTS:
+            known = self._contract(contract)
+            for day, row in known.rows(self.now).items():
+                found.append(
+                    {
+                        "metal": self.metal,
+                        **{name: value for name, value in row.items() if name != "knowledge_ts"},
+                        **self._position(known, row),
+                        "knowledge_ts": row["knowledge_ts"],
+                        "vintage_no": known.number(day, self.now),
+                    }
+                )
+        return found
+
+    def weekly_metrics(self) -> list[Row]:
+        """Position in the first contract, and Shanghai's stock, of the newest week known at each decision time."""
+        positions, shanghai = self._contract(CONTRACTS[0]), self._exchange("SHFE", "METAL")
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment = decision_time(day)
+            week, report = (self._latest_of(known, day, moment) for known in (positions, shanghai))
+            position = self._position(positions, week) if week else {}
+            found.append(
+                {
+                    "as_of_date": day,
+                    "managed_net": position.get("managed_net"),
+                    "managed_net_percentile": position.get("net_percentile"),
+                    "exchange_stock": report["total_t"] if report else None,
                 }
             )
         return found

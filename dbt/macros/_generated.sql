@@ -297,6 +297,8 @@
     "bw_window",
     "rank_min_periods",
     "rank_min_periods_monthly",
+    "rank_min_periods_weekly",
+    "rank_months_weekly",
     "rank_window",
     "rank_window_monthly",
     "z_cap",
@@ -316,6 +318,8 @@
     "relabel_share",
     "stock_unwind_ln",
     "stock_unwind_k",
+    "load_out_days",
+    "us_freight_usd_t",
     "visible_low_age_days",
     "offwarrant_drain",
     "exports_drop",
@@ -477,6 +481,21 @@
             "OFF"
         ]
     },
+    "managed_net": {
+        "unit": "contracts",
+        "formula": "managed_long - managed_short of money managers, spreading left out",
+        "parameters": [],
+        "states": []
+    },
+    "managed_net_percentile": {
+        "unit": "ratio",
+        "formula": "mid-rank of managed_net / open interest among the weeks of the last rank_months_weekly",
+        "parameters": [
+            "rank_months_weekly",
+            "rank_min_periods_weekly"
+        ],
+        "states": []
+    },
     "cancelled_ratio": {
         "unit": "ratio",
         "formula": "cancelled / total",
@@ -539,6 +558,44 @@
             "MULTI_YEAR_LOW",
             "OFF"
         ]
+    },
+    "visible_all_t": {
+        "unit": "t",
+        "formula": "off-warrant + registered + Shanghai (SHFE) at the same month-end",
+        "parameters": [],
+        "states": []
+    },
+    "visible_all_low": {
+        "unit": "t",
+        "formula": "value off-warrant + registered + Shanghai (SHFE); states as visible_low",
+        "parameters": [
+            "visible_low_age_days"
+        ],
+        "states": [
+            "RECORD",
+            "MULTI_YEAR_LOW",
+            "OFF"
+        ]
+    },
+    "exchange_stock": {
+        "unit": "t",
+        "formula": "stock of another exchange by its own definition, the latest report known",
+        "parameters": [],
+        "states": []
+    },
+    "place_herfindahl": {
+        "unit": "ratio",
+        "formula": "sum of the squared shares of the places in the registered stock",
+        "parameters": [],
+        "states": []
+    },
+    "queue_days": {
+        "unit": "days",
+        "formula": "cancelled / mean load-out of the last load_out_days, at the place with the most cancelled metal",
+        "parameters": [
+            "load_out_days"
+        ],
+        "states": []
     },
     "visible_low_age": {
         "unit": "days",
@@ -621,6 +678,14 @@
             "OPEN",
             "SHUT"
         ]
+    },
+    "us_parity_gap": {
+        "unit": "USD/t",
+        "formula": "(C + Midwest premium) - (C + European duty-unpaid premium + freight) * (1 + Section 232 rate); freight is an ASSUMPTION",
+        "parameters": [
+            "us_freight_usd_t"
+        ],
+        "states": []
     },
     "cap_utilisation": {
         "unit": "ratio",
@@ -999,6 +1064,54 @@
         "off_warrant_drain",
         "INVENTORY.OFF_WARRANT_DRAIN",
         "state",
+        ""
+    ],
+    [
+        "visible_all_t",
+        "INVENTORY.VISIBLE_ALL",
+        "value",
+        ""
+    ],
+    [
+        "visible_all_low",
+        "INVENTORY.VISIBLE_ALL_LOW",
+        "state",
+        ""
+    ],
+    [
+        "shfe_stock_t",
+        "INVENTORY.SHFE_STOCK",
+        "value",
+        ""
+    ],
+    [
+        "place_concentration",
+        "INVENTORY.PLACE_CONCENTRATION",
+        "value",
+        ""
+    ],
+    [
+        "queue_days",
+        "INVENTORY.QUEUE_DAYS",
+        "value",
+        ""
+    ],
+    [
+        "comex_net",
+        "POSITIONS.COMEX_NET",
+        "value",
+        ""
+    ],
+    [
+        "comex_net_percentile",
+        "POSITIONS.COMEX_NET_PERCENTILE",
+        "value",
+        ""
+    ],
+    [
+        "us_parity_gap_usd_t",
+        "FLOW.US_PARITY_GAP",
+        "value",
         ""
     ],
     [

@@ -145,6 +145,9 @@
     ))
 {%- endmacro %}
 
+{# The Monday of a week. #}
+{% macro first_of_week(day) -%} cast(date_trunc('week', {{ day }}) as date) {%- endmacro %}
+
 {# The first day of a month, and a day's year and month as one number: 202601. #}
 {% macro first_of_month(day) -%} cast(date_trunc('month', {{ day }}) as date) {%- endmacro %}
 {% macro year_month(day) -%} (year({{ day }}) * 100 + month({{ day }})) {%- endmacro %}

@@ -69,6 +69,11 @@
 
 {% macro visible_t(offwarrant_t, registered_t) -%} ({{ offwarrant_t }} + {{ registered_t }}) {%- endmacro %}
 
+{% macro visible_all_t(visible_t, shanghai_t) -%} ({{ visible_t }} + {{ shanghai_t }}) {%- endmacro %}
+
+{# Days that cancelled metal waits at the rate at which metal leaves a place. #}
+{% macro queue_days(cancelled_t, load_out_t_day) -%} {{ ratio(cancelled_t, load_out_t_day) }} {%- endmacro %}
+
 {# --- changes on a year before: px_yoy, offwarrant_yoy, visible_yoy, exports_yoy, exports_yoy_3m, exports_ytd_yoy #}
 
 {% macro yoy(value, base) -%} ({{ ratio(value, base) }} - 1) {%- endmacro %}
@@ -90,6 +95,17 @@
         - ({{ shfe_cny_t }} - {{ shfe_cny_t }} / (1 + {{ vat }}) * {{ rebate }}) / nullif({{ usdcny }}, 0)
     )
 {%- endmacro %}
+
+{# Cost of a tonne imported into the United States. #}
+{% macro us_replacement(lme_usd_t, unpaid_premium_usd_t, freight_usd_t, section_232) -%}
+    (({{ lme_usd_t }} + {{ unpaid_premium_usd_t }} + {{ freight_usd_t }}) * (1 + {{ section_232 }}))
+{%- endmacro %}
+
+{# --- positions #}
+
+{% macro managed_net(managed_long, managed_short) -%} ({{ managed_long }} - {{ managed_short }}) {%- endmacro %}
+
+{% macro net_share(managed_net, open_interest) -%} {{ ratio(managed_net, open_interest) }} {%- endmacro %}
 
 {# --- power and smelters #}
 

@@ -31,6 +31,14 @@ collect_list({{ x }}) over (
     ) / least(size({{ frame }}), cast({{ window_size }} as int)) end
 {%- endmacro %}
 
+{# Mid-distribution percentile of `x` among the values `history` of a group, x itself included. #}
+{% macro mid_rank_of_group(x, history) -%}
+    case when {{ x }} is not null then
+        cast(sum(case when {{ history }} < {{ x }} then 1.0 when {{ history }} = {{ x }} then 0.5 else 0.0 end) as double)
+        / nullif(count({{ history }}), 0)
+    end
+{%- endmacro %}
+
 {# The values of daily indicators as the ranks of each decision time count them, as a subquery.
 
    A spread or a value of the curve that rests on a suspect price (of the day `obs_end`) counts until the suspicion is

@@ -43,6 +43,7 @@ SCOPE = Scope(
     ),
     (Exporter("CN", "China", 156, "customs"), Exporter("CA", "Canada", 124, "comtrade")),
     ("AA", "RIO"),
+    contracts=("191691", "191693"),
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 MONTHS = ("2019-03", "2019-10", "2024-05", "2025-10", "2026-03")

@@ -30,6 +30,9 @@ PARAMETERS = {
     "rank_window": 120,
     "rank_window_monthly": 24,
     "stock_chg_obs": 5,
+    "rank_min_periods_weekly": 10,
+    "rank_months_weekly": 9,
+    "load_out_days": 12,
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
     "price_reversal": 0.01,  # so that prices are suspect on some days
@@ -42,6 +45,10 @@ LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no sta
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
+    "positions_weekly": ["metal", "contract", "obs_date"],
+    "exchange_stocks_weekly": ["metal", "exchange", "product", "obs_date"],
+    "us_parity_daily": ["metal", "as_of_date"],
+    "stocks_by_location_daily": ["metal", "as_of_date"],
     "curve_spreads_daily": ["metal", "spread", "as_of_date"],
     "inventory_daily": ["metal", "as_of_date"],
     "exports_monthly": ["metal", "country", "period_end", "vintage_no"],
@@ -114,6 +121,18 @@ def test_the_tests_of_backwardation_do_not_count_suspect_prices(published: Sandb
         metrics = warehouse.sql("select metric_id, as_of_date, value from metrics.metrics where entity = ''").df()
     found = metrics.pivot(index="as_of_date", columns="metric_id", values="value").reset_index().to_dict("records")
     assert sum(row["spread_rank"] is not None and row["backwardation_days"] is not None for row in wanted) > 300
+    wrong = differences(wanted, found, ["as_of_date"], may_lack_empty=True)
+    assert not wrong, f"{len(wrong)} values differ:\n" + "\n".join(wrong)
+
+
+def test_weeks_are_carried_to_the_decision_times(published: Sandbox) -> None:
+    wanted = reference(published).weekly_metrics()
+    with duckdb.connect(str(published.open().paths.warehouse), read_only=True) as warehouse:
+        metrics = warehouse.sql(
+            "select metric_id, as_of_date, value from metrics.metrics where entity in ('191691', 'SHFE')"
+        ).df()
+    found = metrics.pivot(index="as_of_date", columns="metric_id", values="value").reset_index().to_dict("records")
+    assert sum(row["managed_net_percentile"] is not None for row in wanted) > 200
     wrong = differences(wanted, found, ["as_of_date"], may_lack_empty=True)
     assert not wrong, f"{len(wrong)} values differ:\n" + "\n".join(wrong)
 

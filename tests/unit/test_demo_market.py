@@ -46,6 +46,7 @@ SCOPE = Scope(
     ),
     (Exporter("CN", "China", 156, "customs"), Exporter("CA", "Canada", 124, "comtrade")),
     ("AA", "RIO"),
+    contracts=("191691", "191693"),
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 
@@ -595,7 +596,7 @@ def test_a_figure_has_no_file_before_its_release() -> None:
         f"{name}/synthetic_demo_{name}.csv"
         for name in ("costs", "production", "arbitrage", "spreads", "premia", "exchange_stocks", "positions")
     ]
-    assert DemoTransport(NOW, replace(SCOPE, metals=())).dropped() == {}
+    assert DemoTransport(NOW, replace(SCOPE, metals=(), contracts=())).dropped() == {}
 
 
 def test_jin10_starts_with_its_first_report() -> None:

@@ -145,10 +145,10 @@ class DemoTransport:
                 files[name] = wire.drop_csv(columns, rows)
         if dataset in (None, "positions"):
             columns = ("contract", "obs_date", "managed_long", "managed_short", "open_interest")
-            contracts = ("191691", "191693") if any(metal.metal == "AL" for metal in self.scope.metals) else ()
             rows = [
                 (contract, *row)
-                for contract in contracts
+                for contract in self.scope.contracts
+                if contract in levels.POSITIONS
                 for year in range(market.FIRST_YEAR, self.now.year + 1)
                 for row in self._positions(contract, year)
             ]

@@ -24,10 +24,10 @@ class CurveDaily(Table):
 
     __columns__ = (
         "metal as_of_date as_of_ts price_obs_date? rate_obs_date? rate_id? is_rate_stale? price_age_days? cash_usd_t? "
-        "m3_usd_t? days_cash_to_3m? cash_3m_spread_usd_t? basis_ann? rate? full_carry_usd_t? "
-        "contango_share_of_full_carry? carry_tightness? conv_yield_ann? quoted_cash_3m_usd_t? quoted_tom_next_usd_t? "
-        "quoted_m3_m15_usd_t? quoted_dec_dec_usd_t? quoted_spread_disagrees? knowledge_ts_max? knowledge_basis? "
-        "licence_class?"
+        "m3_usd_t? days_cash_to_3m? is_third_wednesday_cash? cash_3m_spread_usd_t? basis_ann? rate? "
+        "full_carry_usd_t? contango_share_of_full_carry? carry_tightness? conv_yield_ann? quoted_cash_3m_usd_t? "
+        "quoted_tom_next_usd_t? quoted_m3_m15_usd_t? quoted_dec_dec_usd_t? quoted_spread_disagrees? knowledge_ts_max? "
+        "knowledge_basis? licence_class?"
     )
     rate = RATE
 
@@ -46,8 +46,8 @@ class InventoryDaily(Table):
 
     __columns__ = (
         "metal as_of_date as_of_ts stock_obs_date? cancelled_obs_date? stock_age_days? cancelled_age_days? total_t? "
-        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? relabelled? knowledge_ts_max? "
-        "knowledge_basis? licence_class?"
+        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? relabelled? stock_log_chg_net? "
+        "new_cancellations? relabelled_t? knowledge_ts_max? knowledge_basis? licence_class?"
     )
     cancelled_t = field("Cancelled warrants of cancelled_obs_date")
     cancelled_ratio = field("cancelled / total of cancelled_obs_date; missing where total is 0")
@@ -201,10 +201,26 @@ class IndicatorRanksDaily(Table):
 
     __columns__ = (
         "metal version indicator as_of_date as_of_ts family region sign weight value? percentile? score? n_hist "
-        "rank_2y? rank_5y? rank_10y? rank_sensitivity? median? mad? robust_z? ranked_from? is_break break_ids?"
+        "expanding_percentile? rank_2y? rank_5y? rank_10y? rank_sensitivity? median? mad? robust_z? ranked_from? "
+        "is_break break_ids? contribution? contribution_chg_1d? contribution_chg_5d? contribution_chg_20d?"
     )
     value = field("Value of the indicator; missing when older than its max_age_days", "see indicator")
-    score = field("percentile where higher is tighter, 1 - percentile where lower is tighter")
+    score = field(
+        "Rank where higher is tighter, 1 - rank where lower is tighter; rank: percentile, in version 2 the mean of "
+        "percentile and expanding_percentile"
+    )
+    contribution = field("What the component contributes to the index of its version", "index points", nullable=True)
+
+
+class IndexHistoryDaily(Table):
+    """Each version of the index, and its challenger, beside its own past, at each decision time that has a value."""
+
+    __columns__ = (
+        "metal index_name as_of_date as_of_ts value percentile change_1d? change_5d? change_20d? low_2y high_2y low_5y "
+        "high_5y low_10y high_10y"
+    )
+    value = field("Value of the index", "index points", ge=0, le=100)
+    percentile = field("Mid-rank of value among all since the first day")
 
 
 class TightnessDaily(Table):
@@ -218,7 +234,9 @@ class TightnessDaily(Table):
         "offwarrant_yoy? visible_t? score_carry_tightness? score_cancelled_ratio? score_stock_days? "
         "score_stock_log_chg? score_exports_yoy_3m? family_curve? family_inventory? family_flow? contrib_curve? "
         "contrib_inventory? contrib_flow? coverage n_components tightness_index? regime regime_status quality "
-        "quality_flags "
+        "quality_flags family_curve_v2? family_stock_v2? family_flow_v2? family_physical_v2? contrib_curve_v2? "
+        "contrib_stock_v2? contrib_flow_v2? contrib_physical_v2? weight_curve_v2? weight_stock_v2? weight_flow_v2? "
+        "weight_physical_v2? coverage_v2? tightness_index_v2? smoothed_index_v2? regime_v2? regime_status_v2? "
         "knowledge_ts_max? knowledge_basis? licence_class?"
     )
     rate = RATE
@@ -263,6 +281,7 @@ MARTS: dict[str, Mart] = {
     "stocks_by_location_daily": Mart(StocksByLocationDaily, "marts", key=("metal", "as_of_date")),
     "event_calendar": Mart(EventCalendar, "marts", key=("event_id", "as_of_date")),
     "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "version", "indicator", "as_of_date")),
+    "index_history_daily": Mart(IndexHistoryDaily, "marts", key=("metal", "index_name", "as_of_date")),
     "scarcity_daily": Mart(ScarcityDaily, "marts", key=("metal", "as_of_date")),
     "tightness_daily": Mart(
         TightnessDaily, "marts", key=("metal", "as_of_date"),
@@ -272,6 +291,8 @@ MARTS: dict[str, Mart] = {
             # The contributions of the families sum to the index, to rounding.
             "abs(coalesce(contrib_curve, 0) + coalesce(contrib_inventory, 0) + coalesce(contrib_flow, 0) "
             "- tightness_index) <= 1e-9",
+            "abs(coalesce(contrib_curve_v2, 0) + coalesce(contrib_stock_v2, 0) + coalesce(contrib_flow_v2, 0) "
+            "+ coalesce(contrib_physical_v2, 0) - tightness_index_v2) <= 1e-9",
         ),
     ),
 }  # fmt: skip

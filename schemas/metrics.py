@@ -24,6 +24,15 @@ REGIME = (
     "enter_tight", "exit_tight", "enter_squeeze", "exit_squeeze", "enter_loose", "exit_loose", "regime_confirm",
     "regime_max_gap",
 )  # fmt: skip
+INDEX_V2 = (
+    f"{COMPONENTS}_v2", *CARRY, "consumption_t_per_year", "stock_chg_obs", "relabel_jump", "relabel_share",
+    "rank_window", "rank_min_periods_v2", "rank_window_monthly", "rank_min_periods_monthly_v2", "min_coverage_v2",
+    "median_obs", "season_years", "season_min_years",
+)  # fmt: skip
+REGIME_V2 = (
+    "enter_tight", "exit_tight", "enter_squeeze", "exit_squeeze", "enter_loose", "exit_loose", "regime_confirm_v2",
+    "regime_max_gap", "regime_half_life_v2",
+)  # fmt: skip
 SMELTER = ("mwh_per_t", "alumina_t_per_t", "other_cash_usd_t")
 POWER_MEAN = ("power_mean_days", "power_mean_min_days")
 
@@ -194,5 +203,14 @@ METRICS: Final[dict[str, Metric]] = {
     "regime": Metric(
         "index points", "value the index; state with hysteresis and confirmation", (*INDEX, *REGIME),
         ("LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"),
+    ),
+    "tightness_index_v2": Metric(
+        "index points", "100 * sum(weight * family) / sum(weight); family: mean of scores, score: mean of the ranks in "
+        "rank_window and among all values so far", INDEX_V2,
+    ),
+    "regime_v2": Metric(
+        "index points", "value the index; state of the index smoothed with regime_half_life_v2, with hysteresis and "
+        "confirmation; SQUEEZE only while the median spread of the last median_obs days is above 0",
+        (*INDEX_V2, *REGIME_V2), ("LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"),
     ),
 }  # fmt: skip

@@ -166,6 +166,8 @@ class SignalsWideDaily(Table):
     usmca_review_days = wide("EVENT.USMCA_REVIEW", "value", "days")
     tightness_index = wide("TIGHTNESS.INDEX", "value", "index points", metric="tightness_index")
     regime = wide("TIGHTNESS.REGIME", "state", metric="regime")
+    tightness_index_v2 = wide("TIGHTNESS.INDEX", "value", "index points", metric="tightness_index_v2")
+    regime_v2 = wide("TIGHTNESS.REGIME", "state", metric="regime_v2")
     knowledge_ts_max = field(nullable=True)
     licence_class = field(nullable=True)
 

@@ -144,6 +144,7 @@ def reference(root: Path) -> dict[str, pa.Table]:
     sandbox.set_parameters(rank_min_periods_weekly=3, rank_months_weekly=1, load_out_days=8)
     sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5, level_up=3_200, level_down=3_000)
     sandbox.set_parameters(price_reversal=0.01)  # prices are suspect on many days
+    sandbox.set_parameters(rank_min_periods_v2=4, rank_min_periods_monthly_v2=3, median_obs=3, season_min_years=1)
     sandbox.set_max_age(exports_yoy_3m=120)
     # Both rates count on days of the market.
     sandbox.set_rate_chain(SOFR=f"{LAST - pd.offsets.BDay(8):%Y-%m-%d}")

@@ -86,6 +86,7 @@ create temp table dated as pivot (
     asof join of_metal('parameters') as step on names.name = step.name and calendar_date >= valid_from
 ) on name using max(value);
 create temp table component as from of_metal('index_components') where version = 1;
+create temp table component_v2 as from of_metal('index_components') where version = 2;
 
 create temp table quoted_spreads as from vintages('spreads', series := spread);
 -- Of each observation date the rate that counts.
@@ -112,6 +113,7 @@ create temp table off_warrant as from vintages('off_warrant');
 create temp table exports as from vintages('exports', series := country);
 create temp table production as from vintages('production', series := country);
 create temp table costs as from vintages('costs');
+create temp table shanghai as from exchange_stocks where exchange = 'SHFE' and product = 'METAL';
 create temp table arbitrage as from vintages('arbitrage');
 create temp table closes as from vintages('equities', series := ticker);
 create temp table power as

@@ -2,22 +2,25 @@
 -- marts.stocks_by_location_daily.
 create temp table cancelled as from stocks where cancelled_t is not null;
 
--- Jumps of the stock among the changes that stock_log_chg spans, and what went the other way.
-create temp table relabelled as
-    with recent as (
-        select *, lag(total_t) over w as total_before, lag(cancelled_t) over w as cancelled_before
+-- The changes that stock_log_chg spans.
+create temp table stock_changes as
+        select
+            *, lag(total_t) over w as total_before, lag(cancelled_t) over w as cancelled_before,
+            greatest(0, cancelled_t - cancelled_before + greatest(0, total_before - total_t)) as newly_cancelled
         from before(
             'stocks', (select 15 + 2 * stock_chg_obs from p), (select range(stock_chg_obs::int + 1) from p)
         )
-        window w as (partition by as_of_date order by obs_date)
-    ),
-    parts as (
+        window w as (partition by as_of_date order by obs_date);
+
+-- Jumps among them, and what went the other way.
+create temp table relabelled as
+    with parts as (
         select
-            recent.as_of_date,
+            recent.as_of_date, total_t - total_before as moved,
             -(recent.cancelled_t - cancelled_before) / (total_t - total_before) as cancelled_part,
             -(off.offwarrant_t - month_before.offwarrant_t) / (total_t - total_before) as offwarrant_part,
             relabel_share
-        from recent
+        from stock_changes as recent
         join spine using (as_of_date)
         join p on total_t <> total_before and abs(total_t - total_before) >= relabel_jump * total_before
         left join off_warrant as off
@@ -32,7 +35,10 @@ create temp table relabelled as
         case
             when count_if(greatest(cancelled_part, offwarrant_part) >= relabel_share) > 0 then true
             when bool_and(offwarrant_part is not null) then false
-        end as is_so
+        end as is_so,
+        sum(moved) filter (
+            where coalesce(greatest(cancelled_part, offwarrant_part) >= relabel_share, false) or offwarrant_part is null
+        ) as moved_t
     from parts
     group by as_of_date;
 
@@ -50,6 +56,12 @@ create or replace table marts.inventory_daily as
         case when stock.total_t > 0 and earlier.total_t > 0 then ln(stock.total_t / earlier.total_t) end
             as stock_log_chg,
         case when stock_log_chg is not null then if(has_jump, is_so, false) end as relabelled,
+        case when stock.total_t - coalesce(moved_t, 0) > 0 and earlier.total_t > 0
+            then ln((stock.total_t - coalesce(moved_t, 0)) / earlier.total_t)
+        end as stock_log_chg_net,
+        case when earlier.total_t > 0 and n_cancelled = stock_chg_obs then cancelled.newly_t / earlier.total_t end
+            as new_cancellations,
+        case when stock.total_t is not null then coalesce(moved_t, 0) end as relabelled_t,
         greatest(stock.known, part.known, earlier.known_from) as knowledge_ts_max,
         least(stock.basis, part.basis, earlier.basis) as knowledge_basis,
         least(stock.licence, part.licence, earlier.licence)::varchar as licence_class
@@ -60,7 +72,14 @@ create or replace table marts.inventory_daily as
     left join newest('cancelled', (select 15 + 2 * stock_chg_obs from p)) as part using (as_of_date)
     left join before('stocks', (select 15 + 2 * stock_chg_obs from p), (select [stock_chg_obs::int] from p))
         as earlier using (as_of_date)
-    left join relabelled using (as_of_date);
+    left join relabelled using (as_of_date)
+    left join (
+        select
+            as_of_date, sum(newly_cancelled) as newly_t,
+            count(newly_cancelled) filter (where cancelled_before is not null and cancelled_t is not null) as n_cancelled
+        from (from stock_changes where cancelled_before is not null and cancelled_t is not null)
+        group by as_of_date
+    ) as cancelled using (as_of_date);
 
 create temp table stock_unwinds as
     with recent as (

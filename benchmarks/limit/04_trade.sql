@@ -60,6 +60,7 @@ create temp table exports_latest as
         * exclude (xs, periods, history, least, prints, exports_drop),
         list_count(history) as n_ranked,
         rank_of(history, least) as percentile,
+        rank_of(xs, least) as percentile_all,
         case when n_ranked >= least then list_aggregate(history, 'median') end as median,
         case when n_ranked >= least then list_aggregate(history, 'mad') end as mad,
         rank_of(xs[:24], least) as rank_2y, rank_of(xs[:60], least) as rank_5y, rank_of(xs[:120], least) as rank_10y,

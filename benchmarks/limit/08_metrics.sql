@@ -303,3 +303,22 @@ insert into metrics by name
         ], recursive := true)
     from marts.tightness_daily
     join (select as_of_date, is_stale, is_suspect, is_break, is_partial from indexed) using (as_of_date);
+
+insert into metrics by name
+    select as_of_date, tightness_index_v2 as value, greatest(price_obs_date, stock_obs_date) as obs_end,
+        greatest(knowledge_ts_max, shanghai.known, premium.known) as known,
+        least(knowledge_basis, shanghai.basis, premium.basis) as basis,
+        least(licence_class::licence, shanghai.licence, premium.licence) as licence,
+        indexed_v2.n_components, coverage_v2 as coverage, indexed_v2.is_stale, indexed_v2.is_suspect, is_break, is_partial,
+        unnest([
+            {'metric_id': 'tightness_index_v2', 'status': if(regime_status_v2 = 'WARMUP', 'WARMUP', null)},
+            {'metric_id': 'regime_v2', 'state': nullif(regime_v2, 'UNKNOWN'), 'status': regime_status_v2}
+        ], recursive := true)
+    from marts.tightness_daily
+    join (select * exclude (coverage_v2, tightness_index_v2) from indexed_v2) as indexed_v2 using (as_of_date)
+    left join newest('shanghai', 45) as shanghai using (as_of_date)
+    left join (
+        select as_of_date, max(known) as known, min(basis) as basis, min(licence) as licence
+        from newest('premia', 45, series := region)
+        group by as_of_date
+    ) as premium using (as_of_date);

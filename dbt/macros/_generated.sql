@@ -303,6 +303,14 @@
     "rank_window_monthly",
     "z_cap",
     "min_coverage",
+    "rank_min_periods_v2",
+    "rank_min_periods_monthly_v2",
+    "min_coverage_v2",
+    "median_obs",
+    "season_years",
+    "season_min_years",
+    "regime_confirm_v2",
+    "regime_half_life_v2",
     "enter_tight",
     "exit_tight",
     "enter_squeeze",
@@ -880,6 +888,70 @@
             "TIGHT",
             "SQUEEZE"
         ]
+    },
+    "tightness_index_v2": {
+        "unit": "index points",
+        "formula": "100 * sum(weight * family) / sum(weight); family: mean of scores, score: mean of the ranks in rank_window and among all values so far",
+        "parameters": [
+            "index_components_v2",
+            "day_count",
+            "rent_usd_t_day",
+            "financing_spread",
+            "stale_days_rate",
+            "max_age_days_rate",
+            "consumption_t_per_year",
+            "stock_chg_obs",
+            "relabel_jump",
+            "relabel_share",
+            "rank_window",
+            "rank_min_periods_v2",
+            "rank_window_monthly",
+            "rank_min_periods_monthly_v2",
+            "min_coverage_v2",
+            "median_obs",
+            "season_years",
+            "season_min_years"
+        ],
+        "states": []
+    },
+    "regime_v2": {
+        "unit": "index points",
+        "formula": "value the index; state of the index smoothed with regime_half_life_v2, with hysteresis and confirmation; SQUEEZE only while the median spread of the last median_obs days is above 0",
+        "parameters": [
+            "index_components_v2",
+            "day_count",
+            "rent_usd_t_day",
+            "financing_spread",
+            "stale_days_rate",
+            "max_age_days_rate",
+            "consumption_t_per_year",
+            "stock_chg_obs",
+            "relabel_jump",
+            "relabel_share",
+            "rank_window",
+            "rank_min_periods_v2",
+            "rank_window_monthly",
+            "rank_min_periods_monthly_v2",
+            "min_coverage_v2",
+            "median_obs",
+            "season_years",
+            "season_min_years",
+            "enter_tight",
+            "exit_tight",
+            "enter_squeeze",
+            "exit_squeeze",
+            "enter_loose",
+            "exit_loose",
+            "regime_confirm_v2",
+            "regime_max_gap",
+            "regime_half_life_v2"
+        ],
+        "states": [
+            "LOOSE",
+            "NEUTRAL",
+            "TIGHT",
+            "SQUEEZE"
+        ]
     }
 }) }} {%- endmacro %}
 
@@ -888,25 +960,106 @@
         "table": "curve_daily",
         "age_days": "price_age_days",
         "is_stale": "coalesce(is_rate_stale, false)",
-        "is_suspect": "false"
+        "is_suspect": "false",
+        "metric": ""
     },
     "cancelled_ratio": {
         "table": "inventory_daily",
         "age_days": "cancelled_age_days",
         "is_stale": "false",
-        "is_suspect": "false"
+        "is_suspect": "false",
+        "metric": ""
     },
     "stock_days": {
         "table": "inventory_daily",
         "age_days": "stock_age_days",
         "is_stale": "false",
-        "is_suspect": "false"
+        "is_suspect": "false",
+        "metric": ""
     },
     "stock_log_chg": {
         "table": "inventory_daily",
         "age_days": "stock_age_days",
         "is_stale": "false",
-        "is_suspect": "false"
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "carry_tightness_median": {
+        "table": "index_inputs",
+        "age_days": "price_age_days",
+        "is_stale": "coalesce(is_rate_stale, false)",
+        "is_suspect": "false",
+        "metric": "carry_tightness"
+    },
+    "live_stock_deviation": {
+        "table": "index_inputs",
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": "stock_days"
+    },
+    "stock_chg_winsorised": {
+        "table": "index_inputs",
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": "stock_log_chg"
+    },
+    "new_cancellations": {
+        "table": "index_inputs",
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": "cancelled_ratio"
+    },
+    "tom_next_usd_t": {
+        "table": "index_inputs",
+        "age_days": "tom_next_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "m3_m15_usd_t": {
+        "table": "index_inputs",
+        "age_days": "m3_m15_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "visible_all_deviation": {
+        "table": "index_inputs",
+        "age_days": "visible_all_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": "visible_t"
+    },
+    "shanghai_stock_days": {
+        "table": "index_inputs",
+        "age_days": "shanghai_stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "premium_us_midwest": {
+        "table": "index_inputs",
+        "age_days": "premium_us_midwest_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "premium_eu_duty_unpaid": {
+        "table": "index_inputs",
+        "age_days": "premium_eu_duty_unpaid_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "premium_japan": {
+        "table": "index_inputs",
+        "age_days": "premium_japan_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
     }
 }) }} {%- endmacro %}
 
@@ -931,6 +1084,13 @@
     "curve",
     "inventory",
     "flow"
+]) }} {%- endmacro %}
+
+{% macro published_families_v2() -%} {{ return([
+    "curve",
+    "stock",
+    "flow",
+    "physical"
 ]) }} {%- endmacro %}
 
 {% macro wide_columns() -%} {{ return([
@@ -1263,5 +1423,17 @@
         "TIGHTNESS.REGIME",
         "state",
         "regime"
+    ],
+    [
+        "tightness_index_v2",
+        "TIGHTNESS.INDEX",
+        "value",
+        "tightness_index_v2"
+    ],
+    [
+        "regime_v2",
+        "TIGHTNESS.REGIME",
+        "state",
+        "regime_v2"
     ]
 ]) }} {%- endmacro %}

@@ -17,18 +17,12 @@
         ) / 2.0 / nullif(count({{ x }}) over {{ frame }}, 0)
     end
 {%- endmacro %}
+{# The place of x from below and from above gives the values below it and up to it. #}
 {% macro spark__mid_rank(x, partition_by, order_by, window_size) -%}
-{%- set frame -%}
-collect_list({{ x }}) over (
-    partition by {{ partition_by }} order by {{ order_by }} rows between unbounded preceding and current row
-)
-{%- endset -%}
-    {#- Spark's frames take constants only: the list is cut to the window. collect_list skips NULLs. -#}
-    case when {{ x }} is not null then aggregate(
-        slice({{ frame }}, -least(size({{ frame }}), cast({{ window_size }} as int)), cast({{ window_size }} as int)),
-        cast(0 as double),
-        (a, v) -> a + case when v < {{ x }} then 1.0 when v = {{ x }} then 0.5 else 0.0 end
-    ) / least(size({{ frame }}), cast({{ window_size }} as int)) end
+    case when {{ x }} is not null then {{ with_value(
+        'sort_array(' ~ last_values(x, partition_by, order_by, window_size) ~ ')', 's',
+        '(array_position(s, ' ~ x ~ ') + size(s) - array_position(reverse(s), ' ~ x ~ ')) / cast(2 as double) / size(s)'
+    ) }} end
 {%- endmacro %}
 
 {# Mid-distribution percentile of `x` among the values `history` of a group, x itself included. #}
@@ -108,9 +102,8 @@ collect_list({{ x }}) over (
 )
 {%- endmacro %}
 
-{# Median absolute deviation, as an aggregate that also works over a frame. #}
-{% macro median_deviation(x) -%} {{ return(adapter.dispatch('median_deviation')(x)) }} {%- endmacro %}
-{% macro default__median_deviation(x) -%} mad({{ x }}) {%- endmacro %}
+{# More rows than a frame has: all rows up to this one. #}
+{% macro all_rows() -%} 1000000 {%- endmacro %}
 
 {# Robust z: distance from the median in units of 1.4826 * MAD, cut off at the cap; NULL where MAD is 0. #}
 {% macro robust_z(x, median, mad, cap) -%}
@@ -118,6 +111,9 @@ collect_list({{ x }}) over (
         greatest(-({{ cap }}), least({{ cap }}, ({{ x }} - {{ median }}) / (1.4826 * {{ mad }})))
     end
 {%- endmacro %}
+
+{# Days over which the changes of the index are published. #}
+{% macro change_days() -%} {{ return([1, 5, 20]) }} {%- endmacro %}
 
 {# Years of the further windows that ranks are published for, and business days in a year. #}
 {% macro rank_years() -%} {{ return([2, 5, 10]) }} {%- endmacro %}

@@ -39,6 +39,15 @@
     transform(array_sort(collect_list(struct({{ order_by }} as o, {{ x }} as x))), e -> e.x)
 {%- endmacro %}
 
+{# An empty list of structs: types by field. #}
+{% macro empty_list(types) -%} {{ return(adapter.dispatch('empty_list')(types)) }} {%- endmacro %}
+{% macro default__empty_list(types) -%}
+    cast([] as struct({% for name, type in types.items() %}{{ name }} {{ type }}{% if not loop.last %}, {% endif %}{% endfor %})[])
+{%- endmacro %}
+{% macro spark__empty_list(types) -%}
+    cast(array() as array<struct<{% for name, type in types.items() %}{{ name }}: {{ type }}{% if not loop.last %}, {% endif %}{% endfor %}>>)
+{%- endmacro %}
+
 {% macro appended(items, item) -%} {{ return(adapter.dispatch('appended')(items, item)) }} {%- endmacro %}
 {% macro default__appended(items, item) -%} list_append({{ items }}, {{ item }}) {%- endmacro %}
 {% macro spark__appended(items, item) -%} array_append({{ items }}, {{ item }}) {%- endmacro %}
@@ -70,4 +79,19 @@
         ('above_down', price ~ ' > p.level_down * (1 + p.level_buffer)'),
         ('below_down', price ~ ' < p.level_down * (1 - p.level_buffer)'),
     ]) }}
+{%- endmacro %}
+
+{# Where a value leads from a regime, as the place in the list of int_regime_daily. #}
+{% macro regime_after(regime) -%}
+case
+    when x >= {{ 'exit_squeeze' if regime == 'SQUEEZE' else 'enter_squeeze' }} and may_squeeze then 4
+    when x >= {{ 'exit_tight' if regime in ('TIGHT', 'SQUEEZE') else 'enter_tight' }} then 3
+    when x <= {{ 'exit_loose' if regime == 'LOOSE' else 'enter_loose' }} then 1
+    else 2
+end
+{%- endmacro %}
+
+{# State, pending state and n_pending of a fold of regimes as a text of four digits. #}
+{% macro four_digits(fold) -%}
+cast({{ fold }}.state * 1000 + {{ fold }}.pending * 100 + {{ fold }}.n_pending as {{ type_text() }})
 {%- endmacro %}

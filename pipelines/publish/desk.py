@@ -42,16 +42,18 @@ INPUTS: Final[Mapping[str, tuple[str, str]]] = {
     "new_cancellations": ("cancelled_ratio", ""),
     "shanghai_stock_days": ("exchange_stock", "SHFE"),
 }
-_REGIME: Final = (
-    ("SQUEEZE from {enter_squeeze}, left under {exit_squeeze}", "SQUEEZE"),
+_LOW: Final = (("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"), ("record low", "RECORD"))
+_TIGHT_OR_LOOSE: Final = [
     ("TIGHT from {enter_tight}, left under {exit_tight}", "TIGHT"),
     ("LOOSE up to {enter_loose}, left over {exit_loose}", "LOOSE"),
-)
-_LOW: Final = (("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"), ("record low", "RECORD"))
+]
 # What a state means, by metric: a condition with its levels, and the states in which it holds.
 CONDITIONS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
-    "regime": _REGIME,
-    "regime_v2": _REGIME,
+    "regime": [("SQUEEZE from {enter_squeeze}, left under {exit_squeeze}", "SQUEEZE"), *_TIGHT_OR_LOOSE],
+    "regime_v2": [
+        ("SQUEEZE from {enter_squeeze}, left under {exit_squeeze} or without backwardation", "SQUEEZE"),
+        *_TIGHT_OR_LOOSE,
+    ],
     "level_state_5of5": [
         ("price above {level_up}, {level_k} of {level_m} days", "ABOVE"),
         ("price below {level_down}", "BELOW"),

@@ -74,5 +74,6 @@ def test_the_methodology_has_the_sections_that_code_and_tables_cite() -> None:
     assert anchors[:-1] == [
         "sources-and-knowledge-times", "prices-and-the-curve", "inventories", "positions", "trade-flows",
         "power-and-smelters", "arbitrage-and-production", "equities-and-events", "ranks-and-scores", "index-and-regime",
-        "levels-and-states", "signals-and-revisions", "quality", "claims", "scarcity", "evaluation", "parameters",
+        "index-version-2", "levels-and-states", "signals-and-revisions", "quality", "claims", "scarcity", "evaluation",
+        "parameters",
     ]  # fmt: skip

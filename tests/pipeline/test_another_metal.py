@@ -84,6 +84,7 @@ def drop_market(sandbox: Sandbox, metal: str, price: float) -> None:
 def copper(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("copper"), "drop", NOW)
     add_copper(sandbox.reference())
+    sandbox.set_parameters(rank_min_periods_v2=100, season_min_years=1)  # the market is short
     drop_market(sandbox, "CU", 9_500)
     rates = pd.bdate_range("2024-06-28", "2026-01-20").strftime("%Y-%m-%d")
     sandbox.drop("rates/sofr.csv", pd.DataFrame({"obs_date": rates, "sofr_pct": 4.3}))
@@ -99,9 +100,14 @@ def test_copper_has_marts_index_regime_and_signals(copper: Sandbox) -> None:
     assert 0 <= last.tightness_index <= 100
     assert last.regime in {"LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert last.stock_days == pytest.approx(last.total_t / (27_400_000 / 365))  # use of 2024, known from 2025-10-16
-    signals = copper.query("select signal_id, value, state, quality from signals.signals_latest").set_index("signal_id")
+    signals = copper.query("select signal_id, signal_version, value, state, quality from signals.signals_latest")
+    second = signals[signals["signal_version"] == "2.0.0"].set_index("signal_id")
+    signals = signals[signals["signal_version"] == "1.0.0"].set_index("signal_id")
     assert all(name.startswith("CU.") for name in signals.index)
     assert signals.loc["CU.TIGHTNESS.INDEX", "value"] == last.tightness_index
+    assert second.loc["CU.TIGHTNESS.INDEX", "value"] == last.tightness_index_v2
+    assert 0 <= last.tightness_index_v2 <= 100 and last.coverage_v2 == 0.75
+    assert last.regime_v2 in {"LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert signals.loc["CU.PRICE.LEVEL_5OF5", "state"] in {"ABOVE", "INSIDE", "BELOW"}
     wide = copper.query("select * from signals.signals_wide_daily order by as_of_date desc limit 1")
     assert wide["tightness_index"].tolist() == [last.tightness_index]

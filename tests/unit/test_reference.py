@@ -90,15 +90,20 @@ def test_the_committed_defaults_are_those_of_the_methodology() -> None:
         "min_coverage": 0.60, "enter_tight": 70, "exit_tight": 60, "enter_squeeze": 85, "exit_squeeze": 75,
         "enter_loose": 30, "exit_loose": 40, "regime_confirm": 2, "regime_max_gap": 5, "level_up": 3200,
         "level_down": 3000, "level_k": 5, "level_m": 5, "level_alt_k": 3, "level_alt_m": 5, "bw_k": 3, "bw_m": 5,
-        "yoy_max_staleness_days": 7, "day_count": 360,
+        "yoy_max_staleness_days": 7, "day_count": 360, "rank_min_periods_v2": 1000, "min_coverage_v2": 0.5,
+        "median_obs": 5, "season_years": 5, "season_min_years": 3, "regime_confirm_v2": 5, "regime_half_life_v2": 5,
     }  # fmt: skip
     assert {name: parameters[name] for name in wanted} == wanted
     components = load_reference(PROJECT / "data" / "reference")["index_components"].query("metal == 'AL'")
-    families = components.groupby("family").agg(weight=("weight", "first"), n=("indicator", "count"))
+    families = components.groupby(["version", "family"]).agg(weight=("weight", "first"), n=("indicator", "count"))
     assert families.to_dict("index") == {
-        "CURVE": {"weight": 0.4, "n": 1},
-        "INVENTORY": {"weight": 0.4, "n": 3},
-        "FLOW": {"weight": 0.2, "n": 1},
+        (1, "CURVE"): {"weight": 0.4, "n": 1},
+        (1, "INVENTORY"): {"weight": 0.4, "n": 3},
+        (1, "FLOW"): {"weight": 0.2, "n": 1},
+        (2, "CURVE"): {"weight": 0.25, "n": 3},
+        (2, "STOCK"): {"weight": 0.25, "n": 2},
+        (2, "FLOW"): {"weight": 0.25, "n": 3},
+        (2, "PHYSICAL"): {"weight": 0.25, "n": 4},
     }
 
 
@@ -196,7 +201,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "index_components",
             lambda rows: pd.concat([rows, rows.head(1).assign(valid_from="2025-01-01")]),
-            "index_components.csv line 7: breaks the rule: the weights of a metal's families do not sum to 1",
+            "index_components.csv line 19: breaks the rule: the weights of a metal's families do not sum to 1",
         ),
         (
             "signal_definitions",
@@ -257,7 +262,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         ),
         (
             "index_components",
-            lambda rows: rows.assign(weight=["0.3", "0.4", "0.1", "0.1", "0.2"]),
+            lambda rows: rows.assign(weight=["0.3", "0.4", "0.1", "0.1", "0.2", *rows["weight"][5:]]),
             "index_components.csv line 3: breaks the rule: the family has two weights on the same valid_from",
         ),
         (

@@ -1,5 +1,9 @@
 {{ config(materialized='by_decision_time') }}
 {% set scores = built_rows(ref('int_component_scores')) %}
+{% set in_window = [
+    'scores.metal, scores.version, scores.indicator, scores.ranked_on', 'scores.as_of_date asc nulls last',
+    'p.rank_window'
+] %}
 -- Each component of the index ranked over several windows, and its robust z. Daily indicators have 252 days a year,
 -- monthly ones 12 periods of their own.
 with daily as (
@@ -9,19 +13,14 @@ with daily as (
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
-        case when count(scores.ranked_value) over (
-            partition by scores.metal, scores.version, scores.indicator, scores.ranked_on
-            order by scores.as_of_date asc nulls last {{ last_rows(years * rank_days_a_year()) }}
-        ) >= p.rank_min_periods then {{ mid_rank(
-            'scores.ranked_value', 'scores.metal, scores.version, scores.indicator, scores.ranked_on',
-            'scores.as_of_date asc nulls last',
-            years * rank_days_a_year()
-        ) }} end as rank_{{ years }}y,
+        {% set in_years = in_window[:2] + [years * rank_days_a_year()] -%}
+        case when {{ over_last('count', 'scores.ranked_value', *in_years) }} >= p.rank_min_periods
+            then {{ mid_rank('scores.ranked_value', *in_years) }} end as rank_{{ years }}y,
         {% endfor -%}
-        case when scores.n_hist >= p.rank_min_periods then median(scores.ranked_value) over in_window end as median,
-        case
-            when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.ranked_value') }} over in_window
-        end as mad
+        case when scores.n_hist >= p.rank_min_periods
+            then {{ over_last('median', 'scores.ranked_value', *in_window) }} end as median,
+        case when scores.n_hist >= p.rank_min_periods
+            then {{ over_last('mad', 'scores.ranked_value', *in_window) }} end as mad
     from {{ ranked_values(window_rows(
         ref('int_component_scores'), ['metal', 'version', 'indicator'],
         'greatest(' ~ longest('rank_window') ~ ', ' ~ rank_years() | max * rank_days_a_year() ~ ')'
@@ -29,10 +28,6 @@ with daily as (
     inner join {{ ref('int_parameters') }} as p
         on scores.metal = p.metal and scores.as_of_date = p.calendar_date
     where not scores.is_monthly
-    window in_window as (
-        partition by scores.metal, scores.version, scores.indicator, scores.ranked_on
-        order by scores.as_of_date asc nulls last {{ last_rows('p.rank_window') }}
-    )
     qualify scores.is_ranked_here
 ),
 
@@ -56,6 +51,67 @@ monthly as (
     where scores.is_monthly
 ),
 
+-- What each component contributes to the index, and how this has changed.
+contributions as (
+    select
+        scores.metal,
+        scores.version,
+        scores.indicator,
+        scores.as_of_date,
+        case when totals.tightness_index is not null then
+            100 * scores.weight / totals.coverage * scores.score
+            / count(scores.score) over (partition by scores.metal, scores.as_of_date, scores.version, scores.family)
+        end as contribution
+    from {{ scores }} as scores
+    inner join {{ built_rows(ref('int_index_daily')) }} as totals
+        on
+            scores.metal = totals.metal
+            and scores.as_of_date = totals.as_of_date
+            and scores.version = totals.version
+    {% if is_partial() -%}
+    union all
+    select metal, version, indicator, as_of_date, contribution
+    from {{ kept_rows(this, ['metal', 'version', 'indicator'], change_days() | max) }} as kept
+    {%- endif %}
+),
+
+-- A day without an index has no changes.
+indexed as (
+    select
+        metal,
+        version,
+        as_of_date,
+        {% for n in change_days() -%}
+        regime_status = 'OK' and lag(regime_status, {{ n }}) over (
+            partition by metal, version order by as_of_date asc nulls last
+        ) = 'OK' as has_change_{{ n }}d{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from {{ window_rows(ref('int_regime_daily'), ['metal', 'version'], change_days() | max) }} as regimes
+),
+
+changes as (
+    select
+        contributions.metal,
+        contributions.version,
+        contributions.indicator,
+        contributions.as_of_date,
+        contributions.contribution,
+        {% for n in change_days() -%}
+        case when indexed.has_change_{{ n }}d then
+            coalesce(contributions.contribution, 0) - coalesce(lag(contributions.contribution, {{ n }}) over (
+                partition by contributions.metal, contributions.version, contributions.indicator
+                order by contributions.as_of_date asc nulls last
+            ), 0)
+        end as contribution_chg_{{ n }}d{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from contributions
+    inner join indexed
+        on
+            contributions.metal = indexed.metal
+            and contributions.version = indexed.version
+            and contributions.as_of_date = indexed.as_of_date
+),
+
 window_ranks as (
     select * from daily
     union all
@@ -76,6 +132,7 @@ select
     scores.percentile,
     scores.score,
     scores.n_hist,
+    scores.expanding_percentile,
     {% for years in rank_years() -%}
     case when scores.value is not null then window_ranks.rank_{{ years }}y end as rank_{{ years }}y,
     {% endfor -%}
@@ -90,7 +147,11 @@ select
     end as robust_z,
     scores.ranked_from,
     scores.break_ids is not null as is_break,
-    scores.break_ids
+    scores.break_ids,
+    changes.contribution,
+    {% for n in change_days() -%}
+    changes.contribution_chg_{{ n }}d{% if not loop.last %},{% endif %}
+    {% endfor %}
 from {{ scores }} as scores
 inner join {{ ref('int_as_of_dates') }} as dates
     on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
@@ -102,3 +163,9 @@ left join window_ranks
         and scores.version = window_ranks.version
         and scores.indicator = window_ranks.indicator
         and scores.as_of_date = window_ranks.as_of_date
+left join changes
+    on
+        scores.metal = changes.metal
+        and scores.version = changes.version
+        and scores.indicator = changes.indicator
+        and scores.as_of_date = changes.as_of_date

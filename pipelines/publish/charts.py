@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 EPOCH: Final = "date '1970-01-01'"  # days are counted from it
 
 
+_SQL: Final = {"max", "filter", "where"}  # words in expressions of marks that are no columns
+_REGIMES: Final = [(name.lower(), colour) for name, colour in REGIMES.items() if name != "UNKNOWN"]
+
+
 @dataclass(frozen=True)
 class Mark:
     """One series: an SQL expression over columns of the table, and how it is drawn."""
@@ -53,7 +57,7 @@ class Chart:
     words: tuple[str, ...] = ()  # columns of text that are read with the values
     bands: bool = False  # the regime behind the lines
     domain: tuple[float, float] | None = None
-    where: str = "true"
+    is_grouped: bool = False  # the expressions of the marks are aggregates of the rows of a day
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ CHARTS: Final[Sequence[Chart]] = (
         (
             Mark("tightness_index", "tightness_index", "index v1", "ink"),
             Mark("tightness_index_v2", "tightness_index_v2", "index v2", "violet"),
+            Mark("index_pca", "index_pca", "principal component, in no verdict", "teal", dash=(4, 3)),
         ),
         words=("regime", "regime_v2"), bands=True, domain=(0, 100),
     ),
@@ -124,6 +129,7 @@ CHARTS: Final[Sequence[Chart]] = (
         (
             Mark("registered", "registered_t / 1000", "registered, kt", "blue", "bar"),
             Mark("offwarrant", "offwarrant_t / 1000", "off-warrant, kt", "orange", "bar", base="registered"),
+            Mark("shanghai", "shanghai_t / 1000", "Shanghai, kt", "teal", "bar", base="offwarrant"),
             Mark("visible", "visible_t / 1000", "visible, kt"),
         ),
         known="knowledge_ts", words=("lowest_since",),
@@ -137,6 +143,67 @@ CHARTS: Final[Sequence[Chart]] = (
         ),
         by="zone",
     ),
+    Chart(
+        "tenors", "yield of the curve between two prompts", "marts.curve_spreads_daily", "as_of_date", "% a year",
+        tuple(
+            Mark(spread.lower(), f"max(100 * yield_ann) filter (where spread = '{spread}')", f"{text}, %", colour)
+            for spread, text, colour in (
+                ("CASH_3M", "cash to 3 months", "ink"), ("M3_M15", "3 to 15 months", "blue"),
+                ("M3_M27", "3 to 27 months", "teal"), ("DEC_DEC", "December to December", "violet"),
+            )
+        ),
+        known="max(knowledge_ts_max)", is_grouped=True,
+    ),
+    Chart(
+        "tom-next", "tom-next", "marts.curve_spreads_daily", "as_of_date", "USD/t",
+        (
+            Mark(
+                "tom_next", "max(usd_t) filter (where spread = 'TOM_NEXT')", "USD/t, above 0 backwardation", "orange",
+                "area", decimals=2, opacity=0.7,
+            ),
+        ),
+        known="max(knowledge_ts_max)", is_grouped=True,
+    ),
+    Chart(
+        "exchange", "stock of another exchange", "marts.exchange_stocks_weekly", "obs_date", "stock, kt",
+        (
+            Mark("total", "total_t / 1000", "total, kt", "blue", "area", opacity=0.35),
+            Mark("on_warrant", "on_warrant_t / 1000", "on warrant, kt", "orange"),
+        ),
+        known="knowledge_ts", by="exchange || ' ' || product",
+    ),
+    Chart(
+        "positions", "net positions of money managers", "marts.positions_weekly", "obs_date", "lots",
+        (
+            Mark("net", "managed_net", "net, lots", "blue", "area", decimals=0, opacity=0.6),
+            Mark("interest", "open_interest", "open interest, lots", decimals=0),
+            Mark("share", "100 * net_share", "net, % of open interest"),
+            Mark("percentile", "100 * net_percentile", "percentile of three years"),
+        ),
+        known="knowledge_ts", by="contract",
+    ),
+    Chart(
+        "parity", "price in the United States against import parity", "marts.us_parity_daily", "as_of_date", "USD/t",
+        (
+            Mark("price", "us_price_usd_t", "US price, USD/t", "ink", decimals=0),
+            Mark("replacement", "replacement_usd_t", "cost of importing, USD/t", "orange", decimals=0),
+            Mark("gap", "parity_gap_usd_t", "gap, USD/t", decimals=0),
+            Mark("tariff", "100 * section_232", "tariff, %", decimals=0),
+        ),
+    ),
+    Chart(
+        "places", "concentration of the registered stock", "marts.stocks_by_location_daily", "as_of_date", "%",
+        (
+            Mark("share", "100 * largest_share", "share of the largest place, %", "blue"),
+            Mark("herfindahl", "100 * herfindahl", "Herfindahl index, % of one place", "teal"),
+        ),
+        words=("largest_place",),
+    ),
+    Chart(
+        "queue", "wait for cancelled metal", "marts.stocks_by_location_daily", "as_of_date", "days",
+        (Mark("days", "queue_days", "longest queue, days", "orange", "area", opacity=0.6),),
+        words=("queue_place",),
+    ),
 )  # fmt: skip
 
 
@@ -146,7 +213,7 @@ def read(connection: duckdb.DuckDBPyConnection, *, synthetic: bool, charts: Sequ
     found: list[Drawn] = []
     for chart in charts:
         there = columns.get(chart.table, set())
-        marks = [mark for mark in chart.marks if set(re.findall(r"[a-z]\w*", mark.sql)) <= there]
+        marks = [mark for mark in chart.marks if set(re.findall(r"[a-z]\w*", mark.sql)) <= there | _SQL]
         words = [word for word in chart.words if word in there]
         if any(mark.colour for mark in marks):
             found += _of_metals(connection, chart, marks, words, synthetic)
@@ -190,21 +257,24 @@ def _of_metals(
     values = ", ".join([*words, *(f"round({mark.sql}, {mark.decimals}) as {mark.name}" for mark in marks)])
     rows = connection.execute(
         f"select metal, {by}, {chart.day} - {EPOCH}, epoch({chart.known})::bigint // 60, {values} "
-        f"from {chart.table} where {chart.where} order by 1, 2, 3"
+        f"from {chart.table} {'group by all' if chart.is_grouped else ''} order by 1, 2, 3"
     ).fetchall()
     for (metal, part), group in groupby(rows, lambda row: (row[0], row[1])):
         _, _, days, known, *columns = zip(*group, strict=True)
         names = [*words, *(mark.name for mark in marks)]
         data = {name: [None if v != v else v for v in column] for name, column in zip(names, columns, strict=True)}
-        if all(value is None for mark in marks if mark.colour for value in data[mark.name]):
+        own = [mark for mark in marks if any(value is not None for value in data[mark.name])]
+        if not any(mark.colour for mark in own):
             continue
+        drawn = [mark for mark in own if mark.colour]
         yield Drawn(
             "-".join(filter(None, (chart.id, metal, part))),
             f"{metal}: {chart.title}{f', {part}' if part else ''}",
-            [(mark.label, mark.colour) for mark in marks if mark.colour],
-            [*((word, word.replace("_", " "), -1) for word in words), *((m.name, m.label, m.decimals) for m in marks)],
-            specification(chart, marks, synthetic=synthetic),
-            {"t": packed_days(days), "known": packed(known)} | {name: packed(column) for name, column in data.items()},
+            [(mark.label, f"var(--{mark.colour})") for mark in drawn] + (_REGIMES if chart.bands else []),
+            [*((word, word.replace("_", " "), -1) for word in words), *((m.name, m.label, m.decimals) for m in own)],
+            specification(chart, drawn, synthetic=synthetic),
+            {"t": packed_days(days), "known": packed(known)}
+            | {name: packed(data[name]) for name in [*words, *(mark.name for mark in own)]},
         )
 
 
@@ -254,21 +324,16 @@ def specification(chart: Chart, marks: Sequence[Mark], *, synthetic: bool) -> di
         drawn = {"type": mark.kind, "color": f"--{mark.colour}", "opacity": mark.opacity, "clip": True}
         if mark.kind == "line":
             drawn |= {"strokeWidth": 1.6} | ({"strokeDash": list(mark.dash)} if mark.dash else {})
-        layers.append({"mark": drawn, "encoding": encoding})
-    layers[0]["params"] = [
-        {
-            "name": "zoom",
-            "select": {
-                "type": "interval",
-                "encodings": ["x"],
-                "translate": "[mousedown, window:mouseup] > window:mousemove!",
-                "zoom": "wheel![event.shiftKey]",
-            },
-            "bind": "scales",
-        }
-    ]
+        layers.append({"name": mark.name, "mark": drawn, "encoding": encoding})
+    zoom = {
+        "type": "interval",
+        "encodings": ["x"],
+        "translate": "[mousedown, window:mouseup] > window:mousemove!",
+        "zoom": "wheel![event.shiftKey]",
+    }
     layers.append(
         {
+            "params": [{"name": "zoom", "select": zoom, "bind": "scales"}],
             "transform": [{"filter": "datum.t === reading"}],
             "mark": {"type": "rule", "color": "--ink", "strokeDash": [3, 3]},
             "encoding": {"x": x},

@@ -31,6 +31,18 @@ GROUPS: Final = {
     "Supply": ("SUPPLY", "POWER", "SMELTER"),
     "Other": (),
 }
+# Components of the index without a signal of their own: metric and entity of one that rests on the same observation.
+INPUTS: Final[Mapping[str, tuple[str, str]]] = {
+    "carry_tightness_median": ("carry_tightness", ""),
+    "tom_next_usd_t": ("quoted_spread", "TOM_NEXT"),
+    "m3_m15_usd_t": ("quoted_spread", "M3_M15"),
+    "live_stock_deviation": ("stock_days", ""),
+    "visible_all_deviation": ("visible_all_t", ""),
+    "stock_chg_winsorised": ("stock_log_chg", ""),
+    "new_cancellations": ("cancelled_ratio", ""),
+    "shanghai_stock_days": ("exchange_stock", "SHFE"),
+}
+_LOW: Final = (("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"), ("record low", "RECORD"))
 _TIGHT_OR_LOOSE: Final = [
     ("TIGHT from {enter_tight}, left under {exit_tight}", "TIGHT"),
     ("LOOSE up to {enter_loose}, left over {exit_loose}", "LOOSE"),
@@ -59,14 +71,8 @@ CONDITIONS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "stock_unwind": [
         ("stock {stock_unwind_ln} or more over {stock_chg_obs} days, {stock_unwind_k} days in a row", "ON"),
     ],
-    "visible_low": [
-        ("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"),
-        ("record low", "RECORD"),
-    ],
-    "visible_all_low": [
-        ("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"),
-        ("record low", "RECORD"),
-    ],
+    "visible_low": _LOW,
+    "visible_all_low": _LOW,
     "offwarrant_drain": [("{offwarrant_drain} or less on the year", "ON")],
     "exports_drop": [("{exports_drop} or less on the year, {exports_drop_prints} periods in a row", "ON")],
     "export_window": [("exporting semis has not paid, {arb_shut_days} days in a row", "SHUT")],
@@ -217,6 +223,8 @@ def shown(value: float | None, unit: str | None, metric: str = "") -> str:
     number = _none(value)
     if number is None:
         return ""
+    if unit == "yyyymm":
+        return f"{number // 100:.0f}-{number % 100:02.0f}"
     sign = "+" if unit == "ln" or metric.endswith(_SIGNED) else ""
     if unit in {"ratio", "ln"}:
         return f"{100 * (math.expm1(number) if unit == 'ln' else number):{sign},.1f} %"
@@ -324,18 +332,22 @@ def _weights(parts: Sequence[Row]) -> dict[str, float]:
 
 def _components(row: Row, parts: Sequence[Row], signals: Sequence[Row]) -> Iterator[Row]:
     """The components of the last day, each with its effective weight and the signal that has its observation."""
-    by_metric = {(one["metal"], one.get("metric_id")): one for one in signals}
+    by_metric = {
+        (one.get("metric_id"), one.get("entity") or ""): one for one in signals if one["metal"] == row["metal"]
+    }
+    units = {one.get("metric_id"): one["unit"] for one in signals}
     day = row["as_of_date"]
     previous = max((part["as_of_date"] for part in parts if part["as_of_date"] < day), default=None)
     for part in parts:
         if part["as_of_date"] != day:
             continue
-        source = by_metric.get((row["metal"], part["component"]))
+        own = [entry for (metric, _), entry in by_metric.items() if metric == part["component"]]
+        source = own[0] if own else by_metric.get(INPUTS.get(part["component"], ("", "")))
         score, points = _none(part["score"]), _none(part["contribution"])
         yield {
             "name": label(part["component"]),
             "family": str(part["family"] or "").lower(),
-            "text": shown(part["value"], source["unit"] if source else None, part["component"]),
+            "text": shown(part["value"], units.get(part["component"]), part["component"]),
             "score": score,
             "weight": points / (100 * score) if score and points is not None else None,
             "points": points,

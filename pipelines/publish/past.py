@@ -17,13 +17,14 @@ from pipelines.warehouse.sql import Row, fetch_rows
 if TYPE_CHECKING:
     import duckdb
 
+LARGEST: Final = 12  # revisions in the table
 MONTHS: Final = 36  # periods in a picture of revisions
-# Monthly figures that publishers revise: title, table, value in the unit, unit, and what tells apart series of a metal.
+# Monthly figures that publishers revise: title, table, value in the unit, unit, months of a period, name of a series.
 REVISED: Final = (
-    ("exports", "vintages.exports", "exports_kt", "kt", "country"),
-    ("output", "vintages.production", "production_kt", "kt", "country"),
-    ("off-warrant stock", "vintages.off_warrant", "offwarrant_t / 1000", "kt", "''"),
-    ("registered stock at month-end", "vintages.off_warrant", "registered_month_end_t / 1000", "kt", "''"),
+    ("exports", "vintages.exports", "exports_kt", "kt", "period_months", "country"),
+    ("output", "vintages.production", "production_kt", "kt", "period_months", "country"),
+    ("off-warrant stock", "vintages.off_warrant", "offwarrant_t / 1000", "kt", "1", "''"),
+    ("registered stock at month-end", "vintages.off_warrant", "registered_month_end_t / 1000", "kt", "1", "''"),
 )
 _CHANGES: Final = """
     select {key}, list(day order by day) as days, list(v order by day) as v, list(s order by day) as s
@@ -43,18 +44,32 @@ class Cell:
 
     release: date
     period: date
+    months: int
     value: float
     first: float  # the figure of the period's first release
     known: datetime
     is_new: bool  # the release had it, for the first time or revised
 
 
+@dataclass(frozen=True)
+class Revisions:
+    """Pictures of the revised series, the largest revisions, and the series without any in the last MONTHS."""
+
+    drawn: Sequence[Drawn]
+    largest: Sequence[Row]
+    unchanged: Sequence[str]
+
+
 def states(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """Signals and claims: for each the decision days on which value or state changed, with the new ones."""
+    # A revision replaces the one before it.
     signals = f"""
         select signal_id, signal_version, metal, unit, as_of_date - {EPOCH} as day,
-            arg_max_null({_ROUNDED.format("value")}, revision_no) as v, arg_max_null(state, revision_no) as s
-        from signals.signals group by all"""
+            {_ROUNDED.format("value")} as v, state as s
+        from signals.signals anti join (
+            select signal_id, signal_version, as_of_date, revision_no - 1 as revision_no
+            from signals.signals where revision_no > 1
+        ) using (signal_id, signal_version, as_of_date, revision_no)"""
     claims = f"""
         select claim_id, metal, unit, as_of_date - {EPOCH} as day, claim_text,
             {_ROUNDED.format("evidence_value")} as v, status as s
@@ -72,45 +87,49 @@ def states(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return {"days": packed_days([day for (day,) in days]), **found}
 
 
-def revisions(connection: duckdb.DuckDBPyConnection, *, synthetic: bool) -> tuple[list[Drawn], list[Row]]:
-    """A picture for each series of monthly figures, and the largest revisions of them all."""
+def revisions(connection: duckdb.DuckDBPyConnection, *, synthetic: bool) -> Revisions:
+    """The revisions of every series of monthly figures."""
     there = columns_of(connection)
     drawn: list[Drawn] = []
     largest: list[Row] = []
-    for title, table, value, unit, series in REVISED:
+    unchanged: list[str] = []
+    for title, table, value, unit, months, series in REVISED:
         if table not in there:
             continue
         rows = connection.execute(
-            f"select metal, {series}, period_end, known_from, {value} as v from {table} where v is not null "
-            "order by 1, 2, 4, 3"
+            f"select metal, {series}, period_end, {months}, known_from, {value} as v from {table} where v is not null "
+            "order by 1, 2, 5, 3, 4"
         ).fetchall()
         for (metal, name), group in groupby(rows, lambda row: (row[0], row[1])):
             cells = figures_by_release([row[2:] for row in group])
             label = f"{metal}: {title}{f', {name}' if name else ''}"
-            if cells:
+            revised = [_revision(label, unit, cell) for cell in cells if cell.is_new and cell.value != cell.first]
+            if revised:
                 drawn.append(_drawn(f"revisions-{len(drawn)}", label, unit, cells, synthetic))
-                largest += [_revision(label, unit, cell) for cell in cells if cell.is_new and cell.value != cell.first]
-    return drawn, sorted(largest, key=lambda row: -abs(row["change"]))[:12]
+                largest += revised
+            elif cells:
+                unchanged.append(label)
+    return Revisions(drawn, sorted(largest, key=lambda row: -abs(row["change"]))[:LARGEST], unchanged)
 
 
-def figures_by_release(vintages: Sequence[tuple[date, datetime, float]]) -> list[Cell]:
-    """For each release, the figure of every period that was known: period, known from and value, by known from.
+def figures_by_release(vintages: Sequence[tuple[date, int, datetime, float]]) -> list[Cell]:
+    """For each release, the figure of every period that was known.
 
-    A release is the day on which vintages became known. The periods are the last MONTHS.
+    `vintages`: period, its months, known from and value, by known from. A release is the day on which vintages became
+    known. The periods are the last MONTHS.
     """
-    periods = set(sorted({period for period, _, _ in vintages})[-MONTHS:])
-    kept = [row for row in vintages if row[0] in periods]
-    held: dict[date, tuple[float, float, datetime]] = {}  # latest and first figure, and since when
+    periods = set(sorted({row[:2] for row in vintages})[-MONTHS:])
+    kept = [row for row in vintages if row[:2] in periods]
+    held: dict[tuple[date, int], tuple[float, float, datetime]] = {}  # latest and first figure, and since when
     cells = []
-    for release, group in groupby(kept, lambda row: row[1].date()):
+    for release, group in groupby(kept, lambda row: row[2].date()):
         new = set()
-        for period, known, value in group:
-            first = held[period][1] if period in held else value
-            held[period] = (value, first, known)
-            new.add(period)
+        for period, months, known, value in group:
+            key = (period, months)
+            held[key] = (value, held[key][1] if key in held else value, known)
+            new.add(key)
         cells += [
-            Cell(release, period, value, first, known, period in new)
-            for period, (value, first, known) in sorted(held.items())
+            Cell(release, *key, value, first, known, key in new) for key, (value, first, known) in sorted(held.items())
         ]
     return cells
 
@@ -118,7 +137,7 @@ def figures_by_release(vintages: Sequence[tuple[date, datetime, float]]) -> list
 def _drawn(name: str, title: str, unit: str, cells: Sequence[Cell], synthetic: bool) -> Drawn:
     columns: dict[str, list[Any]] = {
         "release": [f"{cell.release}" for cell in cells],
-        "period": [f"{cell.period:%Y-%m}" for cell in cells],
+        "period": [_period(cell) for cell in cells],
         "value": [round(cell.value, 3) for cell in cells],
         "change": [round(100 * _change(cell), 2) for cell in cells],
         "known": [f"{cell.known:%Y-%m-%d %H:%M} UTC" for cell in cells],
@@ -126,18 +145,23 @@ def _drawn(name: str, title: str, unit: str, cells: Sequence[Cell], synthetic: b
     }
     most = max([abs(change) for change in columns["change"]], default=0) or 1
     return Drawn(
-        name, title, [], [], heatmap(unit, most, synthetic=synthetic), {k: packed(v) for k, v in columns.items()}
+        name,
+        title,
+        [],
+        [],
+        heatmap(unit, most, len(set(columns["period"])), synthetic=synthetic),
+        {k: packed(v) for k, v in columns.items()},
     )
 
 
-def heatmap(unit: str, most: float, *, synthetic: bool) -> dict[str, Any]:
+def heatmap(unit: str, most: float, periods: int, *, synthetic: bool) -> dict[str, Any]:
     """Releases from left to right, periods from top to bottom, coloured by the change against the first figure."""
     x = {"field": "release", "type": "ordinal", "axis": {"title": "release", "labelOverlap": True, "labelAngle": -45}}
     y = {"field": "period", "type": "ordinal", "axis": {"title": None, "labelOverlap": True}}
-    scale = {"domain": [-most, 0, most], "range": ["#2b7bba", "#d9dde0", "#d9601a"]}
+    scale = {"domain": [-most, 0, most], "range": ["#2b7bba", "#d9dde0", "#d9601a"], "interpolate": "rgb"}
     return {
         **frame(synthetic),
-        "height": {"step": 11},
+        "height": 11 * periods,
         "mark": {"type": "rect", "stroke": "--ink"},
         "encoding": {
             "x": x,
@@ -163,9 +187,13 @@ def heatmap(unit: str, most: float, *, synthetic: bool) -> dict[str, Any]:
 
 def _revision(title: str, unit: str, cell: Cell) -> Row:
     return {
-        "title": title, "period": f"{cell.period:%Y-%m}", "first": cell.first, "value": cell.value, "unit": unit,
+        "title": title, "period": _period(cell), "first": cell.first, "value": cell.value, "unit": unit,
         "change": _change(cell), "known": cell.known,
     }  # fmt: skip
+
+
+def _period(cell: Cell) -> str:
+    return f"{cell.period:%Y-%m}" + (f" ({cell.months} months)" if cell.months > 1 else "")
 
 
 def _change(cell: Cell) -> float:

@@ -16,9 +16,12 @@
     if (v === null || v === undefined) return "–";
     if (unit === "ratio") return number(100 * v, 1) + " %";
     if (unit === "ln") return (v > 0 ? "+" : "") + number(100 * Math.expm1(v), 1) + " %";
+    if (unit === "yyyymm") return String(v).replace(/(\d{4})(\d{2})/, "$1-$2");
     if (unit === "t") return number(v / 1000, 1) + " kt";
     return number(v, Math.abs(v) >= 1000 ? 0 : 1) + " " + (unit || "");
   }
+
+  const words = (state) => (state === null ? "" : state.toLowerCase().replaceAll("_", " "));
 
   async function unpack(text) {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -70,6 +73,8 @@
       rows = rows.filter((row) => row.t > end - years * 365.25 * DAY);
     }
     spec.datasets = { rows, bands: bands(rows) };
+    // A series without a value in these years would only bring a warning.
+    if (chart.columns.t) spec.layer = spec.layer.filter(({ name }) => !(name in rows[0]) || rows.some((row) => row[name] !== null));
     const start = { bandOpacity: dark.matches ? 0.28 : 1, reading: rows[rows.length - 1].t };
     for (const parameter of spec.params || []) parameter.value = start[parameter.name];
     const label = { labelColor: colour("--dim"), titleColor: colour("--dim"), labelFont: "system-ui", titleFont: "system-ui" };
@@ -219,13 +224,13 @@
         const metal = chart.id.slice(6);
         return [["v1", "tightness_index", "regime"], ["v2", "tightness_index_v2", "regime_v2"]]
           .filter(([, name]) => found && name in found)
-          .map(([version, name, regime]) => row([["metal", metal + " " + version], ["index", found[name] === null ? "–" : number(found[name], 1), "n"], ["regime", found[regime]], ["known", minute(found.known)]]));
+          .map(([version, name, regime]) => row([["metal", metal + " " + version], ["index", found[name] === null ? "–" : number(found[name], 1), "n"], ["regime", found[regime]], ["known", minute(found.known), "d"]]));
       }));
       one("[data-past=signals]", box).replaceChildren(...signals.map((item) => [item, last(item.days, day)]).filter(([, i]) => i >= 0)
-        .map(([item, i]) => row([["signal", item.name], ["value", shown(item.v[i], item.unit), "n"], ["state", item.s[i]], ["since", item.s[i] === null ? "" : since(item, i)]])));
+        .map(([item, i]) => row([["signal", item.name], ["value", shown(item.v[i], item.unit), "n"], ["state", words(item.s[i])], ["since", item.s[i] === null ? "" : since(item, i), "d"]])));
       const judged = claims.map((item) => [item, last(item.days, day)]).filter(([, i]) => i >= 0);
       one("[data-past=claims]", box).replaceChildren(...judged.map(([item, i]) =>
-        row([["claim", item.claim_id + ": " + item.claim_text], ["verdict", item.s[i]], ["evidence", shown(item.v[i], item.unit), "n"], ["since", since(item, i)]])));
+        row([["claim", item.claim_id + ": " + item.claim_text], ["verdict", words(item.s[i])], ["evidence", shown(item.v[i], item.unit), "n"], ["since", since(item, i), "d"]])));
       one("[data-past=none]", box).hidden = judged.length > 0;
     };
     slider.max = days.length - 1;

@@ -61,7 +61,7 @@ _QUERIES: Final = {
         where signal_id like '%.TIGHTNESS.INDEX'
         order by metal, signal_version, contribution desc nulls last, component""",
     "signals": """
-        select latest.*, metric_id, description, formula, parameters, previous.obs_end_max as previous_obs_end
+        select latest.*, metric_id, entity, description, formula, parameters, previous.obs_end_max as previous_obs_end
         from signals.signals_latest as latest
         left join (
             select * from signals.signal_dictionary
@@ -108,7 +108,7 @@ class Content:
     assumptions: Sequence[Row]  # name, metal, value, unit, valid_from, source
     charts: Sequence[Drawn]
     states: Mapping[str, Any]  # signals and claims at every decision time
-    revisions: tuple[Sequence[Drawn], Sequence[Row]]
+    revisions: past.Revisions
     dictionary: Sequence[Sequence[str]]
     followed: Mapping[str, str]  # SVG images of the evaluation, by title
 
@@ -152,7 +152,6 @@ def render(content: Content, vega: str) -> str:
         history.setdefault(row["metal"], []).append(row)
     computed = datetime.fromisoformat(manifest["computed_ts"])
     scripts = [vega, (FOLDER / "report.js").read_text(encoding="utf-8")]
-    heatmaps, largest = content.revisions
     return _template().render(
         manifest=manifest,
         synthetic=bool(manifest.get("synthetic")),
@@ -164,8 +163,7 @@ def render(content: Content, vega: str) -> str:
         },
         assumptions=content.assumptions,
         charts=content.charts,
-        heatmaps=heatmaps,
-        largest=largest,
+        revisions=content.revisions,
         followed={title: data_url(image) for title, image in content.followed.items()},
         about={
             "release": manifest["release_id"],
@@ -196,7 +194,7 @@ def _data(content: Content) -> dict[str, Any]:
     return {
         "charts": [
             {"id": chart.id, "spec": chart.spec, "fields": chart.fields, "columns": chart.columns}
-            for chart in [*content.charts, *content.revisions[0]]
+            for chart in [*content.charts, *content.revisions.drawn]
         ],
         "states": {**content.states, "signals": signals},
         "dictionary": content.dictionary,
@@ -216,7 +214,14 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    environment.filters |= {"number": _number, "fixed": _fixed, "when": _when, "label": desk.label, "group": desk.group}
+    environment.filters |= {
+        "number": _number,
+        "fixed": _fixed,
+        "when": _when,
+        "label": desk.label,
+        "group": desk.group,
+        "shown": desk.shown,
+    }
     return environment.get_template("report.html.j2")
 
 

@@ -19,7 +19,7 @@ from pipelines.publish.report import FOLDER
 
 EVERY = [
     *(specification(chart, chart.marks, synthetic=True) for chart in CHARTS),
-    past.heatmap("kt", 2.0, synthetic=True),
+    past.heatmap("kt", 2.0, 36, synthetic=True),
 ]
 DAYS = [date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14), date(2026, 1, 16)]
 
@@ -50,12 +50,12 @@ def release() -> duckdb.DuckDBPyConnection:
             knowledge_ts_max)""")
     con.execute("""
         create table signals.signals as select * from (values
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-12', 0, 0.1::double, 'ON'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-12', 1, 0.2, 'ON'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-13', 0, 0.20001, 'ON'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-14', 0, 0.2, 'OFF'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-16', 0, 0.4, 'ON'),
-            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-16', 1, null, null)
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-12', 1, 0.1::double, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-12', 2, 0.2, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-13', 1, 0.20001, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-14', 1, 0.25, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-16', 1, 0.4, 'ON'),
+            ('AL.X.A', '1.0.0', 'AL', 'ratio', date '2026-01-16', 2, null, null)
         ) as t (signal_id, signal_version, metal, unit, as_of_date, revision_no, value, state)""")
     con.execute("""
         create table signals.claim_audit as select 'C' as claim_id, 'AL' as metal, 't' as unit, as_of_date,
@@ -94,7 +94,8 @@ def test_a_chart_has_the_values_of_its_table_with_their_knowledge_times(release:
     assert column(index.columns["tightness_index"]) == [60.0, None, 61.0, 62.0]
     assert column(index.columns["regime"]) == ["TIGHT", "TIGHT", "LOOSE", "LOOSE"]
     assert datetime.fromtimestamp(60 * column(index.columns["known"])[0], UTC) == datetime(2026, 1, 12, 13, tzinfo=UTC)
-    assert index.legend == [("index v1", "ink")]
+    assert index.legend[0] == ("index v1", "var(--ink)")
+    assert [label for label, _ in index.legend[1:]] == ["loose", "neutral", "tight", "squeeze"]
     assert index.fields == [("regime", "regime", -1), ("tightness_index", "index v1", 1)]
 
 
@@ -106,6 +107,22 @@ def test_the_second_version_of_the_index_and_the_difference_are_drawn_once_it_is
     drawn = {chart.id: chart for chart in read(release, synthetic=False)}
     assert column(drawn["index-AL"].columns["tightness_index_v2"]) == [None, None, None, 50.0]
     assert column(drawn["difference-AL"].columns["difference"]) == [None, None, None, -12.0]
+
+
+def test_tenors_are_lines_of_one_picture(release: duckdb.DuckDBPyConnection) -> None:
+    release.execute("""
+        create table marts.curve_spreads_daily as select * from (values
+            ('AL', 'CASH_3M', date '2026-01-12', 0.012::double, 3.0::double, timestamptz '2026-01-12 09:00Z'),
+            ('AL', 'M3_M15', date '2026-01-12', -0.02, -9.0, timestamptz '2026-01-12 11:00Z'),
+            ('AL', 'TOM_NEXT', date '2026-01-12', 0.3, 0.25, timestamptz '2026-01-12 09:00Z')
+        ) as t (metal, spread, as_of_date, yield_ann, usd_t, knowledge_ts_max)""")
+    drawn = {chart.id: chart for chart in read(release, synthetic=False)}
+    yields = drawn["tenors-AL"].columns
+    assert (column(yields["cash_3m"]), column(yields["m3_m15"])) == ([1.2], [-2.0])
+    assert "dec_dec" not in yields  # no value at all: no line, no legend
+    assert len(drawn["tenors-AL"].legend) == 2
+    assert datetime.fromtimestamp(60 * column(yields["known"])[0], UTC).hour == 11
+    assert column(drawn["tom-next-AL"].columns["tom_next"]) == [0.25]
 
 
 def test_areas_stand_on_each_other() -> None:
@@ -134,7 +151,7 @@ def test_days_are_packed_as_distances() -> None:
 
 
 def test_equal_content_is_compressed_to_equal_text() -> None:
-    assert compressed({"a": [1]}) == compressed({"a": [1]})
+    assert b64decode(compressed({"a": [1]}))[4:8] == bytes(4)  # no time of writing
     assert json.loads(gzip.decompress(b64decode(compressed({"a": "</script>"})))) == {"a": "</script>"}
 
 
@@ -144,7 +161,7 @@ def test_states_hold_from_one_change_to_the_next(release: duckdb.DuckDBPyConnect
     assert [day - first for day in column(states["days"])] == [0, 1, 2, 4]
     [signal] = states["signals"]
     assert [day - first for day in column(signal["days"])] == [0, 2, 4]  # 0.20001 is 0.2 in four decimals
-    assert (column(signal["v"]), column(signal["s"])) == ([0.2, 0.2, None], ["ON", "OFF", None])
+    assert (column(signal["v"]), column(signal["s"])) == ([0.2, 0.25, None], ["ON", "ON", None])
     [claim] = states["claims"]
     assert [day - first for day in column(claim["days"])] == [0, 2]
     assert (column(claim["v"]), column(claim["s"])) == ([669140, 669140], ["PARTIAL", "SUPPORTED"])
@@ -156,7 +173,7 @@ FIRST, SECOND, THIRD = (datetime(2026, month, 18, 9, tzinfo=UTC) for month in (2
 
 def test_each_release_has_the_figure_of_every_period_that_was_known() -> None:
     cells = past.figures_by_release(
-        [(JAN, FIRST, 100.0), (FEB, SECOND, 80.0), (JAN, SECOND, 110.0), (JAN, THIRD, 90.0)]
+        [(JAN, 1, FIRST, 100.0), (FEB, 2, SECOND, 80.0), (JAN, 1, SECOND, 110.0), (JAN, 1, THIRD, 90.0)]
     )
     assert [(cell.release.month, cell.period.month, cell.value, cell.first, cell.is_new) for cell in cells] == [
         (2, 1, 100.0, 100.0, True),
@@ -171,23 +188,28 @@ def test_each_release_has_the_figure_of_every_period_that_was_known() -> None:
 def test_a_picture_of_revisions_has_the_last_months() -> None:
     months = [date(2020 + n // 12, n % 12 + 1, 1) for n in range(60)]
     cells = past.figures_by_release(
-        [(month, datetime(month.year, month.month, 28, tzinfo=UTC), 1.0) for month in months]
+        [(month, 1, datetime(month.year, month.month, 28, tzinfo=UTC), 1.0) for month in months]
     )
     assert {cell.period for cell in cells} == set(months[-past.MONTHS :])
 
 
 def test_revisions_are_read_from_the_vintages(release: duckdb.DuckDBPyConnection) -> None:
-    assert past.revisions(release, synthetic=False) == ([], [])
+    assert past.revisions(release, synthetic=False) == past.Revisions([], [], [])
     release.execute("""
         create table vintages.exports as select * from (values
-            ('AL', 'CN', date '2026-01-31', timestamptz '2026-02-18 09:00Z', 100.0::double),
-            ('AL', 'CN', date '2026-01-31', timestamptz '2026-03-18 09:00Z', 110.0),
-            ('AL', 'CN', date '2026-02-28', timestamptz '2026-03-18 09:00Z', 80.0)
-        ) as t (metal, country, period_end, known_from, exports_kt)""")
-    [drawn], [largest] = past.revisions(release, synthetic=False)
+            ('AL', 'CN', date '2026-01-31', 1, timestamptz '2026-02-18 09:00Z', 100.0::double),
+            ('AL', 'CN', date '2026-01-31', 1, timestamptz '2026-03-18 09:00Z', 110.0),
+            ('AL', 'CN', date '2026-02-28', 1, timestamptz '2026-03-18 09:00Z', 80.0),
+            ('AL', 'CN', date '2026-02-28', 2, timestamptz '2026-03-18 09:00Z', 180.0),
+            ('AL', 'CA', date '2026-02-28', 1, timestamptz '2026-03-18 09:00Z', 80.0)
+        ) as t (metal, country, period_end, period_months, known_from, exports_kt)""")
+    revisions = past.revisions(release, synthetic=False)
+    [drawn], [largest] = revisions.drawn, revisions.largest
+    assert revisions.unchanged == ["AL: exports, CA"]
     assert isinstance(drawn, Drawn)
     assert drawn.title == "AL: exports, CN"
-    assert column(drawn.columns["change"]) == [0.0, 10.0, 0.0]
+    assert column(drawn.columns["period"]) == ["2026-01", "2026-01", "2026-02", "2026-02 (2 months)"]
+    assert column(drawn.columns["change"]) == [0.0, 10.0, 0.0, 0.0]
     assert column(drawn.columns["known"])[1] == "2026-03-18 09:00 UTC"
     assert (largest["period"], largest["first"], largest["value"]) == ("2026-01", 100.0, 110.0)
     assert largest["change"] == pytest.approx(0.1)

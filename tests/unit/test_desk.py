@@ -40,7 +40,8 @@ def signal_row(signal_id: str = "AL.CURVE.CARRY_TIGHTNESS", **values: Any) -> Ro
 def part(component: str, family: str, day: date, score: float | None, contribution: float | None) -> Row:
     return {
         "metal": "AL", "signal_version": "1.0.0", "as_of_date": day, "component": component, "family": family,
-        "value": 0.5, "score": score, "weight": {"CURVE": 0.4, "FLOW": 0.2}[family], "contribution": contribution,
+        "value": 0.5, "score": score, "weight": {"CURVE": 0.4, "INVENTORY": 0.4, "FLOW": 0.2}[family],
+        "contribution": contribution,
     }  # fmt: skip
 
 
@@ -55,13 +56,15 @@ def index_row(**values: Any) -> Row:
 HISTORY = [
     {"as_of_date": day, "tightness_index": index, "tightness_index_v2": 30.0 if day == DAY else None}
     for day, index in (
-        (date(2012, 1, 3), 90.0), (date(2015, 1, 5), None), (date(2020, 1, 6), 10.0), (date(2026, 1, 7), 58.0),
+        (date(2012, 1, 3), 90.0), (date(2015, 1, 5), None), (date(2020, 1, 6), 10.0),
+        (date(2026, 1, 7), 58.0), (date(2026, 1, 8), 65.0),
         (date(2026, 1, 12), 70.0), (DAY, 60.0),
     )
 ]  # fmt: skip
 PARTS = [
     part("carry_tightness", "CURVE", DAY, 0.75, 50.0),
     part("exports_yoy_3m", "FLOW", DAY, 0.3, 10.0),
+    part("stock_days", "INVENTORY", DAY, None, None),
     part("carry_tightness", "CURVE", date(2026, 1, 12), 0.9, 60.04),
     part("exports_yoy_3m", "FLOW", date(2026, 1, 12), 0.3, 9.96),
     part("carry_tightness", "CURVE", date(2026, 1, 7), 0.7, 58.0),
@@ -83,7 +86,7 @@ def test_the_range_of_each_window_and_the_percentile_since_the_first_day() -> No
     [card] = cards([index_row()], {"AL": HISTORY}, PARTS, [], MOMENT)
     assert [(one.years, one.low, one.high) for one in card.windows] == [(2, 58, 70), (5, 58, 70), (10, 10, 70)]
     assert card.windows[0].place == pytest.approx(2 / 12)
-    assert card.percentile == pytest.approx((2 + 0.5) / 5)  # 10 and 58 are lower
+    assert card.percentile == pytest.approx((2 + 0.5) / 6)  # 10 and 58 are lower
     assert card.first_day == date(2012, 1, 3)
 
 
@@ -92,11 +95,25 @@ def test_weights_are_those_of_families_and_components_that_are_there() -> None:
     assert {family["name"]: family["weight"] for family in card.families} == {
         "curve": pytest.approx(2 / 3), "inventory": None, "flow": pytest.approx(1 / 3),
     }  # fmt: skip
-    carry, exports = card.components
+    carry, exports, stock = card.components
     assert (carry["weight"], exports["weight"]) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert (stock["weight"], stock["points"]) == (None, None)
     assert (carry["text"], carry["change"]) == ("50.0 %", pytest.approx(-10.04))
     assert carry["signal"].row["obs_end_max"] == DAY
     assert exports["signal"] is None
+
+
+def test_a_component_without_a_signal_has_the_observation_of_its_input() -> None:
+    parts = [part("tom_next_usd_t", "CURVE", DAY, 0.5, 20.0), part("premium_japan", "FLOW", DAY, 0.5, 5.0)]
+    spreads = [
+        signal_row("AL.CURVE.M3_M15", metric_id="quoted_spread", entity="M3_M15", unit="USD/t", obs_end_max=None),
+        signal_row("AL.CURVE.TOM_NEXT", metric_id="quoted_spread", entity="TOM_NEXT", unit="USD/t"),
+    ]
+    [card] = cards([index_row()], {"AL": HISTORY}, parts, spreads, MOMENT)
+    tom_next, premium = card.components
+    assert tom_next["signal"].row["signal_id"] == "AL.CURVE.TOM_NEXT"
+    assert tom_next["text"] == "0.50"
+    assert premium["signal"] is None
 
 
 def test_both_versions_of_the_index_are_shown_where_a_release_has_them() -> None:
@@ -132,6 +149,7 @@ def test_equal_values_count_by_half() -> None:
         (2975.0, "USD/t", "level_state_5of5", "2,975 USD/t"),
         (-17.5, "USD/t", "cash_3m_spread", "-17.5 USD/t"),
         (17.5, "USD/t", "cash_3m_spread", "+17.5 USD/t"),
+        (202607.0, "yyyymm", "event_month", "2026-07"),
         (None, "ratio", "", ""),
         (float("nan"), "t", "", ""),
     ],

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pipelines.publish.charts import Drawn
+from pipelines.publish.past import Revisions
 from pipelines.publish.plots import REGIMES
 from pipelines.publish.report import FOLDER, Content, is_current, key, render
 
@@ -85,7 +86,16 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
                 | {"event_date": DAY, "days_to_event": 3, "known_since": DAY},
             ],
             "evaluation": [dict.fromkeys(("signal_id", "bucket", "verdict", "sentence"), text) | {"diff": -3.2}],
-            "claims": [claim | {"evidence_obs_date": DAY, "evidence_knowledge_ts": MOMENT}],
+            "claims": [
+                claim
+                | {
+                    "unit": text,
+                    "evidence_value": 1.5,
+                    "evidence_value_at_claim": None,
+                    "evidence_obs_date": DAY,
+                    "evidence_knowledge_ts": MOMENT,
+                }
+            ],
         },
         assumptions=[
             {"name": text, "metal": "*", "value": 500.0, "unit": text, "valid_from": DAY, "source": text},
@@ -98,9 +108,10 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
             "signals": [{"signal_id": text, "metal": text, "unit": text, "days": {"d": [1]}, "v": [1.0], "s": [text]}],
             "claims": [],
         },
-        revisions=(
+        revisions=Revisions(
             [Drawn(text, text, [], [], {}, {text: [text]})],
             [{"title": text, "period": text, "first": 1.0, "value": 2.0, "unit": text, "change": 1.0, "known": MOMENT}],
+            [text],
         ),
         dictionary=[(text, text, text, text)],
         followed={text: "<svg/>"},
@@ -198,7 +209,9 @@ def test_equal_content_gives_the_same_page() -> None:
 
 def test_an_empty_release_has_a_page() -> None:
     tables = dict.fromkeys(content().tables, ())
-    empty = Content(content().manifest, tables, (), (), {"days": {"d": []}, "signals": []}, ((), ()), (), {})
+    empty = Content(
+        content().manifest, tables, (), (), {"days": {"d": []}, "signals": []}, Revisions((), (), ()), (), {}
+    )
     assert Tags(page_of(empty)).open == []
 
 

@@ -138,7 +138,7 @@ def test_daily_indicators_are_columns_of_their_tables() -> None:
 
 def test_the_published_database_is_an_exposure_of_every_published_table(manifest: dict[str, Any]) -> None:
     exposures = {exposure["name"]: exposure for exposure in manifest["exposures"].values()}
-    assert exposures.keys() == {"published_database", "report", "webhook"}
+    assert exposures.keys() == {"published_database", "report", "superset", "webhook"}
     exposed = {name.split(".")[-1] for name in exposures["published_database"]["depends_on"]["nodes"]}
     assert exposed == {*MARTS, *SIGNALS}
     assert all(exposure["owner"]["name"] for exposure in exposures.values())

@@ -49,5 +49,8 @@ FEEDS: dict[str, Feed] = {
         Feed("benchmark_prices", ("worldbank", "fred"), droppable=False),
         Feed("benchmark_power", ("ember",), droppable=False),
         Feed("exchange_stocks", ("shfe",)),
+        Feed("stocks_by_location", ()),
+        Feed("premia", ()),
+        Feed("positions", ()),
     )
 }

@@ -121,6 +121,7 @@ class Spec:
     entity: str | None = "metal"  # column that names the series: metal, zone, pair; None where there is one series
     cadence: str = "daily"  # or monthly
     within: tuple[str, ...] = ()  # further columns that name the series, where each may have a source of its own
+    parts: tuple[str, ...] = ()  # columns that name a part of a series, which a user's file may have alone
     # Hours after 00:00 UTC of the period's last day before which no value can be known, not even an early one.
     known_from_hours: int = 0
     staged: bool = True  # whether dbt reads it; the others serve reconciliation and readers of the lake
@@ -137,6 +138,11 @@ class Spec:
     def series(self) -> tuple[str, ...]:
         """Columns that name a series: each month of it is from one source, or from one file of the user."""
         return (*([self.entity] if self.entity else []), *self.within)
+
+    @property
+    def overridden(self) -> tuple[str, ...]:
+        """Columns that name what a user's file overrides, by month: a series, or its parts."""
+        return (*self.series, *self.parts)
 
 
 @dataclass(frozen=True)

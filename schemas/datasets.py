@@ -15,6 +15,7 @@ from schemas.base import Dataset, Spec, field
 # month has not ended in any time zone.
 FLOW_KNOWN_FROM = 8
 FIRST_SOFR = pd.Timestamp("2018-04-02")  # published on the next day, for the first time
+TENORS = ("CASH_TOM", "TOM_NEXT", "CASH_3M", "M3_M15", "M3_M27", "DEC_DEC")
 AUCTION_KNOWN_FROM = -24  # the auction is held on the day before delivery
 
 
@@ -46,6 +47,11 @@ class Spreads(Dataset):
     """Calendar spreads, quoted by the market or extracted from quotes; positive is backwardation."""
 
     __columns__ = "metal obs_date spread usd_t"
+
+    @pa.dataframe_check(name="known_tenor", error=f"spread is none of {', '.join(TENORS)}, nor two months as in M3_M15")
+    def known_tenor(cls, df: pd.DataFrame) -> pd.Series:
+        months = df["spread"].str.extract(r"^M([1-9]\d{0,2})_M([1-9]\d{0,2})$").astype(float)
+        return df["spread"].isin(TENORS) | (months[0] < months[1])
 
 
 class OffWarrant(Dataset):
@@ -158,15 +164,47 @@ class BenchmarkPower(Dataset):
 class ExchangeStocks(Dataset):
     """Stock in the warehouses of other exchanges, by their own definitions; never added to the registered stock."""
 
-    __columns__ = "metal exchange obs_date total_t"
+    __columns__ = "metal exchange product obs_date total_t on_warrant_t?"
     obs_date = field("Day of the report")
     total_t = field("Stock, on warrant or not")
+
+    @pa.dataframe_check(name="on_warrant_within_total", error="on_warrant_t is more than total_t")
+    def on_warrant_within_total(cls, df: pd.DataFrame) -> pd.Series:
+        return df["on_warrant_t"].isna() | (df["on_warrant_t"] <= df["total_t"])
+
+
+class StocksByLocation(Dataset):
+    """Registered exchange stock by place at the close of a day, and what was put in and taken out on it."""
+
+    __columns__ = "metal location obs_date live_t cancelled_t in_t? out_t?"
+    obs_date = field("Day of the close")
+    live_t = field("Live warrants", le=50_000_000)
+
+
+class Premia(Dataset):
+    """Physical premia over the exchange price, by region."""
+
+    __columns__ = "metal region obs_date usd_t"
+    region = field("Region and terms of the delivery", isin=["EU_DUTY_PAID", "EU_DUTY_UNPAID", "JAPAN", "US_MIDWEST"])
+    obs_date = field("Assessment day")
+    usd_t = field("Premium over the exchange price", ge=-1_000, le=10_000)
+
+
+class Positions(Dataset):
+    """Positions of traders in a futures contract on one day of a week, usually Tuesday."""
+
+    __columns__ = "contract obs_date managed_long managed_short open_interest"
+    obs_date = field("Day of the positions")
+
+    @pa.dataframe_check(name="within_open_interest", error="managed_long or managed_short is more than open_interest")
+    def within_open_interest(cls, df: pd.DataFrame) -> pd.Series:
+        return df[["managed_long", "managed_short"]].max(axis=1) <= df["open_interest"]
 
 
 DATASETS: dict[str, Spec] = {
     "prices": Spec(Prices, key=("metal", "obs_date")),
     "stocks": Spec(Stocks, key=("metal", "obs_date")),
-    "spreads": Spec(Spreads, key=("metal", "spread", "obs_date")),
+    "spreads": Spec(Spreads, key=("metal", "spread", "obs_date"), parts=("spread",)),
     "off_warrant": Spec(OffWarrant, key=("metal", "period_end"), period="period_end", cadence="monthly"),
     "exports": Spec(
         Exports, key=("metal", "country", "period_end"), period="period_end", cadence="monthly", within=("country",),
@@ -197,6 +235,10 @@ DATASETS: dict[str, Spec] = {
         known_from_hours=AUCTION_KNOWN_FROM, staged=False,
     ),
     "exchange_stocks": Spec(
-        ExchangeStocks, key=("metal", "exchange", "obs_date"), within=("exchange",), staged=False,
+        ExchangeStocks, key=("metal", "exchange", "product", "obs_date"), within=("exchange", "product"),
+        defaults={"product": "METAL"},
     ),
+    "stocks_by_location": Spec(StocksByLocation, key=("metal", "location", "obs_date"), within=("location",)),
+    "premia": Spec(Premia, key=("metal", "region", "obs_date"), within=("region",)),
+    "positions": Spec(Positions, key=("contract", "obs_date"), entity="contract"),
 }  # fmt: skip

@@ -74,7 +74,16 @@ FIELDS: Final[dict[str, Field]] = {
     "rate_id": Field(
         str, "Overnight rate: SOFR, or EFFR, the effective federal funds rate", isin=["EFFR", "SOFR"],
     ),
-    "exchange": Field(str, "Exchange that publishes the stock", isin=["SHFE"]),
+    "exchange": Field(str, "Exchange that publishes the stock", isin=["COMEX", "SHFE"]),
+    "product": Field(
+        str, "The metal itself, its raw material or its cast alloy, each with a contract of its own",
+        isin=["METAL", "ALUMINA", "CAST_ALLOY"],
+    ),
+    "location": Field(str, "Place of the warehouses, as in PORT_KLANG", accepts=IDENTIFIER),
+    "contract": Field(
+        str, "Futures contract: the market code of the CFTC, six characters with leading zeros",
+        accepts={"str_matches": "^[0-9A-Z]{5}[0-9A-Z+]$"},
+    ),
     "benchmark": Field(str, "Publisher of the mean price", isin=["WORLD_BANK", "FRED"]),
     # Times
     "obs_date": Field(date, "Trading day"),
@@ -131,7 +140,7 @@ FIELDS: Final[dict[str, Field]] = {
         int, "Calendar days from the cash prompt to the three-month prompt (D)", "days", ge=80, le=100,
     ),
     "spread": Field(
-        str, "Legs of the spread: near leg, then far leg", isin=["CASH_3M", "TOM_NEXT", "M3_M15", "DEC_DEC"],
+        str, "Legs of the spread, the near one first: CASH_TOM, TOM_NEXT, CASH_3M, DEC_DEC or two months (M3_M15)",
     ),
     "usd_t": Field(
         float, "Near leg minus far leg; positive is backwardation", "USD/t", accepts={"ge": -20_000, "le": 20_000},
@@ -229,6 +238,11 @@ FIELDS: Final[dict[str, Field]] = {
     "cancelled_age_days": Field(int, "Days from cancelled_obs_date to as_of_date", "days"),
     "offwarrant_t": Field(float, 'Off-warrant ("shadow") stock', "t", ge=0, accepts={"le": 50_000_000}),
     "registered_month_end_t": Field(float, "Registered stock on the same day", "t", ge=0, le=50_000_000),
+    "on_warrant_t": Field(
+        float, "Part of the stock that is on warrant", "t", ge=0, plausible=Plausible(0, 20_000_000, math.inf),
+    ),
+    "in_t": Field(float, "Metal put into the warehouses on the day", "t", ge=0, accepts={"le": 50_000_000}),
+    "out_t": Field(float, "Metal taken out of the warehouses on the day", "t", ge=0, accepts={"le": 50_000_000}),
     "registered_t": Field(float, "Registered stock on the same day", "t", ge=0),
     "visible_t": Field(float, "Visible stock: off-warrant plus registered stock on the same month-end", "t", ge=0),
     "offwarrant_yoy": Field(float, "Off-warrant stock / that of 12 months before - 1", "ratio"),
@@ -238,6 +252,17 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "is_record_low": Field(bool, "Whether no earlier known month-end has visible stock as low or lower"),
     "offwarrant_period_end": Field(date, "Latest known month-end of off-warrant stock"),
+    # Positioning
+    "managed_long": Field(
+        int, "Long positions of money managers, spreading left out", "contracts", ge=0, accepts={"le": 100_000_000},
+    ),
+    "managed_short": Field(
+        int, "Short positions of money managers, spreading left out", "contracts", ge=0, accepts={"le": 100_000_000},
+    ),
+    "open_interest": Field(
+        int, "Open contracts of all traders, each counted once", "contracts", ge=0, accepts={"le": 100_000_000},
+        plausible=Plausible(0, 50_000_000, math.inf),
+    ),
     # Trade flows and output
     "exports_kt": Field(
         float, "Exported quantity", "kt", ge=0, accepts={"le": 100_000}, plausible=Plausible(0, 20_000, 100),

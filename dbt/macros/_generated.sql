@@ -36,7 +36,7 @@
             "obs_date"
         ],
         "period": "obs_date",
-        "entity": "metal",
+        "entity": "metal, spread",
         "columns": [
             "metal",
             "obs_date",
@@ -212,15 +212,66 @@
         "key": [
             "metal",
             "exchange",
+            "product",
             "obs_date"
         ],
         "period": "obs_date",
-        "entity": "metal, exchange",
+        "entity": "metal, exchange, product",
         "columns": [
             "metal",
             "exchange",
+            "product",
             "obs_date",
-            "total_t"
+            "total_t",
+            "on_warrant_t"
+        ]
+    },
+    "stocks_by_location": {
+        "key": [
+            "metal",
+            "location",
+            "obs_date"
+        ],
+        "period": "obs_date",
+        "entity": "metal, location",
+        "columns": [
+            "metal",
+            "location",
+            "obs_date",
+            "live_t",
+            "cancelled_t",
+            "in_t",
+            "out_t"
+        ]
+    },
+    "premia": {
+        "key": [
+            "metal",
+            "region",
+            "obs_date"
+        ],
+        "period": "obs_date",
+        "entity": "metal, region",
+        "columns": [
+            "metal",
+            "region",
+            "obs_date",
+            "usd_t"
+        ]
+    },
+    "positions": {
+        "key": [
+            "contract",
+            "obs_date"
+        ],
+        "period": "obs_date",
+        "entity": "contract",
+        "columns": [
+            "contract",
+            "obs_date",
+            "managed_long",
+            "managed_short",
+            "open_interest"
         ]
     }
 }) }} {%- endmacro %}

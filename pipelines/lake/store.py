@@ -153,7 +153,7 @@ class Lake:
         spec = DATASETS[name]
         if as_of is not None:
             rows = rows[rows["knowledge_ts"] <= utc(as_of, "as_of")]
-            series = [rows[spec.period].dt.to_period("M"), *(rows[column] for column in spec.series)]
+            series = [rows[spec.period].dt.to_period("M"), *(rows[column] for column in spec.overridden)]
             is_drop = rows["source"] == DROP
             rows = rows[is_drop == is_drop.groupby(series).transform("any")]
         rows = rows.sort_values([*spec.key, "knowledge_ts", "vintage_no", "ingest_ts"], kind="stable")

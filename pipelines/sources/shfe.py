@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 FIRST_DAY: Final = dt.date(2025, 11, 21)  # before this day the report has another format
 EXPECTED: Final = "the weekly stock report of the requested day: 本周库存 小计 of each metal in 吨, with a row 总计"
+# Name of each product's block, from the Chinese name of the metal.
+PRODUCTS: Final = {"METAL": "{}", "ALUMINA": "氧化{}", "CAST_ALLOY": "铸造{}合金"}
 UNIT, TONNES, TOTAL = "单位", "吨", "总计"
-WEEK, SUBTOTAL = "本周库存", "小计"  # this week's stock, on warrant or not
+WEEK, COLUMNS = "本周库存", {"小计": "total_t", "期货": "on_warrant_t"}  # this week's stock
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -56,10 +58,11 @@ class Shfe:
         ]
 
     def parse(self, payload: Payload, scope: Scope) -> Parsed:
-        """Total stock in t by metal; metals without a Chinese name, and those out of scope, are ignored.
+        """Stock in t by metal and product, on warrant and in all; metals without a Chinese name are ignored.
 
-        A metal whose total is no number, or in another unit, is rejected. Raises SourceError when the page is another
-        one (bot protection, other day), or has none of the scope's metals.
+        A block whose total is no number, or in another unit, is rejected; metal on warrant is missing where it is none,
+        or the page has no such column. Raises SourceError when the page is another one (bot protection, other day), or
+        has none of the scope's metals.
         """
         request = payload.request
         root = html_root(payload, EXPECTED)
@@ -67,17 +70,22 @@ class Shfe:
         blocks = {label: block for table in root.iter("table") for label, block in _blocks(table_cells(table))}
         rows, named = Rows("exchange_stocks"), [metal for metal in scope.metals if metal.chinese_name]
         for metal in named:
-            if (block := blocks.get(metal.chinese_name)) is None:
-                continue
-            unit, cell, raw = block
-            try:
-                if unit != TONNES:
-                    raise ValueError(f"the unit is {unit!r}, not {TONNES!r}")
-                row = {"metal": metal.metal, "exchange": "SHFE", "obs_date": day, "total_t": number(cell)}
-            except ValueError as error:
-                rows.reject(f"{metal.chinese_name} {TOTAL}", raw, f"total_t: {error}")
-            else:
-                rows.add(row, f"{metal.chinese_name} {TOTAL}", raw)
+            for product, name in PRODUCTS.items():
+                label = name.format(metal.chinese_name)
+                if (block := blocks.get(label)) is None:
+                    continue
+                row = {"metal": metal.metal, "exchange": "SHFE", "product": product, "obs_date": day}
+                where = f"{label} {TOTAL}"
+                if block.unit != TONNES:
+                    rows.reject(where, block.raw, f"total_t: the unit is {block.unit!r}, not {TONNES!r}")
+                    continue
+                for column, cell in block.cells.items():
+                    try:
+                        row[column] = number(cell)
+                    except ValueError as error:
+                        rows.reject(where, block.raw, f"{column}: {error}")
+                if "total_t" in row:
+                    rows.add(row, where, block.raw)
         if named and blocks.keys().isdisjoint(metal.chinese_name for metal in named):
             names, found = ", ".join(metal.chinese_name for metal in named), ", ".join(blocks) or "no metal"
             raise SourceError(request, f"none of {names} in the page, only {found}", EXPECTED)
@@ -105,18 +113,28 @@ def _day(payload: Payload, root: _Element) -> dt.date:
         raise SourceError(request, str(error), EXPECTED) from None
 
 
-def _blocks(rows: list[list[str]]) -> Iterator[tuple[str, tuple[str, str, str]]]:
-    """Per metal of a table: its label, and unit, total of this week's stock and the whole row of totals."""
+class _Block(NamedTuple):
+    """Totals of a metal or product: its unit, this week's cells by column, and the whole row."""
+
+    unit: str
+    cells: dict[str, str]
+    raw: str
+
+
+def _blocks(rows: list[list[str]]) -> Iterator[tuple[str, _Block]]:
+    """The blocks of a table, each with its label."""
     label = unit = ""
-    at: int | None = None
+    places: dict[str, int] = {}
     for above, cells in zip([[], *rows], rows, strict=False):
-        if WEEK in above and SUBTOTAL in cells:
-            pairs = zip(above, cells, strict=False)
-            at = next((place for place, pair in enumerate(pairs) if pair == (WEEK, SUBTOTAL)), None)
+        if WEEK in above and not COLUMNS.keys().isdisjoint(cells):
+            heads = list(zip(above, cells, strict=False))
+            places = {column: heads.index((WEEK, name)) for name, column in COLUMNS.items() if (WEEK, name) in heads}
         elif stated := next((cell for cell in cells if cell.startswith(UNIT)), ""):
             label, unit = cells[0], stated.removeprefix(UNIT).strip(":\uff1a ")
         elif label and cells and cells[0] == TOTAL:
-            yield label, (unit, cells[at] if at is not None and at < len(cells) else NO_CELL, " | ".join(cells))
+            found = {column: cells[at] if at < len(cells) else NO_CELL for column, at in places.items()}
+            found.setdefault("total_t", NO_CELL)
+            yield label, _Block(unit, found, " | ".join(cells))
             label = ""
 
 

@@ -21,7 +21,7 @@ def macros_sql() -> str:
             name: {
                 "key": list(spec.key),
                 "period": spec.period,
-                "entity": ", ".join(spec.series),
+                "entity": ", ".join(spec.overridden),
                 "columns": list(columns_of(spec.model)),
             }
             for name, spec in DATASETS.items()

@@ -7,7 +7,7 @@ and years whose pages have each kind of defect.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -277,38 +277,59 @@ def test_daily_means_of_countries_are_those_of_the_points(read: Read) -> None:
         assert found.tolist() == pytest.approx([day.mean() for day in days], abs=0.006)
 
 
-def test_stock_in_shanghai_is_a_share_of_the_lme_stock(read: Read) -> None:
+def test_stock_in_shanghai_and_its_part_on_warrant(read: Read) -> None:
     stocks = newest(read, "shfe", "exchange_stocks")
+    stocks = stocks[stocks["product"] == "METAL"].reset_index(drop=True)
     assert stocks["obs_date"].dt.strftime("%m-%d").tolist() == ["03-06", "03-13", "03-20", "03-27"]
-    lme = market.lme_year("AL", 2026, 0)
-    london = by_day(lme.days, lme.stock)
-    assert stocks["total_t"].tolist() == [int(london[day] * market.SHANGHAI_SHARE) for day in stocks["obs_date"]]
+    days, total, on_warrant = market.exchange_stock_year("SHFE", "AL", 2026, 0)
+    for column, values in {"total_t": total, "on_warrant_t": on_warrant}.items():
+        generated = by_day(days, values)
+        assert stocks[column].tolist() == [generated[day] for day in stocks["obs_date"]]
+
+
+# Of each dropped dataset the first year, and the days of a year's rows, one of each series.
+DROPPED: dict[str, tuple[int, Callable[[int], Iterable[np.ndarray]]]] = {
+    "off_warrant": (2018, lambda year: [market.off_warrant_year("AL", year, 0).days]),
+    "costs": (2015, lambda year: [market.costs_year("AL", year, 0).days]),
+    "production": (2015, lambda year: [market.production_year("AL", year, 0).days]),
+    "arbitrage": (2015, lambda year: [market.arbitrage_year("AL", year, 0).days]),
+    "spreads": (2008, lambda year: [tenor.days for tenor in market.tenors_year("AL", year, 0).values()]),
+    "premia": (2008, lambda year: [region.days for region in market.premia_year("AL", year, 0).values()]),
+    "exchange_stocks": (2008, lambda year: [weeks(name, year) for name in ("SHFE", "COMEX")]),
+    "stocks_by_location": (2021, lambda year: [market.lme_year("AL", year, 0).days] * 7),
+    "positions": (2008, lambda year: [market.positions_year(name, year, 0).days for name in ("191691", "191693")]),
+}
+
+
+def weeks(exchange: str, year: int) -> np.ndarray:
+    days = market.exchange_stock_year(exchange, "AL", year, 0).days
+    return days[days < np.datetime64("2025-12-01")] if exchange == "SHFE" else days
 
 
 @pytest.mark.parametrize("now", [NOW, datetime(2026, 1, 13, 18, tzinfo=UTC), datetime(2025, 7, 1, 5, tzinfo=UTC)])
 def test_dropped_files_fit_their_schemas_and_the_release_calendar(now: datetime) -> None:
     rules = load_reference(PROJECT / "data" / "reference")["release_calendar"]
     files = DemoTransport(now, SCOPE).dropped()
-    assert {name.split("/")[0] for name in files} == {"off_warrant", "costs", "production", "arbitrage"}
+    assert {name.split("/")[0] for name in files} == {*DROPPED}
     for name, body in files.items():
         dataset = name.split("/")[0]
         spec = DATASETS[dataset]
-        given = pd.read_csv(io.BytesIO(body), parse_dates=[spec.period])
+        given = pd.read_csv(io.BytesIO(body), parse_dates=[spec.period], dtype={"contract": str})
+        given = given.drop(columns="knowledge_ts", errors="ignore").assign(**spec.defaults)
         rows = spec.model.validate(given.reindex(columns=list(columns_of(spec.model))))[list(given)]
         assert not rows.duplicated(list(spec.key)).any()
         assert rows.notna().all().all()
         read_as_dropped = parse_drop(dataset, name, body).frames[dataset]
-        assert read_as_dropped[list(rows)].to_dict("list") == rows.to_dict("list")
-        # The files have every figure that is released by the calendar, and nothing else.
-        known = release_times(rows[spec.period], dataset, "drop", rules)["knowledge_ts"]
+        own = read_as_dropped["knowledge_ts"]
+        assert read_as_dropped[list(rows.columns)].to_dict("list") == rows.to_dict("list")
+        # The files have every figure that is released by the calendar, and nothing else. Spreads have their own times,
+        # those of the free page.
+        tier = "westmetall" if dataset == "spreads" else "drop"
+        known = release_times(rows[spec.period], dataset, tier, rules)["knowledge_ts"]
+        assert own.tolist() == known.tolist() if dataset == "spreads" else own.isna().all()
         assert (known <= pd.Timestamp(now)).all()
-        year_of, first = {
-            "off_warrant": (market.off_warrant_year, 2018),
-            "costs": (market.costs_year, 2015),
-            "production": (market.production_year, 2015),
-            "arbitrage": (market.arbitrage_year, 2015),
-        }[dataset]
-        days = np.concatenate([year_of("AL", year, 0).days for year in range(first, 2027)])
+        first, days_of = DROPPED[dataset]
+        days = np.concatenate([days for year in range(first, 2027) for days in days_of(year)])
         due = pd.Series(days.astype("datetime64[us]"))
-        due = due[(release_times(due, dataset, "drop", rules)["knowledge_ts"] <= pd.Timestamp(now)).to_numpy()]
-        assert rows[spec.period].tolist() == due.tolist()
+        due = due[(release_times(due, dataset, tier, rules)["knowledge_ts"] <= pd.Timestamp(now)).to_numpy()]
+        assert sorted(rows[spec.period]) == sorted(due)

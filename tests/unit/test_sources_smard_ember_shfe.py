@@ -281,15 +281,15 @@ HEADS = (
 )
 
 
-def block(name: str, total: str, unit: str = "单位\uff1a吨", heads: str = HEADS) -> str:
+def block(name: str, total: str, unit: str = "单位\uff1a吨", heads: str = HEADS, on_warrant: str = "9") -> str:
     """A metal's rows: two warehouses, a subtotal of their region, and the total."""
 
-    def row(first: str, figure: str) -> str:
-        return f"<tr>{first}<td>1</td><td>2</td><td>{figure}</td>{'<td>9</td>' * 6}</tr>"
+    def row(first: str, figure: str, part: str = "9") -> str:
+        return f"<tr>{first}<td>1</td><td>2</td><td>{figure}</td><td>{part}</td>{'<td>8</td>' * 5}</tr>"
 
     return (
         f"{heads}<tr><td>{name}</td><td>{unit}</td></tr>{row('<td rowspan=3>上海</td><td>国储</td>', '111')}"
-        f"{row('<td>中储</td>', '222')}{row('<td>合计</td>', '333')}{row('<td colspan=2>总计</td>', total)}"
+        f"{row('<td>中储</td>', '222')}{row('<td>合计</td>', '333')}{row('<td colspan=2>总计</td>', total, on_warrant)}"
     )
 
 
@@ -303,22 +303,35 @@ def report(body: bytes, scope: Scope = SCOPE) -> Parsed:
     return parse(payload("shfe", body, "2026-01", name="weeklystock_20260116.html"), scope)
 
 
-def totals(response: Parsed) -> list[tuple[str, str, str, float]]:
+def totals(response: Parsed) -> list[tuple[str, str, float, float | None]]:
     frame = response.frames["exchange_stocks"]
-    return [(row.metal, row.exchange, f"{row.obs_date:%Y-%m-%d}", row.total_t) for row in frame.itertuples()]
+    assert set(frame["exchange"]) <= {"SHFE"} and set(frame["obs_date"]) <= {pd.Timestamp("2026-01-16")}
+    parts = frame["on_warrant_t"].astype(object).where(frame["on_warrant_t"].notna(), None)
+    return list(zip(frame["metal"], frame["product"], frame["total_t"], parts, strict=True))
 
 
 BOTH = Scope((ALUMINIUM, COPPER), ())
-METALS = (block("铜", "120,500"), block("铝", "204,967"), block("铸造铝合金", "77"))
+METALS = (
+    block("铜", "120,500"), block("氧化铝", "301,000", on_warrant="299,000"),
+    block("铝", "204,967", on_warrant="71,005"), block("铸造铝合金", "77"),
+)  # fmt: skip
+ALL_OF_ALUMINIUM = [
+    ("AL", "ALUMINA", 301_000, 299_000), ("AL", "CAST_ALLOY", 77, 9), ("AL", "METAL", 204_967, 71_005),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("one_table", [False, True])
-def test_the_total_of_this_week_by_metal(one_table: bool) -> None:
-    """Neither last week's, nor a region's, nor that of the alloy whose name contains the metal's."""
+def test_this_week_by_metal_and_product(one_table: bool) -> None:
+    """Neither last week's nor a region's; alumina and the alloy, whose names contain the metal's, apart from it."""
     response = report(page(*METALS, one_table=one_table))
-    assert totals(response) == [("AL", "SHFE", "2026-01-16", 204_967)]
-    assert totals(report(page(*METALS, one_table=one_table), BOTH))[1] == ("CU", "SHFE", "2026-01-16", 120_500)
+    assert totals(response) == ALL_OF_ALUMINIUM
+    assert totals(report(page(*METALS, one_table=one_table), BOTH))[3:] == [("CU", "METAL", 120_500, 9)]
     assert response.rejected == []
+
+
+def test_a_page_without_products_or_without_a_column_of_metal_on_warrant() -> None:
+    heads = HEADS.replace("<td>期货</td>", "<td>其他</td>")
+    assert totals(report(page(block("铝", "204,967", heads=heads)))) == [("AL", "METAL", 204_967, None)]
 
 
 @pytest.mark.parametrize(
@@ -336,6 +349,12 @@ def test_a_total_that_cannot_be_read_is_rejected_and_the_other_stays(bad: str, r
         ("exchange_stocks", "铝 总计", reason)
     ]
     assert response.rejected[0].raw.startswith("总计")
+
+
+def test_metal_on_warrant_that_cannot_be_read_leaves_the_total() -> None:
+    response = report(page(block("铝", "204967", on_warrant="7x")))
+    assert totals(response) == [("AL", "METAL", 204_967, None)]
+    assert [row.reason for row in response.rejected] == ["on_warrant_t: '7x' is not a number"]
 
 
 @pytest.mark.parametrize(

@@ -121,27 +121,23 @@ def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
 
 def write_report(workspace: "Workspace") -> tuple[Path, str]:
     """Write report.html for the current release: its path and the release's id. The caller holds the writer lock."""
-    from pipelines.publish import evaluation_plots, plots
-    from pipelines.publish.report import Content, read, render
+    from pipelines.publish import vega
+    from pipelines.publish.report import is_current, key, read, render
 
     manifest = read_manifest(workspace.paths.manifest)
     if manifest is None:
         raise dg.Failure("nothing is published yet: materialize publish/release first", allow_retries=False)
     database = workspace.paths.published / "releases" / manifest["release_id"] / database_file(manifest)
-    with opened(database) as connection:
-        rows = read(connection)
-        charts = {
-            f"{metal}: {plot.title}": plots.svg(plot, frame, metal, synthetic=bool(manifest["synthetic"]))
-            for plot in plots.PLOTS
-            for metal, frame in plots.read(connection, plot).items()
-        }
-        followed = evaluation_plots.charts(connection, synthetic=bool(manifest["synthetic"]))
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
-    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts, followed))
+    rows = [dict(row) for _, row in assumed.iterrows()]
     path = workspace.paths.published / "report.html"
+    if is_current(path, key(manifest, rows)):
+        return path, str(manifest["release_id"])
+    with opened(database) as connection:
+        page = render(read(connection, manifest, rows), vega.script())
     write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     path.chmod(0o644)
     return path, str(manifest["release_id"])

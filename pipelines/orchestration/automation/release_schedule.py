@@ -72,6 +72,7 @@ PUBLICATIONS: Final = {
     publication.name: publication
     for publication in (
         _publication("lme", "LME prices, stocks and spreads", "prices", "stocks", "spreads"),
+        _publication("lme_locations", "LME stocks by location", "stocks_by_location"),
         _publication("lme_off_warrant", "LME off-warrant stocks", "off_warrant"),
         _publication("rates", "New York Fed: SOFR, EFFR", "rates"),
         _publication("ecb", "ECB reference rates", "fx"),
@@ -80,13 +81,14 @@ PUBLICATIONS: Final = {
         _publication("china_customs", "China customs: exports", "exports", sources=("customs",)),
         _publication("un_comtrade", "UN Comtrade: exports", "exports", sources=("comtrade",)),
         _publication("production", "Primary production", "production"),
-        _publication("costs", "Alumina and premium assessments", "costs"),
+        _publication("costs", "Alumina and premium assessments", "costs", "premia"),
         _publication("arbitrage", "Shanghai and premia", "arbitrage"),
         _publication("equities", "Share prices", "equities"),
         _publication("pink_sheet", "World Bank Pink Sheet", "benchmark_prices", sources=("worldbank",)),
         _publication("fred_means", "FRED: monthly mean prices", "benchmark_prices", sources=("fred",)),
         _publication("ember", "Ember: daily mean power prices", "benchmark_power"),
         _publication("shfe_stock", "Shanghai Futures Exchange: weekly stock", "exchange_stocks"),
+        _publication("cftc", "CFTC: commitments of traders", "positions"),
     )
 }
 

@@ -30,7 +30,7 @@ FIRST_COSTS_YEAR: Final = 2015
 FIRST_PRODUCTION_YEAR: Final = 2015
 FIRST_ARBITRAGE_YEAR: Final = 2015
 FIRST_TRADE_YEAR: Final = 2015
-SHANGHAI_SHARE: Final = 0.35  # of the LME's stock: the stock in Shanghai is no series of its own
+FIRST_LOCATIONS_YEAR: Final = 2021
 QUARTER_HOURS_FROM: Final = np.datetime64("2025-10")
 
 PRICE_NOISE: Final = 0.010  # per square root of a day
@@ -42,6 +42,11 @@ COST_NOISE: Final = 0.004
 FX_NOISE: Final = 0.004
 GAP_NOISE: Final = 10.0  # CNY/t
 SHARE_NOISE: Final = 0.015
+TENOR_NOISE: Final = {"TOM_NEXT": 0.05, "M3_M15": 1.0}  # USD/t
+OTHER_STOCK_NOISE: Final = 0.006
+LOCATION_NOISE: Final = 0.01
+POSITION_NOISE: Final = 0.03
+LOADED_SHARE: Final = 0.02  # of a place's cancelled warrants, on a day
 LOT: Final = 25.0  # t: registered stock is a number of whole warrants; `levels.LOTS` has other sizes
 
 
@@ -87,6 +92,32 @@ class Arbitrage(NamedTuple):
     usdcny: Floats
     dest_premium: Floats  # USD/t
     freight: Floats  # USD/t
+
+
+class ExchangeStock(NamedTuple):
+    """One year of the weekly stock of a metal at another exchange, in t."""
+
+    days: Days
+    total: Floats
+    on_warrant: Floats
+
+
+class Location(NamedTuple):
+    """One year of registered stock at a place at the close of each day, and what came and went, in t."""
+
+    live: Floats
+    cancelled: Floats
+    received: Floats
+    loaded: Floats
+
+
+class Positions(NamedTuple):
+    """One year of weekly positions in a contract."""
+
+    days: Days
+    managed_long: Floats
+    managed_short: Floats
+    open_interest: Floats
 
 
 class Production(NamedTuple):
@@ -196,6 +227,96 @@ def arbitrage_year(metal: str, year: int, seed: int) -> Arbitrage:
     )
     cif_usd, dest_usd, freight_usd = (_read_only(values) for values in premia)
     return Arbitrage(lme.days, _read_only(np.round(shfe / 5) * 5), cif_usd, _read_only(usdcny), dest_usd, freight_usd)
+
+
+@cache
+def premia_year(metal: str, year: int, seed: int) -> dict[str, Daily]:
+    """Premia of a year by region (whole USD/t) and London business day. KeyError for an unknown metal."""
+    days = _open_days("LONDON", year)
+    knots, premia = _columns(levels.PREMIA[metal])
+    paths = (
+        np.exp(_path(f"{metal}.{region}", days, knots, np.log(values), COST_NOISE, seed))
+        for region, values in zip(levels.REGIONS, premia, strict=True)
+    )
+    return {region: Daily(days, _read_only(np.round(path))) for region, path in zip(levels.REGIONS, paths, strict=True)}
+
+
+@cache
+def tenors_year(metal: str, year: int, seed: int) -> dict[str, Daily]:
+    """Spreads of further tenors of a year (USD/t; positive is backwardation). KeyError for an unknown metal."""
+    knots, (_, spread, _) = _columns(levels.LME[metal])
+    days = lme_year(metal, year, seed).days
+    return {
+        tenor: Daily(
+            days,
+            _read_only(
+                np.round(_path(f"{metal}.{tenor}", days, knots, part * spread + more, TENOR_NOISE[tenor], seed), 2)
+            ),
+        )
+        for tenor, (part, more) in levels.TENORS.items()
+    }
+
+
+@cache
+def exchange_stock_year(exchange: str, metal: str, year: int, seed: int) -> ExchangeStock:
+    """Stock at the end of each week at another exchange (t), from its first week on. KeyError for an unknown metal."""
+    knots, (stock, share) = _columns(levels.OTHER_STOCKS[exchange][metal])
+    days = _weekly("CHINA" if exchange == "SHFE" else "NEW_YORK", year, 4)
+    days = days[days >= knots[0]]
+    if not len(days):
+        return ExchangeStock(days, *(_read_only(np.array([])),) * 2)
+    total, part = (
+        np.exp(_path(f"{exchange}.{metal}.{name}", days, knots, np.log(values), OTHER_STOCK_NOISE, seed))
+        for name, values in (("stock", stock * 1000), ("on_warrant", share))
+    )
+    tonnes = np.round(total)
+    return ExchangeStock(days, _read_only(tonnes), _read_only(np.round(tonnes * np.minimum(part, 1))))
+
+
+@cache
+def locations_year(metal: str, year: int, seed: int) -> dict[str, Location]:
+    """Registered stock of a year by place and London business day; the places sum to it. KeyError for another metal."""
+    places, lot = levels.PLACES[metal], levels.LOTS.get(metal, LOT)
+    days = np.concatenate([lme_year(metal, year - 1, seed).days[-1:], lme_year(metal, year, seed).days])
+    lme = [lme_year(metal, before, seed).stock for before in (year - 1, year)]
+    warrants = [cancelled_year(metal, before, seed).values for before in (year - 1, year)]
+    total, cancelled = (np.concatenate([before[-1:], now]) for before, now in (lme, warrants))
+    knots, weights = _columns(levels.LOCATIONS[metal])
+    shares = np.array(
+        [
+            np.exp(_path(f"{metal}.{place}", days, knots, np.log(weight), LOCATION_NOISE, seed))
+            for place, weight in zip(places, weights, strict=True)
+        ]
+    )
+    live, gone = _apportioned(total - cancelled, shares, lot), _apportioned(cancelled, shares**1.2, lot)
+    change = np.diff(live + gone, prepend=(live + gone)[:, :1])
+    received = np.maximum(change, 0) + np.round(LOADED_SHARE * gone / lot) * lot
+    return {
+        place: Location(*(_read_only(values[1:]) for values in (live[i], gone[i], received[i], (received - change)[i])))
+        for i, place in enumerate(places)
+    }
+
+
+def _apportioned(total: Floats, shares: Floats, lot: float) -> Floats:
+    """A total by place, in proportion to the shares and in whole lots; the first place has the remainder."""
+    parts: Floats = np.floor(total * shares / shares.sum(axis=0) / lot) * lot
+    parts[0] += total - parts.sum(axis=0)
+    return parts
+
+
+@cache
+def positions_year(contract: str, year: int, seed: int) -> Positions:
+    """Positions of a year by week, on Tuesday or before a holiday on it. KeyError for an unknown contract."""
+    knots, columns = _columns(levels.POSITIONS[contract])
+    days = _weekly("NEW_YORK", year, 1)
+    days = days[days >= knots[0]]
+    if not len(days):
+        return Positions(days, *(_read_only(np.array([])),) * 3)
+    long, short, interest = (
+        np.round(np.exp(_path(f"{contract}.{n}", days, knots, np.log(values), POSITION_NOISE, seed)))
+        for n, values in enumerate(columns)
+    )
+    return Positions(days, _read_only(long), _read_only(short), _read_only(np.maximum(interest, long + short)))
 
 
 @cache
@@ -357,6 +478,14 @@ def _bridge(name: str, first: int, last: int, seed: int) -> Floats:
 def _open_days(calendar: Calendar, year: int) -> Days:
     days = np.arange(np.datetime64(f"{year}-01-01"), np.datetime64(f"{year + 1}-01-01"))
     return np.asarray(days[np.is_busday(days, busdaycal=business_days(calendar))])
+
+
+def _weekly(calendar: Calendar, year: int, weekday: int) -> Days:
+    """A day of each week of a year, or the last open day of the week before it; a week of holidays has none."""
+    mondays = np.arange(np.datetime64(f"{year}-01-01") - 6, np.datetime64(f"{year + 1}-01-01"))
+    mondays = mondays[(mondays.astype(int) + 3) % 7 == 0]
+    days = np.busday_offset(mondays + weekday, 0, roll="backward", busdaycal=business_days(calendar))
+    return np.asarray(days[(days >= mondays) & (days.astype("datetime64[Y]").astype(int) + 1970 == year)])
 
 
 def _bump(hour: Floats, centre: float, width: float) -> Floats:

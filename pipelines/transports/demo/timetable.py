@@ -64,6 +64,8 @@ EFFR: Final = Release("NEW_YORK", 1, "09:00", NEW_YORK)
 FX: Final = Release("TARGET", 0, "16:00", BERLIN)
 AUCTION: Final = Release(None, -1, "12:45", BERLIN)  # on the day before delivery
 EMBER: Final = Release(None, 7, "12:00", LONDON)
+COMEX: Final = Release("WEEKDAYS", 1, "16:00", NEW_YORK)
+CFTC: Final = Release("NEW_YORK", 3, "15:30", NEW_YORK)
 SHFE: Final = Release(None, 0, "16:00", SHANGHAI)
 PINK_SHEET: Final = Release("WEEKDAYS", 1, "16:00", NEW_YORK, months=1)
 FRED: Final = Release("WEEKDAYS", 0, "16:00", CHICAGO, months=1, day=20)

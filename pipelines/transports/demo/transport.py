@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Container
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -27,6 +27,7 @@ Released = Callable[[str, int], list[tuple[Any, ...]]]  # released rows of a met
 
 JIN10_FIRST_DAY: Final = date(2014, 7, 2)
 JIN10_GAP: Final = (date(2021, 10, 1), date(2022, 3, 1))  # first day of the gap, first day after it
+SHFE_PAGES_FROM: Final = np.datetime64("2025-12-01")  # of the weeks before, the user has a file
 SECOND_AUCTION_EVERY: Final = 10  # months between responses with a second auction
 
 
@@ -79,8 +80,10 @@ class DemoTransport:
         """CSV files that a user would have put into the drop folder by `now`, by their path in it: of a dataset or all.
 
         Off-warrant stock (t, month-ends from 2018), smelter costs (USD/t) and Shanghai arbitrage (London business days
-        from 2015), and primary production (kt, months from 2015, January and February together). Without
-        `knowledge_ts`, which the release calendar gives. Files without rows are omitted.
+        from 2015), primary production (kt, months from 2015, January and February together), further tenors of the
+        curve and premia by region (USD/t, London business days), stock of other exchanges (t, weeks) and by place (t,
+        London business days from 2021). Without `knowledge_ts`, which the release calendar gives; only quotes of
+        spreads have it, that of the free price page. Files without rows are omitted.
         """
         tables: tuple[tuple[str, tuple[str, ...], Container[str], int, Released], ...] = (
             (
@@ -106,6 +109,26 @@ class DemoTransport:
                 ),
                 levels.ARBITRAGE, market.FIRST_ARBITRAGE_YEAR, self._arbitrage,
             ),
+            (
+                "spreads/synthetic_demo_spreads.csv",
+                ("metal", "obs_date", "spread", "usd_t", "knowledge_ts"),
+                levels.LME, market.FIRST_YEAR, self._spreads,
+            ),
+            (
+                "premia/synthetic_demo_premia.csv",
+                ("metal", "obs_date", "region", "usd_t"),
+                levels.PREMIA, market.FIRST_YEAR, self._premia,
+            ),
+            (
+                "exchange_stocks/synthetic_demo_exchange_stocks.csv",
+                ("metal", "obs_date", "exchange", "total_t", "on_warrant_t"),
+                levels.LME, market.FIRST_YEAR, self._exchange_stocks,
+            ),
+            (
+                "stocks_by_location/synthetic_demo_stocks_by_location.csv",
+                ("metal", "obs_date", "location", "live_t", "cancelled_t", "in_t", "out_t"),
+                levels.LOCATIONS, market.FIRST_LOCATIONS_YEAR, self._stocks_by_location,
+            ),
         )  # fmt: skip
         files: dict[str, bytes] = {}
         for name, columns, metals, first_year, released in tables:
@@ -120,6 +143,17 @@ class DemoTransport:
             ]
             if rows:
                 files[name] = wire.drop_csv(columns, rows)
+        if dataset in (None, "positions"):
+            columns = ("contract", "obs_date", "managed_long", "managed_short", "open_interest")
+            contracts = ("191691", "191693") if any(metal.metal == "AL" for metal in self.scope.metals) else ()
+            rows = [
+                (contract, *row)
+                for contract in contracts
+                for year in range(market.FIRST_YEAR, self.now.year + 1)
+                for row in self._positions(contract, year)
+            ]
+            if rows:
+                files["positions/synthetic_demo_positions.csv"] = wire.drop_csv(columns, rows)
         return files
 
     def _metal(self, symbol: str) -> Metal | None:
@@ -143,6 +177,48 @@ class DemoTransport:
 
     def _arbitrage(self, metal: str, year: int) -> list[tuple[Any, ...]]:
         return timetable.ARBITRAGE.rows(self.now, *market.arbitrage_year(metal, year, self.seed))
+
+    def _spreads(self, metal: str, year: int) -> list[tuple[Any, ...]]:
+        return [
+            (day, tenor, value, known)
+            for tenor, (days, values) in market.tenors_year(metal, year, self.seed).items()
+            for (day, value), known in zip(
+                timetable.LME.rows(self.now, days, values),
+                timetable.LME.times(days).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                strict=False,
+            )
+        ]
+
+    def _premia(self, metal: str, year: int) -> list[tuple[Any, ...]]:
+        return [
+            (day, region, value)
+            for region, (days, values) in market.premia_year(metal, year, self.seed).items()
+            for day, value in timetable.COSTS.rows(self.now, days, values)
+        ]
+
+    def _exchange_stocks(self, metal: str, year: int) -> list[tuple[Any, ...]]:
+        """Weeks of COMEX, and those of Shanghai from before its pages."""
+        rows: list[tuple[Any, ...]] = []
+        for exchange, metals in levels.OTHER_STOCKS.items():
+            if metal in metals:
+                days, *tonnes = market.exchange_stock_year(exchange, metal, year, self.seed)
+                if exchange == "SHFE":
+                    tonnes, days = [values[days < SHFE_PAGES_FROM] for values in tonnes], days[days < SHFE_PAGES_FROM]
+                known = timetable.COMEX.rows(self.now, days, *(values.astype(int) for values in tonnes))
+                rows += [(day, exchange, *values) for day, *values in known]
+        return rows
+
+    def _stocks_by_location(self, metal: str, year: int) -> list[tuple[Any, ...]]:
+        days = market.lme_year(metal, year, self.seed).days
+        return [
+            (day, place, *values)
+            for place, stock in market.locations_year(metal, year, self.seed).items()
+            for day, *values in timetable.LME.rows(self.now, days, *(tonnes.astype(int) for tonnes in stock))
+        ]
+
+    def _positions(self, contract: str, year: int) -> list[tuple[Any, ...]]:
+        days, *numbers = market.positions_year(contract, year, self.seed)
+        return timetable.CFTC.rows(self.now, days, *(values.astype(int) for values in numbers))
 
     def _westmetall(self, request: Request, at: datetime) -> bytes:
         metal, year = self._metal(request.entity), _year(request)
@@ -357,21 +433,17 @@ class DemoTransport:
         if not timetable.SHFE.count(at, np.array([day], dtype="datetime64[D]")):
             raise _no_data(request)
         return wire.shfe_page(
-            day,
-            {
-                levels.JIN10_NAMES[metal]: (
-                    self._shanghai_stock(metal, day - timedelta(days=7)),
-                    self._shanghai_stock(metal, day),
-                )
-                for metal in self.listed
-            },
+            day, {levels.JIN10_NAMES[metal]: self._shanghai_stock(metal, day) for metal in self.listed}
         )
 
-    def _shanghai_stock(self, metal: str, day: date) -> int:
-        """Share of the LME's stock at the last business day up to `day` (t)."""
-        lme = market.lme_year(metal, day.year, self.seed)
-        at = max(int(np.searchsorted(lme.days, np.datetime64(day), side="right")) - 1, 0)
-        return int(lme.stock[at] * market.SHANGHAI_SHARE)
+    def _shanghai_stock(self, metal: str, day: date) -> list[tuple[int, int]]:
+        """Stock of the week before and of the week of `day` (t): all, and on warrant."""
+        years = [market.exchange_stock_year("SHFE", metal, year, self.seed) for year in (day.year - 1, day.year)]
+        days, *tonnes = (np.concatenate(parts) for parts in zip(*years, strict=True))
+        now = int(np.searchsorted(days, np.datetime64(day), side="right"))
+        return [
+            (int(total), int(part)) for total, part in zip(*(values[now - 2 : now] for values in tonnes), strict=True)
+        ]
 
     def _entsoe(self, request: Request, at: datetime) -> bytes:
         zone, power, known = self._auction(request, at)

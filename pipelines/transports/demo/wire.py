@@ -140,8 +140,10 @@ def ember_csv(rows: Iterable[tuple[str, str, str]]) -> bytes:
     return f"Country,ISO3 Code,Date,Price (EUR/MWhe)\n{lines}".encode()
 
 
-def shfe_page(day: date, totals: Mapping[str, tuple[int, int]]) -> bytes:
-    """Weekly report of the Shanghai exchange; `totals`: stock of last and of this week by metal, in one warehouse."""
+def shfe_page(day: date, totals: Mapping[str, Sequence[tuple[int, int]]]) -> bytes:
+    """Weekly report of the Shanghai exchange; `totals` by metal, in one warehouse: the stock of last and of this week,
+    each with its part on warrant.
+    """
     head = (
         '<tr><th rowspan="2">地区</th><th rowspan="2">仓库</th>'
         '<th colspan="2">上周库存</th><th colspan="2">本周库存</th><th colspan="2">库存增减</th>'
@@ -149,8 +151,8 @@ def shfe_page(day: date, totals: Mapping[str, tuple[int, int]]) -> bytes:
         f"<tr>{'<th>小计</th><th>期货</th>' * 3}<th>上周</th><th>本周</th><th>增减</th></tr>"
     )
 
-    def row(first: str, before: int, now: int) -> str:
-        figures = (before, before // 2, now, now // 2, now - before, now // 2 - before // 2, 0, 0, 0)
+    def row(first: str, before: tuple[int, int], now: tuple[int, int]) -> str:
+        figures = (*before, *now, now[0] - before[0], now[1] - before[1], 0, 0, 0)
         return f"<tr>{first}{''.join(f'<td>{figure}</td>' for figure in figures)}</tr>"
 
     tables = "\n".join(

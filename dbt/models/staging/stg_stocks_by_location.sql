@@ -1,0 +1,1 @@
+{{ vintages('stocks_by_location') }}

@@ -11,7 +11,9 @@
 {% macro is_partial() -%} {{ return(var('built_from') != '-infinity') }} {%- endmacro %}
 
 {# The first decision day that is built. #}
-{% macro first_day_built() -%} cast(cast('{{ var("built_from") }}' as {{ type_instant() }}) as date) {%- endmacro %}
+{% macro first_day_built() -%}
+    {% if is_partial() %}cast(cast('{{ var("built_from") }}' as {{ type_instant() }}) as date){% else %}cast('0001-01-01' as date){% endif %}
+{%- endmacro %}
 
 {# The rows of a model by decision time that this build has made. #}
 {% macro built_rows(relation) -%}

@@ -74,24 +74,66 @@
 {# The latest of several instants; NULL inputs do not count (DuckDB skips them, Spark does too). #}
 {% macro latest(columns) -%} greatest({{ columns | join(', ') }}) {%- endmacro %}
 
-{# The worst basis or licence class of the rows of a group, or of a window: `over`. #}
-{% macro worst_basis_of_group(over='') -%}
-    {{ _worst_of_group('knowledge_basis', ['ASSUMED', 'CALENDAR', 'OBSERVED'], over) }}
+{# The worst basis or licence class of the rows of a group, or of the last rows of a window: partition_by, order_by, n. #}
+{% macro worst_basis_of_group(window=none) -%}
+    {{ _worst_of_group('knowledge_basis', ['ASSUMED', 'CALENDAR', 'OBSERVED'], window) }}
 {%- endmacro %}
-{% macro worst_licence_of_group(over='') -%}
-    {{ _worst_of_group('licence_class', ['RESTRICTED', 'BYO', 'OPEN'], over) }}
+{% macro worst_licence_of_group(window=none) -%}
+    {{ _worst_of_group('licence_class', ['RESTRICTED', 'BYO', 'OPEN'], window) }}
 {%- endmacro %}
-{% macro _worst_of_group(column, order, over) -%}
+{% macro _worst_of_group(column, order, window) -%}
     case
         {%- for o in order %}
-        when max(case when {{ column }} = '{{ o }}' then 1 end) {{ over }} = 1 then '{{ o }}'
+        {%- set is_it = "case when " ~ column ~ " = '" ~ o ~ "' then 1 end" %}
+        when {{ over_last('max', is_it, *window) if window else 'max(' ~ is_it ~ ')' }} = 1 then '{{ o }}'
         {%- endfor %}
     end
 {%- endmacro %}
 
-{# The frame of the last n rows, this one included; n may be a column. Spark takes constants only: see mid_rank. #}
+{# An aggregate of x over the last n rows of its partition, this row included; n may be a column.
+   aggregate: count, min, max, median or mad. Spark's frames take constants only: there the rows are a list. #}
+{% macro over_last(aggregate, x, partition_by, order_by, n) -%}
+    {{ return(adapter.dispatch('over_last')(aggregate, x, partition_by, order_by, n)) }}
+{%- endmacro %}
+{% macro default__over_last(aggregate, x, partition_by, order_by, n) -%}
+{{ aggregate }}({{ x }}) over (partition by {{ partition_by }} order by {{ order_by }} {{ last_rows(n) }})
+{%- endmacro %}
+{% macro spark__over_last(aggregate, x, partition_by, order_by, n) -%}
+{%- set items = last_values(x, partition_by, order_by, n) -%}
+{%- if aggregate == 'count' -%} {{ 'cast(size(' ~ items ~ ') as bigint)' }}
+{%- elif aggregate in ('min', 'max') -%} {{ 'array_' ~ aggregate ~ '(' ~ items ~ ')' }}
+{%- elif aggregate == 'median' -%} {{ list_median(items) }}
+{%- elif aggregate == 'mad' -%}
+{{ with_value(
+    'named_struct(\'items\', ' ~ items ~ ', \'median\', ' ~ list_median(items) ~ ')', 'g',
+    list_median('transform(g.items, x -> abs(x - g.median))')
+) }}
+{%- else -%} {{ exceptions.raise_compiler_error('over_last has no ' ~ aggregate ~ ' for Spark: add it') }}
+{%- endif -%}
+{%- endmacro %}
+
+{# The frame of the last n rows, this one included, for DuckDB. #}
 {% macro last_rows(n) -%} {{ return(adapter.dispatch('last_rows')(n)) }} {%- endmacro %}
 {% macro default__last_rows(n) -%} rows between cast({{ n }} as integer) - 1 preceding and current row {%- endmacro %}
+
+{# The values of x in the last n rows that are not missing, as a list, for Spark. A missing one takes up a row. #}
+{% macro last_values(x, partition_by, order_by, n) -%}
+{%- set window = 'over (partition by ' ~ partition_by ~ ' order by ' ~ order_by ~ ' rows between unbounded preceding and current row)' -%}
+array_compact(slice(
+    collect_list(named_struct('x', {{ x }})) {{ window }},
+    -least(cast({{ n }} as int), cast(count(*) {{ window }} as int)), cast({{ n }} as int)
+).x)
+{%- endmacro %}
+
+{# The median of a list without NULLs, for Spark: NULL for an empty one. #}
+{% macro list_median(items) -%}
+{{ with_value('sort_array(' ~ items ~ ')', 's', '(get(s, (size(s) - 1) div 2) + get(s, size(s) div 2)) / 2') }}
+{%- endmacro %}
+
+{# An expression over a value that is computed once, for Spark. #}
+{% macro with_value(value, name, expression) -%}
+element_at(transform(array({{ value }}), {{ name }} -> {{ expression }}), 1)
+{%- endmacro %}
 
 {# A sum or mean whose terms are added in a fixed order: otherwise the last bit differs from run to run, and a run on
    unchanged input would publish other numbers. #}
@@ -105,6 +147,15 @@
 {%- endmacro %}
 
 {% macro ordered_mean(x, order_by) -%} ({{ ordered_sum(x, order_by) }} / nullif(count({{ x }}), 0)) {%- endmacro %}
+
+{# The texts of a group as one, in order; NULL without any. #}
+{% macro joined(text, separator, order_by) -%} {{ return(adapter.dispatch('joined')(text, separator, order_by)) }} {%- endmacro %}
+{% macro default__joined(text, separator, order_by) -%}
+    string_agg({{ text }}, '{{ separator }}' order by {{ order_by }} asc nulls last)
+{%- endmacro %}
+{% macro spark__joined(text, separator, order_by) -%}
+    listagg({{ text }}, '{{ separator }}') within group (order by {{ order_by }} asc nulls last)
+{%- endmacro %}
 
 {# The rows of a group as a list of structs, in any order. #}
 {% macro list_of(fields) -%} {{ return(adapter.dispatch('list_of')(fields)) }} {%- endmacro %}

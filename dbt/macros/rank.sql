@@ -17,18 +17,12 @@
         ) / 2.0 / nullif(count({{ x }}) over {{ frame }}, 0)
     end
 {%- endmacro %}
+{# The place of x from below and from above gives the values below it and up to it. #}
 {% macro spark__mid_rank(x, partition_by, order_by, window_size) -%}
-{%- set frame -%}
-collect_list({{ x }}) over (
-    partition by {{ partition_by }} order by {{ order_by }} rows between unbounded preceding and current row
-)
-{%- endset -%}
-    {#- Spark's frames take constants only: the list is cut to the window. collect_list skips NULLs. -#}
-    case when {{ x }} is not null then aggregate(
-        slice({{ frame }}, -least(size({{ frame }}), cast({{ window_size }} as int)), cast({{ window_size }} as int)),
-        cast(0 as double),
-        (a, v) -> a + case when v < {{ x }} then 1.0 when v = {{ x }} then 0.5 else 0.0 end
-    ) / least(size({{ frame }}), cast({{ window_size }} as int)) end
+    case when {{ x }} is not null then {{ with_value(
+        'sort_array(' ~ last_values(x, partition_by, order_by, window_size) ~ ')', 's',
+        '(array_position(s, ' ~ x ~ ') + size(s) - array_position(reverse(s), ' ~ x ~ ')) / cast(2 as double) / size(s)'
+    ) }} end
 {%- endmacro %}
 
 {# The values of daily indicators as the ranks of each decision time count them, as a subquery.
@@ -99,10 +93,6 @@ collect_list({{ x }}) over (
             and unsuspecting.ranked_on >= marked.as_of_date
 )
 {%- endmacro %}
-
-{# Median absolute deviation, as an aggregate that also works over a frame. #}
-{% macro median_deviation(x) -%} {{ return(adapter.dispatch('median_deviation')(x)) }} {%- endmacro %}
-{% macro default__median_deviation(x) -%} mad({{ x }}) {%- endmacro %}
 
 {# Robust z: distance from the median in units of 1.4826 * MAD, cut off at the cap; NULL where MAD is 0. #}
 {% macro robust_z(x, median, mad, cap) -%}

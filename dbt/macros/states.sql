@@ -39,6 +39,20 @@
     transform(array_sort(collect_list(struct({{ order_by }} as o, {{ x }} as x))), e -> e.x)
 {%- endmacro %}
 
+{# An empty list of structs: types by field. #}
+{% macro empty_list(types) -%} {{ return(adapter.dispatch('empty_list')(types)) }} {%- endmacro %}
+{% macro default__empty_list(types) -%}
+    cast([] as struct({% for name, type in types.items() %}{{ name }} {{ type }}{% if not loop.last %}, {% endif %}{% endfor %})[])
+{%- endmacro %}
+{% macro spark__empty_list(types) -%}
+    cast(array() as array<struct<{% for name, type in types.items() %}{{ name }}: {{ type }}{% if not loop.last %}, {% endif %}{% endfor %}>>)
+{%- endmacro %}
+
+{# The elements of a list, one a row. #}
+{% macro unnested(items) -%} {{ return(adapter.dispatch('unnested')(items)) }} {%- endmacro %}
+{% macro default__unnested(items) -%} unnest({{ items }}) {%- endmacro %}
+{% macro spark__unnested(items) -%} explode({{ items }}) {%- endmacro %}
+
 {% macro appended(items, item) -%} {{ return(adapter.dispatch('appended')(items, item)) }} {%- endmacro %}
 {% macro default__appended(items, item) -%} list_append({{ items }}, {{ item }}) {%- endmacro %}
 {% macro spark__appended(items, item) -%} array_append({{ items }}, {{ item }}) {%- endmacro %}

@@ -2,6 +2,7 @@
 {% macro metrics_price() -%}
 {% set known = {'obs_end': 'm3_obs_date', 'basis': 'knowledge_basis', 'licence': 'licence_class'} %}
 {% set of_spread = dict(known, obs_end='spread_obs_date', known='states_known_from', value='spread_usd_t') %}
+{% set in_window = ['spreads.metal, spreads.ranked_on', 'spreads.as_of_date asc nulls last', 'p.rank_window'] %}
 with spreads as (
     select metal, 'spread_usd_t' as indicator, as_of_date, spread_obs_date as obs_end, spread_usd_t as value
     from {{ window_rows(ref('int_price_states_asof'), ['metal'], longest('rank_window')) }} as states_asof
@@ -11,20 +12,14 @@ ranked as (
     select
         spreads.metal,
         spreads.as_of_date,
-        {{ mid_rank(
-            'spreads.ranked_value', 'spreads.metal, spreads.ranked_on', 'spreads.as_of_date asc nulls last',
-            'p.rank_window'
-        ) }} as spread_rank,
-        count(spreads.ranked_value) over in_window as n_spreads,
-        min(case when spreads.ranked_value is not null then spreads.as_of_date end) over in_window as ranked_from,
+        {{ mid_rank('spreads.ranked_value', *in_window) }} as spread_rank,
+        {{ over_last('count', 'spreads.ranked_value', *in_window) }} as n_spreads,
+        {{ over_last('min', 'case when spreads.ranked_value is not null then spreads.as_of_date end', *in_window) }}
+            as ranked_from,
         p.rank_min_periods
     from {{ ranked_values('spreads') }} as spreads
     inner join {{ ref('int_parameters') }} as p
         on spreads.metal = p.metal and spreads.as_of_date = p.calendar_date
-    window in_window as (
-        partition by spreads.metal, spreads.ranked_on order by spreads.as_of_date asc nulls last
-        {{ last_rows('p.rank_window') }}
-    )
     qualify spreads.is_ranked_here
 ),
 

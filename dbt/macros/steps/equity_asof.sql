@@ -3,6 +3,9 @@
 {% macro equity_asof() -%}
 {# Days before a decision time that a close of its year may lie. #}
 {% set days_back = 's.near_high_obs * 3 / 2 + 30' %}
+{% set one_year = [
+    'last.ticker, windows.near_high_obs', 'last.obs_date asc nulls last', 'windows.near_high_obs'
+] %}
 with spine as (
     select dates.metal, names.ticker, dates.as_of_date, dates.as_of_ts, p.near_high_obs
     from {{ ref('int_as_of_dates') }} as dates
@@ -46,23 +49,19 @@ years as (
         last.obs_date,
         windows.near_high_obs,
         last.close_usd,
-        min(last.obs_date) over one_year as first_obs_date,
-        max(last.close_usd) over one_year as high_usd,
-        count(*) over one_year as n_closes,
-        max(last.known_from) over one_year as known_from,
-        min(last.known_to) over one_year as known_to,
-        {{ worst_basis_of_group('over one_year') }} as knowledge_basis,
-        {{ worst_licence_of_group('over one_year') }} as licence_class
+        {{ over_last('min', 'last.obs_date', *one_year) }} as first_obs_date,
+        {{ over_last('max', 'last.close_usd', *one_year) }} as high_usd,
+        {{ over_last('count', '1', *one_year) }} as n_closes,
+        {{ over_last('max', 'last.known_from', *one_year) }} as known_from,
+        {{ over_last('min', 'last.known_to', *one_year) }} as known_to,
+        {{ worst_basis_of_group(one_year) }} as knowledge_basis,
+        {{ worst_licence_of_group(one_year) }} as licence_class
     from (
         select *
         from {{ ref('stg_equities') }}
         qualify row_number() over (partition by ticker, obs_date order by known_from desc nulls last) = 1
     ) as last
     cross join (select distinct near_high_obs from spine) as windows
-    window one_year as (
-        partition by last.ticker, windows.near_high_obs order by last.obs_date asc nulls last
-        {{ last_rows('windows.near_high_obs') }}
-    )
 ),
 
 -- Where all closes of that year are the ones known at the decision time, no other is needed.

@@ -1,4 +1,5 @@
 {{ config(materialized='by_decision_time') }}
+{% set last_days = ['days.metal', 'days.as_of_date asc nulls last', 'p.arb_shut_days'] %}
 -- Arbitrage between China and the world at each decision time, against the three-month price. Taxes are those of the
 -- day.
 with quotes as (
@@ -60,9 +61,9 @@ last_days as (
         days.metal,
         days.as_of_date,
         case
-            when count(case when days.semis_export_arb_usd_t < 0 then 1 end) over last_days >= p.arb_shut_days
-                then 'SHUT'
-            when count(case when days.semis_export_arb_usd_t >= 0 then 1 end) over last_days > 0
+            when {{ over_last('count', 'case when days.semis_export_arb_usd_t < 0 then 1 end', *last_days) }}
+                >= p.arb_shut_days then 'SHUT'
+            when {{ over_last('count', 'case when days.semis_export_arb_usd_t >= 0 then 1 end', *last_days) }} > 0
                 then 'OPEN'
         end as export_window
     from (
@@ -74,9 +75,6 @@ last_days as (
         {%- endif %}
     ) as days
     inner join {{ ref('int_parameters') }} as p on days.metal = p.metal and days.as_of_date = p.calendar_date
-    window last_days as (
-        partition by days.metal order by days.as_of_date asc nulls last {{ last_rows('p.arb_shut_days') }}
-    )
 )
 
 select

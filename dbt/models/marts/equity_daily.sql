@@ -1,3 +1,5 @@
+{% set last_year = ['closes.ticker', 'closes.obs_date asc nulls last', 'p.near_high_obs'] %}
+{% set high = over_last('max', 'closes.close_usd', *last_year) %}
 -- Closes by ticker and day as known now, against the highest of the last year of closes.
 with closes as (
     select *
@@ -16,17 +18,14 @@ select
     closes.ticker,
     closes.obs_date,
     closes.close_usd,
-    max(closes.close_usd) over last_year as high_252_usd,
-    cast(count(closes.close_usd) over last_year as integer) as n_closes,
-    {{ near_high('closes.close_usd', 'max(closes.close_usd) over last_year') }} as near_high,
+    {{ high }} as high_252_usd,
+    cast({{ over_last('count', 'closes.close_usd', *last_year) }} as integer) as n_closes,
+    {{ near_high('closes.close_usd', high) }} as near_high,
     closes.known_from as knowledge_ts,
-    max(closes.known_from) over last_year as knowledge_ts_max,
+    {{ over_last('max', 'closes.known_from', *last_year) }} as knowledge_ts_max,
     closes.vintage_no,
     closes.source,
     closes.knowledge_basis,
     closes.licence_class
 from closes
 inner join windows as p on closes.obs_date = p.calendar_date
-window last_year as (
-    partition by closes.ticker order by closes.obs_date asc nulls last {{ last_rows('p.near_high_obs') }}
-)

@@ -1,5 +1,9 @@
 {{ config(materialized='by_decision_time') }}
 {% set scores = built_rows(ref('int_component_scores')) %}
+{% set in_window = [
+    'scores.metal, scores.version, scores.indicator, scores.ranked_on', 'scores.as_of_date asc nulls last',
+    'p.rank_window'
+] %}
 -- Each component of the index ranked over several windows, and its robust z. Daily indicators have 252 days a year,
 -- monthly ones 12 periods of their own.
 with daily as (
@@ -9,19 +13,14 @@ with daily as (
         scores.indicator,
         scores.as_of_date,
         {% for years in rank_years() -%}
-        case when count(scores.ranked_value) over (
-            partition by scores.metal, scores.version, scores.indicator, scores.ranked_on
-            order by scores.as_of_date asc nulls last {{ last_rows(years * rank_days_a_year()) }}
-        ) >= p.rank_min_periods then {{ mid_rank(
-            'scores.ranked_value', 'scores.metal, scores.version, scores.indicator, scores.ranked_on',
-            'scores.as_of_date asc nulls last',
-            years * rank_days_a_year()
-        ) }} end as rank_{{ years }}y,
+        {% set in_years = in_window[:2] + [years * rank_days_a_year()] -%}
+        case when {{ over_last('count', 'scores.ranked_value', *in_years) }} >= p.rank_min_periods
+            then {{ mid_rank('scores.ranked_value', *in_years) }} end as rank_{{ years }}y,
         {% endfor -%}
-        case when scores.n_hist >= p.rank_min_periods then median(scores.ranked_value) over in_window end as median,
-        case
-            when scores.n_hist >= p.rank_min_periods then {{ median_deviation('scores.ranked_value') }} over in_window
-        end as mad
+        case when scores.n_hist >= p.rank_min_periods
+            then {{ over_last('median', 'scores.ranked_value', *in_window) }} end as median,
+        case when scores.n_hist >= p.rank_min_periods
+            then {{ over_last('mad', 'scores.ranked_value', *in_window) }} end as mad
     from {{ ranked_values(window_rows(
         ref('int_component_scores'), ['metal', 'version', 'indicator'],
         'greatest(' ~ longest('rank_window') ~ ', ' ~ rank_years() | max * rank_days_a_year() ~ ')'
@@ -29,10 +28,6 @@ with daily as (
     inner join {{ ref('int_parameters') }} as p
         on scores.metal = p.metal and scores.as_of_date = p.calendar_date
     where not scores.is_monthly
-    window in_window as (
-        partition by scores.metal, scores.version, scores.indicator, scores.ranked_on
-        order by scores.as_of_date asc nulls last {{ last_rows('p.rank_window') }}
-    )
     qualify scores.is_ranked_here
 ),
 

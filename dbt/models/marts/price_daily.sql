@@ -1,3 +1,4 @@
+{% set last_days = ['spreads.metal', 'spreads.obs_date asc nulls last', 'p.bw_m'] %}
 -- Prices by trading day as known now, with their states. States run over trading days; a gap of more than 45 days
 -- starts them again. (States as known at each decision time are in the signals.)
 with prices as (
@@ -87,14 +88,9 @@ backwardation as (
         spreads.metal,
         spreads.obs_date,
         spreads.spread_usd_t > 0
-        and count(*) over (
-            partition by spreads.metal order by spreads.obs_date asc nulls last
-            {{ last_rows('p.bw_m') }}
-        ) >= p.bw_m
-        and count(case when spreads.spread_usd_t > 0 then 1 end) over (
-            partition by spreads.metal order by spreads.obs_date asc nulls last
-            {{ last_rows('p.bw_m') }}
-        ) >= p.bw_k as is_sustained
+        and {{ over_last('count', '1', *last_days) }} >= p.bw_m
+        and {{ over_last('count', 'case when spreads.spread_usd_t > 0 then 1 end', *last_days) }} >= p.bw_k
+            as is_sustained
     from (
         select metal, obs_date, cash_usd_t - m3_usd_t as spread_usd_t
         from prices

@@ -1,6 +1,7 @@
 {{ config(materialized='by_decision_time') }}
 -- Convenience yield against the logarithm of stock in days: at each decision time a regression on all decision days so
 -- far, as they were known then.
+{% set in_window = ['metal', 'as_of_date asc nulls last', 'rank_window'] %}
 {% set so_far %}
 over (
     partition by metal order by as_of_date asc nulls last rows between unbounded preceding and current row
@@ -69,11 +70,8 @@ select
     fitted,
     residual,
     case
-        when
-            count(residual) over (
-                partition by metal order by as_of_date asc nulls last {{ last_rows('rank_window') }}
-            ) >= rank_min_periods
-            then {{ mid_rank('residual', 'metal', 'as_of_date asc nulls last', 'rank_window') }}
+        when {{ over_last('count', 'residual', *in_window) }} >= rank_min_periods
+            then {{ mid_rank('residual', *in_window) }}
     end as residual_score,
     max(knowledge_ts_max) {{ so_far }} as knowledge_ts_max,
     licence_class

@@ -1,4 +1,7 @@
 {{ config(materialized='by_decision_time') }}
+{% set by_zone = ['history.metal, history.zone', 'history.as_of_date asc nulls last'] %}
+{% set in_window = by_zone + ['p.rank_window'] %}
+{% set last_days = by_zone + ['p.curtailment_days'] %}
 -- Smelter cost, margin, break-even power and supply stress by zone at each decision time. Supply stress is not part of
 -- the tightness index: margins are high because the market is tight.
 with smelter_costs as (
@@ -23,23 +26,13 @@ ranked as (
         history.zone,
         history.as_of_date,
         {% for name, x in [('power', 'history.power_mean_30d_usd_mwh'), ('headroom', 'history.headroom_usd_mwh')] -%}
-        {{ mid_rank(x, 'history.metal, history.zone', 'history.as_of_date asc nulls last', 'p.rank_window') }}
-            as percentile_{{ name }},
-        count({{ x }}) over (
-            partition by history.metal, history.zone order by history.as_of_date asc nulls last
-            {{ last_rows('p.rank_window') }}
-        ) as n_{{ name }},
+        {{ mid_rank(x, *in_window) }} as percentile_{{ name }},
+        {{ over_last('count', x, *in_window) }} as n_{{ name }},
         {% endfor -%}
         p.rank_min_periods,
         p.curtailment_days,
-        count(case when history.headroom_usd_mwh < 0 then 1 end) over (
-            partition by history.metal, history.zone order by history.as_of_date asc nulls last
-            {{ last_rows('p.curtailment_days') }}
-        ) as n_days_under_water,
-        count(history.headroom_usd_mwh) over (
-            partition by history.metal, history.zone order by history.as_of_date asc nulls last
-            {{ last_rows('p.curtailment_days') }}
-        ) as n_days_with_headroom
+        {{ over_last('count', 'case when history.headroom_usd_mwh < 0 then 1 end', *last_days) }} as n_days_under_water,
+        {{ over_last('count', 'history.headroom_usd_mwh', *last_days) }} as n_days_with_headroom
     from history
     inner join {{ ref('int_parameters') }} as p on history.metal = p.metal and history.as_of_date = p.calendar_date
 ),

@@ -2,6 +2,10 @@
 {% set columns -%}
 metal, as_of_date, version, family, indicator, region, is_monthly, sign, weight, value
 {%- endset %}
+{% set in_window = [
+    'component.metal, component.version, component.indicator, component.ranked_on',
+    'component.as_of_date asc nulls last', 'p.rank_window'
+] %}
 with component_values as (
     select {{ columns }}, obs_end, is_stale, is_suspect, native_percentile, n_ranked, ranked_from
     from {{ ref('int_component_values') }}
@@ -30,27 +34,22 @@ ranked as (
         component.is_ranked_here,
         case
             when component.is_monthly then component.native_percentile
-            else {{ mid_rank(
-                'component.ranked_value', 'component.metal, component.version, component.indicator, component.ranked_on',
-                'component.as_of_date asc nulls last', 'p.rank_window'
-            ) }}
+            else {{ mid_rank('component.ranked_value', *in_window) }}
         end as percentile,
         case
             when component.is_monthly then component.n_ranked
-            else count(component.ranked_value) over in_window
+            else {{ over_last('count', 'component.ranked_value', *in_window) }}
         end as n_hist,
         case
             when component.is_monthly then component.ranked_from
-            else min(case when component.ranked_value is not null then component.as_of_date end) over in_window
+            else {{ over_last(
+                'min', 'case when component.ranked_value is not null then component.as_of_date end', *in_window
+            ) }}
         end as ranked_from,
         case when component.is_monthly then p.rank_min_periods_monthly else p.rank_min_periods end as min_periods
     from {{ ranked_values('component_values') }} as component
     inner join {{ ref('int_parameters') }} as p
         on component.metal = p.metal and component.as_of_date = p.calendar_date
-    window in_window as (
-        partition by component.metal, component.version, component.indicator, component.ranked_on
-        order by component.as_of_date asc nulls last {{ last_rows('p.rank_window') }}
-    )
 ),
 
 -- Breaks of the series inside the ranking window.
@@ -60,7 +59,7 @@ breaks as (
         ranked.as_of_date,
         ranked.version,
         ranked.indicator,
-        string_agg(days.break_id, ' ' order by days.break_id asc nulls last) as break_ids
+        {{ joined('days.break_id', ' ', 'days.break_id') }} as break_ids
     from ranked
     inner join {{ reference('series_breaks') }} as days
         on

@@ -45,11 +45,10 @@ case
 end
 {%- endset %}
 {% set next_n_gap = 'case when d.x is null then a.n_gap + 1 else 0 end' %}
-{% set history_type -%}
-struct(
-    as_of_date date, regime varchar, regime_status varchar, pending varchar, n_pending integer, n_gap integer
-)[]
-{%- endset %}
+{% set history = empty_list({
+    'as_of_date': 'date', 'regime': type_text(), 'regime_status': type_text(), 'pending': type_text(),
+    'n_pending': 'integer', 'n_gap': 'integer',
+}) %}
 {# The fold begins as on the first day ever, or with the last kept row. #}
 {% set initial = {
     'state': "'UNKNOWN'", 'pending': "'UNKNOWN'", 'n_pending': '0', 'n_gap': '0', 'is_started': 'false',
@@ -85,7 +84,7 @@ folded as (
         days.version,
         {{ fold(
             'items',
-            struct(dict(initial, history='cast([] as ' ~ history_type ~ ')')),
+            struct(dict(initial, history=history)),
             'a', 'd',
             struct({
                 'state': next_state, 'pending': next_pending, 'n_pending': next_n_pending,
@@ -109,6 +108,6 @@ folded as (
 select
     metal, version, entry.as_of_date, entry.regime, entry.regime_status, entry.pending, entry.n_pending, entry.n_gap
 from (
-    select metal, version, unnest(result.history) as entry
+    select metal, version, {{ unnested('result.history') }} as entry
     from folded
 ) as entries

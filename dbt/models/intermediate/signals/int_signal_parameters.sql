@@ -30,12 +30,10 @@ parameter_values as (
         'index_components' || case when version = 1 then '' else '_v' || cast(version as {{ type_text() }}) end as name,
         metal,
         valid_from,
-        string_agg(
-            concat_ws(
-                ' ', indicator, region, cast(sign as {{ type_text() }}), cast(weight as {{ type_text() }}),
-                cast(max_age_days as {{ type_text() }})
-            ), ', ' order by indicator asc nulls last
-        ) as value,
+        {{ joined(
+            "concat_ws(' ', indicator, region, cast(sign as " ~ type_text() ~ "), cast(weight as " ~ type_text() ~ "), "
+            ~ "cast(max_age_days as " ~ type_text() ~ "))", ', ', 'indicator'
+        ) }} as value,
         'indicator region sign weight max_age_days' as unit,
         max(status) as status
     from {{ reference('index_components') }}
@@ -99,10 +97,8 @@ select
     valid_from,
     lead(valid_from) over (partition by signal_id, metric_id order by valid_from asc nulls last) as valid_to,
     md5(concat(signal_version, coalesce(
-        string_agg(name || '=' || value, ';' order by name asc nulls last), ''
+        {{ joined("name || '=' || value", ';', 'name') }}, ''
     ))) as params_hash,
-    string_agg(
-        name || ' = ' || value || ' ' || unit || ' (' || status || ')', '; ' order by name asc nulls last
-    ) as parameters
+    {{ joined("name || ' = ' || value || ' ' || unit || ' (' || status || ')'", '; ', 'name') }} as parameters
 from valid_values
 group by signal_id, signal_version, metric_id, defined_from, valid_from

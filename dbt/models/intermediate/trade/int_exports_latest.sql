@@ -1,3 +1,4 @@
+{% set in_window = ['metal, country, release_ts', 'period_end asc nulls last', 'rank_window_monthly'] %}
 with periods as (
     select
         changes.*,
@@ -11,27 +12,17 @@ with periods as (
 ranked as (
     select
         *,
-        {{ mid_rank(
-            'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last',
-            'rank_window_monthly'
-        ) }} as percentile,
-        count(exports_yoy_3m) over in_window as n_ranked,
-        median(exports_yoy_3m) over in_window as median,
-        {{ median_deviation('exports_yoy_3m') }} over in_window as mad,
-        min(case when exports_yoy_3m is not null then period_end end) over in_window as ranked_from,
+        {{ mid_rank('exports_yoy_3m', *in_window) }} as percentile,
+        {{ over_last('count', 'exports_yoy_3m', *in_window) }} as n_ranked,
+        {{ over_last('median', 'exports_yoy_3m', *in_window) }} as median,
+        {{ over_last('mad', 'exports_yoy_3m', *in_window) }} as mad,
+        {{ over_last('min', 'case when exports_yoy_3m is not null then period_end end', *in_window) }} as ranked_from,
         {% for years in rank_years() -%}
-        case when count(exports_yoy_3m) over (
-            partition by metal, country, release_ts order by period_end asc nulls last {{ last_rows(years * 12) }}
-        ) >= rank_min_periods_monthly then {{ mid_rank(
-            'exports_yoy_3m', 'metal, country, release_ts', 'period_end asc nulls last', years * 12
-        ) }} end as rank_{{ years }}y{% if not loop.last %},{% endif %}
+        {% set in_years = in_window[:2] + [years * 12] -%}
+        case when {{ over_last('count', 'exports_yoy_3m', *in_years) }} >= rank_min_periods_monthly
+            then {{ mid_rank('exports_yoy_3m', *in_years) }} end as rank_{{ years }}y{% if not loop.last %},{% endif %}
         {% endfor %}
     from periods
-    window
-        in_window as (
-            partition by metal, country, release_ts order by period_end asc nulls last
-            {{ last_rows('rank_window_monthly') }}
-        )
 )
 
 select

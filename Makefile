@@ -9,7 +9,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 # Bytecode is kept on first use, also where the environment says otherwise: compiling it again takes seconds.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale docs dbt-docs setup lock clean
+.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale docs dbt-docs setup lock mcp clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -83,6 +83,11 @@ docs: setup
 # One page, dbt/target/static_index.html: models, columns, tests and lineage. Needs no data and no network.
 dbt-docs: setup
 	$(BIN)/dbt docs generate --static --project-dir dbt --profiles-dir dbt
+
+# The optional package of `tightness mcp`, in versions that go with the lock.
+mcp: setup
+	grep -v '^ *--hash' requirements.lock | sed 's/ *\\$$//' > .venv/constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint .venv/constraints.txt -e '.[mcp]' --no-build-isolation
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock

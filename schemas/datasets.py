@@ -34,9 +34,7 @@ class Stocks(Dataset):
     """Registered exchange stock at the close of a day: live and cancelled warrants."""
 
     __columns__ = "metal obs_date total_t cancelled_t?"
-    obs_date = field(
-        "Day of the close in a drop file; in a source's response the day of the report, a business day later"
-    )
+    obs_date = field("Day of the close; in the lake, rows of a source have the day of its report, a business day later")
 
     @pa.dataframe_check(name="cancelled_within_total", error="cancelled_t is more than total_t")
     def cancelled_within_total(cls, df: pd.DataFrame) -> pd.Series:
@@ -228,11 +226,11 @@ DATASETS: dict[str, Spec] = {
     "equities": Spec(Equities, key=("ticker", "obs_date"), entity="ticker"),
     "benchmark_prices": Spec(
         BenchmarkPrices, key=("metal", "benchmark", "period_end"), period="period_end", cadence="monthly",
-        within=("benchmark",), staged=False,
+        within=("benchmark",),
     ),
     "benchmark_power": Spec(
         BenchmarkPower, key=("country", "delivery_date"), period="delivery_date", entity="country",
-        known_from_hours=AUCTION_KNOWN_FROM, staged=False,
+        known_from_hours=AUCTION_KNOWN_FROM,
     ),
     "exchange_stocks": Spec(
         ExchangeStocks, key=("metal", "exchange", "product", "obs_date"), within=("exchange", "product"),

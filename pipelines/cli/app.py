@@ -348,11 +348,12 @@ class ExportFormat(StrEnum):
 
     PARQUET = "parquet"
     CSV = "csv"
+    XLSX = "xlsx"
 
 
 @app.command()
 def export(
-    kind: Annotated[ExportFormat, typer.Option("--format", help="Parquet as published, or CSV.")],
+    kind: Annotated[ExportFormat, typer.Option("--format", help="Parquet as published, CSV, or one Excel workbook.")],
     to: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A new folder or an earlier export; exports/<format> by default.")
     ] = None,
@@ -373,7 +374,20 @@ def export(
         _fail(str(error), 2 if isinstance(error, UnknownNameError | TargetError) else 1)
     print_banner(release.manifest["synthetic"])
     out.print(f"release   {release.release_id}", highlight=False)
-    out.print(f"{len(written)} tables, {sum(written.values()):,} rows in {target}", highlight=False, soft_wrap=True)
+    out.print(f"{len(written)} file(s), {sum(written.values()):,} rows in {target}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def mcp() -> None:
+    """Serve the published database to an agent, read-only, over standard input and output (MCP)."""
+    from importlib.util import find_spec
+
+    from pipelines.publish.agents import Answers, serve
+
+    if find_spec("mcp") is None:
+        _fail("`tightness mcp` needs the package mcp: `make mcp` installs it", 1)
+    paths = _workspace().paths
+    serve(Answers(paths.database, paths.manifest))
 
 
 @app.command()

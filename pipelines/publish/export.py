@@ -1,7 +1,8 @@
-"""Copies of one release for tools that cannot open DuckDB: Parquet as published, or CSV.
+"""Copies of one release for tools that cannot open DuckDB: Parquet as published, CSV, or an Excel workbook.
 
     <target>/
       <schema>/<table>.parquet | .csv    generated data: <table>.SYNTHETIC.csv, as a CSV file has no metadata
+      tightness.xlsx                     or tightness.SYNTHETIC.xlsx: sheets instead of files
       README.txt, manifest.json          release, whether it is synthetic, rows and keys, hash of each file
 
 Everything is read from the release's own folder, which never changes: an export never mixes two releases.
@@ -19,17 +20,20 @@ from typing import Final, Literal
 
 import duckdb
 
-from pipelines.publish.releases import KeptRelease, select_tables
+from pipelines.publish import workbook
+from pipelines.publish.releases import KeptRelease, UnknownNameError, select_tables
 from pipelines.warehouse.sql import Name, fetch_one, qualified_name, reader, sql_literal, tables_in
 from pipelines.warehouse.sql import identifier as quoted
 
-Format = Literal["parquet", "csv"]
+Format = Literal["parquet", "csv", "xlsx"]
 MANIFEST, README = "manifest.json", "README.txt"
 WRITTEN_BY: Final = "tightness export"  # marks a folder that may be replaced
 FORMAT_NOTES: Final[dict[Format, str]] = {
     "parquet": "Parquet, byte for byte as published; units are in the names, meanings in docs/dictionary.md.",
     "csv": "CSV: UTF-8, comma, one header line, decimal point, days as 2026-01-13, instants in UTC as "
     "2026-01-13T18:00:00Z, true and false; an empty field is a missing value.",
+    "xlsx": "Excel: columns in the first row of each sheet, units in the second; days and instants (UTC) are dates, an "
+    "empty cell is a missing value.",
 }
 
 
@@ -49,7 +53,9 @@ def export(release: KeptRelease, target: Path, kind: Format, wanted: Sequence[st
     without schema; all when empty. Raises `UnknownNameError`, `TargetError` (`target` holds something else, or is
     in the published folder) and `ExportError`.
     """
-    tables = select_tables(release.manifest["tables"], wanted)
+    if kind == "xlsx" and wanted:
+        raise UnknownNameError("a workbook has fixed sheets: leave --table out, or export csv or parquet")
+    tables = select_tables(release.manifest["tables"], workbook.TABLES if kind == "xlsx" else wanted)
     target = target.absolute()
     _check(target, release.path.parents[1])
     temporary = None
@@ -95,6 +101,9 @@ def _copy(release: KeptRelease, staged: Path, kind: Format, tables: Sequence[str
     with reader() as con:
         con.execute(f"attach {sql_literal(release.database)} as release (read_only)")
         columns = tables_in(con, "release")
+        if kind == "xlsx":
+            file = staged / ("tightness.SYNTHETIC.xlsx" if synthetic else "tightness.xlsx")
+            return {file.name: workbook.write(con, release.manifest, file)}
         for table in tables:
             schema, name = table.split(".", 1)
             (staged / schema).mkdir(exist_ok=True)

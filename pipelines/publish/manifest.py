@@ -65,6 +65,7 @@ def describe(
     tables: Mapping[Name, Mapping[str, str]],
     keys: Mapping[Name, tuple[str, ...]],
     comments: Mapping[Name, Mapping[str, str]],
+    macros: Mapping[Name, tuple[str, str]],
     *,
     synthetic: bool,
     known: str | None,
@@ -92,6 +93,7 @@ def describe(
             }
             for name, columns in tables.items()
         },
+        "macros": {".".join(name): _digest(definition) for name, definition in sorted(macros.items())},
         "files": {},
         "difference": None,
     }

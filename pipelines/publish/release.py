@@ -1,8 +1,8 @@
 """Publication of a release: written to a temporary folder, verified, and only then made current.
 
     published/
-      releases/<release_id>/   a whole release: tightness.duckdb, parquet/<schema>/<table>.parquet, manifest.json, and
-                             lake.json, the names of the lake's files that it was built from
+      releases/<release_id>/   a whole release: tightness.duckdb, parquet/<schema>/<table>.parquet, datapackage.json,
+                             manifest.json, and lake.json, the names of the lake's files that it was built from
       tightness.duckdb, parquet/…, manifest.json   the current one; each file is replaced in one step
       .tmp-*                   being written; removed by the next publication if a crash left it
 
@@ -30,6 +30,7 @@ import duckdb
 
 from pipelines.common.paths import DATABASE, FORMER_DATABASE
 from pipelines.publish.content import EVERY_ROW, Scan, content_sha256, difference, row_hashes, scan
+from pipelines.publish.datapackage import DATAPACKAGE, datapackage
 from pipelines.publish.diff import diff_databases
 from pipelines.publish.manifest import (
     LAKE_FILES,
@@ -48,10 +49,12 @@ from pipelines.publish.release_tables import (
     Table,
     verify,
     write_database,
+    write_macros,
     write_parquet,
 )
 from pipelines.warehouse.sql import (
     SCHEMAS,
+    VINTAGES,
     WAREHOUSE,
     Name,
     identifier,
@@ -62,6 +65,7 @@ from pipelines.warehouse.sql import (
 )
 
 PREVIOUS = "previous"
+STAGING, STAGED = "staging", "stg_"  # schema and prefix of the staging models
 MANIFEST = "manifest.json"
 
 
@@ -87,7 +91,7 @@ def publish(
     keep: int = 5,
     lake_files: Mapping[str, Sequence[str]] | None = None,
 ) -> Release:
-    """Publish the tables of `marts` and `signals` of the private warehouse. The caller holds the writer lock.
+    """Publish marts, signals and vintages of the private warehouse. The caller holds the writer lock.
 
     `comments`: by (schema, table) the text of each column, and of the table under `""`. `keys`: the columns that
     identify a row. The tables in `comments` and in the warehouse must be the same. `macros`: by (schema, name)
@@ -101,7 +105,7 @@ def publish(
         columns = _select(con, comments, keys)
         scans = {name: _scan(con, name, columns[name], keys.get(name, ())) for name in columns}
         known = max((found.known for found in scans.values() if found.known), default=None)
-        manifest = describe(manifest_base, columns, keys, comments, synthetic=synthetic, known=known)
+        manifest = describe(manifest_base, columns, keys, comments, macros or {}, synthetic=synthetic, known=known)
         current = read_manifest(published / MANIFEST)
         previous = _attach_previous(con, published, current)
         base = None
@@ -113,13 +117,14 @@ def publish(
                 comments[name],
                 keys.get(name, ()),
                 scans[name],
-                difference(con, PREVIOUS, WAREHOUSE, name, columns[name], keys.get(name, ())) if base else EVERY_ROW,
+                _changed(con, name, columns[name], keys.get(name, ()), scans[name], base),
             )
             for name in columns
         }
         for name, table in tables.items():
             manifest["tables"][".".join(name)] |= {
                 "rows": table.scan.rows,
+                "row_hash": str(table.scan.hashes),
                 "content_sha256": _content_sha256(con, name, table, base),
             }
         if current is not None and same_content(current, manifest) and _intact(published, current):
@@ -129,7 +134,9 @@ def publish(
         release_id = _free_id(published, manifest)
         staged = published / f".tmp-{release_id}"
         staged.mkdir(parents=True)
-        write_database(con, staged / DATABASE, release_id, tables, base, macros or {}, synthetic)
+        write_database(con, staged / DATABASE, release_id, tables, base, synthetic)
+        if not base or base.manifest["macros"] != manifest["macros"]:
+            write_macros(con, macros or {})
         if previous is not None:
             changed = {name: table.changed for name, table in tables.items()} if base else {}
             names = {*tables, *tables_in(con, PREVIOUS)}
@@ -138,7 +145,10 @@ def publish(
         files = write_parquet(con, staged, manifest, tables, base)
     verify(staged, release_id, tables, synthetic)
 
-    manifest["files"] = {DATABASE: file_facts(staged / DATABASE), **files}
+    described = datapackage(manifest, tables)
+    (staged / DATAPACKAGE).write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    files |= {name: file_facts(staged / name) for name in (DATABASE, DATAPACKAGE)}
+    manifest["files"] = files
     (staged / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     if lake_files is not None:
         (staged / LAKE_FILES).write_text(json.dumps(lake_files, indent=0) + "\n", encoding="utf-8")
@@ -156,11 +166,26 @@ def _attach(con: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
     if not warehouse.is_file():
         raise PublicationError(f"{warehouse.name} is not in the warehouse folder: build the marts first")
     try:
-        con.execute(f"attach {sql_literal(warehouse)} as warehouse (read_only)")
+        con.execute(f"attach {sql_literal(warehouse)} as built (read_only)")
     except duckdb.Error as error:
         raise PublicationError(
             f"{warehouse.name} cannot be read: {str(error).splitlines()[0]}; close the program that has it open"
         ) from error
+    con.execute(f"attach ':memory:' as {WAREHOUSE}")
+    for schema in SCHEMAS:
+        con.execute(f"create schema {identifier(WAREHOUSE, schema)}")
+    for schema, table in con.execute(
+        "select distinct schema_name, table_name from duckdb_columns() where database_name = 'built' and not internal"
+    ).fetchall():
+        if name := _published_name(schema, table):
+            con.execute(f"create view {qualified_name(WAREHOUSE, name)} as from {identifier('built', schema, table)}")
+
+
+def _published_name(schema: str, table: str) -> Name | None:
+    """The name under which a table of the warehouse is published; None for the others. A staging model has vintages."""
+    if schema == STAGING and table.startswith(STAGED):
+        return VINTAGES, table.removeprefix(STAGED)
+    return (schema, table) if schema in SCHEMAS else None
 
 
 def _attach_previous(con: duckdb.DuckDBPyConnection, published: Path, current: Manifest | None) -> Path | None:
@@ -186,7 +211,7 @@ def _select(
         raise PublicationError(f"{schema}.{table} has no description: add it to schemas/ or drop it from the warehouse")
     for schema, table in sorted(comments.keys() - found.keys()):
         raise PublicationError(f"{schema}.{table} is not in the warehouse: build it, or take it out of schemas/")
-    for schema in SCHEMAS:
+    for schema in set(SCHEMAS) - {VINTAGES}:
         if not any(name[0] == schema for name in comments):
             raise PublicationError(f"schema {schema} would be empty: build its tables before publishing")
     for name in sorted(comments):
@@ -217,6 +242,23 @@ def _scan(con: duckdb.DuckDBPyConnection, name: Name, columns: Mapping[str, str]
                 f"{'.'.join(name)} has {twice[-1]} rows with {row}: its key must identify one row; correct model or key"
             )
     return found
+
+
+def _changed(
+    con: duckdb.DuckDBPyConnection,
+    name: Name,
+    columns: Mapping[str, str],
+    key: tuple[str, ...],
+    found: Scan,
+    base: Base | None,
+) -> str | None:
+    """`difference` from the base; without a pass over both where rows and hashes are those of its manifest."""
+    if base is None:
+        return EVERY_ROW
+    before = base.manifest["tables"][".".join(name)]
+    if (before["rows"], before.get("row_hash")) == (found.rows, str(found.hashes)):
+        return None
+    return difference(con, PREVIOUS, WAREHOUSE, name, columns, key)
 
 
 def _content_sha256(con: duckdb.DuckDBPyConnection, name: Name, table: Table, base: Base | None) -> str:

@@ -71,10 +71,9 @@ def write_database(
     release_id: str,
     tables: Mapping[Name, Table],
     base: Base | None,
-    macros: Mapping[Name, tuple[str, str]],
     synthetic: bool,
 ) -> None:
-    """Write the database: a copy of the base's in which the rows that differ are replaced, or a new one."""
+    """Write the database: a copy of the base's in which the rows that differ are replaced, or one without macros."""
     if base:
         shutil.copyfile(base.database, path)
     con.execute(f"attach {sql_literal(path)} as release (storage_version {sql_literal(STORAGE_VERSION)})")
@@ -96,11 +95,15 @@ def write_database(
                 f"insert into {written} select * from {qualified_name(WAREHOUSE, name)} where {table.changed} "
                 f"order by {row_order(table.columns, table.key)}"
             )
-    # With the table names of a reader that has opened the file itself.
-    con.execute("use release")
     # A reader of the database alone needs its release: the manifest beside it may belong to another one. A macro, not a
     # table: it holds no data, is in no list of tables, and also works in an attached file.
-    con.execute(f"create or replace macro {identifier('main', RELEASE_ID)}() as {sql_literal(release_id)}")
+    con.execute(f"create or replace macro {identifier('release', 'main', RELEASE_ID)}() as {sql_literal(release_id)}")
+    con.execute("checkpoint release")
+
+
+def write_macros(con: duckdb.DuckDBPyConnection, macros: Mapping[Name, tuple[str, str]]) -> None:
+    """Replace the table macros of the database that `write_database` has written."""
+    con.execute("use release")  # with the table names of a reader that has opened the file itself
     for schema, macro in con.execute(
         "select schema_name, function_name from duckdb_functions() "
         "where database_name = 'release' and function_type = 'table_macro'"

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.common.calendar import trading_calendar
+from pipelines.common.files import write_atomically
 from pipelines.common.settings import PROJECT
 from pipelines.reference import ReferenceTables
 from pipelines.warehouse.sql import plain_path
@@ -27,6 +28,7 @@ from pipelines.warehouse.sql import plain_path
 DBT_PROJECT = PROJECT / "dbt"
 # Apart from target/, where dbt's own commands write: a manifest of theirs may name another database.
 MANIFEST = DBT_PROJECT / "target" / "pipelines" / "manifest.json"
+DOCS = MANIFEST.with_name("dbt_docs.html")  # dbt's own documentation on one page, made at set-up
 WAREHOUSE = "warehouse.duckdb"  # the stem is the database of all relations in the manifest
 # dbt keeps adapters, connections and flags in globals of the process: calls from two threads would interfere.
 _ONE_CALL = threading.Lock()
@@ -116,6 +118,19 @@ def parse() -> Path:
     return MANIFEST
 
 
+def document() -> Path:
+    """Write dbt's documentation of the project as one page, at set-up. Needs no data. Returns its path."""
+    with tempfile.TemporaryDirectory(prefix=".docs", dir=MANIFEST.parent) as temporary:
+        result = _invoke(["docs", "generate", "--static", "--target-path", temporary], {}, None)
+        if not result.success:
+            raise DbtError(f"dbt cannot document the project: {result.exception}")
+        page = (Path(temporary) / "static_index.html").read_text(encoding="utf-8")
+    # It is published: no path of this machine.
+    text = page.replace(temporary, ".").replace(str(PROJECT), ".")
+    write_atomically(DOCS, lambda file: file.write_text(text, encoding="utf-8"))
+    return DOCS
+
+
 def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult:
     """`dbt build` with these variables, without unit tests (run by the test suite) and exposures.
 
@@ -162,6 +177,11 @@ def compiled(warehouse: Path, node: Mapping[str, Any]) -> str | None:
     """The SQL of a model as compiled by the last build that included it; None before any."""
     path = _target(warehouse) / "compiled" / node["package_name"] / node["original_file_path"]
     return path.read_text() if path.is_file() else None
+
+
+def compiled_models(warehouse: Path) -> dict[str, Path]:
+    """The files with the compiled SQL of the models, by name, that builds of this warehouse have left."""
+    return {path.stem: path for path in _target(warehouse).glob("compiled/*/models/*/**/*.sql")}
 
 
 def _target(warehouse: Path) -> Path:
@@ -223,3 +243,4 @@ def _close_connections() -> None:
 
 if __name__ == "__main__":
     parse()
+    document()

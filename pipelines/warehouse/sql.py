@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMAS = ("marts", "signals")
-WAREHOUSE = "warehouse"  # catalog name of the private database
+VINTAGES = "vintages"
+SCHEMAS = ("marts", "signals", VINTAGES)  # of a published database
+WAREHOUSE = "warehouse"  # catalog name of the private database, or of its tables by their published names
 
 Name = tuple[str, str]  # schema, table
 Row = dict[str, Any]  # values by column

@@ -8,7 +8,7 @@ from typing import Any
 import pandera.pandas as pa
 import yaml  # type: ignore[import-untyped]
 
-from schemas.base import Bitemporal, Mart, Vintages, columns_of, title
+from schemas.base import Bitemporal, Mart, Spec, Vintages, columns_of, title
 from schemas.datasets import DATASETS
 from schemas.reference import REFERENCE_TABLES
 
@@ -76,8 +76,7 @@ def models_yaml(models: Mapping[str, Mart]) -> str:
             "models": [
                 {
                     "name": f"stg_{name}",
-                    "description": f"{spec.title}: every vintage, with the interval in which it was the latest. "
-                    f"One row for each {', '.join([*spec.key, 'known_from'])}.",
+                    "description": f"{_vintages_title(spec)}. One row for each {', '.join(_vintages_key(spec))}.",
                     "columns": [*_columns(spec.model), *_columns(Vintages)],
                 }
                 for name, spec in DATASETS.items()
@@ -161,6 +160,29 @@ def comments(models: Mapping[str, Mart]) -> dict[tuple[str, str], dict[str, str]
 def keys(models: Mapping[str, Mart]) -> dict[tuple[str, str], tuple[str, ...]]:
     """Columns that identify a row, by (schema, table)."""
     return {(mart.schema, name): mart.key for name, mart in models.items()}
+
+
+def vintage_comments() -> dict[tuple[str, str], dict[str, str]]:
+    """`comments` of the published vintages: of every dataset that dbt reads."""
+    return {
+        ("vintages", name): {"": _vintages_title(spec)}
+        | {column["name"]: column["description"] for column in [*_columns(spec.model), *_columns(Vintages)]}
+        for name, spec in DATASETS.items()
+        if spec.staged
+    }
+
+
+def vintage_keys() -> dict[tuple[str, str], tuple[str, ...]]:
+    """`keys` of the published vintages."""
+    return {("vintages", name): _vintages_key(spec) for name, spec in DATASETS.items() if spec.staged}
+
+
+def _vintages_title(spec: Spec) -> str:
+    return f"{spec.title}: every vintage, with the interval in which it was the latest known"
+
+
+def _vintages_key(spec: Spec) -> tuple[str, ...]:
+    return (*spec.key, "known_from")
 
 
 def _columns(model: type[pa.DataFrameModel]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pandera.pandas as pa
 
-from schemas.base import Bitemporal, Mart, columns_of, title
+from schemas.base import Bitemporal, Mart, Vintages, columns_of, title
 from schemas.datasets import DATASETS
 from schemas.generate.dbt import HEADER, data_type
 from schemas.reference import REFERENCE
@@ -25,9 +25,14 @@ def dictionary_md(models: Mapping[str, Mart]) -> str:
             f"{mart.title}. One row for each {', '.join(mart.key)}.",
             _table(mart.model),
         ]
-    parts += ["## Datasets of the lake", "Every dataset also has the bitemporal columns, listed last."]
+    parts += [
+        "## Datasets of the lake",
+        "Every dataset also has the bitemporal columns, listed last. `vintages.<dataset>` has its columns and those of "
+        "vintages.",
+    ]
     for name, spec in DATASETS.items():
         parts += [f"### {name}", f"{spec.title}. One observation for each {', '.join(spec.key)}.", _table(spec.model)]
+    parts += ["### Columns of vintages", _table(Vintages)]
     parts += ["### Bitemporal columns", _table(Bitemporal), "## Reference tables"]
     for name, model in REFERENCE.items():
         parts += [f"### {name}.csv", f"{title(model)}.", _table(model)]

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from sandbox import Sandbox
 
 from pipelines.publish.release import publish
+from pipelines.warehouse.asof import BY_VINTAGE, LATEST_STATE
 from pipelines.warehouse.signal_log import TABLE_MACROS
+from schemas.generate.dbt import vintage_keys
 
 PRICES, LATEST, LOG = ("marts", "price_daily"), ("signals", "signals_latest"), ("signals", "signals")
 COMMENTS = {
@@ -106,7 +109,7 @@ def driver(version: str, tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "version",
-    [*(pytest.param(old, marks=pytest.mark.exhaustive) for old in ("1.0.0", "1.3.2")), "locked"],
+    [*(pytest.param(old, marks=pytest.mark.exhaustive) for old in ("1.0.0", "1.3.2", "1.4.4", "1.5.6")), "locked"],
 )
 def test_a_published_file_opens_in(version: str, database: Path, tmp_path: Path) -> None:
     environment = dict(os.environ)
@@ -126,6 +129,40 @@ def test_a_published_file_opens_in(version: str, database: Path, tmp_path: Path)
         "comment": ["SYNTHETIC DEMO DATA. Prices by day"],
         "unit": ["Cash price [USD/t]"],
     }
+
+
+CALL = """
+import sys, duckdb
+con = duckdb.connect(sys.argv[1], read_only=True)
+con.execute("set TimeZone = 'America/Los_Angeles'")
+macros = con.execute("select schema_name, function_name from duckdb_functions() where function_type = 'table_macro' "
+                     "and schema_name in ('marts', 'signals', 'vintages')").fetchall()
+for schema, name in macros:
+    latest = f"{schema}.{name}('2026-01-14T20:00:00Z')"
+    con.execute(f"select count(*) from {latest}").fetchall()
+    if schema == "marts":
+        table = f"{schema}.{name.removesuffix('_asof')}"
+        for one, other in ((latest, table), (table, latest)):
+            assert con.execute(f"select count(*) from (from {one} except all from {other})").fetchall() == [(0,)], name
+print(len(macros))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "version",
+    [*(pytest.param(old, marks=pytest.mark.exhaustive) for old in ("1.0.0", "1.3.2", "1.4.4", "1.5.6")), "locked"],
+)
+def test_every_macro_is_called_in(version: str, demo_of_a_year: Sandbox, tmp_path: Path) -> None:
+    """The marts as of the run's time are the published ones, in each version and whatever its time zone."""
+    environment = dict(os.environ)
+    if version != "locked":
+        environment["PYTHONPATH"] = str(driver(version, tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, demo_of_a_year.database], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(vintage_keys()) + len(BY_VINTAGE) + len(LATEST_STATE) + len(TABLE_MACROS)
 
 
 @pytest.mark.exhaustive

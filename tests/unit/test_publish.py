@@ -119,6 +119,7 @@ def test_manifest_describes_the_files_beside_it(source: Path, published: Path) -
     assert manifest["tables"]["marts.price_daily"]["key"] == ["metal", "obs_date"]
     assert manifest["packages"]["duckdb"] == duckdb.__version__
     assert set(manifest["files"]) == {
+        "datapackage.json",
         "tightness.duckdb",
         "parquet/marts/price_daily.parquet",
         "parquet/signals/signals_latest.parquet",

@@ -1,4 +1,3 @@
--- Not stored: a quarter hour of each zone is a row, and int_power_known reads it once, in slices.
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='in_slices', sliced_dataset='power', sliced_by='delivery_date') }}
 
 {{ vintages('power', in_slice('delivery_date')) }}

@@ -16,7 +16,7 @@ from pipelines.publish.manifest import database_file, read_manifest
 from pipelines.warehouse.sql import Name, opened
 from schemas.datasets import DATASETS
 from schemas.evaluation import EVALUATION
-from schemas.generate.dbt import comments, keys
+from schemas.generate.dbt import comments, keys, vintage_comments, vintage_keys
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
@@ -39,11 +39,14 @@ SHOWN = 10  # failures in the message
     kinds={"duckdb", "parquet"},
     tags=TAGS,
     pool=POOL,
-    deps=[dg.AssetKey([schema, name]) for schema, name in keys(MODELS)],
+    deps=[
+        *(dg.AssetKey([schema, name]) for schema, name in keys(MODELS)),
+        *(dg.AssetKey(["staging", f"stg_{name}"]) for _, name in vintage_keys()),
+    ],
     description="The files for readers: tightness.duckdb, Parquet copies, manifest. Verified before they are replaced.",
 )
 def release(workspace: WorkspaceResource) -> dg.MaterializeResult:
-    """Publish the marts and signals."""
+    """Publish marts, signals and vintages."""
     open_workspace = workspace.open()
     with open_workspace.writing():
         done = publish_release(open_workspace)
@@ -71,9 +74,9 @@ def publish_release(workspace: "Workspace") -> "Release":
     """Publish the private warehouse. The caller holds the writer lock."""
     from pipelines.evaluation.tables import ensure
     from pipelines.publish.release import publish
-    from pipelines.warehouse.signal_log import TABLE_MACROS
+    from pipelines.warehouse.asof import table_macros
 
-    paths = workspace.paths
+    paths, identified = workspace.paths, keys(MODELS) | vintage_keys()
     if paths.warehouse.is_file():
         manifest = read_manifest(paths.manifest)
         own = [paths.published / "releases" / manifest["release_id"] / database_file(manifest)] if manifest else []
@@ -90,9 +93,9 @@ def publish_release(workspace: "Workspace") -> "Release":
                 "lake": workspace.lake.fingerprint(),
             },
         },
-        comments=with_keys(comments(MODELS), keys(MODELS)),
-        keys=keys(MODELS),
-        macros=TABLE_MACROS,
+        comments=with_keys(comments(MODELS) | vintage_comments(), identified),
+        keys=identified,
+        macros=table_macros(paths.warehouse, [name for _, name in vintage_keys()]),
         synthetic=workspace.settings.synthetic,
         keep=workspace.settings.keep_releases,
         lake_files={name: workspace.lake.present(name) for name in DATASETS},
@@ -114,9 +117,19 @@ def report(workspace: WorkspaceResource) -> dg.MaterializeResult:
     open_workspace = workspace.open()
     with open_workspace.writing():
         page, release_id = write_report(open_workspace)
+        copy_docs(open_workspace)
     return dg.MaterializeResult(
         metadata={"file": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size, "release": release_id}
     )
+
+
+def copy_docs(workspace: "Workspace") -> None:
+    """Copy dbt's documentation, which set-up has written, beside the report where it is another."""
+    from pipelines.publish.release_files import file_facts, is_file, replace_file
+    from pipelines.warehouse.dbt import DOCS
+
+    if DOCS.is_file() and not is_file(workspace.paths.published / DOCS.name, file_facts(DOCS)):
+        replace_file(workspace.paths.published, DOCS.name, DOCS)
 
 
 def write_report(workspace: "Workspace") -> tuple[Path, str]:

@@ -15,6 +15,7 @@ with points as (
         count(*) as n_points,
         {{ list_of(['position', 'price_eur_mwh']) }} as points
     from {{ ref('stg_power') }}
+    where {{ in_slice('delivery_date') }}
     group by
         zone, delivery_date, resolution, n_positions, known_from, known_to, source, knowledge_basis, licence_class
 ),

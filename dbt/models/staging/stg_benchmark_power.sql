@@ -1,0 +1,1 @@
+{{ vintages('benchmark_power') }}

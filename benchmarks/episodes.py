@@ -1,4 +1,4 @@
-"""`python -m benchmarks.episodes TABLES OUT`: the index over real history, and its figures in known episodes.
+"""`python -m benchmarks.episodes TABLES OUT`: both versions of the index over real history and in known episodes.
 
 TABLES is a folder with the tables of a user who has a licence for them (LME prices, stock and cancelled warrants, SOFR
 and EFFR). They go through the drop folder of a temporary place, from 2008 to the middle of 2025. OUT gets `episodes.md`
@@ -30,7 +30,18 @@ from pipelines.publish import plots
 NOW: Final = "2025-06-30T22:00:00Z"  # the day of the last price
 CANCELLED_DAYS: Final = 45  # cancelled warrants are known by month-end only: an age limit of their own
 YEARS: Final = 20
+VERSIONS: Final = {1: "", 2: "_v2"}  # and how their columns end
+SHORT: Final = 5  # decision days
 LEFT_OUT: Final = ("2008-01-02", "2008-11-08", "2022-09-19")  # reports of stock, see stocks_with_cancelled
+
+
+DAILY: Final = """
+    select daily.*, pca.value as index_pca
+    from marts.tightness_daily as daily
+    left join marts.index_history_daily as pca
+        on daily.metal = pca.metal and daily.as_of_date = pca.as_of_date and pca.index_name = 'index_pca'
+    order by daily.as_of_date
+"""
 
 
 class Episode(NamedTuple):
@@ -120,10 +131,12 @@ def publish(tables: Path, root: Path) -> Path:
 
 def figures(daily: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """What the rows of `tightness_daily` of an episode show: name and text."""
-    index = daily["tightness_index"].dropna()
-    yield "days", f"{len(daily)}, {len(index)} with an index"
+    indices = {version: daily[f"tightness_index{end}"].dropna() for version, end in VERSIONS.items()}
+    counts = ", ".join(f"{len(rows)} with version {version}" for version, rows in indices.items())
+    yield "days", f"{len(daily)}, {counts}"
     for name, rows, decimals in [
-        ("index", index, 0),
+        *((f"index, version {version}", rows, 0) for version, rows in indices.items()),
+        ("principal component", daily["index_pca"].dropna(), 0),
         ("cash less three months, USD/t", daily["cash_3m_spread_usd_t"].dropna(), 1),
         ("contango, share of full carry", daily["contango_share_of_full_carry"].dropna(), 2),
         ("stock, days of use", daily["stock_days"].dropna(), 1),
@@ -131,9 +144,37 @@ def figures(daily: pd.DataFrame) -> Iterator[tuple[str, str]]:
         ("cancelled ratio", daily["cancelled_ratio"].dropna(), 2),
     ]:
         yield name, _range(rows, decimals) if len(rows) else "none"
-    for name, column in [("regime, share of days", "regime"), ("flags, share of days", "quality_flags")]:
+    for name, column in [
+        *((f"regime {version}, share of days", f"regime{end}") for version, end in VERSIONS.items()),
+        ("flags of version 1, share of days", "quality_flags"),
+    ]:
         shares = daily[column].value_counts(normalize=True)
         yield name, ", ".join(f"{value} {share:.0%}" for value, share in shares.items())
+
+
+def changes(daily: pd.DataFrame) -> Iterator[str]:
+    """Lines of a table: how often the regime of each version changes, and what it is like in contango."""
+    for version, end in VERSIONS.items():
+        regimes = daily.loc[daily[f"regime{end}"] != "UNKNOWN", f"regime{end}"]
+        starts = np.flatnonzero((regimes != regimes.shift()).to_numpy())
+        years = (regimes.index[-1] - regimes.index[0]).days / 365.25
+        lengths = np.diff(starts)  # of all but the last one
+        names = regimes.iloc[starts].tolist()
+        undone = [
+            f"{regimes.index[start]:%Y-%m-%d} {names[i]} {lengths[i]} d"
+            for i, start in enumerate(starts[:-1])
+            if i > 0 and lengths[i] <= SHORT and names[i - 1] == names[i + 1]
+        ]
+        squeezed = daily.loc[regimes.index[regimes == "SQUEEZE"]]
+        contango = (squeezed["cash_3m_spread_usd_t"] < 0).sum()
+        median_contango = (squeezed["spread_median"] <= 0).sum()
+        index = daily[f"tightness_index{end}"]
+        before, after = index.loc["2024-05-09"], index.loc["2024-05-10"]
+        yield (
+            f"| {version} | {regimes.index[0]:%Y-%m-%d} | {len(starts) - 1}, {(len(starts) - 1) / years:.1f} a year | "
+            f"{(lengths <= SHORT).sum()} | {', '.join(undone) or 'none'} | "
+            f"{len(squeezed)}, {contango}, {median_contango} | {before:.0f}, {after:.0f} |"
+        )
 
 
 def _range(rows: pd.Series, decimals: int) -> str:
@@ -146,16 +187,23 @@ def report(database: Path, out: Path) -> None:
     """Write the table of episodes and the charts of the whole time."""
     out.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(database), read_only=True) as connection:
-        daily = connection.sql("from marts.tightness_daily order by as_of_date").df().set_index("as_of_date")
+        daily = connection.sql(DAILY).df().set_index("as_of_date")
         for plot in plots.PLOTS[:3]:
             rows = connection.sql(f"select {plot.day}, {', '.join(plot.columns)} from {plot.table} order by 1").df()
             image = plots.svg(plot, rows, "AL", synthetic=False, years=YEARS)
             (out / f"{plot.table.partition('.')[2]}.svg").write_text(image, encoding="utf-8")
-    index = daily["tightness_index"]
+    daily["spread_median"] = daily["cash_3m_spread_usd_t"].rolling(5, min_periods=1).median()
+    index, second = daily["tightness_index"], daily["tightness_index_v2"]
     share = index[index.index >= "2009-07-01"].notna().mean()
     text = [
         f"Index on {index.notna().sum()} of {len(daily)} decision days, from {index.first_valid_index():%Y-%m-%d} to "
-        f"{index.last_valid_index():%Y-%m-%d}; from 2009-07 on {share:.1%} of days."
+        f"{index.last_valid_index():%Y-%m-%d}; from 2009-07 on {share:.1%} of days. Version 2 on "
+        f"{second.notna().sum()} days, from {second.first_valid_index():%Y-%m-%d}.",
+        "",
+        f"| version | first regime | changes | lasting {SHORT} days or less | of these undone by the next change | "
+        "SQUEEZE days, with contango, with a median spread of 5 days of 0 or less | index of 2024-05-09 and 05-10 |",
+        "|---|---|---|---|---|---|---|",
+        *changes(daily),
     ]
     for episode in EPISODES:
         text += ["", f"## {episode.what}, {episode.first} to {episode.last}", "", "| | |", "|---|---|"]

@@ -51,6 +51,6 @@ FEEDS: dict[str, Feed] = {
         Feed("exchange_stocks", ("shfe",)),
         Feed("stocks_by_location", ()),
         Feed("premia", ()),
-        Feed("positions", ()),
+        Feed("positions", ("cftc",)),
     )
 }

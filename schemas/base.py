@@ -124,7 +124,6 @@ class Spec:
     parts: tuple[str, ...] = ()  # columns that name a part of a series, which a user's file may have alone
     # Hours after 00:00 UTC of the period's last day before which no value can be known, not even an early one.
     known_from_hours: int = 0
-    staged: bool = True  # whether dbt reads it; the others serve reconciliation and readers of the lake
     # Users' files and lake files of earlier versions may have former names of columns, and lack those with a default.
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)  # former name to name
     defaults: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -152,7 +151,7 @@ class Mart:
     model: type[Table]
     schema: str  # marts or signals
     key: tuple[str, ...]
-    cadence: str = "daily"  # or monthly, or on-change
+    cadence: str = "daily"  # or weekly, or monthly, or on-change
     rules: tuple[str, ...] = ()  # rules of a row beside those of its columns: SQL expressions
 
     @property

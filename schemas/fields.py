@@ -54,6 +54,7 @@ class Field:
 
 
 SCORE: Final[dict[str, Any]] = {"ge": 0, "le": 1}
+FAMILIES_V2: Final = ("CURVE", "STOCK", "FLOW", "PHYSICAL")  # of version 2 of the index
 IDENTIFIER: Final[dict[str, Any]] = {"str_matches": "^[A-Z0-9_]+$"}
 COUNTRY: Final[dict[str, Any]] = {"str_matches": "^[A-Z]{2}$"}
 VERDICTS: Final = ["SUPPORTED", "REVERSED", "WEAK", "NO_EVIDENCE", "INSUFFICIENT"]  # the most that can be said first
@@ -138,6 +139,9 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "days_cash_to_3m": Field(
         int, "Calendar days from the cash prompt to the three-month prompt (D)", "days", ge=80, le=100,
+    ),
+    "is_third_wednesday_cash": Field(
+        bool, "Whether the cash prompt of price_obs_date is a third Wednesday, on which most positions fall due",
     ),
     "spread": Field(
         str, "Legs of the spread, the near one first: CASH_TOM, TOM_NEXT, CASH_3M, DEC_DEC or two months (M3_M15)",
@@ -229,6 +233,17 @@ FIELDS: Final[dict[str, Field]] = {
         float, "ln(S_t / S_t-n): change of the registered stock S over n = stock_chg_obs stock observations", "ln",
     ),
     "stock_obs_date": Field(date, "Day of the latest known stock"),
+    "stock_log_chg_net": Field(
+        float, "stock_log_chg without the jumps of relabelled_t", "ln",
+    ),
+    "new_cancellations": Field(
+        float, "Warrants newly cancelled over stock_chg_obs stock observations / registered stock before them", "ratio",
+        ge=0,
+    ),
+    "relabelled_t": Field(
+        float, "Sum of the jumps of registered stock, among the changes of stock_log_chg, of metal that was only "
+        "relabelled, or of which this is not decided yet", "t",
+    ),
     "relabelled": Field(
         bool, "Whether stock_log_chg has a jump of metal that was only put on warrant or taken off it; missing while "
         "neither cancelled warrants nor off-warrant stock decide",
@@ -251,6 +266,34 @@ FIELDS: Final[dict[str, Field]] = {
         str, "Latest earlier month-end with visible stock as low or lower; RECORD where there is none",
     ),
     "is_record_low": Field(bool, "Whether no earlier known month-end has visible stock as low or lower"),
+    "shanghai_obs_date": Field(date, "Day of Shanghai's last report up to two weeks before the month-end"),
+    "shanghai_t": Field(float, "Stock of the Shanghai exchange (SHFE) of that report", "t", ge=0),
+    "visible_all_t": Field(
+        float, "visible_t plus shanghai_t: stock of two exchanges by their own definitions, and off-warrant stock", "t",
+        ge=0,
+    ),
+    "visible_all_definition": Field(
+        str, "The stocks that visible_all_t is the sum of", isin=["OFF_WARRANT + REGISTERED + SHFE"],
+    ),
+    "visible_all_lowest_since": Field(
+        str, "Latest earlier month-end with visible_all_t as low or lower; RECORD where there is none",
+    ),
+    "base_obs_date": Field(date, "Day of the last report of an earlier week, at most three weeks before its own week"),
+    "total_chg_t": Field(float, "total_t less that of base_obs_date", "t"),
+    "place_obs_date": Field(date, "Day of the latest known stock by place"),
+    "place_age_days": Field(int, "Days from place_obs_date to as_of_date", "days"),
+    "n_places": Field(int, "Places of that day that are known", "count", ge=1),
+    "largest_place": Field(str, "Place with the most stock"),
+    "largest_share": Field(float, "Its share of the stock", "ratio", **SCORE),
+    "herfindahl": Field(float, "Sum of the squared shares of the places: 1 where one place has all", "ratio", **SCORE),
+    "queue_place": Field(str, "Place with the most cancelled metal"),
+    "queue_cancelled_t": Field(float, "Its cancelled warrants", "t", ge=0),
+    "load_out_t_day": Field(
+        float, "Mean of its out_t over the days of the last load_out_days that have one", "t/day", ge=0
+    ),
+    "queue_days": Field(
+        float, "queue_cancelled_t / load_out_t_day: stock days of load-out until the cancelled metal has left", "days",
+    ),
     "offwarrant_period_end": Field(date, "Latest known month-end of off-warrant stock"),
     # Positioning
     "managed_long": Field(
@@ -262,6 +305,12 @@ FIELDS: Final[dict[str, Field]] = {
     "open_interest": Field(
         int, "Open contracts of all traders, each counted once", "contracts", ge=0, accepts={"le": 100_000_000},
         plausible=Plausible(0, 50_000_000, math.inf),
+    ),
+    "managed_net": Field(int, "managed_long - managed_short", "contracts"),
+    "net_share": Field(float, "managed_net / open_interest", "ratio"),
+    "net_percentile": Field(
+        float, "Mid-rank of net_share among the weeks of the last rank_months_weekly, as known at the release", "ratio",
+        **SCORE,
     ),
     # Trade flows and output
     "exports_kt": Field(
@@ -389,6 +438,21 @@ FIELDS: Final[dict[str, Field]] = {
         str, "SHUT when exporting semis did not pay on the last arb_shut_days decision days, else OPEN",
         isin=["OPEN", "SHUT"],
     ),
+    "midwest_obs_date": Field(date, "Assessment day of midwest_premium_usd_t"),
+    "unpaid_obs_date": Field(date, "Assessment day of unpaid_premium_usd_t"),
+    "midwest_premium_usd_t": Field(float, "Premium over the exchange price in the Midwest, duty paid", "USD/t"),
+    "unpaid_premium_usd_t": Field(float, "Premium over the exchange price in Europe, duty unpaid", "USD/t"),
+    "us_freight_usd_t": Field(float, "Freight and handling from Europe to the Midwest, an ASSUMPTION", "USD/t"),
+    "section_232": Field(
+        float, "Tariff of the United States under Section 232 in force on as_of_date, without exemptions", "ratio",
+    ),
+    "replacement_usd_t": Field(
+        float, "Cost of importing a tonne: (C + unpaid_premium_usd_t + us_freight_usd_t) * (1 + section_232)", "USD/t",
+    ),
+    "us_price_usd_t": Field(float, "C + midwest_premium_usd_t", "USD/t"),
+    "parity_gap_usd_t": Field(
+        float, "us_price_usd_t - replacement_usd_t; positive: importing into the United States pays", "USD/t",
+    ),
     # Equities and events
     "close_usd": Field(
         float, "Closing price, not adjusted for dividends", "USD", gt=0, accepts={"le": 10_000_000},
@@ -418,6 +482,9 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "score": Field(float, "Mid-rank, oriented so that higher is tighter", "score", **SCORE),
     "n_hist": Field(int, "Number of values in the ranking window", "count"),
+    "expanding_percentile": Field(
+        float, "Mid-rank of value among all of them so far; in version 2 alone", "ratio", **SCORE,
+    ),
     "rank_2y": Field(float, "Percentile over 2 years", "ratio", **SCORE),
     "rank_5y": Field(float, "Percentile over 5 years", "ratio", **SCORE),
     "rank_10y": Field(float, "Percentile over 10 years", "ratio", **SCORE),
@@ -460,6 +527,58 @@ FIELDS: Final[dict[str, Field]] = {
     ),
     "regime_status": Field(
         str, "Status of the regime: OK, STALE, UNKNOWN or WARMUP", isin=["OK", "STALE", "UNKNOWN", "WARMUP"],
+    ),
+    **{
+        f"family_{family.lower()}_v2": Field(
+            float, f"Mean of the available {family} scores, version 2", "score", **SCORE
+        )
+        for family in FAMILIES_V2
+    },
+    **{
+        f"contrib_{family.lower()}_v2": Field(
+            float, f"Contribution of {family} to tightness_index_v2", "index points"
+        )
+        for family in FAMILIES_V2
+    },
+    **{
+        f"weight_{family.lower()}_v2": Field(
+            float, f"Weight of {family} in tightness_index_v2 on the day: its share of the weights of the available "
+            "families", "ratio", **SCORE,
+        )
+        for family in FAMILIES_V2
+    },
+    "contribution_chg_1d": Field(float, "Change of contribution since the decision day before", "index points"),
+    "contribution_chg_5d": Field(float, "Change of contribution since 5 decision days before", "index points"),
+    "contribution_chg_20d": Field(float, "Change of contribution since 20 decision days before", "index points"),
+    "index_name": Field(
+        str, "tightness_index, tightness_index_v2, or index_pca: the first principal component of the families of "
+        "version 2, which no signal and no verdict rests on",
+        isin=["tightness_index", "tightness_index_v2", "index_pca"],
+    ),
+    **{
+        f"change_{n}d": Field(float, f"Change of value since {n} decision days before", "index points")
+        for n in (1, 5, 20)
+    },
+    **{
+        f"{name}_{years}y": Field(float, f"{name.capitalize()}est value of the last {years} years", "index points")
+        for name in ("low", "high")
+        for years in (2, 5, 10)
+    },
+    "coverage_v2": Field(float, "Sum of the weights of the available families, version 2", "ratio", **SCORE),
+    "tightness_index_v2": Field(
+        float, "Version 2 of the index: 100 * sum(weight * family score) / sum(weight) over the available families; "
+        "missing below min_coverage_v2", "index points", ge=0, le=100,
+    ),
+    "smoothed_index_v2": Field(
+        float, "tightness_index_v2 smoothed with a half-life of regime_half_life_v2: what regime_v2 follows",
+        "index points", ge=0, le=100,
+    ),
+    "regime_v2": Field(
+        str, "Regime of smoothed_index_v2, with hysteresis and confirmation; SQUEEZE only while the median spread of "
+        "the last median_obs days is above 0", isin=["LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE", "UNKNOWN"],
+    ),
+    "regime_status_v2": Field(
+        str, "Status of regime_v2: OK, STALE, UNKNOWN or WARMUP", isin=["OK", "STALE", "UNKNOWN", "WARMUP"],
     ),
     # Signals
     "signal_id": Field(
@@ -638,8 +757,9 @@ FIELDS: Final[dict[str, Field]] = {
         date, "Last day on which the row counts as current without a later one: what rests on it is STALE after it"
     ),
     "tax": Field(
-        str, "Value added tax, import duty on the metal, or rebate of value added tax on exports of semis",
-        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE"],
+        str, "Value added tax, import duty on the metal, rebate of value added tax on exports of semis, or the tariff "
+        "under Section 232",
+        isin=["VAT", "IMPORT_DUTY", "SEMIS_EXPORT_REBATE", "SECTION_232"],
     ),
     "calendar_date": Field(date, "Day, weekends included"),
     "is_business_day": Field(bool, "Whether it is a business day in London"),

@@ -24,10 +24,10 @@ class CurveDaily(Table):
 
     __columns__ = (
         "metal as_of_date as_of_ts price_obs_date? rate_obs_date? rate_id? is_rate_stale? price_age_days? cash_usd_t? "
-        "m3_usd_t? days_cash_to_3m? cash_3m_spread_usd_t? basis_ann? rate? full_carry_usd_t? "
-        "contango_share_of_full_carry? carry_tightness? conv_yield_ann? quoted_cash_3m_usd_t? quoted_tom_next_usd_t? "
-        "quoted_m3_m15_usd_t? quoted_dec_dec_usd_t? quoted_spread_disagrees? knowledge_ts_max? knowledge_basis? "
-        "licence_class?"
+        "m3_usd_t? days_cash_to_3m? is_third_wednesday_cash? cash_3m_spread_usd_t? basis_ann? rate? "
+        "full_carry_usd_t? contango_share_of_full_carry? carry_tightness? conv_yield_ann? quoted_cash_3m_usd_t? "
+        "quoted_tom_next_usd_t? quoted_m3_m15_usd_t? quoted_dec_dec_usd_t? quoted_spread_disagrees? knowledge_ts_max? "
+        "knowledge_basis? licence_class?"
     )
     rate = RATE
 
@@ -46,8 +46,8 @@ class InventoryDaily(Table):
 
     __columns__ = (
         "metal as_of_date as_of_ts stock_obs_date? cancelled_obs_date? stock_age_days? cancelled_age_days? total_t? "
-        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? relabelled? knowledge_ts_max? "
-        "knowledge_basis? licence_class?"
+        "live_t? cancelled_t? cancelled_ratio? stock_days? stock_log_chg? relabelled? stock_log_chg_net? "
+        "new_cancellations? relabelled_t? knowledge_ts_max? knowledge_basis? licence_class?"
     )
     cancelled_t = field("Cancelled warrants of cancelled_obs_date")
     cancelled_ratio = field("cancelled / total of cancelled_obs_date; missing where total is 0")
@@ -58,9 +58,11 @@ class InventoryVisibleMonthly(Table):
 
     __columns__ = (
         "metal period_end knowledge_ts offwarrant_t registered_t visible_t offwarrant_yoy? visible_yoy? lowest_since "
-        "is_record_low vintage_no source knowledge_basis licence_class"
+        "is_record_low shanghai_obs_date? shanghai_t? visible_all_t? visible_all_definition? "
+        "visible_all_lowest_since? vintage_no source knowledge_basis licence_class"
     )
     period_end = field("Month-end business day")
+    knowledge_basis = field("Basis of the knowledge time of off-warrant and registered stock")
 
 
 class ExportsMonthly(Table):
@@ -133,6 +135,50 @@ class EquityDaily(Table):
     )
 
 
+class PositionsWeekly(Table):
+    """Positions of money managers by contract and week, as known now."""
+
+    __columns__ = (
+        "metal contract obs_date managed_long managed_short managed_net open_interest net_share? net_percentile? "
+        "n_hist knowledge_ts vintage_no source knowledge_basis licence_class"
+    )
+    obs_date = field("Day of the positions")
+    n_hist = field("Number of weeks in the rank of net_percentile")
+
+
+class ExchangeStocksWeekly(Table):
+    """Stock of other exchanges, the last report of each week as known now; never added to the registered stock."""
+
+    __columns__ = (
+        "metal exchange product obs_date total_t on_warrant_t? base_obs_date? total_chg_t? knowledge_ts vintage_no "
+        "source knowledge_basis licence_class"
+    )
+    obs_date = field("Day of the report")
+    total_t = field("Stock of the exchange by its own definition, on warrant or not")
+
+
+class UsParityDaily(Table):
+    """Value of a tonne in the United States against the cost of importing one, at each decision time."""
+
+    __columns__ = (
+        "metal as_of_date as_of_ts price_obs_date? midwest_obs_date? unpaid_obs_date? cash_usd_t? "
+        "midwest_premium_usd_t? unpaid_premium_usd_t? us_freight_usd_t section_232? replacement_usd_t? us_price_usd_t? "
+        "parity_gap_usd_t? knowledge_ts_max knowledge_basis licence_class"
+    )
+    cash_usd_t = field(gt=None)
+
+
+class StocksByLocationDaily(Table):
+    """Registered stock by place at each decision time: its concentration, and the wait for cancelled metal."""
+
+    __columns__ = (
+        "metal as_of_date as_of_ts place_obs_date place_age_days n_places total_t largest_place largest_share? "
+        "herfindahl? queue_place queue_cancelled_t load_out_t_day? queue_days? knowledge_ts_max knowledge_basis "
+        "licence_class"
+    )
+    total_t = field("Registered stock of the places")
+
+
 class EventCalendar(Table):
     """Watched events that are near, at each decision time, each on the date that was known then.
 
@@ -155,10 +201,26 @@ class IndicatorRanksDaily(Table):
 
     __columns__ = (
         "metal version indicator as_of_date as_of_ts family region sign weight value? percentile? score? n_hist "
-        "rank_2y? rank_5y? rank_10y? rank_sensitivity? median? mad? robust_z? ranked_from? is_break break_ids?"
+        "expanding_percentile? rank_2y? rank_5y? rank_10y? rank_sensitivity? median? mad? robust_z? ranked_from? "
+        "is_break break_ids? contribution? contribution_chg_1d? contribution_chg_5d? contribution_chg_20d?"
     )
     value = field("Value of the indicator; missing when older than its max_age_days", "see indicator")
-    score = field("percentile where higher is tighter, 1 - percentile where lower is tighter")
+    score = field(
+        "Rank where higher is tighter, 1 - rank where lower is tighter; rank: percentile, in version 2 the mean of "
+        "percentile and expanding_percentile"
+    )
+    contribution = field("What the component contributes to the index of its version", "index points", nullable=True)
+
+
+class IndexHistoryDaily(Table):
+    """Each version of the index, and its challenger, beside its own past, at each decision time that has a value."""
+
+    __columns__ = (
+        "metal index_name as_of_date as_of_ts value percentile change_1d? change_5d? change_20d? low_2y high_2y low_5y "
+        "high_5y low_10y high_10y"
+    )
+    value = field("Value of the index", "index points", ge=0, le=100)
+    percentile = field("Mid-rank of value among all since the first day")
 
 
 class TightnessDaily(Table):
@@ -172,7 +234,9 @@ class TightnessDaily(Table):
         "offwarrant_yoy? visible_t? score_carry_tightness? score_cancelled_ratio? score_stock_days? "
         "score_stock_log_chg? score_exports_yoy_3m? family_curve? family_inventory? family_flow? contrib_curve? "
         "contrib_inventory? contrib_flow? coverage n_components tightness_index? regime regime_status quality "
-        "quality_flags "
+        "quality_flags family_curve_v2? family_stock_v2? family_flow_v2? family_physical_v2? contrib_curve_v2? "
+        "contrib_stock_v2? contrib_flow_v2? contrib_physical_v2? weight_curve_v2? weight_stock_v2? weight_flow_v2? "
+        "weight_physical_v2? coverage_v2? tightness_index_v2? smoothed_index_v2? regime_v2? regime_status_v2? "
         "knowledge_ts_max? knowledge_basis? licence_class?"
     )
     rate = RATE
@@ -207,8 +271,17 @@ MARTS: dict[str, Mart] = {
     "smelter_margin_daily": Mart(SmelterMarginDaily, "marts", key=("metal", "zone", "as_of_date")),
     "supply_monthly": Mart(SupplyMonthly, "marts", key=("metal", "country", "period_end"), cadence="monthly"),
     "equity_daily": Mart(EquityDaily, "marts", key=("ticker", "obs_date")),
+    "positions_weekly": Mart(
+        PositionsWeekly, "marts", key=("metal", "contract", "obs_date"), cadence="weekly",
+    ),
+    "exchange_stocks_weekly": Mart(
+        ExchangeStocksWeekly, "marts", key=("metal", "exchange", "product", "obs_date"), cadence="weekly",
+    ),
+    "us_parity_daily": Mart(UsParityDaily, "marts", key=("metal", "as_of_date")),
+    "stocks_by_location_daily": Mart(StocksByLocationDaily, "marts", key=("metal", "as_of_date")),
     "event_calendar": Mart(EventCalendar, "marts", key=("event_id", "as_of_date")),
     "indicator_ranks_daily": Mart(IndicatorRanksDaily, "marts", key=("metal", "version", "indicator", "as_of_date")),
+    "index_history_daily": Mart(IndexHistoryDaily, "marts", key=("metal", "index_name", "as_of_date")),
     "scarcity_daily": Mart(ScarcityDaily, "marts", key=("metal", "as_of_date")),
     "tightness_daily": Mart(
         TightnessDaily, "marts", key=("metal", "as_of_date"),
@@ -218,6 +291,8 @@ MARTS: dict[str, Mart] = {
             # The contributions of the families sum to the index, to rounding.
             "abs(coalesce(contrib_curve, 0) + coalesce(contrib_inventory, 0) + coalesce(contrib_flow, 0) "
             "- tightness_index) <= 1e-9",
+            "abs(coalesce(contrib_curve_v2, 0) + coalesce(contrib_stock_v2, 0) + coalesce(contrib_flow_v2, 0) "
+            "+ coalesce(contrib_physical_v2, 0) - tightness_index_v2) <= 1e-9",
         ),
     ),
 }  # fmt: skip

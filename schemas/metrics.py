@@ -24,6 +24,15 @@ REGIME = (
     "enter_tight", "exit_tight", "enter_squeeze", "exit_squeeze", "enter_loose", "exit_loose", "regime_confirm",
     "regime_max_gap",
 )  # fmt: skip
+INDEX_V2 = (
+    f"{COMPONENTS}_v2", *CARRY, "consumption_t_per_year", "stock_chg_obs", "relabel_jump", "relabel_share",
+    "rank_window", "rank_min_periods_v2", "rank_window_monthly", "rank_min_periods_monthly_v2", "min_coverage_v2",
+    "median_obs", "season_years", "season_min_years",
+)  # fmt: skip
+REGIME_V2 = (
+    "enter_tight", "exit_tight", "enter_squeeze", "exit_squeeze", "enter_loose", "exit_loose", "regime_confirm_v2",
+    "regime_max_gap", "regime_half_life_v2",
+)  # fmt: skip
 SMELTER = ("mwh_per_t", "alumina_t_per_t", "other_cash_usd_t")
 POWER_MEAN = ("power_mean_days", "power_mean_min_days")
 
@@ -76,6 +85,12 @@ METRICS: Final[dict[str, Metric]] = {
         "conditions", "conditions met of two: level_state_5of5 = BELOW; C - F <= 0. State ON when both are",
         LEVEL_5OF5, ON_OFF,
     ),
+    # positions
+    "managed_net": Metric("contracts", "managed_long - managed_short of money managers, spreading left out"),
+    "managed_net_percentile": Metric(
+        "ratio", "mid-rank of managed_net / open interest among the weeks of the last rank_months_weekly",
+        ("rank_months_weekly", "rank_min_periods_weekly"),
+    ),
     # inventory
     "cancelled_ratio": Metric("ratio", "cancelled / total", (*RANK, f"{COMPONENT}cancelled_ratio")),
     "stock_days": Metric(
@@ -94,6 +109,17 @@ METRICS: Final[dict[str, Metric]] = {
         "t", "value visible stock; state MULTI_YEAR_LOW when the last month as low lies visible_low_age_days back or "
         "more, RECORD when there is none in a history as long", ("visible_low_age_days",),
         ("RECORD", "MULTI_YEAR_LOW", "OFF"),
+    ),
+    "visible_all_t": Metric("t", "off-warrant + registered + Shanghai (SHFE) at the same month-end"),
+    "visible_all_low": Metric(
+        "t", "value off-warrant + registered + Shanghai (SHFE); states as visible_low", ("visible_low_age_days",),
+        ("RECORD", "MULTI_YEAR_LOW", "OFF"),
+    ),
+    "exchange_stock": Metric("t", "stock of another exchange by its own definition, the latest report known"),
+    "place_herfindahl": Metric("ratio", "sum of the squared shares of the places in the registered stock"),
+    "queue_days": Metric(
+        "days", "cancelled / mean load-out of the last load_out_days, at the place with the most cancelled metal",
+        ("load_out_days",),
     ),
     "visible_low_age": Metric(
         "days", "month-end less the last earlier one with visible stock as low; missing where there is none"
@@ -120,6 +146,10 @@ METRICS: Final[dict[str, Metric]] = {
     "export_window": Metric(
         "USD/t", "value semis_export_arb; state SHUT when < 0 on the last arb_shut_days decision days",
         ("arb_shut_days",), ("OPEN", "SHUT"),
+    ),
+    "us_parity_gap": Metric(
+        "USD/t", "(C + Midwest premium) - (C + European duty-unpaid premium + freight) * (1 + Section 232 rate); "
+        "freight is an ASSUMPTION", ("us_freight_usd_t",),
     ),
     # supply
     "cap_utilisation": Metric(
@@ -173,5 +203,14 @@ METRICS: Final[dict[str, Metric]] = {
     "regime": Metric(
         "index points", "value the index; state with hysteresis and confirmation", (*INDEX, *REGIME),
         ("LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"),
+    ),
+    "tightness_index_v2": Metric(
+        "index points", "100 * sum(weight * family) / sum(weight); family: mean of scores, score: mean of the ranks in "
+        "rank_window and among all values so far", INDEX_V2,
+    ),
+    "regime_v2": Metric(
+        "index points", "value the index; state of the index smoothed with regime_half_life_v2, with hysteresis and "
+        "confirmation; SQUEEZE only while the median spread of the last median_obs days is above 0",
+        (*INDEX_V2, *REGIME_V2), ("LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"),
     ),
 }  # fmt: skip

@@ -78,6 +78,14 @@ class ProducerShares(Reference):
     metal = field("Metal that the company produces")
 
 
+class Contracts(Reference):
+    """Futures contracts of a metal whose positions are followed."""
+
+    __columns__ = "contract metal name"
+    contract = field(unique=True)
+    name = field("Name of the contract", str_length={"min_value": 2})
+
+
 class Parameters(Reference):
     """Parameters of the formulas; `*` is for every metal that has no row of its own."""
 
@@ -93,13 +101,15 @@ class DailyIndicator(NamedTuple):
     """Place of a daily indicator: its table without the layer's prefix, and the column of its age.
 
     `is_stale` and `is_suspect` are SQL conditions over the table: an input of the value was carried too long, or is
-    suspect. Signals of the indicator, and the index that it is a component of, are flagged by them.
+    suspect. Signals of the indicator, and the index that it is a component of, are flagged by them. `metric`: that
+    whose series breaks count, where the indicator itself is none.
     """
 
     table: str
     age_days: str
     is_stale: str = "false"
     is_suspect: str = "false"
+    metric: str = ""
 
 
 DAILY_INDICATORS: Final = {
@@ -107,6 +117,22 @@ DAILY_INDICATORS: Final = {
     "cancelled_ratio": DailyIndicator("inventory_daily", "cancelled_age_days"),
     "stock_days": DailyIndicator("inventory_daily", "stock_age_days"),
     "stock_log_chg": DailyIndicator("inventory_daily", "stock_age_days"),
+    "carry_tightness_median": DailyIndicator(
+        "index_inputs",
+        "price_age_days",
+        is_stale="coalesce(is_rate_stale, false)",
+        metric="carry_tightness",
+    ),
+    "live_stock_deviation": DailyIndicator("index_inputs", "stock_age_days", metric="stock_days"),
+    "stock_chg_winsorised": DailyIndicator("index_inputs", "stock_age_days", metric="stock_log_chg"),
+    "new_cancellations": DailyIndicator("index_inputs", "stock_age_days", metric="cancelled_ratio"),
+    "tom_next_usd_t": DailyIndicator("index_inputs", "tom_next_age_days"),
+    "m3_m15_usd_t": DailyIndicator("index_inputs", "m3_m15_age_days"),
+    "visible_all_deviation": DailyIndicator("index_inputs", "visible_all_age_days", metric="visible_t"),
+    "shanghai_stock_days": DailyIndicator("index_inputs", "shanghai_stock_age_days"),
+    "premium_us_midwest": DailyIndicator("index_inputs", "premium_us_midwest_age_days"),
+    "premium_eu_duty_unpaid": DailyIndicator("index_inputs", "premium_eu_duty_unpaid_age_days"),
+    "premium_japan": DailyIndicator("index_inputs", "premium_japan_age_days"),
 }
 # What can be a component of the index: those of the exchange, and the exports of a country, ranked by release.
 INDICATORS = (*DAILY_INDICATORS, "exports_yoy_3m")
@@ -356,6 +382,7 @@ REFERENCE: dict[str, type[Reference]] = {
     "power_zones": PowerZones,
     "exporters": Exporters,
     "equities": ProducerShares,
+    "contracts": Contracts,
     "parameters": Parameters,
     "index_components": IndexComponents,
     "release_calendar": ReleaseCalendar,
@@ -417,10 +444,20 @@ PARAMETERS: dict[str, Parameter] = {
     "bw_window": Parameter("observations", 1, 30, whole=True),
     "rank_min_periods": Parameter("observations", 1, 10_000, whole=True),
     "rank_min_periods_monthly": Parameter("observations", 1, 1_000, whole=True),
+    "rank_min_periods_weekly": Parameter("observations", 1, 1_000, whole=True),
+    "rank_months_weekly": Parameter("months", 1, 600, whole=True),
     "rank_window": Parameter("observations", 2, 10_000, whole=True),
     "rank_window_monthly": Parameter("observations", 2, 1_000, whole=True),
     "z_cap": Parameter("robust z", 1, 20),
     "min_coverage": Parameter("ratio", 0.01, 1),
+    "rank_min_periods_v2": Parameter("observations", 1, 10_000, whole=True),
+    "rank_min_periods_monthly_v2": Parameter("observations", 1, 1_000, whole=True),
+    "min_coverage_v2": Parameter("ratio", 0.01, 1),
+    "median_obs": Parameter("observations", 1, 60, whole=True),
+    "season_years": Parameter("years", 1, 20, whole=True),
+    "season_min_years": Parameter("years", 1, 20, whole=True),
+    "regime_confirm_v2": Parameter("observations", 1, 60, whole=True),
+    "regime_half_life_v2": Parameter("observations", 0.1, 260),
     "enter_tight": Parameter("index points", 0, 100),
     "exit_tight": Parameter("index points", 0, 100),
     "enter_squeeze": Parameter("index points", 0, 100),
@@ -436,6 +473,8 @@ PARAMETERS: dict[str, Parameter] = {
     "relabel_share": Parameter("ratio", 0.001, 1),
     "stock_unwind_ln": Parameter("ln", 0, 2),
     "stock_unwind_k": Parameter("observations", 1, 60, whole=True),
+    "load_out_days": Parameter("days", 1, 260, whole=True),
+    "us_freight_usd_t": Parameter("USD/t", 0, 1_000),
     "visible_low_age_days": Parameter("days", 1, 10_000, whole=True),
     "offwarrant_drain": Parameter("ratio", -1, 0),
     "exports_drop": Parameter("ratio", -1, 0),
@@ -473,6 +512,7 @@ ORDERED: tuple[tuple[str, str], ...] = (
     ("bw_k", "bw_m"),
     ("rank_min_periods", "rank_window"),
     ("rank_min_periods_monthly", "rank_window_monthly"),
+    ("season_min_years", "season_years"),
     ("exit_tight", "enter_tight"),
     ("enter_tight", "enter_squeeze"),
     ("exit_squeeze", "enter_squeeze"),

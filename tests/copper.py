@@ -10,7 +10,9 @@ from pipelines.common.settings import PROJECT
 
 # Rent and use of copper over the years. All other parameters apply to every metal, or only to those with smelters that
 # need much power.
-PARAMETERS = PROJECT / "data" / "examples" / "copper" / "parameters.csv"
+PARAMETERS, CONTRACTS = (
+    PROJECT / "data" / "examples" / "copper" / f"{name}.csv" for name in ("parameters", "contracts")
+)
 LEVELS = {"level_up": 10_000, "level_down": 9_000}
 SMELTING = ("POWER", "SMELTER", "SUPPLY")  # families of signals that copper does not have
 
@@ -22,6 +24,7 @@ def add_copper(reference: Path) -> None:
         customs_label="(?i)unwrought copper", hs_codes="7403 7407 7408 7409 7410 7411",
         chinese_name="铜",
     ))  # fmt: skip
+    _append(reference, "contracts", lambda _: pd.read_csv(CONTRACTS, dtype=str, keep_default_na=False))
     _append(reference, "parameters", lambda _: pd.read_csv(PARAMETERS, dtype=str, keep_default_na=False))
     _append(
         reference,
@@ -35,7 +38,9 @@ def add_copper(reference: Path) -> None:
         reference,
         "signal_definitions",
         lambda rows: rows[~rows["signal_id"].str.split(".").str[1].isin(SMELTING)].assign(
-            metal="CU", signal_id=lambda own: own["signal_id"].str.replace("AL.", "CU.", regex=False)
+            metal="CU",
+            signal_id=lambda own: own["signal_id"].str.replace("AL.", "CU.", regex=False),
+            entity=lambda own: own["entity"].replace("191691", "085692"),  # positions
         ),
     )
 

@@ -39,7 +39,11 @@ TIMES = {
     time(18, 0, 1): 1,
     time(23, 30): 1,
 }
-SPREADS = ("CASH_3M", "DEC_DEC", "M3_M15", "TOM_NEXT")
+SPREADS = ("CASH_3M", "CASH_TOM", "DEC_DEC", "M1_M2", "M3_M15", "M3_M27", "TOM_NEXT")
+PREMIA = ("EU_DUTY_PAID", "EU_DUTY_UNPAID", "US_MIDWEST")
+CONTRACTS = ("191691", "191693", "088691")  # the last one is no contract of the metal
+EXCHANGES = (("SHFE", "METAL", 4), ("SHFE", "ALUMINA", 5), ("COMEX", "METAL", 1))  # a report every so many days
+PLACES = ("DETROIT", "GWANGYANG", "VLISSINGEN")
 QUARTER_HOURS_SINCE = date(2025, 10, 1)
 
 
@@ -75,6 +79,18 @@ def market(
         "arbitrage": list(_arbitrage(rng, days)),
         "costs": list(_costs(rng, days)),
         "equities": [row for ticker in ("AA", "CENX") for row in _equity(rng, days, ticker)],
+        "premia": [row for n, region in enumerate(PREMIA) for row in _premia(Random(seed + n), days, region)],
+        "positions": [
+            row for n, contract in enumerate(CONTRACTS) for row in _positions(Random(seed - n), days, contract)
+        ],
+        "exchange_stocks": [
+            row
+            for n, (exchange, product, every) in enumerate(EXCHANGES)
+            for row in _reports(
+                Random(seed + n), _trading_days(last, 260 * years_of_months)[::every], exchange, product
+            )
+        ],
+        "stocks_by_location": [row for n, place in enumerate(PLACES) for row in _places(Random(seed + n), days, place)],
         "spreads": [row for n, spread in enumerate(SPREADS) for row in _quotes(Random(seed + n), days, spread)],
     }
 
@@ -220,6 +236,85 @@ def _quotes(rng: Random, days: list[date], spread: str) -> Iterator[Row]:
         row: Row = {"metal": "AL", "obs_date": day, "spread": spread, "usd_t": value}
         yield from _vintages(
             rng, row, _released(rng, day, _at(day, NOON)), lambda row: row | {"usd_t": row["usd_t"] + 0.75}, 0.06
+        )
+
+
+def _premia(rng: Random, days: list[date], region: str) -> Iterator[Row]:
+    """Premia on most days; a gap longer than the carry limit."""
+    missing, value = _gap(days, rng.choice([0.2, 0.5]), 50), 300.0
+    for day in days[rng.randint(0, 20) :]:
+        value += rng.choice([-10.0, -2.5, 0.0, 0.0, 5.0, 8.0])
+        if day in missing or rng.random() < 0.4:
+            continue
+        row: Row = {"metal": "AL", "obs_date": day, "region": region, "usd_t": value}
+        yield from _vintages(
+            rng, row, _released(rng, day, _at(_next(day), EVENING)), lambda row: row | {"usd_t": row["usd_t"] - 12.5}
+        )
+
+
+def _positions(rng: Random, days: list[date], contract: str) -> Iterator[Row]:
+    """Positions of Tuesdays in few sizes, so that shares tie; weeks that are published together, a week of nothing."""
+    missing, late = _gap(days, 0.7, 60), _gap(days, 0.5, 30)
+    for day in days:
+        if day.weekday() != 1 or day in missing:
+            continue
+        open_interest = 100 * rng.randint(0, 4)
+        row: Row = {
+            "contract": contract,
+            "obs_date": day,
+            "managed_long": min(open_interest, 50 * rng.randint(0, 6)),
+            "managed_short": min(open_interest, 50 * rng.randint(0, 6)),
+            "open_interest": open_interest,
+        }
+        friday = _at(day + timedelta(3), time(15, 30), NEW_YORK)
+        first = _at(max(late) + timedelta(9), time(15, 30), NEW_YORK) if day in late else _released(rng, day, friday)
+        yield from _vintages(rng, row, first, lambda row: row | {"open_interest": row["open_interest"] + 50}, 0.1)
+
+
+def _reports(rng: Random, days: list[date], exchange: str, product: str) -> Iterator[Row]:
+    """Reports of another exchange, some weeks without, some months late; the part on warrant is not always given."""
+    missing, total = _gap(days, 0.76, 70) | _gap(days, 0.6, 20), 200_000.0
+    for day in days:
+        total = max(10_000.0, total + rng.choice([-9_000, -500, 0, 0, 2_000, 8_000]))
+        if day in missing or rng.random() < 0.1:
+            continue
+        row: Row = {
+            "metal": "AL",
+            "exchange": exchange,
+            "product": product,
+            "obs_date": day,
+            "total_t": total,
+            "on_warrant_t": _blank(rng, total / 2, 0.2),
+        }
+        first = _released(rng, day, _at(day, time(16), BEIJING))
+        yield from _vintages(
+            rng,
+            row,
+            first + timedelta(70) if rng.random() < 0.06 else first,
+            lambda row: row | {"total_t": row["total_t"] + 75},
+            0.3,
+            12,
+        )
+
+
+def _places(rng: Random, days: list[date], place: str) -> Iterator[Row]:
+    """Stock of a place in few sizes, so that places tie; load-out of some days; a month without reports, empty days."""
+    missing = _gap(days, 0.4, 35)
+    empty = _gap(days, 0.9, 4)
+    for day in days[rng.randint(0, 9) :]:
+        if day in missing or rng.random() < 0.15:
+            continue
+        row: Row = {
+            "metal": "AL",
+            "location": place,
+            "obs_date": day,
+            "live_t": 0.0 if day in empty else 1_000.0 * rng.randint(1, 6),
+            "cancelled_t": 0.0 if day in empty else 500.0 * rng.randint(0, 4),
+            "in_t": _blank(rng, 25.0 * rng.randint(0, 3), 0.3),
+            "out_t": _blank(rng, 25.0 * rng.randint(0, 1), 0.9 if day in days[:80] else 0.2),
+        }
+        yield from _vintages(
+            rng, row, _released(rng, day, _at(_next(day), time(9))), lambda row: row | {"live_t": row["live_t"] + 500}
         )
 
 

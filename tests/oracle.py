@@ -51,11 +51,22 @@ DEFAULTS = {
     "other_cash_usd_t": 500.0,
     "china_cap_t": 45_000_000.0,
     "port_cny_t": 200.0,
+    "us_freight_usd_t": 60.0,
 }
+PREMIUM_REGIONS = ("us_midwest", "eu_duty_unpaid", "japan")
+CHANGE_DAYS = (1, 5, 20)
+YEARS = (2, 5, 10)
 # China's value-added tax, import duty and export rebate on semis, each from its day on (fractions).
 VAT = [(date(2008, 1, 1), 0.17), (date(2018, 5, 1), 0.16), (date(2019, 4, 1), 0.13)]
 DUTY = [(date(2008, 1, 1), 0.0)]
 REBATE = [(date(2008, 1, 1), 0.13), (date(2024, 12, 1), 0.0)]
+# The tariff of the United States on aluminium (Section 232), and the contracts of aluminium.
+TARIFF = [
+    (date(2008, 1, 1), 0.0), (date(2018, 3, 23), 0.10), (date(2025, 3, 12), 0.25), (date(2025, 6, 4), 0.50),
+]  # fmt: skip
+CONTRACTS = ("191691", "191693")
+WEEKS_BACK = 3  # how far before its week the report may lie that a week's stock is compared with
+SHANGHAI_DAYS = 14  # Shanghai's report may be so much older than the month-end
 
 
 # --- days and months
@@ -568,6 +579,86 @@ def _regime_of(state: str, x: float, p: Mapping[str, float]) -> str:
     return "NEUTRAL"
 
 
+def smoothed(indices: Sequence[Value], half_life: float, max_gap: float) -> list[Value]:
+    """Exponentially smoothed; a gap keeps the last value for a while, after which the next one begins again."""
+    found: list[Value] = []
+    last: Value = None
+    gap = 0
+    for x in indices:
+        gap = gap + 1 if x is None else 0
+        if x is None:
+            last = last if gap <= max_gap else None
+        else:
+            last = x if last is None else x + 0.5 ** (1 / half_life) * (last - x)
+        found.append(last)
+    return found
+
+
+def regimes_v2(indices: Sequence[Value], spreads: Sequence[Value], p: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Regime and status after each smoothed index value; `spreads`: the median spread of each day."""
+    found: list[tuple[str, str]] = []
+    state, status, gap = "UNKNOWN", "WARMUP", 0
+    waiting: list[str] = []
+    for x, spread in zip(indices, spreads, strict=True):
+        is_open = spread is not None and spread > 0
+        if state == "SQUEEZE" and not is_open:
+            state = "TIGHT"
+        if x is None:
+            gap += 1
+            if state != "UNKNOWN":
+                status = "STALE"
+                if gap > p["regime_max_gap"]:
+                    state, status, waiting = "UNKNOWN", "UNKNOWN", []
+        else:
+            gap, status = 0, "OK"
+            wanted = _regime_of(state, x, p)
+            if wanted == "SQUEEZE" and not is_open:
+                wanted = "TIGHT"
+            waiting = [wanted, *(other for other in waiting if other == wanted)] if wanted != state else []
+            if state == "UNKNOWN" or len(waiting) >= p["regime_confirm_v2"]:
+                state, waiting = wanted, []
+        found.append((state, status))
+    return found
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Between the two values around the place, in proportion."""
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * share
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def changes(values: Sequence[Value], days: int) -> list[Value]:
+    """Each value less the one so many rows before."""
+    before = [None] * days + list(values)
+    return [cash_3m_spread(now, old) for now, old in zip(values, before, strict=False)]
+
+
+def first_component(rows: Sequence[Sequence[Value]], least: float) -> list[float]:
+    """Loadings of the first principal component, by power iteration; pairs with fewer rows than `least` count 0."""
+    n = len(rows[0]) if rows else 0
+    matrix = [[0.0] * n for _ in range(n)]
+    for i in range(n):
+        for j in range(n):
+            pairs = [(row[i], row[j]) for row in rows if row[i] is not None and row[j] is not None]
+            if len(pairs) >= least:
+                x, y = fmean(a for a, _ in pairs), fmean(b for _, b in pairs)
+                matrix[i][j] = fmean((a - x) * (b - y) for a, b in pairs)
+    if not any(any(line) for line in matrix):
+        return []
+    loadings = [1.0 + 0.1 * i for i in range(n)]
+    for _ in range(20_000):
+        made = [sum(cell * value for cell, value in zip(line, loadings, strict=True)) for line in matrix]
+        length = math.sqrt(sum(value * value for value in made))
+        made = [value / length for value in made]
+        if max(abs(a - b) for a, b in zip(made, loadings, strict=True)) < 1e-15:
+            break
+        loadings = made
+    return loadings if sum(loadings) >= 0 else [-value for value in loadings]
+
+
 def quality(flags: Iterable[str]) -> Row:
     """The flags as one text, worst first, and the worst of them; OK where there is none."""
     held = set(flags)
@@ -582,6 +673,12 @@ def _counting(chain: Sequence[tuple[date, str]], day: date) -> str | None:
     """The rate that counts on an observation date."""
     begun = [(first, rate) for first, rate in chain if first <= day]
     return max(begun)[1] if begun else None
+
+
+@missing_if_an_input_is
+def us_replacement(lme: float, unpaid_premium: float, freight: float, tariff: float) -> float:
+    """USD/t: cost of a tonne imported into the United States."""
+    return (lme + unpaid_premium + freight) * (1 + tariff)
 
 
 def spread_days(spread: str, day: date) -> int:
@@ -611,11 +708,24 @@ class Oracle:
         dated: Mapping[str, Sequence[tuple[date, float]]] | None = None,
         breaks: Sequence[Row] = (),
         rate_chain: Sequence[tuple[date, str]] = ((date(2018, 4, 3), "SOFR"),),
+        components_v2: Sequence[Row] = (),
     ) -> None:
-        """`dated`: values of parameters that change, each from its day on; `breaks`: the rows of series_breaks;
-        `rate_chain`: the rate that counts from each observation date on.
+        """`components`: of version 1 of the index; `dated`: values of parameters that change, each from its day on;
+        `breaks`: the rows of series_breaks; `rate_chain`: the rate that counts from each observation date on.
         """
-        self.dated, self.breaks = dated or {}, breaks
+        self.dated, self.breaks, self.components_v2 = dated or {}, breaks, components_v2
+        self.shanghai = Known(
+            [
+                row
+                for row in market.get("exchange_stocks", [])
+                if row["exchange"] == "SHFE" and row["product"] == "METAL"
+            ],
+            "obs_date",
+        )
+        self.premia = {
+            region: Known([row for row in market.get("premia", []) if row["region"] == region.upper()], "obs_date")
+            for region in PREMIUM_REGIONS
+        }
         self.market, self.p, self.components = market, {**DEFAULTS, **parameters}, components
         self.now, self.metal = now, metal
         self.prices, self.stocks = self._of("prices", "obs_date"), self._of("stocks", "obs_date")
@@ -846,7 +956,27 @@ class Oracle:
                 if before and stock_log_chg(total, before["total_t"]) is not None
                 else None
             ),
+            **self._net_changes(list(known.values())[-1 - n :], n, moment),
             "knowledge_ts_max": last_known(last, reporting, before),
+        }
+
+    def _net_changes(self, rows: Sequence[Row], n: int, moment: datetime) -> Row:
+        """Change of stock without jumps that are relabelled or not decided, and what was newly cancelled."""
+        moved: float = 0
+        for pair in pairwise(rows[-1 - n :]):
+            if self._relabelled(pair, moment) is not False:
+                moved += pair[1]["total_t"] - pair[0]["total_t"]
+        before = rows[0]["total_t"] if len(rows) == n + 1 else None
+        cancelled: Value = None
+        if before and all(row["cancelled_t"] is not None for row in rows):
+            cancelled = 0.0
+            for old, new in pairwise(rows):
+                left = max(0.0, old["total_t"] - new["total_t"])
+                cancelled += max(0.0, new["cancelled_t"] - old["cancelled_t"] + left)
+        return {
+            "stock_log_chg_net": stock_log_chg(rows[-1]["total_t"] - moved if rows else None, before),
+            "new_cancellations": ratio(cancelled, before),
+            "relabelled_t": moved if rows else None,
         }
 
     def inventory_daily(self) -> list[Row]:
@@ -903,9 +1033,101 @@ class Oracle:
     def inventory_visible_monthly(self) -> list[Row]:
         """Each month-end by its last vintage, as the series stood when that was released."""
         return [
-            self._visible(row["knowledge_ts"], day) | {"vintage_no": self.offwarrant.number(day, self.now)}
+            self._visible(row["knowledge_ts"], day)
+            | self._visible_all(row["knowledge_ts"], day)
+            | {"vintage_no": self.offwarrant.number(day, self.now)}
             for day, row in self.offwarrant.rows(self.now).items()
         ]
+
+    def _shanghai(self, day: date, moment: datetime) -> Row | None:
+        """Shanghai's last report up to two weeks before a month-end, as known."""
+        known = self._exchange("SHFE", "METAL")
+        days = (day - timedelta(back) for back in range(SHANGHAI_DAYS + 1))
+        return next((row for at in days if (row := known.row(at, moment))), None)
+
+    def _visible_all(self, moment: datetime, day: date) -> Row:
+        """Visible and Shanghai stock of a month-end as it stood after the releases until a moment."""
+        every: dict[date, float] = {}
+        for at, row in self.offwarrant.rows(moment).items():
+            report = self._shanghai(at, moment)
+            if report:
+                every[at] = visible_t(row["offwarrant_t"], row["registered_month_end_t"]) + report["total_t"]
+        report = self._shanghai(day, moment)
+        return {
+            "shanghai_obs_date": report["obs_date"] if report else None,
+            "shanghai_t": report["total_t"] if report else None,
+            "visible_all_t": every.get(day),
+            "visible_all_definition": "OFF_WARRANT + REGISTERED + SHFE" if report else None,
+            "visible_all_lowest_since": lowest_since(every, day) if report else None,
+        }
+
+    def _exchange(self, exchange: str, product: str) -> Known:
+        rows = self.market.get("exchange_stocks", [])
+        wanted = (self.metal, exchange, product)
+        return Known([row for row in rows if (row["metal"], row["exchange"], row["product"]) == wanted], "obs_date")
+
+    def exchange_stocks_weekly(self) -> list[Row]:
+        """The last report of each week as known now, against the last of an earlier week as known when it was."""
+        found: list[Row] = []
+        series = {(row["exchange"], row["product"]) for row in self.market.get("exchange_stocks", [])}
+        for exchange, product in sorted(series):
+            known = self._exchange(exchange, product)
+            weeks = {day - timedelta(day.weekday()): day for day in known.rows(self.now)}
+            for monday, day in weeks.items():
+                row = known.rows(self.now)[day]
+                first = monday - timedelta(7 * WEEKS_BACK + 1)
+                base = latest({at: r for at, r in known.rows(row["knowledge_ts"], first).items() if at < monday})
+                found.append(
+                    {
+                        "metal": self.metal,
+                        **{name: row[name] for name in ("exchange", "product", "obs_date", "total_t", "on_warrant_t")},
+                        "base_obs_date": base["obs_date"] if base else None,
+                        "total_chg_t": row["total_t"] - base["total_t"] if base else None,
+                        "knowledge_ts": row["knowledge_ts"],
+                        "vintage_no": known.number(day, self.now),
+                    }
+                )
+        return found
+
+    def stocks_by_location_daily(self) -> list[Row]:
+        """Concentration of the newest day's places, and the queue of the one with the most cancelled metal."""
+        rows = [row for row in self.market.get("stocks_by_location", []) if row["metal"] == self.metal]
+        places = {name: Known([row for row in rows if row["location"] == name], "obs_date")
+                  for name in sorted({row["location"] for row in rows})}  # fmt: skip
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment, first = decision_time(day), day - timedelta(int(self.p["load_out_days"]))
+            seen = {name: list(known.rows(moment, first).values()) for name, known in places.items()}
+            newest = max((rows[-1]["obs_date"] for rows in seen.values() if rows), default=None)
+            seen = {name: rows for name, rows in seen.items() if rows and rows[-1]["obs_date"] == newest}
+            if newest is None:
+                continue
+            totals = {name: rows[-1]["live_t"] + rows[-1]["cancelled_t"] for name, rows in seen.items()}
+            largest = min(totals, key=lambda name: (-totals[name], name))
+            queue = min(seen, key=lambda name: (-seen[name][-1]["cancelled_t"], name))
+            out = [row["out_t"] for row in seen[queue] if row["out_t"] is not None]
+            total = sum(totals.values())
+            shares = [ratio(stock, total) for stock in totals.values()]
+            cancelled = seen[queue][-1]["cancelled_t"]
+            found.append(
+                {
+                    "metal": self.metal,
+                    "as_of_date": day,
+                    "place_obs_date": newest,
+                    "place_age_days": (day - newest).days,
+                    "n_places": len(totals),
+                    "total_t": total,
+                    "largest_place": largest,
+                    "largest_share": ratio(totals[largest], total),
+                    "herfindahl": None if None in shares else sum(share**2 for share in shares if share),
+                    "queue_place": queue,
+                    "queue_cancelled_t": cancelled,
+                    "load_out_t_day": fmean(out) if out else None,
+                    "queue_days": ratio(cancelled, fmean(out) if out else None),
+                    "knowledge_ts_max": last_known(*(row for rows in seen.values() for row in rows)),
+                }
+            )
+        return found
 
     # --- exports
 
@@ -978,7 +1200,8 @@ class Oracle:
             moment = decision_time(day)
             row: Row = {"metal": self.metal, "as_of_date": day, "as_of_ts": moment}
             curve, inventory, visible = self._curve(day, moment), self._inventory(day, moment), self._visible(moment)
-            row |= curve | {name: value for name, value in inventory.items() if name != "relabelled"}
+            own = ("relabelled", "relabelled_t", "stock_log_chg_net", "new_cancellations")
+            row |= curve | {name: value for name, value in inventory.items() if name not in own}
             row["offwarrant_period_end"] = visible.get("period_end")
             row |= {name: visible.get(name) for name in ("offwarrant_yoy", "visible_t")}
             known = exports.rows(moment)
@@ -1037,6 +1260,219 @@ class Oracle:
             if row["tightness_index"] is None:
                 held = {"WARMUP" if status == "WARMUP" else "MISSING", *held - {"BREAK", "SUSPECT"}}
             row |= quality(held)
+        self.contributions = {1: self._contributions([row["tightness_index"] for row in found], found, self.components)}
+        if self.components_v2:
+            for row, other in zip(found, self.index_v2(days), strict=True):
+                row |= other
+        return found
+
+    @staticmethod
+    def _contributions(
+        indices: Sequence[Value], rows: Sequence[Row], components: Sequence[Row]
+    ) -> dict[str, list[Value]]:
+        """What each component contributes on each day; `rows` have score_ and coverage."""
+        found: dict[str, list[Value]] = {}
+        for component in components:
+            name = component["indicator"]
+            family = [row["indicator"] for row in components if row["family"] == component["family"]]
+            found[name] = []
+            for index, row in zip(indices, rows, strict=True):
+                n = sum(row[f"score_{other}"] is not None for other in family)
+                score = row[f"score_{name}"]
+                given = index is not None and score is not None
+                found[name].append(100 * component["weight"] / row["coverage"] * score / n if given else None)
+        return found
+
+    # --- version 2 of the index: docs/methodology.md#index-version-2
+
+    def index_v2(self, days: Sequence[date]) -> list[Row]:
+        """The columns of version 2 in tightness_daily; keeps the ranks of its components for indicator_ranks_daily."""
+        inputs = self._inputs_v2(days)
+        self.ranks_v2: dict[str, list[Row]] = {}
+        for component in self.components_v2:
+            name = component["indicator"]
+            self.ranks_v2[name] = self._ranks_of_exports_v2(days) if name == "exports_yoy_3m" else self._ranks_v2(
+                [(value if at is not None and (day - at).days <= component["max_age_days"] else None, at)
+                 for day, (value, at) in zip(days, inputs[name], strict=True)],
+                component["sign"],
+            )  # fmt: skip
+        found: list[Row] = []
+        scored: list[Row] = []
+        for i in range(len(days)):
+            scores = {name: ranks[i]["score"] for name, ranks in self.ranks_v2.items()}
+            made = tightness(scores, self.components_v2, self.p["min_coverage_v2"])
+            scored.append({f"score_{name}": score for name, score in scores.items()} | made)
+            row = {f"{name}_v2": value for name, value in made.items() if name != "n_components"}
+            for family in {component["family"] for component in self.components_v2}:
+                [weight] = {row["weight"] for row in self.components_v2 if row["family"] == family}
+                is_there = row[f"contrib_{family.lower()}_v2"] is not None
+                row[f"weight_{family.lower()}_v2"] = weight / made["coverage"] if is_there else None
+            found.append(row)
+        indices = [row["tightness_index_v2"] for row in found]
+        self.contributions[2] = self._contributions(indices, scored, self.components_v2)
+        followed = smoothed(indices, self.p["regime_half_life_v2"], self.p["regime_max_gap"])
+        states = regimes_v2(
+            [None if index is None else value for index, value in zip(indices, followed, strict=True)],
+            [value for value, _ in inputs["spread_median"]],
+            self.p,
+        )
+        for row, value, (state, status) in zip(found, followed, states, strict=True):
+            row |= {"smoothed_index_v2": value, "regime_v2": state, "regime_status_v2": status}
+        return found
+
+    def _inputs_v2(self, days: Sequence[date]) -> dict[str, list[tuple[Value, date | None]]]:
+        """Each daily indicator of version 2 on each day, and the day of its observation."""
+        found: dict[str, list[tuple[Value, date | None]]] = {}
+        seen: dict[str, list[Value]] = {"carry": [], "spread": [], "live": [], "all": [], "net": []}
+        for day in days:
+            moment = decision_time(day)
+            curve, stock, visible = self._curve(day, moment), self._inventory(day, moment), self._visible(moment)
+            use = self._on("consumption_t_per_year", day)
+            shanghai = self._latest_of(self.shanghai, day, moment)
+            total, share = stock["total_t"], stock["cancelled_ratio"]
+            live = None if total is None else (total - stock["relabelled_t"]) * (1 - (share or 0.0))
+            whole = visible_t(visible.get("visible_t"), shanghai["total_t"] if shanghai else None)
+            for name, value in (
+                ("carry", curve["carry_tightness"]), ("spread", curve["cash_3m_spread_usd_t"]),
+                ("live", math.log(stock_days(live, use)) if live and live > 0 else None),
+                ("all", math.log(stock_days(whole, use)) if whole and whole > 0 else None),
+                ("net", stock["stock_log_chg_net"]),
+            ):  # fmt: skip
+                seen[name].append(value)
+            nets = [value for value in seen["net"] if value is not None]
+            net = seen["net"][-1]
+            on_price, on_stock = curve["price_obs_date"], stock["stock_obs_date"]
+            row: dict[str, tuple[Value, date | None]] = {
+                "carry_tightness_median": (self._median(seen["carry"]), on_price),
+                "spread_median": (self._median(seen["spread"]), None),
+                "live_stock_deviation": (self._deviation(days, seen["live"]), on_stock),
+                "visible_all_deviation": (self._deviation(days, seen["all"]), visible.get("period_end")),
+                "stock_chg_winsorised": (
+                    None if net is None else max(quantile(nets, 0.01), min(quantile(nets, 0.99), net)), on_stock
+                ),
+                "new_cancellations": (stock["new_cancellations"], on_stock),
+                "shanghai_stock_days": (
+                    stock_days(shanghai["total_t"] if shanghai else None, use),
+                    shanghai["obs_date"] if shanghai else None,
+                ),
+            }  # fmt: skip
+            for name in ("TOM_NEXT", "M3_M15"):
+                known = self.spreads_quoted.get(name)
+                quote = self._latest_of(known, day, moment) if known else None
+                row[f"{name.lower()}_usd_t"] = (quote["usd_t"], quote["obs_date"]) if quote else (None, None)
+            for region, premia in self.premia.items():
+                premium = self._latest_of(premia, day, moment)
+                duty = valid_on(day, TARIFF) if region == "us_midwest" else 0.0
+                paid = visible_t(curve["cash_usd_t"], premium["usd_t"] if premium else None)
+                row[f"premium_{region}"] = (
+                    cash_3m_spread(ratio(paid, 1 + duty), curve["cash_usd_t"]), premium["obs_date"] if premium else None
+                )  # fmt: skip
+            for name, at in row.items():
+                found.setdefault(name, []).append(at)
+        return found
+
+    def _median(self, values: Sequence[Value]) -> Value:
+        there = [value for value in values[-int(self.p["median_obs"]) :] if value is not None]
+        return median(there) if there else None
+
+    def _deviation(self, days: Sequence[date], logs: Sequence[Value]) -> Value:
+        """The last value less the mean of the same month of the years before."""
+        day = days[len(logs) - 1]
+        means: list[float] = []
+        for back in range(int(self.p["season_years"]), 0, -1):
+            month = (day.year - back, day.month)
+            values = [log for at, log in zip(days, logs, strict=False) if month_of(at) == month and log is not None]
+            if values:
+                means.append(fmean(values))
+        return cash_3m_spread(logs[-1], fmean(means) if len(means) >= self.p["season_min_years"] else None)
+
+    def _ranks_v2(self, values: Sequence[tuple[Value, date | None]], sign: int) -> list[Row]:
+        """Ranks of each day: an observation counts once, on the first day that it was there, and keeps its ranks."""
+        found: list[Row] = []
+        counted: list[Value] = []
+        last: date | None = None
+        ranks: tuple[Value, Value] = (None, None)
+        every = [value for value, _ in values]
+        size = int(self.p["rank_window"])
+        for i, (value, at) in enumerate(values):
+            is_new = value is not None and at != last
+            counted.append(value if is_new else None)
+            if is_new:
+                last, ranks = at, (mid_rank(counted[-size:], 1), mid_rank(counted, 1))
+            n = sum(other is not None for other in every[max(0, i + 1 - size) : i + 1])
+            window, expanding = ranks if value is not None and n >= self.p["rank_min_periods_v2"] else (None, None)
+            found.append(
+                self._ranks(every[: i + 1], "", LONGER_WINDOWS, sign)
+                | {
+                    "value": value, "percentile": window, "expanding_percentile": expanding,
+                    "score": signed(None if window is None or expanding is None else (window + expanding) / 2, sign),
+                }
+            )  # fmt: skip
+        return found
+
+    def _ranks_of_exports_v2(self, days: Sequence[date]) -> list[Row]:
+        [component] = [row for row in self.components_v2 if row["indicator"] == "exports_yoy_3m"]
+        found: list[Row] = []
+        for i in range(len(days)):
+            history, is_fresh = self.monthly[i]
+            if not history:
+                found.append({"score": None})
+                continue
+            ranks = self._ranks(history, "_monthly", LONGER_WINDOWS_MONTHLY, component["sign"])
+            least = max(self.p["rank_min_periods_monthly"], self.p["rank_min_periods_monthly_v2"])
+            window = mid_rank(history[-int(self.p["rank_window_monthly"]) :], least)
+            expanding = mid_rank(history, least) if window is not None else None
+            both = None if window is None or expanding is None else (window + expanding) / 2
+            ranks |= {"percentile": window, "expanding_percentile": expanding, "score": signed(both, component["sign"])}
+            value = history[-1]
+            if not is_fresh:
+                value, ranks = None, {**dict.fromkeys(ranks), "n_hist": ranks["n_hist"]}
+            found.append({"value": value, **ranks})
+        return found
+
+    def index_history_daily(self) -> list[Row]:
+        """The versions of the index and the principal component beside their own past."""
+        rows = self.tightness_daily()
+        days = [row["as_of_date"] for row in rows]
+        found: list[Row] = []
+        for name, values in (
+            ("tightness_index", [row["tightness_index"] for row in rows]),
+            ("tightness_index_v2", [row["tightness_index_v2"] for row in rows]),
+            ("index_pca", self._pca(rows)),
+        ):
+            moved = {f"change_{n}d": changes(values, n) for n in CHANGE_DAYS}
+            for i, (day, value) in enumerate(zip(days, values, strict=True)):
+                if value is None:
+                    continue
+                row: Row = {"metal": self.metal, "index_name": name, "as_of_date": day, "value": value}
+                row |= {"percentile": mid_rank(values[: i + 1], 1)} | {change: of[i] for change, of in moved.items()}
+                for years in YEARS:
+                    window = [other for other in values[max(0, i + 1 - 252 * years) : i + 1] if other is not None]
+                    row |= {f"low_{years}y": min(window), f"high_{years}y": max(window)}
+                found.append(row)
+        return found
+
+    def _pca(self, rows: Sequence[Row]) -> list[Value]:
+        """First principal component of the families, fitted at the beginning of each month to the days before."""
+        names = [f"family_{name}_v2" for name in ("curve", "stock", "flow", "physical")]
+        loadings: dict[Month, list[float]] = {}
+        found: list[Value] = []
+        for row in rows:
+            day = row["as_of_date"]
+            if month_of(day) not in loadings:
+                before = [[old[name] for name in names] for old in rows if old["as_of_date"] < day.replace(day=1)]
+                loadings[month_of(day)] = first_component(before, self.p["rank_min_periods_v2"])
+            given = [
+                (loading, row[name])
+                for loading, name in zip(loadings[month_of(day)], names, strict=False)
+                if row[name] is not None
+            ]
+            whole = sum(abs(loading) for loading in loadings[month_of(day)])
+            available = sum(abs(loading) for loading, _ in given)
+            is_enough = whole > 0 and available >= self.p["min_coverage_v2"] * whole and available > 0
+            found.append(
+                50 + 100 * sum(loading * (score - 0.5) for loading, score in given) / available if is_enough else None
+            )
         return found
 
     def _spans_break(self, name: str, day: date, window: Sequence[Value], places: Sequence[date], last: date) -> bool:
@@ -1069,10 +1505,28 @@ class Oracle:
                 else:
                     history = self._counted(name, i + 1)
                     ranks, value = self._ranks(history, "", LONGER_WINDOWS, component["sign"]), self.ranked[name][i]
+                parts = self._parts(1, name, i)
                 found.append(
                     {"metal": self.metal, "version": 1, "indicator": name, "as_of_date": day, "value": value, **ranks}
+                    | parts
                 )
+        for component in self.components_v2:
+            name = component["indicator"]
+            for i, day in enumerate(days):
+                if "value" in self.ranks_v2[name][i]:
+                    row = {"metal": self.metal, "version": 2, "indicator": name, "as_of_date": day}
+                    found.append(row | self.ranks_v2[name][i] | self._parts(2, name, i))
         return found
+
+    def _parts(self, version: int, name: str, i: int) -> Row:
+        """What a component contributes on the i-th day, and its part in the changes of the index."""
+        of = self.contributions[version]
+        has_index = [any(part[k] is not None for part in of.values()) for k in range(i + 1)]
+        row: Row = {"contribution": of[name][i]}
+        for n in CHANGE_DAYS:
+            is_there = i >= n and has_index[i] and has_index[i - n]
+            row[f"contribution_chg_{n}d"] = (of[name][i] or 0.0) - (of[name][i - n] or 0.0) if is_there else None
+        return row
 
     def _ranks(self, history: Sequence[Value], kind: str, windows: Mapping[str, int], sign: int) -> Row:
         """Rank of the last value among those before it; `kind` selects the window parameters."""
@@ -1207,6 +1661,98 @@ class Oracle:
                     "semis_export_arb_usd_t": semis_export_arb(
                         lme, quote["dest_premium_usd_t"], quote["freight_usd_t"], shfe, vat, rebate, fx
                     ),
+                }
+            )
+        return found
+
+    def us_parity_daily(self) -> list[Row]:
+        """Price in the United States against the cost of importing a tonne with the tariff of the day."""
+        premia = {
+            region: Known([row for row in self.market.get("premia", []) if row["region"] == region], "obs_date")
+            for region in ("US_MIDWEST", "EU_DUTY_UNPAID")
+        }
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment = decision_time(day)
+            midwest, unpaid = (self._latest_of(known, day, moment) for known in premia.values())
+            if not midwest and not unpaid:
+                continue
+            curve = self._curve(day, moment)
+            c, tariff, freight = curve["cash_usd_t"], valid_on(day, TARIFF), self.p["us_freight_usd_t"]
+            replacement = us_replacement(c, unpaid["usd_t"] if unpaid else None, freight, tariff)
+            price = visible_t(c, midwest["usd_t"] if midwest else None)  # a sum where both are there
+            found.append(
+                {
+                    "metal": self.metal,
+                    "as_of_date": day,
+                    "price_obs_date": curve["price_obs_date"],
+                    "midwest_obs_date": midwest["obs_date"] if midwest else None,
+                    "unpaid_obs_date": unpaid["obs_date"] if unpaid else None,
+                    "cash_usd_t": c,
+                    "midwest_premium_usd_t": midwest["usd_t"] if midwest else None,
+                    "unpaid_premium_usd_t": unpaid["usd_t"] if unpaid else None,
+                    "us_freight_usd_t": freight,
+                    "section_232": tariff,
+                    "replacement_usd_t": replacement,
+                    "us_price_usd_t": price,
+                    "parity_gap_usd_t": cash_3m_spread(price, replacement),
+                    "knowledge_ts_max": max(
+                        at for at in (last_known(midwest, unpaid), curve["knowledge_ts_max"]) if at is not None
+                    ),
+                }
+            )
+        return found
+
+    def _contract(self, contract: str) -> Known:
+        return Known([row for row in self.market.get("positions", []) if row["contract"] == contract], "obs_date")
+
+    def _position(self, known: Known, row: Row) -> Row:
+        """A week's net position, ranked among the weeks before it as known when it became known."""
+        first = months_later(row["obs_date"], -int(self.p["rank_months_weekly"]))
+        weeks = known.rows(row["knowledge_ts"], first + timedelta(1))
+        shares = [
+            ratio(week["managed_long"] - week["managed_short"], week["open_interest"])
+            for at, week in weeks.items()
+            if at <= row["obs_date"]
+        ]
+        return {
+            "managed_net": row["managed_long"] - row["managed_short"],
+            "net_share": shares[-1],
+            "net_percentile": mid_rank(shares, self.p["rank_min_periods_weekly"]),
+            "n_hist": sum(share is not None for share in shares),
+        }
+
+    def positions_weekly(self) -> list[Row]:
+        """Net positions of money managers by contract and week, as known now."""
+        found: list[Row] = []
+        for contract in CONTRACTS:
+            known = self._contract(contract)
+            for day, row in known.rows(self.now).items():
+                found.append(
+                    {
+                        "metal": self.metal,
+                        **{name: value for name, value in row.items() if name != "knowledge_ts"},
+                        **self._position(known, row),
+                        "knowledge_ts": row["knowledge_ts"],
+                        "vintage_no": known.number(day, self.now),
+                    }
+                )
+        return found
+
+    def weekly_metrics(self) -> list[Row]:
+        """Position in the first contract, and Shanghai's stock, of the newest week known at each decision time."""
+        positions, shanghai = self._contract(CONTRACTS[0]), self._exchange("SHFE", "METAL")
+        found: list[Row] = []
+        for day in self.as_of_dates():
+            moment = decision_time(day)
+            week, report = (self._latest_of(known, day, moment) for known in (positions, shanghai))
+            position = self._position(positions, week) if week else {}
+            found.append(
+                {
+                    "as_of_date": day,
+                    "managed_net": position.get("managed_net"),
+                    "managed_net_percentile": position.get("net_percentile"),
+                    "exchange_stock": report["total_t"] if report else None,
                 }
             )
         return found

@@ -44,7 +44,18 @@ STEPS: Final[dict[str, tuple[float, float, int]]] = {
     "rate": (1.1, 0.02, 5),
     "price_eur_mwh": (-10, 30, 6),
 }
-TEXTS: Final = {"metal": ["AL"], "country": ["CN"], "pair": ["EURUSD"], "zone": ["DE-LU"], "ticker": ["AA"]}
+TEXTS: Final = {
+    "contract": ["191691"],
+    "location": ["DETROIT", "VLISSINGEN"],
+    "exchange": ["SHFE"],
+    "product": ["METAL", "ALUMINA"],
+    "spread": ["CASH_3M", "TOM_NEXT", "M3_M15", "DEC_DEC", "M1_M2"],
+    "metal": ["AL"],
+    "country": ["CN"],
+    "pair": ["EURUSD"],
+    "zone": ["DE-LU"],
+    "ticker": ["AA"],
+}
 # When a value becomes known on its day (UTC): around the decision time too, to the second.
 CLOCK: Final = ("13:25:00", "09:00:00", "18:00:00", "17:59:59", "18:00:01", "23:30:00")
 LICENCES: Final = ("OPEN", "BYO", "RESTRICTED")
@@ -130,8 +141,10 @@ def reference(root: Path) -> dict[str, pa.Table]:
     """The product's reference tables for such a market, by way of a place at `root`: short histories and windows."""
     sandbox = Sandbox(root, "drop", f"{LAST + pd.Timedelta('60D'):%Y-%m-%dT00:00:00Z}")
     sandbox.set_parameters(stock_chg_obs=3, rank_min_periods=4, rank_window=8)
+    sandbox.set_parameters(rank_min_periods_weekly=3, rank_months_weekly=1, load_out_days=8)
     sandbox.set_parameters(rank_min_periods_monthly=3, rank_window_monthly=5, level_up=3_200, level_down=3_000)
     sandbox.set_parameters(price_reversal=0.01)  # prices are suspect on many days
+    sandbox.set_parameters(rank_min_periods_v2=4, rank_min_periods_monthly_v2=3, median_obs=3, season_min_years=1)
     sandbox.set_max_age(exports_yoy_3m=120)
     # Both rates count on days of the market.
     sandbox.set_rate_chain(SOFR=f"{LAST - pd.offsets.BDay(8):%Y-%m-%d}")

@@ -86,6 +86,7 @@ create temp table dated as pivot (
     asof join of_metal('parameters') as step on names.name = step.name and calendar_date >= valid_from
 ) on name using max(value);
 create temp table component as from of_metal('index_components') where version = 1;
+create temp table component_v2 as from of_metal('index_components') where version = 2;
 
 create temp table quoted_spreads as from vintages('spreads', series := spread);
 -- Of each observation date the rate that counts.
@@ -100,10 +101,19 @@ create temp table fx as from vintages('fx', series := pair) where pair = 'EURUSD
 create temp table stocks as
     select * replace (day_of_close(source, obs_date) as obs_date), dense_rank() over (order by day_of_close(source, obs_date)) as n
     from vintages('stocks', day := day_of_close(source, obs_end));
+create temp table premia as from vintages('premia', series := region);
+create temp table exchange_stocks as from vintages('exchange_stocks', series := (exchange, product));
+create temp table positions as
+    select contracts.metal, position.*
+    from vintages('positions', series := contract) as position
+    join of_metal('contracts') as contracts using (contract)
+    where obs_date >= contracts.valid_from;
+create temp table places as from vintages('stocks_by_location', series := location);
 create temp table off_warrant as from vintages('off_warrant');
 create temp table exports as from vintages('exports', series := country);
 create temp table production as from vintages('production', series := country);
 create temp table costs as from vintages('costs');
+create temp table shanghai as from exchange_stocks where exchange = 'SHFE' and product = 'METAL';
 create temp table arbitrage as from vintages('arbitrage');
 create temp table closes as from vintages('equities', series := ticker);
 create temp table power as

@@ -228,6 +228,7 @@ create or replace table marts.curve_daily as
             (spine.as_of_date - price.obs_date)::integer as price_age_days,
             price.cash_usd_t, price.m3_usd_t,
             coalesce(price.days_cash_to_3m, calendar.days_cash_to_3m)::integer as d,
+            isodow(cash_prompt) = 3 and day(cash_prompt) between 15 and 21 as is_third_wednesday_cash,
             price.cash_usd_t - price.m3_usd_t as cash_3m_spread_usd_t,
             case when spine.as_of_date - rate.obs_date <= max_age_days_rate then rate.rate_pct / 100 end as r,
             price.cash_usd_t * (r + financing_spread) * d / day_count + dated.rent_usd_t_day * d as full_carry_usd_t,
@@ -245,7 +246,7 @@ create or replace table marts.curve_daily as
     )
     select
         metal, as_of_date, as_of_ts, price_obs_date, rate_obs_date, rate_id, is_rate_stale, price_age_days, cash_usd_t, m3_usd_t,
-        d as days_cash_to_3m, cash_3m_spread_usd_t,
+        d as days_cash_to_3m, is_third_wednesday_cash, cash_3m_spread_usd_t,
         cash_3m_spread_usd_t / nullif(cash_usd_t, 0) * 365 / d as basis_ann,
         r as rate, full_carry_usd_t,
         -cash_3m_spread_usd_t / nullif(full_carry_usd_t, 0) as contango_share_of_full_carry,

@@ -1,4 +1,4 @@
--- Trade and output: marts.exports_monthly, marts.supply_monthly, marts.arbitrage_daily.
+-- Trade and output: marts.exports_monthly, marts.supply_monthly, marts.arbitrage_daily, marts.us_parity_daily.
 
 -- Exports by period as known after each release. Frames count months, so that a figure for two months counts as two.
 create temp table export_changes as
@@ -60,6 +60,7 @@ create temp table exports_latest as
         * exclude (xs, periods, history, least, prints, exports_drop),
         list_count(history) as n_ranked,
         rank_of(history, least) as percentile,
+        rank_of(xs, least) as percentile_all,
         case when n_ranked >= least then list_aggregate(history, 'median') end as median,
         case when n_ranked >= least then list_aggregate(history, 'mad') end as mad,
         rank_of(xs[:24], least) as rank_2y, rank_of(xs[:60], least) as rank_5y, rank_of(xs[:120], least) as rank_10y,
@@ -160,3 +161,35 @@ create or replace table marts.arbitrage_daily as
     window w as (
         order by as_of_date rows between (select arb_shut_days::int - 1 from p) preceding and current row
     );
+
+create or replace table marts.us_parity_daily as
+    with tariff as (
+        select as_of_date, max_by(rate, (schedule.metal, valid_from)) as section_232
+        from spine
+        join of_metal('tax_schedule') as schedule
+            on valid_from <= as_of_date and country = 'US' and tax = 'SECTION_232'
+        group by as_of_date
+    ),
+    premium as (
+        select
+            as_of_date, max(usd_t) filter (region = 'US_MIDWEST') as midwest,
+            max(obs_date) filter (region = 'US_MIDWEST') as midwest_obs_date,
+            max(usd_t) filter (region = 'EU_DUTY_UNPAID') as unpaid,
+            max(obs_date) filter (region = 'EU_DUTY_UNPAID') as unpaid_obs_date,
+            max(known) as known, min(basis) as basis, min(licence) as licence
+        from newest('premia', 45, series := region)
+        where region in ('US_MIDWEST', 'EU_DUTY_UNPAID')
+        group by as_of_date
+    )
+    select
+        curve.metal, as_of_date, curve.as_of_ts, curve.price_obs_date, midwest_obs_date, unpaid_obs_date,
+        curve.cash_usd_t, midwest as midwest_premium_usd_t, unpaid as unpaid_premium_usd_t, us_freight_usd_t,
+        section_232, (curve.cash_usd_t + unpaid + us_freight_usd_t) * (1 + section_232) as replacement_usd_t,
+        curve.cash_usd_t + midwest as us_price_usd_t, us_price_usd_t - replacement_usd_t as parity_gap_usd_t,
+        greatest(premium.known, curve.knowledge_ts_max) as knowledge_ts_max,
+        least(premium.basis, curve.knowledge_basis) as knowledge_basis,
+        least(premium.licence, curve.licence_class::licence)::varchar as licence_class
+    from premium
+    join marts.curve_daily as curve using (as_of_date)
+    left join tariff using (as_of_date)
+    cross join p;

@@ -1,4 +1,4 @@
--- Shares and events: marts.equity_daily, marts.event_calendar.
+-- Shares, events and positions: marts.equity_daily, marts.event_calendar, marts.positions_weekly.
 
 -- Closes with the highest of the window before them. Closes are not revised.
 create temp table highs as
@@ -38,3 +38,36 @@ create temp table events as
 
 create or replace table marts.event_calendar as
     select * exclude (is_near) from events where is_near;
+
+-- Each vintage among the weeks before it, as known when it became known.
+create temp table net_positions as
+    with net as (
+        select *, managed_long - managed_short as managed_net, managed_net / nullif(open_interest, 0) as net_share
+        from positions
+    ),
+    ranked as (
+        select
+            week.contract, week.obs_date, week.known_from, count(earlier.net_share) as n,
+            count_if(earlier.net_share < week.net_share) + count_if(earlier.net_share <= week.net_share) as places
+        from net as week
+        join net as earlier
+            on week.contract = earlier.contract and earlier.obs_date <= week.obs_date
+                and earlier.obs_date > (week.obs_date - to_months((select rank_months_weekly::int from p)))::date
+                and week.known_from >= earlier.known_from and week.known_from < earlier.known_to
+        group by all
+    )
+    select
+        net.*, n::integer as n_ranked,
+        case when net_share is not null and n >= (select rank_min_periods_weekly from p) then places / 2 / n end
+            as net_percentile
+    from net
+    join ranked using (contract, obs_date, known_from);
+
+create or replace table marts.positions_weekly as
+    select
+        metal, contract, obs_date, managed_long::integer as managed_long, managed_short::integer as managed_short,
+        managed_net::integer as managed_net, open_interest::integer as open_interest, net_share, net_percentile,
+        n_ranked as n_hist, known_from as knowledge_ts, vintage_no, source, basis as knowledge_basis,
+        licence::varchar as licence_class
+    from net_positions
+    where known_to = 'infinity';

@@ -130,6 +130,46 @@ insert into metrics by name
     from (select *, period_end - coalesce(lowest_since, first_period_end) as low_age from visible_latest), p;
 
 insert into metrics by name
+    select as_of_date, period_end as obs_end, release_ts as known, all_basis as basis, all_licence as licence, unnest([
+        {'metric_id': 'visible_all_t', 'value': visible_all_t},
+        {
+            'metric_id': 'visible_all_low', 'value': visible_all_t,
+            'window_start': coalesce(all_lowest_since, all_first_period_end),
+            'state': case
+                when low_age >= visible_low_age_days then if(all_lowest_since is null, 'RECORD', 'MULTI_YEAR_LOW')
+                when all_lowest_since is not null then 'OFF'
+            end
+        }
+    ], recursive := true)
+    from (
+        select *, period_end - coalesce(all_lowest_since, all_first_period_end) as low_age from visible_latest
+    ), p;
+
+insert into metrics by name
+    select as_of_date, place_obs_date as obs_end, knowledge_ts_max as known, knowledge_basis as basis,
+        licence_class as licence, unnest([
+            {'metric_id': 'place_herfindahl', 'value': herfindahl}, {'metric_id': 'queue_days', 'value': queue_days}
+        ], recursive := true)
+    from marts.stocks_by_location_daily;
+
+insert into metrics by name
+    select as_of_date, 'exchange_stock' as metric_id, entity, total_t as value, obs_date as obs_end, known, basis, licence
+    from newest('metal_stocks', 45, series := exchange);
+
+insert into metrics by name
+    select as_of_date, entity, obs_date as obs_end, known, basis, licence, unnest([
+        {'metric_id': 'managed_net', 'value': managed_net, 'n_hist': null},
+        {'metric_id': 'managed_net_percentile', 'value': net_percentile, 'n_hist': n_ranked}
+    ], recursive := true)
+    from newest('net_positions', 45, series := contract);
+
+insert into metrics by name
+    select as_of_date, 'us_parity_gap' as metric_id, 'US' as entity, parity_gap_usd_t as value,
+        least(price_obs_date, midwest_obs_date, unpaid_obs_date) as obs_end, knowledge_ts_max as known,
+        knowledge_basis as basis, licence_class as licence
+    from marts.us_parity_daily;
+
+insert into metrics by name
     select as_of_date, country as entity, period_end as obs_end, release_ts as known, basis, licence, unnest([
         {'metric_id': 'exports_yoy', 'value': exports_yoy, 'is_suspect': is_suspect},
         {
@@ -263,3 +303,22 @@ insert into metrics by name
         ], recursive := true)
     from marts.tightness_daily
     join (select as_of_date, is_stale, is_suspect, is_break, is_partial from indexed) using (as_of_date);
+
+insert into metrics by name
+    select as_of_date, tightness_index_v2 as value, greatest(price_obs_date, stock_obs_date) as obs_end,
+        greatest(knowledge_ts_max, shanghai.known, premium.known) as known,
+        least(knowledge_basis, shanghai.basis, premium.basis) as basis,
+        least(licence_class::licence, shanghai.licence, premium.licence) as licence,
+        indexed_v2.n_components, coverage_v2 as coverage, indexed_v2.is_stale, indexed_v2.is_suspect, is_break, is_partial,
+        unnest([
+            {'metric_id': 'tightness_index_v2', 'status': if(regime_status_v2 = 'WARMUP', 'WARMUP', null)},
+            {'metric_id': 'regime_v2', 'state': nullif(regime_v2, 'UNKNOWN'), 'status': regime_status_v2}
+        ], recursive := true)
+    from marts.tightness_daily
+    join (select * exclude (coverage_v2, tightness_index_v2) from indexed_v2) as indexed_v2 using (as_of_date)
+    left join newest('shanghai', 45) as shanghai using (as_of_date)
+    left join (
+        select as_of_date, max(known) as known, min(basis) as basis, min(licence) as licence
+        from newest('premia', 45, series := region)
+        group by as_of_date
+    ) as premium using (as_of_date);

@@ -14,6 +14,13 @@ create temp table parameters_used as
         group by metal, valid_from
         union all
         select
+            'index_components_v2', metal, valid_from,
+            string_agg(concat_ws(' ', indicator, region, sign, weight, max_age_days), ', ' order by indicator),
+            'indicator region sign weight max_age_days', max(status)
+        from component_v2
+        group by metal, valid_from
+        union all
+        select
             'component_' || indicator, metal, valid_from, concat_ws(' ', region, sign, max_age_days),
             'region sign max_age_days', status
         from component
@@ -67,6 +74,7 @@ create temp table valued as
             n_hist as n_ranked, ranked_from, is_stale as is_scored_stale, is_suspect as is_scored_suspect
         from marts.indicator_ranks_daily
         join (select as_of_date, indicator, is_stale, is_suspect from component_ranks) using (as_of_date, indicator)
+        where version = 1
     ),
     breaks as (
         select distinct as_of_date, metric_id, entity, true as is_break
@@ -145,7 +153,7 @@ create or replace table signals.signals as
     );
 
 create or replace table signals.signals_latest as
-    from signals.signals qualify as_of_ts = max(as_of_ts) over (partition by signal_id);
+    from signals.signals qualify as_of_ts = max(as_of_ts) over (partition by signal_id, signal_version);
 
 create or replace table signals.signals_wide_daily as
     with named as (
@@ -177,11 +185,12 @@ create or replace table signals.signals_wide_daily as
 create or replace table signals.signal_contributions as
     with parts as (
         select
-            as_of_date, unnest(['tightness_index', 'regime'])::metric as metric_id, '' as entity,
-            indicator as component, family, value, score, weight,
-            100 * weight / coverage * score / count(score) over (partition by as_of_date, family) as contribution
+            as_of_date,
+            unnest(if(
+                version = 1, ['tightness_index', 'regime'], ['tightness_index_v2', 'regime_v2']
+            ))::metric as metric_id,
+            '' as entity, indicator as component, family, value, score, weight, contribution
         from marts.indicator_ranks_daily
-        join indexed using (as_of_date)
         where score is not null
         union all
         select as_of_date, 'supply_stress', zone, unnest(['power_mean_30d', 'headroom']), 'SUPPLY',
@@ -205,4 +214,6 @@ create or replace table signals.signal_contributions as
         null, value, unit
     from valued
     join definitions using (s)
-    where value is not null and metric_id not in ('tightness_index', 'regime', 'supply_stress', 'thesis_broken');
+    where value is not null and metric_id not in (
+            'tightness_index', 'regime', 'tightness_index_v2', 'regime_v2', 'supply_stress', 'thesis_broken'
+        );

@@ -297,10 +297,20 @@
     "bw_window",
     "rank_min_periods",
     "rank_min_periods_monthly",
+    "rank_min_periods_weekly",
+    "rank_months_weekly",
     "rank_window",
     "rank_window_monthly",
     "z_cap",
     "min_coverage",
+    "rank_min_periods_v2",
+    "rank_min_periods_monthly_v2",
+    "min_coverage_v2",
+    "median_obs",
+    "season_years",
+    "season_min_years",
+    "regime_confirm_v2",
+    "regime_half_life_v2",
     "enter_tight",
     "exit_tight",
     "enter_squeeze",
@@ -316,6 +326,8 @@
     "relabel_share",
     "stock_unwind_ln",
     "stock_unwind_k",
+    "load_out_days",
+    "us_freight_usd_t",
     "visible_low_age_days",
     "offwarrant_drain",
     "exports_drop",
@@ -477,6 +489,21 @@
             "OFF"
         ]
     },
+    "managed_net": {
+        "unit": "contracts",
+        "formula": "managed_long - managed_short of money managers, spreading left out",
+        "parameters": [],
+        "states": []
+    },
+    "managed_net_percentile": {
+        "unit": "ratio",
+        "formula": "mid-rank of managed_net / open interest among the weeks of the last rank_months_weekly",
+        "parameters": [
+            "rank_months_weekly",
+            "rank_min_periods_weekly"
+        ],
+        "states": []
+    },
     "cancelled_ratio": {
         "unit": "ratio",
         "formula": "cancelled / total",
@@ -539,6 +566,44 @@
             "MULTI_YEAR_LOW",
             "OFF"
         ]
+    },
+    "visible_all_t": {
+        "unit": "t",
+        "formula": "off-warrant + registered + Shanghai (SHFE) at the same month-end",
+        "parameters": [],
+        "states": []
+    },
+    "visible_all_low": {
+        "unit": "t",
+        "formula": "value off-warrant + registered + Shanghai (SHFE); states as visible_low",
+        "parameters": [
+            "visible_low_age_days"
+        ],
+        "states": [
+            "RECORD",
+            "MULTI_YEAR_LOW",
+            "OFF"
+        ]
+    },
+    "exchange_stock": {
+        "unit": "t",
+        "formula": "stock of another exchange by its own definition, the latest report known",
+        "parameters": [],
+        "states": []
+    },
+    "place_herfindahl": {
+        "unit": "ratio",
+        "formula": "sum of the squared shares of the places in the registered stock",
+        "parameters": [],
+        "states": []
+    },
+    "queue_days": {
+        "unit": "days",
+        "formula": "cancelled / mean load-out of the last load_out_days, at the place with the most cancelled metal",
+        "parameters": [
+            "load_out_days"
+        ],
+        "states": []
     },
     "visible_low_age": {
         "unit": "days",
@@ -621,6 +686,14 @@
             "OPEN",
             "SHUT"
         ]
+    },
+    "us_parity_gap": {
+        "unit": "USD/t",
+        "formula": "(C + Midwest premium) - (C + European duty-unpaid premium + freight) * (1 + Section 232 rate); freight is an ASSUMPTION",
+        "parameters": [
+            "us_freight_usd_t"
+        ],
+        "states": []
     },
     "cap_utilisation": {
         "unit": "ratio",
@@ -815,6 +888,70 @@
             "TIGHT",
             "SQUEEZE"
         ]
+    },
+    "tightness_index_v2": {
+        "unit": "index points",
+        "formula": "100 * sum(weight * family) / sum(weight); family: mean of scores, score: mean of the ranks in rank_window and among all values so far",
+        "parameters": [
+            "index_components_v2",
+            "day_count",
+            "rent_usd_t_day",
+            "financing_spread",
+            "stale_days_rate",
+            "max_age_days_rate",
+            "consumption_t_per_year",
+            "stock_chg_obs",
+            "relabel_jump",
+            "relabel_share",
+            "rank_window",
+            "rank_min_periods_v2",
+            "rank_window_monthly",
+            "rank_min_periods_monthly_v2",
+            "min_coverage_v2",
+            "median_obs",
+            "season_years",
+            "season_min_years"
+        ],
+        "states": []
+    },
+    "regime_v2": {
+        "unit": "index points",
+        "formula": "value the index; state of the index smoothed with regime_half_life_v2, with hysteresis and confirmation; SQUEEZE only while the median spread of the last median_obs days is above 0",
+        "parameters": [
+            "index_components_v2",
+            "day_count",
+            "rent_usd_t_day",
+            "financing_spread",
+            "stale_days_rate",
+            "max_age_days_rate",
+            "consumption_t_per_year",
+            "stock_chg_obs",
+            "relabel_jump",
+            "relabel_share",
+            "rank_window",
+            "rank_min_periods_v2",
+            "rank_window_monthly",
+            "rank_min_periods_monthly_v2",
+            "min_coverage_v2",
+            "median_obs",
+            "season_years",
+            "season_min_years",
+            "enter_tight",
+            "exit_tight",
+            "enter_squeeze",
+            "exit_squeeze",
+            "enter_loose",
+            "exit_loose",
+            "regime_confirm_v2",
+            "regime_max_gap",
+            "regime_half_life_v2"
+        ],
+        "states": [
+            "LOOSE",
+            "NEUTRAL",
+            "TIGHT",
+            "SQUEEZE"
+        ]
     }
 }) }} {%- endmacro %}
 
@@ -823,25 +960,106 @@
         "table": "curve_daily",
         "age_days": "price_age_days",
         "is_stale": "coalesce(is_rate_stale, false)",
-        "is_suspect": "false"
+        "is_suspect": "false",
+        "metric": ""
     },
     "cancelled_ratio": {
         "table": "inventory_daily",
         "age_days": "cancelled_age_days",
         "is_stale": "false",
-        "is_suspect": "false"
+        "is_suspect": "false",
+        "metric": ""
     },
     "stock_days": {
         "table": "inventory_daily",
         "age_days": "stock_age_days",
         "is_stale": "false",
-        "is_suspect": "false"
+        "is_suspect": "false",
+        "metric": ""
     },
     "stock_log_chg": {
         "table": "inventory_daily",
         "age_days": "stock_age_days",
         "is_stale": "false",
-        "is_suspect": "false"
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "carry_tightness_median": {
+        "table": "index_inputs",
+        "age_days": "price_age_days",
+        "is_stale": "coalesce(is_rate_stale, false)",
+        "is_suspect": "false",
+        "metric": "carry_tightness"
+    },
+    "live_stock_deviation": {
+        "table": "index_inputs",
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": "stock_days"
+    },
+    "stock_chg_winsorised": {
+        "table": "index_inputs",
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": "stock_log_chg"
+    },
+    "new_cancellations": {
+        "table": "index_inputs",
+        "age_days": "stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": "cancelled_ratio"
+    },
+    "tom_next_usd_t": {
+        "table": "index_inputs",
+        "age_days": "tom_next_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "m3_m15_usd_t": {
+        "table": "index_inputs",
+        "age_days": "m3_m15_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "visible_all_deviation": {
+        "table": "index_inputs",
+        "age_days": "visible_all_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": "visible_t"
+    },
+    "shanghai_stock_days": {
+        "table": "index_inputs",
+        "age_days": "shanghai_stock_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "premium_us_midwest": {
+        "table": "index_inputs",
+        "age_days": "premium_us_midwest_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "premium_eu_duty_unpaid": {
+        "table": "index_inputs",
+        "age_days": "premium_eu_duty_unpaid_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
+    },
+    "premium_japan": {
+        "table": "index_inputs",
+        "age_days": "premium_japan_age_days",
+        "is_stale": "false",
+        "is_suspect": "false",
+        "metric": ""
     }
 }) }} {%- endmacro %}
 
@@ -866,6 +1084,13 @@
     "curve",
     "inventory",
     "flow"
+]) }} {%- endmacro %}
+
+{% macro published_families_v2() -%} {{ return([
+    "curve",
+    "stock",
+    "flow",
+    "physical"
 ]) }} {%- endmacro %}
 
 {% macro wide_columns() -%} {{ return([
@@ -999,6 +1224,54 @@
         "off_warrant_drain",
         "INVENTORY.OFF_WARRANT_DRAIN",
         "state",
+        ""
+    ],
+    [
+        "visible_all_t",
+        "INVENTORY.VISIBLE_ALL",
+        "value",
+        ""
+    ],
+    [
+        "visible_all_low",
+        "INVENTORY.VISIBLE_ALL_LOW",
+        "state",
+        ""
+    ],
+    [
+        "shfe_stock_t",
+        "INVENTORY.SHFE_STOCK",
+        "value",
+        ""
+    ],
+    [
+        "place_concentration",
+        "INVENTORY.PLACE_CONCENTRATION",
+        "value",
+        ""
+    ],
+    [
+        "queue_days",
+        "INVENTORY.QUEUE_DAYS",
+        "value",
+        ""
+    ],
+    [
+        "comex_net",
+        "POSITIONS.COMEX_NET",
+        "value",
+        ""
+    ],
+    [
+        "comex_net_percentile",
+        "POSITIONS.COMEX_NET_PERCENTILE",
+        "value",
+        ""
+    ],
+    [
+        "us_parity_gap_usd_t",
+        "FLOW.US_PARITY_GAP",
+        "value",
         ""
     ],
     [
@@ -1150,5 +1423,17 @@
         "TIGHTNESS.REGIME",
         "state",
         "regime"
+    ],
+    [
+        "tightness_index_v2",
+        "TIGHTNESS.INDEX",
+        "value",
+        "tightness_index_v2"
+    ],
+    [
+        "regime_v2",
+        "TIGHTNESS.REGIME",
+        "state",
+        "regime_v2"
     ]
 ]) }} {%- endmacro %}

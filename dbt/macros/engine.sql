@@ -37,6 +37,21 @@
 {% macro default__numbers_to(n) -%} unnest(generate_series(0, cast({{ n }} as bigint))) {%- endmacro %}
 {% macro spark__numbers_to(n) -%} explode(sequence(0, cast({{ n }} as bigint))) {%- endmacro %}
 
+{# An element of a list; the first one is 1. #}
+{% macro element(items, n) -%} {{ return(adapter.dispatch('element')(items, n)) }} {%- endmacro %}
+{% macro default__element(items, n) -%} {{ items }}[{{ n }}] {%- endmacro %}
+{% macro spark__element(items, n) -%} element_at({{ items }}, cast({{ n }} as int)) {%- endmacro %}
+
+{# A list of these expressions. #}
+{% macro list_of_values(values) -%} {{ return(adapter.dispatch('list_of_values')(values)) }} {%- endmacro %}
+{% macro default__list_of_values(values) -%} [{{ values | join(', ') }}] {%- endmacro %}
+{% macro spark__list_of_values(values) -%} array({{ values | join(', ') }}) {%- endmacro %}
+
+{# The numbers 1 to n as a list. #}
+{% macro numbers_list(n) -%} {{ return(adapter.dispatch('numbers_list')(n)) }} {%- endmacro %}
+{% macro default__numbers_list(n) -%} generate_series(1, {{ n }}) {%- endmacro %}
+{% macro spark__numbers_list(n) -%} sequence(1, {{ n }}) {%- endmacro %}
+
 {# The values of a list of expressions, one a row. #}
 {% macro each_of(values) -%} {{ return(adapter.dispatch('each_of')(values)) }} {%- endmacro %}
 {% macro default__each_of(values) -%} unnest([{{ values | join(', ') }}]) {%- endmacro %}
@@ -54,6 +69,11 @@
 {% macro months_before(day, n) -%} {{ return(adapter.dispatch('months_before')(day, n)) }} {%- endmacro %}
 {% macro default__months_before(day, n) -%} cast({{ day }} - to_months(cast({{ n }} as integer)) as date) {%- endmacro %}
 {% macro spark__months_before(day, n) -%} add_months({{ day }}, -cast({{ n }} as int)) {%- endmacro %}
+
+{# Whether a day is the third Wednesday of its month; 2008-01-02 was a Wednesday. #}
+{% macro is_third_wednesday(day) -%}
+(day({{ day }}) between 15 and 21 and {{ days_between(day, "cast('2008-01-02' as date)") }} % 7 = 0)
+{%- endmacro %}
 
 {# Months counted from year 0, so that a year before is 12 less. #}
 {% macro month_index(day) -%} (year({{ day }}) * 12 + month({{ day }})) {%- endmacro %}
@@ -195,6 +215,9 @@ element_at(transform(array({{ value }}), {{ name }} -> {{ expression }}), 1)
         coalesce(get({{ points }}, i + 1).position, {{ n_positions }} + 1) - x.position as n_units
     ))
 {%- endmacro %}
+
+{# The Monday of a week. #}
+{% macro first_of_week(day) -%} cast(date_trunc('week', {{ day }}) as date) {%- endmacro %}
 
 {# The first day of a month, and a day's year and month as one number: 202601. #}
 {% macro first_of_month(day) -%} cast(date_trunc('month', {{ day }}) as date) {%- endmacro %}

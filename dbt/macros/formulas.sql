@@ -67,7 +67,30 @@
     case when {{ total_t }} > 0 and {{ earlier_t }} > 0 then ln({{ total_t }} / {{ earlier_t }}) end
 {%- endmacro %}
 
+{# Warrants newly cancelled between two stocks: the rise of cancelled warrants, and the metal that left the warehouses. #}
+{% macro new_cancellations(cancelled_change_t, total_change_t) -%}
+    case when {{ cancelled_change_t }} is not null
+        then greatest(0, {{ cancelled_change_t }} + greatest(0, -({{ total_change_t }})))
+    end
+{%- endmacro %}
+
+{# Stock that buyers can take: registered less cancelled, and less jumps of metal that may only have been relabelled. The
+   share of cancelled warrants is that of the last day that reports it; registered stock where none is known. #}
+{% macro live_stock_t(total_t, relabelled_t, cancelled_ratio) -%}
+    (({{ total_t }} - {{ relabelled_t }}) * (1 - coalesce({{ cancelled_ratio }}, 0)))
+{%- endmacro %}
+
+{# Logarithm of a stock in days of consumption; missing without stock. #}
+{% macro ln_days(stock_t, consumption_t_per_year) -%}
+    case when {{ stock_t }} > 0 then ln({{ stock_days(stock_t, consumption_t_per_year) }}) end
+{%- endmacro %}
+
 {% macro visible_t(offwarrant_t, registered_t) -%} ({{ offwarrant_t }} + {{ registered_t }}) {%- endmacro %}
+
+{% macro visible_all_t(visible_t, shanghai_t) -%} ({{ visible_t }} + {{ shanghai_t }}) {%- endmacro %}
+
+{# Days that cancelled metal waits at the rate at which metal leaves a place. #}
+{% macro queue_days(cancelled_t, load_out_t_day) -%} {{ ratio(cancelled_t, load_out_t_day) }} {%- endmacro %}
 
 {# --- changes on a year before: px_yoy, offwarrant_yoy, visible_yoy, exports_yoy, exports_yoy_3m, exports_ytd_yoy #}
 
@@ -90,6 +113,17 @@
         - ({{ shfe_cny_t }} - {{ shfe_cny_t }} / (1 + {{ vat }}) * {{ rebate }}) / nullif({{ usdcny }}, 0)
     )
 {%- endmacro %}
+
+{# Cost of a tonne imported into the United States. #}
+{% macro us_replacement(lme_usd_t, unpaid_premium_usd_t, freight_usd_t, section_232) -%}
+    (({{ lme_usd_t }} + {{ unpaid_premium_usd_t }} + {{ freight_usd_t }}) * (1 + {{ section_232 }}))
+{%- endmacro %}
+
+{# --- positions #}
+
+{% macro managed_net(managed_long, managed_short) -%} ({{ managed_long }} - {{ managed_short }}) {%- endmacro %}
+
+{% macro net_share(managed_net, open_interest) -%} {{ ratio(managed_net, open_interest) }} {%- endmacro %}
 
 {# --- power and smelters #}
 
@@ -143,3 +177,20 @@
 {%- endmacro %}
 
 {% macro scarcity_residual(conv_yield_ann, fitted) -%} ({{ conv_yield_ann }} - {{ fitted }}) {%- endmacro %}
+
+{# --- index, version 2 #}
+
+{# What the buyer pays above the exchange price, without the duty that it includes. #}
+{% macro premium_ex_duty(premium_usd_t, cash_usd_t, duty) -%}
+    (({{ cash_usd_t }} + {{ premium_usd_t }}) / (1 + {{ duty }}) - {{ cash_usd_t }})
+{%- endmacro %}
+
+{# A value cut to the 1st and the 99th percentile of those so far, itself included. #}
+{% macro winsorised(x, partition_by, order_by) -%}
+    case when {{ x }} is not null then
+        greatest(
+            {{ over_last('quantile_cont', x ~ ', 0.01', partition_by, order_by, all_rows()) }},
+            least({{ over_last('quantile_cont', x ~ ', 0.99', partition_by, order_by, all_rows()) }}, {{ x }})
+        )
+    end
+{%- endmacro %}

@@ -25,6 +25,14 @@
     ) }} end
 {%- endmacro %}
 
+{# Mid-distribution percentile of `x` among the values `history` of a group, x itself included. #}
+{% macro mid_rank_of_group(x, history) -%}
+    case when {{ x }} is not null then
+        cast(sum(case when {{ history }} < {{ x }} then 1.0 when {{ history }} = {{ x }} then 0.5 else 0.0 end) as double)
+        / nullif(count({{ history }}), 0)
+    end
+{%- endmacro %}
+
 {# The values of daily indicators as the ranks of each decision time count them, as a subquery.
 
    A spread or a value of the curve that rests on a suspect price (of the day `obs_end`) counts until the suspicion is
@@ -94,12 +102,18 @@
 )
 {%- endmacro %}
 
+{# More rows than a frame has: all rows up to this one. #}
+{% macro all_rows() -%} 1000000 {%- endmacro %}
+
 {# Robust z: distance from the median in units of 1.4826 * MAD, cut off at the cap; NULL where MAD is 0. #}
 {% macro robust_z(x, median, mad, cap) -%}
     case when {{ mad }} > 0 then
         greatest(-({{ cap }}), least({{ cap }}, ({{ x }} - {{ median }}) / (1.4826 * {{ mad }})))
     end
 {%- endmacro %}
+
+{# Days over which the changes of the index are published. #}
+{% macro change_days() -%} {{ return([1, 5, 20]) }} {%- endmacro %}
 
 {# Years of the further windows that ranks are published for, and business days in a year. #}
 {% macro rank_years() -%} {{ return([2, 5, 10]) }} {%- endmacro %}

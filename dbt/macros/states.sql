@@ -48,11 +48,6 @@
     cast(array() as array<struct<{% for name, type in types.items() %}{{ name }}: {{ type }}{% if not loop.last %}, {% endif %}{% endfor %}>>)
 {%- endmacro %}
 
-{# The elements of a list, one a row. #}
-{% macro unnested(items) -%} {{ return(adapter.dispatch('unnested')(items)) }} {%- endmacro %}
-{% macro default__unnested(items) -%} unnest({{ items }}) {%- endmacro %}
-{% macro spark__unnested(items) -%} explode({{ items }}) {%- endmacro %}
-
 {% macro appended(items, item) -%} {{ return(adapter.dispatch('appended')(items, item)) }} {%- endmacro %}
 {% macro default__appended(items, item) -%} list_append({{ items }}, {{ item }}) {%- endmacro %}
 {% macro spark__appended(items, item) -%} array_append({{ items }}, {{ item }}) {%- endmacro %}
@@ -84,4 +79,19 @@
         ('above_down', price ~ ' > p.level_down * (1 + p.level_buffer)'),
         ('below_down', price ~ ' < p.level_down * (1 - p.level_buffer)'),
     ]) }}
+{%- endmacro %}
+
+{# Where a value leads from a regime, as the place in the list of int_regime_daily. #}
+{% macro regime_after(regime) -%}
+case
+    when x >= {{ 'exit_squeeze' if regime == 'SQUEEZE' else 'enter_squeeze' }} and may_squeeze then 4
+    when x >= {{ 'exit_tight' if regime in ('TIGHT', 'SQUEEZE') else 'enter_tight' }} then 3
+    when x <= {{ 'exit_loose' if regime == 'LOOSE' else 'enter_loose' }} then 1
+    else 2
+end
+{%- endmacro %}
+
+{# State, pending state and n_pending of a fold of regimes as a text of four digits. #}
+{% macro four_digits(fold) -%}
+cast({{ fold }}.state * 1000 + {{ fold }}.pending * 100 + {{ fold }}.n_pending as {{ type_text() }})
 {%- endmacro %}

@@ -17,6 +17,7 @@ DATAPACKAGE: Final = "datapackage.json"
 _TYPES: Final = {
     "VARCHAR": "string",
     "DOUBLE": "number",
+    "DECIMAL": "number",
     "BIGINT": "integer",
     "INTEGER": "integer",
     "BOOLEAN": "boolean",
@@ -55,11 +56,12 @@ def _resource(name: Name, table: Table, manifest: Manifest) -> dict[str, Any]:
         "schema": {
             "fields": [_field(column, kind, table.comments[column]) for column, kind in table.columns.items()],
             **({"primaryKey": list(table.key)} if table.key else {}),
+            "missingValues": ["", "nan"],  # readers through pandas see a missing integer as nan
         },
     }
 
 
 def _field(name: str, kind: str, text: str) -> dict[str, str]:
     unit = _UNIT.search(text)
-    described = {"name": name, "type": _TYPES.get(kind, "any"), "description": _UNIT.sub("", text)}
+    described = {"name": name, "type": _TYPES.get(kind.partition("(")[0], "any"), "description": _UNIT.sub("", text)}
     return described | ({"unit": unit[1]} if unit else {})

@@ -31,12 +31,16 @@ GROUPS: Final = {
     "Supply": ("SUPPLY", "POWER", "SMELTER"),
     "Other": (),
 }
+_TIGHT_OR_LOOSE: Final = [
+    ("TIGHT from {enter_tight}, left under {exit_tight}", "TIGHT"),
+    ("LOOSE up to {enter_loose}, left over {exit_loose}", "LOOSE"),
+]
 # What a state means, by metric: a condition with its levels, and the states in which it holds.
 CONDITIONS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
-    "regime": [
-        ("SQUEEZE from {enter_squeeze}, left under {exit_squeeze}", "SQUEEZE"),
-        ("TIGHT from {enter_tight}, left under {exit_tight}", "TIGHT"),
-        ("LOOSE up to {enter_loose}, left over {exit_loose}", "LOOSE"),
+    "regime": [("SQUEEZE from {enter_squeeze}, left under {exit_squeeze}", "SQUEEZE"), *_TIGHT_OR_LOOSE],
+    "regime_v2": [
+        ("SQUEEZE from {enter_squeeze}, left under {exit_squeeze} or without backwardation", "SQUEEZE"),
+        *_TIGHT_OR_LOOSE,
     ],
     "level_state_5of5": [
         ("price above {level_up}, {level_k} of {level_m} days", "ABOVE"),
@@ -56,6 +60,10 @@ CONDITIONS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("stock {stock_unwind_ln} or more over {stock_chg_obs} days, {stock_unwind_k} days in a row", "ON"),
     ],
     "visible_low": [
+        ("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"),
+        ("record low", "RECORD"),
+    ],
+    "visible_all_low": [
         ("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"),
         ("record low", "RECORD"),
     ],

@@ -82,7 +82,7 @@ class Exporter:
 
 @dataclass(frozen=True)
 class Scope:
-    """Metals, zones, exporters and shares of a run, in the form that sources need.
+    """Metals, zones, exporters, shares and futures contracts of a run, in the form that sources need.
 
     A source requests only what had begun by the end of a month: `zones_in`, `tickers_in`.
     """
@@ -92,6 +92,7 @@ class Scope:
     exporters: tuple[Exporter, ...] = ()
     tickers: tuple[str, ...] = ()  # AA
     listed: tuple[tuple[str, date], ...] = ()  # first day of a ticker; one without is as old as its source
+    contracts: tuple[str, ...] = ()  # 191691: futures contracts, by the market code of the CFTC
 
     def zones_in(self, month: pd.Period, source: str) -> list[Zone]:
         """The zones with this default source whose auction had begun by the end of a month."""

@@ -13,8 +13,8 @@ from schemas.base import columns_of
 from schemas.signals import Signals
 
 # Signals published at a moment: of each signal the newest decision time by then, in the last revision published by
-# then. For a moment before the first publication: the first revision of a later backfill. The table names resolve when
-# the file is opened itself, or after `use`.
+# then; versions with other formulas (the major number) beside each other. For a moment before the first publication:
+# the first revision of a later backfill. The table names resolve when the file is opened itself, or after `use`.
 SIGNALS_ASOF: Final = """
 select *
 from (
@@ -27,14 +27,14 @@ from (
             or not exists (select 1 from signals.signals as log where log.computed_ts <= cast(ts as timestamptz))
         )
     qualify row_number() over (
-        partition by signal_id, metal, region, as_of_ts
+        partition by signal_id, split_part(signal_version, '.', 1), metal, region, as_of_ts
         order by
             case when computed_ts <= cast(ts as timestamptz) then 0 else 1 end,
             case when computed_ts <= cast(ts as timestamptz) then -epoch(computed_ts) else epoch(computed_ts) end,
             case when computed_ts <= cast(ts as timestamptz) then -revision_no else revision_no end
     ) = 1
 ) as published
-qualify row_number() over (partition by signal_id, metal, region order by as_of_ts desc) = 1
+qualify rank() over (partition by signal_id, metal, region order by as_of_ts desc) = 1
 """
 REVISION: Final = ("signal_id", "signal_version", "metal", "region", "as_of_ts", "revision_no")
 # Columns that the log has not always had, with the expression for rows published before.

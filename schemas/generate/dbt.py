@@ -80,7 +80,6 @@ def models_yaml(models: Mapping[str, Mart]) -> str:
                     "columns": [*_columns(spec.model), *_columns(Vintages)],
                 }
                 for name, spec in DATASETS.items()
-                if spec.staged
             ]
             + [
                 {
@@ -168,13 +167,12 @@ def vintage_comments() -> dict[tuple[str, str], dict[str, str]]:
         ("vintages", name): {"": _vintages_title(spec)}
         | {column["name"]: column["description"] for column in [*_columns(spec.model), *_columns(Vintages)]}
         for name, spec in DATASETS.items()
-        if spec.staged
     }
 
 
 def vintage_keys() -> dict[tuple[str, str], tuple[str, ...]]:
     """`keys` of the published vintages."""
-    return {("vintages", name): _vintages_key(spec) for name, spec in DATASETS.items() if spec.staged}
+    return {("vintages", name): _vintages_key(spec) for name, spec in DATASETS.items()}
 
 
 def _vintages_title(spec: Spec) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from schemas.base import columns_of
 from schemas.datasets import DATASETS
@@ -12,6 +12,8 @@ from schemas.marts import TightnessDaily
 from schemas.metrics import METRICS
 from schemas.reference import DAILY_INDICATORS, PARAMETERS
 from schemas.signals import wide_columns
+
+V2: Final = "_v2"  # ends the columns of version 2 of the index
 
 
 def macros_sql() -> str:
@@ -31,7 +33,8 @@ def macros_sql() -> str:
         "daily_indicators": {name: indicator._asdict() for name, indicator in DAILY_INDICATORS.items()},
         "quality_order": list(QUALITIES),
         "published_indicators": _published("score_"),
-        "published_families": _published("family_"),
+        "published_families": [name for name in _published("family_") if not name.endswith(V2)],
+        "published_families_v2": [name.removesuffix(V2) for name in _published("family_") if name.endswith(V2)],
         "wide_columns": wide_columns(),
     }
     macros = [

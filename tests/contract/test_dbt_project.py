@@ -132,7 +132,10 @@ def test_no_model_lists_the_families_of_the_index() -> None:
 
 
 def test_daily_indicators_are_columns_of_their_tables() -> None:
-    for indicator, place in DAILY_INDICATORS.items():
+    """Those of a published table; a build fails where one of int_index_inputs is missing."""
+    published = {name: place for name, place in DAILY_INDICATORS.items() if place.table in MARTS}
+    assert len(published) > 3
+    for indicator, place in published.items():
         assert {indicator, place.age_days} <= set(MARTS[place.table].model.to_schema().columns), indicator
 
 
@@ -144,7 +147,7 @@ def test_the_published_database_is_an_exposure_of_every_published_table(manifest
     assert exposures.keys() == {*WHOLE, "workbook", "report", "superset", "webhook"}
     for whole in WHOLE:
         exposed = {node.split(".")[-1] for node in exposures[whole]["depends_on"]["nodes"]}
-        assert exposed == {*MARTS, *SIGNALS, *(f"stg_{name}" for name, spec in DATASETS.items() if spec.staged)}, whole
+        assert exposed == {*MARTS, *SIGNALS, *(f"stg_{name}" for name in DATASETS)}, whole
     assert all(exposure["owner"]["name"] for exposure in exposures.values())
 
 

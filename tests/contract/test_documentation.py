@@ -72,7 +72,8 @@ def test_the_methodology_has_the_sections_that_code_and_tables_cite() -> None:
     headings = re.findall(r"^## (.+)$", (PROJECT / "docs" / "methodology.md").read_text(), re.MULTILINE)
     anchors = [heading.lower().replace(" ", "-") for heading in headings]
     assert anchors[:-1] == [
-        "sources-and-knowledge-times", "prices-and-the-curve", "inventories", "trade-flows", "power-and-smelters",
-        "arbitrage-and-production", "equities-and-events", "ranks-and-scores", "index-and-regime", "levels-and-states",
-        "signals-and-revisions", "quality", "claims", "scarcity", "evaluation", "parameters",
+        "sources-and-knowledge-times", "prices-and-the-curve", "inventories", "positions", "trade-flows",
+        "power-and-smelters", "arbitrage-and-production", "equities-and-events", "ranks-and-scores", "index-and-regime",
+        "index-version-2", "levels-and-states", "signals-and-revisions", "quality", "claims", "scarcity", "evaluation",
+        "parameters",
     ]  # fmt: skip

@@ -43,6 +43,7 @@ SCOPE = Scope(
     ),
     (Exporter("CN", "China", 156, "customs"), Exporter("CA", "Canada", 124, "comtrade")),
     ("AA", "RIO"),
+    contracts=("191691", "191693"),
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 MONTHS = ("2019-03", "2019-10", "2024-05", "2025-10", "2026-03")
@@ -287,6 +288,27 @@ def test_stock_in_shanghai_and_its_part_on_warrant(read: Read) -> None:
         assert stocks[column].tolist() == [generated[day] for day in stocks["obs_date"]]
 
 
+def test_positions_are_those_of_the_market_that_are_published(read: Read) -> None:
+    """Weeks that a shutdown delayed come one after the other, twice a week."""
+    positions = newest(read, "cftc", "positions")
+    for contract, own in positions.groupby("contract"):
+        years = [market.positions_year(str(contract), year, 0) for year in range(2008, 2027)]
+        for column in ("managed_long", "managed_short", "open_interest"):
+            generated = {d: v for year in years for d, v in by_day(year.days, getattr(year, column)).items()}
+            assert dict(zip(own["obs_date"], own[column], strict=True)) == {
+                day: value for day, value in generated.items() if day <= pd.Timestamp("2026-11-17")
+            }
+    assert set(positions["contract"]) == {"191691", "191693"}
+    rules = load_reference(PROJECT / "data" / "reference")["release_calendar"]
+    for now in (datetime(2019, 2, 5, 20, 29, tzinfo=UTC), datetime(2025, 12, 2, 20, 30, tzinfo=UTC), NOW):
+        _, request = SOURCES["cftc"].requests(pd.Period("2026-01", "M"), SCOPE)
+        [answer] = DemoTransport(now, SCOPE).fetch(request)
+        shown = SOURCES["cftc"].parse(answer, SCOPE).frames["positions"]["obs_date"]
+        days = pd.Series(positions.loc[positions["contract"] == request.entity, "obs_date"].tolist())
+        known = release_times(days, "positions", "cftc", rules)["knowledge_ts"]
+        assert shown.tolist() == days[(known <= pd.Timestamp(now)).to_numpy()].tolist()
+
+
 # Of each dropped dataset the first year, and the days of a year's rows, one of each series.
 DROPPED: dict[str, tuple[int, Callable[[int], Iterable[np.ndarray]]]] = {
     "off_warrant": (2018, lambda year: [market.off_warrant_year("AL", year, 0).days]),
@@ -297,7 +319,6 @@ DROPPED: dict[str, tuple[int, Callable[[int], Iterable[np.ndarray]]]] = {
     "premia": (2008, lambda year: [region.days for region in market.premia_year("AL", year, 0).values()]),
     "exchange_stocks": (2008, lambda year: [weeks(name, year) for name in ("SHFE", "COMEX")]),
     "stocks_by_location": (2021, lambda year: [market.lme_year("AL", year, 0).days] * 7),
-    "positions": (2008, lambda year: [market.positions_year(name, year, 0).days for name in ("191691", "191693")]),
 }
 
 
@@ -314,7 +335,7 @@ def test_dropped_files_fit_their_schemas_and_the_release_calendar(now: datetime)
     for name, body in files.items():
         dataset = name.split("/")[0]
         spec = DATASETS[dataset]
-        given = pd.read_csv(io.BytesIO(body), parse_dates=[spec.period], dtype={"contract": str})
+        given = pd.read_csv(io.BytesIO(body), parse_dates=[spec.period])
         given = given.drop(columns="knowledge_ts", errors="ignore").assign(**spec.defaults)
         rows = spec.model.validate(given.reindex(columns=list(columns_of(spec.model))))[list(given)]
         assert not rows.duplicated(list(spec.key)).any()

@@ -533,6 +533,7 @@ ROWS: dict[str, Arranged] = {
     "energy_charts": lists("unix_seconds", "price"),
     "smard": lists("series"),
     "ember": lambda how: rows(r"(?m)^SYNTHETIC.*$", how),
+    "cftc": lambda how: rows(r"\{[^}]*\}", how),
     "shfe": lambda how: in_tables(r"<tr><td>上海.*?</tr>|<tr><td colspan=2>.*?</tr>", how),
     "entsoe": lambda how: rows(r"<Period>[^§]*?</Period>", how),
     "customs": lambda how: rows(r"<tr><td>.*?</tr>", how),
@@ -549,6 +550,7 @@ RENAMED: dict[str, Change] = {
     "energy_charts": text('"price"', '"prices"'),
     "smard": text('"series"', '"points"'),
     "ember": text("ISO3 Code", "Country code"),
+    "cftc": text("open_interest_all", "open_interest"),
     "shfe": text("<th>小计</th>", "<th>合计</th>"),
     "entsoe": text("price.amount", "amount.price"),
     "customs": text("Quantity</th>", "Amount</th>"),
@@ -565,6 +567,7 @@ UNITS: dict[str, Change] = {
     "energy_charts": text("EUR / MWh", "ct / kWh"),
     "smard": scaled(r"\d{13},(-?[\d.]+)", 0.1),  # ct/kWh
     "ember": text("EUR/MWhe", "GBP/MWhe"),
+    "cftc": scaled(r'"open_interest_all":"(\d+)"', 100),  # in lots of another size
     "shfe": text("吨", "手"),  # lots
     "entsoe": text(">EUR<", ">GBP<"),
     "customs": text(">10000T<", ">1000CBM<"),

@@ -30,6 +30,44 @@ def drop_market(sandbox: Sandbox, metal: str, price: float) -> None:
         f"stocks/{metal}.csv",
         pd.DataFrame({"metal": metal, "obs_date": day, "total_t": total, "cancelled_t": (total * 0.2).round()}),
     )
+    contract = {"AL": "191691", "CU": "085692"}[metal]
+    weeks = day[days.dt.day_of_week == 1].reset_index(drop=True)
+    long = pd.Series(range(len(weeks))) * 100 + 20_000
+    sandbox.drop(
+        f"positions/{metal}.csv",
+        pd.DataFrame(
+            {
+                "contract": contract,
+                "obs_date": weeks,
+                "managed_long": long,
+                "managed_short": 15_000,
+                "open_interest": 100_000,
+            }
+        ),
+    )
+    sandbox.drop(
+        f"exchange_stocks/{metal}.csv",
+        pd.DataFrame({"metal": metal, "exchange": "SHFE", "obs_date": weeks, "total_t": 90_000.0 + long}),
+    )
+    sandbox.drop(
+        f"stocks_by_location/{metal}.csv",
+        pd.concat(
+            pd.DataFrame(
+                {
+                    "metal": metal,
+                    "location": place,
+                    "obs_date": day,
+                    "live_t": live,
+                    "cancelled_t": cancelled,
+                    "out_t": out,
+                }
+            )
+            for place, live, cancelled, out in (("ROTTERDAM", 30_000, 0, 0), ("KAOHSIUNG", 60_000, 10_000, 500))
+        ),
+    )
+    sandbox.drop(
+        f"spreads/{metal}.csv", pd.DataFrame({"metal": metal, "obs_date": day, "spread": "TOM_NEXT", "usd_t": 1.5})
+    )
     ends = pd.Series(pd.date_range("2022-01-31", "2025-12-31", freq="ME"))
     sandbox.drop(
         f"exports/{metal}.csv",
@@ -46,6 +84,7 @@ def drop_market(sandbox: Sandbox, metal: str, price: float) -> None:
 def copper(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     sandbox = Sandbox(tmp_path_factory.mktemp("copper"), "drop", NOW)
     add_copper(sandbox.reference())
+    sandbox.set_parameters(rank_min_periods_v2=100, season_min_years=1)  # the market is short
     drop_market(sandbox, "CU", 9_500)
     rates = pd.bdate_range("2024-06-28", "2026-01-20").strftime("%Y-%m-%d")
     sandbox.drop("rates/sofr.csv", pd.DataFrame({"obs_date": rates, "sofr_pct": 4.3}))
@@ -61,17 +100,43 @@ def test_copper_has_marts_index_regime_and_signals(copper: Sandbox) -> None:
     assert 0 <= last.tightness_index <= 100
     assert last.regime in {"LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert last.stock_days == pytest.approx(last.total_t / (27_400_000 / 365))  # use of 2024, known from 2025-10-16
-    signals = copper.query("select signal_id, value, state, quality from signals.signals_latest").set_index("signal_id")
+    signals = copper.query("select signal_id, signal_version, value, state, quality from signals.signals_latest")
+    second = signals[signals["signal_version"] == "2.0.0"].set_index("signal_id")
+    signals = signals[signals["signal_version"] == "1.0.0"].set_index("signal_id")
     assert all(name.startswith("CU.") for name in signals.index)
     assert signals.loc["CU.TIGHTNESS.INDEX", "value"] == last.tightness_index
+    assert second.loc["CU.TIGHTNESS.INDEX", "value"] == last.tightness_index_v2
+    assert 0 <= last.tightness_index_v2 <= 100 and last.coverage_v2 == 0.75
+    assert last.regime_v2 in {"LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert signals.loc["CU.PRICE.LEVEL_5OF5", "state"] in {"ABOVE", "INSIDE", "BELOW"}
     wide = copper.query("select * from signals.signals_wide_daily order by as_of_date desc limit 1")
     assert wide["tightness_index"].tolist() == [last.tightness_index]
 
 
 @pytest.mark.slow
+def test_copper_has_positions_stock_of_other_exchanges_and_places(copper: Sandbox) -> None:
+    def last(table: str) -> pd.Series:
+        time = "obs_date" if table.endswith("weekly") else "as_of_date"
+        return copper.query(f"select * from marts.{table} where metal = 'CU' order by {time} desc limit 1").iloc[0]
+
+    week, report, places, quote = map(
+        last, ("positions_weekly", "exchange_stocks_weekly", "stocks_by_location_daily", "curve_spreads_daily")
+    )
+    assert (week.contract, week.net_percentile, week.n_hist) == ("085692", 1 - 0.5 / 81, 81)  # more every week
+    assert (report.exchange, report.total_chg_t) == ("SHFE", 100)
+    assert (places.largest_place, places.largest_share, places.herfindahl, places.queue_days) == (
+        "KAOHSIUNG", 0.7, pytest.approx(0.58), 20,
+    )  # fmt: skip
+    assert quote.yield_ann == pytest.approx(1.5 / quote.cash_usd_t * 365 / quote.days_between_prompts)
+    signals = copper.query("select signal_id, value from signals.signals_latest").set_index("signal_id")["value"]
+    assert signals["CU.POSITIONS.COMEX_NET"] == week.managed_net
+    assert signals["CU.INVENTORY.SHFE_STOCK"] == report.total_t
+    assert signals["CU.INVENTORY.QUEUE_DAYS"] == 20
+
+
+@pytest.mark.slow
 def test_what_does_not_apply_to_copper_is_empty(copper: Sandbox) -> None:
-    for table in ("smelter_margin_daily", "power_daily", "supply_monthly", "arbitrage_daily"):
+    for table in ("smelter_margin_daily", "power_daily", "supply_monthly", "arbitrage_daily", "us_parity_daily"):
         assert len(copper.query(f"select * from marts.{table}")) == 0, table
 
 

@@ -75,7 +75,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "select 'AL.A' as signal_id, 7::bigint as n, timestamptz '2026-01-13 18:00:00+00' as knowledge_ts_max"
         )
         con.execute(
-            "create table signals.signals as select 'AL.A' as signal_id, 'AL' as metal, 'GLOBAL' as region, "
+            "create table signals.signals as select 'AL.A' as signal_id, '1.0.0' as signal_version, 'AL' as metal, "
+            "'GLOBAL' as region, "
             "timestamptz '2026-01-13 18:00:00+00' as as_of_ts, n::int as revision_no, "
             "timestamptz '2026-01-13 19:00:00+00' + interval (n) hour as computed_ts, 10.5 * n::double as value "
             "from range(1, 3) r(n)"

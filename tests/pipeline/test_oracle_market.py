@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 import pytest
 from markets import market, to_drop
-from oracle import Oracle, Row, quality
+from oracle import Oracle, Row, cash_prompt, quality
 from sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
@@ -30,11 +30,29 @@ PARAMETERS = {
     "rank_window": 120,
     "rank_window_monthly": 24,
     "stock_chg_obs": 5,
+    "rank_min_periods_weekly": 10,
+    "rank_months_weekly": 9,
+    "load_out_days": 12,
     "financing_spread": 0.0125,
     "level_buffer": 1 / 128,
     "price_reversal": 0.01,  # so that prices are suspect on some days
     "relabel_jump": 0.01,
     "relabel_share": 0.1,
+    "rank_min_periods_v2": 40,
+    "rank_min_periods_monthly_v2": 18,
+    "median_obs": 4,
+    "season_years": 2,
+    "season_min_years": 1,
+    "regime_confirm_v2": 3,
+    "regime_half_life_v2": 1,
+    "min_coverage_v2": 0.6,
+    # Near the middle, where the mean of many ranks lies.
+    "enter_tight": 52,
+    "exit_tight": 48,
+    "enter_squeeze": 56,
+    "exit_squeeze": 51,
+    "enter_loose": 38,
+    "exit_loose": 42,
     "max_age_days_rate": 10,  # the market's longest gap of rates is longer
 }
 RATE_CHAIN = {"EFFR": "2000-07-03", "SOFR": "2025-03-04"}
@@ -42,6 +60,10 @@ LEVELS_FROM = "2024-06-03"  # inside the market: before that day there is no sta
 KEYS = {
     "tightness_daily": ["metal", "as_of_date"],
     "price_daily": ["metal", "obs_date"],
+    "positions_weekly": ["metal", "contract", "obs_date"],
+    "exchange_stocks_weekly": ["metal", "exchange", "product", "obs_date"],
+    "us_parity_daily": ["metal", "as_of_date"],
+    "stocks_by_location_daily": ["metal", "as_of_date"],
     "curve_spreads_daily": ["metal", "spread", "as_of_date"],
     "inventory_daily": ["metal", "as_of_date"],
     "exports_monthly": ["metal", "country", "period_end", "vintage_no"],
@@ -51,6 +73,7 @@ KEYS = {
     "smelter_margin_daily": ["metal", "zone", "as_of_date"],
     "supply_monthly": ["metal", "country", "period_end"],
     "equity_daily": ["ticker", "obs_date"],
+    "index_history_daily": ["metal", "index_name", "as_of_date"],
     "indicator_ranks_daily": ["metal", "version", "indicator", "as_of_date"],
 }
 # Where the product may leave out a row that has no value besides its key.
@@ -66,8 +89,8 @@ def reference(sandbox: Sandbox) -> Oracle:
     components = [
         {**row, "sign": int(row["sign"]), "weight": float(row["weight"]), "max_age_days": int(row["max_age_days"])}
         for row in read(folder / "index_components.csv")
-        if row["version"] == "1"
     ]
+    first, second = ([row for row in components if row["version"] == version] for version in ("1", "2"))
     breaks: list[Row] = [
         {**row, **{name: date.fromisoformat(row[name]) for name in ("valid_from", "break_date")}}
         for row in read(folder / "series_breaks.csv")
@@ -79,7 +102,9 @@ def reference(sandbox: Sandbox) -> Oracle:
     dated = {name: sorted(steps) for name, steps in dated.items()}
     chain = [(date.fromisoformat(first), rate) for rate, first in RATE_CHAIN.items()]
     now = datetime.fromisoformat(NOW)
-    return Oracle(market(**MARKET), parameters, components, now, dated=dated, breaks=breaks, rate_chain=chain)
+    return Oracle(
+        market(**MARKET), parameters, first, now, dated=dated, breaks=breaks, rate_chain=chain, components_v2=second
+    )
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -118,12 +143,32 @@ def test_the_tests_of_backwardation_do_not_count_suspect_prices(published: Sandb
     assert not wrong, f"{len(wrong)} values differ:\n" + "\n".join(wrong)
 
 
+def test_weeks_are_carried_to_the_decision_times(published: Sandbox) -> None:
+    wanted = reference(published).weekly_metrics()
+    with duckdb.connect(str(published.open().paths.warehouse), read_only=True) as warehouse:
+        metrics = warehouse.sql(
+            "select metric_id, as_of_date, value from metrics.metrics where entity in ('191691', 'SHFE')"
+        ).df()
+    found = metrics.pivot(index="as_of_date", columns="metric_id", values="value").reset_index().to_dict("records")
+    assert sum(row["managed_net_percentile"] is not None for row in wanted) > 200
+    wrong = differences(wanted, found, ["as_of_date"], may_lack_empty=True)
+    assert not wrong, f"{len(wrong)} values differ:\n" + "\n".join(wrong)
+
+
 def test_the_signals_of_the_index_have_its_coverage_and_flags(published: Sandbox) -> None:
     wanted = {row["as_of_date"].isoformat(): row for row in reference(published).tightness_daily()}
     found = published.query(
-        "select signal_id, as_of_date, value, state, coverage, quality, quality_flags from signals.signals "
-        "where signal_id in ('AL.TIGHTNESS.INDEX', 'AL.TIGHTNESS.REGIME')"
+        "select signal_id, signal_version, as_of_date, value, state, coverage, quality, quality_flags "
+        "from signals.signals where signal_id in ('AL.TIGHTNESS.INDEX', 'AL.TIGHTNESS.REGIME')"
     )
+    second = found[found["signal_version"] == "2.0.0"]
+    assert len(second) == 2 * len(wanted)
+    for row in second.itertuples():
+        day = wanted[row.as_of_date.strftime("%Y-%m-%d")]
+        state = day["regime_v2"] if row.signal_id.endswith("REGIME") and day["regime_v2"] != "UNKNOWN" else None
+        assert row.coverage == pytest.approx(day["coverage_v2"], abs=TOLERANCE), row
+        assert same(day["tightness_index_v2"], row.value) and same(state, row.state), row
+    found = found[found["signal_version"] == "1.0.0"]
     assert len(found) == 2 * len(wanted)
     seen = set()
     for row in found.itertuples():
@@ -137,6 +182,14 @@ def test_the_signals_of_the_index_have_its_coverage_and_flags(published: Sandbox
         assert row.quality == quality(row.quality_flags.split())["quality"], row
         seen.add(row.quality_flags)
     assert seen >= {"STALE PARTIAL", "MISSING PARTIAL", "WARMUP PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK"}
+
+
+def test_third_wednesdays_are_marked(published: Sandbox) -> None:
+    found = published.query("select distinct price_obs_date, is_third_wednesday_cash from marts.curve_daily")
+    prompts = [cash_prompt(day.date()) for day in found["price_obs_date"]]
+    wanted = [prompt.weekday() == 2 and 15 <= prompt.day <= 21 for prompt in prompts]
+    assert found["is_third_wednesday_cash"].tolist() == wanted
+    assert 10 < sum(wanted) < 0.1 * len(wanted)
 
 
 def test_no_row_of_the_market_is_quarantined(published: Sandbox) -> None:
@@ -160,6 +213,9 @@ def test_the_market_contains_every_state_and_edge_case(published: Sandbox) -> No
     assert {row["quality_flags"] for row in rows} >= {
         "WARMUP PARTIAL", "MISSING PARTIAL", "BREAK PARTIAL", "BREAK", "PARTIAL", "OK",
     }  # fmt: skip
+    assert {row["regime_v2"] for row in rows} == {"UNKNOWN", "LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
+    assert {row["regime_status_v2"] for row in rows} == {"WARMUP", "OK", "STALE", "UNKNOWN"}
+    assert {row["coverage_v2"] for row in rows} >= {0.25, 0.5, 0.75, 1.0}
     flags = [row["relabelled"] for row in reference(published).inventory_daily()]
     assert min(flags.count(True), flags.count(False), flags.count(None)) > 20
     every = reference(published)

@@ -216,7 +216,10 @@ VALUES: Final = {
     "enter_tight": (55.0, 65.0),
     "regime_confirm": (1.0, 3.0), "regime_max_gap": (1.0, 4.0), "consumption_t_per_year": (6e7, 8e7),
     "near_high_obs": (4.0, 9.0), "power_mean_days": (5.0, 12.0), "yoy_max_staleness_days": (3.0, 9.0),
-    "min_coverage": (0.2, 0.5), "price_reversal": (0.01, 0.2),
+    "rank_min_periods_v2": (2.0, 6.0), "median_obs": (1.0, 5.0), "season_min_years": (1.0, 2.0),
+    "regime_confirm_v2": (1.0, 3.0), "regime_half_life_v2": (1.0, 6.0), "min_coverage_v2": (0.2, 0.5),
+    "min_coverage": (0.2, 0.5), "price_reversal": (0.01, 0.2), "rank_months_weekly": (1.0, 2.0),
+    "load_out_days": (4.0, 12.0), "stale_days_spread": (2.0, 9.0), "us_freight_usd_t": (40.0, 90.0),
 }  # fmt: skip
 
 
@@ -451,7 +454,8 @@ HAPPENS: Final = {
     ),
 }
 FOLDED: Final = (
-    "int_component_scores", "int_regime_daily", "int_price_states_asof", "arbitrage_daily", "smelter_margin_daily",
+    "int_component_scores", "int_regime_daily", "int_index_inputs", "index_history_daily",
+    "int_price_states_asof", "arbitrage_daily", "smelter_margin_daily",
     "indicator_ranks_daily", "scarcity_daily", "metrics", "signal_candidates", "claim_audit", "signal_transitions",
 )  # fmt: skip
 

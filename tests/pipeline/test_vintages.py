@@ -17,7 +17,6 @@ from pipelines.warehouse import dbt
 from pipelines.warehouse.asof import BY_VINTAGE, LATEST_STATE
 from schemas.datasets import DATASETS
 
-STAGED = [name for name, spec in DATASETS.items() if spec.staged]
 DAYS = trading_calendar(date(2007, 1, 1), date(2026, 2, 1))
 MARTS = (*BY_VINTAGE, *LATEST_STATE)
 
@@ -50,7 +49,7 @@ def moments(con: duckdb.DuckDBPyConnection, dataset: str, n: int, seed: int) -> 
 def lake_and_vintages_agree(sandbox: Sandbox, con: duckdb.DuckDBPyConnection, n: int) -> int:
     """Compare every dataset at `n` moments. Returns the number of rows that were compared."""
     lake, compared = sandbox.open().lake, 0
-    for name in STAGED:
+    for name in DATASETS:
         types = {row[0]: row[1] for row in con.execute(f"describe vintages.{name}").fetchall()}
         columns = {column: kind for column, kind in types.items() if column not in ("known_to", "vintage_no")}
         ours, plain = ", ".join(columns), "known_from <= $1 and $1 < known_to"
@@ -124,7 +123,7 @@ def test_the_macros_of_an_attached_file_work_after_use(demo_of_a_year: Sandbox) 
         con.execute(f"attach '{demo_of_a_year.database}' as t (read_only)")
         con.execute("use t")
         for name in (
-            *(f"vintages.{name}" for name in STAGED),
+            *(f"vintages.{name}" for name in DATASETS),
             *(f"marts.{name}" for name in MARTS),
             "signals.signals",
         ):

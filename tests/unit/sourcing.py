@@ -19,7 +19,7 @@ GERMANY = Zone("DE-LU", "10Y1001A1001A82H", "Europe/Berlin", "energy_charts")
 BELGIUM = Zone("BE", "10YBE----------2", "Europe/Brussels", "entsoe")
 CHINA = Exporter("CN", "China", 156, "customs")
 CANADA = Exporter("CA", "Canada", 124, "comtrade")
-SCOPE = Scope((ALUMINIUM,), (GERMANY, BELGIUM), (CHINA, CANADA), ("AA",))
+SCOPE = Scope((ALUMINIUM,), (GERMANY, BELGIUM), (CHINA, CANADA), ("AA",), contracts=("191691",))
 BOT_WALL = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
 
 

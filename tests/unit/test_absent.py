@@ -83,6 +83,7 @@ ABSENT = [
         b'{"refRates":[{"effectiveDate":"2023-12-29","type":"SOFR","percentRate":5.4}]}',
     ),
     Case("shfe", "a week that is not over, a holiday", 404, "text/html", HTML_404),
+    Case("cftc", "a contract without a report", 200, JSON, b"[]"),
     Case("comtrade", "a month that is not reported", 200, JSON, NOT_REPORTED),
     Case("yahoo", "a range before the listing", 400, JSON, BEFORE_LISTING),
     Case("yahoo", "a share without any data", 404, JSON, NO_SHARE),

@@ -46,6 +46,7 @@ SCOPE = Scope(
     ),
     (Exporter("CN", "China", 156, "customs"), Exporter("CA", "Canada", 124, "comtrade")),
     ("AA", "RIO"),
+    contracts=("191691", "191693"),
 )
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 
@@ -75,6 +76,7 @@ def request_of(source: str, period: str = "", entity: str = "SOFR") -> Request:
         "customs": (f"table13_{period}.html", ""),
         "ecb": (f"EXR_{period}.csv", ""),
         "jin10": ("lme_stock.json", ""),
+        "cftc": ("191693.json", "191693"),
         "yahoo": (f"v8_chart_AA_1d_{period}.json", "AA"),
         "comtrade": (f"canada_x_7601-7604-7605-7606-7607_{period.replace('-', '')}.json", "CA/AL"),
     }[source]
@@ -100,6 +102,7 @@ def every_request() -> list[Request]:
         request_of("fred", entity="EFFR"),
         request_of("jin10"),
         request_of("ember"),
+        request_of("cftc"),
     ]
 
 
@@ -579,8 +582,6 @@ def test_nothing_is_served_before_its_release(source: str, period: str, mark: by
         ("premia", "2026-01-13", "2026-01-14T18:00:00Z"),
         ("stocks_by_location", "2026-01-16", "2026-01-19T09:00:00Z"),
         ("exchange_stocks", "2026-01-16", "2026-01-19T21:00:00Z"),
-        ("positions", "2026-01-13", "2026-01-16T20:30:00Z"),
-        ("positions", "2025-11-25", "2025-12-01T20:30:00Z"),  # over Thanksgiving
     ],
 )
 def test_no_drop_file_has_a_figure_before_its_release(name: str, day: str, released: str) -> None:
@@ -593,9 +594,9 @@ def test_a_figure_has_no_file_before_its_release() -> None:
     assert DemoTransport(datetime(2008, 1, 2, tzinfo=UTC), SCOPE).dropped() == {}
     assert list(DemoTransport(datetime(2018, 3, 9, tzinfo=UTC), SCOPE).dropped()) == [
         f"{name}/synthetic_demo_{name}.csv"
-        for name in ("costs", "production", "arbitrage", "spreads", "premia", "exchange_stocks", "positions")
+        for name in ("costs", "production", "arbitrage", "spreads", "premia", "exchange_stocks")
     ]
-    assert DemoTransport(NOW, replace(SCOPE, metals=())).dropped() == {}
+    assert DemoTransport(NOW, replace(SCOPE, metals=(), contracts=())).dropped() == {}
 
 
 def test_jin10_starts_with_its_first_report() -> None:

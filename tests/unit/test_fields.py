@@ -30,7 +30,8 @@ MODELS: list[type[Model]] = [
 UNITS = {
     "rate": {"ratio", "1/yr"},  # an exchange rate or a tax; an interest rate
     "n": {"days", "count"},  # of a release rule; dates of a sample
-    "value": {"see unit", "see indicator", "see component"},
+    "value": {"see unit", "see indicator", "see component", "index points"},
+    "contribution": {"see unit", "index points"},
     "threshold": {"see unit", "see metric"},
     "threshold_high": {"see unit", "see metric"},
     "tolerance": {"see unit", "see metric"},

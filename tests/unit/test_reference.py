@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from copper import add_copper
 
+from pipelines import reference
 from pipelines.common.calendar import business_days
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
@@ -89,15 +90,20 @@ def test_the_committed_defaults_are_those_of_the_methodology() -> None:
         "min_coverage": 0.60, "enter_tight": 70, "exit_tight": 60, "enter_squeeze": 85, "exit_squeeze": 75,
         "enter_loose": 30, "exit_loose": 40, "regime_confirm": 2, "regime_max_gap": 5, "level_up": 3200,
         "level_down": 3000, "level_k": 5, "level_m": 5, "level_alt_k": 3, "level_alt_m": 5, "bw_k": 3, "bw_m": 5,
-        "yoy_max_staleness_days": 7, "day_count": 360,
+        "yoy_max_staleness_days": 7, "day_count": 360, "rank_min_periods_v2": 1000, "min_coverage_v2": 0.5,
+        "median_obs": 5, "season_years": 5, "season_min_years": 3, "regime_confirm_v2": 5, "regime_half_life_v2": 5,
     }  # fmt: skip
     assert {name: parameters[name] for name in wanted} == wanted
     components = load_reference(PROJECT / "data" / "reference")["index_components"].query("metal == 'AL'")
-    families = components.groupby("family").agg(weight=("weight", "first"), n=("indicator", "count"))
+    families = components.groupby(["version", "family"]).agg(weight=("weight", "first"), n=("indicator", "count"))
     assert families.to_dict("index") == {
-        "CURVE": {"weight": 0.4, "n": 1},
-        "INVENTORY": {"weight": 0.4, "n": 3},
-        "FLOW": {"weight": 0.2, "n": 1},
+        (1, "CURVE"): {"weight": 0.4, "n": 1},
+        (1, "INVENTORY"): {"weight": 0.4, "n": 3},
+        (1, "FLOW"): {"weight": 0.2, "n": 1},
+        (2, "CURVE"): {"weight": 0.25, "n": 3},
+        (2, "STOCK"): {"weight": 0.25, "n": 2},
+        (2, "FLOW"): {"weight": 0.25, "n": 3},
+        (2, "PHYSICAL"): {"weight": 0.25, "n": 4},
     }
 
 
@@ -195,7 +201,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         (
             "index_components",
             lambda rows: pd.concat([rows, rows.head(1).assign(valid_from="2025-01-01")]),
-            "index_components.csv line 7: breaks the rule: the weights of a metal's families do not sum to 1",
+            "index_components.csv line 19: breaks the rule: the weights of a metal's families do not sum to 1",
         ),
         (
             "signal_definitions",
@@ -256,7 +262,7 @@ def test_every_dataset_has_a_release_rule() -> None:
         ),
         (
             "index_components",
-            lambda rows: rows.assign(weight=["0.3", "0.4", "0.1", "0.1", "0.2"]),
+            lambda rows: rows.assign(weight=["0.3", "0.4", "0.1", "0.1", "0.2", *rows["weight"][5:]]),
             "index_components.csv line 3: breaks the rule: the family has two weights on the same valid_from",
         ),
         (
@@ -423,3 +429,43 @@ def test_the_hash_depends_on_the_content_only(folder: Path) -> None:
     assert load_reference(folder).sha256 == before
     edit(folder, "parameters", with_cell("value", "365"))
     assert load_reference(folder).sha256 != before
+
+
+# --- validated tables that are kept
+
+
+def test_kept_tables_are_those_of_the_files_and_are_not_validated_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, kept = PROJECT / "data" / "reference", tmp_path / "kept"
+    wanted = load_reference(folder)
+    wanted.keep(kept)
+    wanted.keep(kept)
+    [path] = kept.iterdir()
+    validated: list[str] = []
+    real = reference._validated
+    monkeypatch.setattr(reference, "_validated", lambda bodies: validated.append("again") or real(bodies))
+
+    def load(source: Path = folder) -> reference.ReferenceTables:
+        reference._load.cache_clear()
+        return load_reference(source, kept)
+
+    found = load()
+    assert (found.sha256, found.files, validated) == (wanted.sha256, wanted.files, [])
+    for name, table in wanted.tables.items():
+        pd.testing.assert_frame_equal(found[name], table, obj=name)
+    body = path.read_bytes()
+    path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+    pd.testing.assert_frame_equal(load()["parameters"], wanted["parameters"])
+    assert validated == ["again"], "damaged"
+    path.write_bytes(body)
+    monkeypatch.setattr(pd, "__version__", "another")
+    load()
+    assert validated == ["again"] * 2, "of another version"
+    monkeypatch.undo()
+    changed = Path(shutil.copytree(folder, tmp_path / "changed"))
+    (changed / "parameters.csv").write_text((changed / "parameters.csv").read_text().replace("rank_window", "rank"))
+    with pytest.raises(ReferenceDataError, match="rank"):
+        load(changed)
+    load_reference(folder).keep(kept)
+    assert [one.name for one in kept.iterdir()] == [path.name]

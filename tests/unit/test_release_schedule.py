@@ -73,6 +73,8 @@ def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
         "fred_means": ("5 16 1,13-29 * *", "America/Chicago"),
         "ember": ("5 12 * * *", "Europe/London"),
         "shfe_stock": ("5 16 * * 1-5", "Asia/Shanghai"),
+        "lme_locations": ("5 9 * * 1-5", "Europe/London"),
+        "cftc": ("35 15 * * 1-5", "America/New_York"),
     }
     assert build_cron() == ("15 18 * * 1-5", "Europe/London")
     later = rules.assign(local_time=rules["local_time"].where(rules["dataset"] != "fx", "23:58"))
@@ -111,6 +113,7 @@ def test_ticks_are_read_off_the_release_calendar(rules: pd.DataFrame) -> None:
         ("benchmark_prices", "fred", at("2026-01-20 16:05", "America/Chicago"), ("2025-12",)),
         ("benchmark_power", "ember", at("2026-01-20 12:05", "Europe/London"), ("2026-01",)),
         ("exchange_stocks", "shfe", at("2026-01-16 16:05", "Asia/Shanghai"), ("2026-01",)),
+        ("positions", "cftc", at("2026-05-01 15:35", "America/New_York"), ("2026-04",)),
     ],
 )
 def test_months_that_are_due(

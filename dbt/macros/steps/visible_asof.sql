@@ -20,6 +20,11 @@ select
     latest.base_period_end,
     latest.lowest_since,
     latest.first_period_end,
+    latest.visible_all_t,
+    latest.visible_all_lowest_since,
+    latest.visible_all_first_period_end,
+    latest.visible_all_basis,
+    latest.visible_all_licence,
     latest.release_ts as known_from,
     latest.knowledge_basis,
     latest.licence_class

@@ -51,6 +51,67 @@ monthly as (
     where scores.is_monthly
 ),
 
+-- What each component contributes to the index, and how this has changed.
+contributions as (
+    select
+        scores.metal,
+        scores.version,
+        scores.indicator,
+        scores.as_of_date,
+        case when totals.tightness_index is not null then
+            100 * scores.weight / totals.coverage * scores.score
+            / count(scores.score) over (partition by scores.metal, scores.as_of_date, scores.version, scores.family)
+        end as contribution
+    from {{ scores }} as scores
+    inner join {{ built_rows(ref('int_index_daily')) }} as totals
+        on
+            scores.metal = totals.metal
+            and scores.as_of_date = totals.as_of_date
+            and scores.version = totals.version
+    {% if is_partial() -%}
+    union all
+    select metal, version, indicator, as_of_date, contribution
+    from {{ kept_rows(this, ['metal', 'version', 'indicator'], change_days() | max) }} as kept
+    {%- endif %}
+),
+
+-- A day without an index has no changes.
+indexed as (
+    select
+        metal,
+        version,
+        as_of_date,
+        {% for n in change_days() -%}
+        regime_status = 'OK' and lag(regime_status, {{ n }}) over (
+            partition by metal, version order by as_of_date asc nulls last
+        ) = 'OK' as has_change_{{ n }}d{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from {{ window_rows(ref('int_regime_daily'), ['metal', 'version'], change_days() | max) }} as regimes
+),
+
+changes as (
+    select
+        contributions.metal,
+        contributions.version,
+        contributions.indicator,
+        contributions.as_of_date,
+        contributions.contribution,
+        {% for n in change_days() -%}
+        case when indexed.has_change_{{ n }}d then
+            coalesce(contributions.contribution, 0) - coalesce(lag(contributions.contribution, {{ n }}) over (
+                partition by contributions.metal, contributions.version, contributions.indicator
+                order by contributions.as_of_date asc nulls last
+            ), 0)
+        end as contribution_chg_{{ n }}d{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from contributions
+    inner join indexed
+        on
+            contributions.metal = indexed.metal
+            and contributions.version = indexed.version
+            and contributions.as_of_date = indexed.as_of_date
+),
+
 window_ranks as (
     select * from daily
     union all
@@ -71,6 +132,7 @@ select
     scores.percentile,
     scores.score,
     scores.n_hist,
+    scores.expanding_percentile,
     {% for years in rank_years() -%}
     case when scores.value is not null then window_ranks.rank_{{ years }}y end as rank_{{ years }}y,
     {% endfor -%}
@@ -85,7 +147,11 @@ select
     end as robust_z,
     scores.ranked_from,
     scores.break_ids is not null as is_break,
-    scores.break_ids
+    scores.break_ids,
+    changes.contribution,
+    {% for n in change_days() -%}
+    changes.contribution_chg_{{ n }}d{% if not loop.last %},{% endif %}
+    {% endfor %}
 from {{ scores }} as scores
 inner join {{ ref('int_as_of_dates') }} as dates
     on scores.metal = dates.metal and scores.as_of_date = dates.as_of_date
@@ -97,3 +163,9 @@ left join window_ranks
         and scores.version = window_ranks.version
         and scores.indicator = window_ranks.indicator
         and scores.as_of_date = window_ranks.as_of_date
+left join changes
+    on
+        scores.metal = changes.metal
+        and scores.version = changes.version
+        and scores.indicator = changes.indicator
+        and scores.as_of_date = changes.as_of_date

@@ -24,8 +24,23 @@ families as (
         as_of_date,
         {{ pivoted(published_families(), 'family', 'family_score', 'family_') }},
         {{ pivoted(published_families(), 'family', 'contribution', 'contrib_') }}
-    from {{ ref('int_index_families') }}
+    from {{ built_rows(ref('int_index_families')) }} as built
     where version = 1
+    group by metal, as_of_date
+),
+
+families_v2 as (
+    select
+        metal,
+        as_of_date,
+        {{ pivoted(published_families_v2(), 'family', 'family_score', 'family_', '_v2') }},
+        {{ pivoted(published_families_v2(), 'family', 'contribution', 'contrib_', '_v2') }},
+        {{ pivoted(
+            published_families_v2(), 'family',
+            'case when contribution is not null then weight / coverage end', 'weight_', '_v2',
+        ) }}
+    from {{ built_rows(ref('int_index_families')) }} as built
+    where version = 2
     group by metal, as_of_date
 )
 
@@ -75,6 +90,16 @@ select
     regimes.regime_status,
     {{ worst_flag(quality_flags) }} as quality,
     {{ quality_flags }} as quality_flags,
+    {% for prefix in ['family', 'contrib', 'weight'] -%}
+    {% for family in published_families_v2() -%}
+    families_v2.{{ prefix }}_{{ family }}_v2,
+    {% endfor -%}
+    {% endfor -%}
+    index_v2.coverage as coverage_v2,
+    index_v2.tightness_index as tightness_index_v2,
+    regimes_v2.smoothed as smoothed_index_v2,
+    regimes_v2.regime as regime_v2,
+    regimes_v2.regime_status as regime_status_v2,
     {{ latest([
         'curve.knowledge_ts_max', 'inventory.knowledge_ts_max', 'exports.known_from', 'visible.known_from'
     ]) }} as knowledge_ts_max,
@@ -105,7 +130,12 @@ left join ({{ visible_asof() }}) as visible
     on spine.metal = visible.metal and spine.as_of_date = visible.as_of_date
 left join scores on spine.metal = scores.metal and spine.as_of_date = scores.as_of_date
 left join families on spine.metal = families.metal and spine.as_of_date = families.as_of_date
-left join {{ ref('int_index_daily') }} as index_daily
+left join {{ built_rows(ref('int_index_daily')) }} as index_daily
     on spine.metal = index_daily.metal and spine.as_of_date = index_daily.as_of_date and index_daily.version = 1
 left join {{ ref('int_regime_daily') }} as regimes
     on spine.metal = regimes.metal and spine.as_of_date = regimes.as_of_date and regimes.version = 1
+left join families_v2 on spine.metal = families_v2.metal and spine.as_of_date = families_v2.as_of_date
+left join {{ built_rows(ref('int_index_daily')) }} as index_v2
+    on spine.metal = index_v2.metal and spine.as_of_date = index_v2.as_of_date and index_v2.version = 2
+left join {{ ref('int_regime_daily') }} as regimes_v2
+    on spine.metal = regimes_v2.metal and spine.as_of_date = regimes_v2.as_of_date and regimes_v2.version = 2

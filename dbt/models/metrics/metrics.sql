@@ -1,7 +1,7 @@
 {{ config(materialized='by_decision_time') }}
 with metric_values as (
     {% for part in [
-        metrics_price(), metrics_curve(), metrics_inventory(), metrics_visible(), metrics_flow(), metrics_trade(),
+        metrics_price(), metrics_curve(), metrics_positions(), metrics_inventory(), metrics_visible(), metrics_flow(), metrics_trade(),
         metrics_output(), metrics_idled(), metrics_power(), metrics_market(), metrics_index(),
     ] -%}
     select * from ({{ part }}) as part_{{ loop.index }}

@@ -23,7 +23,7 @@ index_parts as (
             partition by scores.metal, scores.as_of_date, scores.version, scores.family
         ) as contribution
     from {{ built_rows(ref('int_component_scores')) }} as scores
-    inner join {{ ref('int_index_daily') }} as totals
+    inner join {{ built_rows(ref('int_index_daily')) }} as totals
         on
             scores.metal = totals.metal
             and scores.as_of_date = totals.as_of_date
@@ -54,7 +54,8 @@ parts as (
         parts.component, parts.family, parts.value, parts.score, parts.weight, parts.contribution, signals.unit
     from signals
     inner join index_parts as parts on signals.metal = parts.metal and signals.as_of_date = parts.as_of_date
-    where signals.metric_id in ('tightness_index', 'regime') and parts.version = 1
+    where
+        {{ version_of('signals.metric_id') }} = parts.version
     union all
     select
         signals.signal_id, signals.signal_version, signals.metal, signals.region, signals.as_of_ts, signals.as_of_date,
@@ -78,7 +79,7 @@ parts as (
         cast(null as {{ type_text() }}) as family, value, score, cast(null as double) as weight,
         value as contribution, unit
     from signals
-    where metric_id not in ('tightness_index', 'regime', 'supply_stress', 'thesis_broken')
+    where {{ version_of('metric_id') }} is null and metric_id not in ('supply_stress', 'thesis_broken')
 )
 
 select

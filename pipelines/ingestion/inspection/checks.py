@@ -131,7 +131,7 @@ def check_absence(request: Request, previous: ParsedResponse | None, now: dateti
 def _check_empty(response: ParsedResponse, previous: ParsedResponse | None) -> list[Finding]:
     if previous and previous.row_count:
         return [Finding("error", f"the response is empty; the previous one has {previous.row_count} rows")]
-    if not response.request.period:
+    if not response.request.period and not response.is_stated_absence:
         return [Finding("error", "the response is empty; expected the whole history")]
     return []
 

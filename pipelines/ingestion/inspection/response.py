@@ -206,6 +206,11 @@ class ParsedResponse:
         """Series that the parser refused, with the reason."""
         return {series: reason for parsed in self._parsed[0] for series, reason in parsed.refused.items()}
 
+    @cached_property
+    def is_stated_absence(self) -> bool:
+        """Whether each part states that there is no data, which is no failure even of a whole history."""
+        return not self.error and not self._parsed[0]
+
     @property
     def is_empty(self) -> bool:
         """Whether it is readable and has no rows, good or bad."""

@@ -217,7 +217,9 @@ def _periods(dataset: str, rule: pd.Series, today: pd.Timestamp) -> pd.Series:
 
 
 def _sampled(dataset: str, source: str, rules: pd.DataFrame) -> pd.DataFrame:
-    rule = release_rules(dataset, source, rules).iloc[-1]
+    # The newest rule alone: an earlier delay, as of a shutdown, is none of a schedule's days.
+    newest = release_rules(dataset, source, rules).tail(1)
+    rule, rules = newest.iloc[0], newest.assign(valid_from=pd.Timestamp("1990-01-01"))
     periods = pd.Series(pd.date_range(*SAMPLE, freq="ME" if _cadence(dataset) == "monthly" else "D"))
     return _windows(dataset, source, rule, _observed(periods, rule), rules)
 

@@ -288,6 +288,8 @@ LOCATIONS: Final[dict[str, tuple[tuple[str, float, float, float, float, float, f
     ),
 }  # fmt: skip
 
+# Contracts of the metals that the reference tables do not have.
+CONTRACTS: Final = {"CU": ("085692", "Copper - Commodity Exchange Inc.")}
 # Positions by contract: long and short of money managers, and open interest.
 POSITIONS: Final[dict[str, tuple[tuple[str, float, float, float], ...]]] = {
     "191691": (

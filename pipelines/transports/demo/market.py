@@ -251,6 +251,7 @@ def tenors_year(metal: str, year: int, seed: int) -> dict[str, Daily]:
             days,
             _read_only(
                 np.round(_path(f"{metal}.{tenor}", days, knots, part * spread + more, TENOR_NOISE[tenor], seed), 2)
+                + 0.0  # no negative zero
             ),
         )
         for tenor, (part, more) in levels.TENORS.items()

@@ -15,7 +15,7 @@ from pipelines.reference import ReferenceTables
 from pipelines.transports.demo import levels, market, wire
 from schemas.reference import PARAMETERS
 
-TABLES: Final = ("metals", "parameters", "index_components", "signal_definitions")
+TABLES: Final = ("metals", "contracts", "parameters", "index_components", "signal_definitions")
 
 
 @lru_cache(maxsize=4)  # every step of a run loads them
@@ -46,6 +46,9 @@ def _rows(name: str, own: pd.DataFrame, metal: str) -> pd.DataFrame:
             hs_codes="",
             chinese_name=levels.JIN10_NAMES[metal],
         )
+    if name == "contracts":
+        contract, title = levels.CONTRACTS.get(metal, ("", ""))
+        return rows.head(1 if contract else 0).assign(contract=contract, name=title)
     if name == "parameters":
         values = {field: f"{value}" for field, value in about._asdict().items() if field in PARAMETERS}
         rows = rows[[not PARAMETERS[parameter].smelting for parameter in rows["name"]]]

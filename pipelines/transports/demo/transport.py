@@ -61,6 +61,7 @@ class DemoTransport:
             "yahoo": self._yahoo,
             "ember": self._ember,
             "shfe": self._shfe,
+            "cftc": self._cftc,
         }
 
     def fetch(self, request: Request) -> list[Payload]:
@@ -143,17 +144,6 @@ class DemoTransport:
             ]
             if rows:
                 files[name] = wire.drop_csv(columns, rows)
-        if dataset in (None, "positions"):
-            columns = ("contract", "obs_date", "managed_long", "managed_short", "open_interest")
-            contracts = ("191691", "191693") if any(metal.metal == "AL" for metal in self.scope.metals) else ()
-            rows = [
-                (contract, *row)
-                for contract in contracts
-                for year in range(market.FIRST_YEAR, self.now.year + 1)
-                for row in self._positions(contract, year)
-            ]
-            if rows:
-                files["positions/synthetic_demo_positions.csv"] = wire.drop_csv(columns, rows)
         return files
 
     def _metal(self, symbol: str) -> Metal | None:
@@ -215,10 +205,6 @@ class DemoTransport:
             for place, stock in market.locations_year(metal, year, self.seed).items()
             for day, *values in timetable.LME.rows(self.now, days, *(tonnes.astype(int) for tonnes in stock))
         ]
-
-    def _positions(self, contract: str, year: int) -> list[tuple[Any, ...]]:
-        days, *numbers = market.positions_year(contract, year, self.seed)
-        return timetable.CFTC.rows(self.now, days, *(values.astype(int) for values in numbers))
 
     def _westmetall(self, request: Request, at: datetime) -> bytes:
         metal, year = self._metal(request.entity), _year(request)
@@ -444,6 +430,18 @@ class DemoTransport:
         return [
             (int(total), int(part)) for total, part in zip(*(values[now - 2 : now] for values in tonnes), strict=True)
         ]
+
+    def _cftc(self, request: Request, at: datetime) -> bytes:
+        contract = request.entity
+        if contract not in levels.POSITIONS or request.name != f"{contract}.json":
+            raise _no_data(request)
+        rows: list[tuple[Any, ...]] = []
+        for year in range(market.FIRST_YEAR, at.year + 1):
+            days, *numbers = market.positions_year(contract, year, self.seed)
+            rows += timetable.CFTC.rows(at, days, *(values.astype(int) for values in numbers))
+        if not rows:
+            raise _no_data(request)
+        return wire.cftc_json(contract, rows)
 
     def _entsoe(self, request: Request, at: datetime) -> bytes:
         zone, power, known = self._auction(request, at)

@@ -167,6 +167,22 @@ def shfe_page(day: date, totals: Mapping[str, Sequence[tuple[int, int]]]) -> byt
     ).encode()
 
 
+def cftc_json(contract: str, rows: Iterable[tuple[date, int, int, int]]) -> bytes:
+    """Response of the CFTC's open-data site; `rows`: (day, long and short of money managers, open interest)."""
+    entries = [
+        {
+            "market_and_exchange_names": NOTE,
+            "report_date_as_yyyy_mm_dd": f"{day}T00:00:00.000",
+            "cftc_contract_market_code": contract,
+            "open_interest_all": str(interest),
+            "m_money_positions_long_all": str(long),
+            "m_money_positions_short_all": str(short),
+        }
+        for day, long, short, interest in rows
+    ]
+    return ("[" + "\n,".join(json.dumps(entry, separators=(",", ":")) for entry in entries) + "]\n").encode()
+
+
 def energy_charts_json(seconds: list[int], prices: list[float]) -> bytes:
     """Price response of Energy-Charts: starts in unix seconds, EUR/MWh."""
     content = {

@@ -18,6 +18,7 @@ all_values as (
     select
         *,
         cast(null as double) as native_percentile,
+        cast(null as double) as native_expanding_percentile,
         cast(null as bigint) as n_ranked,
         cast(null as date) as ranked_from,
         false as is_monthly
@@ -33,6 +34,7 @@ all_values as (
         false as is_stale,
         is_suspect,
         exports_yoy_3m_percentile as native_percentile,
+        exports_yoy_3m_expanding_percentile as native_expanding_percentile,
         n_ranked,
         ranked_from,
         true as is_monthly
@@ -50,6 +52,8 @@ select
     components.weight,
     case when all_values.age_days <= components.max_age_days then all_values.value end as value,
     case when all_values.age_days <= components.max_age_days then all_values.native_percentile end as native_percentile,
+    case when all_values.age_days <= components.max_age_days then all_values.native_expanding_percentile end
+        as native_expanding_percentile,
     {{ days_before('components.as_of_date', 'all_values.age_days') }} as obs_end,
     all_values.is_stale,
     all_values.is_suspect,

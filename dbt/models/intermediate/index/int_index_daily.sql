@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 with configured as (
     select metal, as_of_date, version, count(*) as n_configured
     from {{ ref('int_components') }}
@@ -19,7 +20,7 @@ select
     {{ any_of_group('families.' ~ name) }} as {{ name }},
     {% endfor -%}
     sum(families.n_scores) < max(configured.n_configured) as is_partial
-from {{ ref('int_index_families') }} as families
+from {{ built_rows(ref('int_index_families')) }} as families
 inner join configured
     on
         families.metal = configured.metal

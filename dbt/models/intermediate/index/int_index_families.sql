@@ -1,3 +1,4 @@
+{{ config(materialized='by_decision_time') }}
 with families as (
     select
         metal,
@@ -25,7 +26,7 @@ covered as (
 
 select
     covered.*,
-    case when covered.coverage >= p.min_coverage then
+    case when covered.coverage >= {{ of_version('min_coverage', 'covered.version') }} then
         100 * (covered.weight * covered.family_score) / covered.coverage
     end as contribution
 from covered

@@ -1,113 +1,219 @@
 {{ config(materialized='by_decision_time') }}
+{# In the folds a regime is its place in this list. #}
+{% set regimes = ['LOOSE', 'NEUTRAL', 'TIGHT', 'SQUEEZE', 'UNKNOWN'] %}
+{# The regime that the state of a fold is in on a day: without backwardation a squeeze of version 2 is none. #}
+{% set held = 'case when a.state = 4 and not d.may_squeeze then 3 else a.state end' %}
 {% set target -%}
-case
-    when a.state = 'SQUEEZE' and d.x >= d.exit_squeeze then 'SQUEEZE'
-    when d.x >= d.enter_squeeze then 'SQUEEZE'
-    when a.state in ('SQUEEZE', 'TIGHT') and d.x >= d.exit_tight then 'TIGHT'
-    when d.x >= d.enter_tight then 'TIGHT'
-    when a.state = 'LOOSE' and d.x <= d.exit_loose then 'LOOSE'
-    when d.x <= d.enter_loose then 'LOOSE'
-    else 'NEUTRAL'
+case a.state
+    when 1 then d.after_loose when 3 then d.after_tight when 4 then d.after_squeeze else d.after_neutral
 end
 {%- endset %}
 {# Consecutive observations, this one included, that met the same regime other than the state. #}
 {% set met -%}
-case when ({{ target }}) = a.state then 0 when ({{ target }}) = a.pending then a.n_pending + 1 else 1 end
+case when ({{ target }}) = ({{ held }}) then 0 when ({{ target }}) = a.pending then a.n_pending + 1 else 1 end
 {%- endset %}
 {% set next_state -%}
 case
-    when d.x is null then case when a.n_gap + 1 > d.max_gap then 'UNKNOWN' else a.state end
-    when a.state = 'UNKNOWN' then {{ target }}
-    when {{ met }} >= d.confirm then {{ target }}
-    else a.state
+    when d.n_gap > d.max_gap then 5
+    when d.n_gap > 0 then {{ held }}
+    when a.state = 5 or {{ met }} >= d.confirm then {{ target }}
+    else {{ held }}
 end
 {%- endset %}
 {% set next_pending -%}
 case
-    when d.x is null then case when a.n_gap + 1 > d.max_gap then 'UNKNOWN' else a.pending end
-    when a.state = 'UNKNOWN' or {{ met }} = 0 or {{ met }} >= d.confirm then 'UNKNOWN'
+    when d.n_gap > d.max_gap then 5
+    when d.n_gap > 0 then a.pending
+    when a.state = 5 or {{ met }} = 0 or {{ met }} >= d.confirm then 5
     else {{ target }}
 end
 {%- endset %}
 {% set next_n_pending -%}
 case
-    when d.x is null then case when a.n_gap + 1 > d.max_gap then 0 else a.n_pending end
-    when a.state = 'UNKNOWN' or {{ met }} >= d.confirm then 0
+    when d.n_gap > d.max_gap then 0
+    when d.n_gap > 0 then a.n_pending
+    when a.state = 5 or {{ met }} >= d.confirm then 0
     else {{ met }}
 end
 {%- endset %}
-{% set status -%}
+{# The smoothed index after a value; after a long gap the next value begins again. #}
+{% set next_smoothed -%}
 case
-    when d.x is not null then 'OK'
-    when not a.is_started then 'WARMUP'
-    when a.n_gap + 1 > d.max_gap then 'UNKNOWN'
-    else 'STALE'
+    when d.n_gap > 0 then case when d.n_gap <= d.max_gap then a.smoothed end
+    when a.smoothed is null then d.x
+    else d.x + d.kept_part * (a.smoothed - d.x)
 end
 {%- endset %}
-{% set next_n_gap = 'case when d.x is null then a.n_gap + 1 else 0 end' %}
-{% set history = empty_list({
-    'as_of_date': 'date', 'regime': type_text(), 'regime_status': type_text(), 'pending': type_text(),
-    'n_pending': 'integer', 'n_gap': 'integer',
-}) %}
-{# The fold begins as on the first day ever, or with the last kept row. #}
+{# The folds begin as on the first day ever, or with the last kept row. #}
 {% set initial = {
-    'state': "'UNKNOWN'", 'pending': "'UNKNOWN'", 'n_pending': '0', 'n_gap': '0', 'is_started': 'false',
+    'state': '5', 'pending': '5', 'n_pending': '0', 'n_gap': '0', 'is_started': 'false',
+    'smoothed': 'cast(null as double)',
 } %}
-{% if is_partial() -%}
-{% for name, value in initial.items() -%}
-{% do initial.update({name: 'coalesce(kept.' ~ name ~ ', ' ~ value ~ ')'}) %}
-{%- endfor %}
-{%- endif %}
-with days as (
+with begun as (
     select
-        index_daily.metal,
-        index_daily.version,
-        {{ ordered_list(
-            struct({
-                'as_of_date': 'index_daily.as_of_date', 'x': 'index_daily.tightness_index',
-                'enter_tight': 'p.enter_tight', 'exit_tight': 'p.exit_tight',
-                'enter_squeeze': 'p.enter_squeeze', 'exit_squeeze': 'p.exit_squeeze',
-                'enter_loose': 'p.enter_loose', 'exit_loose': 'p.exit_loose',
-                'confirm': 'p.regime_confirm', 'max_gap': 'p.regime_max_gap',
-            }),
-            'index_daily.as_of_date'
-        ) }} as items
-    from {{ ref('int_index_daily') }} as index_daily
+        days.metal,
+        days.version,
+        {% for name, value in initial.items() -%}
+        {{ 'coalesce(kept.' ~ name ~ ', ' ~ value ~ ')' if is_partial() else value }} as {{ name }}
+        {%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from (select distinct metal, version from {{ built_rows(ref('int_index_daily')) }} as built) as days
+    {% if is_partial() -%}
+    left join (
+        select
+            metal, version, n_pending, n_gap, regime_status <> 'WARMUP' as is_started, smoothed,
+            {% for name, column in [('state', 'regime'), ('pending', 'pending')] -%}
+            case {{ column }}
+                {%- for regime in regimes %}
+                when '{{ regime }}' then {{ loop.index }}
+                {%- endfor %}
+            end as {{ name }}{% if not loop.last %},{% endif %}
+            {% endfor %}
+        from {{ kept_rows(this, ['metal', 'version'], 1) }} as last_row
+    ) as kept on days.metal = kept.metal and days.version = kept.version
+    {%- endif %}
+),
+
+numbered as (
+    select
+        metal,
+        version,
+        as_of_date,
+        tightness_index,
+        row_number() over so_far as n,
+        count(tightness_index) over so_far as n_values
+    from {{ built_rows(ref('int_index_daily')) }} as built
+    window so_far as (partition by metal, version order by as_of_date asc nulls last)
+),
+
+days as (
+    select
+        numbered.metal,
+        numbered.version,
+        numbered.as_of_date,
+        numbered.n,
+        numbered.tightness_index,
+        cast(numbered.n - coalesce(
+            max(case when numbered.tightness_index is not null then numbered.n end) over (
+                partition by numbered.metal, numbered.version order by numbered.n asc nulls last
+            ), -begun.n_gap
+        ) as integer) as n_gap,
+        begun.is_started or numbered.n_values > 0 as is_started,
+        numbered.version = 1 or coalesce(inputs.spread_median_usd_t > 0, false) as may_squeeze,
+        case when numbered.version > 1 then power(0.5, 1 / p.regime_half_life_v2) end as kept_part,
+        {{ of_version('regime_confirm', 'numbered.version') }} as confirm,
+        p.regime_max_gap as max_gap,
+        p.enter_tight,
+        p.exit_tight,
+        p.enter_squeeze,
+        p.exit_squeeze,
+        p.enter_loose,
+        p.exit_loose
+    from numbered
+    inner join begun on numbered.metal = begun.metal and numbered.version = begun.version
     inner join {{ ref('int_parameters') }} as p
-        on index_daily.metal = p.metal and index_daily.as_of_date = p.calendar_date
-    group by index_daily.metal, index_daily.version
+        on numbered.metal = p.metal and numbered.as_of_date = p.calendar_date
+    left join {{ built_rows(ref('int_index_inputs')) }} as inputs
+        on numbered.metal = inputs.metal and numbered.as_of_date = inputs.as_of_date
+),
+
+smoothed as (
+    select
+        lists.metal,
+        lists.version,
+        {{ fold(
+            'lists.items',
+            struct({'smoothed': 'begun.smoothed', 'history': empty_list({'smoothed': 'double'})}),
+            'a', 'd',
+            struct({'smoothed': next_smoothed, 'history': appended('a.history', struct({'smoothed': next_smoothed}))})
+        ) }} as result
+    from (
+        select
+            metal,
+            version,
+            {{ ordered_list(
+                struct({'x': 'tightness_index', 'n_gap': 'n_gap', 'max_gap': 'max_gap', 'kept_part': 'kept_part'}), 'n'
+            ) }} as items
+        from days
+        where version > 1
+        group by metal, version
+    ) as lists
+    inner join begun on lists.metal = begun.metal and lists.version = begun.version
+),
+
+followed as (
+    select
+        days.*,
+        ({{ element('smoothed.result.history', 'days.n') }}).smoothed as smoothed,
+        case
+            when days.version = 1 then days.tightness_index
+            when days.tightness_index is not null then ({{ element('smoothed.result.history', 'days.n') }}).smoothed
+        end as x
+    from days
+    left join smoothed on days.metal = smoothed.metal and days.version = smoothed.version
 ),
 
 folded as (
     select
-        days.metal,
-        days.version,
+        lists.metal,
+        lists.version,
         {{ fold(
-            'items',
-            struct(dict(initial, history=history)),
+            'lists.items',
+            struct({
+                'state': 'begun.state', 'pending': 'begun.pending', 'n_pending': 'begun.n_pending', 'history': "''",
+            }),
             'a', 'd',
             struct({
                 'state': next_state, 'pending': next_pending, 'n_pending': next_n_pending,
-                'n_gap': next_n_gap,
-                'is_started': 'a.is_started or d.x is not null',
-                'history': appended('a.history', struct({
-                    'as_of_date': 'd.as_of_date', 'regime': next_state, 'regime_status': status,
-                    'pending': next_pending, 'n_pending': next_n_pending, 'n_gap': next_n_gap,
-                }))
+                'history': 'a.history || ' ~ four_digits('a'),
             })
         ) }} as result
-    from days
-    {% if is_partial() -%}
-    left join (
-        select metal, version, regime as state, pending, n_pending, n_gap, regime_status <> 'WARMUP' as is_started
-        from {{ kept_rows(this, ['metal', 'version'], 1) }} as last_row
-    ) as kept on days.metal = kept.metal and days.version = kept.version
-    {%- endif %}
+    from (
+        select
+            metal,
+            version,
+            {{ ordered_list(
+                struct({
+                    'n_gap': 'n_gap', 'max_gap': 'max_gap', 'confirm': 'confirm', 'may_squeeze': 'may_squeeze',
+                    'after_loose': regime_after('LOOSE'), 'after_neutral': regime_after('NEUTRAL'),
+                    'after_tight': regime_after('TIGHT'), 'after_squeeze': regime_after('SQUEEZE'),
+                }),
+                'n'
+            ) }} as items
+        from followed
+        group by metal, version
+    ) as lists
+    inner join begun on lists.metal = begun.metal and lists.version = begun.version
+),
+
+-- The states after each day: those before the next one.
+states as (
+    select
+        folded.metal,
+        folded.version,
+        folded.result.history || {{ four_digits('folded.result') }} as history
+    from folded
 )
 
 select
-    metal, version, entry.as_of_date, entry.regime, entry.regime_status, entry.pending, entry.n_pending, entry.n_gap
-from (
-    select metal, version, {{ unnested('result.history') }} as entry
-    from folded
-) as entries
+    days.metal,
+    days.version,
+    days.as_of_date,
+    {% for name, place in [('regime', 1), ('pending', 2)] -%}
+    case substr(states.history, cast(4 * days.n + {{ place }} as integer), 1)
+        {%- for regime in regimes %}
+        when '{{ loop.index }}' then '{{ regime }}'
+        {%- endfor %}
+    end as {{ name }},
+    {% endfor -%}
+    cast(substr(states.history, cast(4 * days.n + 3 as integer), 2) as integer) as n_pending,
+    case
+        when days.n_gap = 0 then 'OK'
+        when not days.is_started then 'WARMUP'
+        when days.n_gap > days.max_gap then 'UNKNOWN'
+        else 'STALE'
+    end as regime_status,
+    days.n_gap,
+    days.smoothed
+from followed as days
+inner join states on days.metal = states.metal and days.version = states.version

@@ -34,10 +34,11 @@ select
     {{ cancelled_ratio('cancelled.cancelled_t', 'cancelled.total_t') }} as cancelled_ratio,
     {{ stock_days('latest.total_t', 'spine.consumption_t_per_year') }} as stock_days,
     {{ stock_log_chg('latest.total_t', 'earlier.total_t') }} as stock_log_chg,
-    case
-        when {{ stock_log_chg('latest.total_t', 'earlier.total_t') }} is not null
-            then case when relabelled.metal is null then false else relabelled.relabelled end
-    end as relabelled,
+    case when {{ stock_log_chg('latest.total_t', 'earlier.total_t') }} is not null then changes.relabelled end
+        as relabelled,
+    {{ stock_log_chg('(latest.total_t - changes.relabelled_t)', 'earlier.total_t') }} as stock_log_chg_net,
+    case when earlier.total_t > 0 then changes.new_cancellations_t / earlier.total_t end as new_cancellations,
+    case when latest.total_t is not null then coalesce(changes.relabelled_t, 0) end as relabelled_t,
     {{ latest(['latest.known_from', 'cancelled.known_from', 'earlier.known_from']) }} as knowledge_ts_max,
     {{ worst_basis(['latest.knowledge_basis', 'cancelled.knowledge_basis', 'earlier.knowledge_basis']) }}
         as knowledge_basis,
@@ -56,7 +57,7 @@ left join {{ ref('int_stocks_recent') }} as earlier
         and spine.as_of_date = earlier.as_of_date
         and earlier.recency = spine.stock_chg_obs + 1
         and {{ days_between('spine.as_of_date', 'earlier.obs_date') }} <= 15 + 2 * spine.stock_chg_obs
-left join ({{ stock_relabelled() }}) as relabelled
-    on spine.metal = relabelled.metal and spine.as_of_date = relabelled.as_of_date
+left join ({{ stock_changes() }}) as changes
+    on spine.metal = changes.metal and spine.as_of_date = changes.as_of_date
 left join with_cancelled as cancelled
     on spine.metal = cancelled.metal and spine.as_of_date = cancelled.as_of_date

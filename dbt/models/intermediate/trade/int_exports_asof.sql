@@ -8,6 +8,7 @@ select
     latest.exports_yoy_3m,
     latest.exports_ytd_yoy,
     latest.exports_yoy_3m_percentile,
+    latest.exports_yoy_3m_expanding_percentile,
     latest.n_ranked,
     latest.ranked_from,
     latest.median,

@@ -13,6 +13,7 @@ ranked as (
     select
         *,
         {{ mid_rank('exports_yoy_3m', *in_window) }} as percentile,
+        {{ mid_rank('exports_yoy_3m', *(in_window[:2] + [all_rows()])) }} as expanding_percentile,
         {{ over_last('count', 'exports_yoy_3m', *in_window) }} as n_ranked,
         {{ over_last('median', 'exports_yoy_3m', *in_window) }} as median,
         {{ over_last('mad', 'exports_yoy_3m', *in_window) }} as mad,
@@ -37,6 +38,7 @@ select
     exports_yoy_3m,
     exports_ytd_yoy,
     case when n_ranked >= rank_min_periods_monthly then percentile end as exports_yoy_3m_percentile,
+    case when n_ranked >= rank_min_periods_monthly then expanding_percentile end as exports_yoy_3m_expanding_percentile,
     n_ranked,
     case when n_ranked >= rank_min_periods_monthly then median end as median,
     case when n_ranked >= rank_min_periods_monthly then mad end as mad,

@@ -9,7 +9,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 # Bytecode is kept on first use, also where the environment says otherwise: compiling it again takes seconds.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run test test-fast test-all ui lint lint-types lint-rest bench bench-scale docs dbt-docs setup lock mcp clean
+.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale docs dbt-docs setup lock mcp clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -33,6 +33,19 @@ run: setup
 ui: setup
 	home="$$($(BIN)/python -m pipelines.orchestration.instance)" && cd "$$home" && export DAGSTER_HOME="$$home" && \
 	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' "$(CURDIR)/$(BIN)/dagster" dev --workspace "$(CURDIR)/workspace.yaml" --host 127.0.0.1 --port 3000
+
+# Apache Superset on 127.0.0.1 with the dashboards of dashboards/superset on the published data; ends with Ctrl+C.
+dashboards: setup .venv-superset/.ready
+	.venv-superset/bin/python dashboards/superset/serve.py \
+		"$$($(BIN)/python -c 'from pipelines.common.settings import load_settings; print(load_settings().data)')" $(PORT)
+
+# Its packages need other versions than the product's, and an older Python than the newest.
+.venv-superset/.ready: dashboards/superset/requirements.lock | setup
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and "Superset needs Python 3.11 or 3.12: make dashboards PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv-superset
+	$(BIN)/uv pip install --quiet --python .venv-superset/bin/python --no-deps --require-hashes -r dashboards/superset/requirements.lock || \
+		.venv-superset/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r dashboards/superset/requirements.lock
+	touch $@
 
 # Fast: a minute. Test: what a change must pass. All: repetition too (more seeds, old drivers, environments).
 test-fast: setup
@@ -78,6 +91,7 @@ mcp: setup
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock
+	$(BIN)/uv pip compile dashboards/superset/requirements.in --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o dashboards/superset/requirements.lock
 
 clean:
-	rm -rf data/raw data/lake data/quarantine data/warehouse data/published data/exports data/instance dbt/target dbt/logs
+	rm -rf data/raw data/lake data/quarantine data/warehouse data/published data/exports data/instance data/superset dbt/target dbt/logs

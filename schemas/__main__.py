@@ -10,6 +10,7 @@ from schemas.evaluation import EVALUATION
 from schemas.generate.dbt import models_yaml, sources_yaml
 from schemas.generate.docs import dictionary_md
 from schemas.generate.macros import macros_sql
+from schemas.generate.superset import dataset_yaml
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
@@ -24,6 +25,10 @@ def generated() -> dict[str, str]:
         "dbt/models/_generated_sources.yml": sources_yaml(),
         "dbt/models/_generated_models.yml": models_yaml(models),
         "docs/dictionary.md": dictionary_md(models | EVALUATION),
+        **{
+            f"dashboards/superset/datasets/Tightness/{name}.yaml": dataset_yaml(name, mart)
+            for name, mart in (models | EVALUATION).items()
+        },
     }
 
 

@@ -280,12 +280,14 @@ def test_daily_means_of_countries_are_those_of_the_points(read: Read) -> None:
 
 def test_stock_in_shanghai_and_its_part_on_warrant(read: Read) -> None:
     stocks = newest(read, "shfe", "exchange_stocks")
-    stocks = stocks[stocks["product"] == "METAL"].reset_index(drop=True)
-    assert stocks["obs_date"].dt.strftime("%m-%d").tolist() == ["03-06", "03-13", "03-20", "03-27"]
-    days, total, on_warrant = market.exchange_stock_year("SHFE", "AL", 2026, 0)
-    for column, values in {"total_t": total, "on_warrant_t": on_warrant}.items():
-        generated = by_day(days, values)
-        assert stocks[column].tolist() == [generated[day] for day in stocks["obs_date"]]
+    series = {"METAL": "AL", "ALUMINA": "氧化铝", "CAST_ALLOY": "铸造铝合金"}
+    assert set(stocks["product"]) == set(series)
+    for product, own in stocks.groupby("product"):
+        assert own["obs_date"].dt.strftime("%m-%d").tolist() == ["03-06", "03-13", "03-20", "03-27"]
+        days, total, on_warrant = market.exchange_stock_year("SHFE", series[str(product)], 2026, 0)
+        for column, values in {"total_t": total, "on_warrant_t": on_warrant}.items():
+            generated = by_day(days, values)
+            assert own[column].tolist() == [generated[day] for day in own["obs_date"]]
 
 
 def test_positions_are_those_of_the_market_that_are_published(read: Read) -> None:

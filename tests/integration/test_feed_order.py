@@ -115,6 +115,7 @@ def test_ember_and_shanghai_are_stored_in_separate_datasets(tmp_path: Path) -> N
     power, stocks = lake.read("benchmark_power"), lake.read("exchange_stocks")
     assert sorted(set(power["country"])) == ["DEU", "FRA"]
     assert (len(power), str(power["delivery_date"].max().date())) == (2 * (31 + 13), "2026-01-13")
+    stocks = stocks[stocks["product"] == "METAL"]
     weeks = {exchange: own["obs_date"].dt.strftime("%m-%d").tolist() for exchange, own in stocks.groupby("exchange")}
     assert weeks["SHFE"] == ["12-05", "12-12", "12-19", "12-26", "12-31", "01-09", "01-16"]
     assert weeks["COMEX"] == ["12-05", "12-12", "12-19", "12-26", "01-02", "01-09", "01-16"]

@@ -243,7 +243,7 @@ PREMIA: Final[dict[str, tuple[tuple[str, float, float, float, float], ...]]] = {
 # Further tenors of the curve, each from the cash-to-three-month spread: its part of it, and what is added (USD/t).
 TENORS: Final = {"TOM_NEXT": (0.02, 0.0), "M3_M15": (1.4, -22.0)}
 
-# Stock of other exchanges (thousand t), and its part on warrant.
+# Stock of other exchanges (thousand t), and its part on warrant: by metal, or by product with its name in the report.
 OTHER_STOCKS: Final[dict[str, dict[str, tuple[tuple[str, float, float], ...]]]] = {
     "SHFE": {
         "AL": (
@@ -263,6 +263,8 @@ OTHER_STOCKS: Final[dict[str, dict[str, tuple[tuple[str, float, float], ...]]]] 
         "NI": (("2015-07-01", 15, 0.4), ("2016-12-31", 100, 0.9), ("2021-12-31", 5, 0.6), ("2026-12-31", 40, 0.8)),
         "PB": (("2011-03-24", 20, 0.4), ("2021-10-15", 200, 0.9), ("2026-12-31", 40, 0.7)),
         "SN": (("2015-03-27", 3, 0.4), ("2020-12-31", 5, 0.7), ("2024-05-15", 17, 0.9), ("2026-12-31", 7, 0.8)),
+        "氧化铝": (("2023-06-19", 9, 0.9), ("2024-12-31", 30, 0.9), ("2025-12-31", 260, 0.9), ("2026-12-31", 330, 0.9)),
+        "铸造铝合金": (("2025-06-10", 5, 0.8), ("2025-12-31", 72, 0.95), ("2026-12-31", 60, 0.9)),
     },
     "COMEX": {
         "AL": (
@@ -381,6 +383,7 @@ SHARES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
 WORLD_BANK_COLUMNS: Final = {
     "AL": "Aluminum", "CU": "Copper", "ZN": "Zinc", "NI": "Nickel", "PB": "Lead", "SN": "Tin",
 }  # fmt: skip
+SHFE_PRODUCTS: Final = ("氧化铝", "铸造铝合金")
 LISTED: Final = ("AL", "CU")  # metals of the responses that hold several, whatever the metals of the run are
 
 LOTS: Final = {"NI": 6.0, "SN": 5.0}  # t; all others 25

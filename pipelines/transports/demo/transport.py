@@ -418,9 +418,9 @@ class DemoTransport:
         day = date(*map(int, match.groups()))
         if not timetable.SHFE.count(at, np.array([day], dtype="datetime64[D]")):
             raise _no_data(request)
-        return wire.shfe_page(
-            day, {levels.JIN10_NAMES[metal]: self._shanghai_stock(metal, day) for metal in self.listed}
-        )
+        named = {levels.JIN10_NAMES[metal]: metal for metal in self.listed}
+        named |= {product: product for product in levels.SHFE_PRODUCTS}
+        return wire.shfe_page(day, {name: self._shanghai_stock(series, day) for name, series in named.items()})
 
     def _shanghai_stock(self, metal: str, day: date) -> list[tuple[int, int]]:
         """Stock of the week before and of the week of `day` (t): all, and on warrant."""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import duckdb
 
 YEARS: Final = 5
+PART: Final = "part"  # column with the name of a panel
 PAPER, INK, FAINT, GRID = "#fcfcfa", "#22303f", "#6a7683", "#e3e6e8"
-BLUE, ORANGE, TEAL, RED = "#1f6fb2", "#c8641b", "#13877b", "#b8323c"
+BLUE, ORANGE, TEAL, RED, VIOLET = "#1f6fb2", "#c8641b", "#13877b", "#b8323c", "#7a4fa3"
 # Colours behind the index, by regime.
 REGIMES: Final = {
     "LOOSE": "#cfe3f3",
@@ -46,12 +47,12 @@ class Plot:
     columns: tuple[str, ...]
     title: str
     draw: Callable[[_Panel, pd.DataFrame], None]
-    by: str | None = None  # one panel for each value of this column
+    by: str | None = None  # one panel for each value of this SQL expression
 
 
 def read(connection: duckdb.DuckDBPyConnection, plot: Plot) -> dict[str, pd.DataFrame]:
     """The rows of a plot by metal, of the last five years, from the warehouse or a published database."""
-    columns = ", ".join([*([plot.by] if plot.by else []), plot.day, *plot.columns])
+    columns = ", ".join([*([f"{plot.by} as {PART}"] if plot.by else []), plot.day, *plot.columns])
     rows = connection.execute(
         f"select metal, {columns} from {plot.table} "
         f"where {plot.day} > (select max({plot.day}) - interval {YEARS} year from {plot.table}) order by all"
@@ -62,7 +63,7 @@ def read(connection: duckdb.DuckDBPyConnection, plot: Plot) -> dict[str, pd.Data
 def svg(plot: Plot, frame: pd.DataFrame, metal: str, *, synthetic: bool, years: int = YEARS) -> str:
     """The chart of one metal: the last years of the frame. Equal rows give an equal image."""
     rows = recent(frame, plot.day, years)
-    parts = [(str(name), part) for name, part in rows.groupby(plot.by)] if plot.by else [("", rows)]
+    parts = [(str(name), part) for name, part in rows.groupby(PART)] if plot.by else [("", rows)]
     parts = parts or [("", rows)]
     height = (BOTTOM - TOP - BETWEEN * (len(parts) - 1)) // len(parts)
     drawn = [svg_text(40, 44, f"{metal}: {plot.title}", INK, 28, weight="bold")]
@@ -153,6 +154,8 @@ class _Panel:
     def line(self, scale: _Scale, values: _Values, colour: str, width: int, label: str = "") -> None:
         """A line, with gaps where a value is missing."""
         points = [self._points(scale, self.days[part], values[part]) for part in _runs(np.isfinite(values))]
+        if not points:
+            return
         path = "".join(f"M{xs[0]} {ys[0]}{_steps(xs, ys)}" for xs, ys in points)
         self.shapes.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
         self._name(label, colour, 0)
@@ -338,6 +341,7 @@ def _index(panel: _Panel, rows: pd.DataFrame) -> None:
     for begin, end in zip(starts, [*starts[1:], len(regimes) - 1], strict=True):
         panel.band(panel.days[begin], panel.days[end], REGIMES.get(regimes[begin], PAPER))
     panel.line(points, _floats(rows, "tightness_index"), INK, 3)
+    panel.line(points, _floats(rows, "tightness_index_v2"), VIOLET, 3, "index v2")
     found = set(regimes)
     panel.legend += [(name.lower(), REGIMES[name], 1) for name in REGIMES if name in found and name != "UNKNOWN"]
 
@@ -361,11 +365,50 @@ def _visible(panel: _Panel, rows: pd.DataFrame) -> None:
     panel.dots(scale, np.where(is_low, visible, np.nan), RED, "record low")
 
 
+def _tenor(panel: _Panel, rows: pd.DataFrame) -> None:
+    spread, nothing = _floats(rows, "usd_t"), np.zeros(len(rows))
+    reach = 1.1 * max(map(abs, _extent(spread))) or 1.0
+    scale = panel.scale("USD/t", -reach, reach)
+    panel.area(scale, np.where(spread > 0, spread, np.nan), nothing, ORANGE, 0.6, "backwardation")
+    panel.area(scale, np.where(spread < 0, spread, np.nan), nothing, TEAL, 0.6, "contango")
+
+
+def _exchange(panel: _Panel, rows: pd.DataFrame) -> None:
+    total, on_warrant = _floats(rows, "total_t", 0.001), _floats(rows, "on_warrant_t", 0.001)
+    scale = panel.scale("stock, kt", 0, 1.05 * _extent(total, on_warrant)[1])
+    panel.area(scale, total, np.zeros(len(rows)), BLUE, 0.3, "total")
+    panel.line(scale, on_warrant, ORANGE, 3, "on warrant")
+
+
+def _positions(panel: _Panel, rows: pd.DataFrame) -> None:
+    net, nothing = _floats(rows, "managed_net", 0.001), np.zeros(len(rows))
+    reach = 1.1 * max(map(abs, _extent(net))) or 1.0
+    scale = panel.scale("thousand lots", -reach, reach)
+    panel.area(scale, np.where(net > 0, net, np.nan), nothing, BLUE, 0.6, "net long")
+    panel.area(scale, np.where(net < 0, net, np.nan), nothing, RED, 0.6, "net short")
+
+
+def _parity(panel: _Panel, rows: pd.DataFrame) -> None:
+    price, replacement = _floats(rows, "us_price_usd_t"), _floats(rows, "replacement_usd_t")
+    scale = panel.scale("USD/t", *_padded(*_extent(price, replacement)))
+    panel.area(scale, np.where(price > replacement, price, np.nan), replacement, ORANGE, 0.4, "above import parity")
+    panel.line(scale, replacement, TEAL, 3, "cost of importing")
+    panel.line(scale, price, INK, 3, "US price")
+
+
+def _places(panel: _Panel, rows: pd.DataFrame) -> None:
+    share, queue = _floats(rows, "largest_share", 100), _floats(rows, "queue_days")
+    percent = panel.scale("share of the largest place, %", 0, 1.05 * _extent(share)[1])
+    days = panel.scale("queue, days", 0, 1.05 * _extent(queue)[1], RED, right=True)
+    panel.area(percent, share, np.zeros(len(rows)), BLUE, 0.3, "largest place")
+    panel.line(days, queue, RED, 3, "queue")
+
+
 PLOTS: Final[Sequence[Plot]] = (
     Plot(
         "marts.tightness_daily",
         "as_of_date",
-        ("tightness_index", "regime"),
+        ("tightness_index", "tightness_index_v2", "regime"),
         "tightness index and regime",
         _index,
     ),
@@ -397,5 +440,36 @@ PLOTS: Final[Sequence[Plot]] = (
         "power against a smelter's break-even",
         _power,
         by="zone",
+    ),
+    Plot("marts.curve_spreads_daily", "as_of_date", ("usd_t",), "quoted spreads by tenor", _tenor, by="spread"),
+    Plot(
+        "marts.exchange_stocks_weekly",
+        "obs_date",
+        ("total_t", "on_warrant_t"),
+        "stock of other exchanges",
+        _exchange,
+        by="exchange || ' ' || product",
+    ),
+    Plot(
+        "marts.positions_weekly",
+        "obs_date",
+        ("managed_net",),
+        "net positions of money managers",
+        _positions,
+        by="contract",
+    ),
+    Plot(
+        "marts.us_parity_daily",
+        "as_of_date",
+        ("us_price_usd_t", "replacement_usd_t"),
+        "price in the United States against import parity",
+        _parity,
+    ),
+    Plot(
+        "marts.stocks_by_location_daily",
+        "as_of_date",
+        ("largest_share", "queue_days"),
+        "concentration of the registered stock, and the longest queue",
+        _places,
     ),
 )

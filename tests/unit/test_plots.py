@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.publish.plots import HEIGHT, LEFT, PLOTS, RIGHT, STAMP, WIDTH, Plot, recent, svg, ticks
+from pipelines.publish.plots import HEIGHT, LEFT, PART, PLOTS, RIGHT, STAMP, WIDTH, Plot, recent, svg, ticks
 
 LIMIT = 60_000
 every_plot = pytest.mark.parametrize("plot", [pytest.param(plot, id=plot.table) for plot in PLOTS])
@@ -26,7 +26,7 @@ def rows(plot: Plot, n: int = 400, factor: float = 1.0) -> pd.DataFrame:
         else:
             made[name] = [None if day == 7 else factor * (day % 60 + at) for day in range(n)]
     frame = pd.DataFrame(made)
-    return frame.assign(**{plot.by: ["DE-LU" if day % 2 else "FR" for day in range(n)]}) if plot.by else frame
+    return frame.assign(**{PART: ["DE-LU" if day % 2 else "FR" for day in range(n)]}) if plot.by else frame
 
 
 def texts(image: str) -> list[str]:
@@ -86,7 +86,10 @@ def test_every_point_is_inside_the_image(plot: Plot) -> None:
 def test_a_line_goes_through_its_values_and_has_a_gap_where_one_is_missing() -> None:
     plot = PLOTS[0]
     days = pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04", "2026-01-05"])
-    frame = pd.DataFrame({"as_of_date": days, "tightness_index": [0.0, 100.0, None, 50.0, 25.0], "regime": "TIGHT"})
+    values = [0.0, 100.0, None, 50.0, 25.0]
+    frame = pd.DataFrame(
+        {"as_of_date": days, "tightness_index": values, "tightness_index_v2": np.nan, "regime": "TIGHT"}
+    )
     [(_, parts)] = paths(svg(plot, frame, "AL", synthetic=False))
     (one, two), (four, five) = parts
     step = (RIGHT - LEFT) / 4

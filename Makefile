@@ -23,6 +23,7 @@ setup: .venv/.ready
 		$(PIP) --require-hashes -r requirements.lock
 	$(PIP) --no-build-isolation -e .
 	$(BIN)/python -m pipelines.warehouse.dbt
+	$(BIN)/python -m pipelines.publish.vega
 	touch $@
 
 run: setup

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import Any, Final
 
 import pandas as pd
 import pandera.errors
+import pyarrow as pa
 
+import schemas
 from pipelines.common.files import write_atomically
 from pipelines.sources.base import Exporter, Metal, Scope, Zone
 from schemas.base import columns_of
@@ -40,6 +42,18 @@ class ReferenceTables:
         for name, body in self.files.items():
             if not (folder / name).is_file():
                 write_atomically(folder / name, partial(Path.write_bytes, data=body))
+
+    def keep(self, folder: Path) -> None:
+        """Store the validated tables as the only content of a folder, for `load_reference`, unless they are there."""
+        if _kept(folder, self.sha256) is not None:
+            return
+        bodies = {name: _arrow_bytes(pa.Table.from_pandas(table)) for name, table in self.tables.items()}
+        body = _arrow_bytes(pa.table({"name": list(bodies), "body": list(bodies.values())}))
+        path = folder / f"{_program(self.sha256)}-{hashlib.sha256(body).hexdigest()[:16]}.arrow"
+        write_atomically(path, partial(Path.write_bytes, data=body))
+        for other in folder.iterdir():
+            if other != path:
+                other.unlink(missing_ok=True)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.tables[name]
@@ -99,20 +113,29 @@ def _scope(tables: ReferenceTables, metals: tuple[str, ...]) -> Scope:
     )
 
 
-def load_reference(folder: Path) -> ReferenceTables:
-    """Read and validate all tables of `schemas.reference`. Raises `ReferenceDataError` for the first fault."""
+def load_reference(folder: Path, kept: Path | None = None) -> ReferenceTables:
+    """Read and validate all tables of `schemas.reference`. Raises `ReferenceDataError` for the first fault.
+
+    `kept`: where `ReferenceTables.keep` has stored tables: those of the same bytes and program are valid.
+    """
     bodies: dict[str, bytes] = {}
     for name in REFERENCE:
         path = folder / f"{name}.csv"
         if not path.is_file():
             raise ReferenceDataError(f"{path.name} is missing from the reference folder: copy it from data/reference")
         bodies[name] = path.read_bytes()
-    return _load(tuple(bodies.items()))
+    return _load(tuple(bodies.items()), kept)
 
 
 @lru_cache(maxsize=4)
-def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
+def _load(bodies: tuple[tuple[str, bytes], ...], kept: Path | None = None) -> ReferenceTables:
     # Every step of a run loads them; the same bytes are validated once in a process.
+    digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies)).hexdigest()
+    tables = _kept(kept, digest) if kept else None
+    return ReferenceTables(tables or _validated(bodies), digest, {f"{name}.csv": body for name, body in bodies})
+
+
+def _validated(bodies: Sequence[tuple[str, bytes]]) -> dict[str, pd.DataFrame]:
     tables = {name: _checked(f"{name}.csv", body, REFERENCE[name]) for name, body in bodies}
     _check_keys(tables)
     _check_times(tables["release_calendar"], tables["power_zones"])
@@ -120,8 +143,35 @@ def _load(bodies: tuple[tuple[str, bytes], ...]) -> ReferenceTables:
     _check_rate_chain(tables["rate_chain"], tables["metals"])
     _check_parameters(tables["parameters"], tables["metals"])
     _check_plan(tables["evaluation_plan"], tables["signal_definitions"])
-    digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body + b"\0" for name, body in bodies))
-    return ReferenceTables(tables, digest.hexdigest(), {f"{name}.csv": body for name, body in bodies})
+    return tables
+
+
+# --- validated tables, kept between processes: validation takes longer than all else that is done with them
+
+
+def _kept(folder: Path, sha256: str) -> dict[str, pd.DataFrame] | None:
+    """The validated tables of files with this hash; None where there are none, or their file is damaged."""
+    for path in folder.glob(f"{_program(sha256)}-*.arrow"):
+        body = path.read_bytes()
+        if path.stem.endswith(f"-{hashlib.sha256(body).hexdigest()[:16]}"):
+            rows = pa.ipc.open_stream(body).read_all().to_pylist()
+            return {row["name"]: pa.ipc.open_stream(row["body"]).read_all().to_pandas() for row in rows}
+    return None
+
+
+def _arrow_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _program(sha256: str) -> str:
+    """Short hash of the hash of some files, of the rules for them, and of the packages that apply the rules."""
+    digest = hashlib.sha256("".join((sha256, pd.__version__, pa.__version__, pandera.__version__)).encode())
+    for path in (Path(__file__), *sorted(Path(schemas.__file__).parent.glob("*.py"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 _KEYS: Final = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -81,12 +81,17 @@ class Workspace:
     @cached_property
     def reference(self) -> ReferenceTables:
         """Validated reference tables, with rows for every metal of the demo market. Raises `ReferenceDataError`."""
-        tables = load_reference(self.settings.reference)
+        tables = load_reference(self.settings.reference, self.paths.reference_tables)
         if not self.settings.demo:
             return tables
         from pipelines.transports.demo.reference import add_metals
 
         return add_metals(tables, self.settings.demo)
+
+    def keep_reference(self) -> None:
+        """Keep the validated reference tables for later processes. The caller holds the writer lock."""
+        with suppress(OSError):  # a folder that cannot be written costs the next processes a validation each
+            load_reference(self.settings.reference, self.paths.reference_tables).keep(self.paths.reference_tables)
 
     @cached_property
     def scope(self) -> Scope:

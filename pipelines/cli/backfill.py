@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +39,10 @@ EARLIER_RUNS: Final = 5  # runs that rates are measured on
 
 @dataclass(frozen=True)
 class Asset:
-    """An asset by its name in the UI, the step that makes it, and whether it has months."""
+    """An asset by its name in the UI, the unit of work that makes it, and whether it has months.
+
+    The unit is the asset itself where a step makes its assets one by one, and the step otherwise.
+    """
 
     name: str
     step: str
@@ -138,7 +142,7 @@ def plan(workspace: Workspace, assets: Sequence[Asset], first: str, last: str, r
     """
     months = [str(month) for month in months_between(first, last)]
     requests = {r.source: r for asset in assets if (r := _requests(workspace, asset, first, last, refresh))}
-    rates, runs = _measured_rates(workspace.settings.instance)
+    rates, runs = _measured_rates(workspace.settings.instance, assets)
     steps: defaultdict[str, list[Asset]] = defaultdict(list)
     for asset in assets:
         steps[asset.step].append(asset)
@@ -189,35 +193,41 @@ def _seconds(
     return STEP_S.get(step, OTHER_S) + months * (MONTH_S if step.startswith("lake__") else 0)
 
 
-def _measured_rates(home: Path) -> tuple[dict[str, float], int]:
-    """Seconds of each step in the last runs that succeeded (partitioned: per month), and the number of these runs."""
+def _measured_rates(home: Path, assets: Sequence[Asset]) -> tuple[dict[str, float], int]:
+    """Seconds of each step, and of each partitioned asset per month; the number of earlier runs that succeeded.
+
+    Of a step the median of these runs, of an asset what it took when it was made last.
+    """
     if not (home / "dagster.yaml").is_file() or not (home / "history").is_dir():
         return {}, 0  # to open an instance would create one
-    from dagster import DagsterRunStatus, RunsFilter
+    from dagster import AssetKey, DagsterRunStatus, RunsFilter
 
+    from pipelines.orchestration.assets.raw import SECONDS
     from pipelines.orchestration.instance import open_instance
 
-    spent: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
+    spent: defaultdict[str, list[float]] = defaultdict(list)
+    rates: dict[str, float] = {}
     with open_instance(home) as instance:
         runs = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.SUCCESS]), limit=EARLIER_RUNS)
         for run in runs:
-            n = _months_of(run)
             for step, seconds in _step_seconds(instance, run):
-                spent[step].append((seconds, n))
-    rates = {}
-    for step, costs in spent.items():
-        if step.startswith(("raw__", "lake__")):
-            months = sum(n for _, n in costs)
-            if months:
-                rates[step] = sum(seconds for seconds, _ in costs) / months
-        else:
-            rates[step] = statistics.median(seconds for seconds, _ in costs)
-    return rates, len(runs)
+                spent[step].append(seconds)
+        keys = {AssetKey(asset.name.split("/")): asset.step for asset in assets if asset.partitioned}
+        months = cache(lambda run_id: _months_of(instance.get_run_by_id(run_id)))
+        for record in instance.get_asset_records(list(keys)) if keys else []:
+            last = record.asset_entry.last_materialization
+            made = last.asset_materialization if last else None
+            if last and made and SECONDS in made.metadata and months(last.run_id):
+                seconds = float(str(made.metadata[SECONDS].value))
+                rates[keys[record.asset_entry.asset_key]] = seconds / months(last.run_id)
+    return rates | {step: statistics.median(costs) for step, costs in spent.items()}, len(runs)
 
 
-def _months_of(run: DagsterRun) -> int:
+def _months_of(run: DagsterRun | None) -> int:
     from pipelines.orchestration.partitions import RANGE_END, RANGE_START
 
+    if run is None:  # deleted
+        return 0
     one = run.tags.get("dagster/partition")
     first, last = run.tags.get(RANGE_START, one), run.tags.get(RANGE_END, one)
     return len(months_between(first, last)) if first and last else 0

@@ -19,9 +19,11 @@ class DataPaths:
         self.quarantine = root / "quarantine"
         self.warehouse = root / "warehouse" / "warehouse.duckdb"  # the private database; the dbt manifest has its name
         self.reference_copies = self.warehouse.with_name("reference")  # reference tables as Parquet, read by dbt
+        self.reference_tables = self.warehouse.with_name("reference_tables")  # the same as validated, with their types
         self.build_record = self.warehouse.with_name("build.json")  # inputs and result of the last complete build
         self.evaluation = self.warehouse.with_name("evaluation.json")  # what the last evaluation rests on
         self.last_build = self.warehouse.with_name("built_as_of")  # its time, one ISO line
+        self.publication = self.warehouse.with_name("publication.json")  # what the current release was made from
         self.failures = self.warehouse.with_name("health")  # the failure log
         self.outbox = self.warehouse.with_name("outbox")  # notifications that are not yet delivered
         self.rate_limits = self.warehouse.with_name("pace")  # shared by all processes

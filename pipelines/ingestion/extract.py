@@ -6,10 +6,10 @@ A failed request becomes a `Failure` with its months; the other requests are sti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 
 import pandas as pd
 
@@ -39,8 +39,13 @@ class FetchReport:
     warnings: list[Failure] = field(default_factory=list)
 
 
-def plan_requests(source: str, months: Sequence[pd.Period], scope: Scope) -> dict[Request, tuple[str, ...]]:
+def plan_requests(source: str, months: Sequence[pd.Period], scope: Scope) -> Mapping[Request, tuple[str, ...]]:
     """Requests of a source for these months, each with the months (YYYY-MM) that need it."""
+    return _planned(source, tuple(months), scope)
+
+
+@lru_cache(maxsize=64)  # a source is planned before a run, fetched, and read for each of its datasets
+def _planned(source: str, months: tuple[pd.Period, ...], scope: Scope) -> Mapping[Request, tuple[str, ...]]:
     planned: dict[Request, list[str]] = {}
     for month in months:
         for request in SOURCES[source].requests(month, scope):

@@ -30,6 +30,8 @@ class FailureLog:
 
     def record(self, name: str, months: Collection[str], failures: Sequence[Failure]) -> None:
         """Replace the failures of these months of a dataset. Failures of other months stay."""
+        if not failures and not self.read(name):
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / f".{name}.lock"):  # concurrent runs record other months in the same file
             kept = [

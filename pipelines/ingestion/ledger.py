@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from pipelines.common.files import read_json, write_json
 from pipelines.sources.base import Payload, Request
-from pipelines.transports.archive import Capture
+from pipelines.transports.receipts import Capture
 
 
 @dataclass(frozen=True)

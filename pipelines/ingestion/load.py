@@ -34,8 +34,9 @@ from pipelines.lake.validate import SchemaMismatch, validate
 from pipelines.reference import ReferenceTables
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
-from pipelines.transports.archive import Archive, Capture
+from pipelines.transports.archive import Archive
 from pipelines.transports.drop_parser import DropError, parse_drop
+from pipelines.transports.receipts import Capture
 from schemas.base import columns_of
 from schemas.fields import RESTATED
 

@@ -19,9 +19,10 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     """All assets, checks, jobs, schedules and sensors for these settings; `resource_overrides` replace resources."""
     from pipelines.datasets import FEEDS
     from pipelines.orchestration.assets.evaluation import evaluation
-    from pipelines.orchestration.assets.lake import dataset_asset, drop_asset, source_asset
+    from pipelines.orchestration.assets.lake import lake_assets
     from pipelines.orchestration.assets.models import model_assets
     from pipelines.orchestration.assets.publish import release, report, run_health
+    from pipelines.orchestration.assets.raw import raw_assets
     from pipelines.orchestration.assets.reconciliation import cross_checks
     from pipelines.orchestration.assets.reference import reference_tables
     from pipelines.orchestration.automation.freshness import policy
@@ -31,24 +32,22 @@ def build_defs(settings: Settings, **resource_overrides: object) -> dg.Definitio
     from pipelines.orchestration.automation.timetable import store, timetable
     from pipelines.orchestration.partitions import monthly
     from pipelines.orchestration.resources import WorkspaceResource, no_step_progress
-    from pipelines.sources import SOURCES
 
     partitions = monthly(settings)
     times, models = timetable(settings), model_assets(after_build=store)
     built = [*models.keys, *release.keys, *report.keys, *run_health.keys]
     definitions = dg.Definitions(
         assets=[
-            *(source_asset(name, partitions) for name in SOURCES),
-            drop_asset(partitions),
+            raw_assets(partitions),
             reference_tables,
-            *(_fresh(dataset_asset(feed, partitions), policy(times.windows[feed.name])) for feed in FEEDS.values()),
+            lake_assets(partitions, {name: policy(times.windows[name]) for name in FEEDS}),
             models,
             evaluation,
             _fresh(release, policy(times.windows[""])),
             report,
             run_health,
         ],
-        asset_checks=cross_checks(),
+        asset_checks=[cross_checks()],
         jobs=jobs(),
         schedules=schedules(times.crons),
         sensors=sensors(built),

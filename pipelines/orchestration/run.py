@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -113,18 +113,12 @@ def run_job(
     from pipelines.orchestration.instance import IN_PROCESS, running
     from pipelines.orchestration.partitions import range_tags
 
-    states = {
-        DagsterEventType.STEP_START: "started",
-        DagsterEventType.STEP_SUCCESS: "done",
-        DagsterEventType.STEP_FAILURE: "failed",
-        DagsterEventType.STEP_SKIPPED: "skipped",
-    }
-
     def listen(entry: EventLogEntry) -> None:
-        event = entry.dagster_event
-        if on_step and event is not None and event.event_type in states and event.step_key:
-            on_step(event.step_key, states[event.event_type])
+        if on_step and entry.dagster_event is not None:
+            for unit, state in _states(entry.dagster_event, ended):
+                on_step(unit, state)
 
+    ended: set[str] = set()
     job = defs.resolve_job_def(job_name)
     run_id = str(uuid.uuid4())
     try:
@@ -153,6 +147,32 @@ def run_job(
     return RunOutcome(
         result.run_id, result.success, shorten(problems), _changes(events), _repaired(events), _rejected(events)
     )
+
+
+def _states(event: DagsterEvent, ended: set[str]) -> Iterator[tuple[str, str]]:
+    """The units of work whose state an event changes: steps, and the assets of a step that makes them one by one.
+
+    `ended`: the assets that have ended; updated here.
+    """
+    from dagster import DagsterEventType
+
+    from pipelines.orchestration.assets.lake import LOAD
+    from pipelines.orchestration.assets.raw import EXTRACT
+
+    states = {
+        DagsterEventType.STEP_START: "started",
+        DagsterEventType.STEP_SUCCESS: "done",
+        DagsterEventType.STEP_FAILURE: "failed",
+        DagsterEventType.STEP_SKIPPED: "skipped",
+    }
+    one_by_one = event.step_key in (EXTRACT, LOAD)
+    if one_by_one and event.event_type == DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+        unit = event.asset_key.to_python_identifier()
+        if unit not in ended:  # an event for each partition
+            ended.add(unit)
+            yield unit, "done"
+    elif event.step_key and event.event_type in states and (not one_by_one or states[event.event_type] == "failed"):
+        yield event.step_key, states[event.event_type]
 
 
 def _instance(home: Path | None) -> DagsterInstance:
@@ -203,20 +223,17 @@ def _repaired(events: Sequence[DagsterEvent]) -> list[str]:
 
 
 def _changes(events: Sequence[DagsterEvent]) -> list[Changes]:
-    """Changes of each dataset in a run, from the metadata of its materialization or of its failure."""
+    """Changes of each dataset in a run, from the metadata of its materialization."""
     from dagster import DagsterEventType
 
     from pipelines.orchestration.assets.lake import changes_of
 
     found: dict[str, Changes] = {}
     for event in events:
-        metadata = {}
         if event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
-            metadata = dict(event.step_materialization_data.materialization.metadata)
-        elif event.event_type == DagsterEventType.STEP_FAILURE and event.step_failure_data.user_failure_data:
-            metadata = dict(event.step_failure_data.user_failure_data.metadata)
-        if (changes := changes_of(metadata)) is not None:
-            found[changes.dataset] = changes  # the same in every partition of the range
+            changes = changes_of(dict(event.step_materialization_data.materialization.metadata))
+            if changes is not None:
+                found[changes.dataset] = changes  # the same in every partition of the range
     return [found[name] for name in sorted(found)]
 
 

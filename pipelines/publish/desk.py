@@ -168,8 +168,19 @@ def groups(signals: Sequence[Row]) -> dict[str, list[Signal]]:
     """The signals of a metal by group, in the order of GROUPS; those without value and state are marked as missing."""
     found: dict[str, list[Signal]] = {name: [] for name in GROUPS}
     for row in signals:
-        found[_group(row["signal_id"])].append(signal(row))
+        found[group(row["signal_id"])].append(signal(row))
     return {name: rows for name, rows in found.items() if rows}
+
+
+def group(signal_id: str) -> str:
+    """The group of GROUPS that a signal is in."""
+    own = signal_id.split(".")[1] if "." in signal_id else ""
+    return next((title for title, names in GROUPS.items() if own in names), "Other")
+
+
+def name(signal_id: str) -> str:
+    """A signal's name as words, without its metal."""
+    return label(signal_id.split(".", 1)[-1])
 
 
 def signal(row: Row) -> Signal:
@@ -178,7 +189,7 @@ def signal(row: Row) -> Signal:
     observed = row["obs_end_max"]
     return Signal(
         row,
-        label(row["signal_id"].split(".", 1)[-1]),
+        name(row["signal_id"]),
         shown(row["value"], row["unit"], metric),
         conditions(metric, row.get("parameters"), row["state"]),
         row["direction"] or 0,
@@ -346,11 +357,6 @@ def _spark(values: Sequence[float | None]) -> str:
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
-
-
-def _group(signal_id: str) -> str:
-    name = signal_id.split(".")[1] if "." in signal_id else ""
-    return next((group for group, names in GROUPS.items() if name in names), "Other")
 
 
 def _level(value: float, unit: str) -> str:

@@ -79,6 +79,14 @@ class Release:
     manifest: Manifest
 
 
+def current(published: Path, release_id: str | None) -> Release | None:
+    """The current release, where it is this one and all its files are as it was written."""
+    manifest = read_manifest(published / MANIFEST)
+    if manifest is None or manifest["release_id"] != release_id or not _intact(published, manifest):
+        return None
+    return Release(manifest["release_id"], True, _folder(published, manifest["release_id"]), manifest)
+
+
 def publish(
     warehouse: Path,
     published: Path,

@@ -1,11 +1,15 @@
 """The report of a release: one self-contained page, rendered by `report.html.j2`.
 
-Pure except `read`: the page depends only on the published database, its manifest, the assumptions and the plots. All
-text is escaped, and the page's content security policy forbids it to load anything. Its first part is the desk's page.
+Pure except `read`: the page depends only on the published database, its manifest and the assumptions. All text is
+escaped. The content security policy forbids the page to load or send anything, and to run a script that is not its own;
+Vega's expressions are interpreted, not evaluated as code. The first part is the desk's page.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,20 +20,25 @@ import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pipelines.publish import desk
+from pipelines.publish import charts, desk, evaluation_plots, past
+from pipelines.publish.charts import Drawn
 from pipelines.publish.plots import REGIMES, data_url
+from pipelines.publish.vega import script_version
 from pipelines.warehouse.sql import Row, fetch_rows
 
 FOLDER: Final = Path(__file__).parent
+KEY_BYTES: Final = 2048  # of a page, which hold its key
 VERDICTS: Final = {
     "SUPPORTED": "good", "CONTRADICTED": "bad", "PARTIAL": "warn", "REVERSED": "bad", "WEAK": "warn",
 }  # fmt: skip
 DIRECTIONS: Final = {1: ("▲", "tighter"), 0: ("●", "neither"), -1: ("▼", "looser")}
 CHANGES: Final = 12  # latest changes of state on the page
 
+RANGES: Final = {"1 year": 1, "2 years": 2, "5 years": 5, "10 years": 10, "all": 0}  # of the charts
 SECTIONS: Final = {
-    "desk": "Index", "charts": "Charts", "signals": "Signals", "changes": "Changes", "events": "Events",
-    "followed": "What followed", "claims": "Claims", "assumptions": "Assumptions",
+    "desk": "Index", "charts": "Charts", "asof": "As of", "signals": "Signals", "changes": "Changes",
+    "revisions": "Revisions", "events": "Events", "followed": "What followed", "claims": "Claims",
+    "dictionary": "Dictionary", "assumptions": "Assumptions",
 }  # fmt: skip
 
 _QUERIES: Final = {
@@ -81,29 +90,69 @@ _QUERIES: Final = {
 }
 
 
+# Name, table and text of every column, and every signal with its formula.
+_DICTIONARY: Final = """
+    select column_name, schema_name || '.' || table_name, coalesce(comment, ''), ''
+    from duckdb_columns() where database_name = current_database() and not internal and schema_name <> 'vintages'
+    union all
+    select signal_id, 'signal ' || signal_version, coalesce(description, ''), concat_ws(' · ', formula, parameters)
+    from signals.signal_dictionary order by all"""
+
+
 @dataclass(frozen=True)
 class Content:
-    """The values of a page: `tables` as `read` returns them, `charts` as SVG by title."""
+    """The values of a page."""
 
     manifest: Mapping[str, Any]
-    tables: Mapping[str, Sequence[Row]]
+    tables: Mapping[str, Sequence[Row]]  # by name of their query
     assumptions: Sequence[Row]  # name, metal, value, unit, valid_from, source
-    charts: Mapping[str, str]
-    followed: Mapping[str, str]  # charts of the evaluation, by title
+    charts: Sequence[Drawn]
+    states: Mapping[str, Any]  # signals and claims at every decision time
+    revisions: tuple[Sequence[Drawn], Sequence[Row]]
+    dictionary: Sequence[Sequence[str]]
+    followed: Mapping[str, str]  # SVG images of the evaluation, by title
 
 
-def read(con: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
-    """The rows of a published database that the report shows."""
-    return {name: fetch_rows(con, query) for name, query in _QUERIES.items()}
+def read(con: duckdb.DuckDBPyConnection, manifest: Mapping[str, Any], assumptions: Sequence[Row]) -> Content:
+    """What the report shows of a published database."""
+    synthetic = bool(manifest.get("synthetic"))
+    return Content(
+        manifest,
+        {name: fetch_rows(con, query) for name, query in _QUERIES.items()},
+        assumptions,
+        charts.read(con, synthetic=synthetic),
+        past.states(con),
+        past.revisions(con, synthetic=synthetic),
+        con.execute(_DICTIONARY).fetchall(),
+        evaluation_plots.charts(con, synthetic=synthetic),
+    )
 
 
-def render(content: Content) -> str:
-    """The page as HTML."""
+def key(manifest: Mapping[str, Any], assumptions: Sequence[Row]) -> str:
+    """A hash of all that the page depends on: release, assumptions, the code of this package and the charts' script."""
+    code = [path.read_bytes() for path in sorted(FOLDER.iterdir()) if path.is_file()]
+    facts = [manifest["release_id"], script_version(), *([str(value) for value in row.values()] for row in assumptions)]
+    return hashlib.sha256(b"".join([*code, json.dumps(facts).encode()])).hexdigest()
+
+
+def is_current(page: Path, key: str) -> bool:
+    """True when a page was rendered from what has this key."""
+    try:
+        with page.open("rb") as file:
+            return f'<meta name="content-key" content="{key}">'.encode() in file.read(KEY_BYTES)
+    except OSError:
+        return False
+
+
+def render(content: Content, vega: str) -> str:
+    """The page as HTML. `vega`: the script of the charts."""
     manifest, tables = content.manifest, content.tables
     history: dict[str, list[Row]] = {}
     for row in tables["history"]:
         history.setdefault(row["metal"], []).append(row)
     computed = datetime.fromisoformat(manifest["computed_ts"])
+    scripts = [vega, (FOLDER / "report.js").read_text(encoding="utf-8")]
+    heatmaps, largest = content.revisions
     return _template().render(
         manifest=manifest,
         synthetic=bool(manifest.get("synthetic")),
@@ -114,7 +163,9 @@ def render(content: Content) -> str:
             for row in tables["index"]
         },
         assumptions=content.assumptions,
-        charts={title: data_url(image) for title, image in content.charts.items()},
+        charts=content.charts,
+        heatmaps=heatmaps,
+        largest=largest,
         followed={title: data_url(image) for title, image in content.followed.items()},
         about={
             "release": manifest["release_id"],
@@ -123,12 +174,37 @@ def render(content: Content) -> str:
             "profile": manifest.get("profile"),
             "commit": (manifest.get("git_commit") or "")[:12],
         },
+        data=charts.compressed(_data(content)),
         style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+        scripts=[Markup(script) for script in scripts],
+        key=key(manifest, content.assumptions),
+        policy=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts),
         sections=SECTIONS,
+        ranges=RANGES,
         regimes=REGIMES,
         verdicts=VERDICTS,
         directions=DIRECTIONS,
     )
+
+
+def _data(content: Content) -> dict[str, Any]:
+    """What `report.js` reads."""
+    signals = [
+        signal | {"name": f"{signal['metal']} {desk.name(signal['signal_id'])}"}
+        for signal in content.states.get("signals", ())
+    ]
+    return {
+        "charts": [
+            {"id": chart.id, "spec": chart.spec, "fields": chart.fields, "columns": chart.columns}
+            for chart in [*content.charts, *content.revisions[0]]
+        ],
+        "states": {**content.states, "signals": signals},
+        "dictionary": content.dictionary,
+    }
+
+
+def _sha256(script: str) -> str:
+    return b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _template() -> Template:
@@ -140,7 +216,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=lambda value: "" if value is None else value,
     )
-    environment.filters |= {"number": _number, "fixed": _fixed, "when": _when, "label": desk.label}
+    environment.filters |= {"number": _number, "fixed": _fixed, "when": _when, "label": desk.label, "group": desk.group}
     return environment.get_template("report.html.j2")
 
 

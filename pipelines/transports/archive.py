@@ -1,64 +1,32 @@
-"""Payload archive: unchanged bodies by content hash, and a receipt per request with its captures."""
+"""Payload archive: unchanged bodies by content hash, and a receipt of each request with its captures."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
-
-from filelock import FileLock
+from typing import Final
 
 from pipelines.common.files import write_atomically
-from pipelines.sources.base import Payload, Request, Series, SourceError
+from pipelines.sources.base import Payload, Request, SourceError
+from pipelines.transports.receipts import Capture, Receipt, ReceiptLog
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]|^\.")
 _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
 @dataclass(frozen=True)
-class Capture:
-    """One response: hash and size of its body, and when these bytes were first captured (ISO, UTC).
-
-    `etag`, `last_modified`, `address` and `refused` as in `Payload`.
-    """
-
-    sha256: str
-    captured_at: str
-    bytes: int
-    etag: str = ""
-    last_modified: str = ""
-    address: str = ""
-    refused: tuple[Series, ...] = ()
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """History of one request: its captures, oldest first, and the result of the last attempt.
-
-    `error`: `{"at", "message"}` when it failed. `no_data_at`: set when the publisher had no data. `answered_at`: time
-    of the last response, later than the newest capture when the body was unchanged.
-    """
-
-    request: dict[str, str]
-    captures: tuple[Capture, ...] = ()
-    error: dict[str, str] | None = None
-    no_data_at: str | None = None
-    answered_at: str | None = None
-
-
-@dataclass(frozen=True)
 class Archive:
-    """Payloads under `<root>/<source>/<first two of hash>/<hash><ext>`, receipts under `<root>/<source>/receipts/`.
+    """Payloads under `<root>/<source>/<first two of hash>/<hash><ext>`, receipts in `<root>/<source>/receipts.jsonl`.
 
-    Archived payloads are never changed or removed; receipts are replaced atomically.
+    Archived payloads are never changed or removed.
     """
 
     root: Path
+    _receipts: dict[str, ReceiptLog] = field(default_factory=dict, kw_only=True, compare=False, repr=False)
 
     def put(self, payload: Payload) -> str:
         """Store a payload's body unless it is already there, and return its SHA-256."""
@@ -76,8 +44,8 @@ class Archive:
         but equals an earlier one, the publisher changed back, which is a new capture.
         """
         stored = [(self.put(payload), payload) for payload in payloads]
-        with self._lock(request):
-            before = self._read(request)
+
+        def answered(before: Receipt) -> Receipt:
             captures = list(before.captures)
             seen = {capture.sha256 for capture in captures}
             newest = captures[-1].sha256 if captures else None
@@ -91,32 +59,22 @@ class Archive:
                     captures[-1] = Capture(sha256, last.captured_at, last.bytes, *about)
             captures.sort(key=lambda capture: capture.captured_at)
             moment = _iso(answered_at) if answered_at else None
-            return self._write(request, before, Receipt(_describe(request), tuple(captures), answered_at=moment))
+            return Receipt(_describe(request), tuple(captures), answered_at=moment)
+
+        return self._change(request, answered)
 
     def record_error(self, request: Request, message: str, at: datetime) -> Receipt:
         """Record that a request failed; its captures stay."""
-        with self._lock(request):
-            before = self._read(request)
-            receipt = replace(before, error={"at": _iso(at), "message": message}, no_data_at=None)
-            return self._write(request, before, receipt)
+        error = {"at": _iso(at), "message": message}
+        return self._change(request, lambda before: replace(before, error=error, no_data_at=None))
 
     def record_no_data(self, request: Request, at: datetime) -> Receipt:
         """Record that the publisher had no data for a request, which is no failure; its captures stay."""
-        with self._lock(request):
-            before = self._read(request)
-            return self._write(request, before, replace(before, error=None, no_data_at=_iso(at)))
+        return self._change(request, lambda before: replace(before, error=None, no_data_at=_iso(at)))
 
     def receipt(self, source: str, name: str) -> Receipt | None:
         """The receipt of a request by source and name; None when it was never sent."""
-        path = self._receipt_path(source, name)
-        if not path.is_file():
-            return None
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        captures = tuple(
-            Capture(**capture | {"refused": tuple(map(tuple, capture.get("refused", ())))})
-            for capture in content.pop("captures")
-        )
-        return Receipt(captures=captures, **content)
+        return self._log(source).get(name)
 
     def load(self, request: Request) -> list[Payload]:
         """The captured payloads of a request, oldest first; empty without a response.
@@ -156,27 +114,21 @@ class Archive:
         ext = suffix if _SUFFIX.fullmatch(suffix) else ""
         return self.root / _file_name(request.source) / sha256[:2] / f"{sha256}{ext}"
 
-    def _receipt_path(self, source: str, name: str) -> Path:
-        return self.root / _file_name(source) / "receipts" / f"{_file_name(name)}.json"
-
-    def _lock(self, request: Request) -> FileLock:
-        path = self._receipt_path(request.source, request.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path.parent / ".lock")
+    def _log(self, source: str) -> ReceiptLog:
+        return self._receipts.setdefault(source, ReceiptLog(self.root / _file_name(source)))
 
     def _read(self, request: Request) -> Receipt:
         return self.receipt(request.source, request.name) or Receipt(_describe(request))
 
-    def _write(self, request: Request, before: Receipt, receipt: Receipt) -> Receipt:
-        """Replace the receipt `before`, unless it stays the same."""
-        if receipt != before:
-            content = asdict(receipt)
-            content["captures"] = [
-                {name: value for name, value in c.items() if value not in ("", ())} for c in content["captures"]
-            ]
-            body = json.dumps(content, indent=1, ensure_ascii=False).encode()
-            path = self._receipt_path(request.source, request.name)
-            write_atomically(path, lambda temporary: temporary.write_bytes(body))
+    def _change(self, request: Request, change: Callable[[Receipt], Receipt]) -> Receipt:
+        """Replace the receipt of a request by the changed one. Only a writer that changes something holds the lock."""
+        before = self._read(request)
+        if change(before) == before:
+            return before
+        log = self._log(request.source)
+        with log.writing():
+            receipt = change(self._read(request))
+            log.put(receipt)
         return receipt
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-from pipelines.common.settings import load_settings
+from pipelines.common.settings import PROJECT, load_settings
 from pipelines.datasets import FEEDS
+from pipelines.orchestration.assets import models
+from pipelines.orchestration.assets.describe import model_tags
 from pipelines.orchestration.automation.release_schedule import PUBLICATIONS
 from pipelines.orchestration.definitions import build_defs
 from pipelines.sources import SOURCES
+from pipelines.warehouse.dbt import manifest
 from schemas.base import Bitemporal
 from schemas.evaluation import EVALUATION
 from schemas.fields import LICENCES
@@ -193,6 +200,10 @@ def test_the_jobs_run_everything_in_one_process(defs: dg.Definitions, graph: Ass
         selected = names(job.asset_layer.selected_asset_keys)
         assert selected == names(graph.get_all_asset_keys()) - groups(graph)["evaluation"]
         assert job.executor_def.name == "in_process"
+        steps = {node.name for node in job.nodes}
+        made_of = {"extract", "load", "reference_tables", "reconcile", "models"}
+        # Each step costs a run some hundredths of a second: sources, datasets and their checks have none of their own.
+        assert steps == made_of | {"publish__release", "publish__report", "publish__run_health"}
     selected = names(defs.resolve_job_def("evaluate").asset_layer.selected_asset_keys)
     assert selected == groups(graph)["evaluation"] | {"publish/release", "publish/report"}
 
@@ -227,6 +238,51 @@ def test_the_job_of_a_publication_requests_its_sources_only(defs: dg.Definitions
 def test_every_dataset_and_the_publication_have_a_freshness_policy(graph: AssetGraph) -> None:
     with_policy = {key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy}
     assert names(with_policy) == {*(f"lake/{name}" for name in FEEDS), "publish/release"}
+
+
+@pytest.mark.slow
+def test_the_models_are_described_as_dagster_dbt_describes_them() -> None:
+    """The definitions are made without that package, which imports dbt: only its own bookkeeping is left out."""
+    from dagster_dbt import DagsterDbtTranslator
+
+    known = manifest()
+    assets, checks = models._specs(known)
+    key, tags = partial(models._key, known), model_tags(known)
+
+    class Translator(DagsterDbtTranslator):
+        def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+            return key(dbt_resource_props["unique_id"])
+
+    translator = Translator()
+    assert [spec.key for spec in assets] == [key(one) for one in known["nodes"] if one.startswith("model.")]
+    for spec in assets:
+        unique_id = spec.metadata[models.UNIQUE_ID]
+        wanted = translator.get_asset_spec(known, unique_id, None)
+        metadata = {name: value for name, value in wanted.metadata.items() if not name.startswith("dagster_dbt/")}
+        assert {**metadata, models.UNIQUE_ID: unique_id} == spec.metadata, spec.key
+        assert {dep.asset_key for dep in spec.deps} == {dep.asset_key for dep in wanted.deps}, spec.key
+        for name in ("skippable", "code_version", "partitions_def", "automation_condition"):
+            assert getattr(spec, name) == getattr(wanted, name), (spec.key, name)
+        assert spec.kinds == wanted.kinds, spec.key
+        assert spec.tags.items() >= tags[unique_id].items(), spec.key
+    of_key = {spec.key: spec for spec in assets}
+    wanted_checks = [
+        check
+        for unique_id, children in known["child_map"].items()
+        for child in children
+        if unique_id.startswith("model.") and child.startswith("test.")
+        if (check := translator.get_asset_check_spec(of_key[key(unique_id)], known, child, None))
+    ]
+    assert {check.key for check in checks} == {check.key for check in wanted_checks}
+    described = {check.key: check._replace(description=None) for check in checks}
+    assert all(described[check.key] == check._replace(description=None) for check in wanted_checks)
+
+
+@pytest.mark.slow
+def test_no_definition_imports_dbt() -> None:
+    load = "from pipelines.orchestration.definitions import defs; defs(); import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=True, cwd=PROJECT)
+    assert {name.split(".")[0] for name in done.stdout.split()}.isdisjoint({"dbt", "dagster_dbt"})
 
 
 @pytest.mark.slow

@@ -130,7 +130,7 @@ def test_a_request_without_a_recording_is_no_data(sandbox: Sandbox) -> None:
     lake, failures = sandbox.open().lake, sandbox.open().failures.read()
     assert failures == []
     assert {name for name in ("rates", "exports", "fx", "off_warrant") if len(lake.read(name))} == set()
-    receipts = {path.parent.parent.name for path in (sandbox.data / "raw").glob("*/receipts/*.json")}
+    receipts = {path.parent.name for path in (sandbox.data / "raw").glob("*/receipts.jsonl")}
     assert receipts == set(SOURCES) - {"shfe"}, "all but Shanghai, whose reports begin in November 2025"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 from pathlib import Path
 
 import duckdb
@@ -9,7 +11,7 @@ import pytest
 from sandbox import Sandbox
 
 from pipelines.orchestration.assets.models import draw_plots, table_metadata
-from pipelines.orchestration.assets.publish import write_report
+from pipelines.orchestration.assets.publish import publish_release, write_report
 from pipelines.publish.plots import PLOTS
 from pipelines.warehouse import dbt
 from pipelines.workspace import Workspace
@@ -79,11 +81,57 @@ def test_the_report_is_that_of_the_release_and_the_same_twice(workspace: Workspa
     assert page == workspace.paths.published / "report.html"
     first = page.read_text()
     assert release_id in first
-    assert first.count("data:image/svg+xml;base64,") == len(PLOTS)
+    assert {"price-AL", "stock-AL", "visible-AL"} <= set(re.findall(r'<figure data-chart="([^"]+)"', first))
     assert "other_cash_usd_t" in first  # an assumption
     with duckdb.connect(str(workspace.paths.database), read_only=True) as con:
         for (claim,) in con.execute("select distinct claim_id from signals.claim_audit").fetchall():
             assert claim in first
+    made = page.stat().st_mtime_ns
+    write_report(workspace)
+    assert page.stat().st_mtime_ns == made
+    page.unlink()
     write_report(workspace)
     assert page.read_text() == first
     assert not list(Path(workspace.paths.published).glob(".tmp-*"))
+
+
+def test_a_release_is_made_again_when_anything_that_it_rests_on_has_changed(
+    demo_of_months: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = demo_of_months.copy(tmp_path)
+    workspace = sandbox.open()
+    paths, made = workspace.paths, list[str]()
+
+    def counted(module: str, name: str) -> None:
+        real = getattr(importlib.import_module(module), name)
+        monkeypatch.setattr(f"{module}.{name}", lambda *args, **options: made.append(name) or real(*args, **options))
+
+    counted("pipelines.publish.release", "publish")
+
+    def again() -> list[str]:
+        made.clear()
+        with sandbox.open().writing():
+            assert publish_release(sandbox.open()).unchanged
+        return list(made)
+
+    again()
+    release = paths.manifest.read_bytes()
+    assert again() == []
+    with duckdb.connect(str(paths.warehouse)) as con:
+        con.execute("create table beside as select 1 as one")
+    assert again() == ["publish"], "the warehouse was written"
+    assert again() == []
+    paths.publication.unlink()
+    assert again() == ["publish"], "as after a crash"
+    assert paths.manifest.read_bytes() == release
+    monkeypatch.setattr("pipelines.orchestration.assets.publish.packages", lambda: {"duckdb": "another"})
+    assert again() == ["publish"]
+
+
+def test_a_damaged_file_of_the_release_is_made_again(demo_of_months: Sandbox, tmp_path: Path) -> None:
+    sandbox = demo_of_months.copy(tmp_path)
+    with sandbox.open().writing():
+        publish_release(sandbox.open())
+        database = sandbox.open().paths.database
+        database.write_bytes(database.read_bytes()[:-1])
+        assert not publish_release(sandbox.open()).unchanged

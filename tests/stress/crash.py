@@ -307,7 +307,14 @@ def _torn_stores(data: Path) -> Iterator[str]:
     for path in data.glob("raw/*/??/*"):
         if not path.name.startswith(".") and path.stem != sha256(path):
             yield f"{path.relative_to(data)} does not have the hash of its name"
-    for path in [*data.glob("raw/*/receipts/*.json"), *data.glob("lake/*/*.json"), *data.glob("warehouse/**/*.json")]:
+    for path in data.glob("raw/*/receipts.jsonl"):
+        whole, _, _ = path.read_text().rpartition("\n")  # the next writer removes what a killed one left of a line
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                json.loads(line)
+            except ValueError as error:
+                yield f"{path.relative_to(data)} line {number} is torn: {error}"
+    for path in [*data.glob("lake/*/*.json"), *data.glob("warehouse/**/*.json")]:
         try:
             if not path.name.startswith("."):  # the file of the lock's holder is only a hint
                 json.loads(path.read_text())

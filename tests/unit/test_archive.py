@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pipelines.sources.base import Payload, Request, SourceError
+from pipelines.transports import receipts
 from pipelines.transports.archive import Archive
+from pipelines.transports.receipts import MAX_OLD_LINES
 
 T1 = datetime(2026, 2, 1, 12, tzinfo=UTC)
 T2, T3 = T1 + timedelta(days=1), T1 + timedelta(days=2)
@@ -75,7 +79,7 @@ def test_a_receipt_records_the_request_and_its_outcome(archive: Archive) -> None
     assert (failed.captures, failed.error) == ((), {"at": "2026-02-01T12:00:00.000000+00:00", "message": "status 503"})
 
     archive.record(REQUEST, [payload(b"one", T2)])
-    held = json.loads((archive.root / "entsoe" / "receipts" / "A44_FR_2026-01.xml.json").read_text())
+    held = json.loads((archive.root / "entsoe" / "receipts.jsonl").read_text().splitlines()[-1])
     assert held["request"] == {
         "name": "A44_FR_2026-01.xml", "url": "https://publisher.example/api?a=1", "entity": "FR", "period": "2026-01",
     }  # fmt: skip
@@ -139,3 +143,100 @@ def test_a_crash_during_a_write_keeps_the_previous_receipt(archive: Archive, mon
 def test_a_capture_without_zone_is_rejected(archive: Archive) -> None:
     with pytest.raises(ValueError, match="has no time zone"):
         archive.record(REQUEST, [payload(b"one", T1.replace(tzinfo=None))])
+
+
+# --- the log of receipts
+
+
+def request(number: int) -> Request:
+    return Request("entsoe", f"{number}.xml", f"https://publisher.example/{number}", "FR", "")
+
+
+def log(archive: Archive) -> Path:
+    return archive.root / "entsoe" / "receipts.jsonl"
+
+
+def in_former_layout(archive: Archive) -> None:
+    """Put the receipts into a file each, as a former version did."""
+    folder = archive.root / "entsoe" / "receipts"
+    folder.mkdir()
+    for line in log(archive).read_text().splitlines():
+        receipt = json.loads(line)
+        (folder / f"{receipt['request']['name']}.json").write_text(json.dumps(receipt, indent=1))
+    log(archive).unlink()
+
+
+def test_a_line_that_a_killed_writer_left_is_no_receipt_and_is_removed(archive: Archive) -> None:
+    archive.record(REQUEST, [payload(b"one", T1)])
+    whole = log(archive).read_bytes()
+    for torn in (whole[:40], whole[:-1], b"{"):
+        log(archive).write_bytes(whole + torn)
+        again = Archive(archive.root)
+        assert [p.body for p in again.load(REQUEST)] == [b"one"]
+        again.record_error(request(1), "status 503", T2)
+        lines = log(archive).read_bytes().splitlines()
+        assert [json.loads(line)["request"]["name"] for line in lines] == [REQUEST.name, "1.xml"]
+        assert [p.body for p in Archive(archive.root).load(REQUEST)] == [b"one"]
+
+
+def test_each_of_two_archives_has_what_the_other_one_wrote(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, line = Archive(archive.root), receipts._line
+
+    def slow(receipt: receipts.Receipt) -> bytes:
+        time.sleep(0.002)  # between what a writer has read and what it writes
+        return line(receipt)
+
+    monkeypatch.setattr(receipts, "_line", slow)
+    for number, writer in enumerate([archive, other, other, archive]):
+        writer.record(request(number), [payload(b"%d" % number, T1)])
+        for reader in (archive, other):
+            assert [p.body for p in reader.load(request(number))] == [b"%d" % number]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: Archive(archive.root).record_no_data(request(n), T2), range(10, 50)))
+    assert all(other.receipt("entsoe", f"{n}.xml") for n in range(10, 50))
+    assert len(log(archive).read_bytes().splitlines()) == 44
+
+
+def test_receipts_of_the_former_layout_are_read_and_moved_by_the_next_writer(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        archive.record(request(number), [payload(b"%d" % number, T1)])
+    names = [f"{number}.xml" for number in range(3)]
+    wanted = [archive.receipt("entsoe", name) for name in names]
+    in_former_layout(archive)
+    again = Archive(archive.root)
+    assert [again.receipt("entsoe", name) for name in names] == wanted
+    assert not log(archive).exists(), "a reader writes nothing"
+
+    def die(self: Path, missing_ok: bool = False) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", die)
+        again.record_no_data(request(2), T2)
+    moved = Archive(archive.root)
+    moved.record_no_data(request(1), T3)
+    assert not (archive.root / "entsoe" / "receipts").exists()
+    receipts = [Archive(archive.root).receipt("entsoe", name) for name in names]
+    assert [receipt.captures for receipt in receipts] == [receipt.captures for receipt in wanted]
+    assert [receipt.no_data_at and receipt.no_data_at[:10] for receipt in receipts] == [
+        None,
+        "2026-02-03",
+        "2026-02-02",
+    ]
+
+
+@pytest.mark.slow
+def test_the_log_is_written_anew_where_most_of_its_lines_are_old(archive: Archive) -> None:
+    other = Archive(archive.root)
+    archive.record(REQUEST, [payload(b"one", T1)])
+    assert len(other.load(REQUEST)) == 1
+    archive.record(REQUEST, [payload(b"two", T2)])
+    for number in range(MAX_OLD_LINES + 10):
+        archive.record_no_data(request(1), T2 + timedelta(seconds=number))
+    assert len(log(archive).read_bytes().splitlines()) < 100
+    last = (T2 + timedelta(seconds=MAX_OLD_LINES + 9)).isoformat(timespec="microseconds")
+    for one in (archive, other, Archive(archive.root)):
+        assert [p.body for p in one.load(REQUEST)] == [b"one", b"two"]
+        assert one.receipt("entsoe", "1.xml").no_data_at == last

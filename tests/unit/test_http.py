@@ -564,7 +564,7 @@ def test_a_validator_is_no_part_of_a_response_and_invalid_ones_are_not_stored(tm
     assert (payload, hash(payload)) == (named, hash(named))
     archive = Archive(tmp_path)
     archive.record(PLAIN, [payload])
-    written = json.loads((tmp_path / "fred" / "receipts" / "SOFR.csv.json").read_text())
+    written = json.loads((tmp_path / "fred" / "receipts.jsonl").read_text())
     assert set(written["captures"][0]) == {"sha256", "captured_at", "bytes"}, "and as older receipts"
     [held] = archive.load(PLAIN)
     assert held.etag == ""

@@ -425,8 +425,8 @@ def test_a_response_is_parsed_once_and_the_same_bytes_never_again(
     first = Sandbox(tmp_path, "demo", "2026-11-20T20:00:00Z")
     done = first.ingest(("2026-09", "2026-11"))
     assert done.failures == []
-    receipts = (first.data / "raw").glob("*/receipts/*.json")
-    captures = [capture for path in receipts for capture in json.loads(path.read_text())["captures"]]
+    lines = [line for path in (first.data / "raw").glob("*/receipts.jsonl") for line in path.read_text().splitlines()]
+    captures = [capture for line in lines for capture in json.loads(line)["captures"]]
     assert len(captures) > 20
     assert (len(parses), set(parses.values())) == (len(captures), {1})
 

@@ -166,11 +166,13 @@ def test_a_difference_at_the_limit_passes() -> None:
 # --- as checks
 
 
-def check(sandbox: Sandbox, name: str) -> dg.AssetCheckResult:
-    [definition] = [one for one in cross_checks() if name in {spec.name for spec in one.check_specs}]
+def check(sandbox: Sandbox, name: str) -> dg.AssetCheckEvaluation:
+    [key] = [key for key in cross_checks().check_keys if key.name == name]
     resource = WorkspaceResource(profile=sandbox.profile, data_dir=str(sandbox.data), now=sandbox.now)
-    result = definition(workspace=resource)
-    assert isinstance(result, dg.AssetCheckResult)
+    selection = dg.AssetSelection.checks(key)
+    run = dg.materialize([cross_checks()], resources={"workspace": resource}, selection=selection)
+    [result] = run.get_asset_check_evaluations()
+    assert result.asset_check_key == key
     return result
 
 

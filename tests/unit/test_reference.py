@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from copper import add_copper
 
+from pipelines import reference
 from pipelines.common.calendar import business_days
 from pipelines.common.settings import PROJECT
 from pipelines.datasets import FEEDS
@@ -428,3 +429,43 @@ def test_the_hash_depends_on_the_content_only(folder: Path) -> None:
     assert load_reference(folder).sha256 == before
     edit(folder, "parameters", with_cell("value", "365"))
     assert load_reference(folder).sha256 != before
+
+
+# --- validated tables that are kept
+
+
+def test_kept_tables_are_those_of_the_files_and_are_not_validated_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, kept = PROJECT / "data" / "reference", tmp_path / "kept"
+    wanted = load_reference(folder)
+    wanted.keep(kept)
+    wanted.keep(kept)
+    [path] = kept.iterdir()
+    validated: list[str] = []
+    real = reference._validated
+    monkeypatch.setattr(reference, "_validated", lambda bodies: validated.append("again") or real(bodies))
+
+    def load(source: Path = folder) -> reference.ReferenceTables:
+        reference._load.cache_clear()
+        return load_reference(source, kept)
+
+    found = load()
+    assert (found.sha256, found.files, validated) == (wanted.sha256, wanted.files, [])
+    for name, table in wanted.tables.items():
+        pd.testing.assert_frame_equal(found[name], table, obj=name)
+    body = path.read_bytes()
+    path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+    pd.testing.assert_frame_equal(load()["parameters"], wanted["parameters"])
+    assert validated == ["again"], "damaged"
+    path.write_bytes(body)
+    monkeypatch.setattr(pd, "__version__", "another")
+    load()
+    assert validated == ["again"] * 2, "of another version"
+    monkeypatch.undo()
+    changed = Path(shutil.copytree(folder, tmp_path / "changed"))
+    (changed / "parameters.csv").write_text((changed / "parameters.csv").read_text().replace("rank_window", "rank"))
+    with pytest.raises(ReferenceDataError, match="rank"):
+        load(changed)
+    load_reference(folder).keep(kept)
+    assert [one.name for one in kept.iterdir()] == [path.name]

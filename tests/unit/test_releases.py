@@ -167,7 +167,12 @@ def test_the_number_of_kept_releases_is_a_setting(tmp_path: Path, monkeypatch: p
     from pipelines.workspace import Workspace
 
     given = {}
-    monkeypatch.setattr(publishing, "publish", lambda *_, **more: given.update(more))
+
+    def publish(*_: object, **more: object) -> publishing.Release:
+        given.update(more)
+        return publishing.Release("r1", False, tmp_path, {})
+
+    monkeypatch.setattr(publishing, "publish", publish)
     monkeypatch.setenv("TIGHTNESS_KEEP_RELEASES", str(keep))
     publish_release(Workspace.open(profile="drop", data_dir=tmp_path))
     assert given["keep"] == keep

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
+from base64 import b64decode, b64encode
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.publish.charts import Drawn
 from pipelines.publish.plots import REGIMES
-from pipelines.publish.report import FOLDER, Content, render
+from pipelines.publish.report import FOLDER, Content, is_current, key, render
 
 EVIL = "<script src=//evil.example/x.js></script><img src=x onerror=alert(1)>\"'&"
+VEGA = "window.vegaEmbed = () => 0;"
 DAY, MOMENT = date(2026, 1, 14), datetime(2026, 1, 14, 18, tzinfo=UTC)
 
 
@@ -83,35 +90,97 @@ def content(text: str = "plain", synthetic: bool = True) -> Content:
         assumptions=[
             {"name": text, "metal": "*", "value": 500.0, "unit": text, "valid_from": DAY, "source": text},
         ],
-        charts={text: "<svg/>"},
+        charts=[
+            Drawn(text, text, [(text, "ink")], [(text, text, 1)], {"title": text}, {"t": {"d": [1]}, text: [text]})
+        ],
+        states={
+            "days": {"d": [1]},
+            "signals": [{"signal_id": text, "metal": text, "unit": text, "days": {"d": [1]}, "v": [1.0], "s": [text]}],
+            "claims": [],
+        },
+        revisions=(
+            [Drawn(text, text, [], [], {}, {text: [text]})],
+            [{"title": text, "period": text, "first": 1.0, "value": 2.0, "unit": text, "change": 1.0, "known": MOMENT}],
+        ),
+        dictionary=[(text, text, text, text)],
         followed={text: "<svg/>"},
     )
 
 
+def page_of(content: Content) -> str:
+    return render(content, VEGA)
+
+
 @pytest.mark.parametrize("text", ["plain", EVIL])
 def test_the_page_loads_no_resource(text: str) -> None:
-    page = Tags(render(content(text)))
+    page = Tags(page_of(content(text)))
     assert page.open == []
     names = {name for name, _ in page.tags}
-    assert names.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+    assert names.isdisjoint({"link", "iframe", "object", "embed", "form", "base"})
     for _, attributes in page.tags:
         assert not any(name.startswith("on") for name in attributes)
         assert str(attributes.get("href", "#")).startswith("#")
         assert str(attributes.get("src", "data:")).startswith("data:")
     [policy] = [about["content"] for name, about in page.tags if name == "meta" and "http-equiv" in about]
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    assert not re.search(r"url\(|@import", render(content(text)))
+    assert policy == (
+        f"default-src 'none'; script-src {' '.join(hashes(page_of(content(text))))}; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    assert not re.search(r"url\(|@import", page_of(content(text)))
+
+
+def hashes(page: str) -> list[str]:
+    """Sources of a policy that allow exactly the scripts of a page, from their bytes in it."""
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == 2
+    return [f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts]
 
 
 def test_text_is_escaped() -> None:
-    page = render(content(EVIL))
-    assert "<script" not in page
+    page = page_of(content(EVIL))
+    assert page.count("<script") == 3  # Vega, the page's own and the data
     assert "<img src=x" not in page
     assert Tags(page).text.count(EVIL) >= 15
 
 
+def test_the_data_of_the_scripts_holds_every_text_and_nothing_that_ends_a_script() -> None:
+    [packed] = re.findall(r'<script type="application/octet-stream" id=data>(.*?)</script>', page_of(content(EVIL)))
+    assert re.fullmatch(r"[\w+/=]+", packed)
+    data = json.loads(gzip.decompress(b64decode(packed)))
+    assert data["dictionary"] == [[EVIL] * 4]
+    assert [chart["columns"][EVIL] for chart in data["charts"]] == [[EVIL], [EVIL]]
+    assert data["states"]["signals"][0]["s"] == [EVIL]
+
+
+def test_the_own_script_sets_text_as_text() -> None:
+    script = (FOLDER / "report.js").read_text()
+    for forbidden in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "Function(",
+        "fetch(",
+        "http",
+    ):
+        assert forbidden not in script
+    assert "ast: true" in script  # else Vega evaluates code, which the policy forbids
+
+
+def test_a_page_is_made_again_when_something_that_it_shows_has_changed(tmp_path: Path) -> None:
+    shown = content()
+    page = tmp_path / "report.html"
+    own = key(shown.manifest, shown.assumptions)
+    assert not is_current(page, own)
+    page.write_text(page_of(shown))
+    assert is_current(page, own)
+    assert not is_current(page, key(shown.manifest | {"release_id": "other"}, shown.assumptions))
+    assert not is_current(page, key(shown.manifest, [row | {"value": 501.0} for row in shown.assumptions]))
+
+
 def test_the_report_names_its_release_and_the_knowledge_time() -> None:
-    text = Tags(render(content())).text
+    text = Tags(page_of(content())).text
     assert "20260114T200000Z-abcd1234" in text
     assert "2026-01-14 18:00 UTC" in text
     assert "69.9" in text
@@ -119,17 +188,18 @@ def test_the_report_names_its_release_and_the_knowledge_time() -> None:
 
 
 def test_only_generated_data_is_marked_synthetic() -> None:
-    assert "SYNTHETIC DEMO DATA" in render(content())
-    assert "SYNTHETIC" not in render(content(synthetic=False))
+    assert "SYNTHETIC DEMO DATA" in page_of(content())
+    assert "SYNTHETIC" not in page_of(content(synthetic=False))
 
 
 def test_equal_content_gives_the_same_page() -> None:
-    assert render(content()) == render(content())
+    assert page_of(content()) == page_of(content())
 
 
 def test_an_empty_release_has_a_page() -> None:
-    empty = Content(content().manifest, dict.fromkeys(content().tables, ()), (), {}, {})
-    assert Tags(render(empty)).open == []
+    tables = dict.fromkeys(content().tables, ())
+    empty = Content(content().manifest, tables, (), (), {"days": {"d": []}, "signals": []}, ((), ()), (), {})
+    assert Tags(page_of(empty)).open == []
 
 
 # Text and background of the page's style, by variable; ink is also on every light colour of a regime.
@@ -163,4 +233,7 @@ def test_text_has_the_contrast_of_wcag_aa_on_light_and_dark_pages() -> None:
             assert contrast(theme[text], theme[ground]) >= 4.5, (text, ground, theme)
     [ink] = re.findall(r"\.regime\{.*?color:(#\w+)", style)
     assert min(contrast(ink, colour) for colour in REGIMES.values()) >= 4.5
+    for theme in themes:  # lines and areas need 3
+        for colour in ("blue", "orange", "teal", "violet", "red"):
+            assert contrast(theme[colour], theme["card"]) >= 3, (colour, theme)
     assert contrast("#fff", re.findall(r"\.banner\{.*?background:(#\w+)", style)[0]) >= 4.5

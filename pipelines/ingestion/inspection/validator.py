@@ -12,7 +12,8 @@ from pipelines.ingestion.inspection.response import ParsedResponse, archived_res
 from pipelines.ingestion.rewrites import compare
 from pipelines.lake.quarantine import Quarantine
 from pipelines.sources.base import Payload, Request, Scope, Series, SourceError
-from pipelines.transports.archive import Archive, Receipt
+from pipelines.transports.archive import Archive
+from pipelines.transports.receipts import Receipt
 from schemas.datasets import DATASETS
 from schemas.fields import RESTATED
 

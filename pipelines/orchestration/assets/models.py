@@ -1,5 +1,6 @@
 """The dbt models as Dagster assets, built by one dbt call a run, in this process."""
 
+import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtProject
 
 from pipelines.common.calendar import calendar_end
 from pipelines.common.settings import Settings
@@ -31,39 +31,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 POOL = "duckdb_writer"
+UNIQUE_ID = "dagster_dbt/unique_id"  # in the metadata of models and tests, where Dagster's own integration puts it
 UNDESCRIBED = {"intermediate", "metrics"}  # database schemas whose columns no pandera model describes
-
-
-class Translator(DagsterDbtTranslator):
-    """Asset keys as in SQL (marts/tightness_daily); a dbt source is the asset that writes it."""
-
-    def __init__(self, manifest: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.tags = model_tags(manifest)
-
-    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
-        return self.tags.get(dbt_resource_props["unique_id"], {})
-
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        if dbt_resource_props["resource_type"] == "source":
-            name = dbt_resource_props["name"]
-            return lake_key(name) if dbt_resource_props["source_name"] == "lake" else reference_key(name)
-        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        return str(dbt_resource_props["schema"])
-
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        return [OWNER]
-
-    def get_asset_check_spec(
-        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> dg.AssetCheckSpec | None:
-        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        return spec._replace(description=manifest["nodes"][unique_id]["description"]) if spec else None
-
-    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        return str(dbt_resource_props["description"])
 
 
 def model_assets(after_build: Callable[[Settings], None]) -> dg.AssetsDefinition:
@@ -71,7 +40,7 @@ def model_assets(after_build: Callable[[Settings], None]) -> dg.AssetsDefinition
     manifest = dbt.manifest()
     specs, check_specs = _specs(manifest)
 
-    # Not `@dbt_assets`: it selects the nodes of the manifest with dbt's own graph, whose imports take half a second.
+    # Not `@dbt_assets`: every process that loads the definitions would import dbt, which takes half as long again.
     @dg.multi_asset(
         name="models",
         specs=specs,
@@ -100,6 +69,7 @@ def model_assets(after_build: Callable[[Settings], None]) -> dg.AssetsDefinition
             for name, charts in draw_plots(open_workspace, context.log).items():
                 tables[name] |= charts
             after_build(open_workspace.settings)
+            open_workspace.keep_reference()
         yield from _results(context, manifest, result, tables)
         if result.failed:
             raise dg.Failure(
@@ -113,19 +83,78 @@ def model_assets(after_build: Callable[[Settings], None]) -> dg.AssetsDefinition
 
 def _specs(manifest: Mapping[str, Any]) -> tuple[list[dg.AssetSpec], list[dg.AssetCheckSpec]]:
     """The assets and checks of a manifest, as `dbt_assets` would make them: tables and views, and tests of one each."""
-    translator = Translator(manifest)
-    assets, checks = [], {}
-    for unique_id, node in manifest["nodes"].items():
-        if node["resource_type"] != "model":
-            continue
-        spec = translator.get_asset_spec(manifest, unique_id, None)
-        assets.append(spec)
-        for child in manifest["child_map"][unique_id]:
-            if child.startswith("test."):
-                check = translator.get_asset_check_spec(spec, manifest, child, None)
-                if check is not None:
-                    checks[check.key] = check
-    return assets, list(checks.values())
+    nodes: Mapping[str, Any] = manifest["nodes"]
+    tags = model_tags(manifest)
+    models = [unique_id for unique_id, node in nodes.items() if node["resource_type"] == "model"]
+    tests = [(child, parent) for parent in models for child in manifest["child_map"][parent] if child in nodes]
+    return (
+        [_spec(manifest, unique_id, tags[unique_id]) for unique_id in models],
+        [
+            _check_spec(manifest, test, parent)
+            for test, parent in tests
+            if nodes[test]["resource_type"] == "test" and nodes[test]["depends_on"]["nodes"] == [parent]
+        ],
+    )
+
+
+def _spec(manifest: Mapping[str, Any], unique_id: str, tags: Mapping[str, str]) -> dg.AssetSpec:
+    """A model as in SQL (marts/tightness_daily)."""
+    node = manifest["nodes"][unique_id]
+    columns = [
+        dg.TableColumn(name, column["data_type"] or "?", column["description"])
+        for name, column in node["columns"].items()
+    ]
+    return dg.AssetSpec(
+        _key(manifest, unique_id),
+        deps=[_key(manifest, parent) for parent in dict.fromkeys(_parents(manifest, unique_id))],
+        description=node["description"],
+        metadata={
+            UNIQUE_ID: unique_id,
+            "dagster-dbt/materialization_type": node["config"]["materialized"],
+            "dagster/table_name": ".".join((node["database"], node["schema"], node["alias"])),
+            "dagster/storage_kind": "duckdb",
+            **({COLUMNS: dg.TableSchema(columns)} if columns else {}),
+        },
+        skippable=True,
+        group_name=node["schema"],
+        code_version=hashlib.sha1(node["raw_code"].encode()).hexdigest(),
+        owners=[OWNER],
+        tags=tags,
+        kinds={"dbt", "duckdb"},
+    )
+
+
+def _check_spec(manifest: Mapping[str, Any], unique_id: str, model: str) -> dg.AssetCheckSpec:
+    node = manifest["nodes"][unique_id]
+    return dg.AssetCheckSpec(
+        node["name"],
+        asset=_key(manifest, model),
+        description=node["description"],
+        metadata={UNIQUE_ID: unique_id},
+        blocking=node["config"]["severity"].lower() == "error",
+    )
+
+
+def _key(manifest: Mapping[str, Any], unique_id: str) -> dg.AssetKey:
+    """Key of a model or of a dbt source, which is the asset that writes it."""
+    if unique_id in manifest["nodes"]:
+        node = manifest["nodes"][unique_id]
+        return dg.AssetKey([node["schema"], node["name"]])
+    source = manifest["sources"][unique_id]
+    return lake_key(source["name"]) if source["source_name"] == "lake" else reference_key(source["name"])
+
+
+def _parents(manifest: Mapping[str, Any], unique_id: str) -> Iterator[str]:
+    """The tables and sources that a node reads, also those that it reads through models that are not stored."""
+    for parent in manifest["nodes"][unique_id]["depends_on"]["nodes"]:
+        if parent in manifest["nodes"] and _is_ephemeral(manifest["nodes"][parent]):
+            yield from _parents(manifest, parent)
+        else:
+            yield parent
+
+
+def _is_ephemeral(node: Mapping[str, Any]) -> bool:
+    return bool(node["config"]["materialized"] == "ephemeral")
 
 
 def selected(names: Collection[str]) -> list[str]:
@@ -301,7 +330,7 @@ def _results(
     result: dbt.BuildResult,
     tables: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[Any]:
-    checks = {str(spec.metadata["dagster_dbt/unique_id"]): spec.key for spec in context.assets_def.check_specs}
+    checks = {str(spec.metadata[UNIQUE_ID]): spec.key for spec in context.assets_def.check_specs}
     for node in result.nodes:
         if node.unique_id in checks:
             check = checks[node.unique_id]

@@ -1,18 +1,21 @@
 """Release, report and health check: the last step fails a run whose sources failed, after everything else."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from pipelines.common.files import write_atomically
+from pipelines.common.files import read_json, write_atomically, write_json
+from pipelines.common.settings import PROJECT
 from pipelines.common.version import git_commit
 from pipelines.orchestration.assets.describe import DERIVED, KNOWN, OWNER, tags
 from pipelines.orchestration.assets.lake import RUN_HEALTH
 from pipelines.orchestration.assets.models import POOL
 from pipelines.orchestration.resources import WorkspaceResource
-from pipelines.publish.manifest import database_file, read_manifest
+from pipelines.publish.manifest import database_file, packages, read_manifest
 from pipelines.warehouse.sql import Name, opened
 from schemas.datasets import DATASETS
 from schemas.evaluation import EVALUATION
@@ -21,6 +24,7 @@ from schemas.marts import MARTS
 from schemas.signals import SIGNALS
 
 if TYPE_CHECKING:
+    from pipelines.publish.manifest import ManifestBase
     from pipelines.publish.release import Release
     from pipelines.workspace import Workspace
 
@@ -71,9 +75,10 @@ def with_keys(
 
 
 def publish_release(workspace: "Workspace") -> "Release":
-    """Publish the private warehouse. The caller holds the writer lock."""
+    """Publish the private warehouse, unless nothing has changed since it was published. The caller holds the writer
+    lock."""
     from pipelines.evaluation.tables import ensure
-    from pipelines.publish.release import publish
+    from pipelines.publish.release import current, publish
     from pipelines.warehouse.asof import table_macros
 
     paths, identified = workspace.paths, keys(MODELS) | vintage_keys()
@@ -81,25 +86,50 @@ def publish_release(workspace: "Workspace") -> "Release":
         manifest = read_manifest(paths.manifest)
         own = [paths.published / "releases" / manifest["release_id"] / database_file(manifest)] if manifest else []
         ensure(paths.warehouse, [*own, paths.database])
-    return publish(
-        workspace.paths.warehouse,
-        workspace.paths.published,
-        manifest_base={
-            "profile": workspace.settings.profile,
-            "computed_ts": workspace.build_clock.advance().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "git_commit": git_commit(),
-            "inputs": {
-                "reference": workspace.reference.sha256,
-                "lake": workspace.lake.fingerprint(),
-            },
+    about: ManifestBase = {
+        "profile": workspace.settings.profile,
+        "computed_ts": workspace.build_clock.advance().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "git_commit": git_commit(),
+        "inputs": {
+            "reference": workspace.reference.sha256,
+            "lake": workspace.lake.fingerprint(),
         },
+    }
+    lake_files = {name: workspace.lake.present(name) for name in DATASETS}
+    keep = workspace.settings.keep_releases
+    made_from = _fingerprint({**about, "computed_ts": ""}, lake_files, keep, _state(paths.warehouse))
+    noted = read_json(paths.publication)
+    if noted.get("made_from") == made_from and (release := current(paths.published, noted.get("release_id"))):
+        return release
+    release = publish(
+        paths.warehouse,
+        paths.published,
+        manifest_base=about,
         comments=with_keys(comments(MODELS) | vintage_comments(), identified),
         keys=identified,
         macros=table_macros(paths.warehouse, [name for _, name in vintage_keys()]),
         synthetic=workspace.settings.synthetic,
-        keep=workspace.settings.keep_releases,
-        lake_files={name: workspace.lake.present(name) for name in DATASETS},
+        keep=keep,
+        lake_files=lake_files,
     )
+    write_json(paths.publication, {"made_from": made_from, "release_id": release.release_id})
+    return release
+
+
+def _fingerprint(*parts: object) -> str:
+    """Hash of inputs, and of the program with its packages: also of changes that are not committed."""
+    digest = hashlib.sha256(json.dumps([packages(), *parts], sort_keys=True).encode())
+    for folder in (PROJECT / "pipelines", PROJECT / "schemas"):
+        for path in sorted(folder.rglob("*.*")):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _state(database: Path) -> list[int]:
+    """State of a database file: every write changes it."""
+    about = database.stat() if database.is_file() else None
+    return [about.st_ino, about.st_size, about.st_mtime_ns] if about else []
 
 
 @dg.asset(
@@ -134,27 +164,23 @@ def copy_docs(workspace: "Workspace") -> None:
 
 def write_report(workspace: "Workspace") -> tuple[Path, str]:
     """Write report.html for the current release: its path and the release's id. The caller holds the writer lock."""
-    from pipelines.publish import evaluation_plots, plots
-    from pipelines.publish.report import Content, read, render
+    from pipelines.publish import vega
+    from pipelines.publish.report import is_current, key, read, render
 
     manifest = read_manifest(workspace.paths.manifest)
     if manifest is None:
         raise dg.Failure("nothing is published yet: materialize publish/release first", allow_retries=False)
     database = workspace.paths.published / "releases" / manifest["release_id"] / database_file(manifest)
-    with opened(database) as connection:
-        rows = read(connection)
-        charts = {
-            f"{metal}: {plot.title}": plots.svg(plot, frame, metal, synthetic=bool(manifest["synthetic"]))
-            for plot in plots.PLOTS
-            for metal, frame in plots.read(connection, plot).items()
-        }
-        followed = evaluation_plots.charts(connection, synthetic=bool(manifest["synthetic"]))
     parameters = workspace.reference["parameters"]
     holding = parameters[parameters["valid_from"] <= workspace.now.strftime("%Y-%m-%d")].sort_values("valid_from")
     holding = holding.drop_duplicates(["name", "metal"], keep="last").sort_values(["name", "metal"])
     assumed = holding[holding["status"] == "ASSUMPTION"].assign(valid_from=lambda f: f["valid_from"].dt.date)
-    page = render(Content(manifest, rows, [dict(row) for _, row in assumed.iterrows()], charts, followed))
+    rows = [dict(row) for _, row in assumed.iterrows()]
     path = workspace.paths.published / "report.html"
+    if is_current(path, key(manifest, rows)):
+        return path, str(manifest["release_id"])
+    with opened(database) as connection:
+        page = render(read(connection, manifest, rows), vega.script())
     write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     path.chmod(0o644)
     return path, str(manifest["release_id"])

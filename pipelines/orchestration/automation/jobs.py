@@ -8,8 +8,9 @@ import dagster as dg
 
 from pipelines.datasets import DROP, FEEDS
 from pipelines.orchestration.assets.evaluation import GROUP
-from pipelines.orchestration.assets.lake import RUN_HEALTH, lake_key, raw_key
+from pipelines.orchestration.assets.lake import RUN_HEALTH, lake_key
 from pipelines.orchestration.assets.publish import RELEASE, REPORT
+from pipelines.orchestration.assets.raw import raw_key
 from pipelines.orchestration.assets.reference import reference_key
 from pipelines.orchestration.automation.release_schedule import PUBLICATIONS, Publication
 from schemas.reference import REFERENCE_TABLES

@@ -17,7 +17,8 @@ from pipelines.common.settings import Settings
 from pipelines.common.version import code_version
 from pipelines.datasets import DROP
 from pipelines.ingestion.drop_folder import DROPPABLE, Content, content_of, is_pending, refused
-from pipelines.orchestration.assets.lake import lake_key, raw_key
+from pipelines.orchestration.assets.lake import lake_key
+from pipelines.orchestration.assets.raw import raw_key
 from pipelines.orchestration.automation.drop_watch import File, Settled, find_settled
 from pipelines.orchestration.automation.jobs import DROPPED_FILES
 from pipelines.orchestration.automation.notify import LogSink, Sink, WebhookSink, failure_message, transition_message

@@ -315,7 +315,9 @@ create temp table indexed as
 create temp table families_v2 as
     select *, round(sum(if(score is null, 0, weight)) over (partition by as_of_date), 9) as coverage
     from (
-        select as_of_date, family, any_value(weight) as weight, avg(score) as score
+        select
+            as_of_date, family, any_value(weight) as weight,
+            sum(score order by indicator) / nullif(count(score), 0) as score
         from marts.indicator_ranks_daily
         where version = 2
         group by as_of_date, family

@@ -30,6 +30,7 @@ COMMENTS = {
     LOG: {
         "": "Log",
         "signal_id": "Name",
+        "signal_version": "Version",
         "metal": "Metal",
         "region": "Region",
         "as_of_ts": "Decision time",

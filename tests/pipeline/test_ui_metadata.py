@@ -28,9 +28,11 @@ def workspace(demo_of_months: Sandbox, tmp_path_factory: pytest.TempPathFactory)
 
 def test_every_table_has_its_row_count_knowledge_time_and_lineage(workspace: Workspace) -> None:
     tables = table_metadata(workspace, dbt.manifest())
+    # No state changes within these months, and the index has no value yet.
+    empty = {"signals.signal_transitions", "marts.index_history_daily"}
     for name in [f"{mart.schema}.{table}" for table, mart in (MARTS | SIGNALS).items()]:
         about = tables[name]
-        assert about["dagster/row_count"] > 0 or name == "signals.signal_transitions", name
+        assert about["dagster/row_count"] > 0 or name in empty, name
         lineage = about["dagster/column_lineage"].deps_by_column
         assert sum(map(bool, lineage.values())) > len(lineage) / 2, name
         if any(

@@ -69,7 +69,7 @@ def run(
 def test_ticks_of_a_day_publish_its_figures(
     sandbox: Sandbox, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
-    before = sandbox.query("select max(obs_date) as day from price_daily").day[0]
+    before = sandbox.query("select max(obs_date) as day from marts.price_daily").day[0]
     requested = run(defs, instance, "fetch_lme", scheduled(defs, instance, "fetch_lme", "2026-01-14T09:05Z"))
     assert requested.success
     events = requested.get_asset_materialization_events()
@@ -79,7 +79,7 @@ def test_ticks_of_a_day_publish_its_figures(
     assert {event.partition for event in events} == {"2026-01"}
     built = run(defs, instance, DAILY_BUILD, scheduled(defs, instance, DAILY_BUILD, "2026-01-14T18:15Z"))
     assert built.success
-    after = sandbox.query("select max(obs_date) as day from price_daily").day[0]
+    after = sandbox.query("select max(obs_date) as day from marts.price_daily").day[0]
     assert before < pd.Timestamp("2026-01-01") < after
 
 
@@ -119,7 +119,7 @@ def test_ticks_of_the_drop_folder_publish_a_file_whose_first_run_failed(
     assert {event.asset_key.path[-1] for event in done.get_asset_materialization_events() if event.partition} == {
         *("drop", "prices")
     }
-    stored = sandbox.query("select cash_usd_t, licence_class from price_daily where obs_date = '2025-12-10'")
+    stored = sandbox.query("select cash_usd_t, licence_class from marts.price_daily where obs_date = '2025-12-10'")
     assert list(stored.cash_usd_t) == [1234.5]
     assert tick() is None
 

@@ -90,7 +90,7 @@ def test_a_later_clock_adds_what_became_known_and_changes_nothing(demo: Sandbox,
 
     difference = release.manifest["difference"]
     # By grain: one decision time later, every daily mart has one row more, and every signal.
-    n_signals = later.query("select count(distinct signal_id) as n from signals.signals")["n"][0]
+    n_signals = later.query("select count(distinct (signal_id, signal_version)) as n from signals.signals")["n"][0]
     added = {name: (about["added"], about["removed"], about["changed"]) for name, about in difference.items()}
     assert added["marts.tightness_daily"] == (1, 0, 0)
     assert added["marts.curve_daily"] == (1, 0, 0)
@@ -209,7 +209,8 @@ def test_weights_with_a_later_valid_from_change_the_index_from_then_on_only(tmp_
     path = second.reference() / "index_components.csv"
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     weights = rows["family"].map({"CURVE": "0.3", "INVENTORY": "0.6", "FLOW": "0.1"})
-    pd.concat([rows, rows.assign(weight=weights, valid_from="2026-01-15")]).to_csv(path, index=False)
+    later = rows.assign(weight=weights, valid_from="2026-01-15")[rows["version"] == "1"]
+    pd.concat([rows, later]).to_csv(path, index=False)
     for sandbox in (first, second):
         sandbox.run_compiled(("2026-01", "2026-01"))
     before, after = first.query(query), second.query(query)
@@ -263,7 +264,10 @@ def test_another_warehouse_does_not_lose_the_log(
 def test_a_log_from_before_the_quality_flags_gets_them(revised: Sandbox, tmp_path: Path) -> None:
     """Rows of an earlier version have their quality as the only flag; a row that differs now gets a revision."""
     later = revised.copy(tmp_path).at("2026-01-20T22:00:00Z")
-    index = "signal_id = 'AL.TIGHTNESS.INDEX' and as_of_date = (select max(as_of_date) from signals.signals)"
+    index = (
+        "signal_id = 'AL.TIGHTNESS.INDEX' and signal_version = '1.0.0' "
+        "and as_of_date = (select max(as_of_date) from signals.signals)"
+    )
     everything = "select * exclude (quality_flags) from signals.signals order by all"
     before = later.query(everything)
     assert later.query(f"select distinct quality_flags from signals.signals where {index}")[

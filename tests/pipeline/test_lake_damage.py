@@ -16,6 +16,7 @@ def test_files_removed_by_hand_are_no_revision_and_without_an_archive_nothing_is
     drop_market: Sandbox, tmp_path: Path
 ) -> None:
     sandbox = drop_market.copy(tmp_path)
+    assert sandbox.call("run", "--from", "2026-01")[0] == 0  # with the calendar of the command line
     before, released = lake_bytes(sandbox), sandbox.published()
     for path in (sandbox.data / "lake" / "prices").glob("[0-9]*.parquet"):
         path.unlink()

@@ -186,7 +186,8 @@ def test_the_signals_of_the_index_have_its_coverage_and_flags(published: Sandbox
 
 def test_third_wednesdays_are_marked(published: Sandbox) -> None:
     found = published.query(
-        "select distinct price_obs_date, is_third_wednesday_cash from marts.curve_daily where price_obs_date is not null"
+        "select distinct price_obs_date, is_third_wednesday_cash from marts.curve_daily "
+        "where price_obs_date is not null"
     )
     prompts = [cash_prompt(day.date()) for day in found["price_obs_date"]]
     wanted = [prompt.weekday() == 2 and 15 <= prompt.day <= 21 for prompt in prompts]

@@ -136,7 +136,7 @@ def test_a_run_is_logged_on_the_server_and_in_no_file(server: Server, sandbox: S
     )
     assert assets == stored > 50
     [(steps,)] = server.rows("select count(*) from event_logs where dagster_event_type = 'STEP_SUCCESS'")
-    assert steps > 20
+    assert steps >= 8, "extract, load, reconcile, models, …"
     checks = server.rows("select distinct execution_status from asset_check_executions")
     assert checks == [("SUCCEEDED",)]
     # The writer's pool is also stored on the server, and no run occupies it.

@@ -13,6 +13,7 @@ from python_calamine import CalamineWorkbook
 from sandbox import Sandbox
 
 from pipelines.sources import SOURCES
+from pipelines.warehouse.dbt import CALENDAR_START
 
 MONTHS = ("2020-01", "2024-12")
 YEARS = range(2020, 2025)
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """A run over the recordings, by the command line."""
-    sandbox = Sandbox(tmp_path_factory.mktemp("replay"), "replay", "2025-06-30T22:00:00Z")
+    sandbox = Sandbox(tmp_path_factory.mktemp("replay"), "replay", "2025-06-30T22:00:00Z", CALENDAR_START)
     (sandbox.root / "replay").symlink_to(real / "payloads")
     code, _, errors = sandbox.call("run", "--from", MONTHS[0], "--to", MONTHS[1])
     assert code == 0, errors

@@ -80,7 +80,7 @@ def report():
     with opened(published / "tightness.duckdb") as con:
         con.execute(f"attach '{kept}' as kept (read_only)")
         (database, kept), = con.execute(
-            "select (select count(*) from marts.price_daily), (select count(*) from kept.price_daily)"
+            "select (select count(*) from marts.price_daily), (select count(*) from kept.marts.price_daily)"
         ).fetchall()
     print(json.dumps({
         "manifest": manifest["tables"]["marts.price_daily"]["rows"],

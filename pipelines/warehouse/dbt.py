@@ -267,7 +267,7 @@ def _written(path: Path, variables: Mapping[str, str] | None = None) -> dict[str
     return dict(json.loads(text))
 
 
-def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, Any] | None) -> Any:
+def _invoke(command: list[str], variables: Mapping[str, str], parsed: Mapping[str, Any] | None) -> Any:
     from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
@@ -282,7 +282,7 @@ def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, 
         "--log-level-file",
         "none",
     ]
-    given = Manifest.from_dict(parsed) if parsed else None
+    given = Manifest.from_dict(dict(parsed)) if parsed else None
     with _ONE_CALL:
         try:
             return dbtRunner(manifest=given).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])

@@ -1,6 +1,7 @@
-"""dbt in this process: one call a run, with the manifest that was written at set-up.
+"""dbt in this process: one call a run, with the project as it was parsed and compiled at set-up.
 
-A separate dbt command would spend most of its time starting.
+A separate dbt command would spend most of its time starting, and to render the same SQL in each run takes as long as to
+execute it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ DBT_PROJECT = PROJECT / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "pipelines" / "manifest.json"
 DOCS = MANIFEST.with_name("dbt_docs.html")  # dbt's own documentation on one page, made at set-up
 WAREHOUSE = "warehouse.duckdb"  # the stem is the database of all relations in the manifest
+RUN_VARS: Final = ("lake", "reference", "as_of", "run_id", "code_version", "built_from")  # in the SQL of the models
+WHOLE: Final = "-infinity"  # `built_from` of a build of every decision time
+ADAPTER_MACROS: Final = {"create_schema", "list_schemas", "list_relations_without_caching"}  # which dbt calls by name
 # dbt keeps adapters, connections and flags in globals of the process: calls from two threads would interfere.
 _ONE_CALL = threading.Lock()
 # First day of the trading calendar: before every observation that a metal may have.
@@ -100,21 +104,27 @@ def run_vars(
         "as_of": as_of.isoformat(),
         "run_id": run_id,
         "code_version": code_version,
-        "built_from": built_from.isoformat() if built_from else "-infinity",
+        "built_from": built_from.isoformat() if built_from else WHOLE,
     }
 
 
 def parse() -> Path:
-    """Parse the project and write its manifest, at set-up. Returns the manifest's path.
+    """Parse and compile the project, at set-up. Returns the path of its manifest.
 
-    The manifest is replaced in one step: another process reads the old or the new one.
+    Each file is replaced in one step: another process reads the old or the new one.
     """
     MANIFEST.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".parse", dir=MANIFEST.parent) as temporary:
+        folder = Path(temporary)
         result = _invoke(["parse", "--target-path", temporary], {"warehouse": WAREHOUSE}, None)
         if not result.success:
             raise DbtError(f"dbt cannot parse the project: {result.exception}")
-        (Path(temporary) / MANIFEST.name).replace(MANIFEST)
+        parsed = json.loads((folder / MANIFEST.name).read_text())
+        for is_partial in (False, True):
+            name = _compiled_manifest(is_partial).name
+            (folder / name).write_text(json.dumps(_executable(parsed, compile_project(parsed, is_partial))))
+            (folder / name).replace(_compiled_manifest(is_partial))
+        (folder / MANIFEST.name).replace(MANIFEST)
     return MANIFEST
 
 
@@ -131,16 +141,55 @@ def document() -> Path:
     return DOCS
 
 
+def _compiled_manifest(is_partial: bool) -> Path:
+    """The manifest of builds of every decision time, or of those from `built_from` on."""
+    return MANIFEST.with_name("partial.json" if is_partial else "whole.json")
+
+
+def compile_project(parsed: Mapping[str, Any], is_partial: bool) -> list[Any]:
+    """The nodes of a manifest with their SQL; it has `@name@` in place of each variable of a run."""
+    variables = {name: f"@{name}@" for name in RUN_VARS if is_partial or name != "built_from"}
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--exclude", "resource_type:unit_test", "--no-populate-cache", "--target-path", folder]
+        result = _invoke(["compile", *options], variables | {"warehouse": f"{folder}/{WAREHOUSE}"}, parsed)
+    if not result.success:
+        raise DbtError(f"dbt cannot compile the project: {result.exception}")
+    return [entry.node for entry in result.result]
+
+
+def _executable(parsed: Mapping[str, Any], compiled: Sequence[Any]) -> dict[str, Any]:
+    """A manifest of compiled nodes, for builds: of the macros it has those that execute a node."""
+    # An ephemeral model is in the SQL of those that read it.
+    nodes = {node.unique_id: parsed["nodes"][node.unique_id] | {"raw_code": node.compiled_code} for node in compiled}
+    for one in nodes.values():
+        one["depends_on"] = {"nodes": [name for name in one["depends_on"]["nodes"] if name in nodes]}
+        if "test_metadata" in one:
+            one["test_metadata"] = one["test_metadata"] | {"kwargs": {}}  # they are in the SQL
+    macros: dict[str, Any] = {}
+    names = {f"materialization_{node['config']['materialized']}" for node in nodes.values()}
+    found = [
+        name
+        for name, macro in parsed["macros"].items()
+        if macro["name"] in ADAPTER_MACROS or macro["name"].rpartition("_")[0] in names
+    ]
+    while found:
+        name = found.pop()
+        macros[name] = parsed["macros"][name]
+        found += [above for above in macros[name]["depends_on"]["macros"] if above not in macros]
+    unused = ("sources", "exposures", "unit_tests", "docs", "disabled", "parent_map", "child_map", "group_map")
+    return {**parsed, **{name: {} for name in unused}, "nodes": nodes, "macros": macros}
+
+
 def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult:
-    """`dbt build` with these variables, without unit tests (run by the test suite) and exposures.
+    """`dbt build` of the compiled project with these variables (`run_vars`).
 
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
     # Compiled SQL is written beside the warehouse, so that runs in different data folders do not interfere. The JSON
     # artifacts of a build have no reader, and a killed process would leave half of one.
     target = ["--target-path", str(_target(Path(variables["warehouse"]))), "--no-write-json"]
-    excluded = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
-    result = _invoke(["build", *excluded, *target, *args], variables, manifest())
+    compiled = _written(_compiled_manifest(variables["built_from"] != WHOLE), variables)
+    result = _invoke(["build", *target, *args], variables, compiled)
     if result.exception is not None:
         raise DbtError(str(result.exception))
     return BuildResult(
@@ -204,13 +253,21 @@ def _project_files() -> list[Path]:
 
 def manifest() -> dict[str, Any]:
     """The parsed project, from the file that was written at set-up; parsed again when a model is newer."""
+    return _written(MANIFEST)
+
+
+def _written(path: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One of the files of set-up, with the variables of a run in its SQL. Written again when a model is newer."""
     written = MANIFEST.stat().st_mtime if MANIFEST.is_file() else 0.0
-    if any(path.stat().st_mtime > written for path in _project_files()):
+    if any(source.stat().st_mtime > written for source in [*_project_files(), Path(__file__)]):
         parse()
-    return dict(json.loads(MANIFEST.read_text()))
+    text = path.read_text()
+    for name, value in (variables or {}).items():
+        text = text.replace(f"@{name}@", json.dumps(value)[1:-1])
+    return dict(json.loads(text))
 
 
-def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, Any] | None) -> Any:
+def _invoke(command: list[str], variables: Mapping[str, str], parsed: Mapping[str, Any] | None) -> Any:
     from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
@@ -225,7 +282,7 @@ def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, 
         "--log-level-file",
         "none",
     ]
-    given = Manifest.from_dict(parsed) if parsed else None
+    given = Manifest.from_dict(dict(parsed)) if parsed else None
     with _ONE_CALL:
         try:
             return dbtRunner(manifest=given).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])

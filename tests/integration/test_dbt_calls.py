@@ -34,8 +34,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_concurrent_threads_each_get_the_result_of_their_dbt_call(project: Path, tmp_path: Path) -> None:
     def build(number: int) -> list[str]:
-        names = ("lake", "reference", "as_of", "run_id", "code_version")
-        variables = dict.fromkeys(names, "none") | {"warehouse": str(tmp_path / str(number) / "warehouse.duckdb")}
+        warehouse = str(tmp_path / str(number) / "warehouse.duckdb")
+        variables = dict.fromkeys(dbt.RUN_VARS, "none") | {"built_from": dbt.WHOLE, "warehouse": warehouse}
         return [node.status for node in dbt.build(variables).nodes]
 
     for number in range(CALLS):

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ WAREHOUSE = "warehouse.duckdb"  # the stem is the database of all relations in t
 RUN_VARS: Final = ("lake", "reference", "as_of", "run_id", "code_version", "built_from")  # in the SQL of the models
 WHOLE: Final = "-infinity"  # `built_from` of a build of every decision time
 ADAPTER_MACROS: Final = {"create_schema", "list_schemas", "list_relations_without_caching"}  # which dbt calls by name
+COMPILED_FROM: Final = "compiled_from"  # in the metadata of a manifest: the hash of what it was made from
 # dbt keeps adapters, connections and flags in globals of the process: calls from two threads would interfere.
 _ONE_CALL = threading.Lock()
 # First day of the trading calendar: before every observation that a metal may have.
@@ -114,17 +116,21 @@ def parse() -> Path:
     Each file is replaced in one step: another process reads the old or the new one.
     """
     MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+    sources = _sources()  # before dbt reads them: a file that changes meanwhile makes the result stale
     with tempfile.TemporaryDirectory(prefix=".parse", dir=MANIFEST.parent) as temporary:
-        folder = Path(temporary)
         result = _invoke(["parse", "--target-path", temporary], {"warehouse": WAREHOUSE}, None)
         if not result.success:
             raise DbtError(f"dbt cannot parse the project: {result.exception}")
-        parsed = json.loads((folder / MANIFEST.name).read_text())
-        for is_partial in (False, True):
-            name = _compiled_manifest(is_partial).name
-            (folder / name).write_text(json.dumps(_executable(parsed, compile_project(parsed, is_partial))))
-            (folder / name).replace(_compiled_manifest(is_partial))
-        (folder / MANIFEST.name).replace(MANIFEST)
+        parsed = json.loads((Path(temporary) / MANIFEST.name).read_text())
+        parsed["metadata"]["env"] = {COMPILED_FROM: sources}
+        made = {
+            _compiled_manifest(False): _executable(parsed, compile_project(parsed, is_partial=False)),
+            _compiled_manifest(True): _executable(parsed, compile_project(parsed, is_partial=True)),
+            MANIFEST: parsed,
+        }
+        for path, content in made.items():
+            (Path(temporary) / path.name).write_text(json.dumps(content))
+            (Path(temporary) / path.name).replace(path)
     return MANIFEST
 
 
@@ -188,7 +194,7 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
     # Compiled SQL is written beside the warehouse, so that runs in different data folders do not interfere. The JSON
     # artifacts of a build have no reader, and a killed process would leave half of one.
     target = ["--target-path", str(_target(Path(variables["warehouse"]))), "--no-write-json"]
-    compiled = _written(_compiled_manifest(variables["built_from"] != WHOLE), variables)
+    compiled = _made_at_setup(_compiled_manifest(variables["built_from"] != WHOLE), variables)
     result = _invoke(["build", *target, *args], variables, compiled)
     if result.exception is not None:
         raise DbtError(str(result.exception))
@@ -241,8 +247,14 @@ def project_fingerprint() -> str:
     """Hash of the models, macros and tests."""
     digest = hashlib.sha256()
     for path in sorted(_project_files()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(path.relative_to(DBT_PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _sources() -> str:
+    """Hash of what the files of set-up are made from: the project, this file, dbt."""
+    versions = f"{version('dbt-core')} {version('dbt-duckdb')}"
+    return hashlib.sha256(project_fingerprint().encode() + versions.encode() + Path(__file__).read_bytes()).hexdigest()
 
 
 def _project_files() -> list[Path]:
@@ -252,19 +264,27 @@ def _project_files() -> list[Path]:
 
 
 def manifest() -> dict[str, Any]:
-    """The parsed project, from the file that was written at set-up; parsed again when a model is newer."""
-    return _written(MANIFEST)
+    """The parsed project, from the file that was written at set-up; parsed again when a file of it has changed."""
+    return _made_at_setup(MANIFEST)
 
 
-def _written(path: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """One of the files of set-up, with the variables of a run in its SQL. Written again when a model is newer."""
-    written = MANIFEST.stat().st_mtime if MANIFEST.is_file() else 0.0
-    if any(source.stat().st_mtime > written for source in [*_project_files(), Path(__file__)]):
+def _made_at_setup(path: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One of the files of set-up, with the variables of a run in its SQL. Made again when its sources have changed."""
+
+    def read() -> dict[str, Any] | None:
+        text = path.read_text() if path.is_file() else "null"
+        for name, value in (variables or {}).items():
+            text = text.replace(f"@{name}@", json.dumps(value)[1:-1])
+        found: dict[str, Any] | None = json.loads(text)
+        return found if found and found["metadata"]["env"].get(COMPILED_FROM) == sources else None
+
+    sources = _sources()
+    if (found := read()) is None:
         parse()
-    text = path.read_text()
-    for name, value in (variables or {}).items():
-        text = text.replace(f"@{name}@", json.dumps(value)[1:-1])
-    return dict(json.loads(text))
+        found = read()
+    if found is None:
+        raise DbtError(f"{DBT_PROJECT}: a file changed while dbt compiled the project; run again")
+    return found
 
 
 def _invoke(command: list[str], variables: Mapping[str, str], parsed: Mapping[str, Any] | None) -> Any:

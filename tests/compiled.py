@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -50,8 +49,9 @@ class Model:
     materialized: str
     path: str  # of the file that dbt writes when it compiles
     sql: str
-    partial_sql: str  # for a partial build, and for the log where it has rows
+    partial_sql: str  # for a partial build
     inputs: frozenset[str]  # names of the models that it reads
+    columns: dict[str, str]  # types by name, where the model has a contract
 
     @property
     def table(self) -> str:
@@ -75,7 +75,7 @@ class DataTest:
 
 @cache
 def models() -> tuple[Model, ...]:
-    """Every model, upstream models first, as dbt compiles it for a first and for a partial build."""
+    """Every model, upstream models first, as dbt compiles it for a whole and for a partial build."""
     return tuple(
         Model(**{**model, "inputs": frozenset(model["inputs"])})  # JSON has no sets
         for model in _compiled_project()["models"]
@@ -104,9 +104,7 @@ def _compiled_project() -> dict[str, Any]:
 
 
 def _compile() -> dict[str, Any]:
-    names = ("lake", "reference", "as_of", "run_id", "code_version")
-    given = {name: f"@{name}@" for name in names}
-    first, partial = _compiled(given), _compiled(given | {"built_from": "@built_from@"}, "signals.signals")
+    first, partial = (dbt.compile_project(dbt.manifest(), is_partial) for is_partial in (False, True))
     nodes = {node.unique_id: node for node in first if node.resource_type == "model"}
     partial_sql = {node.unique_id: node.compiled_code for node in partial}
     inputs = {name: {above for above in node.depends_on.nodes if above in nodes} for name, node in nodes.items()}
@@ -123,6 +121,7 @@ def _compile() -> dict[str, Any]:
                 "sql": node.compiled_code,
                 "partial_sql": partial_sql[node.unique_id],
                 "inputs": [nodes[name].name for name in sorted(inputs[node.unique_id])],
+                "columns": {name: column.data_type for name, column in node.columns.items()},
             }
             for node in tables
         ],
@@ -132,19 +131,6 @@ def _compile() -> dict[str, Any]:
             if test.config.severity.lower() == "error"
         ],
     }
-
-
-def _compiled(variables: Mapping[str, str], existing: str = "") -> list[Any]:
-    """The nodes of the project; `existing`: a table that the warehouse has already."""
-    with tempfile.TemporaryDirectory() as folder:
-        warehouse = f"{folder}/{DATABASE}.duckdb"
-        if existing:
-            with duckdb.connect(warehouse) as connection:
-                connection.execute(f"create schema {existing.split('.')[0]}; create table {existing} (x integer)")
-        options = ["compile", "--exclude", "resource_type:unit_test", "--target-path", f"{folder}/dbt"]
-        done = dbt._invoke(options, {**variables, "warehouse": warehouse}, dbt.manifest())
-    assert done.success, done.exception
-    return [entry.node for entry in done.result]
 
 
 def needed_for(*names: str) -> tuple[Model, ...]:
@@ -195,17 +181,17 @@ def build(
     read_reference = _reader(connection, "reference", reference, {})
     for schema in {model.schema for model in models()}:
         connection.execute(f'create schema if not exists "{schema}"')
-    has_log = bool(connection.execute("select 1 from duckdb_tables() where schema_name = 'signals'").fetchall())
     for model in only or models():
-        goes_on = has_log if model.materialized == "incremental" else built_from is not None
-        sql = model.partial_sql if goes_on else model.sql
+        sql = model.partial_sql if built_from else model.sql
         sql = mutate(model.name, sql) if mutate else sql
         table = f'"{model.schema}"."{model.name}"'
-        if goes_on and model.materialized == "by_decision_time":
+        if built_from and model.materialized == "by_decision_time":
             day = "cast(timestamptz '@built_from@' as date)"
             connection.execute(f"delete from {table} where as_of_date >= {day}".replace("@built_from@", start))
             sql = f"insert into {table} by name select * from ({sql}) as built where as_of_date >= {day}"
-        elif goes_on and model.materialized == "incremental":
+        elif model.materialized == "append_only":
+            columns = ", ".join(f"{name} {data_type}" for name, data_type in model.columns.items())
+            connection.execute(f"create table if not exists {table} ({columns})")
             sql = f"insert into {table} by name {sql}"
         else:
             sql = f"create or replace table {table} as {sql}"

@@ -16,7 +16,7 @@ from (
     select month, (sum(n) over (order by month) - n) // {{ var('slice_rows') }} as slice
     from (
         select {{ first_of_month(day) }} as month, count(*) as n
-        from {{ lake(name) }}
+        from {{ parquet(var('lake') ~ '/' ~ name ~ '/*.parquet') }}
         group by all
     )
 )

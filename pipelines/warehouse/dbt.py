@@ -1,6 +1,7 @@
-"""dbt in this process: one call a run, with the manifest that was written at set-up.
+"""dbt in this process: one call a run, with the project as it was parsed and compiled at set-up.
 
-A separate dbt command would spend most of its time starting.
+A separate dbt command would spend most of its time starting, and to render the same SQL in each run takes as long as to
+execute it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +32,10 @@ DBT_PROJECT = PROJECT / "dbt"
 MANIFEST = DBT_PROJECT / "target" / "pipelines" / "manifest.json"
 DOCS = MANIFEST.with_name("dbt_docs.html")  # dbt's own documentation on one page, made at set-up
 WAREHOUSE = "warehouse.duckdb"  # the stem is the database of all relations in the manifest
+RUN_VARS: Final = ("lake", "reference", "as_of", "run_id", "code_version", "built_from")  # in the SQL of the models
+WHOLE: Final = "-infinity"  # `built_from` of a build of every decision time
+ADAPTER_MACROS: Final = {"create_schema", "list_schemas", "list_relations_without_caching"}  # which dbt calls by name
+COMPILED_FROM: Final = "compiled_from"  # in the metadata of a manifest: the hash of what it was made from
 # dbt keeps adapters, connections and flags in globals of the process: calls from two threads would interfere.
 _ONE_CALL = threading.Lock()
 # First day of the trading calendar: before every observation that a metal may have.
@@ -100,21 +106,31 @@ def run_vars(
         "as_of": as_of.isoformat(),
         "run_id": run_id,
         "code_version": code_version,
-        "built_from": built_from.isoformat() if built_from else "-infinity",
+        "built_from": built_from.isoformat() if built_from else WHOLE,
     }
 
 
 def parse() -> Path:
-    """Parse the project and write its manifest, at set-up. Returns the manifest's path.
+    """Parse and compile the project, at set-up. Returns the path of its manifest.
 
-    The manifest is replaced in one step: another process reads the old or the new one.
+    Each file is replaced in one step: another process reads the old or the new one.
     """
     MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+    sources = _sources()  # before dbt reads them: a file that changes meanwhile makes the result stale
     with tempfile.TemporaryDirectory(prefix=".parse", dir=MANIFEST.parent) as temporary:
         result = _invoke(["parse", "--target-path", temporary], {"warehouse": WAREHOUSE}, None)
         if not result.success:
             raise DbtError(f"dbt cannot parse the project: {result.exception}")
-        (Path(temporary) / MANIFEST.name).replace(MANIFEST)
+        parsed = json.loads((Path(temporary) / MANIFEST.name).read_text())
+        parsed["metadata"]["env"] = {COMPILED_FROM: sources}
+        made = {
+            _compiled_manifest(False): _executable(parsed, compile_project(parsed, is_partial=False)),
+            _compiled_manifest(True): _executable(parsed, compile_project(parsed, is_partial=True)),
+            MANIFEST: parsed,
+        }
+        for path, content in made.items():
+            (Path(temporary) / path.name).write_text(json.dumps(content))
+            (Path(temporary) / path.name).replace(path)
     return MANIFEST
 
 
@@ -131,16 +147,55 @@ def document() -> Path:
     return DOCS
 
 
+def _compiled_manifest(is_partial: bool) -> Path:
+    """The manifest of builds of every decision time, or of those from `built_from` on."""
+    return MANIFEST.with_name("partial.json" if is_partial else "whole.json")
+
+
+def compile_project(parsed: Mapping[str, Any], is_partial: bool) -> list[Any]:
+    """The nodes of a manifest with their SQL; it has `@name@` in place of each variable of a run."""
+    variables = {name: f"@{name}@" for name in RUN_VARS if is_partial or name != "built_from"}
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--exclude", "resource_type:unit_test", "--no-populate-cache", "--target-path", folder]
+        result = _invoke(["compile", *options], variables | {"warehouse": f"{folder}/{WAREHOUSE}"}, parsed)
+    if not result.success:
+        raise DbtError(f"dbt cannot compile the project: {result.exception}")
+    return [entry.node for entry in result.result]
+
+
+def _executable(parsed: Mapping[str, Any], compiled: Sequence[Any]) -> dict[str, Any]:
+    """A manifest of compiled nodes, for builds: of the macros it has those that execute a node."""
+    # An ephemeral model is in the SQL of those that read it.
+    nodes = {node.unique_id: parsed["nodes"][node.unique_id] | {"raw_code": node.compiled_code} for node in compiled}
+    for one in nodes.values():
+        one["depends_on"] = {"nodes": [name for name in one["depends_on"]["nodes"] if name in nodes]}
+        if "test_metadata" in one:
+            one["test_metadata"] = one["test_metadata"] | {"kwargs": {}}  # they are in the SQL
+    macros: dict[str, Any] = {}
+    names = {f"materialization_{node['config']['materialized']}" for node in nodes.values()}
+    found = [
+        name
+        for name, macro in parsed["macros"].items()
+        if macro["name"] in ADAPTER_MACROS or macro["name"].rpartition("_")[0] in names
+    ]
+    while found:
+        name = found.pop()
+        macros[name] = parsed["macros"][name]
+        found += [above for above in macros[name]["depends_on"]["macros"] if above not in macros]
+    unused = ("sources", "exposures", "unit_tests", "docs", "disabled", "parent_map", "child_map", "group_map")
+    return {**parsed, **{name: {} for name in unused}, "nodes": nodes, "macros": macros}
+
+
 def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult:
-    """`dbt build` with these variables, without unit tests (run by the test suite) and exposures.
+    """`dbt build` of the compiled project with these variables (`run_vars`).
 
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
     # Compiled SQL is written beside the warehouse, so that runs in different data folders do not interfere. The JSON
     # artifacts of a build have no reader, and a killed process would leave half of one.
     target = ["--target-path", str(_target(Path(variables["warehouse"]))), "--no-write-json"]
-    excluded = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
-    result = _invoke(["build", *excluded, *target, *args], variables, manifest())
+    compiled = _made_at_setup(_compiled_manifest(variables["built_from"] != WHOLE), variables)
+    result = _invoke(["build", *target, *args], variables, compiled)
     if result.exception is not None:
         raise DbtError(str(result.exception))
     return BuildResult(
@@ -192,8 +247,14 @@ def project_fingerprint() -> str:
     """Hash of the models, macros and tests."""
     digest = hashlib.sha256()
     for path in sorted(_project_files()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(path.relative_to(DBT_PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _sources() -> str:
+    """Hash of what the files of set-up are made from: the project, this file, dbt."""
+    versions = f"{version('dbt-core')} {version('dbt-duckdb')}"
+    return hashlib.sha256(project_fingerprint().encode() + versions.encode() + Path(__file__).read_bytes()).hexdigest()
 
 
 def _project_files() -> list[Path]:
@@ -203,14 +264,30 @@ def _project_files() -> list[Path]:
 
 
 def manifest() -> dict[str, Any]:
-    """The parsed project, from the file that was written at set-up; parsed again when a model is newer."""
-    written = MANIFEST.stat().st_mtime if MANIFEST.is_file() else 0.0
-    if any(path.stat().st_mtime > written for path in _project_files()):
+    """The parsed project, from the file that was written at set-up; parsed again when a file of it has changed."""
+    return _made_at_setup(MANIFEST)
+
+
+def _made_at_setup(path: Path, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One of the files of set-up, with the variables of a run in its SQL. Made again when its sources have changed."""
+
+    def read() -> dict[str, Any] | None:
+        text = path.read_text() if path.is_file() else "null"
+        for name, value in (variables or {}).items():
+            text = text.replace(f"@{name}@", json.dumps(value)[1:-1])
+        found: dict[str, Any] | None = json.loads(text)
+        return found if found and found["metadata"]["env"].get(COMPILED_FROM) == sources else None
+
+    sources = _sources()
+    if (found := read()) is None:
         parse()
-    return dict(json.loads(MANIFEST.read_text()))
+        found = read()
+    if found is None:
+        raise DbtError(f"{DBT_PROJECT}: a file changed while dbt compiled the project; run again")
+    return found
 
 
-def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, Any] | None) -> Any:
+def _invoke(command: list[str], variables: Mapping[str, str], parsed: Mapping[str, Any] | None) -> Any:
     from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
@@ -225,7 +302,7 @@ def _invoke(command: list[str], variables: Mapping[str, str], parsed: dict[str, 
         "--log-level-file",
         "none",
     ]
-    given = Manifest.from_dict(parsed) if parsed else None
+    given = Manifest.from_dict(dict(parsed)) if parsed else None
     with _ONE_CALL:
         try:
             return dbtRunner(manifest=given).invoke([*command, *folders, "--vars", json.dumps(dict(variables))])

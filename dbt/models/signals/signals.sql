@@ -1,6 +1,6 @@
 -- The append-only log of published signals: a run that changes nothing adds nothing; one that changes a published row
 -- adds its next revision, with the reason.
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', full_refresh=false) }}
+{{ config(materialized='append_only') }}
 
 {% set content = [
     'kind', 'value', 'unit', 'score', 'state', 'direction', 'prev_state', 'state_since', 'is_transition', 'coverage',
@@ -9,9 +9,7 @@
 ] %}
 with candidates as (
     select * from {{ built_rows(ref('signal_candidates')) }}
-)
-{% if is_incremental() %}
-,
+),
 
 published as (
     select *
@@ -20,7 +18,6 @@ published as (
         partition by signal_id, signal_version, metal, region, as_of_ts order by revision_no desc nulls last
     ) = 1
 )
-{% endif %}
 
 select
     candidates.signal_id,
@@ -29,9 +26,7 @@ select
     candidates.region,
     candidates.as_of_ts,
     candidates.as_of_date,
-    {% if is_incremental() %}cast(coalesce(published.revision_no, 0) + 1 as integer){% else %}1{% endif %}
-        as revision_no,
-    {% if is_incremental() -%}
+    cast(coalesce(published.revision_no, 0) + 1 as integer) as revision_no,
     case
         when published.signal_id is null then 'first publication'
         when candidates.params_hash <> published.params_hash then 'a parameter changed'
@@ -41,10 +36,7 @@ select
             or published.code_version = '{{ var("code_version") }}'
             then 'an input changed'
         else 'a rule changed'
-    end
-    {%- else -%}
-    'first publication'
-    {%- endif %} as revision_reason,
+    end as revision_reason,
     candidates.kind,
     candidates.value,
     candidates.unit,
@@ -70,7 +62,6 @@ select
     '{{ var("run_id") }}' as run_id,
     {{ as_of() }} as computed_ts
 from candidates
-{% if is_incremental() %}
 left join published
     on
         candidates.signal_id = published.signal_id
@@ -83,4 +74,3 @@ where
     {% for c in content -%}
     or candidates.{{ c }} is distinct from published.{{ c }}
     {% endfor %}
-{% endif %}

@@ -143,7 +143,7 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
     def _store(self, connection: Connection, events: Sequence[EventLogEntry]) -> None:
         events = _without_repetition([_without_copy(event) for event in events])
         connection.execute(SqlEventLogStorageTable.insert(), self._rows(events))
-        # Only this transaction writes, so the numbers are consecutive: `returning` would take as long as the rest.
+        # Only this transaction writes, so the numbers are consecutive; `returning` costs more than the insert.
         last = connection.execute(select(func.max(SqlEventLogStorageTable.c.id))).scalar_one()
         stored = dict(enumerate(events, last - len(events) + 1))
         of_assets = {number: event for number, event in stored.items() if _is_of_asset(event)}

@@ -17,7 +17,9 @@ with definitions as (
         parameters.params_hash,
         parameters.valid_from,
         parameters.valid_to,
-        row_number() over (order by definitions.signal_id, definitions.signal_version, parameters.valid_from) as definition_no
+        row_number() over (
+            order by definitions.signal_id asc, definitions.signal_version asc, parameters.valid_from asc
+        ) as definition_no
     from {{ reference('signal_definitions') }} as definitions
     inner join {{ ref('int_signal_parameters') }} as parameters
         on

@@ -89,7 +89,7 @@ class Bench:
         return replace(whole, wall_s=inside["wall_s"], cpu_s=inside["cpu_s"]), inside
 
     def fresh(self, name: str) -> Path:
-        """A data folder without a warehouse, with the lake of the runs and its record, which spares a look at each row."""
+        """A data folder without a warehouse, with the lake of the runs and its record of files."""
         folder = self.root / name
         folder.mkdir()
         for part in ("lake", "raw"):

@@ -112,7 +112,7 @@ def test_a_component_without_a_signal_has_the_observation_of_its_input() -> None
     [card] = cards([index_row()], {"AL": HISTORY}, parts, spreads, MOMENT)
     tom_next, premium = card.components
     assert tom_next["signal"].row["signal_id"] == "AL.CURVE.TOM_NEXT"
-    assert tom_next["text"] == "0.50"
+    assert (tom_next["text"], premium["text"]) == ("0.50 USD/t", "0.50 USD/t")
     assert premium["signal"] is None
 
 

@@ -9,7 +9,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 # Bytecode is kept on first use, also where the environment says otherwise: compiling it again takes seconds.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale docs dbt-docs setup lock mcp clean
+.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale cluster docs dbt-docs setup lock mcp clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -45,6 +45,18 @@ dashboards: setup .venv-superset/.ready
 	$(PYTHON) -m venv --clear .venv-superset
 	$(BIN)/uv pip install --quiet --python .venv-superset/bin/python --no-deps --require-hashes -r dashboards/superset/requirements.lock || \
 		.venv-superset/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r dashboards/superset/requirements.lock
+	touch $@
+
+# Apache Spark on 127.0.0.1, until Ctrl+C: a master, two workers and a Spark Connect server (docs/spark.md). Needs a Java.
+cluster: .venv-spark/.ready
+	.venv-spark/bin/python -m benchmarks.cluster
+
+# The lock, and what the extra `spark` adds to it. An environment of its own: with pyspark installed every start is slower.
+.venv-spark/.ready: requirements.lock requirements-spark.lock pyproject.toml | setup
+	$(PYTHON) -m venv --clear .venv-spark
+	$(BIN)/uv pip install --quiet --python .venv-spark/bin/python --no-deps --require-hashes -r requirements.lock -r requirements-spark.lock || \
+		.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock -r requirements-spark.lock
+	$(BIN)/uv pip install --quiet --python .venv-spark/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 
 # Fast: a minute. Test: what a change must pass. All: repetition too (more seeds, old drivers, environments).
@@ -91,6 +103,7 @@ mcp: setup
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --extra spark --constraint requirements.lock --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url --quiet | grep -vxFf requirements.lock > requirements-spark.lock
 	$(BIN)/uv pip compile dashboards/superset/requirements.in --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o dashboards/superset/requirements.lock
 
 clean:

@@ -9,7 +9,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 # Bytecode is kept on first use, also where the environment says otherwise: compiling it again takes seconds.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale cluster docs dbt-docs setup lock mcp clean
+.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale cluster test-spark docs dbt-docs setup lock mcp clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -59,15 +59,25 @@ cluster: .venv-spark/.ready
 	$(BIN)/uv pip install --quiet --python .venv-spark/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 
+# The SQL for Spark by Spark's own parser; with MARK= on a cluster too, for the better part of an hour. Without a Java it is left out.
+MARK ?= not exhaustive
+test-spark: setup
+	if command -v java >/dev/null; then \
+		$(MAKE) --no-print-directory .venv-spark/.ready && \
+		.venv-spark/bin/python -m pytest -q -m "$(MARK)" tests/pipeline/test_spark.py; \
+	else echo "No Java was found: the SQL for Spark is not checked (docs/spark.md)"; fi
+
 # Fast: a minute. Test: what a change must pass. All: repetition too (more seeds, old drivers, environments).
 test-fast: setup
 	$(PYTEST) -m "not slow and not exhaustive"
 
 test: lint
 	$(PYTEST) -m "not exhaustive"
+	$(MAKE) --no-print-directory test-spark
 
 test-all: lint
 	$(PYTEST)
+	$(MAKE) --no-print-directory test-spark MARK=
 
 lint: setup
 	$(MAKE) -j 2 --no-print-directory lint-types lint-rest

@@ -1,4 +1,4 @@
-"""A Spark cluster on this machine: `python -m benchmarks.cluster [--workers 2] [COMMAND ...]`.
+"""A Spark cluster on this machine: `make cluster`, or `python -m benchmarks.cluster [COMMAND ...]`.
 
 One standalone master, workers of one core each and a Spark Connect server, from the `pyspark` wheel and a Java of 17 or
 newer. Everything listens on 127.0.0.1. With a command: runs it with `SPARK_REMOTE` set, ends the cluster and exits with
@@ -51,14 +51,21 @@ class Cluster:
 
 
 @contextmanager
-def cluster(workers: int = 2, worker_memory: str = "3g", folder: Path | None = None) -> Iterator[Cluster]:
-    """A cluster with workers of one core each; ends every process at the end. Raises `ClusterError`."""
+def cluster(
+    workers: int = 2, worker_memory: str = "3g", folder: Path | None = None, port: int = 0
+) -> Iterator[Cluster]:
+    """A cluster with workers of one core each; ends every process at the end. Raises `ClusterError`.
+
+    port: of the Connect server; 0: any that is free.
+    """
     home = _spark_home()
     with tempfile.TemporaryDirectory(prefix="tightness-spark-") as temporary:
         root = folder or Path(temporary)
         for name in ("logs", "events", "work", "warehouse"):
             (root / name).mkdir(parents=True, exist_ok=True)
-        master_port, connect_port = _free_port(), _free_port()
+        if port and _answers(port):
+            raise ClusterError(f"{LOOPBACK}:{port} is in use: end what listens there, or choose another --port")
+        master_port, connect_port = _free_port(), port or _free_port()
         running = Cluster(f"sc://{LOOPBACK}:{connect_port}", root)
         master = f"spark://{LOOPBACK}:{master_port}"
         run_class = [str(home / "bin" / "spark-class")]
@@ -111,7 +118,7 @@ def _spark_home() -> Path:
     """The folder of Spark in the `pyspark` wheel. Raises `ClusterError` without it or without a Java."""
     found = find_spec("pyspark")
     if found is None or found.origin is None:
-        raise ClusterError("pyspark is not installed: `make spark` sets up an environment that has it")
+        raise ClusterError("pyspark is not installed: `make cluster` sets up an environment that has it")
     java = os.environ.get("JAVA_HOME")
     if not (shutil.which("java") or (java and (Path(java) / "bin" / "java").is_file())):
         raise ClusterError("no Java was found: install Java 17 or newer (Debian: openjdk-17-jre-headless)")
@@ -137,13 +144,17 @@ def _wait(running: Cluster, name: str, port: int) -> None:
     """Wait until a process answers. Raises `ClusterError` with the end of its log."""
     until = time.monotonic() + START_S
     while time.monotonic() < until and running.processes[name].poll() is None:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex((LOOPBACK, port)) == 0:
-                return
+        if _answers(port):
+            return
         time.sleep(0.2)
     log = (running.folder / "logs" / f"{name}.log").read_text(errors="replace").splitlines()
     raise ClusterError(f"the {name} did not start on {LOOPBACK}:{port}; the end of its log: " + " | ".join(log[-5:]))
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -169,17 +180,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2, help="workers of one core each (default: %(default)s)")
     parser.add_argument("--memory", default="3g", help="memory of a worker in whole GiB (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=15002, help="of the Connect server (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="keep logs and event logs here")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="run it with SPARK_REMOTE set, then end the cluster")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C: nothing is left running
     try:
-        with cluster(given.workers, given.memory, given.folder) as running:
+        with cluster(given.workers, given.memory, given.folder, given.port) as running:
             sys.stdout.write(f"SPARK_REMOTE={running.remote} (logs: {running.folder / 'logs'}; Ctrl-C ends it)\n")
             sys.stdout.flush()
             if given.command:
                 environment = os.environ | {"SPARK_REMOTE": running.remote, "TIGHTNESS_ENGINE": "spark"}
                 return subprocess.run(given.command, env=environment, check=False).returncode
-            signal.pause()
+            while not (ended := [name for name, process in running.processes.items() if process.poll() is not None]):
+                time.sleep(1)
+            raise ClusterError(f"{ended[0]} has ended; the cluster ends too")
     except ClusterError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REMOTE: Final = "SPARK_REMOTE"
 LOG: Final = ("signals", "signals")  # the log of signals, which a build continues
 SCHEMAS: Final = ("staging", "intermediate", "marts", "metrics", "signals")
-EXTRA: Final = "pip install 'metal-tightness[spark]'"
+EXTRA: Final = "`make cluster` sets up .venv-spark, or pip install 'metal-tightness[spark]'"
 
 
 class SparkError(Exception):
@@ -67,7 +67,7 @@ def _schema_prefix(warehouse: Path) -> str:
 @contextmanager
 def _session(address: str) -> Iterator[SparkSession]:
     """A session on the cluster, which dbt-spark uses too. Raises `SparkError` where there is none or it ends."""
-    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+    warnings.filterwarnings("ignore", module=r"pyspark\.")  # of newer pandas, and of settings of dbt-spark
     try:
         import dbt.adapters.spark  # noqa: F401  # the extra has both
         from pyspark.errors import PySparkException

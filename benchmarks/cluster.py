@@ -87,6 +87,7 @@ def cluster(
                 "--master", master, *_settings(root, worker_memory, connect_port, workers), "spark-internal",
             ])  # fmt: skip
             _wait(running, "connect", connect_port)
+            _wait_for_workers(running, workers)
             yield running
         finally:
             for process in reversed(running.processes.values()):
@@ -108,7 +109,8 @@ def _settings(root: Path, memory: str, port: int, workers: int) -> list[str]:
         "spark.eventLog.dir": (root / "events").as_uri(),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.warehouse.dir": (root / "warehouse").as_uri(),
-        "spark.sql.shuffle.partitions": workers,
+        "spark.sql.shuffle.partitions": 2 * workers,
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",  # small tables, much work for each row
         "spark.driver.extraJavaOptions": f"-Dderby.system.home={root}",
     }
     return [part for name, value in values.items() for part in ("--conf", f"{name}={value}")]
@@ -151,6 +153,15 @@ def _wait(running: Cluster, name: str, port: int) -> None:
     raise ClusterError(f"the {name} did not start on {LOOPBACK}:{port}; the end of its log: " + " | ".join(log[-5:]))
 
 
+def _wait_for_workers(running: Cluster, workers: int) -> None:
+    """Wait until every worker is registered. Raises `ClusterError`."""
+    log, until = running.folder / "logs" / "master.log", time.monotonic() + START_S
+    while (there := log.read_text(errors="replace").count("Registering worker")) < workers:
+        if time.monotonic() > until:
+            raise ClusterError(f"{there} of {workers} workers are registered after {START_S:.0f} s: {log.parent}")
+        time.sleep(0.2)
+
+
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
@@ -184,7 +195,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep logs and event logs here")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="run it with SPARK_REMOTE set, then end the cluster")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl+C: nothing is left running
+    for end in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl+C: nothing is left running
+        signal.signal(end, signal.default_int_handler)
     try:
         with cluster(given.workers, given.memory, given.folder, given.port) as running:
             sys.stdout.write(f"SPARK_REMOTE={running.remote} (logs: {running.folder / 'logs'}; Ctrl-C ends it)\n")

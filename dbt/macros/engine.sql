@@ -50,8 +50,11 @@
 {# A dataset of the lake. source() is called for the lineage only; the path is a variable of the run. #}
 {% macro lake(name) -%}
     {%- set lineage = source('lake', name) -%}
-    {{ parquet(var('lake') ~ '/' ~ name ~ '/*.parquet') }}
+    {{ return(adapter.dispatch('lake_rows')(name)) }}
 {%- endmacro %}
+{% macro default__lake_rows(name) -%} {{ parquet(var('lake') ~ '/' ~ name ~ '/*.parquet') }} {%- endmacro %}
+{# A view with the columns of the dataset (pipelines/warehouse/spark.py): Spark overlooks the file of a dataset without rows. #}
+{% macro spark__lake_rows(name) -%} lake_{{ name }} {%- endmacro %}
 
 {# A reference table, from the validated Parquet copy of the run. #}
 {% macro reference(name) -%}
@@ -167,10 +170,13 @@
 {# The values of x in the last n rows that are not missing, as a list, for Spark. A missing one takes up a row. #}
 {% macro last_values(x, partition_by, order_by, n) -%}
 {%- set window = 'over (partition by ' ~ partition_by ~ ' order by ' ~ order_by ~ ' rows between unbounded preceding and current row)' -%}
+{%- if n == all_rows() -%} collect_list({{ x }}) {{ window }}
+{%- else -%}
 array_compact(slice(
     collect_list(named_struct('x', {{ x }})) {{ window }},
     -least(cast({{ n }} as int), cast(count(*) {{ window }} as int)), cast({{ n }} as int)
 ).x)
+{%- endif -%}
 {%- endmacro %}
 
 {# The value below which a share of a list without NULLs lies, interpolated, for Spark: NULL for an empty list. #}

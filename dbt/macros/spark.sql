@@ -14,3 +14,4 @@
 
 {# The types of a contract are DuckDB's; the import into DuckDB enforces them and NOT NULL (pipelines/warehouse/spark.py). #}
 {% macro spark__get_assert_columns_equivalent(sql) %}{% endmacro %}
+{% macro spark__persist_constraints(relation, model) %}{% endmacro %}

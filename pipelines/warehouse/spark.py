@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,8 @@ import duckdb
 
 from pipelines.warehouse import dbt
 from pipelines.warehouse.sql import identifier, sql_literal
+from schemas.datasets import DATASETS
+from schemas.generate.arrow import arrow_schema
 from schemas.generate.dbt import table_columns
 from schemas.marts import MARTS
 from schemas.signals import SIGNALS
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
 REMOTE: Final = "SPARK_REMOTE"
 LOG: Final = ("signals", "signals")  # the log of signals, which a build continues
 SCHEMAS: Final = ("staging", "intermediate", "marts", "metrics", "signals")
+_TYPES: Final = {
+    "string": "string",
+    "double": "double",
+    "bool": "boolean",
+    "int64": "bigint",
+    "date32[day]": "date",
+    "timestamp[us, tz=UTC]": "timestamp",
+}
 EXTRA: Final = "`make cluster` sets up .venv-spark, or pip install 'metal-tightness[spark]'"
 
 
@@ -37,11 +48,11 @@ class SparkError(Exception):
     """A cluster that cannot be used: the reason, and what to do."""
 
 
-def build(remote: str, variables: Mapping[str, str], folder: Path) -> dbt.BuildResult:
-    """Build every model on a cluster and import the tables where nothing failed.
+def build(remote: str, variables: Mapping[str, str], folder: Path, select: Sequence[str] = ()) -> dbt.BuildResult:
+    """Build models on a cluster, by default all of them, and import their tables where nothing failed.
 
     remote: address of its Connect server. variables: of the run, for every decision time. folder: of the tables until
-    they are imported; the workers write it. Raises `SparkError`, and `DbtError` when dbt could not run.
+    they are imported; the workers write it. select: dbt's options; the models that these read must be among them. Raises `SparkError`, and `DbtError` when dbt could not run.
     """
     warehouse = Path(variables["warehouse"])
     schemas = _schema_prefix(warehouse)
@@ -49,8 +60,9 @@ def build(remote: str, variables: Mapping[str, str], folder: Path) -> dbt.BuildR
     with _session(remote) as session:
         try:
             _make_schemas(session, schemas, folder)
+            _show_lake(session, Path(variables["lake"]))
             _copy_log(session, schemas, warehouse, folder / "log.parquet")
-            result = dbt.build(dict(variables) | {"spark_schemas": schemas}, on="spark")
+            result = dbt.build(dict(variables) | {"spark_schemas": schemas}, select, on="spark")
             if not result.failed:
                 _import(warehouse, folder)
             return result
@@ -72,18 +84,21 @@ def _session(address: str) -> Iterator[SparkSession]:
         import dbt.adapters.spark  # noqa: F401  # the extra has both
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
+        from pyspark.sql.connect.client.retries import DefaultPolicy
     except ImportError as error:
         raise SparkError(f"{error.name} is not installed, which TIGHTNESS_ENGINE=spark needs: {EXTRA}") from None
     os.environ[REMOTE] = address  # where dbt-spark finds it
     try:
         session: Any = SparkSession.builder.remote(address).getOrCreate()
+        # By default a call is repeated for ten minutes.
+        session.client.set_retry_policies([DefaultPolicy(max_retries=4, max_backoff=2_000)])
         session.sql("select 1").collect()
     except Exception as error:  # gRPC's and pyspark's own have no common type
-        raise SparkError(f"no Spark Connect server answers at {address}: {_first_line(error)}") from None
+        raise SparkError(f"no Spark Connect server answers at {address}: {_reason(error)}") from None
     try:
         yield session
     except PySparkException as error:
-        raise SparkError(f"the Spark Connect server at {address} failed: {_first_line(error)}") from None
+        raise SparkError(f"the Spark Connect server at {address} failed: {_reason(error)}") from None
     finally:
         with suppress(Exception):  # a server that is gone has nothing to end
             session.stop()
@@ -102,6 +117,14 @@ def _drop_schemas(session: SparkSession, schemas: str) -> None:
             session.sql(f"drop schema if exists {schemas}{name} cascade")
         except Exception:  # the server is gone, and with it the schemas or the next build drops them
             return
+
+
+def _show_lake(session: SparkSession, lake: Path) -> None:
+    """Make a view of each dataset, for this session alone, with its columns also where no file has them."""
+    for name in DATASETS:
+        columns = ", ".join(f"{one.name} {_TYPES[str(one.type)]}" for one in arrow_schema(name))
+        path = sql_literal((lake / name).as_uri())
+        session.sql(f"create or replace temporary view lake_{name} ({columns}) using parquet options (path {path})")
 
 
 def _copy_log(session: SparkSession, schemas: str, warehouse: Path, copy: Path) -> None:
@@ -134,5 +157,8 @@ def _import(warehouse: Path, folder: Path) -> None:
         connection.commit()
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _reason(error: Exception) -> str:
+    """The details of an error of gRPC, else the first line of an error."""
+    text = str(error).strip()
+    details = re.search(r'details = "(.+?)"\n', text)
+    return details[1] if details else next(iter(text.splitlines()), type(error).__name__)

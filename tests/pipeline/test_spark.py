@@ -113,7 +113,7 @@ def publish_on(running: Cluster, sandbox: Sandbox, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TIGHTNESS_ENGINE", "spark")
     monkeypatch.setenv("SPARK_REMOTE", running.remote)
     result = sandbox.build()
-    assert [(node.unique_id, node.message) for node in result.failed] == []
+    assert {node.unique_id: node.message[:300] for node in result.failed} == {}
     sandbox.publish()
     return sandbox
 

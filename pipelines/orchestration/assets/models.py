@@ -225,7 +225,8 @@ def build(
     build_cache.mark(paths.warehouse, this.build_id)
     signal_log.add_columns(paths.warehouse)
     dbt.write_reference(workspace.reference, paths.reference_copies, calendar_end(now).date(), first_day)
-    is_whole = is_check or moment == build_cache.EVERYTHING or engine == "spark"
+    on_cluster = engine == "spark" and not select  # the tables that a selection reads are in the warehouse
+    is_whole = is_check or on_cluster or moment == build_cache.EVERYTHING
     variables = dbt.run_vars(
         warehouse=paths.warehouse,
         lake=lake.root,
@@ -235,7 +236,7 @@ def build(
         code_version=code_version(),
         built_from=None if is_whole else build_cache.first_decision(moment),
     )
-    if engine == "spark":
+    if on_cluster:
         from pipelines.warehouse import spark
 
         result = spark.build(workspace.settings.spark_remote, variables, paths.spark)

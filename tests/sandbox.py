@@ -22,7 +22,7 @@ from pipelines.common.settings import PROJECT, variable_names
 from pipelines.datasets import FEEDS
 from pipelines.ingestion.extract import FetchReport, fetch
 from pipelines.ingestion.failures import Failure
-from pipelines.ingestion.load import IngestReport
+from pipelines.ingestion.report import IngestReport
 from pipelines.publish.release import Release
 from pipelines.warehouse.dbt import BuildResult, write_reference
 from pipelines.workspace import Workspace

@@ -5,12 +5,12 @@ A payload that cannot be read becomes a `Failure` with its months; everything el
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -18,96 +18,40 @@ from numpy.typing import NDArray
 
 from pipelines.common.calendar import FIRST_MONTH, month_of
 from pipelines.datasets import DROP, FEEDS, Feed
+from pipelines.ingestion.batches import (
+    CHUNK_BYTES,
+    Archived,
+    Batch,
+    Captured,
+    DropRows,
+    batches,
+    chunks,
+    in_months,
+    newest_payloads,
+)
 from pipelines.ingestion.extract import plan_requests, preceding_requests
 from pipelines.ingestion.failures import Failure
 from pipelines.ingestion.inspection import parse
 from pipelines.ingestion.landings import Landing, Landings
 from pipelines.ingestion.ledger import Ledger, month_digests
 from pipelines.ingestion.progress import Progress, ProgressCallback, no_progress
-from pipelines.ingestion.repair import Repaired, problem, repair, saved_reference
-from pipelines.ingestion.rewrites import Rewrite, compare, find_rewrites, is_rebased
+from pipelines.ingestion.repair import problem, repair, saved_reference
+from pipelines.ingestion.report import IngestReport
+from pipelines.ingestion.rewrites import compare, find_rewrites, is_rebased
 from pipelines.ingestion.timing import knowledge_times, period_starts
 from pipelines.lake.quarantine import Quarantine, quarantine_rows
 from pipelines.lake.record import Load
-from pipelines.lake.store import Lake, Written
+from pipelines.lake.store import Lake
 from pipelines.lake.validate import SchemaMismatch, validate
 from pipelines.reference import ReferenceTables
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Payload, Request, Scope, SourceError
 from pipelines.transports.archive import Archive
 from pipelines.transports.drop_parser import DropError, parse_drop
-from pipelines.transports.receipts import Capture
 from schemas.base import columns_of
 from schemas.fields import RESTATED
 
-# Months are loaded in chunks of about this many bytes of payloads: a second's work, which is what a crash loses. Each
-# chunk costs a validation and a write, some tenths of a second.
-CHUNK_BYTES: Final = 8_000_000
 CUTS: Final = 50  # captures back to which the last load of a month is searched
-
-
-class _Captured(NamedTuple):
-    request: Request
-    capture: Capture
-    months: tuple[str, ...]  # YYYY-MM, the months that need it
-
-
-class _Archived(NamedTuple):
-    payload: Payload
-    months: tuple[str, ...]  # YYYY-MM, the months that need it
-
-
-class _DropRows(NamedTuple):
-    payload: Payload
-    rows: pd.DataFrame
-    months: pd.Series  # YYYY-MM of each row
-    left_out: str
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Payloads of one source, or drop files, whose rows are validated together: one validation is much cheaper."""
-
-    licence: str
-    payloads: list[Payload] = field(default_factory=list)
-    frames: list[pd.DataFrame] = field(default_factory=list)  # by payload; the index is the line or row in it
-    published_by: list[datetime] = field(default_factory=list)  # by payload: when it was out at the latest
-
-    def add(self, payload: Payload, rows: pd.DataFrame, published_by: datetime | None = None) -> None:
-        """Add a payload's rows. `published_by`: time of publication by the publisher, where it gives one."""
-        self.payloads.append(payload)
-        self.frames.append(rows)
-        self.published_by.append(min(payload.captured_at, published_by or payload.captured_at))
-
-
-@dataclass
-class IngestReport:
-    """Outcome of loading a dataset's months."""
-
-    rows_read: int = 0
-    months_unchanged: int = 0
-    written: list[Written] = field(default_factory=list)
-    rejected: pd.DataFrame = field(default_factory=pd.DataFrame)
-    failures: list[Failure] = field(default_factory=list)
-    repaired: list[Repaired] = field(default_factory=list)  # files of the lake that were lost or damaged
-    rewrites: list[Rewrite] = field(default_factory=list)
-    further_months: list[str] = field(default_factory=list)  # YYYY-MM, loaded because stored rows were contradicted
-    left_out: dict[str, str] = field(default_factory=dict)  # by drop file: empty rows and columns
-
-    @property
-    def new(self) -> int:
-        """Number of new observations."""
-        return sum(part.new for part in self.written)
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether files of the lake cannot be repaired. Then nothing was loaded."""
-        return any(one.reason for one in self.repaired)
-
-    @property
-    def revised(self) -> int:
-        """Number of vintages added to known observations."""
-        return sum(part.revised for part in self.written)
 
 
 @dataclass(frozen=True)
@@ -168,7 +112,7 @@ class Ingestion:
             files = self._open_dropped(feed, dropped, report)
             self._record_landings(landings, files, wanted - pending)
             others = self._contradicted_months(feed, archived, files, pending) - wanted
-            for chunk in _chunks(pending, archived, dropped, self.chunk_bytes):
+            for chunk in chunks(pending, archived, dropped, self.chunk_bytes):
                 self._load(feed, archived, files, chunk, report)
                 if not others:
                     self._record(ledger, landings, files, digests, chunk, report)
@@ -179,7 +123,7 @@ class Ingestion:
             other_digests = self._digests(others, captured, dropped)
             changed = ledger.changed(other_digests)
             of_others = self._unloaded(captured, dropped, changed, ledger, report)
-            for chunk in _chunks(changed, of_others, dropped, self.chunk_bytes):
+            for chunk in chunks(changed, of_others, dropped, self.chunk_bytes):
                 self._load(feed, of_others, files, chunk, report)
             if others:
                 self._record(ledger, landings, files, digests | other_digests, {*digests, *others}, report)
@@ -189,14 +133,14 @@ class Ingestion:
                 self._record_landings(landings, files, missing)
             self._report_rewrites(feed, archived, files, wanted, report)
         # Rows that an earlier run rejected are still missing, as long as their response is the newest of its request.
-        report.rejected = self._rejected(feed, [*_newest(archived), *dropped])
+        report.rejected = self._rejected(feed, [*newest_payloads(archived), *dropped])
         return report
 
     def _record(
         self,
         ledger: Ledger,
         landings: Landings,
-        files: list[_DropRows],
+        files: list[DropRows],
         digests: dict[str, str],
         months: set[str],
         report: IngestReport,
@@ -209,14 +153,14 @@ class Ingestion:
         ledger.save({month: digests[month] for month in months if month not in failed})
 
     def _load(
-        self, feed: Feed, archived: list[_Archived], files: list[_DropRows], chunk: set[str], report: IngestReport
+        self, feed: Feed, archived: list[Archived], files: list[DropRows], chunk: set[str], report: IngestReport
     ) -> None:
         quarantined: list[pd.DataFrame] = []
         by_priority: list[pd.DataFrame] = []
         newest = {payload.request: payload.captured_at for payload, _ in archived}
         for priority, source in enumerate(feed.sources):
             previous: dict[Request, Payload] = {}
-            for batch in _batches(archived, source, chunk):
+            for batch in batches(archived, source, chunk):
                 rows = self._read(feed, batch, newest, previous, chunk, report, quarantined)
                 by_priority.extend([rows.assign(priority=priority)] if len(rows) else [])
         loaded = [self._preferred(feed, pd.concat(by_priority, ignore_index=True), chunk)] if by_priority else []
@@ -253,9 +197,9 @@ class Ingestion:
 
     # --- inputs
 
-    def _captured(self, feed: Feed, months: Sequence[pd.Period], report: IngestReport) -> list[_Captured]:
+    def _captured(self, feed: Feed, months: Sequence[pd.Period], report: IngestReport) -> list[Captured]:
         """Every capture of the requests of these months, oldest first. Failed requests are added to the report."""
-        found: list[_Captured] = []
+        found: list[Captured] = []
         for source in feed.sources if self.use_sources else ():
             for request, needed in plan_requests(source, months, self.scope).items():
                 receipt = self.archive.receipt(request.source, request.name)
@@ -263,17 +207,17 @@ class Ingestion:
                     continue
                 if receipt.error:
                     report.failures.append(Failure(source, request.name, needed, receipt.error["message"]))
-                found.extend(_Captured(request, capture, needed) for capture in receipt.captures)
+                found.extend(Captured(request, capture, needed) for capture in receipt.captures)
         return found
 
     def _unloaded(
         self,
-        captured: list[_Captured],
+        captured: list[Captured],
         dropped: Sequence[Payload],
         pending: set[str],
         ledger: Ledger,
         report: IngestReport,
-    ) -> list[_Archived]:
+    ) -> list[Archived]:
         """The captures that are not loaded into all of these months and, of each request, the last one that is: it is
         compared with the next one. What cannot be read is added to the report.
 
@@ -291,24 +235,24 @@ class Ingestion:
             for one, new in zip(captured, is_new, strict=True)
             if new or one.capture.captured_at == last.get(one.request)
         ]
-        found: list[_Archived] = []
+        found: list[Archived] = []
         for request, captures in groupby(wanted, key=lambda one: one.request):
             try:
-                found += [_Archived(self.archive.open(request, capture), months) for _, capture, months in captures]
+                found += [Archived(self.archive.open(request, capture), months) for _, capture, months in captures]
             except SourceError as error:  # an archived file is missing or damaged
                 months = next(one.months for one in wanted if one.request == request)
                 report.failures.append(Failure(request.source, request.name, months, str(error)))
         return found
 
     def _digests(
-        self, months: Collection[str], captured: Sequence[_Captured], dropped: Sequence[Payload]
+        self, months: Collection[str], captured: Sequence[Captured], dropped: Sequence[Payload]
     ) -> dict[str, str]:
         """Digest of the inputs of each month. Parsers leave out the metals that are not in scope."""
         metals = " ".join(metal.metal for metal in self.scope.metals)
         return month_digests(months, captured, dropped, f"{self.reference.sha256} {metals}")
 
     def _loaded_until(
-        self, captured: list[_Captured], dropped: Sequence[Payload], months: set[str], ledger: Ledger
+        self, captured: list[Captured], dropped: Sequence[Payload], months: set[str], ledger: Ledger
     ) -> dict[str, str]:
         """Time of the last capture with which each month was loaded (ISO): the ledger has the digest of its inputs of
         that time. Months in which more has changed than new captures are left out."""
@@ -323,7 +267,7 @@ class Ingestion:
         return found
 
     def _contradicted_months(
-        self, feed: Feed, archived: list[_Archived], files: list[_DropRows], months: set[str]
+        self, feed: Feed, archived: list[Archived], files: list[DropRows], months: set[str]
     ) -> set[str]:
         """Months (YYYY-MM) with stored rows that later responses or drop files of these months contradict.
 
@@ -354,13 +298,13 @@ class Ingestion:
         return found
 
     def _report_rewrites(
-        self, feed: Feed, archived: list[_Archived], files: list[_DropRows], asked: set[str], report: IngestReport
+        self, feed: Feed, archived: list[Archived], files: list[DropRows], asked: set[str], report: IngestReport
     ) -> None:
         """Add the rewritten series to the report, and a failure for each that still has months on the old basis."""
 
         def current() -> pd.DataFrame:
             return pd.concat(
-                [*self._frames(feed, _newest(archived)), *(file.rows.assign(source=DROP) for file in files)]
+                [*self._frames(feed, newest_payloads(archived)), *(file.rows.assign(source=DROP) for file in files)]
             )
 
         report.rewrites = find_rewrites(self.lake, feed.name, report.written, asked, current)
@@ -404,10 +348,10 @@ class Ingestion:
         frames = self._frames(feed, [previous, payload])
         return len(frames) == 2 and is_rebased(feed.spec, *frames)
 
-    def _open_dropped(self, feed: Feed, dropped: Sequence[Payload], report: IngestReport) -> list[_DropRows]:
+    def _open_dropped(self, feed: Feed, dropped: Sequence[Payload], report: IngestReport) -> list[DropRows]:
         """Rows of the drop files. A file that does not fit becomes a failure; rows outside the covered months, and rows
         without a date, go to quarantine."""
-        files: list[_DropRows] = []
+        files: list[DropRows] = []
         quarantined: list[pd.DataFrame] = []
         last = month_of(self.now)
         for payload in dropped:
@@ -422,7 +366,7 @@ class Ingestion:
             months = rows[feed.spec.period].dt.strftime("%Y-%m")
             outside = rows[(months < FIRST_MONTH) | (months > last)]
             quarantined.append(_outside(feed, payload, outside, f"{FIRST_MONTH} to {last}"))
-            files.append(_DropRows(payload, rows, months, parsed.left_out))
+            files.append(DropRows(payload, rows, months, parsed.left_out))
         self._quarantine(feed, quarantined)
         # A row without a date belongs to no chunk: it is validated here, to be rejected with its reason.
         undated = [(file.payload, file.rows[file.months.isna()]) for file in files if file.months.isna().any()]
@@ -432,12 +376,12 @@ class Ingestion:
         return files
 
     @staticmethod
-    def _missing(landings: Landings, files: list[_DropRows]) -> set[str]:
+    def _missing(landings: Landings, files: list[DropRows]) -> set[str]:
         """Months (YYYY-MM) of these files that were not loaded."""
         records = [landings.of(file.payload.request.name, file.payload.sha256) for file in files]
         return {month for record in records if record is not None for month in record.missing}
 
-    def _record_landings(self, landings: Landings, files: list[_DropRows], loaded: set[str]) -> None:
+    def _record_landings(self, landings: Landings, files: list[DropRows], loaded: set[str]) -> None:
         """Record that these months of the drop files were loaded. Those outside the covered months count as loaded."""
         last, landed = month_of(self.now), {}
         for payload, rows, months, left_out in files:
@@ -460,7 +404,7 @@ class Ingestion:
     def _read(
         self,
         feed: Feed,
-        archived: list[_Archived],
+        archived: list[Archived],
         newest: dict[Request, datetime],
         previous: dict[Request, Payload],
         chunk: set[str],
@@ -473,7 +417,7 @@ class Ingestion:
         `newest`: capture time of each request's newest payload. `previous`: the last readable capture of earlier
         batches; updated here.
         """
-        batch = _Batch("OPEN" if self.synthetic else SOURCES[archived[0].payload.request.source].LICENCE)
+        batch = Batch("OPEN" if self.synthetic else SOURCES[archived[0].payload.request.source].LICENCE)
         read: dict[Request, Payload] = {}
         for payload, months in archived:
             try:
@@ -493,7 +437,7 @@ class Ingestion:
             rows = parsed.frames.get(feed.name)
             if rows is not None and len(rows):
                 rows = rows.set_axis(pd.RangeIndex(1, len(rows) + 1))
-                rows = rows[_in_months(rows[feed.spec.period], chunk)]
+                rows = rows[in_months(rows[feed.spec.period], chunk)]
                 batch.add(payload, rows, parsed.written_at)
         absent_at = {}
         for payload in batch.payloads:
@@ -513,12 +457,12 @@ class Ingestion:
         report: IngestReport,
         quarantined: list[pd.DataFrame],
     ) -> pd.DataFrame:
-        batch = _Batch("OPEN" if self.synthetic else "BYO")
+        batch = Batch("OPEN" if self.synthetic else "BYO")
         for payload, rows in files:
             batch.add(payload, rows)
         return self._admit(feed, batch, report, quarantined)
 
-    def _admit(self, feed: Feed, batch: _Batch, report: IngestReport, quarantined: list[pd.DataFrame]) -> pd.DataFrame:
+    def _admit(self, feed: Feed, batch: Batch, report: IngestReport, quarantined: list[pd.DataFrame]) -> pd.DataFrame:
         """Valid rows with their bitemporal columns; invalid ones are added to `quarantined`."""
         payloads, frames = batch.payloads, batch.frames
         count = sum(map(len, frames))
@@ -540,7 +484,7 @@ class Ingestion:
             return checked.good
         return self._timed(feed, checked.good, batch, of_payload[checked.positions])
 
-    def _timed(self, feed: Feed, rows: pd.DataFrame, batch: _Batch, of_payload: NDArray[np.int64]) -> pd.DataFrame:
+    def _timed(self, feed: Feed, rows: pd.DataFrame, batch: Batch, of_payload: NDArray[np.int64]) -> pd.DataFrame:
         """Rows with the bitemporal columns that the lake needs. `of_payload`: position of each row's payload."""
 
         def by_row(moments: list[datetime]) -> pd.Series:
@@ -570,59 +514,6 @@ class Ingestion:
     def _rejected(self, feed: Feed, payloads: Sequence[Payload]) -> pd.DataFrame:
         kept = self.quarantine.read(feed.name)
         return kept[kept["payload_sha256"].isin([payload.sha256 for payload in payloads])]
-
-
-def _newest(archived: Sequence[_Archived]) -> list[Payload]:
-    """The newest response to each request: one payload or, in a replay, several parts."""
-    captured = {payload.request: payload.captured_at for payload, _ in archived}
-    parts = (payload for payload, _ in archived if payload.captured_at == captured[payload.request])
-    return list({(payload.request, payload.sha256): payload for payload in parts}.values())
-
-
-def _chunks(
-    months: set[str], archived: Sequence[_Archived], dropped: Sequence[Payload], chunk_bytes: float
-) -> Iterator[set[str]]:
-    """Months in chunks of about `chunk_bytes`, oldest first. A payload counts in equal parts for each of its months."""
-    sizes = dict.fromkeys(sorted(months), sum(len(payload.body) for payload in dropped) / max(len(months), 1))
-    for payload, needed in archived:
-        for month in sizes.keys() & needed:
-            sizes[month] += len(payload.body) / len(needed)
-    chunk, size = set[str](), 0.0
-    for month, own in sizes.items():
-        if chunk and size + own > chunk_bytes:
-            yield chunk
-            chunk, size = set(), 0.0
-        chunk.add(month)
-        size += own
-    if chunk:
-        yield chunk
-
-
-def _in_months(days: pd.Series, months: set[str]) -> NDArray[np.bool_]:
-    """Which of these days are in the months (YYYY-MM)."""
-    return np.isin(days.to_numpy().astype("datetime64[M]"), np.array(list(months), dtype="datetime64[M]"))
-
-
-def _batches(archived: list[_Archived], source: str, chunk: set[str]) -> list[list[_Archived]]:
-    """A source's payloads of these months: first the first captures of all requests, then the second ones, and so on.
-
-    Within a batch no request occurs at two capture times, so that its rows may not contradict each other.
-    """
-    batches: list[list[_Archived]] = []
-    positions: dict[tuple[Request, datetime], int] = {}
-    captures: dict[Request, int] = {}
-    for one in archived:
-        request = one.payload.request
-        if request.source != source or chunk.isdisjoint(one.months):
-            continue
-        capture = (request, one.payload.captured_at)
-        if capture not in positions:
-            positions[capture] = captures.get(request, 0)
-            captures[request] = positions[capture] + 1
-        while len(batches) <= positions[capture]:
-            batches.append([])
-        batches[positions[capture]].append(one)
-    return batches
 
 
 def _outside(feed: Feed, payload: Payload, rows: pd.DataFrame, covered: str) -> pd.DataFrame:

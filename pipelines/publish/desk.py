@@ -83,6 +83,14 @@ CONDITIONS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "idled_event": [("changed by {idled_event_kt} or more within {idled_event_days} days", "IDLED RESTARTED")],
     "days_to_event": [("{event_before_days} days before to {event_after_days} after", "ACTIVE")],
 }  # fmt: skip
+# Abbreviations in names of signals, components and states, the longer ones first.
+_WORDS: Final = {
+    " usd t": "", "m3 m15": "3 to 15 months", "tom next": "tom-next", "cash 3m": "cash to 3 months",
+    "yoy 3m": "on the year, 3 months", "ytd yoy": "year to date, on the year", "yoy": "on the year",
+    "log chg": "change", "chg": "change", "arb": "arbitrage", "30d": "30 days", r"(\d)of(\d)": r"\1 of \2",
+    "cn": "China", "us": "US", "eu": "EU", "de lu": "DE-LU", "fr": "FR", "aa": "AA", "shfe": "Shanghai",
+    "comex": "COMEX", "usmca": "USMCA",
+}  # fmt: skip
 _SIGNED: Final = ("_yoy", "_yoy_3m", "_chg", "_arb", "_spread", "_margin", "_drop", "_drain", "_unwind")
 _PARAMETER: Final = re.compile(r"(\w+) = (-?[\d.]+(?:e[+-]?\d+)?) (\S.*?) \((?:FACT|ASSUMPTION)\)")
 
@@ -235,8 +243,11 @@ def shown(value: float | None, unit: str | None, metric: str = "") -> str:
 
 
 def label(name: str) -> str:
-    """A technical name as words."""
-    return name.replace("_", " ").replace(".", ": ").lower()
+    """A technical name as words, without the unit."""
+    words = name.replace("_", " ").replace(".", ": ").lower()
+    for short, word in _WORDS.items():
+        words = re.sub(rf"\b{short}\b", word, words)
+    return words.strip()
 
 
 def percentile(values: Sequence[float | None]) -> float | None:
@@ -342,7 +353,7 @@ def _components(row: Row, parts: Sequence[Row], signals: Sequence[Row]) -> Itera
         if part["as_of_date"] != day:
             continue
         own = [entry for (metric, _), entry in by_metric.items() if metric == part["component"]]
-        source = own[0] if own else by_metric.get(INPUTS.get(part["component"], ("", "")))
+        source = own[0] if own else by_metric.get(INPUTS.get(part["component"], ("", ""))) or _observation(part)
         score, points = _none(part["score"]), _none(part["contribution"])
         yield {
             "name": label(part["component"]),
@@ -354,6 +365,21 @@ def _components(row: Row, parts: Sequence[Row], signals: Sequence[Row]) -> Itera
             "change": None if previous is None else _moved(part, previous, parts),
             "signal": signal(source) if source else None,
         }
+
+
+def _observation(part: Row) -> Row | None:
+    """The observation of a component that no signal rests on, as the row of a signal; None for an unknown one."""
+    if not part.get("obs_end"):
+        return None
+    no_signal = dict.fromkeys(("state", "direction", "parameters", "previous_obs_end"))
+    return no_signal | {
+        "signal_id": part["component"],
+        "value": part["value"],
+        "unit": None,
+        "obs_end_max": part["obs_end"],
+        "knowledge_ts_max": part["knowledge_ts"],
+        "staleness_days": (part["as_of_date"] - part["obs_end"]).days,
+    }
 
 
 def _spark(values: Sequence[float | None]) -> str:

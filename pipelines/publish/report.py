@@ -49,17 +49,23 @@ _QUERIES: Final = {
         select metal, as_of_date, columns('^tightness_index(_v2)?$')
         from marts.tightness_daily order by metal, as_of_date""",
     "parts": """
-        select metal, signal_version, as_of_date, component, family, value, score, weight, contribution
-        from signals.signal_contributions join (
+        select
+            parts.metal, signal_version, parts.as_of_date, component, family, value, score, weight, contribution,
+            max(obs_date) as obs_end, max_by(known_from, obs_date) as knowledge_ts
+        from signals.signal_contributions as parts join (
             select metal, unnest([
                 last, max(as_of_date) filter (as_of_date < last), max(as_of_date) filter (as_of_date <= last - 7)
             ]) as as_of_date
             from (
                 select metal, as_of_date, max(as_of_date) over (partition by metal) as last from marts.tightness_daily
             ) group by metal, last
-        ) using (metal, as_of_date)
+        ) as days using (metal, as_of_date)
+        -- Premia are the components that no signal rests on.
+        left join vintages.premia on premia.metal = parts.metal and component = 'premium_' || lower(premia.region)
+            and known_from <= parts.as_of_ts and parts.as_of_ts < known_to
         where signal_id like '%.TIGHTNESS.INDEX'
-        order by metal, signal_version, contribution desc nulls last, component""",
+        group by all
+        order by parts.metal, signal_version, contribution desc nulls last, component""",
     "signals": """
         select latest.*, metric_id, entity, description, formula, parameters, previous.obs_end_max as previous_obs_end
         from signals.signals_latest as latest

@@ -35,7 +35,7 @@ from sandbox import Sandbox
 from pipelines.common.settings import PROJECT
 from pipelines.ingestion.extract import FetchReport, fetch
 from pipelines.ingestion.failures import Failure
-from pipelines.ingestion.load import IngestReport
+from pipelines.ingestion.report import IngestReport
 from pipelines.reference import load_reference
 from pipelines.sources import SOURCES
 from pipelines.sources.base import NoData, Request, Scope

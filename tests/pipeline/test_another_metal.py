@@ -106,7 +106,9 @@ def test_copper_has_marts_index_regime_and_signals(copper: Sandbox) -> None:
     assert all(name.startswith("CU.") for name in signals.index)
     assert signals.loc["CU.TIGHTNESS.INDEX", "value"] == last.tightness_index
     assert second.loc["CU.TIGHTNESS.INDEX", "value"] == last.tightness_index_v2
+    # Without premia, Shanghai's stock is the one known component of PHYSICAL: all four families are there.
     assert 0 <= last.tightness_index_v2 <= 100 and last.coverage_v2 == 1
+    assert last.weight_physical_v2 == pytest.approx(0.25)
     assert last.regime_v2 in {"LOOSE", "NEUTRAL", "TIGHT", "SQUEEZE"}
     assert signals.loc["CU.PRICE.LEVEL_5OF5", "state"] in {"ABOVE", "INSIDE", "BELOW"}
     wide = copper.query("select * from signals.signals_wide_daily order by as_of_date desc limit 1")

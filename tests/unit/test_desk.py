@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.common.settings import PROJECT
-from pipelines.publish.desk import CONDITIONS, cards, conditions, groups, percentile, shown, signal
+from pipelines.publish.desk import CONDITIONS, _components, cards, conditions, groups, label, percentile, shown, signal
 from pipelines.warehouse.sql import Row
 from schemas.metrics import METRICS
 
@@ -194,3 +194,24 @@ def test_signals_are_grouped_and_missing_ones_marked() -> None:
     [missing] = groups([signal_row("AL.FLOW.X", value=None)])["Flow"]
     assert missing.is_missing
     assert not signal(signal_row(value=None, state="ON")).is_missing
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("FLOW.CN_EXPORTS_YOY_3M", "flow: China exports on the year, 3 months"),
+    ("PRICE.LEVEL_5OF5", "price: level 5 of 5"),
+    ("m3_m15_usd_t", "3 to 15 months"),
+    ("premium_us_midwest", "premium US midwest"),
+    ("INVENTORY.STOCK_LOG_CHG", "inventory: stock change"),
+])  # fmt: skip
+def test_names_are_words_without_a_unit(name: str, words: str) -> None:
+    assert label(name) == words
+
+
+def test_a_component_that_no_signal_rests_on_has_its_own_observation() -> None:
+    own = part("premium_japan", "PHYSICAL", DAY, 0.5, 10.0) | {
+        "obs_end": DAY - timedelta(days=2),
+        "knowledge_ts": MOMENT,
+    }
+    [found] = _components({"metal": "AL", "as_of_date": DAY}, [own], [])
+    assert found["signal"].row["obs_end_max"] == DAY - timedelta(days=2)
+    assert found["signal"].age == "2 d"

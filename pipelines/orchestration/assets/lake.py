@@ -11,7 +11,7 @@ import pandas as pd
 from pipelines.datasets import DROP, FEEDS, Feed
 from pipelines.ingestion.change_summary import Changes, Revision, changes
 from pipelines.ingestion.failures import Failure
-from pipelines.ingestion.load import IngestReport
+from pipelines.ingestion.report import IngestReport
 from pipelines.orchestration.assets.describe import (
     COLUMNS,
     KNOWN,

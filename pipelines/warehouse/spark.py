@@ -63,7 +63,9 @@ def build(remote: str, variables: Mapping[str, str], folder: Path, select: Seque
             _show_lake(session, Path(variables["lake"]))
             _copy_log(session, schemas, warehouse, folder / "log.parquet")
             result = dbt.build(dict(variables) | {"spark_schemas": schemas}, select, on="spark")
-            if not result.failed:
+            if result.failed:
+                session.sql("select 1").collect()  # a server that is gone is the reason, not the models
+            else:
                 _import(warehouse, folder)
             return result
         finally:

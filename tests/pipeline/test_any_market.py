@@ -20,7 +20,6 @@ from time_markets import LAST, Market, market, reference
 from schemas.datasets import DATASETS
 
 pytestmark = pytest.mark.slow
-EXAMPLES: Final = 12
 MOMENTS: Final = 3  # of each market
 
 
@@ -42,12 +41,13 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
     return reference(tmp_path_factory.mktemp("markets"))
 
 
-def test_a_later_build_repeats_every_earlier_row(tables: dict[str, pa.Table]) -> None:
+@pytest.mark.parametrize("examples", [5, pytest.param(40, marks=pytest.mark.exhaustive)])
+def test_a_later_build_repeats_every_earlier_row(tables: dict[str, pa.Table], examples: int) -> None:
     failing: list[tuple[Market, pd.Timestamp]] = []
 
     # Hypothesis would shrink the numbers of a failing market; a market with fewer rows is more useful and found sooner.
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         phases=[Phase.generate],
         derandomize=True,
         database=None,

@@ -131,7 +131,7 @@ def revised(drop_market: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> S
     own.drop("stocks/own.csv", stocks.read_text().replace("AL,2026-01-19,500000.0\n", ""))
     own.drop("stocks/revised.csv", "metal,obs_date,knowledge_ts,total_t\nAL,2026-01-19,2026-01-20T09:00:00Z,450000\n")
     later = own.at("2026-01-20T21:00:00Z")
-    later.run(("2026-01", "2026-01"))
+    later.run_compiled(("2026-01", "2026-01"))
     return later
 
 
@@ -165,7 +165,7 @@ def test_a_revision_is_added_to_the_log_with_its_reason_and_leaves_the_earlier_r
 
 def test_a_parameter_that_changed_is_the_reason(own: Sandbox) -> None:
     own.set_parameters(consumption_t_per_year=37_325_000)
-    own.run(("2026-01", "2026-01"))
+    own.run_compiled(("2026-01", "2026-01"))
     log = own.query(LOG)
     second = log[log["revision_no"] == 2]
     assert set(second["revision_reason"]) == {"a parameter changed"}
@@ -181,7 +181,7 @@ def test_a_parameter_with_a_later_valid_from_changes_results_from_then_on_only(o
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     new = rows[rows["name"] == "consumption_t_per_year"].tail(1).assign(value="37325000", valid_from="2026-01-14")
     pd.concat([rows, new]).to_csv(path, index=False)
-    own.run(("2026-01", "2026-01"))
+    own.run_compiled(("2026-01", "2026-01"))
     after = own.query(everything)
     pd.testing.assert_frame_equal(after[after["revision_no"] == 1].reset_index(drop=True), before)
     revised = after[after["revision_no"] > 1]
@@ -277,7 +277,6 @@ def test_a_log_from_before_the_quality_flags_gets_them(revised: Sandbox, tmp_pat
         with duckdb.connect(str(database)) as con:
             con.execute("alter table signals.signals drop column quality_flags")
             con.execute("update signals.signals set code_version = '0.2.0'")
-    later.forget_build()
     later.run(("2026-01", "2026-01"))
     log = later.query("select * from signals.signals")
     assert list(log) == list(columns_of(Signals)), "in the order of the schema"
@@ -307,7 +306,7 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
     assert len(own.query(query)) == 0
     own.drop("prices/own.csv", prices(True))
     above = own.at("2026-01-20T21:00:00Z")
-    above.run(("2026-01", "2026-01"))
+    above.run_compiled(("2026-01", "2026-01"))
     assert len(above.query(query)) == 0, "the prices changed after the decision times of these days"
 
     fresh = Sandbox(own.root / "fresh", "drop", "2026-01-20T21:00:00Z")
@@ -316,7 +315,7 @@ def test_a_transition_is_published_once_and_keeps_its_key(own: Sandbox) -> None:
     first = fresh.query(query)
     assert first[["prev_state", "state"]].to_numpy().tolist() == [["OFF", "ON"]]
     assert first["as_of_date"].tolist() == [pd.Timestamp("2026-01-15")]
-    fresh.run(("2026-01", "2026-01"))
+    fresh.run_compiled(("2026-01", "2026-01"))
     pd.testing.assert_frame_equal(fresh.query(query), first)
     shutil.rmtree(fresh.data)
     fresh.run_compiled(("2026-01", "2026-01"))

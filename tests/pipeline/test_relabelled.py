@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from compiled import build, content, needed_for
 from sandbox import Sandbox
+
+from pipelines.common.calendar import calendar_end
+from pipelines.warehouse.dbt import write_reference
 
 pytestmark = pytest.mark.slow
 NOW = "2025-03-14T20:00:00Z"
@@ -31,8 +36,12 @@ def relabelled(
     if off_warrant is not None:
         sandbox.drop("off_warrant/own.csv", off_warrant.assign(metal="AL", registered_month_end_t=600_000.0))
         datasets.append("off_warrant")
-    sandbox.run_compiled(("2025-01", "2025-03"), datasets)
-    daily = sandbox.query("select as_of_date, relabelled, knowledge_ts_max from marts.inventory_daily order by 1")
+    sandbox.ingest(("2025-01", "2025-03"), datasets)
+    workspace, end = sandbox.open(), calendar_end(pd.Timestamp(NOW)).date()
+    write_reference(workspace.reference, workspace.paths.reference_copies, end, date(2025, 1, 1))
+    only = needed_for("inventory_daily")
+    with build(workspace.lake.root, workspace.paths.reference_copies, NOW, only=only) as built:
+        daily = content(built, "marts.inventory_daily").to_pandas(date_as_object=False).sort_values("as_of_date")
     assert (daily["knowledge_ts_max"].dropna() <= pd.Timestamp(NOW)).all()
     flags = daily["relabelled"].astype(object).where(daily["relabelled"].notna(), None)
     return dict(zip(daily["as_of_date"].dt.strftime("%Y-%m-%d"), flags, strict=True))

@@ -35,6 +35,12 @@ def plan(**changes: object) -> list[PlanRow]:
     ]
 
 
+@pytest.fixture(scope="module")
+def usual() -> pd.DataFrame:
+    """The rows of the plan on the market as it is."""
+    return evaluated(frames(), plan())
+
+
 def rows_of(found: pd.DataFrame, *splits: str) -> pd.DataFrame:
     rows = found[found["split"].isin(splits)].sort_values(KEY, ignore_index=True)
     assert len(rows)
@@ -157,10 +163,9 @@ def test_the_random_chain_of_a_date_does_not_depend_on_later_regimes() -> None:
 # --- splits
 
 
-def test_later_data_change_no_row_of_a_split_that_has_ended() -> None:
+def test_later_data_change_no_row_of_a_split_that_has_ended(usual: pd.DataFrame) -> None:
     """Truncation: what arrives after the end of DEV or OOS, in whatever form."""
     market = frames()
-    before = evaluated(market, plan())
     for end, splits in (("2019-01-01", ("DEV",)), ("2021-07-01", ("DEV", "OOS"))):
         moment = pd.Timestamp(end, tz="UTC")
         times = {"staging.stg_prices": "known_from", "staging.stg_stocks": "known_from"}
@@ -168,12 +173,11 @@ def test_later_data_change_no_row_of_a_split_that_has_ended() -> None:
             name: frame[frame[times.get(name, "as_of_ts")] < moment].reset_index(drop=True)
             for name, frame in market.items()
         }
-        pd.testing.assert_frame_equal(rows_of(evaluated(cut, plan()), *splits), rows_of(before, *splits))
+        pd.testing.assert_frame_equal(rows_of(evaluated(cut, plan()), *splits), rows_of(usual, *splits))
 
 
-def test_poison_after_the_end_of_a_split_changes_no_row_of_it() -> None:
+def test_poison_after_the_end_of_a_split_changes_no_row_of_it(usual: pd.DataFrame) -> None:
     market = frames()
-    before = evaluated(market, plan())
     moment = pd.Timestamp("2021-07-01", tz="UTC")
     poison = {}
     for name, frame in market.items():
@@ -190,8 +194,8 @@ def test_poison_after_the_end_of_a_split_changes_no_row_of_it() -> None:
             rows[numbers] = 1e12
         poison[name] = pd.concat([frame[frame[time] < moment], late, again], ignore_index=True)
     found = evaluated(poison, plan())
-    pd.testing.assert_frame_equal(rows_of(found, "DEV", "OOS"), rows_of(before, "DEV", "OOS"))
-    assert not found["diff"].equals(before["diff"]), "the poison reaches the split that has not ended"
+    pd.testing.assert_frame_equal(rows_of(found, "DEV", "OOS"), rows_of(usual, "DEV", "OOS"))
+    assert not found["diff"].equals(usual["diff"]), "the poison reaches the split that has not ended"
 
 
 def test_splits_share_no_date_and_no_outcome() -> None:
@@ -214,8 +218,8 @@ def test_observed_dates_are_a_subset_of_their_own() -> None:
     assert ("OBSERVED", "DEV") not in found.index
 
 
-def test_every_test_of_the_plan_has_its_rows_and_nothing_else() -> None:
-    found = evaluated(frames(), plan())
+def test_every_test_of_the_plan_has_its_rows_and_nothing_else(usual: pd.DataFrame) -> None:
+    found = usual
     assert not found.duplicated(KEY).any()
     assert len(found[found["basis_subset"] == "ALL"]) == len(plan()) * 4 * 2
     assert set(found["n_variants"]) == {4}
@@ -304,14 +308,13 @@ def test_a_side_that_is_not_predicted_is_the_sign_before_2019() -> None:
 # --- tables
 
 
-def test_the_tables_follow_their_schemas_and_are_kept_and_restored(tmp_path: Path) -> None:
+def test_the_tables_follow_their_schemas_and_are_kept_and_restored(usual: pd.DataFrame, tmp_path: Path) -> None:
     warehouse, release = tmp_path / "warehouse.duckdb", tmp_path / "tightness.duckdb"
     connect(frames(), warehouse).close()
     tables.ensure(warehouse, [])
     with connect({}, warehouse) as connection:
         assert connection.execute("select count(*) from signals.eval_signal").fetchall() == [(0,)]
-    found = evaluated(frames(), plan())
-    tables.write(warehouse, {"eval_signal": found})
+    tables.write(warehouse, {"eval_signal": usual})
     tables.ensure(warehouse, [])  # no change
     with connect({}, warehouse) as connection:
         rows = connection.execute("select * from signals.eval_signal order by all").df()
@@ -321,7 +324,7 @@ def test_the_tables_follow_their_schemas_and_are_kept_and_restored(tmp_path: Pat
         for name in EVALUATION:
             connection.execute(f"create table release.signals.{name} as from signals.{name}")
             connection.execute(f"drop table signals.{name}")
-    assert len(rows) == len(found)
+    assert len(rows) == len(usual)
     tables.ensure(warehouse, [tmp_path / "absent.duckdb", release])
     with connect({}, warehouse) as connection:
         again = connection.execute("select * from signals.eval_signal order by all").df()
@@ -357,8 +360,8 @@ def test_markets_without_an_effect_and_with_one() -> None:
     assert np.mean([one.verdict == "SUPPORTED" for one in results(range(1_000, 1_010), effect=2.0)]) >= 0.8
 
 
-def test_the_same_inputs_have_the_same_figures() -> None:
-    pd.testing.assert_frame_equal(evaluated(frames(), plan()), evaluated(frames(), plan()))
+def test_the_same_inputs_have_the_same_figures(usual: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(evaluated(frames(), plan()), usual)
 
 
 def test_a_moment_is_a_day_of_the_plan() -> None:

@@ -52,7 +52,8 @@ def build(remote: str, variables: Mapping[str, str], folder: Path, select: Seque
     """Build models on a cluster, by default all of them, and import their tables where nothing failed.
 
     remote: address of its Connect server. variables: of the run, for every decision time. folder: of the tables until
-    they are imported; the workers write it. select: dbt's options; the models that these read must be among them. Raises `SparkError`, and `DbtError` when dbt could not run.
+    they are imported; the workers write it. select: dbt's options; the models that these read must be among them.
+    Raises `SparkError`, and `DbtError` when dbt could not run.
     """
     warehouse = Path(variables["warehouse"])
     schemas = _schema_prefix(warehouse)

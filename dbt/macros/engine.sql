@@ -72,6 +72,13 @@
 {% macro default__element(items, n) -%} {{ items }}[{{ n }}] {%- endmacro %}
 {% macro spark__element(items, n) -%} element_at({{ items }}, cast({{ n }} as int)) {%- endmacro %}
 
+{# The elements of a list, one a row, and their places from 0 on. #}
+{% macro each_with_place(items, place, item) -%} {{ return(adapter.dispatch('each_with_place')(items, place, item)) }} {%- endmacro %}
+{% macro default__each_with_place(items, place, item) -%}
+unnest(range(len({{ items }}))) as {{ place }}, unnest({{ items }}) as {{ item }}
+{%- endmacro %}
+{% macro spark__each_with_place(items, place, item) -%} posexplode({{ items }}) as ({{ place }}, {{ item }}) {%- endmacro %}
+
 {# A list of these expressions. #}
 {% macro list_of_values(values) -%} {{ return(adapter.dispatch('list_of_values')(values)) }} {%- endmacro %}
 {% macro default__list_of_values(values) -%} [{{ values | join(', ') }}] {%- endmacro %}

@@ -18,10 +18,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from copper import add_copper
+from copper import add_copper, drop_market
 from markets import market, to_drop
 from sandbox import Sandbox
-from test_another_metal import drop_market
 
 from benchmarks.cluster import Cluster, cluster
 from pipelines.warehouse import dbt

@@ -198,8 +198,8 @@ select
     valued.licence_class,
     valued.params_hash,
     md5(concat_ws(
-        '|', cast(valued.obs_end as {{ type_text() }}), cast(valued.knowledge_ts_max as {{ type_text() }}),
-        cast(valued.n_hist as {{ type_text() }}), cast(valued.value as {{ type_text() }}), valued.state
+        '|', cast(valued.obs_end as {{ type_text() }}), {{ instant_text('valued.knowledge_ts_max') }},
+        cast(valued.n_hist as {{ type_text() }}), {{ number_text('valued.value') }}, valued.state
     )) as inputs_hash
 from flagged as valued
 left join state_runs

@@ -184,7 +184,8 @@ def build(
     now = workspace.build_clock.advance()
     lake = workspace.lake  # every dataset has a schema file there
     paths = workspace.paths
-    code = [dbt.project_fingerprint(), code_version(), str(packages()), str(workspace.scope), str(first_day)]
+    engine = workspace.settings.engine
+    code = [dbt.project_fingerprint(), code_version(), str(packages()), str(workspace.scope), str(first_day), engine]
     this = build_cache.Record(
         code=build_cache.fingerprint(*code),
         as_of=now.isoformat(),
@@ -220,18 +221,23 @@ def build(
     build_cache.mark(paths.warehouse, this.build_id)
     signal_log.add_columns(paths.warehouse)
     dbt.write_reference(workspace.reference, paths.reference_copies, calendar_end(now).date(), first_day)
-    result = dbt.build(
-        dbt.run_vars(
-            warehouse=paths.warehouse,
-            lake=lake.root,
-            reference=paths.reference_copies,
-            as_of=now,
-            run_id=run_id,
-            code_version=code_version(),
-            built_from=None if is_check or moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
-        ),
-        select,
+    on_cluster = engine == "spark" and not select  # the tables that a selection reads are in the warehouse
+    is_whole = is_check or on_cluster or moment == build_cache.EVERYTHING
+    variables = dbt.run_vars(
+        warehouse=paths.warehouse,
+        lake=lake.root,
+        reference=paths.reference_copies,
+        as_of=now,
+        run_id=run_id,
+        code_version=code_version(),
+        built_from=None if is_whole else build_cache.first_decision(moment),
     )
+    if on_cluster:
+        from pipelines.warehouse import spark
+
+        result = spark.build(workspace.settings.spark_remote, variables, paths.spark)
+    else:
+        result = dbt.build(variables, select)
     if not select and not result.failed:
         build_cache.save(paths.build_record, replace(this, nodes=[asdict(node) for node in result.nodes]))
         for name, files in this.files.items():

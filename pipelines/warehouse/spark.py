@@ -91,20 +91,21 @@ def _session(address: str) -> Iterator[SparkSession]:
     except ImportError as error:
         raise SparkError(f"{error.name} is not installed, which TIGHTNESS_ENGINE=spark needs: {EXTRA}") from None
     os.environ[REMOTE] = address  # where dbt-spark finds it
+    session: Any = None
     try:
-        session: Any = SparkSession.builder.remote(address).getOrCreate()
-        # By default a call is repeated for ten minutes.
-        session.client.set_retry_policies([DefaultPolicy(max_retries=4, max_backoff=2_000)])
-        session.sql("select 1").collect()
-    except Exception as error:  # gRPC's and pyspark's own have no common type
-        raise SparkError(f"no Spark Connect server answers at {address}: {_reason(error)}") from None
-    try:
+        try:
+            session = SparkSession.builder.remote(address).getOrCreate()
+            # By default a call is repeated for ten minutes.
+            session.client.set_retry_policies([DefaultPolicy(max_retries=4, max_backoff=2_000)])
+            session.sql("select 1").collect()
+        except Exception as error:  # gRPC's and pyspark's own have no common type
+            raise SparkError(f"no Spark Connect server answers at {address}: {_reason(error)}") from None
         yield session
     except PySparkException as error:
         raise SparkError(f"the Spark Connect server at {address} failed: {_reason(error)}") from None
     finally:
         with suppress(Exception):  # a server that is gone has nothing to end
-            session.stop()
+            session.stop()  # the next session may be on another server
 
 
 def _make_schemas(session: SparkSession, schemas: str, folder: Path) -> None:

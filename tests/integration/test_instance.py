@@ -70,6 +70,7 @@ def test_an_old_copy_of_the_settings_is_replaced_and_settings_of_the_user_stay(
     assert (tmp_path / "dagster.yaml").read_text() == after
 
 
+@pytest.mark.slow
 def test_a_home_with_an_old_copy_of_the_settings_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     (tmp_path / "dagster.yaml").write_text(OURS.replace("pipelines.orchestration.event_log", "pipelines.event_log"))

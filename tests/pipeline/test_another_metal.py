@@ -142,9 +142,9 @@ def test_what_does_not_apply_to_copper_is_empty(copper: Sandbox) -> None:
         assert len(copper.query(f"select * from marts.{table}")) == 0, table
 
 
-@pytest.mark.slow
-def test_aluminium_is_the_same_with_and_without_copper(copper: Sandbox, tmp_path: Path) -> None:
-    """Two metals in one lake do not affect each other."""
+@pytest.mark.exhaustive
+def test_aluminium_is_the_same_with_and_without_copper(tmp_path: Path) -> None:
+    """Two metals in one lake do not affect each other; the short form is in test_demo_metals."""
     both = Sandbox(tmp_path / "both", "drop", NOW)
     alone = Sandbox(tmp_path / "alone", "drop", NOW)
     for sandbox in (both, alone):

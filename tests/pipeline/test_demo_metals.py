@@ -22,6 +22,7 @@ from schemas.signals import SIGNALS
 
 NOW = "2024-07-10T20:00:00Z"
 SIX = ("AL", "CU", "ZN", "NI", "PB", "SN")
+DATASETS = ("prices", "stocks", "spreads", "rates", "exports", "off_warrant", "exchange_stocks")
 OF_THE_BUILD = ["run_id", "code_version", "published_ts"]
 
 
@@ -37,7 +38,7 @@ def test_a_second_metal_is_served_and_the_first_is_the_same_beside_it(
     alone, both = (Sandbox(tmp_path / name, "demo", NOW, first_day=date(2022, 1, 1)) for name in ("alone", "both"))
     for sandbox, metals in ((alone, ""), (both, "al, ZN")):
         monkeypatch.setenv("TIGHTNESS_DEMO_METALS", metals)
-        sandbox.run_compiled(("2023-04", "2024-07"), ["prices", "stocks", "rates", "exports", "off_warrant"])
+        sandbox.run_compiled(("2023-04", "2024-07"), DATASETS)
     for table, about in (MARTS | SIGNALS).items():
         where = "where metal = 'AL'" if "metal" in about.model.to_schema().columns else ""
         query = f"select * from {about.schema}.{table} {where} order by all"

@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_while_a_release_is_made_leaves_the_last_one(drop_ma
     with full_after(1000) as disk:
         clean = later.copy(tmp_path / "clean").publish()
     moves, had = 1000 - disk.room, sandbox.published()
-    for room in (0, 1, 2, moves // 2, moves - 2, moves - 1):
+    for room in (0, 1, moves // 2, moves - 1):
         one = later.copy(tmp_path / f"full{room}")
         with full_after(room) as disk, pytest.raises(OSError, match="No space left on device"):
             one.publish()

@@ -25,11 +25,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def sandbox(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """A run over the recordings, by the command line."""
+    """A run over the recordings."""
     sandbox = Sandbox(tmp_path_factory.mktemp("replay"), "replay", "2025-06-30T22:00:00Z", CALENDAR_START)
     (sandbox.root / "replay").symlink_to(real / "payloads")
-    code, _, errors = sandbox.call("run", "--from", MONTHS[0], "--to", MONTHS[1])
-    assert code == 0, errors
+    sandbox.run_compiled(MONTHS)
     return sandbox
 
 

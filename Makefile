@@ -9,7 +9,7 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 # Bytecode is kept on first use, also where the environment says otherwise: compiling it again takes seconds.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale docs dbt-docs setup lock mcp clean
+.PHONY: run dashboards test test-fast test-all ui lint lint-types lint-rest bench bench-scale cluster test-spark docs dbt-docs setup lock mcp clean
 .DEFAULT_GOAL := run
 
 setup: .venv/.ready
@@ -47,15 +47,37 @@ dashboards: setup .venv-superset/.ready
 		.venv-superset/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r dashboards/superset/requirements.lock
 	touch $@
 
+# Apache Spark on 127.0.0.1, until Ctrl+C: a master, two workers and a Spark Connect server (docs/spark.md). Needs a Java.
+cluster: .venv-spark/.ready
+	.venv-spark/bin/python -m benchmarks.cluster
+
+# The lock, and what the extra `spark` adds to it. An environment of its own: with pyspark installed every start is slower.
+.venv-spark/.ready: requirements.lock requirements-spark.lock pyproject.toml | setup
+	$(PYTHON) -m venv --clear .venv-spark
+	$(BIN)/uv pip install --quiet --python .venv-spark/bin/python --no-deps --require-hashes -r requirements.lock -r requirements-spark.lock || \
+		.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock -r requirements-spark.lock
+	$(BIN)/uv pip install --quiet --python .venv-spark/bin/python --no-deps --no-build-isolation -e .
+	touch $@
+
+# The SQL for Spark by Spark's own parser; with MARK= on a cluster too, for the better part of an hour. Without a Java it is left out.
+MARK ?= not exhaustive
+test-spark: setup
+	if command -v java >/dev/null; then \
+		$(MAKE) --no-print-directory .venv-spark/.ready && \
+		.venv-spark/bin/python -m pytest -q -m "$(MARK)" tests/pipeline/test_spark.py; \
+	else echo "No Java was found: the SQL for Spark is not checked (docs/spark.md)"; fi
+
 # Fast: a minute. Test: what a change must pass. All: repetition too (more seeds, old drivers, environments).
 test-fast: setup
 	$(PYTEST) -m "not slow and not exhaustive"
 
 test: lint
 	$(PYTEST) -m "not exhaustive"
+	$(MAKE) --no-print-directory test-spark
 
 test-all: lint
 	$(PYTEST)
+	$(MAKE) --no-print-directory test-spark MARK=
 
 lint: setup
 	$(MAKE) -j 2 --no-print-directory lint-types lint-rest
@@ -91,6 +113,7 @@ mcp: setup
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --extra spark --constraint requirements.lock --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url --quiet | grep -vxFf requirements.lock > requirements-spark.lock
 	$(BIN)/uv pip compile dashboards/superset/requirements.in --generate-hashes --no-header --no-annotate --no-strip-extras --universal --python-version 3.11 --no-emit-index-url -o dashboards/superset/requirements.lock
 
 clean:

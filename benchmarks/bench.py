@@ -89,10 +89,11 @@ class Bench:
         return replace(whole, wall_s=inside["wall_s"], cpu_s=inside["cpu_s"]), inside
 
     def fresh(self, name: str) -> Path:
-        """A data folder without a warehouse, with the lake of the runs."""
+        """A data folder without a warehouse, with the lake of the runs and its record of files."""
         folder = self.root / name
         folder.mkdir()
-        (folder / "lake").symlink_to(self.data / "lake", target_is_directory=True)
+        for part in ("lake", "raw"):
+            (folder / part).symlink_to(self.data / part, target_is_directory=True)
         return folder
 
 

@@ -47,7 +47,6 @@ class Model:
     name: str
     schema: str
     materialized: str
-    path: str  # of the file that dbt writes when it compiles
     sql: str
     partial_sql: str  # for a partial build
     inputs: frozenset[str]  # names of the models that it reads
@@ -117,7 +116,6 @@ def _compile() -> dict[str, Any]:
                 "name": node.name,
                 "schema": node.schema,
                 "materialized": node.config.materialized,
-                "path": f"{node.package_name}/{node.original_file_path}",
                 "sql": node.compiled_code,
                 "partial_sql": partial_sql[node.unique_id],
                 "inputs": [nodes[name].name for name in sorted(inputs[node.unique_id])],
@@ -139,15 +137,6 @@ def needed_for(*names: str) -> tuple[Model, ...]:
     for model in reversed(models()):
         needed |= model.inputs if model.name in needed else set()
     return tuple(model for model in models() if model.name in needed)
-
-
-def write(folder: Path, lake: Path, reference: Path, as_of: datetime) -> None:
-    """Write the SQL of a build as dbt does, for the macros of past moments."""
-    for model in models():
-        path = folder / "compiled" / model.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sql = model.sql.replace("@lake@", str(lake)).replace("@reference@", str(reference))
-        path.write_text(sql.replace("@as_of@", as_of.isoformat()))
 
 
 def build(

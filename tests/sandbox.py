@@ -204,7 +204,6 @@ class Sandbox:
                 workspace.lake.root, paths.reference_copies, workspace.now, warehouse=paths.warehouse
             ) as warehouse:
                 assert compiled.failing_tests(warehouse) == {}
-            compiled.write(paths.warehouse.with_name("dbt"), workspace.lake.root, paths.reference_copies, workspace.now)
 
     def publish(self) -> Release:
         """Publish what the warehouse holds."""

@@ -13,6 +13,33 @@
 {% macro default__type_text() %}varchar{% endmacro %}
 {% macro spark__type_text() %}string{% endmacro %}
 
+{# A number and an instant as text, as DuckDB writes them: hashes and descriptions depend on it. Numbers from 1e-15 to 1e15;
+   the text of an instant is in the session's time zone, which is UTC. #}
+{% macro number_text(x) -%} {{ return(adapter.dispatch('number_text')(x)) }} {%- endmacro %}
+{% macro default__number_text(x) -%} cast({{ x }} as varchar) {%- endmacro %}
+{% macro spark__number_text(x) -%}
+    case
+        when abs({{ x }}) >= 1e7 then regexp_replace(
+            regexp_replace(cast(cast(cast({{ x }} as string) as decimal(38, 12)) as string), '0+$', ''), '[.]$', '.0'
+        )
+        when abs({{ x }}) >= 1e-4 and abs({{ x }}) < 1e-3
+            then regexp_replace(cast(cast(cast({{ x }} as string) as decimal(38, 30)) as string), '0+$', '')
+        when {{ x }} <> 0 and abs({{ x }}) < 1e-4 then concat(
+            regexp_replace(split(cast({{ x }} as string), 'E')[0], '[.]0$', ''), 'e-',
+            lpad(split(cast({{ x }} as string), 'E-')[1], 2, '0')
+        )
+        else cast({{ x }} as string)
+    end
+{%- endmacro %}
+{% macro instant_text(ts) -%} {{ return(adapter.dispatch('instant_text')(ts)) }} {%- endmacro %}
+{% macro default__instant_text(ts) -%} cast({{ ts }} as varchar) {%- endmacro %}
+{% macro spark__instant_text(ts) -%} concat(cast({{ ts }} as string), '+00') {%- endmacro %}
+
+{# A window function over the values that are not NULL. #}
+{% macro ignore_nulls(function, x) -%} {{ return(adapter.dispatch('ignore_nulls')(function, x)) }} {%- endmacro %}
+{% macro default__ignore_nulls(function, x) -%} {{ function }}({{ x }} ignore nulls) {%- endmacro %}
+{% macro spark__ignore_nulls(function, x) -%} {{ function }}({{ x }}) ignore nulls {%- endmacro %}
+
 {# Parquet files as a relation. #}
 {% macro parquet(glob) -%} {{ return(adapter.dispatch('parquet')(glob)) }} {%- endmacro %}
 {% macro default__parquet(glob) -%}
@@ -23,8 +50,11 @@
 {# A dataset of the lake. source() is called for the lineage only; the path is a variable of the run. #}
 {% macro lake(name) -%}
     {%- set lineage = source('lake', name) -%}
-    {{ parquet(var('lake') ~ '/' ~ name ~ '/*.parquet') }}
+    {{ return(adapter.dispatch('lake_rows')(name)) }}
 {%- endmacro %}
+{% macro default__lake_rows(name) -%} {{ parquet(var('lake') ~ '/' ~ name ~ '/*.parquet') }} {%- endmacro %}
+{# A view with the columns of the dataset (pipelines/warehouse/spark.py): Spark overlooks the file of a dataset without rows. #}
+{% macro spark__lake_rows(name) -%} lake_{{ name }} {%- endmacro %}
 
 {# A reference table, from the validated Parquet copy of the run. #}
 {% macro reference(name) -%}
@@ -41,6 +71,13 @@
 {% macro element(items, n) -%} {{ return(adapter.dispatch('element')(items, n)) }} {%- endmacro %}
 {% macro default__element(items, n) -%} {{ items }}[{{ n }}] {%- endmacro %}
 {% macro spark__element(items, n) -%} element_at({{ items }}, cast({{ n }} as int)) {%- endmacro %}
+
+{# The elements of a list, one a row, and their places from 0 on. #}
+{% macro each_with_place(items, place, item) -%} {{ return(adapter.dispatch('each_with_place')(items, place, item)) }} {%- endmacro %}
+{% macro default__each_with_place(items, place, item) -%}
+unnest(range(len({{ items }}))) as {{ place }}, unnest({{ items }}) as {{ item }}
+{%- endmacro %}
+{% macro spark__each_with_place(items, place, item) -%} posexplode({{ items }}) as ({{ place }}, {{ item }}) {%- endmacro %}
 
 {# A list of these expressions. #}
 {% macro list_of_values(values) -%} {{ return(adapter.dispatch('list_of_values')(values)) }} {%- endmacro %}
@@ -111,22 +148,23 @@
 {%- endmacro %}
 
 {# An aggregate of x over the last n rows of its partition, this row included; n may be a column.
-   aggregate: count, min, max, median or mad. Spark's frames take constants only: there the rows are a list. #}
-{% macro over_last(aggregate, x, partition_by, order_by, n) -%}
-    {{ return(adapter.dispatch('over_last')(aggregate, x, partition_by, order_by, n)) }}
+   aggregate: count, min, max, median, mad or quantile (of the share `at`, interpolated). Spark's frames take constants only: there the rows are a list. #}
+{% macro over_last(aggregate, x, partition_by, order_by, n, at=none) -%}
+    {{ return(adapter.dispatch('over_last')(aggregate, x, partition_by, order_by, n, at)) }}
 {%- endmacro %}
-{% macro default__over_last(aggregate, x, partition_by, order_by, n) -%}
-{{ aggregate }}({{ x }}) over (partition by {{ partition_by }} order by {{ order_by }} {{ last_rows(n) }})
+{% macro default__over_last(aggregate, x, partition_by, order_by, n, at) -%}
+{{ 'quantile_cont(' ~ x ~ ', ' ~ at ~ ')' if at else aggregate ~ '(' ~ x ~ ')' }} over (partition by {{ partition_by }} order by {{ order_by }} {{ last_rows(n) }})
 {%- endmacro %}
-{% macro spark__over_last(aggregate, x, partition_by, order_by, n) -%}
+{% macro spark__over_last(aggregate, x, partition_by, order_by, n, at) -%}
 {%- set items = last_values(x, partition_by, order_by, n) -%}
 {%- if aggregate == 'count' -%} {{ 'cast(size(' ~ items ~ ') as bigint)' }}
 {%- elif aggregate in ('min', 'max') -%} {{ 'array_' ~ aggregate ~ '(' ~ items ~ ')' }}
-{%- elif aggregate == 'median' -%} {{ list_median(items) }}
+{%- elif aggregate == 'median' -%} {{ list_quantile(items, 0.5) }}
+{%- elif aggregate == 'quantile' -%} {{ list_quantile(items, at) }}
 {%- elif aggregate == 'mad' -%}
 {{ with_value(
-    'named_struct(\'items\', ' ~ items ~ ', \'median\', ' ~ list_median(items) ~ ')', 'g',
-    list_median('transform(g.items, x -> abs(x - g.median))')
+    'named_struct(\'items\', ' ~ items ~ ', \'median\', ' ~ list_quantile(items, 0.5) ~ ')', 'g',
+    list_quantile('transform(g.items, x -> abs(x - g.median))', 0.5)
 ) }}
 {%- else -%} {{ exceptions.raise_compiler_error('over_last has no ' ~ aggregate ~ ' for Spark: add it') }}
 {%- endif -%}
@@ -139,15 +177,21 @@
 {# The values of x in the last n rows that are not missing, as a list, for Spark. A missing one takes up a row. #}
 {% macro last_values(x, partition_by, order_by, n) -%}
 {%- set window = 'over (partition by ' ~ partition_by ~ ' order by ' ~ order_by ~ ' rows between unbounded preceding and current row)' -%}
+{%- if n == all_rows() -%} collect_list({{ x }}) {{ window }}
+{%- else -%}
 array_compact(slice(
     collect_list(named_struct('x', {{ x }})) {{ window }},
     -least(cast({{ n }} as int), cast(count(*) {{ window }} as int)), cast({{ n }} as int)
 ).x)
+{%- endif -%}
 {%- endmacro %}
 
-{# The median of a list without NULLs, for Spark: NULL for an empty one. #}
-{% macro list_median(items) -%}
-{{ with_value('sort_array(' ~ items ~ ')', 's', '(get(s, (size(s) - 1) div 2) + get(s, size(s) div 2)) / 2') }}
+{# The value below which a share of a list without NULLs lies, interpolated, for Spark: NULL for an empty list. #}
+{% macro list_quantile(items, share) -%}
+{%- set place = '(size(s) - 1) * cast(' ~ share ~ ' as double)' -%}
+{%- set below = 'get(s, cast(floor(' ~ place ~ ') as int))' -%}
+{{ with_value('sort_array(' ~ items ~ ')', 's',
+    below ~ ' + (get(s, cast(ceil(' ~ place ~ ') as int)) - ' ~ below ~ ') * (' ~ place ~ ' - floor(' ~ place ~ '))') }}
 {%- endmacro %}
 
 {# An expression over a value that is computed once, for Spark. #}

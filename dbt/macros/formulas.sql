@@ -189,8 +189,8 @@
 {% macro winsorised(x, partition_by, order_by) -%}
     case when {{ x }} is not null then
         greatest(
-            {{ over_last('quantile_cont', x ~ ', 0.01', partition_by, order_by, all_rows()) }},
-            least({{ over_last('quantile_cont', x ~ ', 0.99', partition_by, order_by, all_rows()) }}, {{ x }})
+            {{ over_last('quantile', x, partition_by, order_by, all_rows(), 0.01) }},
+            least({{ over_last('quantile', x, partition_by, order_by, all_rows(), 0.99) }}, {{ x }})
         )
     end
 {%- endmacro %}

@@ -1,7 +1,8 @@
 {# Tables that are made from slices of a large dataset, one after the other, so that memory does not grow with it.
 
    A model with the materialization `in_slices` reads rows of `in_slice(day)` of the dataset `sliced_dataset` only, and
-   computes each row from rows of one month of `sliced_by`. Its SQL alone, without a slice, is the whole table. #}
+   computes each row from rows of one month of `sliced_by`. Its SQL alone, without a slice, is the whole table.
+   A build with more than one slice has DuckDB's own memory limit from then on: four fifths of the machine's. #}
 {% macro in_slice(day) -%} {{ return(adapter.dispatch('in_slice')(day)) }} {%- endmacro %}
 {% macro default__in_slice(day) -%}
     {{ day }} >= coalesce(getvariable('slice_from'), cast('-infinity' as date))
@@ -30,7 +31,7 @@ offset 1
     {%- set starts = run_query(slice_starts(config.require('sliced_dataset'), config.require('sliced_by'))) -%}
     {%- set bounds = [none] + (starts.columns[0].values() | list) + [none] -%}
     {% call statement('main') -%}
-        {% if starts.rows %}reset threads;{% endif %}
+        {% if starts.rows %}reset threads; reset memory_limit;{% endif %}
         {%- for start in bounds[:-1] %}
         set variable slice_from = {{ "date '" ~ start ~ "'" if start else 'null' }};
         set variable slice_to = {{ "date '" ~ bounds[loop.index] ~ "'" if bounds[loop.index] else 'null' }};

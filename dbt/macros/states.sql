@@ -24,6 +24,54 @@
     aggregate({{ items }}, {{ initial }}, ({{ a }}, {{ b }}) -> {{ body }})
 {%- endmacro %}
 
+{# The states that a fold over the days of each version of the index goes through, as a subquery: after the first n days,
+   from 0 on, is `state`. `days`: metal, version, n and the columns of an item; `begun`: its state before the first day, in
+   columns. A state is `a`, an item `d`; item, next: fields by name, types: those of a state.
+   Items come in lists of 64, so that the states so far are copied once for each of these and not for each day. #}
+{% macro folded(days, begun, item, next, types) -%}
+{%- set first, resumed, before, last = {}, {}, {}, {} -%}
+{%- for name in types -%}
+{%- do first.update({name: 'begun.' ~ name}) -%}
+{%- do resumed.update({name: 'o.last.' ~ name}) -%}
+{%- do before.update({name: 'a.' ~ name}) -%}
+{%- do last.update({name: 'result.last.' ~ name}) -%}
+{%- endfor -%}
+{%- set states = 'result.states || result.last.states || ' ~ list_of_values([struct(last)]) -%}
+{%- set no_states = {'states': empty_list(types)} -%}
+(
+    select metal, version, {{ each_with_place(states, 'n', 'state') }}
+    from (
+        select
+            lists.metal,
+            lists.version,
+            {{ fold(
+                'lists.lists', struct(dict(no_states, last=struct(dict(first, **no_states)))), 'o', 'items',
+                struct({
+                    'states': 'o.states || o.last.states',
+                    'last': fold(
+                        'items', struct(dict(resumed, **no_states)), 'a', 'd',
+                        struct(dict(next, states=appended('a.states', struct(before))))
+                    ),
+                })
+            ) }} as result
+        from (
+            select metal, version, {{ ordered_list('items', 'part') }} as lists
+            from (
+                select
+                    metal,
+                    version,
+                    cast(floor((n - 1) / 64) as integer) as part,
+                    {{ ordered_list(struct(item), 'n') }} as items
+                from {{ days }}
+                group by metal, version, part
+            ) as parts
+            group by metal, version
+        ) as lists
+        inner join {{ begun }} as begun on lists.metal = begun.metal and lists.version = begun.version
+    ) as folds
+)
+{%- endmacro %}
+
 {% macro struct(fields) -%} {{ return(adapter.dispatch('struct')(fields)) }} {%- endmacro %}
 {% macro default__struct(fields) -%}
     { {%- for name, value in fields.items() %} '{{ name }}': {{ value }}{% if not loop.last %},{% endif %}{% endfor -%} }
@@ -89,9 +137,4 @@ case
     when x <= {{ 'exit_loose' if regime == 'LOOSE' else 'enter_loose' }} then 1
     else 2
 end
-{%- endmacro %}
-
-{# State, pending state and n_pending of a fold of regimes as a text of four digits. #}
-{% macro four_digits(fold) -%}
-cast({{ fold }}.state * 1000 + {{ fold }}.pending * 100 + {{ fold }}.n_pending as {{ type_text() }})
 {%- endmacro %}

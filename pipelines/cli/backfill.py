@@ -100,7 +100,7 @@ def _step(name: str) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """One step of a run: its assets, its months (0 without partitions), those read before, expected seconds."""
+    """One unit of work of a run: its assets, its months (0 without partitions), those read before, expected seconds."""
 
     step: str
     assets: list[str]
@@ -154,7 +154,7 @@ def plan(workspace: Workspace, assets: Sequence[Asset], first: str, last: str, r
     known = sum(part.step in rates for part in parts)
     basis = f"from {runs} earlier run{'s' if runs > 1 else ''}" if known else "from default rates: no earlier run"
     if 0 < known < len(parts):
-        basis += f", {len(parts) - known} step(s) from default rates"
+        basis += f", {len(parts) - known} unit(s) of work from default rates"
     total = START_S + sum(part.seconds for part in parts)
     return Plan(months, parts, list(requests.values()), round(total, 1), basis)
 

@@ -53,7 +53,9 @@ class RunProgress:
         """Set what the run will do; before that the bar has no end."""
         self._plan = plan
         self._bar.update(self._task.id, total=sum(part.seconds for part in plan.parts))
-        self._print(f"{plan.months[0]} to {plan.months[-1]}: {len(plan.parts)} steps, about {plan.seconds:.0f} s")
+        self._print(
+            f"{plan.months[0]} to {plan.months[-1]}: {len(plan.parts)} units of work, about {plan.seconds:.0f} s"
+        )
 
     def step(self, step: str, state: str) -> None:
         """A step has started, or ended as `done`, `failed` or `skipped`."""

@@ -19,6 +19,7 @@ class DataPaths:
         self.quarantine = root / "quarantine"
         self.warehouse = root / "warehouse" / "warehouse.duckdb"  # the private database; the dbt manifest has its name
         self.reference_copies = self.warehouse.with_name("reference")  # reference tables as Parquet, read by dbt
+        self.spark = self.warehouse.with_name("spark")  # tables of a build on Spark, until they are imported
         self.reference_tables = self.warehouse.with_name("reference_tables")  # the same as validated, with their types
         self.build_record = self.warehouse.with_name("build.json")  # inputs and result of the last complete build
         self.evaluation = self.warehouse.with_name("evaluation.json")  # what the last evaluation rests on

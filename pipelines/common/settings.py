@@ -23,6 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ENV_FILE = PROJECT / ".env"  # the project's, whatever the working folder is
 PREFIX = "TIGHTNESS_"
 Profile = Literal["demo", "live", "replay", "drop"]
+Engine = Literal["duckdb", "spark"]
 
 
 class SettingsError(Exception):
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     replay_dir: Path | None = None
     now: datetime | None = None
     optional_sources: str = ""
+    engine: Engine = "duckdb"
     drop_max_mb: int = Field(default=100, ge=1)
     lock_timeout_s: float = Field(default=600.0, ge=0)
     keep_releases: int = Field(default=5, ge=1)
@@ -51,6 +53,7 @@ class Settings(BaseSettings):
     contact: str = ""
     accept: str = ""
     entsoe_api_token: SecretStr | None = Field(default=None, validation_alias="ENTSOE_API_TOKEN")
+    spark_remote: str = Field(default="", validation_alias="SPARK_REMOTE", pattern=r"^(sc://[^\s/]\S*)?$")
     dagster_home: Path | None = Field(default=None, validation_alias="DAGSTER_HOME")
 
     @classmethod
@@ -163,6 +166,8 @@ class Settings(BaseSettings):
 
 _ACCEPTED = {
     "profile": "demo, live, replay or drop",
+    "engine": "duckdb or spark",
+    "spark_remote": "the address of a Spark Connect server, such as sc://127.0.0.1:15002",
     "now": "an ISO time in UTC from 2008 to 2099 such as 2026-01-13T18:00:00Z",
     "notify_since": "an ISO time in UTC such as 2026-01-13T18:00:00Z",
     "webhook_url": "an address that begins with https:// or http://",
@@ -217,6 +222,10 @@ def load_settings(**overrides: object) -> Settings:
         accepted = _ACCEPTED.get(field, first["msg"])
         raise SettingsError(f"{names.get(field, field)}{shown} is not accepted: give {accepted}") from None
     _check_folders(settings, names, written)
+    if settings.engine == "spark" and not settings.spark_remote:
+        raise SettingsError(
+            f"SPARK_REMOTE is not set, which TIGHTNESS_ENGINE=spark needs: give {_ACCEPTED['spark_remote']}"
+        )
     return settings
 
 

@@ -42,6 +42,18 @@ INPUTS: Final[Mapping[str, tuple[str, str]]] = {
     "new_cancellations": ("cancelled_ratio", ""),
     "shanghai_stock_days": ("exchange_stock", "SHFE"),
 }
+# Units of components that are the metric of no signal.
+UNITS: Final = {
+    "carry_tightness_median": "ratio",
+    "tom_next_usd_t": "USD/t",
+    "m3_m15_usd_t": "USD/t",
+    "stock_chg_winsorised": "ln",
+    "new_cancellations": "ratio",
+    "premium_us_midwest": "USD/t",
+    "premium_eu_duty_unpaid": "USD/t",
+    "premium_japan": "USD/t",
+    "shanghai_stock_days": "days",
+}
 _LOW: Final = (("lowest for {visible_low_age_days} days or more", "RECORD MULTI_YEAR_LOW"), ("record low", "RECORD"))
 _TIGHT_OR_LOOSE: Final = [
     ("TIGHT from {enter_tight}, left under {exit_tight}", "TIGHT"),
@@ -89,7 +101,7 @@ _WORDS: Final = {
     "yoy 3m": "on the year, 3 months", "ytd yoy": "year to date, on the year", "yoy": "on the year",
     "log chg": "change", "chg": "change", "arb": "arbitrage", "30d": "30 days", r"(\d)of(\d)": r"\1 of \2",
     "cn": "China", "us": "US", "eu": "EU", "de lu": "DE-LU", "fr": "FR", "aa": "AA", "shfe": "Shanghai",
-    "comex": "COMEX", "usmca": "USMCA",
+    "comex": "COMEX", "usmca": "USMCA", "japan": "Japan", "shanghai": "Shanghai",
 }  # fmt: skip
 _SIGNED: Final = ("_yoy", "_yoy_3m", "_chg", "_arb", "_spread", "_margin", "_drop", "_drain", "_unwind")
 _PARAMETER: Final = re.compile(r"(\w+) = (-?[\d.]+(?:e[+-]?\d+)?) (\S.*?) \((?:FACT|ASSUMPTION)\)")
@@ -346,7 +358,7 @@ def _components(row: Row, parts: Sequence[Row], signals: Sequence[Row]) -> Itera
     by_metric = {
         (one.get("metric_id"), one.get("entity") or ""): one for one in signals if one["metal"] == row["metal"]
     }
-    units = {one.get("metric_id"): one["unit"] for one in signals}
+    units = UNITS | {one.get("metric_id"): one["unit"] for one in signals}
     day = row["as_of_date"]
     previous = max((part["as_of_date"] for part in parts if part["as_of_date"] < day), default=None)
     for part in parts:

@@ -109,6 +109,9 @@ def publish(
     release then stays unchanged.
     """
     with reader() as con:
+        # Beyond it DuckDB writes to files beside the warehouse: rows are sorted and hashed, whose number grows.
+        spilled = sql_literal(warehouse.with_name(f"{warehouse.name}.tmp"))
+        con.execute(f"set memory_limit = '256MB'; set temp_directory = {spilled}")
         _attach(con, warehouse)
         columns = _select(con, comments, keys)
         scans = {name: _scan(con, name, columns[name], keys.get(name, ())) for name in columns}

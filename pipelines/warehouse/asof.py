@@ -39,22 +39,21 @@ _TYPES: Final = {
 }
 _RELATION = re.compile(r'"warehouse"\."\w+"\."(\w+)"')
 _FILE = re.compile(r"read_parquet\('([^']*/(\w+)\.parquet)', hive_partitioning = false, union_by_name = true\)")
-_CLOCK = re.compile(r"cast\('(?!9999-)\d{4}-[^']*' as timestamptz\)")
+CLOCK: Final = "cast('@as_of@' as timestamptz)"  # a variable of the run
 _SLICE = re.compile(r"coalesce\(getvariable\('slice_\w+'\), (cast\('-?infinity' as date\))\)")  # every row
 
 
-def table_macros(warehouse: Path, datasets: Iterable[str]) -> dict[Name, tuple[str, str]]:
-    """Parameters and query of each macro, by schema and name. `datasets`: those with vintages.
+def table_macros(reference: Path, datasets: Iterable[str]) -> dict[Name, tuple[str, str]]:
+    """Parameters and query of each macro, by schema and name.
 
-    Without the marts that no build of this warehouse has compiled.
+    reference: folder of the reference tables' Parquet copies. datasets: those with vintages.
     """
     macros = {(VINTAGES, f"{name}_asof"): ("ts", _known(identifier(VINTAGES, name))) for name in datasets}
     for mart in BY_VINTAGE:
         macros["marts", f"{mart}_asof"] = ("ts", f"select * from marts.{mart} where knowledge_ts <= {MOMENT}")
-    models = dbt.compiled_models(warehouse)
+    models = dbt.compiled_models({"reference": str(reference)})
     for mart in LATEST_STATE:
-        if mart in models:
-            macros["marts", f"{mart}_asof"] = ("ts", _mart(mart, models))
+        macros["marts", f"{mart}_asof"] = ("ts", _mart(mart, models))
     return {**macros, **TABLE_MACROS}
 
 
@@ -62,12 +61,12 @@ def _known(vintages: str) -> str:
     return f"select * from {vintages} where known_from <= {MOMENT} and {MOMENT} < known_to"
 
 
-def _mart(name: str, models: dict[str, Path]) -> str:
+def _mart(name: str, models: dict[str, str]) -> str:
     """The query of a mart, with the models above it and the reference tables as CTEs."""
     ctes: dict[str, str] = {}
 
     def query(model: str) -> str:
-        sql = _SLICE.sub(r"\1", models[model].read_text(encoding="utf-8"))
+        sql = _SLICE.sub(r"\1", models[model])
         for above in dict.fromkeys(_RELATION.findall(sql)):
             if above not in ctes:
                 ctes[above] = _vintages(above.removeprefix("stg_")) if above.startswith("stg_") else query(above)
@@ -75,7 +74,7 @@ def _mart(name: str, models: dict[str, Path]) -> str:
             if f"reference_{table}" not in ctes:
                 ctes[f"reference_{table}"] = _calendar(path) if table == "trading_calendar" else _rows(path)
         sql = _FILE.sub(r"reference_\2", _RELATION.sub(r"\1", sql))
-        return _CLOCK.sub(MOMENT, re.sub(rf"cast\({_CLOCK.pattern} as date\)", DAY, sql))
+        return sql.replace(f"cast({CLOCK} as date)", DAY).replace(CLOCK, MOMENT)
 
     final = query(name)
     return f"with {', '.join(f'{cte} as ({sql})' for cte, sql in ctes.items())} select * from ({final})"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -36,6 +36,8 @@ RUN_VARS: Final = ("lake", "reference", "as_of", "run_id", "code_version", "buil
 WHOLE: Final = "-infinity"  # `built_from` of a build of every decision time
 ADAPTER_MACROS: Final = {"create_schema", "list_schemas", "list_relations_without_caching"}  # which dbt calls by name
 COMPILED_FROM: Final = "compiled_from"  # in the metadata of a manifest: the hash of what it was made from
+Target = Literal["duckdb", "spark"]  # of dbt/profiles.yml
+NOT_BUILT: Final = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure")
 # dbt keeps adapters, connections and flags in globals of the process: calls from two threads would interfere.
 _ONE_CALL = threading.Lock()
 # First day of the trading calendar: before every observation that a metal may have.
@@ -152,11 +154,16 @@ def _compiled_manifest(is_partial: bool) -> Path:
     return MANIFEST.with_name("partial.json" if is_partial else "whole.json")
 
 
-def compile_project(parsed: Mapping[str, Any], is_partial: bool) -> list[Any]:
-    """The nodes of a manifest with their SQL; it has `@name@` in place of each variable of a run."""
+def compile_project(parsed: Mapping[str, Any] | None, is_partial: bool, on: Target = "duckdb") -> list[Any]:
+    """The nodes of the project with their SQL; it has `@name@` in place of each variable of a run.
+
+    parsed: a manifest of this target; without one the project is parsed.
+    """
     variables = {name: f"@{name}@" for name in RUN_VARS if is_partial or name != "built_from"}
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--exclude", "resource_type:unit_test", "--no-populate-cache", "--target-path", folder]
+        options = ["--target", on, "--target-path", folder]
+        options += ["--exclude", "resource_type:unit_test", "--no-populate-cache"]
+        options += ["--no-introspect"] if on == "spark" else []  # needs no cluster
         result = _invoke(["compile", *options], variables | {"warehouse": f"{folder}/{WAREHOUSE}"}, parsed)
     if not result.success:
         raise DbtError(f"dbt cannot compile the project: {result.exception}")
@@ -186,16 +193,20 @@ def _executable(parsed: Mapping[str, Any], compiled: Sequence[Any]) -> dict[str,
     return {**parsed, **{name: {} for name in unused}, "nodes": nodes, "macros": macros}
 
 
-def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult:
-    """`dbt build` of the compiled project with these variables (`run_vars`).
+def build(variables: Mapping[str, str], args: Sequence[str] = (), on: Target = "duckdb") -> BuildResult:
+    """`dbt build` with these variables (`run_vars`); on DuckDB of the project as it was compiled at set-up.
 
     Raises `DbtError` when dbt itself could not run; failed models and tests are in the result.
     """
     # Compiled SQL is written beside the warehouse, so that runs in different data folders do not interfere. The JSON
     # artifacts of a build have no reader, and a killed process would leave half of one.
-    target = ["--target-path", str(_target(Path(variables["warehouse"]))), "--no-write-json"]
-    compiled = _made_at_setup(_compiled_manifest(variables["built_from"] != WHOLE), variables)
-    result = _invoke(["build", *target, *args], variables, compiled)
+    target = ["--target", on, "--target-path", str(_target(Path(variables["warehouse"]), on))]
+    options = [*target, "--no-write-json", *args]
+    if on == "duckdb":
+        compiled = _made_at_setup(_compiled_manifest(variables["built_from"] != WHOLE), variables)
+        result = _invoke(["build", *options], variables, compiled)
+    else:
+        result = _invoke(["build", *NOT_BUILT, *options], variables, None)
     if result.exception is not None:
         raise DbtError(str(result.exception))
     return BuildResult(
@@ -203,7 +214,7 @@ def build(variables: Mapping[str, str], args: Sequence[str] = ()) -> BuildResult
             NodeResult(
                 unique_id=entry.node.unique_id,
                 status=str(entry.status),
-                message=_failing_rows(variables["warehouse"], entry) or entry.message or "",
+                message=(on == "duckdb" and _failing_rows(variables["warehouse"], entry)) or entry.message or "",
                 failures=int(entry.failures or 0),
                 seconds=float(entry.execution_time),
             )
@@ -228,19 +239,14 @@ def _failing_rows(warehouse: str, entry: Any, limit: int = 3) -> str | None:
     return "; ".join(rows[:limit]) + ("; and more" if len(rows) > limit else "")
 
 
-def compiled(warehouse: Path, node: Mapping[str, Any]) -> str | None:
-    """The SQL of a model as compiled by the last build that included it; None before any."""
-    path = _target(warehouse) / "compiled" / node["package_name"] / node["original_file_path"]
-    return path.read_text() if path.is_file() else None
+def compiled_models(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The SQL of each model by name, for DuckDB; `@name@` stands for a variable of a run that is not given."""
+    nodes = _made_at_setup(_compiled_manifest(False), variables)["nodes"].values()
+    return {node["name"]: node["raw_code"] for node in nodes if node["resource_type"] == "model"}
 
 
-def compiled_models(warehouse: Path) -> dict[str, Path]:
-    """The files with the compiled SQL of the models, by name, that builds of this warehouse have left."""
-    return {path.stem: path for path in _target(warehouse).glob("compiled/*/models/*/**/*.sql")}
-
-
-def _target(warehouse: Path) -> Path:
-    return warehouse.with_name("dbt")
+def _target(warehouse: Path, on: Target = "duckdb") -> Path:
+    return warehouse.with_name("dbt" if on == "duckdb" else f"dbt_{on}")
 
 
 def project_fingerprint() -> str:

@@ -34,10 +34,12 @@ def warehouse_lineage(manifest: Mapping[str, Any], warehouse: Path, columns: Col
             return dict(record["lineage"])
     known = {**_files(), **columns}
     schema = _schema(known)
-    found: Lineage = {}
-    for name, node in models.items():
-        if name in columns and (sql := dbt.compiled(warehouse, node)) is not None:
-            found[name] = _column_lineage(name, sql, known, schema)
+    sql = dbt.compiled_models()
+    found = {
+        name: _column_lineage(name, sql[node["name"]], known, schema)
+        for name, node in models.items()
+        if name in columns and node["name"] in sql  # an ephemeral model is in the SQL of those that read it
+    }
     write_atomically(path, lambda temporary: temporary.write_text(json.dumps({"project": project, "lineage": found})))
     return found
 

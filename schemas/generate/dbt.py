@@ -147,6 +147,17 @@ def _allowed(name: str, checks: Iterable[Any]) -> list[str]:
     return found
 
 
+def table_columns(models: Mapping[str, Mart]) -> dict[tuple[str, str], str]:
+    """The columns of a `create table` by (schema, table): types and NOT NULL of the contract."""
+    return {
+        (mart.schema, name): ", ".join(
+            f"{column['name']} {column['data_type']}{' not null' if 'constraints' in column else ''}"
+            for column in (_contracted(mart.model, column) for column in _columns(mart.model))
+        )
+        for name, mart in models.items()
+    }
+
+
 def comments(models: Mapping[str, Mart]) -> dict[tuple[str, str], dict[str, str]]:
     """Comments of the published database by (schema, table): the text of each column, and of the table at ""."""
     return {

@@ -87,7 +87,7 @@ def test_a_pipe_gets_a_line_a_step_and_now_and_then_one_of_a_long_step() -> None
             progress.step(step, "done")
         progress.step("models", "failed")
     assert file.getvalue().splitlines() == [
-        "2025-01 to 2025-12: 3 steps, about 46 s",
+        "2025-01 to 2025-12: 3 units of work, about 46 s",
         " 19 %  raw/ecb: requests 3 of 4",
         " 25 %  raw/ecb done",
         " 62 %  lake/fx: months 3 of 4, 300 rows",

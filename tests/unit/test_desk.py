@@ -112,7 +112,7 @@ def test_a_component_without_a_signal_has_the_observation_of_its_input() -> None
     [card] = cards([index_row()], {"AL": HISTORY}, parts, spreads, MOMENT)
     tom_next, premium = card.components
     assert tom_next["signal"].row["signal_id"] == "AL.CURVE.TOM_NEXT"
-    assert tom_next["text"] == "0.50"
+    assert (tom_next["text"], premium["text"]) == ("0.50 USD/t", "0.50 USD/t")
     assert premium["signal"] is None
 
 
@@ -208,10 +208,8 @@ def test_names_are_words_without_a_unit(name: str, words: str) -> None:
 
 
 def test_a_component_that_no_signal_rests_on_has_its_own_observation() -> None:
-    own = part("premium_japan", "PHYSICAL", DAY, 0.5, 10.0) | {
-        "obs_end": DAY - timedelta(days=2),
-        "knowledge_ts": MOMENT,
-    }
+    own = part("premium_japan", "FLOW", DAY, 0.5, 10.0)
+    own |= {"obs_end": DAY - timedelta(days=2), "knowledge_ts": MOMENT}
     [found] = _components({"metal": "AL", "as_of_date": DAY}, [own], [])
     assert found["signal"].row["obs_end_max"] == DAY - timedelta(days=2)
     assert found["signal"].age == "2 d"

@@ -1,5 +1,6 @@
 {{ config(materialized='by_decision_time') }}
-with defined as (
+-- The versions of the signals, each with the days of its parameters.
+with definitions as (
     select
         definitions.signal_id,
         definitions.signal_version,
@@ -13,19 +14,37 @@ with defined as (
         definitions.tight_states,
         definitions.loose_states,
         definitions.max_age_days,
-        dates.as_of_date,
-        dates.as_of_ts,
-        parameters.params_hash
+        parameters.params_hash,
+        parameters.valid_from,
+        parameters.valid_to,
+        row_number() over (
+            order by definitions.signal_id asc, definitions.signal_version asc, parameters.valid_from asc
+        ) as definition_no
     from {{ reference('signal_definitions') }} as definitions
-    inner join {{ ref('int_as_of_dates') }} as dates on definitions.metal = dates.metal
-    -- The version of a signal and its parameters that are valid on the day.
     inner join {{ ref('int_signal_parameters') }} as parameters
         on
             definitions.signal_id = parameters.signal_id
             and definitions.signal_version = parameters.signal_version
             and definitions.valid_from = parameters.defined_from
-            and dates.as_of_date >= parameters.valid_from
-            and dates.as_of_date < coalesce(parameters.valid_to, cast('9999-12-31' as date))
+),
+
+-- What is sorted is kept in memory: the other columns of the definitions follow at the end.
+defined as (
+    select
+        definitions.definition_no,
+        definitions.signal_id,
+        definitions.signal_version,
+        definitions.metal,
+        definitions.metric_id,
+        definitions.entity,
+        dates.as_of_date,
+        dates.as_of_ts
+    from definitions
+    inner join {{ ref('int_as_of_dates') }} as dates
+        on
+            definitions.metal = dates.metal
+            and dates.as_of_date >= definitions.valid_from
+            and dates.as_of_date < coalesce(definitions.valid_to, cast('9999-12-31' as date))
 ),
 
 valued as (
@@ -84,7 +103,14 @@ valued as (
 
 flagged as (
     select
-        *,
+        valued.*,
+        definitions.region,
+        definitions.kind,
+        definitions.unit,
+        definitions.sign,
+        definitions.tight_states,
+        definitions.loose_states,
+        definitions.params_hash,
         {{ quality_flags({
             'MISSING': "value is null and coalesce(status, '') not in ('WARMUP', 'STALE')",
             'STALE': "staleness_days > max_age_days or is_stale or status = 'STALE'",
@@ -96,6 +122,7 @@ flagged as (
             'PARTIAL': 'is_partial',
         }) }} as quality_flags
     from valued
+    inner join definitions on valued.definition_no = definitions.definition_no
 ),
 
 -- The previous state, and the first day of the present one. A missing state does not end a state; a new version starts
@@ -171,8 +198,8 @@ select
     valued.licence_class,
     valued.params_hash,
     md5(concat_ws(
-        '|', cast(valued.obs_end as {{ type_text() }}), cast(valued.knowledge_ts_max as {{ type_text() }}),
-        cast(valued.n_hist as {{ type_text() }}), cast(valued.value as {{ type_text() }}), valued.state
+        '|', cast(valued.obs_end as {{ type_text() }}), {{ instant_text('valued.knowledge_ts_max') }},
+        cast(valued.n_hist as {{ type_text() }}), {{ number_text('valued.value') }}, valued.state
     )) as inputs_hash
 from flagged as valued
 left join state_runs

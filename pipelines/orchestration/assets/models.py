@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import date
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,9 +21,6 @@ from pipelines.publish.manifest import database_file, packages, read_manifest
 from pipelines.warehouse import dbt
 from pipelines.warehouse.sql import opened
 from schemas.datasets import DATASETS
-from schemas.generate.dbt import comments
-from schemas.marts import MARTS
-from schemas.signals import SIGNALS
 
 if TYPE_CHECKING:
     from pipelines.workspace import Workspace
@@ -188,7 +184,8 @@ def build(
     now = workspace.build_clock.advance()
     lake = workspace.lake  # every dataset has a schema file there
     paths = workspace.paths
-    code = [dbt.project_fingerprint(), code_version(), str(packages()), str(workspace.scope), str(first_day)]
+    engine = workspace.settings.engine
+    code = [dbt.project_fingerprint(), code_version(), str(packages()), str(workspace.scope), str(first_day), engine]
     this = build_cache.Record(
         code=build_cache.fingerprint(*code),
         as_of=now.isoformat(),
@@ -224,18 +221,23 @@ def build(
     build_cache.mark(paths.warehouse, this.build_id)
     signal_log.add_columns(paths.warehouse)
     dbt.write_reference(workspace.reference, paths.reference_copies, calendar_end(now).date(), first_day)
-    result = dbt.build(
-        dbt.run_vars(
-            warehouse=paths.warehouse,
-            lake=lake.root,
-            reference=paths.reference_copies,
-            as_of=now,
-            run_id=run_id,
-            code_version=code_version(),
-            built_from=None if is_check or moment == build_cache.EVERYTHING else build_cache.first_decision(moment),
-        ),
-        select,
+    on_cluster = engine == "spark" and not select  # the tables that a selection reads are in the warehouse
+    is_whole = is_check or on_cluster or moment == build_cache.EVERYTHING
+    variables = dbt.run_vars(
+        warehouse=paths.warehouse,
+        lake=lake.root,
+        reference=paths.reference_copies,
+        as_of=now,
+        run_id=run_id,
+        code_version=code_version(),
+        built_from=None if is_whole else build_cache.first_decision(moment),
     )
+    if on_cluster:
+        from pipelines.warehouse import spark
+
+        result = spark.build(workspace.settings.spark_remote, variables, paths.spark)
+    else:
+        result = dbt.build(variables, select)
     if not select and not result.failed:
         build_cache.save(paths.build_record, replace(this, nodes=[asdict(node) for node in result.nodes]))
         for name, files in this.files.items():
@@ -259,11 +261,12 @@ def table_metadata(workspace: "Workspace", manifest: Mapping[str, Any]) -> dict[
             columns.setdefault(f"{schema}.{table}", {})[column] = data_type
         facts = connection.execute(" union all ".join(map(_facts_query, columns, columns.values()))).fetchall()
     upstream = lineage.warehouse_lineage(manifest, workspace.paths.warehouse, columns)
+    known_columns = _known_columns(manifest)
     return {
         name: {
             ROWS: rows,
             **({KNOWN: moment(known)} if known else {}),
-            **({COLUMNS: _table_schema(columns[name])} if name.split(".")[0] in UNDESCRIBED else {}),
+            **({COLUMNS: _table_schema(columns[name], known_columns)} if name.split(".")[0] in UNDESCRIBED else {}),
             **(_column_lineage(upstream[name]) if upstream.get(name) else {}),
         }
         for name, rows, known in facts
@@ -294,14 +297,17 @@ def _facts_query(name: str, columns: Mapping[str, str]) -> str:
     return f"select '{name}', count(*), {f'max({known})' if known else 'null::timestamptz'} from {table}"
 
 
-@cache
-def _known_columns() -> dict[str, str]:
-    """Descriptions of published columns; a column with the same name is the same quantity in every table."""
-    return {name: text for table in comments(MARTS | SIGNALS).values() for name, text in table.items() if name}
+def _known_columns(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Descriptions of the models' columns; a column with the same name is the same quantity in every table."""
+    return {
+        name: column["description"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+        for name, column in node["columns"].items()
+    }
 
 
-def _table_schema(columns: Mapping[str, str]) -> dg.TableSchema:
-    descriptions = _known_columns()
+def _table_schema(columns: Mapping[str, str], descriptions: Mapping[str, str]) -> dg.TableSchema:
     return dg.TableSchema(
         columns=[
             dg.TableColumn(name, data_type.lower(), description=descriptions.get(name))

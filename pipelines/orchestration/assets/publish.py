@@ -107,7 +107,7 @@ def publish_release(workspace: "Workspace") -> "Release":
         manifest_base=about,
         comments=with_keys(comments(MODELS) | vintage_comments(), identified),
         keys=identified,
-        macros=table_macros(paths.warehouse, [name for _, name in vintage_keys()]),
+        macros=table_macros(paths.reference_copies, [name for _, name in vintage_keys()]),
         synthetic=workspace.settings.synthetic,
         keep=keep,
         lake_files=lake_files,

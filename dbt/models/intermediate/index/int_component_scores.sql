@@ -27,9 +27,10 @@ with component_values as (
 observed as (
     select
         *,
-        coalesce(was_new, not is_monthly and value is not null and obs_end is distinct from lag(
-            case when value is not null then obs_end end ignore nulls
-        ) over (partition by metal, version, indicator order by as_of_date asc nulls last)) as is_new
+        coalesce(was_new, not is_monthly and value is not null and obs_end is distinct from
+            {{ ignore_nulls('lag', 'case when value is not null then obs_end end') }} over (
+                partition by metal, version, indicator order by as_of_date asc nulls last
+            )) as is_new
     from component_values
 ),
 
@@ -92,7 +93,7 @@ carried as (
         *,
         {% for rank in ['percentile', 'expanding_percentile'] -%}
         case when is_monthly or is_new or version = 1 then {{ rank }} when value is not null then
-            last_value({{ rank }} ignore nulls) over (
+            {{ ignore_nulls('last_value', rank) }} over (
                 partition by metal, version, indicator, ranked_on order by as_of_date asc nulls last
                 rows between unbounded preceding and current row
             )

@@ -118,95 +118,49 @@ days as (
 ),
 
 smoothed as (
-    select
-        lists.metal,
-        lists.version,
-        {{ fold(
-            'lists.items',
-            struct({'smoothed': 'begun.smoothed', 'history': empty_list({'smoothed': 'double'})}),
-            'a', 'd',
-            struct({'smoothed': next_smoothed, 'history': appended('a.history', struct({'smoothed': next_smoothed}))})
-        ) }} as result
-    from (
-        select
-            metal,
-            version,
-            {{ ordered_list(
-                struct({'x': 'tightness_index', 'n_gap': 'n_gap', 'max_gap': 'max_gap', 'kept_part': 'kept_part'}), 'n'
-            ) }} as items
-        from days
-        where version > 1
-        group by metal, version
-    ) as lists
-    inner join begun on lists.metal = begun.metal and lists.version = begun.version
+    {% set item = {'x': 'tightness_index', 'n_gap': 'n_gap', 'max_gap': 'max_gap', 'kept_part': 'kept_part'} %}
+    select metal, version, n, state.smoothed as smoothed
+    from {{ folded('days', 'begun', item, {'smoothed': next_smoothed}, {'smoothed': 'double'}) }} as states
 ),
 
 followed as (
     select
         days.*,
-        ({{ element('smoothed.result.history', 'days.n') }}).smoothed as smoothed,
+        case when days.version > 1 then smoothed.smoothed end as smoothed,
         case
             when days.version = 1 then days.tightness_index
-            when days.tightness_index is not null then ({{ element('smoothed.result.history', 'days.n') }}).smoothed
+            when days.tightness_index is not null then smoothed.smoothed
         end as x
     from days
-    left join smoothed on days.metal = smoothed.metal and days.version = smoothed.version
+    left join smoothed
+        on days.metal = smoothed.metal and days.version = smoothed.version and days.n = smoothed.n
 ),
 
-folded as (
-    select
-        lists.metal,
-        lists.version,
-        {{ fold(
-            'lists.items',
-            struct({
-                'state': 'begun.state', 'pending': 'begun.pending', 'n_pending': 'begun.n_pending', 'history': "''",
-            }),
-            'a', 'd',
-            struct({
-                'state': next_state, 'pending': next_pending, 'n_pending': next_n_pending,
-                'history': 'a.history || ' ~ four_digits('a'),
-            })
-        ) }} as result
-    from (
-        select
-            metal,
-            version,
-            {{ ordered_list(
-                struct({
-                    'n_gap': 'n_gap', 'max_gap': 'max_gap', 'confirm': 'confirm', 'may_squeeze': 'may_squeeze',
-                    'after_loose': regime_after('LOOSE'), 'after_neutral': regime_after('NEUTRAL'),
-                    'after_tight': regime_after('TIGHT'), 'after_squeeze': regime_after('SQUEEZE'),
-                }),
-                'n'
-            ) }} as items
-        from followed
-        group by metal, version
-    ) as lists
-    inner join begun on lists.metal = begun.metal and lists.version = begun.version
-),
-
--- The states after each day: those before the next one.
-states as (
-    select
-        folded.metal,
-        folded.version,
-        folded.result.history || {{ four_digits('folded.result') }} as history
-    from folded
+regimes as (
+    {% set item = {
+        'n_gap': 'n_gap', 'max_gap': 'max_gap', 'confirm': 'confirm', 'may_squeeze': 'may_squeeze',
+        'after_loose': regime_after('LOOSE'), 'after_neutral': regime_after('NEUTRAL'),
+        'after_tight': regime_after('TIGHT'), 'after_squeeze': regime_after('SQUEEZE'),
+    } %}
+    select metal, version, n, state.state as state, state.pending as pending, state.n_pending as n_pending
+    from {{ folded(
+        'followed', 'begun', item, {'state': next_state, 'pending': next_pending, 'n_pending': next_n_pending},
+        {'state': 'integer', 'pending': 'integer', 'n_pending': 'integer'},
+    ) }} as states
 )
 
 select
     days.metal,
     days.version,
     days.as_of_date,
-    {% for name, place in [('regime', 1), ('pending', 2)] -%}
-    case substr(states.history, cast(4 * days.n + {{ place }} as integer), 1)
+    {% for name, column in [('regime', 'state'), ('pending', 'pending')] -%}
+    case regimes.{{ column }}
         {%- for regime in regimes %}
-        when '{{ loop.index }}' then '{{ regime }}'
+        when {{ loop.index }} then '{{ regime }}'
         {%- endfor %}
     end as {{ name }},
     {% endfor -%}
-    cast(substr(states.history, cast(4 * days.n + 3 as integer), 2) as integer) as n_pending,
+    regimes.n_pending,
     case
         when days.n_gap = 0 then 'OK'
         when not days.is_started then 'WARMUP'
@@ -216,4 +170,4 @@ select
     days.n_gap,
     days.smoothed
 from followed as days
-inner join states on days.metal = states.metal and days.version = states.version
+inner join regimes on days.metal = regimes.metal and days.version = regimes.version and days.n = regimes.n

@@ -23,7 +23,7 @@ definitions as (
 
 -- Weights, signs and age limits of the index as one parameter, and one parameter for each score.
 parameter_values as (
-    select name, metal, valid_from, cast(value as {{ type_text() }}) as value, unit, status
+    select name, metal, valid_from, {{ number_text('value') }} as value, unit, status
     from {{ reference('parameters') }}
     union all
     select
@@ -31,7 +31,7 @@ parameter_values as (
         metal,
         valid_from,
         {{ joined(
-            "concat_ws(' ', indicator, region, cast(sign as " ~ type_text() ~ "), cast(weight as " ~ type_text() ~ "), "
+            "concat_ws(' ', indicator, region, cast(sign as " ~ type_text() ~ "), " ~ number_text('weight') ~ ", "
             ~ "cast(max_age_days as " ~ type_text() ~ "))", ', ', 'indicator'
         ) }} as value,
         'indicator region sign weight max_age_days' as unit,

@@ -62,7 +62,7 @@ def test_every_decision_record_is_listed_and_complete() -> None:
     listed = re.findall(r"\]\((\d{4}-[^)]+\.md)\)", (folder / "README.md").read_text())
     records = sorted(path.name for path in folder.glob("[0-9]*.md"))
     assert listed == records
-    assert len({name[:4] for name in records}) == len(records)  # a branch that is not merged yet may hold a number
+    assert [name[:4] for name in records] == [f"{number:04d}" for number in range(1, len(records) + 1)]
     for name in records:
         headings = re.findall(r"^## (.+)$", (folder / name).read_text(), re.MULTILINE)
         assert headings == ["Context", "Decision", "Consequences"], name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import pytest
@@ -32,22 +33,24 @@ def test_the_hand_written_sql_makes_the_same_rows(market: str, request: pytest.F
     assert rows > 20_000
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ("update marts.curve_daily set rate = rate + 1e-8", "marts.curve_daily: rate differs in"),
-        ("update signals.signals set state = 'ON' where state = 'OFF'", "signals.signals: state differs in"),
-        ("delete from marts.power_daily where zone = 'FR'", "marts.power_daily: "),
-        ("insert into marts.supply_monthly from marts.supply_monthly", "marts.supply_monthly: "),
-        ("alter table marts.equity_daily alter n_closes type bigint", "marts.equity_daily: the columns differ"),
-        ("drop table signals.claim_audit", "signals.claim_audit: no table by hand"),
-    ],
-)
-def test_a_difference_is_named(demo_of_years: Sandbox, tmp_path: Path, change: str, named: str) -> None:
+CHANGES: Final = {
+    "update marts.curve_daily set rate = rate + 1e-8": "marts.curve_daily: rate differs in",
+    "update signals.signals set state = 'ON' where state = 'OFF'": "signals.signals: state differs in",
+    "delete from marts.power_daily where zone = 'FR'": "marts.power_daily: ",
+    "insert into marts.supply_monthly from marts.supply_monthly": "marts.supply_monthly: ",
+    "alter table marts.equity_daily alter n_closes type bigint": "marts.equity_daily: the columns differ",
+    "drop table signals.claim_audit": "signals.claim_audit: no table by hand",
+}
+
+
+def test_every_difference_is_named_and_no_other(demo_of_years: Sandbox, tmp_path: Path) -> None:
     warehouse = demo_of_years.open().paths.warehouse
     changed = tmp_path / "changed.duckdb"
     shutil.copyfile(warehouse, changed)
     with duckdb.connect(str(changed)) as connection:
-        connection.execute(change)
+        for change in CHANGES:
+            connection.execute(change)
     _, differences = limit.differences(warehouse, changed)
-    assert [difference for difference in differences if difference.startswith(named)] == differences != []
+    named = {name: [one for one in differences if one.startswith(name)] for name in CHANGES.values()}
+    assert all(named.values()), named
+    assert sorted(one for found in named.values() for one in found) == sorted(differences)

@@ -29,7 +29,7 @@ from tests.browser import CHROMIUM, Page, chromium
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")]
 
-HEIGHT: Final = 6000  # a chart is drawn when it is in view
+HEIGHT: Final = 7500  # a chart is drawn when it is in view
 DRAWN: Final = "document.querySelectorAll('.dashboard-chart').length >= {} && !document.querySelector('.loading')"
 # What is shown in place of a chart that failed or has no rows.
 FAULTS: Final = "[...document.querySelectorAll('[role=alert], .ant-alert, .ant-empty')].map(part => part.innerText)"

@@ -249,7 +249,7 @@ class Sandbox:
             text=True,
             env=self.environment() | more,
             cwd=self.root,
-            timeout=900,  # against a hang, on a busy machine too
+            timeout=3600,  # against a hang, on a busy machine too
         )
 
     def environment(self) -> dict[str, str]:

@@ -56,7 +56,7 @@ def test_every_table_has_its_row_count_knowledge_time_and_lineage(workspace: Wor
 
 def test_lineage_is_kept_for_a_state_of_the_project(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     first = table_metadata(workspace, dbt.manifest())
-    monkeypatch.setattr(dbt, "compiled", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(dbt, "compiled_models", lambda *_: pytest.fail("read again"))
     assert table_metadata(workspace, dbt.manifest()) == first
 
 

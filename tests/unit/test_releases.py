@@ -173,6 +173,9 @@ def test_the_number_of_kept_releases_is_a_setting(tmp_path: Path, monkeypatch: p
         return publishing.Release("r1", False, tmp_path, {})
 
     monkeypatch.setattr(publishing, "publish", publish)
+    monkeypatch.setattr(
+        "pipelines.warehouse.asof.table_macros", lambda *_: {}
+    )  # of reference tables that a build copies
     monkeypatch.setenv("TIGHTNESS_KEEP_RELEASES", str(keep))
     publish_release(Workspace.open(profile="drop", data_dir=tmp_path))
     assert given["keep"] == keep

@@ -47,7 +47,7 @@ class Cluster:
     @property
     def event_logs(self) -> list[Path]:
         """Spark's event logs: JSON lines, one file or several for each application."""
-        return sorted(path for path in (self.folder / "events").rglob("*") if path.is_file())
+        return sorted((self.folder / "events").rglob("events_*"))
 
 
 @contextmanager
@@ -106,6 +106,7 @@ def _settings(root: Path, memory: str, port: int, workers: int) -> list[str]:
         "spark.executor.cores": 1,
         "spark.ui.enabled": "false",
         "spark.eventLog.enabled": "true",
+        "spark.eventLog.compress": "false",
         "spark.eventLog.dir": (root / "events").as_uri(),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.warehouse.dir": (root / "warehouse").as_uri(),

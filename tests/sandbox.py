@@ -241,7 +241,7 @@ class Sandbox:
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         return done.exit_code, done.stdout.splitlines(), done.stderr.splitlines()
 
-    def tightness(self, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def tightness(self, *args: str, timeout_s: float = 900, **more: str) -> subprocess.CompletedProcess[str]:
         """Run the command line in a process of its own, with the sandbox's environment and `more` variables."""
         return subprocess.run(
             [sys.executable, "-m", "pipelines.cli.app", *args],
@@ -249,7 +249,7 @@ class Sandbox:
             text=True,
             env=self.environment() | more,
             cwd=self.root,
-            timeout=3600,  # against a hang, on a busy machine too
+            timeout=timeout_s,  # against a hang, on a busy machine too
         )
 
     def environment(self) -> dict[str, str]:

@@ -119,7 +119,7 @@ def publish_on(running: Cluster, sandbox: Sandbox, monkeypatch: pytest.MonkeyPat
 
 
 def run_on(running: Cluster, sandbox: Sandbox, *more: str) -> subprocess.CompletedProcess[str]:
-    return sandbox.tightness("run", *more, TIGHTNESS_ENGINE="spark", SPARK_REMOTE=running.remote)
+    return sandbox.tightness("run", *more, timeout_s=3600, TIGHTNESS_ENGINE="spark", SPARK_REMOTE=running.remote)
 
 
 def assert_equal(wanted: Sandbox, found: Sandbox) -> None:
